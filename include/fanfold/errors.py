@@ -1,0 +1,95 @@
+"""Every error that Fanfold raises, as a tree by what the caller can do about it.
+
+    FanfoldError
+    ├── Fatal                 the run cannot go on; a person has to act; never retried
+    │   ├── BadInput          a Param, an items file or an item is wrong
+    │   ├── BadConfiguration  a connection or an environment variable is wrong or missing
+    │   ├── CredentialRefused the source refuses the token
+    │   ├── ToleranceExceeded more items failed than the run tolerates
+    │   └── Inconsistent      workspace, sink or manifest contradict each other
+    └── Retriable             the same call may succeed later
+        ├── SourceBusy        the source is overloaded, slow or away
+        │   └── QuotaSpent    nothing more until a known time
+        ├── SinkUnavailable   object storage or database is away
+        └── BatchIncomplete   some items of a batch failed; a retry fetches only these
+
+Every message says what happened, to what, and what to do about it. No message holds a secret or
+a response body.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class FanfoldError(Exception):
+    """The base of all errors of this project."""
+
+
+class Fatal(FanfoldError):  # noqa: N818 - the tree names recoveries, not "errors"
+    """The run cannot go on until a person acts."""
+
+
+class BadInput(Fatal):
+    """A Param, an items file or an item is wrong; the message names it."""
+
+
+class BadConfiguration(Fatal):
+    """A connection or an environment variable is wrong or missing; the message names its key."""
+
+
+class CredentialRefused(Fatal):
+    """The source refuses the token of the connection."""
+
+
+class ToleranceExceeded(Fatal):
+    """More items failed than ``tolerated_failure_percentage`` allows."""
+
+
+class Inconsistent(Fatal):
+    """What lies in the workspace or in a sink contradicts what was written there."""
+
+
+class Retriable(FanfoldError):  # noqa: N818
+    """The same call may succeed later."""
+
+
+class SourceBusy(Retriable):
+    """The source is overloaded, slow or away.
+
+    Attributes:
+        retry_after: Seconds that the source asked to wait, or None.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class QuotaSpent(SourceBusy):
+    """The source gives nothing more until its quota is reset.
+
+    Attributes:
+        reset_at: When the quota is reset (UTC), or None where the source does not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reset_at: datetime | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.reset_at = reset_at
+
+
+class SinkUnavailable(Retriable):
+    """Object storage or database cannot be reached or is overloaded."""
+
+
+class BatchIncomplete(Retriable):
+    """Some items of a batch failed although each was tried several times."""

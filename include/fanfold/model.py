@@ -1,0 +1,177 @@
+"""The values that stages hand to each other: outcomes, batches, counts and the manifest."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+MANIFEST_VERSION = 1
+
+
+class Status(StrEnum):
+    """What became of an item."""
+
+    OK = "ok"
+    MISSING = "missing"
+    INVALID = "invalid"
+    FAILED = "failed"
+
+
+class RunStatus(StrEnum):
+    """What became of a run that reached its gate."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    EMPTY = "empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one item.
+
+    Attributes:
+        key: The item's key.
+        status: One of the four outcomes.
+        reason: Why it is not ``ok``: one sentence; empty for ``ok``.
+        attempts: Requests made for it.
+        at: When it was decided (ISO 8601, UTC).
+        column: For ``invalid``: the column that breaks the contract.
+        value: For ``invalid``: the value found there, shortened.
+        rule: For ``invalid``: the rule that it breaks.
+    """
+
+    key: str
+    status: Status
+    reason: str = ""
+    attempts: int = 0
+    at: str = ""
+    column: str | None = None
+    value: str | None = None
+    rule: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the outcome as a JSON object, without the fields that do not apply."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Outcome:
+        """Return the outcome that :meth:`as_json` wrote."""
+        return cls(**{**data, "status": Status(data["status"])})
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRef:
+    """A small reference to a batch: what the task mapping carries.
+
+    Attributes:
+        batch: Number of the batch, from 0.
+        items: How many items it holds.
+        label: What the Airflow UI shows for its mapped tasks.
+    """
+
+    batch: int
+    items: int
+    label: str
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the reference as a JSON object, for XCom."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> BatchRef:
+        """Return the reference that :meth:`as_json` wrote."""
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Items of a run by outcome; ``planned`` is the sum of the other four."""
+
+    planned: int = 0
+    ok: int = 0
+    missing: int = 0
+    invalid: int = 0
+    failed: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            self.planned + other.planned,
+            self.ok + other.ok,
+            self.missing + other.missing,
+            self.invalid + other.invalid,
+            self.failed + other.failed,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """One file of the dataset.
+
+    Attributes:
+        key: Object key, relative to the run's prefix (``users.parquet``).
+        format: ``parquet``, ``csv.gz`` or ``jsonl``.
+        rows: Rows in it, without a header.
+        bytes: Its size.
+        sha256: Its SHA-256, in hex.
+    """
+
+    key: str
+    format: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """Which run this is.
+
+    Attributes:
+        dag_id: The DAG.
+        run_id: Airflow's run id, as it is.
+        logical_date: The date that the run stands for (UTC).
+    """
+
+    dag_id: str
+    run_id: str
+    logical_date: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a run produced. ``started_at`` and ``finished_at`` are ISO 8601 in UTC."""
+
+    dag_id: str
+    run_id: str
+    logical_date: str
+    status: RunStatus
+    counts: Counts
+    files: tuple[FileEntry, ...]
+    requests: int
+    started_at: str
+    finished_at: str
+    version: int = field(default=MANIFEST_VERSION)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the manifest as a JSON object, in the order in which people read it."""
+        data = asdict(self)
+        return {"version": data.pop("version"), **data, "files": [asdict(f) for f in self.files]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Manifest:
+        """Return the manifest that :meth:`as_json` wrote."""
+        return cls(
+            **{
+                **data,
+                "status": RunStatus(data["status"]),
+                "counts": Counts(**data["counts"]),
+                "files": tuple(FileEntry(**entry) for entry in data["files"]),
+            }
+        )
+
+
+def utc_text(moment: datetime) -> str:
+    """Return a moment as ISO 8601 in UTC with milliseconds, ending in ``Z``."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""Sources: the connectors that turn an item into a record, one file each."""
