@@ -3,11 +3,12 @@
     <shared>/<dag_id>/<run>/
         plan.json                        what is planned, and the facts of the run
         items/00007.jsonl                the keys of batch 7, one JSON string a line
-        raw/00007-0002-1f9c.jsonl.gz     records of batch 7, second part of its fetch
-        outcomes/00007-0002-1f9c.jsonl   outcomes of the same part; written last: it commits the part
+        raw/00007/0002-1f9c.jsonl.gz     records of batch 7, second part of its fetch
+        outcomes/00007/0002-1f9c.jsonl   outcomes of the same part; written last: it commits the part
         progress/00007.json              counts of batch 7 so far, for people who watch
         clean/00007.parquet              clean rows of batch 7; clean/00007.invalid.jsonl beside it
-        dataset/                         the consolidated files, report and charts
+        dataset/                         users.parquet, users.csv.gz, failed.jsonl
+        report/                          report.html, and each chart as PNG and SVG
         manifest.json                    what the run produced
 
 Every file is written under a temporary name in its own folder, flushed to disk and renamed, so
@@ -24,13 +25,13 @@ import os
 import re
 import secrets
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
 from fanfold.errors import Inconsistent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 _SAFE = re.compile(r"[A-Za-z0-9._+=:@-]")
 _NAME_LIMIT = 120  # bytes; most file systems allow 255, and parts add to it
@@ -95,31 +96,31 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def _open_text(path: Path, mode: Literal["rt", "wt"], *, compressed: bool) -> TextIO:
+    if compressed:
+        # Level 1: raw records shrink fivefold, at a tenth of the default level's time.
+        return cast(
+            "TextIO", gzip.open(path, mode, compresslevel=1, encoding="utf-8", newline="\n")
+        )
+    return cast("TextIO", path.open(mode, encoding="utf-8", newline="\n"))
+
+
 def write_jsonl(path: Path, documents: Iterable[Any]) -> int:
     """Write one JSON document a line, compressed where the name ends in ``.gz``; return the lines."""
     lines = 0
-    with whole_file(path) as temporary:
-        # Level 1: raw records shrink fivefold, at a tenth of the default level's time.
-        opened = (
-            gzip.open(temporary, "wt", compresslevel=1, encoding="utf-8", newline="\n")
-            if path.name.endswith(".gz")
-            else temporary.open("w", encoding="utf-8", newline="\n")
-        )
-        with opened as file:
-            for document in documents:
-                file.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
-                lines += 1
+    with (
+        whole_file(path) as temporary,
+        _open_text(temporary, "wt", compressed=path.suffix == ".gz") as file,
+    ):
+        for document in documents:
+            file.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
+            lines += 1
     return lines
 
 
 def read_jsonl(path: Path) -> Iterator[Any]:
     """Yield the JSON documents of a file that :func:`write_jsonl` wrote, in order."""
-    opened = (
-        gzip.open(path, "rt", encoding="utf-8")
-        if path.name.endswith(".gz")
-        else path.open(encoding="utf-8")
-    )
-    with opened as file:
+    with _open_text(path, "rt", compressed=path.suffix == ".gz") as file:
         for line in file:
             yield json.loads(line)
 
@@ -167,6 +168,11 @@ class Workspace:
         return self.root / "dataset"
 
     @property
+    def report(self) -> Path:
+        """The folder of the report and its charts."""
+        return self.root / "report"
+
+    @property
     def manifest(self) -> Path:
         """What the run produced."""
         return self.root / "manifest.json"
@@ -177,13 +183,15 @@ class Workspace:
         The names carry four random bytes, so that a task that Airflow took for dead and its
         successor never write to the same name.
         """
-        name = f"{batch:05d}-{sequence:04d}-{secrets.token_hex(4)}.jsonl"
-        return self.root / "raw" / f"{name}.gz", self.root / "outcomes" / name
+        name = f"{sequence:04d}-{secrets.token_hex(4)}.jsonl"
+        folder = f"{batch:05d}"
+        return self.root / "raw" / folder / f"{name}.gz", self.root / "outcomes" / folder / name
 
     def parts(self, batch: int) -> list[tuple[int, Path, Path]]:
         """Return (sequence, raw, outcomes) of all committed parts of a batch, oldest first."""
-        found = sorted((self.root / "outcomes").glob(f"{batch:05d}-*.jsonl"))
+        folder = f"{batch:05d}"
+        committed = sorted((self.root / "outcomes" / folder).glob("[0-9]*.jsonl"))
         return [
-            (int(path.name.split("-")[1]), self.root / "raw" / f"{path.name}.gz", path)
-            for path in found
+            (int(path.name.split("-")[0]), self.root / "raw" / folder / f"{path.name}.gz", path)
+            for path in committed
         ]
