@@ -7,6 +7,7 @@
     │   ├── CredentialRefused the source refuses the token
     │   ├── ToleranceExceeded more items failed than the run tolerates
     │   └── Inconsistent      workspace, sink or manifest contradict each other
+    ├── ItemRefused           this item fails, at once; the others go on
     └── Retriable             the same call may succeed later
         ├── SourceBusy        the source is overloaded, slow or away
         │   └── QuotaSpent    nothing more until a known time
@@ -51,6 +52,10 @@ class ToleranceExceeded(Fatal):
 
 class Inconsistent(Fatal):
     """What lies in the workspace or in a sink contradicts what was written there."""
+
+
+class ItemRefused(FanfoldError):  # noqa: N818
+    """The source will never answer the request for this item; asking again is of no use."""
 
 
 class Retriable(FanfoldError):  # noqa: N818

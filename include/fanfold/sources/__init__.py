@@ -1,1 +1,99 @@
-"""Sources: the connectors that turn an item into a record, one file each."""
+"""Sources: the connectors that turn an item into a record, one file each.
+
+A source is a module here that defines ``SOURCE``, a :class:`Source`. It says how to ask for an
+item, how to read an answer and how records become rows; it neither retries, nor waits, nor writes
+files: the stages do that for all sources alike.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fanfold.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from fanfold.sources.endpoint import Endpoint
+    from fanfold.sources.http import Answer, Client
+    from fanfold.sources.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One GET request: a path below the endpoint's host, its query and what it asks for.
+
+    Attributes:
+        path: Absolute path, already quoted.
+        query: Parameters to send; no secret among them.
+    """
+
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The source knows the item: its record, as it came."""
+
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NotThere:
+    """The source says that there is no such item: an answer, not a failure."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A connector.
+
+    Attributes:
+        name: Its name, as in the DAG and in the ``source`` column.
+        item_column: The column that holds the items in a CSV, JSONL or Parquet file.
+        identity_column: The column that must hold the item's own key, or None where items and keys
+            differ (an account name that the source answers with a number).
+        check_item: Returns an item in its canonical form, or raises ``ValueError`` with what an
+            item looks like.
+        call: The request that asks for an item.
+        credentials: The query parameters and headers that carry the token of an endpoint.
+        read: Turns an answer into :class:`Found` or :class:`NotThere`, or raises
+            ``CredentialRefused``, ``QuotaSpent``, ``SourceBusy`` or ``ItemRefused``.
+        check: Raises one of the errors above where the endpoint cannot be used; for ``preflight``.
+        quota_reset: Asks the endpoint how many seconds its spent quota lasts; None where unknown.
+        transform: Pure function from records, in order, to rows with the columns of the contract;
+            values that cannot be read are noted in :class:`~fanfold.sources.rows.Rows`.
+    """
+
+    name: str
+    item_column: str
+    identity_column: str | None
+    check_item: Callable[[str], str]
+    call: Callable[[str], Call]
+    credentials: Callable[[Endpoint], tuple[Mapping[str, str], Mapping[str, str]]]
+    read: Callable[[str, Answer], Found | NotThere]
+    check: Callable[[Client], None]
+    quota_reset: Callable[[Client], float | None]
+    transform: Callable[[Sequence[dict[str, Any]]], Rows]
+
+
+def get(name: str) -> Source:
+    """Return the source of that name.
+
+    Raises:
+        BadConfiguration: There is no such source; the message lists those that there are.
+    """
+    known = sorted(
+        module.name
+        for module in pkgutil.iter_modules(__path__)
+        if module.name not in {"endpoint", "http", "rows"}
+    )
+    if name not in known:
+        raise BadConfiguration(f"There is no source {name!r}; there are: {', '.join(known)}.")
+    source: Source = importlib.import_module(f"{__name__}.{name}").SOURCE
+    return source

@@ -1,0 +1,150 @@
+"""Fetch: ask for a batch's items concurrently; keep records and outcomes as parts.
+
+What a batch already has is not fetched again, so a retry, a cleared task and a redrive are the
+same thing. Threads ask, the caller's thread alone writes: a part every few hundred items or few
+seconds, so that a killed task loses little.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from fanfold.errors import BatchIncomplete
+from fanfold.fetching.backoff import Backoff
+from fanfold.fetching.crew import Crew
+from fanfold.model import Outcome, Status, utc_text
+from fanfold.workspace import read_jsonl, write_json, write_jsonl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fanfold.fetching.budget import Budget
+    from fanfold.fetching.crew import Done
+    from fanfold.sources.http import Client
+    from fanfold.workspace import Workspace
+
+DECIDED: Final = frozenset({Status.OK, Status.MISSING})
+"""Outcomes that a second fetch leaves alone."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a batch has so far, over all its fetches.
+
+    Attributes:
+        planned: Items of the batch.
+        outcomes: The latest outcome of each item that has one.
+    """
+
+    planned: int
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+    def count(self, status: Status) -> int:
+        """Return how many items have that outcome."""
+        return sum(outcome.status is status for outcome in self.outcomes.values())
+
+    @property
+    def requests(self) -> int:
+        """Requests made for the items of this batch."""
+        return sum(outcome.attempts for outcome in self.outcomes.values())
+
+
+def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
+    workspace: Workspace,
+    batch: int,
+    client: Client,
+    *,
+    concurrency: int,
+    budget: Budget,
+    backoff: Backoff | None = None,
+    log: Callable[[str], None] = lambda _: None,
+) -> Tally:
+    """Fetch what a batch does not have yet, and return what it has then.
+
+    Args:
+        workspace: The run's workspace.
+        batch: Number of the batch.
+        client: Asks the source.
+        concurrency: Requests in flight.
+        budget: Asked for leave before each request.
+        backoff: How failed requests are repeated.
+        log: Takes a sentence for the task's log.
+
+    Raises:
+        CredentialRefused: The token is refused; the other items were not tried.
+        QuotaSpent: Nothing more until a time; what came is kept.
+        BatchIncomplete: All items were tried, some failed; what came is kept.
+    """
+    keys = list(read_jsonl(workspace.items(batch)))
+    tally = Tally(len(keys), outcomes_of(workspace, batch))
+    again = {outcome.key for outcome in invalid_of(workspace, batch)}
+    wanted = [
+        key
+        for key in keys
+        if key in again or key not in tally.outcomes or tally.outcomes[key].status not in DECIDED
+    ]
+    if len(wanted) < len(keys):
+        log(f"{len(keys) - len(wanted)} of {len(keys)} items are here already.")
+    sequence = max((number for number, _, _ in workspace.parts(batch)), default=0)
+    crew = Crew(client, budget, backoff or Backoff(), wanted, tally.outcomes)
+    with crew:
+        for part in crew.parts(concurrency):
+            sequence += 1
+            _write_part(workspace, batch, sequence, part)
+            tally.outcomes.update((outcome.key, outcome) for outcome, _ in part)
+            _write_progress(workspace, batch, tally)
+    _write_progress(workspace, batch, tally)
+    if crew.stopped_by is not None:
+        raise crew.stopped_by
+    failed = [o for o in tally.outcomes.values() if o.status is Status.FAILED]
+    if failed:
+        raise BatchIncomplete(
+            f"{len(failed)} of {tally.planned} items failed, the others are kept. "
+            f"First: {failed[0].key}: {failed[0].reason}."
+        )
+    return tally
+
+
+def outcomes_of(workspace: Workspace, batch: int) -> dict[str, Outcome]:
+    """Return the latest outcome of every item that fetch has decided in a batch."""
+    return {
+        data["key"]: Outcome.from_json(data)
+        for _, _, outcomes in workspace.parts(batch)
+        for data in read_jsonl(outcomes)
+    }
+
+
+def invalid_of(workspace: Workspace, batch: int) -> list[Outcome]:
+    """Return the outcomes of the records of a batch that broke the contract."""
+    path = workspace.invalid(batch)
+    return [Outcome.from_json(data) for data in read_jsonl(path)] if path.exists() else []
+
+
+def _write_part(workspace: Workspace, batch: int, sequence: int, part: list[Done]) -> None:
+    raw, outcomes = workspace.new_part(batch, sequence)
+    write_jsonl(
+        raw,
+        (
+            {"key": outcome.key, "at": outcome.at, "record": record}
+            for outcome, record in part
+            if record is not None
+        ),
+    )
+    write_jsonl(outcomes, (outcome.as_json() for outcome, _ in part))
+
+
+def _write_progress(workspace: Workspace, batch: int, tally: Tally) -> None:
+    write_json(
+        workspace.progress(batch),
+        {
+            "batch": batch,
+            "planned": tally.planned,
+            "ok": tally.count(Status.OK),
+            "missing": tally.count(Status.MISSING),
+            "failed": tally.count(Status.FAILED),
+            "requests": tally.requests,
+            "at": utc_text(datetime.now(UTC)),
+        },
+    )

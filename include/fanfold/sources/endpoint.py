@@ -1,0 +1,93 @@
+"""Where a source is reached and with what: a connection, parsed once at the edge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from fanfold.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONNECT_TIMEOUT = 5.0  # seconds
+READ_TIMEOUT = 20.0  # seconds
+_KNOWN_EXTRA = ("requests_per_second", "requests_per_hour", "connect_timeout", "read_timeout")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A connection to a source.
+
+    Attributes:
+        connection: Id of the connection, for messages and for the shared rate budget.
+        url: Scheme, host and port, without a slash at the end.
+        token: Access token, or None. Not part of the representation.
+        requests_per_second: Budget of all tasks of this connection together, or None.
+        requests_per_hour: Same, per hour.
+        connect_timeout: Seconds until a connection must stand.
+        read_timeout: Seconds of silence after which an answer is given up.
+    """
+
+    connection: str
+    url: str
+    token: str | None = field(default=None, repr=False)
+    requests_per_second: float | None = None
+    requests_per_hour: float | None = None
+    connect_timeout: float = CONNECT_TIMEOUT
+    read_timeout: float = READ_TIMEOUT
+
+    @classmethod
+    def parse(  # noqa: PLR0913 - the fields of an Airflow connection
+        cls,
+        connection: str,
+        *,
+        host: str | None,
+        port: int | None,
+        schema: str | None,
+        token: str | None,
+        extra: Mapping[str, Any],
+    ) -> Endpoint:
+        """Return the endpoint that the fields of an Airflow connection describe.
+
+        ``host`` may be a bare name (``api.weibo.com``: https is meant) or a URL.
+
+        Raises:
+            BadConfiguration: A field is wrong; the message names the connection and the field.
+        """
+        if not host:
+            raise BadConfiguration(
+                f"Connection {connection!r} has no host. Set it to the API's address, "
+                "for example https://api.weibo.com."
+            )
+        parts = urlsplit(host if "://" in host else f"{schema or 'https'}://{host}")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+            raise BadConfiguration(
+                f"Connection {connection!r}: host must be a name or an http(s) URL without a login."
+            )
+        netloc = parts.netloc if parts.port or not port else f"{parts.netloc}:{port}"
+        numbers = {name: _positive(connection, name, extra.get(name)) for name in _KNOWN_EXTRA}
+        return cls(
+            connection=connection,
+            url=f"{parts.scheme}://{netloc}",
+            token=token or None,
+            requests_per_second=numbers["requests_per_second"],
+            requests_per_hour=numbers["requests_per_hour"],
+            connect_timeout=numbers["connect_timeout"] or CONNECT_TIMEOUT,
+            read_timeout=numbers["read_timeout"] or READ_TIMEOUT,
+        )
+
+
+def _positive(connection: str, name: str, value: Any) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise BadConfiguration(
+            f"Connection {connection!r}: extra {name!r} must be a number above 0, not {value!r}."
+        )
+    return number

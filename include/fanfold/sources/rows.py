@@ -1,0 +1,133 @@
+"""From records to typed columns, without losing a row: what sources build their transform of.
+
+A value that cannot be read (a count that is a word, a date that is none) becomes a
+:class:`Problem` that names row, column, value and rule; the row is then quarantined, and no other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+_INT64_MAX = 2**63 - 1
+_VALUE_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A value that breaks a rule. ``row`` is the position of its record in the batch."""
+
+    row: int
+    column: str
+    value: str
+    rule: str
+
+
+@dataclass(slots=True)
+class Rows:
+    """Rows in the making: one a record, in order.
+
+    Attributes:
+        records: The records, as they came.
+        frame: The columns made so far, indexed 0 to len(records) - 1.
+        problems: What could not be read.
+    """
+
+    records: Sequence[dict[str, Any]]
+    frame: pd.DataFrame = field(init=False)
+    problems: list[Problem] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.frame = pd.DataFrame(index=pd.RangeIndex(len(self.records)))
+
+    def constant(self, column: str, value: str) -> None:
+        """Add a text column with the same value everywhere."""
+        self.frame[column] = pd.Series(value, index=self.frame.index, dtype="str")
+
+    def text(self, column: str, name: str, *, clean: Callable[[str], str] | None = None) -> None:
+        """Add a text column from a field: trimmed, empty text and null as missing."""
+        self._column(column, name, "str", lambda value: _as_text(value, clean), "is text")
+
+    def count(self, column: str, name: str) -> None:
+        """Add an Int64 column from a field that holds a whole number or its digits."""
+        self._column(column, name, "Int64", _as_count, "is a whole number of 64 bits")
+
+    def flag(self, column: str, name: str) -> None:
+        """Add a boolean column from a field; missing is false."""
+        self._column(column, name, "boolean", _as_flag, "is true or false")
+        self.frame[column] = self.frame[column].fillna(value=False).astype(bool)
+
+    def moment(self, column: str, name: str, parse: Callable[[str], pd.Timestamp]) -> None:
+        """Add a UTC timestamp column; ``parse`` raises ``ValueError`` for what is no date."""
+        self._column(
+            column, name, "datetime64[us, UTC]", lambda value: _as_moment(value, parse), "is a date"
+        )
+
+    def _column(
+        self, column: str, name: str, dtype: str, read: Callable[[Any], Any], rule: str
+    ) -> None:
+        values: list[Any] = []
+        for row, record in enumerate(self.records):
+            raw = _dig(record, name)
+            try:
+                values.append(None if raw is None else read(raw))
+            except (ValueError, TypeError, OverflowError):
+                values.append(None)
+                self.problems.append(Problem(row, column, shown(raw), rule))
+        self.frame[column] = pd.Series(values, index=self.frame.index, dtype=dtype)
+
+
+def shown(value: Any) -> str:
+    """Return a value as text for a message, shortened."""
+    text = value if isinstance(value, str) else repr(value)
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= _VALUE_LIMIT else f"{text[:_VALUE_LIMIT]}…"
+
+
+def _dig(record: dict[str, Any], name: str) -> Any:
+    """Return the field ``a`` or, for ``a.b``, the field of an object within, or None."""
+    value: Any = record
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _as_text(value: Any, clean: Callable[[str], str] | None) -> str | None:
+    if isinstance(value, (bool, dict, list, float)):
+        raise TypeError
+    # A lone surrogate (JSON allows \ud800) has no UTF-8; NUL has no place in SQL text.
+    text = str(value).encode("utf-8", "replace").decode().replace("\0", "")
+    text = (clean(text) if clean else text).strip()
+    return text or None
+
+
+def _as_count(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, str, float)):
+        raise TypeError
+    if isinstance(value, str) and len(value) > 20:
+        raise ValueError
+    number = int(value)
+    if number != (float(value) if isinstance(value, float) else number):
+        raise ValueError
+    if abs(number) > _INT64_MAX:
+        raise OverflowError
+    return number
+
+
+def _as_flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in (0, 1):
+        return bool(value)
+    raise TypeError
+
+
+def _as_moment(value: Any, parse: Callable[[str], pd.Timestamp]) -> pd.Timestamp | None:
+    if not isinstance(value, str) or len(value) > 64:
+        raise TypeError
+    return parse(value) if value.strip() else None

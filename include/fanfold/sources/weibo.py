@@ -1,0 +1,229 @@
+"""Weibo: user profiles by uid, from ``GET /2/users/show.json``.
+
+Facts: the open platform's pages "users/show", "account/rate_limit_status", "account/get_uid" and
+"error codes" (open.weibo.com/wiki). Decisions go by ``error_code``, not by the HTTP status, which
+is 400 or 403 for nearly everything.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
+from fanfold.sources import Call, Found, NotThere, Source
+from fanfold.sources.http import busy_answer, retry_after
+from fanfold.sources.rows import Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fanfold.sources.endpoint import Endpoint
+    from fanfold.sources.http import Answer, Client
+
+_SHOW = "/2/users/show.json"
+_UID = re.compile(r"[0-9]{1,19}")
+
+
+class Verdict(Enum):
+    """What an error code of Weibo means for us."""
+
+    MISSING = "there is no such user"
+    BUSY = "Weibo is busy"
+    QUOTA = "the quota is spent"
+    REFUSED = "the access token is refused"
+    FORBIDDEN = "this address or application may not ask"
+    OUR_FAULT = "the request is wrong"
+
+
+VERDICTS: Mapping[int, Verdict] = {
+    10001: Verdict.BUSY,  # system error
+    10002: Verdict.BUSY,  # service unavailable
+    10003: Verdict.BUSY,  # remote service error
+    10009: Verdict.BUSY,  # too many pending tasks
+    10004: Verdict.FORBIDDEN,  # IP limit: this address may not ask
+    10006: Verdict.OUR_FAULT,  # source (app key) missing
+    10014: Verdict.FORBIDDEN,  # insufficient app permissions
+    10016: Verdict.OUR_FAULT,  # a required parameter is missing
+    10017: Verdict.OUR_FAULT,  # a parameter's value is invalid
+    10022: Verdict.QUOTA,  # requests of this IP
+    10023: Verdict.QUOTA,  # requests of this user
+    10024: Verdict.QUOTA,  # requests of this API
+    20003: Verdict.MISSING,  # user does not exist
+    21314: Verdict.REFUSED,  # token used
+    21315: Verdict.REFUSED,  # token expired
+    21316: Verdict.REFUSED,  # token revoked
+    21317: Verdict.REFUSED,  # token rejected
+    21318: Verdict.REFUSED,  # OAuth 1 token rejected
+    21319: Verdict.REFUSED,  # authorisation withdrawn by the user
+    21327: Verdict.REFUSED,  # token expired
+    21332: Verdict.REFUSED,  # token invalid
+}
+"""Every code that we know; any other is taken for a passing fault and tried again."""
+
+VERIFIED_TYPES: Mapping[int, str] = {
+    -1: "none",
+    0: "person",
+    1: "government",
+    2: "company",
+    3: "media",
+    4: "school",
+    5: "website",
+    6: "application",
+    7: "organisation",
+    200: "talent",
+    220: "talent",
+    400: "deceased",
+}
+
+PROVINCES: Mapping[int, str] = {
+    11: "北京", 12: "天津", 13: "河北", 14: "山西", 15: "内蒙古", 21: "辽宁", 22: "吉林",
+    23: "黑龙江", 31: "上海", 32: "江苏", 33: "浙江", 34: "安徽", 35: "福建", 36: "江西",
+    37: "山东", 41: "河南", 42: "湖北", 43: "湖南", 44: "广东", 45: "广西", 46: "海南",
+    50: "重庆", 51: "四川", 52: "贵州", 53: "云南", 54: "西藏", 61: "陕西", 62: "甘肃",
+    63: "青海", 64: "宁夏", 65: "新疆", 71: "台湾", 81: "香港", 82: "澳门", 100: "其他",
+    400: "海外",
+}  # fmt: skip
+"""Weibo's province codes: those of GB/T 2260, and two of its own."""
+
+
+def check_item(item: str) -> str:
+    """Return a uid in canonical form."""
+    if not _UID.fullmatch(item) or not 0 < int(item) < 2**63:
+        raise ValueError("a Weibo uid is a number of up to 19 digits, such as 1404376560")
+    return str(int(item))
+
+
+def call(uid: str) -> Call:
+    """Return the request for a profile."""
+    return Call(_SHOW, {"uid": uid})
+
+
+def credentials(endpoint: Endpoint) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return the token as an ``OAuth2`` header.
+
+    Weibo takes it as a query parameter or as a header; a header never reaches an access log.
+    """
+    return {}, {"Authorization": f"OAuth2 {endpoint.token}"} if endpoint.token else {}
+
+
+def read(uid: str, answer: Answer) -> Found | NotThere:
+    """Turn the answer for one uid into its record, by ``error_code``."""
+    body = answer.body
+    code = _error_code(body)
+    if code is not None:
+        if VERDICTS.get(code) is Verdict.MISSING:
+            return NotThere(f"Weibo {code}: there is no user {uid}")
+        raise _error(code, answer)
+    if answer.status == 200 and isinstance(body, dict) and "id" in body:
+        return Found(body)
+    raise busy_answer(_SHOW, answer)
+
+
+def check(client: Client) -> None:
+    """Ask who the token belongs to; a wrong token or a dead host is found here."""
+    answer = client.get(Call("/2/account/get_uid.json"))
+    code = _error_code(answer.body)
+    if code is not None and VERDICTS.get(code) is not Verdict.QUOTA:
+        raise _error(code, answer)
+    if code is None and not (isinstance(answer.body, dict) and "uid" in answer.body):
+        raise busy_answer("/2/account/get_uid.json", answer)
+
+
+def quota_reset(client: Client) -> float | None:
+    """Return the seconds until the hourly quota is full again, by ``rate_limit_status``."""
+    body = client.get(Call("/2/account/rate_limit_status.json")).body
+    seconds = body.get("reset_time_in_seconds") if isinstance(body, dict) else None
+    return float(seconds) if isinstance(seconds, (int, float)) and seconds >= 0 else None
+
+
+def _error_code(body: Any) -> int | None:
+    code = body.get("error_code") if isinstance(body, dict) else None
+    try:
+        return None if code is None else int(code)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _error(code: int, answer: Answer) -> CredentialRefused | QuotaSpent | ItemRefused | SourceBusy:
+    verdict = VERDICTS.get(code, Verdict.BUSY)
+    text = f"Weibo {code}: {verdict.value}"
+    if verdict is Verdict.REFUSED:
+        return CredentialRefused(
+            f"{text}. Authorise the application anew (there is no refresh) and put the new token "
+            "into the password of the connection."
+        )
+    if verdict is Verdict.FORBIDDEN:
+        return CredentialRefused(f"{text}. Ask for the permission in the application's console.")
+    if verdict is Verdict.QUOTA:
+        return QuotaSpent(text, retry_after=retry_after(answer.headers))
+    if verdict is Verdict.OUR_FAULT:
+        return ItemRefused(text)
+    return SourceBusy(text, retry_after=retry_after(answer.headers))
+
+
+def transform(records: Sequence[dict[str, Any]]) -> Rows:
+    """Return the rows of profiles, with the columns of the contract."""
+    rows = Rows(records)
+    rows.constant("source", "weibo")
+    rows.count("user_id", "id")
+    rows.frame["user_id"] = rows.frame["user_id"].astype("str")
+    rows.text("screen_name", "screen_name")
+    rows.text("name", "name")
+    rows.text("description", "description")
+    rows.text("location", "location")
+    rows.count("_province", "province")
+    rows.frame["region"] = rows.frame.pop("_province").map(PROVINCES).astype("str")
+    rows.text("gender", "gender")
+    rows.text("url", "url")
+    rows.text("profile_url", "profile_url")
+    rows.text("avatar_url", "avatar_large")
+    rows.flag("verified", "verified")
+    rows.count("_verified_type", "verified_type")
+    types = rows.frame.pop("_verified_type")
+    rows.frame["verified_type"] = (
+        types.map(VERIFIED_TYPES)
+        .astype("str")
+        .mask(types.notna() & ~types.isin(VERIFIED_TYPES), "other")
+    )
+    rows.text("verified_reason", "verified_reason")
+    rows.count("followers_count", "followers_count")
+    rows.count("friends_count", "friends_count")
+    rows.count("statuses_count", "statuses_count")
+    rows.count("favourites_count", "favourites_count")
+    rows.count("mutual_followers_count", "bi_followers_count")
+    rows.moment("created_at", "created_at", _moment)
+    rows.moment("last_status_at", "status.created_at", _moment)
+    return rows
+
+
+def _moment(text: str) -> pd.Timestamp:
+    """Parse ``Fri Aug 28 00:00:00 +0800 2009``, in English whatever the machine's locale."""
+    _, month, day, clock, zone, year = text.split()
+    hour, minute, second = clock.split(":")
+    if not re.fullmatch(r"[+-][0-9]{4}", zone):
+        raise ValueError(text)
+    offset = pd.Timedelta(hours=int(zone[1:3]), minutes=int(zone[3:]))
+    local = pd.Timestamp(
+        int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), tz="UTC"
+    )
+    return local - offset if zone[0] == "+" else local + offset
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+SOURCE = Source(
+    name="weibo",
+    item_column="user_id",
+    identity_column="user_id",
+    check_item=check_item,
+    call=call,
+    credentials=credentials,
+    read=read,
+    check=check,
+    quota_reset=quota_reset,
+    transform=transform,
+)
