@@ -86,6 +86,40 @@ class BatchRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is about to do; ``plan.json`` holds it.
+
+    Attributes:
+        source: The source's name.
+        items: Items to fetch, without duplicates.
+        duplicates: Items left out because they stood in the list before.
+        batch_size: Items of each batch but the last.
+        batches: How many batches.
+        logical_date: The date that the run stands for (ISO 8601, UTC).
+        started_at: When the run was first planned (ISO 8601, UTC).
+        seconds: How long the requests take under the known quota, or None where none is known.
+    """
+
+    source: str
+    items: int
+    duplicates: int
+    batch_size: int
+    batches: int
+    logical_date: str
+    started_at: str
+    seconds: float | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the plan as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Plan:
+        """Return the plan that :meth:`as_json` wrote."""
+        return cls(**data)
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """Items of a run by outcome; ``planned`` is the sum of the other four."""
 

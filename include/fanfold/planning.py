@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
-from fanfold.model import BatchRef
+from fanfold.model import BatchRef, Plan
 from fanfold.workspace import read_json, read_jsonl, write_json, write_jsonl
 
 if TYPE_CHECKING:
@@ -25,45 +24,6 @@ FEW_BATCHES = 8
 """Batches that keep the slots of a small installation busy to the end."""
 MOST_BATCHES = 900
 """Batches that stay clear of Airflow's ``max_map_length`` (1024)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a run is about to do; ``plan.json`` holds it.
-
-    Attributes:
-        source: The source's name.
-        items: Items to fetch, without duplicates.
-        duplicates: Items left out because they stood in the list before.
-        batch_size: Items of each batch but the last.
-        batches: How many batches.
-        logical_date: The date that the run stands for (ISO 8601, UTC).
-        started_at: When the run was first planned (ISO 8601, UTC).
-        seconds: How long the requests take under the known quota, or None where none is known.
-    """
-
-    source: str
-    items: int
-    duplicates: int
-    batch_size: int
-    batches: int
-    logical_date: str
-    started_at: str
-    seconds: float | None
-
-    @classmethod
-    def read(cls, workspace: Workspace) -> Plan:
-        """Return the plan that lies in the workspace.
-
-        Raises:
-            Inconsistent: There is none, or it is not whole.
-        """
-        data: dict[str, Any] = read_json(workspace.plan)
-        return cls(**{name: data[name] for name in cls.__slots__})
-
-    def write(self, workspace: Workspace) -> None:
-        """Write ``plan.json``."""
-        write_json(workspace.plan, {name: getattr(self, name) for name in self.__slots__})
 
 
 def batch_size_for(items: int, wanted: int | None = None) -> int:
@@ -120,11 +80,17 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         batch_size=size,
         batches=batches,
         logical_date=logical_date,
-        started_at=Plan.read(workspace).started_at if workspace.plan.exists() else started_at,
+        started_at=_first_start(workspace) or started_at,
         seconds=forecast(len(items), requests_per_second, requests_per_hour),
     )
-    plan.write(workspace)
+    write_json(workspace.plan, plan.as_json())
     return plan
+
+
+def _first_start(workspace: Workspace) -> str | None:
+    if not workspace.plan.exists():
+        return None
+    return Plan.from_json(read_json(workspace.plan)).started_at
 
 
 def batch_refs(workspace: Workspace, plan: Plan) -> Iterator[BatchRef]:

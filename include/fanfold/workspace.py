@@ -10,6 +10,7 @@
         dataset/                         users.parquet, users.csv.gz, failed.jsonl
         report/                          report.html, and each chart as PNG and SVG
         manifest.json                    what the run produced
+        stop.json                        why fetching was stopped, where a token was refused
 
 Every file is written under a temporary name in its own folder, flushed to disk and renamed, so
 that a reader sees it whole or not at all, and a killed writer leaves nothing that is read.
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 from fanfold.errors import Inconsistent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 _SAFE = re.compile(r"[A-Za-z0-9._+=:@-]")
@@ -96,31 +97,46 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def _open_text(path: Path, mode: Literal["rt", "wt"], *, compressed: bool) -> TextIO:
-    if compressed:
+def _open_text(path: Path, mode: Literal["rt", "wt"]) -> TextIO:
+    # JSON may hold half a surrogate pair, which UTF-8 cannot: it is written as its escape again.
+    errors = "backslashreplace" if mode == "wt" else "strict"
+    if path.suffix == ".gz":
         # Level 1: raw records shrink fivefold, at a tenth of the default level's time.
         return cast(
-            "TextIO", gzip.open(path, mode, compresslevel=1, encoding="utf-8", newline="\n")
+            "TextIO",
+            gzip.open(path, mode, compresslevel=1, encoding="utf-8", errors=errors, newline="\n"),
         )
-    return cast("TextIO", path.open(mode, encoding="utf-8", newline="\n"))
+    return cast("TextIO", path.open(mode, encoding="utf-8", errors=errors, newline="\n"))
+
+
+@contextlib.contextmanager
+def jsonl_writer(path: Path) -> Iterator[Callable[[Any], None]]:
+    """Yield a function that writes one JSON document as a line; the file is whole at the end.
+
+    The file is compressed where the name ends in ``.gz``.
+    """
+    with whole_file(path) as temporary, _open_text(temporary, "wt") as file:
+        write = file.write
+
+        def add(document: Any) -> None:
+            write(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+        yield add
 
 
 def write_jsonl(path: Path, documents: Iterable[Any]) -> int:
-    """Write one JSON document a line, compressed where the name ends in ``.gz``; return the lines."""
+    """Write one JSON document a line, as :func:`jsonl_writer` does; return the lines."""
     lines = 0
-    with (
-        whole_file(path) as temporary,
-        _open_text(temporary, "wt", compressed=path.suffix == ".gz") as file,
-    ):
+    with jsonl_writer(path) as add:
         for document in documents:
-            file.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
+            add(document)
             lines += 1
     return lines
 
 
 def read_jsonl(path: Path) -> Iterator[Any]:
     """Yield the JSON documents of a file that :func:`write_jsonl` wrote, in order."""
-    with _open_text(path, "rt", compressed=path.suffix == ".gz") as file:
+    with _open_text(path, "rt") as file:
         for line in file:
             yield json.loads(line)
 
@@ -166,6 +182,11 @@ class Workspace:
     def dataset(self) -> Path:
         """The folder of the consolidated files."""
         return self.root / "dataset"
+
+    @property
+    def stop(self) -> Path:
+        """Why fetching was stopped, where a token was refused."""
+        return self.root / "stop.json"
 
     @property
     def report(self) -> Path:

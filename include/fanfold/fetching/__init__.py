@@ -15,13 +15,13 @@ from fanfold.errors import BatchIncomplete
 from fanfold.fetching.backoff import Backoff
 from fanfold.fetching.crew import Crew
 from fanfold.model import Outcome, Status, utc_text
-from fanfold.workspace import read_jsonl, write_json, write_jsonl
+from fanfold.parts import invalid_of, last_sequence, outcomes_of, write_part
+from fanfold.workspace import read_jsonl, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fanfold.fetching.budget import Budget
-    from fanfold.fetching.crew import Done
     from fanfold.sources.http import Client
     from fanfold.workspace import Workspace
 
@@ -79,7 +79,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     """
     keys = list(read_jsonl(workspace.items(batch)))
     tally = Tally(len(keys), outcomes_of(workspace, batch))
-    again = {outcome.key for outcome in invalid_of(workspace, batch)}
+    again = invalid_of(workspace, batch)
     wanted = [
         key
         for key in keys
@@ -87,12 +87,12 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     ]
     if len(wanted) < len(keys):
         log(f"{len(keys) - len(wanted)} of {len(keys)} items are here already.")
-    sequence = max((number for number, _, _ in workspace.parts(batch)), default=0)
+    sequence = last_sequence(workspace, batch)
     crew = Crew(client, budget, backoff or Backoff(), wanted, tally.outcomes)
     with crew:
         for part in crew.parts(concurrency):
             sequence += 1
-            _write_part(workspace, batch, sequence, part)
+            write_part(workspace, batch, sequence, part)
             tally.outcomes.update((outcome.key, outcome) for outcome, _ in part)
             _write_progress(workspace, batch, tally)
     _write_progress(workspace, batch, tally)
@@ -105,34 +105,6 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
             f"First: {failed[0].key}: {failed[0].reason}."
         )
     return tally
-
-
-def outcomes_of(workspace: Workspace, batch: int) -> dict[str, Outcome]:
-    """Return the latest outcome of every item that fetch has decided in a batch."""
-    return {
-        data["key"]: Outcome.from_json(data)
-        for _, _, outcomes in workspace.parts(batch)
-        for data in read_jsonl(outcomes)
-    }
-
-
-def invalid_of(workspace: Workspace, batch: int) -> list[Outcome]:
-    """Return the outcomes of the records of a batch that broke the contract."""
-    path = workspace.invalid(batch)
-    return [Outcome.from_json(data) for data in read_jsonl(path)] if path.exists() else []
-
-
-def _write_part(workspace: Workspace, batch: int, sequence: int, part: list[Done]) -> None:
-    raw, outcomes = workspace.new_part(batch, sequence)
-    write_jsonl(
-        raw,
-        (
-            {"key": outcome.key, "at": outcome.at, "record": record}
-            for outcome, record in part
-            if record is not None
-        ),
-    )
-    write_jsonl(outcomes, (outcome.as_json() for outcome, _ in part))
 
 
 def _write_progress(workspace: Workspace, batch: int, tally: Tally) -> None:

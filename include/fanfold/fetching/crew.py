@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from fanfold.errors import CredentialRefused, FanfoldError, ItemRefused, QuotaSpent, Retriable
 from fanfold.model import Outcome, Status, utc_text
@@ -18,15 +18,13 @@ if TYPE_CHECKING:
 
     from fanfold.fetching.backoff import Backoff
     from fanfold.fetching.budget import Budget
+    from fanfold.parts import Done
     from fanfold.sources.http import Client
 
 PART_ITEMS = 500
 """Items after which a part is handed over."""
 PART_SECONDS = 2.0
 """Seconds after which a part is handed over, if anything came."""
-
-Done = tuple[Outcome, dict[str, Any] | None]
-"""An item's outcome, and its record where it is ``ok``."""
 
 
 class Crew:
@@ -125,8 +123,11 @@ class Crew:
                 self._halt(error)
                 break
             except (ItemRefused, Retriable) as error:
-                retriable = isinstance(error, Retriable)
-                wait = self._backoff.wait_after(attempt, error) if retriable else None
+                wait = (
+                    self._backoff.wait_after(attempt, error)
+                    if isinstance(error, Retriable)
+                    else None
+                )
                 if wait is None:
                     return _outcome(key, Status.FAILED, str(error), before + attempt), None
                 if self._stop.wait(wait):

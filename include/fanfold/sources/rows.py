@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _INT64_MAX = 2**63 - 1
 _VALUE_LIMIT = 200
@@ -56,6 +56,14 @@ class Rows:
     def count(self, column: str, name: str) -> None:
         """Add an Int64 column from a field that holds a whole number or its digits."""
         self._column(column, name, "Int64", _as_count, "is a whole number of 64 bits")
+
+    def label(
+        self, column: str, name: str, labels: Mapping[int, str], *, other: str | None = None
+    ) -> None:
+        """Add a text column from a field that holds a code; ``other`` stands for unknown codes."""
+        self._column(
+            column, name, "str", lambda value: labels.get(_as_count(value), other), "is a code"
+        )
 
     def flag(self, column: str, name: str) -> None:
         """Add a boolean column from a field; missing is false."""

@@ -1,0 +1,53 @@
+"""# Mastodon user profiles
+
+Fetches the profile of every account on a list from one Mastodon server and folds them into one
+dataset, with the columns of the Weibo pipeline where they have a counterpart.
+
+Point the connection `mastodon_default` at any server (`host` = `https://mastodon.social`); most
+answer without a token, so no application is needed. Accounts of other servers are written
+`alice@example.social`.
+
+**Run it**: press *Trigger* and change what you want in the form; or
+
+```
+airflow dags trigger mastodon_user_profiles --conf '{"user_ids": ["gargron"]}'
+```
+
+What comes out, and what to do when something failed, is as for `weibo_user_profiles`.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import Asset, dag
+
+from fanfold.airflow import policies, tasks
+from fanfold.airflow.params import user_params
+
+SOURCE = "mastodon"
+DATASET = Asset("mastodon_user_profiles")
+USERS = ["gargron", "mastodon", "eff", "internetarchive", "wikipedia"]
+
+
+@dag(
+    dag_id="mastodon_user_profiles",
+    dag_display_name="Mastodon user profiles",
+    description="Fetch the profiles of a list of Mastodon accounts into one dataset",
+    doc_md=__doc__,
+    schedule=policies.daily(hour=3),
+    params=user_params(USERS, noun="account", example="acct"),
+    tags=["fanfold", "users", SOURCE],
+    **policies.PIPELINE,
+)
+def mastodon_user_profiles() -> None:
+    """Wire the pipeline: fan out over the batches, fold, publish, load, report."""
+    planned = tasks.plan(SOURCE)
+    batches = tasks.batch.partial(source=SOURCE).expand(ref=planned)
+    folded = tasks.consolidate()
+    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+
+    tasks.preflight(SOURCE) >> tasks.read_items(SOURCE) >> planned
+    batches >> folded >> [published, tasks.load()]
+    published >> tasks.report()
+
+
+mastodon_user_profiles()

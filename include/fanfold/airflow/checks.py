@@ -1,0 +1,76 @@
+"""Preflight: everything that a run needs, asked for once, before anything is fetched."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING
+
+from fanfold import sources
+from fanfold.airflow import connections, settings
+from fanfold.errors import BadConfiguration, FanfoldError, Fatal, SinkUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def check_all(source: str) -> None:
+    """Check source, bucket, database and workspace.
+
+    Raises:
+        BadConfiguration: Something is wrong that a person has to mend; the message names every
+            thing that is wrong.
+        SinkUnavailable: Something is away that may come back; the message names all that is.
+    """
+    checks: list[tuple[str, Callable[[], None]]] = [
+        (f"source {source}", lambda: _check_source(source)),
+        ("object storage", _check_bucket),
+        ("database", _check_database),
+        ("workspace", _check_workspace),
+    ]
+    found: list[tuple[str, FanfoldError]] = []
+    for name, check in checks:
+        try:
+            check()
+        except FanfoldError as error:
+            found.append((name, error))
+    if not found:
+        return
+    said = "\n".join(f"  {name}: {error}" for name, error in found)
+    text = f"Before the run can start, {len(found)} of {len(checks)} checks fail:\n{said}"
+    if any(isinstance(error, Fatal) for _, error in found):
+        raise BadConfiguration(text)
+    raise SinkUnavailable(text)
+
+
+def _check_source(source: str) -> None:
+    from fanfold.sources.http import Client
+
+    connector = sources.get(source)
+    with Client(connector, connections.endpoint(source)) as client:
+        connector.check(client)
+
+
+def _check_bucket() -> None:
+    from fanfold.publishing import check_bucket
+
+    check_bucket(connections.s3_client(), settings.bucket_name())
+
+
+def _check_database() -> None:
+    from fanfold.loading import check_database
+
+    with connections.warehouse() as connection:
+        check_database(connection, connections.WAREHOUSE)
+
+
+def _check_workspace() -> None:
+    shared = settings.shared_directory()
+    try:
+        shared.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=shared) as file:
+            file.write(b"fanfold")
+    except OSError as error:
+        raise BadConfiguration(
+            f"FANFOLD_SHARED_DIR={shared} is not writable ({error.strerror}). Make it writable "
+            "for the user that runs the workers, or set another directory."
+        ) from None

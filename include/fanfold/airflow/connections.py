@@ -1,0 +1,117 @@
+"""Airflow connections, turned into what the stages take."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Connection
+
+from fanfold.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fanfold.sources.endpoint import Endpoint
+
+AWS = "aws_default"
+WAREHOUSE = "warehouse_default"
+
+
+def source_connection(source: str) -> str:
+    """Return the id of the connection of a source: ``weibo_default``."""
+    return f"{source}_default"
+
+
+def endpoint(source: str) -> Endpoint:
+    """Return where a source is reached.
+
+    Raises:
+        BadConfiguration: The connection is missing or wrong.
+    """
+    from fanfold.sources.endpoint import Endpoint
+
+    connection_id = source_connection(source)
+    connection = _connection(connection_id)
+    return Endpoint.parse(
+        connection_id,
+        host=connection.host,
+        port=connection.port,
+        schema=connection.schema,
+        token=connection.password,
+        extra=_extra(connection_id, connection),
+    )
+
+
+def s3_client() -> Any:
+    """Return a boto3 S3 client of ``aws_default``, any endpoint."""
+    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    from botocore.config import Config
+
+    # Without the connection boto would look for credentials elsewhere, and write elsewhere.
+    _connection(AWS)
+    return S3Hook(
+        aws_conn_id=AWS,
+        config=Config(
+            connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 5}
+        ),
+    ).get_conn()
+
+
+@contextlib.contextmanager
+def warehouse() -> Iterator[Any]:
+    """Open ``warehouse_default``: a psycopg 3 or sqlite3 connection, closed at the end.
+
+    Raises:
+        BadConfiguration: The connection is missing, or of another kind.
+        SinkUnavailable: The database cannot be reached.
+    """
+    from fanfold.loading import database_errors
+
+    connection = _connection(WAREHOUSE)
+    with database_errors(WAREHOUSE):
+        if connection.conn_type == "sqlite":
+            opened: Any = _sqlite(connection)
+        elif connection.conn_type in {"postgres", "postgresql"}:
+            from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+            opened = PostgresHook(WAREHOUSE).get_conn()
+        else:
+            raise BadConfiguration(
+                f"Connection {WAREHOUSE!r} has the type {connection.conn_type!r}; "
+                "it must be postgres or sqlite."
+            )
+    with contextlib.closing(opened):
+        yield opened
+
+
+def _sqlite(connection: Connection) -> Any:
+    import sqlite3
+    from pathlib import Path
+
+    path = Path(connection.host or connection.schema or "")
+    if not path.is_absolute():
+        raise BadConfiguration(
+            f"Connection {WAREHOUSE!r}: host must be the absolute path of an SQLite file."
+        )
+    return sqlite3.connect(path, timeout=60)
+
+
+def _connection(connection_id: str) -> Connection:
+    from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
+
+    try:
+        return Connection.get(connection_id)
+    except (AirflowNotFoundException, AirflowRuntimeError):
+        raise BadConfiguration(
+            f"There is no connection {connection_id!r}. Create it in the UI (Admin, Connections) "
+            f"or set AIRFLOW_CONN_{connection_id.upper()}."
+        ) from None
+
+
+def _extra(connection_id: str, connection: Connection) -> dict[str, Any]:
+    try:
+        extra: dict[str, Any] = connection.extra_dejson
+    except ValueError:
+        raise BadConfiguration(f"Connection {connection_id!r}: extra is not JSON.") from None
+    return extra

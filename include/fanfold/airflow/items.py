@@ -1,0 +1,57 @@
+"""Where a run's items come from: its Params, a file, or a file in object storage."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fanfold import readers
+from fanfold.airflow import connections
+from fanfold.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from fanfold.airflow.settings import Options
+
+
+@contextlib.contextmanager
+def located_items(options: Options, column: str) -> Iterator[Iterable[readers.Located]]:
+    """Yield the items of a run with the places where they stand.
+
+    Args:
+        options: The run's Params; a file counts more than the list.
+        column: The column that holds the items in a file.
+
+    Raises:
+        BadInput: The file is missing or cannot be read.
+    """
+    uri = options.items_uri
+    if uri is None:
+        yield readers.from_list(options.user_ids)
+    elif uri.startswith("s3://"):
+        with tempfile.TemporaryDirectory(prefix="fanfold-items-") as folder:
+            path = Path(folder) / f"items{readers.file_format(uri)}"
+            if uri.endswith(".gz"):
+                path = path.with_name(f"{path.name}.gz")
+            _download(uri, path)
+            yield readers.from_file(path, column, name=uri)
+    else:
+        yield readers.from_file(readers.local_path(uri), column, name=uri)
+
+
+def _download(uri: str, path: Path) -> None:
+    from botocore.exceptions import ClientError
+
+    from fanfold.publishing import s3_errors
+
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    with s3_errors(bucket):
+        try:
+            connections.s3_client().download_file(bucket, key, str(path))
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey"}:
+                raise BadInput(f"items_uri: there is no object {uri}.") from None
+            raise

@@ -1,0 +1,88 @@
+"""What a run is told: environment variables, Params and dates, parsed once into typed objects."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fanfold.errors import BadConfiguration
+from fanfold.model import RunIdentity
+from fanfold.workspace import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.sdk import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The Params of a run; the form and the CLI have validated them (:mod:`.params`)."""
+
+    user_ids: tuple[Any, ...]
+    items_uri: str | None
+    batch_size: int | None
+    concurrency: int
+    requests_per_second: float | None
+    tolerated_failure_percentage: float
+    dry_run: bool
+
+    @classmethod
+    def of(cls, context: Context) -> Options:
+        """Return the options of the running task's run."""
+        params = context["params"]
+        return cls(
+            user_ids=tuple(params["user_ids"]),
+            items_uri=params["items_uri"] or None,
+            batch_size=params["batch_size"],
+            concurrency=params["concurrency"],
+            requests_per_second=params["requests_per_second"],
+            tolerated_failure_percentage=params["tolerated_failure_percentage"],
+            dry_run=params["dry_run"],
+        )
+
+
+def identity(context: Context) -> RunIdentity:
+    """Return which run the running task belongs to.
+
+    A run that was triggered without a logical date stands for the moment it was due.
+    """
+    run = context["dag_run"]
+    date = run.logical_date or run.run_after or datetime.now(UTC)
+    return RunIdentity(run.dag_id, run.run_id, date.astimezone(UTC))
+
+
+def shared_directory(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return ``FANFOLD_SHARED_DIR``.
+
+    Raises:
+        BadConfiguration: It is not set, or not absolute.
+    """
+    value = environment.get("FANFOLD_SHARED_DIR", "")
+    if not value or not Path(value).is_absolute():
+        raise BadConfiguration(
+            f"FANFOLD_SHARED_DIR is {value!r}; set it to the absolute path of a directory that "
+            "every worker shares."
+        )
+    return Path(value)
+
+
+def bucket_name(environment: Mapping[str, str] = os.environ) -> str:
+    """Return ``FANFOLD_BUCKET``.
+
+    Raises:
+        BadConfiguration: It is not set.
+    """
+    value = environment.get("FANFOLD_BUCKET", "").strip()
+    if not value:
+        raise BadConfiguration("FANFOLD_BUCKET is not set; set it to the bucket to publish to.")
+    return value
+
+
+def workspace_of(context: Context) -> Workspace:
+    """Return the workspace of the running task's run."""
+    run = identity(context)
+    return Workspace.of_run(shared_directory(), run.dag_id, run.run_id)

@@ -1,0 +1,210 @@
+"""The tasks of a pipeline, by the names that the Airflow graph shows. Each calls its stage."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import TriggerRule, get_current_context, task, task_group
+from airflow.sdk.exceptions import AirflowSkipException
+
+from fanfold.airflow import connections, settings
+from fanfold.airflow.fetch import Fetch
+from fanfold.errors import Inconsistent
+from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
+from fanfold.workspace import read_json
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset
+
+log = logging.getLogger(__name__)
+
+
+@task(multiple_outputs=False)
+def preflight(source: str) -> None:
+    """Fail early, in one message that names every thing that is wrong."""
+    from fanfold.airflow.checks import check_all
+
+    check_all(source)
+    log.info("The token is accepted; bucket, database and workspace are there and writable.")
+
+
+@task(multiple_outputs=False)
+def read_items(source: str) -> int:
+    """List the items in the workspace, each checked by name; return how many they are."""
+    from fanfold import readers, sources
+    from fanfold.airflow.items import located_items
+
+    context = get_current_context()
+    connector = sources.get(source)
+    with located_items(settings.Options.of(context), connector.item_column) as located:
+        items, blanks = readers.write_items(
+            settings.workspace_of(context), located, connector.check_item
+        )
+    log.info("%d items are listed, %d blanks were left out.", items, blanks)
+    return items
+
+
+@task(multiple_outputs=False)
+def plan(source: str) -> list[dict[str, Any]]:
+    """Cut the items into batches and return references to them; with ``dry_run``, end here."""
+    from fanfold import planning
+
+    context = get_current_context()
+    options = settings.Options.of(context)
+    workspace = settings.workspace_of(context)
+    endpoint = connections.endpoint(source)
+    made = planning.write_plan(
+        workspace,
+        source=source,
+        wanted_size=options.batch_size,
+        logical_date=utc_text(settings.identity(context).logical_date),
+        started_at=utc_text(datetime.now(UTC)),
+        requests_per_second=options.requests_per_second or endpoint.requests_per_second,
+        requests_per_hour=endpoint.requests_per_hour,
+    )
+    log.info("%s", _foretold(made))
+    if options.dry_run:
+        raise AirflowSkipException("dry_run: the run ends with its plan.")
+    return [ref.as_json() for ref in planning.batch_refs(workspace, made)]
+
+
+def _foretold(made: Plan) -> str:
+    time = (
+        "no quota is known, so they take as long as the source takes"
+        if made.seconds is None
+        else f"under the known quota they take {timedelta(seconds=round(made.seconds))}"
+    )
+    return (
+        f"{made.items} items ({made.duplicates} duplicates left out) in {made.batches} batches of "
+        f"up to {made.batch_size}: {made.items} requests; {time}."
+    )
+
+
+@task(
+    multiple_outputs=False,
+    # Also behind a fetch that failed: what it kept is part of the dataset.
+    trigger_rule=TriggerRule.ALL_DONE,
+    map_index_template="{{ task.op_kwargs['ref']['label'] }}",
+)
+def process(source: str, ref: dict[str, Any]) -> dict[str, int]:
+    """Make clean rows of a batch's records; return how many, and how many are quarantined."""
+    import pandas as pd
+
+    from fanfold import sources
+    from fanfold.processing import process_batch
+
+    context = get_current_context()
+    processed = process_batch(
+        settings.workspace_of(context),
+        BatchRef.from_json(ref).batch,
+        sources.get(source),
+        as_of=pd.Timestamp(settings.identity(context).logical_date),
+    )
+    return {"rows": processed.rows, "invalid": processed.invalid}
+
+
+@task_group
+def batch(source: str, ref: dict[str, Any]) -> None:
+    """Fetch and process one batch."""
+    fetched = Fetch(
+        task_id="fetch",
+        source=source,
+        batch=ref,
+        map_index_template="{{ task.batch['label'] }}",
+        # A batch may wait for its rate budget for hours.
+        execution_timeout=timedelta(hours=6),
+    )
+    fetched >> process(source, ref)  # type: ignore[arg-type]
+
+
+@task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
+def consolidate() -> dict[str, int]:
+    """Fold all parts into the dataset, and let it pass where the run's failures are tolerated."""
+    from dataclasses import asdict
+
+    from fanfold import consolidation
+    from fanfold.processing.contract import SCHEMA
+
+    context = get_current_context()
+    _heed_plan()
+    workspace = settings.workspace_of(context)
+    manifest = consolidation.consolidate(workspace, settings.identity(context), SCHEMA)
+    counts = asdict(manifest.counts)
+    log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
+    tolerated = settings.Options.of(context).tolerated_failure_percentage
+    consolidation.gate(workspace, manifest, tolerated)
+    return counts
+
+
+def _heed_plan() -> None:
+    """Go on only behind a plan of this run: an earlier one may lie in the workspace still."""
+    context = get_current_context()
+    run_id = context["run_id"]
+    states = context["ti"].get_task_states(
+        dag_id=context["dag"].dag_id, task_ids=["plan"], run_ids=[run_id]
+    )
+    state = states.get(run_id, {}).get("plan")
+    if state == "skipped":
+        raise AirflowSkipException("dry_run: nothing was fetched.")
+    if state != "success":
+        raise Inconsistent(
+            "There is no plan, so there is nothing to consolidate: see the failed task before it."
+        )
+
+
+@task(multiple_outputs=False)
+def publish(dataset: Asset) -> str:
+    """Upload the dataset, then its manifest; then move ``latest.json``. Return the prefix."""
+    from fanfold import publishing
+
+    context = get_current_context()
+    workspace = settings.workspace_of(context)
+    manifest = _manifest()
+    result = publishing.publish(
+        connections.s3_client(), settings.bucket_name(), workspace, manifest
+    )
+    if manifest.status is RunStatus.EMPTY:
+        raise AirflowSkipException("The list was empty: latest.json stays where it is.")
+    context["outlet_events"][dataset].extra = {
+        "counts": manifest.as_json()["counts"],
+        "status": str(manifest.status),
+        "manifest": result.manifest_key,
+    }
+    return result.prefix
+
+
+@task(multiple_outputs=False)
+def load() -> dict[str, int]:
+    """Upsert the dataset into the warehouse by key, in one transaction."""
+    from fanfold import loading
+    from fanfold.consolidation import PARQUET
+
+    context = get_current_context()
+    workspace = settings.workspace_of(context)
+    with connections.warehouse() as connection:
+        result = loading.load(connection, workspace.dataset / PARQUET, _manifest())
+    return {"rows": result.rows_in_dataset, "written": result.rows_written}
+
+
+@task(multiple_outputs=False)
+def report() -> str:
+    """Draw the run's charts; return where the page was published."""
+    from fanfold import publishing, reporting
+    from fanfold.consolidation import FAILED, PARQUET
+
+    context = get_current_context()
+    workspace = settings.workspace_of(context)
+    manifest = _manifest()
+    drawn = reporting.write_report(
+        workspace.dataset / PARQUET, workspace.dataset / FAILED, manifest, workspace.report
+    )
+    return publishing.publish_extra(
+        connections.s3_client(), settings.bucket_name(), manifest, drawn.files
+    )
+
+
+def _manifest() -> Manifest:
+    workspace = settings.workspace_of(get_current_context())
+    return Manifest.from_json(read_json(workspace.manifest))

@@ -1,0 +1,116 @@
+"""Process: from a batch's records to its clean rows. Pure, repeatable, without network.
+
+A record that breaks the contract is quarantined with column, value and rule; no other row pays for
+it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fanfold.model import Outcome, Status
+from fanfold.parts import outcomes_of, records_of
+from fanfold.processing.contract import SCHEMA, derive, problems
+from fanfold.sources.rows import Problem
+from fanfold.workspace import read_jsonl, whole_file, write_jsonl
+
+if TYPE_CHECKING:
+    from fanfold.sources import Source
+    from fanfold.workspace import Workspace
+
+ITEM = "item"
+"""The column of a clean part that holds each row's item; the dataset does not have it."""
+
+CLEAN_SCHEMA = pa.schema([pa.field(ITEM, pa.string(), nullable=False), *SCHEMA])
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """What became of the records of a batch."""
+
+    rows: int
+    invalid: int
+
+
+def process_batch(
+    workspace: Workspace, batch: int, source: Source, *, as_of: pd.Timestamp
+) -> Processed:
+    """Write the clean rows of a batch, in item order, and the outcomes of those that are none.
+
+    Args:
+        workspace: The run's workspace.
+        batch: Number of the batch.
+        source: Whose records these are.
+        as_of: The run's logical date (UTC).
+    """
+    outcomes = outcomes_of(workspace, batch)
+    records = records_of(workspace, batch)
+    keys = [
+        key
+        for key in read_jsonl(workspace.items(batch))
+        if key in outcomes and outcomes[key].status is Status.OK
+    ]
+    rows, broken = clean_rows(source, keys, [records[key] for key in keys], as_of)
+    invalid = [
+        Outcome(
+            key=keys[row],
+            status=Status.INVALID,
+            reason=f"{problem.column}: {problem.value!r} breaks the rule {problem.rule!r}",
+            attempts=outcomes[keys[row]].attempts,
+            at=outcomes[keys[row]].at,
+            column=problem.column,
+            value=problem.value,
+            rule=problem.rule,
+        )
+        for row, problem in broken.items()
+    ]
+    # The rows come last: where they are, the quarantine beside them is theirs.
+    write_jsonl(workspace.invalid(batch), (outcome.as_json() for outcome in invalid))
+    with whole_file(workspace.clean(batch)) as temporary:
+        pq.write_table(rows, temporary, compression="zstd")
+    return Processed(rows.num_rows, len(invalid))
+
+
+def clean_rows(
+    source: Source, keys: list[str], records: list[dict[str, object]], as_of: pd.Timestamp
+) -> tuple[pa.Table, dict[int, Problem]]:
+    """Apply transform and contract to the records of some items.
+
+    Args:
+        source: Whose transform it is.
+        keys: The items.
+        records: Their records, in the same order.
+        as_of: The run's logical date (UTC).
+
+    Returns:
+        The clean rows with their items, in order, and the first problem of each record that is no
+        clean row, by its position.
+    """
+    made = source.transform(records)
+    frame = derive(made.frame, as_of)
+    found = [*made.problems, *_strangers(source, keys, frame), *problems(frame)]
+    broken: dict[int, Problem] = {}
+    for problem in found:
+        broken.setdefault(problem.row, problem)
+    good = frame.drop(index=list(broken))
+    good.insert(0, ITEM, pd.Series(keys, index=frame.index, dtype="str"))
+    return pa.Table.from_pandas(good, CLEAN_SCHEMA, preserve_index=False), dict(
+        sorted(broken.items())
+    )
+
+
+def _strangers(source: Source, keys: list[str], frame: pd.DataFrame) -> list[Problem]:
+    """Return a problem for each record that is another item's."""
+    column = source.identity_column
+    if column is None:
+        return []
+    return [
+        Problem(row, column, str(value), f"is the item asked for, {key}")
+        for row, (key, value) in enumerate(zip(keys, frame[column], strict=True))
+        if value != key
+    ]
