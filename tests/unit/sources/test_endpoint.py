@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from fanfold import sources
+from fanfold.errors import BadConfiguration
+from fanfold.sources.endpoint import Endpoint
+
+
+def parse(**fields):
+    empty = {"host": "api.weibo.com", "port": None, "schema": None, "token": None, "extra": {}}
+    return Endpoint.parse("weibo_default", **{**empty, **fields})
+
+
+@pytest.mark.parametrize(
+    ("fields", "url"),
+    [
+        ({}, "https://api.weibo.com"),
+        ({"host": "http://127.0.0.1:8080/"}, "http://127.0.0.1:8080"),
+        ({"schema": "http", "port": 81}, "http://api.weibo.com:81"),
+        ({"host": "https://example.social", "port": 8443}, "https://example.social:8443"),
+    ],
+)
+def test_a_host_may_be_a_name_or_an_address(fields, url):
+    assert parse(**fields).url == url
+
+
+@pytest.mark.parametrize("host", [None, "", "ftp://x", "https://", "https://user:pw@host"])
+def test_a_wrong_host_is_named_with_its_connection(host):
+    with pytest.raises(BadConfiguration, match="weibo_default"):
+        parse(host=host)
+
+
+@pytest.mark.parametrize("value", [0, -1, "many", float("nan"), float("inf"), [1]])
+def test_a_wrong_budget_is_named_with_its_key(value):
+    with pytest.raises(BadConfiguration, match="requests_per_second"):
+        parse(extra={"requests_per_second": value})
+
+
+def test_budgets_come_as_numbers_or_text():
+    endpoint = parse(extra={"requests_per_second": "2.5", "requests_per_hour": 1000})
+    assert (endpoint.requests_per_second, endpoint.requests_per_hour) == (2.5, 1000)
+
+
+def test_an_unknown_source_is_told_which_there_are():
+    with pytest.raises(BadConfiguration, match="mastodon, weibo"):
+        sources.get("friendster")
+
+
+@pytest.mark.parametrize("name", ["weibo", "mastodon"])
+def test_a_source_is_found_by_its_name(name):
+    assert sources.get(name).name == name

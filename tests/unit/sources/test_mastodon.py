@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+from requests.structures import CaseInsensitiveDict
+
+from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
+from fanfold.sources import Found, NotThere, mastodon
+from fanfold.sources.http import Answer
+
+JSON_ERROR = {"error": "words"}
+
+
+def answer(status, body=None, **headers):
+    return Answer(status, CaseInsensitiveDict(headers), body)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, JSON_ERROR, CredentialRefused),
+        (403, JSON_ERROR, CredentialRefused),
+        (429, JSON_ERROR, QuotaSpent),
+        (400, JSON_ERROR, ItemRefused),
+        (422, JSON_ERROR, ItemRefused),
+        (404, None, SourceBusy),
+        (500, None, SourceBusy),
+        (503, JSON_ERROR, SourceBusy),
+        (200, None, SourceBusy),
+        (200, {}, SourceBusy),
+        (302, None, SourceBusy),
+    ],
+)
+def test_each_status_has_its_consequence(status, body, kind):
+    with pytest.raises(kind) as caught:
+        mastodon.read("alice", answer(status, body))
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_no_such_account_is_an_answer(status):
+    assert isinstance(mastodon.read("nobody", answer(status, JSON_ERROR)), NotThere)
+
+
+def test_an_account_is_found():
+    assert mastodon.read("a", answer(200, {"id": "1"})) == Found({"id": "1"})
+
+
+def test_the_reset_of_a_spent_quota_is_handed_on():
+    with pytest.raises(QuotaSpent) as caught:
+        mastodon.read(
+            "a", answer(429, JSON_ERROR, **{"X-RateLimit-Reset": "2026-01-02T03:04:05.678Z"})
+        )
+    assert caught.value.reset_at == datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
+
+
+def test_a_reset_that_is_no_time_is_left_alone():
+    with pytest.raises(QuotaSpent) as caught:
+        mastodon.read("a", answer(429, JSON_ERROR, **{"X-RateLimit-Reset": "soon"}))
+    assert caught.value.reset_at is None
+
+
+def test_an_account_becomes_a_row_of_the_contract():
+    rows = mastodon.transform(
+        [
+            {
+                "id": "23634",
+                "acct": "alice",
+                "display_name": "Alice 🐘",
+                "note": "<p>Hi &amp; <b>hello</b><br>you</p><p>two</p>",
+                "url": "https://example.social/@alice",
+                "avatar": "https://example.social/a.png",
+                "followers_count": 3,
+                "following_count": 2,
+                "statuses_count": 1,
+                "created_at": "2016-03-16T00:00:00.000Z",
+                "last_status_at": "2026-05-01",
+                "fields": [{"name": "web", "value": "x", "verified_at": "2024-01-01T00:00:00Z"}],
+            }
+        ]
+    )
+    assert not rows.problems
+    row = rows.frame.iloc[0]
+    assert row["description"] == "Hi & hello\nyou\ntwo"
+    assert row["friends_count"] == 2
+    assert row["verified"]
+    assert row["created_at"] == pd.Timestamp("2016-03-16T00:00:00Z")
+    assert row["last_status_at"] == pd.Timestamp("2026-05-01T00:00:00Z")

@@ -1,0 +1,151 @@
+"""The table of Weibo's error codes, code by code, and the transform of its records."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from requests.structures import CaseInsensitiveDict
+
+from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
+from fanfold.sources import Found, NotThere, weibo
+from fanfold.sources.endpoint import Endpoint
+from fanfold.sources.http import Answer
+
+BUSY = [10001, 10002, 10003, 10009]
+QUOTA = [10022, 10023, 10024]
+REFUSED = [10004, 10014, 21314, 21315, 21316, 21317, 21318, 21319, 21327, 21332]
+OUR_FAULT = [10006, 10016, 10017]
+
+
+def answer(body, status=200, **headers):
+    return Answer(status, CaseInsensitiveDict(headers), body)
+
+
+def error(code, status=400, **headers):
+    body = {"error": "some words", "error_code": code, "request": "/2/users/show.json"}
+    return answer(body, status, **headers)
+
+
+@pytest.mark.parametrize("as_type", [int, str])
+@pytest.mark.parametrize("status", [200, 400, 403])
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        *((code, SourceBusy) for code in BUSY),
+        *((code, QuotaSpent) for code in QUOTA),
+        *((code, CredentialRefused) for code in REFUSED),
+        *((code, ItemRefused) for code in OUR_FAULT),
+    ],
+)
+def test_each_code_has_its_consequence_whatever_the_http_status(code, kind, status, as_type):
+    with pytest.raises(kind, match=str(code)) as caught:
+        weibo.read("1", error(as_type(code), status))
+    assert type(caught.value) is kind
+
+
+def test_every_code_of_the_table_is_tested_here():
+    assert sorted(weibo.VERDICTS) == sorted([20003, *BUSY, *QUOTA, *REFUSED, *OUR_FAULT])
+
+
+@pytest.mark.parametrize("code", [20003, "20003"])
+def test_no_such_user_is_an_answer(code):
+    assert isinstance(weibo.read("7", error(code)), NotThere)
+
+
+@pytest.mark.parametrize("code", [0, 99999, "what", None.__class__, [1]])
+def test_an_unknown_code_is_tried_again(code):
+    with pytest.raises(SourceBusy):
+        weibo.read("1", error(code))
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [(None, 200), (None, 502), ([], 200), ({}, 200), ({"id": 1}, 500), ("x", 404)],
+)
+def test_an_answer_of_no_known_form_is_tried_again(body, status):
+    with pytest.raises(SourceBusy, match=f"HTTP {status}"):
+        weibo.read("1", answer(body, status))
+
+
+def test_retry_after_is_handed_on():
+    with pytest.raises(SourceBusy) as caught:
+        weibo.read("1", error(10009, 503, **{"Retry-After": "17"}))
+    assert caught.value.retry_after == 17
+
+
+def test_a_profile_is_found():
+    assert weibo.read("1", answer({"id": 1})) == Found({"id": 1})
+
+
+def test_the_token_is_no_part_of_an_address_or_a_representation():
+    endpoint = Endpoint("weibo_default", "http://x", token="s3cret")
+    query, headers = weibo.credentials(endpoint)
+    assert not query
+    assert headers == {"Authorization": "OAuth2 s3cret"}
+    assert "s3cret" not in repr(endpoint)
+
+
+def one(**fields):
+    record = {
+        "id": 1404376560,
+        "screen_name": "张伟",
+        "followers_count": 10,
+        "friends_count": 5,
+        "statuses_count": 3,
+        "created_at": "Fri Aug 28 00:00:00 +0800 2009",
+    }
+    rows = weibo.transform([{**record, **fields}])
+    return rows.frame.iloc[0], rows.problems
+
+
+def test_a_date_with_an_offset_becomes_utc():
+    assert one()[0]["created_at"] == pd.Timestamp("2009-08-27T16:00:00Z")
+    row, _ = one(created_at="Fri Aug 28 00:30:00 -0330 2009")
+    assert row["created_at"] == pd.Timestamp("2009-08-28T04:00:00Z")
+
+
+@pytest.mark.parametrize("province", [44, "44", "044"])
+def test_a_province_comes_as_number_or_text(province):
+    assert one(province=province)[0]["region"] == "广东"
+
+
+def test_an_unknown_province_and_an_unknown_type_cost_no_row():
+    row, problems = one(province=77, verified_type=77)
+    assert not problems
+    assert pd.isna(row["region"])
+    assert row["verified_type"] == "other"
+
+
+def test_a_missing_status_leaves_the_last_post_empty():
+    assert pd.isna(one()[0]["last_status_at"])
+    row, _ = one(status={"created_at": "Tue May 24 18:04:53 +0800 2011"})
+    assert row["last_status_at"] == pd.Timestamp("2011-05-24T10:04:53Z")
+
+
+@pytest.mark.parametrize(
+    ("field", "column", "value"),
+    [
+        ("followers_count", "followers_count", "many"),
+        ("followers_count", "followers_count", 10**30),
+        ("followers_count", "followers_count", 1.5),
+        ("followers_count", "followers_count", True),
+        ("followers_count", "followers_count", float("inf")),
+        ("friends_count", "friends_count", {"n": 1}),
+        ("created_at", "created_at", "yesterday"),
+        ("created_at", "created_at", "Fri Aug 99 00:00:00 +0800 2009"),
+        ("created_at", "created_at", 1251388800),
+        ("screen_name", "screen_name", ["x"]),
+        ("verified", "verified", "yes"),
+    ],
+)
+def test_what_cannot_be_read_is_a_problem_with_column_and_value(field, column, value):
+    _, problems = one(**{field: value})
+    assert [(problem.row, problem.column) for problem in problems] == [(0, column)]
+    assert problems[0].value
+
+
+def test_text_is_trimmed_and_safe_to_store():
+    row, _ = one(screen_name=" a\0b\ud800 ", description="", name="  ")
+    assert row["screen_name"] == "ab?"
+    assert pd.isna(row["description"])
+    assert pd.isna(row["name"])
