@@ -159,7 +159,9 @@ def _fold(workspace: Workspace, batch: int, schema: pa.Schema) -> _Batch:
     position = {key: row for row, key in enumerate(clean[_ITEM].to_pylist())}
     decided = [_decide(key, outcomes.get(key), invalid.get(key), key in position) for key in keys]
     tally = Counter(outcome.status for outcome in decided)
-    order = [position[outcome.key] for outcome in decided if outcome.status is Status.OK]
+    order = pa.array(
+        [position[outcome.key] for outcome in decided if outcome.status is Status.OK], pa.int64()
+    )
     return _Batch(
         rows=clean.drop_columns(_ITEM).take(order).cast(schema),
         failures=[outcome for outcome in decided if outcome.status is not Status.OK],

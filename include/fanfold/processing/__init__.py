@@ -97,8 +97,8 @@ def clean_rows(
     broken: dict[int, Problem] = {}
     for problem in found:
         broken.setdefault(problem.row, problem)
-    good = frame.drop(index=list(broken))
-    good.insert(0, ITEM, pd.Series(keys, index=frame.index, dtype="str"))
+    items = pd.Series(keys, index=frame.index, dtype="str")
+    good = frame.assign(**{ITEM: items}).drop(index=list(broken))
     return pa.Table.from_pandas(good, CLEAN_SCHEMA, preserve_index=False), dict(
         sorted(broken.items())
     )
