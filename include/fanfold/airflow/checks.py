@@ -53,7 +53,8 @@ def _check_source(source: str) -> None:
 def _check_bucket() -> None:
     from fanfold.publishing import check_bucket
 
-    check_bucket(connections.s3_client(), settings.bucket_name())
+    with connections.bucket(settings.bucket_name()) as bucket:
+        check_bucket(bucket)
 
 
 def _check_database() -> None:

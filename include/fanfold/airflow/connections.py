@@ -12,6 +12,7 @@ from fanfold.errors import BadConfiguration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fanfold.publishing import Bucket
     from fanfold.sources.endpoint import Endpoint
 
 AWS = "aws_default"
@@ -43,19 +44,25 @@ def endpoint(source: str) -> Endpoint:
     )
 
 
-def s3_client() -> Any:
-    """Return a boto3 S3 client of ``aws_default``, any endpoint."""
+@contextlib.contextmanager
+def bucket(name: str) -> Iterator[Bucket]:
+    """Open a bucket through ``aws_default``, any endpoint.
+
+    Raises:
+        BadConfiguration: There is no such connection.
+    """
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
 
-    # Without the connection boto would look for credentials elsewhere, and write elsewhere.
+    from fanfold.publishing import Bucket
+
+    # Without the connection boto would look for credentials, and a place to write, elsewhere.
     _connection(AWS)
-    return S3Hook(
-        aws_conn_id=AWS,
-        config=Config(
-            connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 5}
-        ),
-    ).get_conn()
+    config = Config(
+        connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 5}
+    )
+    with contextlib.closing(S3Hook(aws_conn_id=AWS, config=config).get_conn()) as client:
+        yield Bucket(client, name)
 
 
 @contextlib.contextmanager

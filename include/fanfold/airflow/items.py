@@ -45,12 +45,10 @@ def located_items(options: Options, column: str) -> Iterator[Iterable[readers.Lo
 def _download(uri: str, path: Path) -> None:
     from botocore.exceptions import ClientError
 
-    from fanfold.publishing import s3_errors
-
-    bucket, _, key = uri.removeprefix("s3://").partition("/")
-    with s3_errors(bucket):
+    name, _, key = uri.removeprefix("s3://").partition("/")
+    with connections.bucket(name) as bucket, bucket.errors():
         try:
-            connections.s3_client().download_file(bucket, key, str(path))
+            bucket.client.download_file(name, key, str(path))
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey"}:
                 raise BadInput(f"items_uri: there is no object {uri}.") from None

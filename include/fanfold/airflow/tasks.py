@@ -162,15 +162,17 @@ def publish(dataset: Asset) -> str:
     context = get_current_context()
     workspace = settings.workspace_of(context)
     manifest = _manifest()
-    result = publishing.publish(
-        connections.s3_client(), settings.bucket_name(), workspace, manifest
-    )
+    with connections.bucket(settings.bucket_name()) as bucket:
+        result = publishing.publish(bucket, workspace.dataset, manifest)
+    log.info("%d objects under %s.", len(result.objects), result.prefix)
+    if not result.latest_moved:
+        log.warning("latest.json stays where it is: %s.", result.note)
     if manifest.status is RunStatus.EMPTY:
-        raise AirflowSkipException("The list was empty: latest.json stays where it is.")
+        raise AirflowSkipException(f"Nothing new to read: {result.note}.")
     context["outlet_events"][dataset].extra = {
         "counts": manifest.as_json()["counts"],
         "status": str(manifest.status),
-        "manifest": result.manifest_key,
+        "prefix": result.prefix,
     }
     return result.prefix
 
@@ -200,9 +202,11 @@ def report() -> str:
     drawn = reporting.write_report(
         workspace.dataset / PARQUET, workspace.dataset / FAILED, manifest, workspace.report
     )
-    return publishing.publish_extra(
-        connections.s3_client(), settings.bucket_name(), manifest, drawn.files
-    )
+    with connections.bucket(settings.bucket_name()) as bucket:
+        prefix = publishing.run_prefix(manifest)
+        publishing.upload_extra(bucket, prefix, drawn.files)
+    log.info("The page is %s, and %sreport.html in the bucket.", drawn.page, prefix)
+    return f"{prefix}report.html"
 
 
 def _manifest() -> Manifest:
