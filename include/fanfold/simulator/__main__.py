@@ -1,0 +1,65 @@
+"""``python -m fanfold.simulator``: run one simulator until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from fanfold.simulator.application import Application
+from fanfold.simulator.options import Options, parse
+from fanfold.simulator.server import serve
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def _run(options: Options) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    application = Application(options.settings)
+    try:
+        server, connections = await serve(application, options.host, options.port)
+    except OSError as error:
+        sys.stderr.write(f"Cannot listen on {options.host}:{options.port}: {error.strerror}\n")
+        return 1
+    port = server.sockets[0].getsockname()[1]
+    if options.port_file is not None:
+        _write_whole(options.port_file, f"{port}\n")
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    ready = {"url": f"http://{host}:{port}", "host": options.host, "port": port, "pid": os.getpid()}
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
+    if options.until_stdin_closes:
+        loop.add_reader(sys.stdin.fileno(), _stop_at_end, stop)
+    await stop.wait()
+    server.close()
+    for connection in list(connections):
+        connection.close()
+    await server.wait_closed()
+    return 0
+
+
+def _stop_at_end(stop: asyncio.Event) -> None:
+    """Whoever started us held the other end; it is gone, however it ended."""
+    if not os.read(sys.stdin.fileno(), 4096):
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+        stop.set()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write under another name and rename, so that nobody reads half a port."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="ascii")
+    unfinished.replace(path)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(asyncio.run(_run(parse())))

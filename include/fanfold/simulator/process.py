@@ -1,0 +1,130 @@
+"""A simulator in a process of its own, for tests, benches and ``make run``."""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from fanfold.errors import BadConfiguration
+from fanfold.simulator.options import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+START_S = 30
+"""Seconds that a simulator may take to listen; it takes 0.2 on an idle machine."""
+STOP_S = 5
+"""Seconds from SIGTERM to SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulator:
+    """A simulator that runs.
+
+    Attributes:
+        url: Its address without a slash at the end, such as ``http://127.0.0.1:40123``.
+        token: The access token that it takes.
+        pid: Its process.
+    """
+
+    url: str
+    token: str
+    pid: int
+
+    def control(self, **settings: Any) -> dict[str, Any]:
+        """Change settings (docs/simulator.md); returns all of them.
+
+        Quota, attempts and the life of the token start again.
+
+        Raises:
+            BadConfiguration: The simulator refuses a setting; nothing is changed.
+        """
+        return self._call("POST", "/_control", settings)
+
+    def stats(self, uid: str | None = None, *, all_uids: bool = False) -> dict[str, Any]:
+        """What the simulator counted, or the requests for one uid."""
+        query = f"?uid={quote(uid, safe='')}" if uid is not None else "?uids=all" * all_uids
+        return self._call("GET", f"/_stats{query}")
+
+    def reset(self) -> None:
+        """Return to the settings of the start and set all counters to zero."""
+        self._call("DELETE", "/_control")
+        self._call("POST", "/_stats/reset")
+
+    def _call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310
+        try:
+            with _DIRECT.open(request, timeout=30) as answer:
+                result: dict[str, Any] = json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                message = json.load(error)["error"]
+            raise BadConfiguration(f"The simulator refuses {method} {path}: {message}") from None
+        return result
+
+
+# A proxy of the environment must not see loopback.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@contextmanager
+def running(*options: str) -> Iterator[Simulator]:
+    """Run a simulator on a free port for the time of a ``with`` block.
+
+    The process ends with the block, and also when this process is killed.
+
+    Args:
+        options: Options of the command line, such as ``"--quota-per-hour", "100"``.
+
+    Raises:
+        BadConfiguration: It did not start; the message says why.
+        SystemExit: An option is wrong.
+    """
+    token = parse(options).settings.token
+    command = [sys.executable, "-m", "fanfold.simulator", "--until-stdin-closes", *options]
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
+        )
+        try:
+            ready = json.loads(_first_line(process, errors))
+            yield Simulator(ready["url"], token, ready["pid"])
+        finally:
+            _stop(process)
+
+
+def _first_line(process: subprocess.Popen[bytes], errors: IO[bytes]) -> bytes:
+    stdout = process.stdout
+    assert stdout is not None  # noqa: S101 - for the type checker
+    if not select.select([stdout], [], [], START_S)[0]:
+        raise BadConfiguration(f"The simulator does not listen after {START_S} s")
+    line = stdout.readline()
+    if not line:
+        process.wait()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip().splitlines() or ["nothing"]
+        raise BadConfiguration(f"The simulator did not start; it said: {said[-1]}")
+    return line
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()

@@ -1,0 +1,226 @@
+"""HTTP/1.1 on asyncio and httptools: bytes in, bytes out, in order, also when pipelined.
+
+A web framework would keep us from misbehaving at the level of bytes, which is what the faults do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote
+
+import httptools
+
+from fanfold.simulator.exchange import Delivery, Reply, Request, deliver
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fanfold.simulator.application import Application
+
+MOST_BYTES = 256 * 1024
+"""Limit for URL, headers and body of one request, together."""
+
+
+class Connection(asyncio.Protocol):
+    """One client. asyncio sets TCP_NODELAY by itself; each small answer is one write."""
+
+    def __init__(self, application: Application, open_connections: set[Connection]) -> None:
+        self._application = application
+        self._open_connections = open_connections
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport
+        self._waiting: deque[tuple[Request, bool]] = deque()
+        self._stream: Iterator[bytes] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._answering = False
+        self._paused = False
+        self._closing = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._url = b""
+        self._authorization = ""
+        self._body = b""
+        self._size = 0
+
+    # asyncio calls these
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
+        self._transport = transport
+        self._open_connections.add(self)
+        self._application.counters.connected()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """The client or we closed the connection, in whatever state it is."""
+        self._closing = True
+        self._open_connections.discard(self)
+        self._application.counters.connections_open -= 1
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._answering:
+            self._application.counters.in_flight -= 1
+        self._waiting.clear()
+        self._stream = None
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; the parser calls the ``on_`` methods."""
+        if self._closing:
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._finish()
+        except httptools.HttpParserError:
+            self._refuse(400, "This is not HTTP/1.1")
+
+    def pause_writing(self) -> None:
+        """The client reads slower than we write: answer and read nothing more for now."""
+        self._paused = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """The client has read what we wrote."""
+        self._paused = False
+        self._transport.resume_reading()
+        if self._stream is not None:
+            self._write_more()
+        else:
+            self._answer_next()
+
+    def close(self) -> None:
+        """Close at once, whatever is under way."""
+        self._closing = True
+        self._transport.abort()
+
+    # httptools calls these
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the URL."""
+        self._url += url
+        self._grow(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header."""
+        self._grow(len(name) + len(value))
+        lower = name.lower()
+        if lower == b"authorization":
+            self._authorization = value.decode("latin-1")
+        elif lower == b"expect":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._body += body
+        self._grow(len(body))
+
+    def on_message_complete(self) -> None:
+        """A whole request: answer it, or queue it behind the one that is being answered."""
+        if self._closing:
+            return
+        path, _, query = self._url.decode("latin-1").partition("?")
+        if path.startswith("http://"):  # as a proxy is asked
+            path = "/" + path[7:].partition("/")[2]
+        try:
+            request = Request(
+                self._parser.get_method().decode(),
+                unquote(path) if "%" in path else path,
+                dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100)),
+                self._authorization,
+                self._body,
+            )
+        except ValueError:
+            self._refuse(400, "The query has more than 100 fields")
+            return
+        keep_alive = self._parser.should_keep_alive()
+        self._begin()
+        self._waiting.append((request, keep_alive))
+        self._answer_next()
+
+    # ours
+
+    def _grow(self, size: int) -> None:
+        self._size += size
+        if self._size > MOST_BYTES and not self._closing:
+            self._refuse(413, f"A request may have {MOST_BYTES} bytes")
+
+    def _refuse(self, status: int, message: str) -> None:
+        if not self._closing:
+            reply = Reply(status, b'{"error":"%s"}' % message.encode())
+            self._transport.write(deliver(reply, close=True).payload)
+            self._finish()
+
+    def _finish(self) -> None:
+        self._closing = True
+        self._waiting.clear()
+        self._transport.close()
+
+    def _answer_next(self) -> None:
+        while self._waiting and not (self._answering or self._paused or self._closing):
+            request, keep_alive = self._waiting.popleft()
+            delivery = self._application.answer(request)
+            if not keep_alive:
+                delivery.close = True
+                delivery.payload = delivery.payload.replace(
+                    b"\r\nConnection: keep-alive\r\n", b"\r\nConnection: close\r\n", 1
+                )
+            self._answering = True
+            if delivery.delay_s > 0:
+                loop = asyncio.get_running_loop()
+                self._timer = loop.call_later(delivery.delay_s, self._deliver_late, delivery)
+            else:
+                self._deliver(delivery)
+
+    def _deliver_late(self, delivery: Delivery) -> None:
+        self._timer = None
+        self._deliver(delivery)
+        self._answer_next()
+
+    def _deliver(self, delivery: Delivery) -> None:
+        if delivery.payload:
+            self._transport.write(delivery.payload)
+        if delivery.more is not None:
+            self._stream = delivery.more
+            self._close_after = delivery.close
+            self._write_more()
+            return
+        self._delivered(close=delivery.close)
+
+    def _delivered(self, *, close: bool) -> None:
+        self._answering = False
+        self._application.counters.in_flight -= 1
+        if close:
+            self._finish()
+
+    def _write_more(self) -> None:
+        """Write one block of a long body, then let the other connections have their turn."""
+        if self._stream is None or self._paused or self._closing:
+            return
+        block = next(self._stream, None)
+        if block is None:
+            self._stream = None
+            self._delivered(close=self._close_after)
+            self._answer_next()
+            return
+        self._transport.write(block)
+        if not self._paused:  # else resume_writing goes on
+            asyncio.get_running_loop().call_soon(self._write_more)
+
+
+async def serve(
+    application: Application, host: str, port: int
+) -> tuple[asyncio.Server, set[Connection]]:
+    """Listen; returns the server and the connections that are open.
+
+    Raises:
+        OSError: The address is in use or not ours.
+    """
+    connections: set[Connection] = set()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        lambda: Connection(application, connections), host, port, backlog=1024
+    )
+    return server, connections

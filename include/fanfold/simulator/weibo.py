@@ -1,0 +1,234 @@
+"""The Weibo API as documented: users, counts, quota, token, and errors with Weibo's codes."""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from fanfold.simulator import people
+from fanfold.simulator.exchange import Reply, Request, Route
+
+if TYPE_CHECKING:
+    from fanfold.simulator.quota import Quota
+
+_TOKEN_SINCE = 1_767_225_600
+"""When the token was given out, in seconds since 1970 (2026-01-01)."""
+_TOKEN_LIFE_S = 157_679_999
+_OWN_UID = 1_404_376_560
+_CHINA = timezone(timedelta(hours=8))
+_MOST_IN_SHOW_BATCH = 50
+_MOST_IN_COUNTS = 100
+
+# Code → HTTP status and text, after open.weibo.com/wiki/Error_code. Clients decide by the code.
+ERRORS = {
+    10001: (400, "System error!"),
+    10002: (503, "Service unavailable!"),
+    10003: (400, "Remote service error!"),
+    10004: (403, "IP limit!"),
+    10005: (403, "Permission denied, need a high level appkey!"),
+    10006: (400, "Source paramter(appkey) is missing"),
+    10007: (400, "Unsupport mediatype (%s)!"),
+    10008: (400, "Param error, see doc for more info"),
+    10009: (400, "Too many pending tasks, system is busy!"),
+    10010: (400, "Job expired!"),
+    10011: (400, "RPC error!"),
+    10012: (400, "Illegal request!"),
+    10013: (400, "Invalid weibo user!"),
+    10014: (403, "Insufficient app permissions!"),
+    10016: (400, "Miss required parameter (%s), see doc for more info"),
+    10017: (400, "Parameter (%s)'s value invalid, see doc for more info"),
+    10018: (400, "Request body length over limit"),
+    10020: (404, "Request Api not found!"),
+    10021: (405, "HTTP method is not suported for this request!"),
+    10022: (403, "IP requests out of rate limit!"),
+    10023: (403, "User requests out of rate limit!"),
+    10024: (403, "User requests for (%s) out of rate limit!"),
+    20003: (400, "User does not exists!"),
+    21314: (400, "token_used"),
+    21315: (400, "token_expired"),
+    21316: (400, "token_revoked"),
+    21317: (400, "token_rejected"),
+    21319: (400, "accessor_revoked"),
+    21327: (403, "expired_token"),
+    21332: (403, "invalid_access_token"),
+}
+_BUSY = (10001, 10002, 10003, 10009)
+
+
+def error(request: Request, code: int, about: str = "") -> Reply:
+    """An error in Weibo's form; the code comes as a number or, as on Weibo, as a text."""
+    status, text = ERRORS.get(code, (400, "Unknown error!"))
+    as_text = zlib.crc32(repr((request.path, sorted(request.query.items()))).encode()) & 1
+    body = {
+        "error": text.replace("%s", about),
+        "error_code": str(code) if as_text else code,
+        "request": request.path,
+    }
+    return _json(body, status)
+
+
+def _json(value: object, status: int = 200) -> Reply:
+    return Reply(status, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+# What every API has (exchange.Api)
+
+
+def authorised(request: Request, token: str) -> bool:
+    """Whether the request carries the token: as a parameter, in a form, or as ``OAuth2`` header."""
+    given = request.query.get("access_token")
+    if given is None and request.body:
+        given = dict(parse_qsl(request.body.decode("utf-8", "replace"))).get("access_token")
+    return given == token if given is not None else request.authorization == f"OAuth2 {token}"
+
+
+def identified(request: Request) -> bool:  # noqa: ARG001 - exchange.Api
+    """Weibo serves nobody without a token."""
+    return True
+
+
+def refused(request: Request, *, expired: bool) -> Reply:
+    """21327 for a token that expired, 21332 for any other that is not right."""
+    return error(request, 21327 if expired else 21332)
+
+
+def quota_spent(request: Request, quota: Quota, code: int) -> Reply:  # noqa: ARG001 - exchange.Api
+    """10022, 10023 or 10024."""
+    return error(request, code, request.path.removeprefix("/2").removesuffix(".json"))
+
+
+def quota_headers(quota: Quota) -> bytes:  # noqa: ARG001 - exchange.Api
+    """Weibo tells nothing in headers."""
+    return b""
+
+
+def busy(request: Request, draw: int) -> Reply:
+    """One of the four errors of an overloaded Weibo."""
+    return error(request, _BUSY[draw % len(_BUSY)])
+
+
+def unknown(request: Request) -> Reply:
+    """20003."""
+    return error(request, 20003)
+
+
+def coded(request: Request, code: int) -> Reply:
+    """Any code."""
+    return error(request, code)
+
+
+def unsupported(request: Request) -> Reply:
+    """10021."""
+    return error(request, 10021)
+
+
+def no_such_api(request: Request) -> Reply:
+    """10020."""
+    return error(request, 10020)
+
+
+# The paths
+
+
+def _asked(request: Request) -> list[str]:
+    uid = request.query.get("uid")
+    return [uid if uid is not None else request.query.get("screen_name", "")]
+
+
+def _asked_uids(request: Request) -> list[str]:
+    return request.query.get("uids", "").split(",")
+
+
+def _show(request: Request, quota: Quota) -> Reply:  # noqa: ARG001 - exchange.Route
+    uid = request.query.get("uid")
+    if uid is None:
+        name = request.query.get("screen_name")
+        if not name:
+            return error(request, 10016, "uid or screen_name")
+        uid = people.uid_of_name(name)
+    elif not (uid.isascii() and uid.isdigit()):
+        return error(request, 10017, "uid")
+    if uid is None or not people.exists(uid):
+        return error(request, 20003)
+    return Reply(200, people.profile_json(uid))
+
+
+def _known_uids(request: Request, most: int) -> list[str] | Reply:
+    uids = [uid for uid in _asked_uids(request) if uid]
+    if not uids:
+        return error(request, 10016, "uids")
+    if len(uids) > most or not all(uid.isascii() and uid.isdigit() for uid in uids):
+        return error(request, 10017, "uids")
+    return [uid for uid in uids if people.exists(uid)]
+
+
+def _show_batch(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
+    uids = _known_uids(request, _MOST_IN_SHOW_BATCH)
+    if isinstance(uids, Reply):
+        return uids
+    return Reply(200, b'{"users":[%s]}' % b",".join(map(people.profile_json, uids)))
+
+
+def _counts(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
+    uids = _known_uids(request, _MOST_IN_COUNTS)
+    if isinstance(uids, Reply):
+        return uids
+    names = ("id", "followers_count", "friends_count", "statuses_count")
+    return _json([{name: people.profile(uid)[name] for name in names} for uid in uids])
+
+
+def _rate_limit_status(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
+    remaining, reset_in = quota.state()
+    reset = datetime.now(_CHINA) + timedelta(seconds=reset_in)
+    return _json(
+        {
+            "ip_limit": quota.limit,
+            "limit_time_unit": "HOURS",
+            "remaining_ip_hits": remaining,
+            "remaining_user_hits": remaining,
+            "reset_time": f"{reset:%Y-%m-%d %H:%M:%S}",
+            "reset_time_in_seconds": math.ceil(reset_in),
+            "user_limit": quota.limit,
+            "api_rate_limits": [],
+        }
+    )
+
+
+def _get_token_info(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
+    return _json(
+        {
+            "uid": _OWN_UID,
+            "appkey": "1352222456",
+            "scope": None,
+            "create_at": _TOKEN_SINCE,
+            "expire_in": _TOKEN_LIFE_S,
+        }
+    )
+
+
+def _get_uid(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
+    return _json({"uid": _OWN_UID})
+
+
+ROUTES = {
+    "/2/users/show.json": Route(_show, _asked),
+    "/2/users/show_batch/other.json": Route(_show_batch, _asked_uids),
+    "/2/users/counts.json": Route(_counts, _asked_uids),
+    "/2/account/rate_limit_status.json": Route(_rate_limit_status),
+    "/2/account/get_uid.json": Route(_get_uid),
+    "/oauth2/get_token_info": Route(_get_token_info, method="POST"),
+}
+
+
+def route(path: str) -> Route | None:
+    """The route of a path."""
+    return ROUTES.get(path)
+
+
+def template(path: str) -> str:
+    """The path as the statistics count it: itself."""
+    return path
