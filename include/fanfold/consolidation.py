@@ -1,6 +1,7 @@
 """Consolidate: fold the parts of all batches into one dataset, and hold it against the plan.
 
-Batches are read one after the other, from the workspace, in order; memory is bounded by one batch.
+Batches are read one after the other, from the workspace, in order; memory is bounded by one batch and
+one row group.
 Every planned item ends in exactly one count and, unless it is ``ok``, in ``failed.jsonl``.
 """
 
@@ -43,6 +44,8 @@ PARQUET = "users.parquet"
 CSV = "users.csv.gz"
 FAILED = "failed.jsonl"
 
+ROW_GROUP = 20_000
+"""Rows of a row group, at least (but the last); some 6 MB in memory."""
 _ITEM = "item"
 _FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"
 """First characters that make a spreadsheet run a cell. Source: OWASP, "CSV Injection"."""
@@ -82,15 +85,20 @@ def consolidate(workspace: Workspace, run: RunIdentity, schema: pa.Schema) -> Ma
         _csv_writer(paths[1], schema) as csv,
         _parquet_writer(paths[0], schema) as parquet,
     ):
+        waiting: list[pa.Table] = []
         for batch in range(plan.batches):
             folded = _fold(workspace, batch, schema)
-            if folded.rows.num_rows:
-                parquet.write_table(folded.rows)
-                csv.write_table(_for_csv(folded.rows))
             for failure in folded.failures:
                 add_failure(failure.as_json())
             counts += folded.counts
             requests += folded.requests
+            waiting.append(folded.rows)
+            # Batches may hold one item: a row group for each would make a large and slow file.
+            if batch == plan.batches - 1 or sum(map(len, waiting)) >= ROW_GROUP:
+                rows = pa.concat_tables(waiting).combine_chunks()
+                parquet.write_table(rows)
+                csv.write_table(_for_csv(rows))
+                waiting.clear()
     if counts.planned != plan.items:
         raise Inconsistent(
             f"The plan has {plan.items} items, its batches have {counts.planned}: "

@@ -61,7 +61,7 @@ def _check_database() -> None:
     from fanfold.loading import check_database
 
     with connections.warehouse() as connection:
-        check_database(connection, connections.WAREHOUSE)
+        check_database(connection, connection_id=connections.WAREHOUSE)
 
 
 def _check_workspace() -> None:

@@ -116,7 +116,7 @@ def batch(source: str, ref: dict[str, Any]) -> None:
         # A batch may wait for its rate budget for hours.
         execution_timeout=timedelta(hours=6),
     )
-    fetched >> process(source, ref)  # type: ignore[arg-type]
+    fetched >> process(source=source, ref=ref)
 
 
 @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
@@ -186,8 +186,14 @@ def load() -> dict[str, int]:
     context = get_current_context()
     workspace = settings.workspace_of(context)
     with connections.warehouse() as connection:
-        result = loading.load(connection, workspace.dataset / PARQUET, _manifest())
-    return {"rows": result.rows_in_dataset, "written": result.rows_written}
+        result = loading.load(
+            connection,
+            workspace.dataset / PARQUET,
+            _manifest(),
+            connection_id=connections.WAREHOUSE,
+        )
+    log.info("%s: %d rows written of %d.", result.table, result.written, result.rows_in_dataset)
+    return {"rows": result.rows_in_dataset, "written": result.written}
 
 
 @task(multiple_outputs=False)
@@ -200,7 +206,11 @@ def report() -> str:
     workspace = settings.workspace_of(context)
     manifest = _manifest()
     drawn = reporting.write_report(
-        workspace.dataset / PARQUET, workspace.dataset / FAILED, manifest, workspace.report
+        workspace.dataset / PARQUET,
+        workspace.dataset / FAILED,
+        manifest,
+        workspace.report,
+        forecast=Plan.from_json(read_json(workspace.plan)).seconds,
     )
     with connections.bucket(settings.bucket_name()) as bucket:
         prefix = publishing.run_prefix(manifest)

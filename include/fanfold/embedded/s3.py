@@ -1,0 +1,160 @@
+"""An S3 server on this machine, in a process of its own: moto's, which keeps objects in memory.
+
+    python -m fanfold.embedded.s3 [--port N] [--until-stdin-closes]
+
+prints one line of JSON with its address and process when it listens. It is meant for trying
+Fanfold out and for tests: it listens on loopback only, takes any access key, and forgets
+everything when it ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import secrets
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING
+
+from fanfold.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+START_S = 60
+"""Seconds that the server may take to listen; it takes 1 to 2 on an idle machine."""
+STOP_S = 5
+"""Seconds from SIGTERM to SIGKILL."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Server:
+    """An S3 server that runs.
+
+    Attributes:
+        url: Its address without a slash at the end, such as ``http://127.0.0.1:40123``.
+        access_key: An access key id for it.
+        secret_key: The secret that belongs to the access key.
+        pid: Its process.
+    """
+
+    url: str
+    access_key: str
+    secret_key: str
+    pid: int
+
+
+@contextmanager
+def running_s3(
+    *, port: int = 0, environment: Mapping[str, str] | None = None
+) -> Iterator[S3Server]:
+    """Run an S3 server on loopback for the time of a ``with`` block.
+
+    The process ends with the block, and also when this process is killed.
+
+    Args:
+        port: The port to listen on; 0 takes a free one.
+        environment: Variables for the server on top of this process's own, such as moto's options.
+
+    Raises:
+        BadConfiguration: It did not start; the message says why.
+    """
+    command = [sys.executable, "-m", __name__, "--port", str(port), "--until-stdin-closes"]
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, **(environment or {})},
+            # Ctrl-C in a terminal goes to the whole group: the owner decides when this one ends.
+            start_new_session=True,
+        )
+        try:
+            ready = json.loads(_first_line(process, errors))
+            yield S3Server(
+                url=ready["url"],
+                access_key=f"FANFOLD{secrets.token_hex(6).upper()}",
+                secret_key=secrets.token_urlsafe(24),
+                pid=process.pid,
+            )
+        finally:
+            _stop(process)
+
+
+def _first_line(process: subprocess.Popen[bytes], errors: IO[bytes]) -> bytes:
+    stdout = process.stdout
+    assert stdout is not None  # noqa: S101 - for the type checker
+    if not select.select([stdout], [], [], START_S)[0]:
+        raise BadConfiguration(f"The S3 server does not listen after {START_S} s.")
+    line = stdout.readline()
+    if not line:
+        process.wait()
+        errors.seek(0)
+        said = errors.read().decode(errors="replace").strip().splitlines() or ["nothing"]
+        raise BadConfiguration(f"The S3 server did not start; it said: {said[-1]}")
+    return line
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve S3 on loopback until SIGTERM, SIGINT or, on request, the end of stdin."""
+    parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name}", description=__doc__)
+    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0: a free one")
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="end when the starting process does"
+    )
+    options = parser.parse_args(arguments)
+
+    # moto is an extra, and takes a second to import: only the server process needs it.
+    from moto.moto_server.werkzeug_app import (
+        DomainDispatcherApplication,
+        MotoRequestHandler,
+        create_backend_app,
+    )
+    from werkzeug.serving import make_server
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server(
+        "127.0.0.1",
+        options.port,
+        DomainDispatcherApplication(create_backend_app),
+        threaded=True,
+        request_handler=MotoRequestHandler,
+    )
+    os.environ["MOTO_PORT"] = str(server.server_port)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+    if options.until_stdin_closes:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    print(json.dumps({"url": f"http://127.0.0.1:{server.server_port}", "pid": os.getpid()}))
+    sys.stdout.flush()
+    server.serve_forever()
+
+
+def _end_with_stdin() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

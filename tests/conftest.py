@@ -1,0 +1,197 @@
+"""Real servers for tests: S3 and Postgres, each once a session, with a fresh place for each test."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A Postgres server on loopback that asks for a password."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+
+    def parameters(self, dbname="postgres", **others):
+        """Keyword arguments for ``psycopg.connect``."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "dbname": dbname,
+            "connect_timeout": 10,
+            **others,
+        }
+
+
+@dataclass(frozen=True)
+class PostgresDatabase:
+    """A fresh, empty database of a server."""
+
+    server: PostgresServer
+    name: str
+
+    def parameters(self, **others):
+        """Keyword arguments for ``psycopg.connect``."""
+        return self.server.parameters(self.name, **others)
+
+    def connect(self, **others):
+        """Return a new psycopg connection; the caller closes it."""
+        import psycopg
+
+        return psycopg.connect(**self.parameters(**others))
+
+
+def missing_tool(reason):
+    """Skip the test, but fail where everything has to be tested."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """An S3 server for the session: ``.url``, ``.access_key``, ``.secret_key``, ``.pid``."""
+    from fanfold.embedded.s3 import running_s3
+
+    with running_s3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_server):
+    """A boto3 client of the S3 server."""
+    with s3_client_of(s3_server) as client:
+        yield client
+
+
+@contextmanager
+def s3_client_of(server, **config):
+    import boto3
+    from botocore.config import Config
+
+    with closing(
+        boto3.client(
+            "s3",
+            endpoint_url=server.url,
+            aws_access_key_id=server.access_key,
+            aws_secret_access_key=server.secret_key,
+            region_name="us-east-1",
+            config=Config(
+                retries={"total_max_attempts": 1},
+                proxies={},
+                s3={"addressing_style": "path"},
+                **config,
+            ),
+        )
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def new_s3_client(s3_server):
+    """A boto3 client of the test's own, whose events it may hook into."""
+    with s3_client_of(s3_server) as client:
+        yield client
+
+
+@pytest.fixture
+def bucket_name(s3_client):
+    """The name of a fresh, empty bucket."""
+    name = f"test-{secrets.token_hex(6)}"
+    s3_client.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """A Postgres server for the session, of Debian's binaries."""
+    import psycopg
+
+    binaries = _postgres_binaries()
+    with tempfile.TemporaryDirectory(prefix="fanfold-postgres-") as folder:
+        # initdb refuses to run as root: then the server belongs to the user of Debian's package.
+        user = "postgres" if os.geteuid() == 0 else None
+        home = Path(folder)
+        if user:
+            shutil.chown(home, user)
+        server = PostgresServer("127.0.0.1", _free_port(), "fanfold", secrets.token_urlsafe(16))
+        _initialise(binaries, home, server, user)
+        log = home / "log"
+        options = (
+            f"-c listen_addresses={server.host} -c port={server.port} "
+            f"-c unix_socket_directories={home} "
+            # Nothing here has to survive a power cut.
+            "-c fsync=off -c full_page_writes=off -c synchronous_commit=off"
+        )
+        control = [str(binaries / "pg_ctl"), "-D", str(home / "data")]
+        start = [*control, "start", "-w", "-t", "60", "-l", str(log), "-o", options]
+        started = subprocess.run(
+            start,
+            user=user,
+            cwd=home,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+        if started.returncode:
+            pytest.fail(f"Postgres did not start: {started.stderr!r} {log.read_text()}")
+        try:
+            psycopg.connect(**server.parameters()).close()
+            yield server
+        finally:
+            stop = [*control, "stop", "-m", "immediate", "-w"]
+            subprocess.run(stop, user=user, cwd=home, stdout=subprocess.DEVNULL, check=True)
+
+
+def _postgres_binaries():
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        missing_tool("Postgres is not installed: apt-get install postgresql")
+    return found[-1].parent
+
+
+def _initialise(binaries, home, server, user):
+    secret = home / "password"
+    secret.write_text(server.password)
+    if user:
+        shutil.chown(secret, user)
+    command = [
+        str(binaries / "initdb"),
+        *("-D", str(home / "data"), "-U", server.user, "--pwfile", str(secret)),
+        *("-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"),
+    ]
+    subprocess.run(command, user=user, cwd=home, stdout=subprocess.DEVNULL, check=True)
+    secret.unlink()
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def postgres_database(postgres_server):
+    """A fresh, empty database; dropped afterwards, whoever is connected."""
+    import psycopg
+
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(**postgres_server.parameters(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield PostgresDatabase(postgres_server, name)
+    with psycopg.connect(**postgres_server.parameters(), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -1,0 +1,178 @@
+"""A pipeline in ``dag.test()``, against the simulator, an S3 server and a database of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from fanfold.simulator.process import running
+
+DAGS = Path(__file__).parents[3] / "dags"
+
+
+@pytest.fixture(scope="session")
+def airflow_home(tmp_path_factory):
+    """An Airflow home with a migrated database; the environment of this process points to it."""
+    home = tmp_path_factory.mktemp("airflow")
+    settings = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "NO_PROXY": "127.0.0.1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        command = [sys.executable, "-W", "ignore", "-m", "airflow", "db", "migrate"]
+        subprocess.run(command, check=True, capture_output=True, env=dict(os.environ))
+        yield home
+
+
+def authored(dag_id):
+    """Parse the file of a DAG and return the DAG."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    bag = DagBag(str(DAGS / f"{dag_id}.py"))
+    assert not bag.import_errors
+    return bag.dags[dag_id]
+
+
+@pytest.fixture
+def weibo(airflow_home):
+    """The DAG of the first pipeline."""
+    assert airflow_home.is_dir()
+    return authored("weibo_user_profiles")
+
+
+@pytest.fixture(scope="session")
+def simulator_process():
+    with running() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(simulator_process):
+    simulator_process.reset()
+    return simulator_process
+
+
+@dataclass
+class Finished:
+    """What a run left behind."""
+
+    state: str
+    states: dict
+    labels: dict
+    errors: dict
+    workspace: Path
+    returned: dict = field(default_factory=dict)
+
+    @property
+    def manifest(self):
+        return json.loads((self.workspace / "manifest.json").read_text("utf-8"))
+
+    def error(self, task_id):
+        """The message of the error that ended a task."""
+        return str(self.errors[task_id])
+
+
+@dataclass
+class Pipeline:
+    """A pipeline and the servers that it talks to."""
+
+    simulator: object
+    bucket: str
+    client: object
+    shared: Path
+    warehouse: Path
+    patch: pytest.MonkeyPatch
+
+    def objects(self):
+        """The keys in the bucket."""
+        found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])
+        return sorted(entry["Key"] for entry in found)
+
+    def read(self, key):
+        return self.client.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+
+    def connect(self, name, **fields):
+        self.patch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(fields))
+
+    def run(self, dag_id="weibo_user_profiles", *, retries=0, logical_date=None, **conf):
+        """Run a DAG to its end in this process; tasks are tried once unless told otherwise."""
+        from datetime import timedelta
+
+        # dag.test() leaves the conf of a run in the DAG: each run has one of its own.
+        dag = authored(dag_id)
+        errors = {}
+
+        def note(context):
+            errors[context["ti"].task_id] = context["exception"]
+
+        # The tasks of the serialised DAG carry no callbacks: these are the authored ones.
+        for task in dag.task_dict.values():
+            mapped = getattr(task, "partial_kwargs", None)
+            settings = {
+                "retries": retries,
+                "retry_delay": timedelta(0),
+                "retry_exponential_backoff": 0,
+                "on_failure_callback": [note],
+            }
+            for name, value in settings.items():
+                if mapped is not None:
+                    mapped[name] = value
+                else:
+                    setattr(task, name, value)
+        run = dag.test(run_conf=conf, logical_date=logical_date)
+        instances = run.get_task_instances()
+        return Finished(
+            state=str(run.state),
+            states={(ti.task_id, ti.map_index): str(ti.state) for ti in instances},
+            labels={(ti.task_id, ti.map_index): ti.rendered_map_index for ti in instances},
+            errors=errors,
+            workspace=self.shared / dag_id / run.run_id,
+        )
+
+
+@pytest.fixture
+def pipeline(airflow_home, simulator, s3_server, s3_client, bucket_name, tmp_path, monkeypatch):
+    """The pipelines with fresh sinks; connections come from the environment, as on a worker."""
+    # dag.test() sleeps a second whenever a task waits for another; here that is noticed at once.
+    sleep = time.sleep
+    monkeypatch.setattr(
+        time,
+        "sleep",
+        lambda seconds: (
+            None
+            if sys._getframe(1).f_globals["__name__"] == "airflow.sdk.definitions.dag"
+            else sleep(seconds)
+        ),
+    )
+    assert airflow_home.is_dir()
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(shared))
+    monkeypatch.setenv("FANFOLD_BUCKET", bucket_name)
+    made = Pipeline(
+        simulator, bucket_name, s3_client, shared, tmp_path / "warehouse.db", monkeypatch
+    )
+    made.connect("weibo_default", conn_type="http", host=simulator.url, password=simulator.token)
+    made.connect("mastodon_default", conn_type="http", host=simulator.url)
+    made.connect(
+        "aws_default",
+        conn_type="aws",
+        login=s3_server.access_key,
+        password=s3_server.secret_key,
+        extra={"endpoint_url": s3_server.url, "region_name": "us-east-1"},
+    )
+    made.connect("warehouse_default", conn_type="sqlite", host=str(made.warehouse))
+    return made
