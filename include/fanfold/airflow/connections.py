@@ -108,12 +108,13 @@ def _connection(connection_id: str) -> Connection:
     from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
     try:
-        return Connection.get(connection_id)
+        connection: Connection = Connection.get(connection_id)
     except (AirflowNotFoundException, AirflowRuntimeError):
         raise BadConfiguration(
             f"There is no connection {connection_id!r}. Create it in the UI (Admin, Connections) "
             f"or set AIRFLOW_CONN_{connection_id.upper()}."
         ) from None
+    return connection
 
 
 def _extra(connection_id: str, connection: Connection) -> dict[str, Any]:

@@ -85,12 +85,11 @@ class Client:
         Raises:
             SourceBusy: The connection failed, the answer was cut, too large or too slow.
         """
-        session = self._session()
+        session, template = self._prepared()
         query = urlencode({**call.query, **self._query})
-        request = requests.Request(
-            "GET", f"{self.endpoint.url}{call.path}{'?' if query else ''}{query}"
-        )
-        prepared = session.prepare_request(request)
+        # Preparing a request costs as much as a fifth of all that it takes; only its URL changes.
+        prepared = template.copy()
+        prepared.url = f"{self.endpoint.url}{call.path}{'?' if query else ''}{query}"
         try:
             response = session.send(
                 prepared,
@@ -122,9 +121,11 @@ class Client:
         except (ValueError, RecursionError):
             return None
 
-    def _session(self) -> requests.Session:
-        session: requests.Session | None = getattr(self._local, "session", None)
-        if session is None:
+    def _prepared(self) -> tuple[requests.Session, requests.PreparedRequest]:
+        """Return this thread's session and the request that all of its requests are copies of."""
+        kept: tuple[requests.Session, requests.PreparedRequest] | None
+        kept = getattr(self._local, "kept", None)
+        if kept is None:
             session = requests.Session()
             session.trust_env = False
             session.headers.update(
@@ -137,10 +138,11 @@ class Client:
             adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
             session.mount("http://", adapter)
             session.mount("https://", adapter)
-            self._local.session = session
+            template = session.prepare_request(requests.Request("GET", self.endpoint.url))
+            kept = self._local.kept = (session, template)
             with self._lock:
                 self._sessions.append(session)
-        return session
+        return kept
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
