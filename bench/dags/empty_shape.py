@@ -1,0 +1,48 @@
+"""The shape of a user pipeline, with tasks that do nothing: what Airflow alone costs."""
+
+from __future__ import annotations
+
+from airflow.sdk import TriggerRule, dag, task, task_group
+
+
+@task
+def nothing() -> None:
+    """Do nothing."""
+
+
+@task(trigger_rule=TriggerRule.ALL_DONE)
+def nothing_after_all() -> None:
+    """Do nothing, whatever became of the tasks before."""
+
+
+@task
+def twenty() -> list[dict[str, int]]:
+    """Return twenty references to batches."""
+    return [{"batch": number} for number in range(20)]
+
+
+@task
+def nothing_of(ref: dict[str, int]) -> None:
+    """Do nothing with a batch."""
+
+
+@task_group
+def batch(ref: dict[str, int]) -> None:
+    """Do nothing twice."""
+    fetched = nothing_of.override(task_id="fetch")(ref)
+    fetched >> nothing_of.override(task_id="process", trigger_rule=TriggerRule.ALL_DONE)(ref)
+
+
+@dag(schedule=None)
+def empty_shape() -> None:
+    """Wire the tasks as a user pipeline does."""
+    planned = twenty.override(task_id="plan")()
+    batches = batch.expand(ref=planned)
+    folded = nothing_after_all.override(task_id="consolidate")()
+    published = nothing.override(task_id="publish")()
+    (nothing.override(task_id="preflight")() >> nothing.override(task_id="read_items")() >> planned)
+    batches >> folded >> [published, nothing.override(task_id="load")()]
+    published >> nothing.override(task_id="report")()
+
+
+empty_shape()
