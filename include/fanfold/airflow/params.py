@@ -44,8 +44,8 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             title="Items file",
             description=(
                 "Instead of the list: a CSV, JSONL or Parquet file with a column "
-                f"<code>{example}</code>, as <code>file:///path/users.csv</code> or "
-                "<code>s3://bucket/users.jsonl</code>."
+                f"{example}, as file:///path/users.csv or "
+                "s3://bucket/users.jsonl."
             ),
             section=ITEMS,
         ),
@@ -77,7 +77,7 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             title="Requests a second",
             description=(
                 "Of all tasks together. Empty: what the connection says in "
-                "<code>requests_per_second</code>, or as fast as it goes."
+                "requests_per_second, or as fast as it goes."
             ),
             section=PACE,
         ),
@@ -97,7 +97,7 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             False,  # noqa: FBT003 - a Param's default is positional
             type="boolean",
             title="Only plan",
-            description="Stop after <code>plan</code>, which logs requests and duration.",
+            description="Stop after plan, which logs requests and duration.",
             section=OUTCOME,
         ),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, ExceptionRetryPolicy, RetryAction, RetryRule
@@ -26,7 +26,7 @@ TASKS: dict[str, Any] = {
 """Default arguments of all tasks."""
 
 PIPELINE: dict[str, Any] = {
-    "start_date": datetime(2026, 1, 1, tzinfo=UTC),
+    # No start_date: with one, Airflow starts the run of the last date that is past at once.
     "catchup": False,
     # Runs of one pipeline follow each other: an older one never overtakes a newer one.
     "max_active_runs": 1,

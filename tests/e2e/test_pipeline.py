@@ -1,0 +1,132 @@
+"""The pipeline on Airflow's own scheduler: trigger, break, clear, and what reaches the server."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+
+import pyarrow.parquet as pq
+import pytest
+
+from fanfold.embedded.state import StackFailed
+from fanfold.workspace import Workspace
+
+DAG = "weibo_user_profiles"
+UIDS = [str(1404376560 + number) for number in range(120)]
+
+
+def workspace(stack, run_id):
+    return Workspace.of_run(stack.home.shared, DAG, run_id)
+
+
+def manifest(stack, run_id):
+    return json.loads(workspace(stack, run_id).manifest.read_text("utf-8"))
+
+
+def users_asked_for(simulator):
+    """How often each user was asked for."""
+    return simulator.stats(all_uids=True)["uids"]
+
+
+def clear(stack, run_id, *task_ids):
+    stack.api(
+        "POST",
+        f"/api/v2/dags/{DAG}/clearTaskInstances",
+        json={
+            "dry_run": False,
+            "only_failed": False,
+            "include_downstream": True,
+            "dag_run_id": run_id,
+            "task_ids": list(task_ids),
+        },
+    )
+
+
+def test_clearing_fetch_asks_only_for_what_is_not_ok_or_missing(stack, simulator, tmp_path):
+    """Two users fail and one is unknown; then the API recovers, and `fetch` is cleared."""
+    path = tmp_path / "users.csv"
+    path.write_text("\n".join(["user_id", *UIDS, "7"]))
+    broken = {UIDS[3], UIDS[77]}
+    simulator.control(uids=dict.fromkeys(broken, "http_500"))
+    run_id = stack.trigger(DAG, {"items_uri": path.as_uri()})
+    assert stack.wait(DAG, run_id, timeout=180) == "success"
+    counts = manifest(stack, run_id)["counts"]
+    assert counts == {"planned": 121, "ok": 118, "missing": 1, "invalid": 0, "failed": 2}
+    failed = [
+        instance
+        for instance in stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances")[
+            "task_instances"
+        ]
+        if instance["state"] == "failed"
+    ]
+    assert {instance["task_id"] for instance in failed} == {"batch.fetch"}
+
+    simulator.reset()
+    clear(stack, run_id, "batch.fetch")
+    assert stack.wait(DAG, run_id, timeout=180) == "success"
+    assert users_asked_for(simulator) == dict.fromkeys(broken, 1)
+    counts = manifest(stack, run_id)["counts"]
+    assert counts == {"planned": 121, "ok": 120, "missing": 1, "invalid": 0, "failed": 0}
+    table = pq.read_table(workspace(stack, run_id).dataset / "users.parquet")
+    assert table["user_id"].to_pylist() == UIDS
+    latest = json.loads(
+        stack.s3().get_object(Bucket="fanfold", Key=f"{DAG}/latest.json")["Body"].read()
+    )
+    assert latest["run_id"] == run_id
+    with closing(sqlite3.connect(stack.home.warehouse)) as connection:
+        found = connection.execute("SELECT ok, failed FROM fanfold_runs WHERE run_id = ?", [run_id])
+        assert found.fetchall() == [(120, 0)]
+
+
+def test_a_spent_quota_gives_the_slot_back_and_the_run_goes_on(stack, simulator):
+    """The window is longer than a minute: `fetch` defers, and asks for the rest afterwards."""
+    simulator.control(quota_per_hour=4, quota_window_s=62)
+    run_id = stack.trigger(DAG, {"user_ids": UIDS[:6], "batch_size": 6, "concurrency": 2})
+    seen = set()
+    while stack.run_state(DAG, run_id) not in {"success", "failed"}:
+        instances = stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances")
+        seen |= {i["state"] for i in instances["task_instances"] if i["task_id"] == "batch.fetch"}
+    assert stack.run_state(DAG, run_id) == "success"
+    assert "deferred" in seen
+    assert manifest(stack, run_id)["counts"]["ok"] == 6
+
+
+@pytest.mark.parametrize("conf", [{"concurrency": 0}, {"items_uri": "/etc/passwd"}])
+def test_the_command_line_refuses_a_param_out_of_range_and_makes_no_run(stack, conf):
+    before = stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns")["total_entries"]
+    with pytest.raises(StackFailed, match=next(iter(conf))):
+        stack.trigger(DAG, conf)
+    assert stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns")["total_entries"] == before
+
+
+def test_the_asset_tells_what_the_run_produced(stack, simulator):
+    run_id = stack.trigger(DAG, {"user_ids": UIDS[:2]})
+    assert stack.wait(DAG, run_id, timeout=120) == "success"
+    assert simulator.stats()["requests"] > 0
+    events = stack.api("GET", "/api/v2/assets/events", params={"source_run_id": run_id})
+    (event,) = events["asset_events"]
+    assert event["name"] == DAG
+    assert event["extra"]["counts"]["ok"] == 2
+    assert event["extra"]["status"] == "complete"
+
+
+def test_no_secret_is_in_a_log_a_file_or_the_address_of_a_request(stack):
+    """After the runs above: token, keys and passwords are nowhere under logs and shared."""
+    kept = stack.home.secrets()
+    secrets = [kept.source_token, kept.s3_secret_key, kept.fernet_key, kept.jwt_secret]
+    for folder in (stack.home.shared, stack.home.airflow / "logs", stack.home.logs):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                content = path.read_bytes()
+                assert not [secret for secret in secrets if secret.encode() in content], path
+
+
+def test_the_next_run_is_in_the_future(stack):
+    """A pipeline that is switched on does not start a run of yesterday."""
+    from datetime import UTC, datetime
+
+    for dag_id in (DAG, "mastodon_user_profiles"):
+        stack.wait_for_dag(dag_id)
+        due = stack.api("GET", f"/api/v2/dags/{dag_id}")["next_dagrun_run_after"]
+        assert datetime.fromisoformat(due) > datetime.now(UTC)
