@@ -1,0 +1,47 @@
+# Everything bootstraps itself from python3 (3.11-3.13) and the package registry.
+.DEFAULT_GOAL := help
+.PHONY: help run up down status test lint bench clean
+SHELL := /bin/sh
+USERS ?= 300
+PYTHON ?=
+export PYTHON
+BIN := .venv/bin
+EMBEDDED := $(BIN)/python -m fanfold.embedded
+
+help: ## Show this list
+	@printf 'Fanfold: fan out over a long list, fold into one dataset.\n\n'
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@printf '\n  make run USERS=10000   another number of users\n'
+
+run: ## Run the pipeline once for USERS users (300), with everything it needs, and show what came out
+	@scripts/bootstrap
+	@exec $(EMBEDDED) run --users '$(USERS)'
+
+up: ## Start everything and leave it running; prints the address of Airflow's UI and the login
+	@scripts/bootstrap
+	@exec $(EMBEDDED) up
+
+down: ## Stop what `make up` started
+	@if [ -x $(BIN)/python ]; then exec $(EMBEDDED) down; else echo 'Nothing runs.'; fi
+
+status: ## Say what runs
+	@if [ -x $(BIN)/python ]; then exec $(EMBEDDED) status; else echo 'Nothing runs.'; fi
+
+lint: ## Check style, types and layers
+	@scripts/bootstrap dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+test: lint ## Check everything and run all tests
+	$(BIN)/pytest $(TESTS)
+
+bench: ## Measure the speed on this machine, as ratios
+	@scripts/bootstrap dev
+	$(BIN)/python bench/run.py
+
+clean: ## Stop what runs, and remove .venv, .fanfold and caches
+	@if [ -e .fanfold/state.json ] && [ -x $(BIN)/python ]; then $(EMBEDDED) down; fi
+	rm -rf .fanfold .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

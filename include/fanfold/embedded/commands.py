@@ -1,0 +1,82 @@
+"""The command line: ``python -m fanfold.embedded run|up|down|status``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import psutil
+
+from fanfold.embedded import launcher
+from fanfold.embedded.home import Home
+from fanfold.embedded.processes import adopt_orphans, end_with_parent
+from fanfold.embedded.settings import REPOSITORY
+from fanfold.errors import FanfoldError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MOST_USERS = 10_000_000
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse a command line (None: the process's own).
+
+    Raises:
+        SystemExit: It is wrong (the message is on stderr) or asks for ``--help``.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m fanfold.embedded",
+        description="Fanfold on this machine: a simulator, an S3 server and Airflow.",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="run the pipeline once and show what came out")
+    run.add_argument("--users", type=_users, default=300, help="how many users (300)")
+    commands.add_parser("up", help="start everything and leave it running")
+    commands.add_parser("down", help="stop what runs")
+    commands.add_parser("status", help="say what runs")
+    return parser.parse_args(arguments)
+
+
+def _users(text: str) -> int:
+    try:
+        users = int(text)
+    except ValueError:
+        users = 0
+    if not 1 <= users <= MOST_USERS:
+        raise argparse.ArgumentTypeError(f"USERS must be from 1 to {MOST_USERS}, not {text[:40]!r}")
+    return users
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    given = parse(arguments)
+    home = Home.default(REPOSITORY)
+    adopt_orphans()
+    if "make" in psutil.Process(os.getppid()).name():
+        end_with_parent()  # somebody kills `make`; a shell, on the other hand, may well end before us
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        match given.command:
+            case "run":
+                return launcher.run(home, given.users)
+            case "up":
+                return launcher.up(home)
+            case "down":
+                return launcher.down(home)
+            case _:
+                return launcher.status(home)
+    except FanfoldError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; nothing runs on." if given.command == "run" else "\nInterrupted.")
+        return 130
