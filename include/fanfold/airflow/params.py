@@ -28,8 +28,8 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
     return {
         "user_ids": Param(
             list(users),
+            # Without a schema for its items the form shows a field of lines, not of JSON.
             type="array",
-            items={"type": ["string", "integer"]},
             maxItems=10_000,
             title="Users",
             description=f"One {noun} a line. For longer lists use an items file.",
