@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,7 @@ class PostgresDatabase:
 
     def parameters(self, **others):
         """Keyword arguments for ``psycopg.connect``."""
-        return self.server.parameters(self.name, **others)
+        return self.server.parameters(**{"dbname": self.name, **others})
 
     def connect(self, **others):
         """Return a new psycopg connection; the caller closes it."""
@@ -119,8 +120,6 @@ def bucket_name(s3_client):
 @pytest.fixture(scope="session")
 def postgres_server():
     """A Postgres server for the session, of Debian's binaries."""
-    import psycopg
-
     binaries = _postgres_binaries()
     with tempfile.TemporaryDirectory(prefix="fanfold-postgres-") as folder:
         # initdb refuses to run as root: then the server belongs to the user of Debian's package.
@@ -130,31 +129,40 @@ def postgres_server():
             shutil.chown(home, user)
         server = PostgresServer("127.0.0.1", _free_port(), "fanfold", secrets.token_urlsafe(16))
         _initialise(binaries, home, server, user)
-        log = home / "log"
-        options = (
-            f"-c listen_addresses={server.host} -c port={server.port} "
-            f"-c unix_socket_directories={home} "
+        command = [
+            # The shell ends the server when its stdin closes: also when the tests are killed.
+            *("sh", "-c", '"$@" & read -r _; kill -QUIT $!; wait $!', "sh"),
+            *(str(binaries / "postgres"), "-D", str(home / "data")),
+            *("-c", f"listen_addresses={server.host}", "-c", f"port={server.port}"),
+            *("-c", f"unix_socket_directories={home}"),
             # Nothing here has to survive a power cut.
-            "-c fsync=off -c full_page_writes=off -c synchronous_commit=off"
-        )
-        control = [str(binaries / "pg_ctl"), "-D", str(home / "data")]
-        start = [*control, "start", "-w", "-t", "60", "-l", str(log), "-o", options]
-        started = subprocess.run(
-            start,
-            user=user,
-            cwd=home,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-        if started.returncode:
-            pytest.fail(f"Postgres did not start: {started.stderr!r} {log.read_text()}")
+            *("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"),
+        ]
+        log = home / "log"
+        with (
+            log.open("wb") as errors,
+            subprocess.Popen(
+                command, user=user, cwd=home, stdin=subprocess.PIPE, stdout=errors, stderr=errors
+            ),
+        ):
+            # Leaving the block closes stdin, and waits.
+            _wait_until_it_answers(server, log)
+            yield server
+
+
+def _wait_until_it_answers(server, log):
+    import psycopg
+
+    end = time.monotonic() + 60
+    while True:
         try:
             psycopg.connect(**server.parameters()).close()
-            yield server
-        finally:
-            stop = [*control, "stop", "-m", "immediate", "-w"]
-            subprocess.run(stop, user=user, cwd=home, stdout=subprocess.DEVNULL, check=True)
+        except psycopg.OperationalError:
+            if time.monotonic() > end:
+                pytest.fail(f"Postgres did not start: {log.read_text()}")
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _postgres_binaries():

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from fanfold.publishing.objects import Bucket
 
 _TRIES = 5
+_OVERTAKEN = {409, 412}
+"""How S3 says that a condition does not hold, or that another write is under way."""
+_WITHOUT_CONDITIONS = {400, 405, 501}
+"""How services say that they know no conditions. A plain write shows whether that was it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +114,9 @@ def _write(bucket: Bucket, key: str, target: Latest, condition: dict[str, str]) 
             )
         except ClientError as error:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if status == 412 or error.response["Error"]["Code"] == "NoSuchKey":
+            if status in _OVERTAKEN or error.response["Error"]["Code"] == "NoSuchKey":
                 return False
-            if status != 501:
+            if status not in _WITHOUT_CONDITIONS:
                 raise
         else:
             return True

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from fanfold.errors import Inconsistent
+from fanfold.errors import BadConfiguration, Inconsistent, SinkUnavailable
 from fanfold.model import RunStatus
 from fanfold.publishing import (
     Bucket,
@@ -120,17 +120,16 @@ def test_an_object_damaged_in_the_bucket_is_sent_again(bucket, make_run, read_as
 
 @pytest.mark.parametrize(
     "damage",
-    [b"y" * 8, b"shorter"],
-    ids=["same size, other bytes", "other size"],
+    [{"Body": b"y" * 8}, {"Body": b"shorter"}, {"Metadata": {}}],
+    ids=["other bytes", "other size", "no digest"],
 )
-def test_bytes_that_change_on_the_way_are_noticed(new_s3_client, bucket_name, make_run, damage):
-    """The digest in the metadata is that of the file; the object's bytes are others."""
+def test_what_changes_on_the_way_is_noticed(new_s3_client, bucket_name, make_run, damage):
     run = make_run()
     assert run.manifest.files[0].bytes == 8
 
     def corrupt(params, **_):
         if params["Key"].endswith("users.parquet"):
-            params["Body"] = damage
+            params.update(damage)
 
     new_s3_client.meta.events.register("before-parameter-build.s3.PutObject", corrupt)
     bucket = Bucket(new_s3_client, bucket_name)
@@ -219,24 +218,54 @@ def test_of_two_runs_at_once_the_newer_wins(s3_client, new_s3_client, bucket_nam
     assert read_latest(bucket, latest_key("weibo_user_profiles")).run_id == newer.manifest.run_id
 
 
-def test_a_service_without_conditional_writes_will_do(
-    new_s3_client, bucket_name, make_run, read_as_a_reader
-):
-    def refuse(model, params, **_):
-        if {"If-Match", "If-None-Match"} & set(params["headers"]):
-            refused.append(model.name)
-            return _Answer(501), {
-                "Error": {"Code": "NotImplemented"},
-                "ResponseMetadata": {"HTTPStatusCode": 501},
-            }
-        return None
+@pytest.fixture
+def refuse_conditions(new_s3_client):
+    """Return a function that makes conditional writes fail with a status; it returns a tally."""
 
-    refused = []
-    new_s3_client.meta.events.register("before-call.s3.PutObject", refuse)
-    run = make_run()
+    def start(status):
+        def refuse(model, params, **_):
+            if not {"If-Match", "If-None-Match"} & set(params["headers"]):
+                return None
+            refused.append(model.name)
+            return _Answer(status), {
+                "Error": {"Code": "Refused"},
+                "ResponseMetadata": {"HTTPStatusCode": status},
+            }
+
+        refused = []
+        new_s3_client.meta.events.register("before-call.s3.PutObject", refuse)
+        return refused
+
+    return start
+
+
+@pytest.mark.parametrize("status", [400, 405, 501])
+def test_a_service_without_conditional_writes_will_do(
+    new_s3_client, bucket_name, make_run, read_as_a_reader, refuse_conditions, status
+):
+    run, refused = make_run(), refuse_conditions(status)
     assert publish(Bucket(new_s3_client, bucket_name), run.dataset, run.manifest).latest_moved
     assert refused == ["PutObject"]
     assert read_as_a_reader() == run.manifest
+
+
+@pytest.mark.parametrize("status", [409, 412])
+def test_a_latest_that_others_keep_moving_is_worth_a_retry(
+    new_s3_client, bucket_name, make_run, refuse_conditions, status
+):
+    run, refused = make_run(), refuse_conditions(status)
+    bucket = Bucket(new_s3_client, bucket_name)
+    with pytest.raises(SinkUnavailable, match="moved by others 5 times"):
+        publish(bucket, run.dataset, run.manifest)
+    assert refused == ["PutObject"] * 5
+    assert latest_key(run.manifest.dag_id) not in keys(bucket)
+
+
+def test_a_refusal_of_latest_is_told(new_s3_client, bucket_name, make_run, refuse_conditions):
+    run = make_run()
+    refuse_conditions(403)
+    with pytest.raises(BadConfiguration, match="PutObject was refused"):
+        publish(Bucket(new_s3_client, bucket_name), run.dataset, run.manifest)
 
 
 class _Answer:

@@ -1,5 +1,6 @@
 """A bucket that cannot be used is found before anything is fetched, with one clear sentence."""
 
+import json
 import socket
 from contextlib import closing
 from dataclasses import replace
@@ -15,8 +16,15 @@ from fanfold.publishing import Bucket, check_bucket, publish
 
 @pytest.fixture(scope="module")
 def guarded_server():
-    """An S3 server that checks keys and permissions, after three calls that set it up."""
-    with running_s3(environment={"INITIAL_NO_AUTH_ACTION_COUNT": "4"}) as server:
+    """An S3 server that checks keys and permissions, and the keys of a few users by name."""
+    allowed = {
+        "nobody": [],
+        "writer": ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
+        "owner": ["s3:*"],
+    }
+    # The calls that set it up are free; from then on each is checked.
+    free = {"INITIAL_NO_AUTH_ACTION_COUNT": str(1 + 3 * len(allowed))}
+    with running_s3(environment=free) as server:
         options = {"endpoint_url": server.url, "region_name": "us-east-1"}
         keys = {"aws_access_key_id": "setup", "aws_secret_access_key": "setup"}
         with (
@@ -24,11 +32,22 @@ def guarded_server():
             closing(boto3.client("s3", **options, **keys)) as s3,
         ):
             s3.create_bucket(Bucket="guarded")
-            iam.create_user(UserName="stranger")
-            key = iam.create_access_key(UserName="stranger")["AccessKey"]
-            # The last free call: the next one is checked.
-            s3.list_buckets()
-        yield replace(server, access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"])
+            users = {}
+            for name, actions in allowed.items():
+                iam.create_user(UserName=name)
+                key = iam.create_access_key(UserName=name)["AccessKey"]
+                users[name] = replace(
+                    server, access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"]
+                )
+                iam.put_user_policy(
+                    UserName=name, PolicyName="rights", PolicyDocument=_policy(actions)
+                )
+        yield users
+
+
+def _policy(actions):
+    statement = {"Effect": "Allow", "Action": actions or ["s3:ListAllMyBuckets"], "Resource": "*"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 def client_of(server, **keys):
@@ -64,15 +83,25 @@ def test_a_bucket_without_a_name_is_a_configuration_error(new_s3_client):
         check_bucket(Bucket(new_s3_client, ""))
 
 
-def test_a_key_without_permissions_learns_which_it_needs(guarded_server):
-    with client_of(guarded_server) as client, pytest.raises(BadConfiguration) as caught:
+@pytest.mark.parametrize("user", ["nobody", "writer"])
+def test_a_key_without_permissions_learns_which_it_needs(guarded_server, user):
+    """Without the right to list, S3 answers 403 instead of 404 for what is not there."""
+    with client_of(guarded_server[user]) as client, pytest.raises(BadConfiguration) as caught:
         check_bucket(Bucket(client, "guarded"))
     assert "needs s3:ListBucket, s3:GetObject, s3:PutObject" in str(caught.value)
 
 
+def test_a_key_with_all_permissions_passes(guarded_server):
+    with client_of(guarded_server["owner"]) as client:
+        check_bucket(Bucket(client, "guarded"))
+
+
 def test_a_wrong_key_is_a_configuration_error_without_the_key(guarded_server):
     keys = {"access_key": "AKIAUNKNOWN", "secret_key": "streng-geheim"}
-    with client_of(guarded_server, **keys) as client, pytest.raises(BadConfiguration) as caught:
+    with (
+        client_of(guarded_server["owner"], **keys) as client,
+        pytest.raises(BadConfiguration) as caught,
+    ):
         check_bucket(Bucket(client, "guarded"))
     assert "geheim" not in str(caught.value)
     assert "guarded" in str(caught.value)
