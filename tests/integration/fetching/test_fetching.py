@@ -156,3 +156,32 @@ def test_mastodons_spent_quota_tells_its_reset(workspace, simulator):
         fetch(workspace, simulator, ["a", "b", "c"], source="mastodon", concurrency=1)
     assert caught.value.reset_at is not None
     assert len(records_of(workspace, 0)) == 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("huge", "larger than"),
+        ("endless", "larger than|given up"),
+        ("slow", "no answer in time"),
+        ("drop", "the connection failed"),
+        ("drop_mid", "cut off|connection failed"),
+        ("truncated", "not JSON"),
+        ("http_502", "HTTP 502"),
+    ],
+)
+def test_an_answer_that_is_none_is_told_apart_in_the_reason(workspace, simulator, fault, said):
+    simulator.control(uids={UIDS[0]: fault}, slow_s=5)
+    with pytest.raises(BatchIncomplete, match=said):
+        fetch(workspace, simulator, UIDS[:1], backoff=Backoff(attempts=1))
+
+
+def test_a_dead_host_fails_the_items_with_a_reason(workspace, simulator):
+    write_jsonl(workspace.items(0), UIDS[:2])
+    endpoint = Endpoint("weibo_default", "http://127.0.0.1:1", token="t")
+    with (
+        Client(sources.get("weibo"), endpoint) as client,
+        pytest.raises(BatchIncomplete, match="the connection failed"),
+    ):
+        fetch_batch(workspace, 0, client, concurrency=2, budget=Unlimited(), backoff=QUICK)
+    assert requests(simulator) == 0

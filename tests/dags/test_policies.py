@@ -1,0 +1,97 @@
+"""What every DAG of this project must be; each message says how to mend it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# Airflow and its providers warn about themselves.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+DAGS = Path(__file__).parents[2] / "dags"
+FILES = sorted(path.stem for path in DAGS.glob("*.py"))
+HEAVY = {"pandas", "numpy", "pyarrow", "pandera", "matplotlib", "boto3", "requests", "psycopg"}
+STEPS = {
+    "preflight",
+    "read_items",
+    "plan",
+    "batch.fetch",
+    "batch.process",
+    "consolidate",
+    "publish",
+    "load",
+    "report",
+}
+
+
+@pytest.fixture(scope="module", params=FILES)
+def dag(request, tmp_path_factory):
+    home = tmp_path_factory.mktemp("airflow")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_HOME", os.environ.get("AIRFLOW_HOME", str(home)))
+        patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
+        from airflow.dag_processing.dagbag import DagBag
+
+        bag = DagBag(str(DAGS / f"{request.param}.py"))
+        assert not bag.import_errors
+        return bag.dags[request.param]
+
+
+def test_the_file_has_the_name_of_its_dag(dag):
+    assert Path(dag.fileloc).stem == dag.dag_id, "name the file after its DAG"
+
+
+def test_it_is_documented(dag):
+    assert len(dag.doc_md or "") > 300, "write a doc string at the top of the DAG file"
+    assert dag.description, "give it a description"
+
+
+def test_it_has_an_owner_tags_and_a_schedule_without_catch_up(dag):
+    assert dag.owner == "fanfold", "pass **policies.PIPELINE"
+    assert "fanfold" in dag.tags, "tag it with 'fanfold' and its source"
+    assert not dag.catchup, "pass **policies.PIPELINE"
+    assert dag.max_active_runs == 1, "pass **policies.PIPELINE"
+    assert dag.dagrun_timeout, "pass **policies.PIPELINE"
+    assert type(dag.timetable).__name__ == "CronTriggerTimetable", "use policies.daily()"
+    assert dag.start_date is None, "with a start_date, Airflow starts a run of yesterday at once"
+
+
+def test_every_task_is_retried_and_ends(dag):
+    for task in dag.tasks:
+        assert task.retries > 0, f"{task.task_id}: pass **policies.PIPELINE"
+        assert task.retry_policy is not None, f"{task.task_id}: pass **policies.PIPELINE"
+        assert task.execution_timeout, f"{task.task_id}: give it an execution_timeout"
+
+
+def test_every_param_explains_itself(dag):
+    for name, param in dag.params.items():
+        schema = dag.params.get_param(name)
+        assert schema.description, f"Param {name} needs a description"
+        assert schema.schema.get("title"), f"Param {name} needs a title"
+        assert schema.schema.get("section"), f"Param {name} needs a section"
+        assert param is None or "type" in schema.schema, f"Param {name} needs a type"
+
+
+def test_its_steps_have_their_names(dag):
+    assert set(dag.task_ids) == STEPS
+
+
+def test_no_leaf_escapes_the_gate(dag):
+    """A run is green when its leaves are: each must come after the tolerance gate."""
+    gate = dag.get_task("consolidate").get_flat_relative_ids(upstream=False)
+    assert {leaf.task_id for leaf in dag.leaves} <= gate
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_parsing_it_imports_nothing_heavy(name, tmp_path):
+    """Each mapped task parses the file again."""
+    code = f"import airflow.sdk, sys; before = set(sys.modules); import {name}; print(*sys.modules)"
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(DAGS)}
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split()) & HEAVY
+    assert not loaded, f"import {', '.join(sorted(loaded))} inside the task that needs it"
