@@ -60,6 +60,12 @@ def browser_page(**options):
 
 
 @pytest.fixture
+def open_browser():
+    """Open a page with options of the test's own."""
+    return browser_page
+
+
+@pytest.fixture
 def page():
     """A page of 1280 by 1000 pixels, in English."""
     with browser_page(viewport={"width": 1280, "height": 1000}, locale="en-US") as opened:

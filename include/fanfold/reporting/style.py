@@ -1,0 +1,92 @@
+"""How charts look: sizes, colours and fonts.
+
+Colours are told apart with the common colour deficiencies (each outcome also differs in lightness
+and is labelled), and stand out from white by 3:1 or more; the page's style sheet gives each its
+counterpart on a dark ground.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import unicodedata
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+from matplotlib import font_manager
+
+WIDTH = 360.0
+"""Of every chart, in points: read on a phone at its own size, on a wide page enlarged."""
+TITLE_HEIGHT = 44.0
+FOOT_HEIGHT = 20.0
+LABEL_SIZE = 10.5
+TICK_SIZE = 9.5
+TITLE_SIZE = 12.0
+FOOT_SIZE = 7.5
+PIXELS_PER_INCH = 200  # of a PNG: 1000 pixels wide
+
+INK = "#1f2933"
+QUIET = "#52606d"
+GRID = "#dde2e8"
+GROUND = "#ffffff"
+COLOURS = {
+    "main": "#1f6fb2",
+    "muted": "#7b8794",
+    "ok": "#00805f",
+    "missing": "#667481",
+    "invalid": "#b26a00",
+    "failed": "#b3123f",
+}
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from matplotlib.ft2font import FT2Font
+
+_BUNDLED = "DejaVu Sans"  # comes with matplotlib
+# The first of these that is installed draws the names in a PNG.
+_CHINESE = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC",
+    "Source Han Sans CN", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "PingFang SC",
+    "Hiragino Sans GB", "Heiti SC", "Microsoft YaHei", "SimHei", "Arial Unicode MS",
+)  # fmt: skip
+BROWSER_FONTS = (
+    "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'PingFang SC', "
+    "'Hiragino Sans GB', 'Microsoft YaHei', 'Noto Sans CJK SC', 'Noto Sans SC', "
+    "'WenQuanYi Micro Hei', 'DejaVu Sans', sans-serif"
+)
+"""Of an SVG: whoever looks at it draws its text, in whatever script."""
+
+
+@contextlib.contextmanager
+def settings() -> Iterator[None]:
+    """Set what matplotlib takes from its settings alone; they are as before at the end."""
+    with mpl.rc_context():
+        mpl.rcParams["font.family"] = list(families())
+        mpl.rcParams["svg.fonttype"] = "none"
+        mpl.rcParams["axes.unicode_minus"] = False
+        yield
+
+
+@functools.cache
+def families() -> tuple[str, ...]:
+    """Return the fonts that draw a PNG: matplotlib's own, then a Chinese one, if there is any."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return (_BUNDLED, *[name for name in _CHINESE if name in installed][:1])
+
+
+def drawable(text: str) -> bool:
+    """Tell whether these fonts have a glyph for every character of a text."""
+    return all(_has_glyph(char) for char in text)
+
+
+@functools.cache
+def _fonts() -> tuple[FT2Font, ...]:
+    return tuple(font_manager.get_font(font_manager.findfont(name)) for name in families())
+
+
+def _has_glyph(char: str) -> bool:
+    # A right-to-left or joined script needs shaping, which not every build of matplotlib does.
+    if unicodedata.bidirectional(char) in {"R", "AL"} or unicodedata.category(char) == "Cf":
+        return False
+    return any(font.get_char_index(ord(char)) for font in _fonts())
