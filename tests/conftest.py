@@ -7,6 +7,7 @@ import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from contextlib import closing, contextmanager
@@ -14,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+DAGS = Path(__file__).parents[1] / "dags"
 
 
 @dataclass(frozen=True)
@@ -203,3 +206,26 @@ def postgres_database(postgres_server):
     yield PostgresDatabase(postgres_server, name)
     with psycopg.connect(**postgres_server.parameters(), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def airflow_home(tmp_path_factory):
+    """An Airflow home with a migrated database, for all tests in this process.
+
+    Airflow reads its environment when it is imported: whoever imports it asks for this first.
+    """
+    home = tmp_path_factory.mktemp("airflow")
+    settings = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "NO_PROXY": "127.0.0.1",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in settings.items():
+            patch.setenv(name, value)
+        command = [sys.executable, "-W", "ignore", "-m", "airflow", "db", "migrate"]
+        subprocess.run(command, check=True, capture_output=True, env=dict(os.environ))
+        yield home

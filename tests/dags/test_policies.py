@@ -29,16 +29,13 @@ STEPS = {
 
 
 @pytest.fixture(scope="module", params=FILES)
-def dag(request, tmp_path_factory):
-    home = tmp_path_factory.mktemp("airflow")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW_HOME", os.environ.get("AIRFLOW_HOME", str(home)))
-        patch.setenv("AIRFLOW__CORE__LOAD_EXAMPLES", "False")
-        from airflow.dag_processing.dagbag import DagBag
+def dag(request, airflow_home):
+    assert airflow_home.is_dir()
+    from airflow.dag_processing.dagbag import DagBag
 
-        bag = DagBag(str(DAGS / f"{request.param}.py"))
-        assert not bag.import_errors
-        return bag.dags[request.param]
+    bag = DagBag(str(DAGS / f"{request.param}.py"))
+    assert not bag.import_errors
+    return bag.dags[request.param]
 
 
 def test_the_file_has_the_name_of_its_dag(dag):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -15,26 +13,6 @@ import pytest
 from fanfold.simulator.process import running
 
 DAGS = Path(__file__).parents[3] / "dags"
-
-
-@pytest.fixture(scope="session")
-def airflow_home(tmp_path_factory):
-    """An Airflow home with a migrated database; the environment of this process points to it."""
-    home = tmp_path_factory.mktemp("airflow")
-    settings = {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
-        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
-        "NO_PROXY": "127.0.0.1",
-    }
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in settings.items():
-            patch.setenv(name, value)
-        command = [sys.executable, "-W", "ignore", "-m", "airflow", "db", "migrate"]
-        subprocess.run(command, check=True, capture_output=True, env=dict(os.environ))
-        yield home
 
 
 def authored(dag_id):
