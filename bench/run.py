@@ -48,16 +48,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the pipeline against baselines.")
     parser.add_argument("--users", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=["imports", "overhead", "throughput"])
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}; median of {options.rounds}\n")
     with tempfile.TemporaryDirectory(prefix="fanfold-bench-") as folder:
-        measure_imports(Path(folder), options.rounds)
+        if options.only in {None, "imports"}:
+            measure_imports(Path(folder), options.rounds)
         dags = Path(folder) / "dags"
         shutil.copytree(ROOT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "bench" / "dags" / "empty_shape.py", dags)
         with running_stack(Path(folder) / "stack", dags=dags) as stack:
-            measure_overhead(stack, options.rounds)
-            measure_throughput(stack, Path(folder), options.users, options.rounds)
+            if options.only in {None, "overhead"}:
+                measure_overhead(stack, options.rounds)
+            if options.only in {None, "throughput"}:
+                measure_throughput(stack, Path(folder), options.users, options.rounds)
 
 
 def measure_imports(folder: Path, rounds: int) -> None:

@@ -8,23 +8,28 @@ there before costs the task nothing, what is not costs it seconds. All other pro
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 
 # What Airflow's own task runner needs for a task, and what ours need.
 _AIRFLOW = (
     "airflow.sdk",
+    "airflow.sdk.definitions.retry_policy",
     "airflow.sdk.execution_time.supervisor",
     "airflow.sdk.execution_time.task_runner",
+    "airflow.sdk.execution_time.timeout",
     "airflow.providers.amazon.aws.hooks.s3",
 )
 _LIBRARIES = (
     "boto3",
-    "jinja2",
+    "jinja2.ext",
     "matplotlib.figure",
     "pandas",
     "pandera.backends.pandas.builtin_checks",
     "pandera.backends.pandas.builtin_hypotheses",
     "pandera.pandas",
+    "PIL.PngImagePlugin",
+    "pyrate_limiter",
     "pyarrow.csv",
     "pyarrow.pandas_compat",
     "pyarrow.parquet",
@@ -33,15 +38,18 @@ _LIBRARIES = (
 _STAGES = (
     "fanfold.airflow.checks",
     "fanfold.airflow.items",
+    "fanfold.airflow.params",
+    "fanfold.airflow.policies",
     "fanfold.airflow.tasks",
     "fanfold.consolidation",
-    "fanfold.fetching",
+    "fanfold.fetching.budget",
     "fanfold.loading",
     "fanfold.planning",
-    "fanfold.processing.contract",
+    "fanfold.processing",
     "fanfold.publishing",
     "fanfold.readers",
     "fanfold.reporting",
+    "fanfold.sources.endpoint",
     "fanfold.sources.mastodon",
     "fanfold.sources.weibo",
 )
@@ -53,9 +61,24 @@ def _forks_tasks(arguments: list[str]) -> bool:
     return commands[:1] == ["scheduler"] or commands == ["celery", "worker"]
 
 
+def _warm_up() -> None:
+    """Do once what is slow the first time only, and is inherited by the forked tasks."""
+    from pandas import Timestamp
+
+    from fanfold import sources
+    from fanfold.processing import clean_rows
+
+    # pandera and pandas load most of themselves at their first use.
+    clean_rows(sources.get("weibo"), [], [], Timestamp(0, tz="UTC"))
+    # The Amazon hooks look through the stack for their operator (user agent of boto). Python then
+    # resolves the files of all modules, 0.1 s, and keeps what it found.
+    inspect.stack()
+
+
 if _forks_tasks(sys.argv):
     for _name in (*_AIRFLOW, *_LIBRARIES, *_STAGES):
         importlib.import_module(_name)
+    _warm_up()
 
 # Airflow takes every public name of this module as a setting; there is none.
 __all__: list[str] = []

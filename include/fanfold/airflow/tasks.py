@@ -88,8 +88,8 @@ def _foretold(made: Plan) -> str:
     trigger_rule=TriggerRule.ALL_DONE,
     map_index_template="{{ task.op_kwargs['ref']['label'] }}",
 )
-def process(source: str, ref: dict[str, Any]) -> dict[str, int]:
-    """Make clean rows of a batch's records; return how many, and how many are quarantined."""
+def process(source: str, ref: dict[str, Any]) -> None:
+    """Make clean rows of a batch's records; quarantine those that break the contract."""
     import pandas as pd
 
     from fanfold import sources
@@ -102,7 +102,7 @@ def process(source: str, ref: dict[str, Any]) -> dict[str, int]:
         sources.get(source),
         as_of=pd.Timestamp(settings.identity(context).logical_date),
     )
-    return {"rows": processed.rows, "invalid": processed.invalid}
+    log.info("%d clean rows, %d records quarantined.", processed.rows, processed.invalid)
 
 
 @task_group
@@ -214,7 +214,9 @@ def report() -> str:
     )
     with connections.bucket(settings.bucket_name()) as bucket:
         prefix = publishing.run_prefix(manifest)
-        publishing.upload_extra(bucket, prefix, drawn.files)
+        # The page holds the charts as SVG: beside it go the pictures that other tools can show.
+        pictures = [path for path in drawn.files if path.suffix != ".svg"]
+        publishing.upload_extra(bucket, prefix, pictures)
     log.info("The page is %s, and %sreport.html in the bucket.", drawn.page, prefix)
     return f"{prefix}report.html"
 

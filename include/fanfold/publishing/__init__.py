@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -62,6 +63,8 @@ MANIFEST = "manifest.json"
 LATEST = "latest.json"
 _ASIDE = ".aside-"
 _PROBES = ".fanfold-preflight/"
+_SENDERS = 4
+"""Extra files on their way at once; a boto3 client may be used by several threads."""
 _EMPTY = "the run is empty"
 _OLDER = "latest.json points to a run of a later date"
 
@@ -175,7 +178,7 @@ def upload_extra(bucket: Bucket, prefix: str, paths: Iterable[Path]) -> list[Pub
     Args:
         bucket: Where to.
         prefix: The run's prefix, from :func:`run_prefix` or :class:`PublishResult`.
-        paths: The files; the last part of each path names its object. They are sent in order.
+        paths: The files; the last part of each path names its object. They are sent side by side.
 
     Raises:
         Inconsistent: A file is missing, would replace the dataset, or its object differs from it.
@@ -186,7 +189,10 @@ def upload_extra(bucket: Bucket, prefix: str, paths: Iterable[Path]) -> list[Pub
     for path in files:
         if path.name == MANIFEST or not path.is_file():
             raise Inconsistent(f"{path} cannot be published as an extra file: clear `report`.")
-    return [put_file(bucket, prefix + safe_name(path.name), path) for path in files]
+    with ThreadPoolExecutor(_SENDERS) as senders:
+        return list(
+            senders.map(lambda path: put_file(bucket, prefix + safe_name(path.name), path), files)
+        )
 
 
 def check_bucket(bucket: Bucket) -> None:

@@ -160,15 +160,12 @@ def _settle(
     """Send an object unless it is there already; in both cases read it back."""
     with bucket.errors():
         # Metadata that is right does not make the bytes right: a damaged object is sent again.
-        if _present(bucket, key) == (size, digest) and _digest(bucket, key) == (size, digest):
+        if _present(bucket, key) == (size, digest) and _stored(bucket, key)[1] == (size, digest):
             return PublishedObject(key, size, digest, sent=False)
         send()
-        found = _present(bucket, key)
-        if found != (size, digest):
-            raise Inconsistent(_differs(bucket, key, (size, digest), found or (0, "nothing")))
-        read = _digest(bucket, key)
-        if read != (size, digest):
-            raise Inconsistent(_differs(bucket, key, (size, digest), read))
+        for found in _stored(bucket, key):
+            if found != (size, digest):
+                raise Inconsistent(_differs(bucket, key, (size, digest), found))
     return PublishedObject(key, size, digest, sent=True)
 
 
@@ -180,20 +177,25 @@ def _present(bucket: Bucket, key: str) -> tuple[int, str] | None:
         if error.response["Error"]["Code"] in _ABSENT:
             return None
         raise
-    # Some services give metadata names back with capitals.
-    noted = {name.lower(): value for name, value in answer["Metadata"].items()}
-    return int(answer["ContentLength"]), noted.get(SHA256, "")
+    return _noted(answer)
 
 
-def _digest(bucket: Bucket, key: str) -> tuple[int, str]:
-    """Return size and SHA-256 of the bytes of an object, read in pieces."""
+def _stored(bucket: Bucket, key: str) -> tuple[tuple[int, str], tuple[int, str]]:
+    """Return size and SHA-256 of an object twice: as noted with it, and of its bytes."""
     digest = hashlib.sha256()
     size = 0
-    with closing(bucket.client.get_object(Bucket=bucket.name, Key=key)["Body"]) as body:
+    answer = bucket.client.get_object(Bucket=bucket.name, Key=key)
+    with closing(answer["Body"]) as body:
         for piece in body.iter_chunks(MIB):
             digest.update(piece)
             size += len(piece)
-    return size, digest.hexdigest()
+    return _noted(answer), (size, digest.hexdigest())
+
+
+def _noted(answer: Any) -> tuple[int, str]:
+    # Some services give metadata names back with capitals.
+    noted = {name.lower(): value for name, value in answer["Metadata"].items()}
+    return int(answer["ContentLength"]), noted.get(SHA256, "")
 
 
 def _headers(key: str, digest: str) -> dict[str, Any]:

@@ -76,6 +76,8 @@ def _write_png(chart: Chart, figure: Figure, path: Path, foot: Text) -> None:
             format="png",
             dpi=style.PIXELS_PER_INCH,
             metadata={"Software": None},
+            # Hardly larger than at the default level, at half of its time.
+            pil_kwargs={"compress_level": 3},
         )
 
 
