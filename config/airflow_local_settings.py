@@ -64,12 +64,18 @@ def _forks_tasks(arguments: list[str]) -> bool:
 def _warm_up() -> None:
     """Do once what is slow the first time only, and is inherited by the forked tasks."""
     from pandas import Timestamp
+    from pyarrow import BufferOutputStream
+    from pyarrow.parquet import write_table
 
     from fanfold import sources
     from fanfold.processing import clean_rows
 
-    # pandera and pandas load most of themselves at their first use.
-    clean_rows(sources.get("weibo"), [], [], Timestamp(0, tz="UTC"))
+    # pandas, pandera and pyarrow set up much of themselves when the first row passes through them.
+    counts = {"followers_count": 1, "friends_count": 1, "statuses_count": 1}
+    born = "Fri Aug 28 00:00:00 +0800 2009"
+    record = {"id": 1, "screen_name": "x", "created_at": born, **counts}
+    rows, _ = clean_rows(sources.get("weibo"), ["1"], [record], Timestamp.now(tz="UTC"))
+    write_table(rows, BufferOutputStream(), compression="zstd")
     # The Amazon hooks look through the stack for their operator (user agent of boto). Python then
     # resolves the files of all modules, 0.1 s, and keeps what it found.
     inspect.stack()
