@@ -14,25 +14,17 @@ import json
 import logging
 import os
 import secrets
-import select
 import signal
-import subprocess
 import sys
-import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
-from fanfold.errors import BadConfiguration
+from fanfold.simulator.child import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-START_S = 60
-"""Seconds that the server may take to listen; it takes 1 to 2 on an idle machine."""
-STOP_S = 5
-"""Seconds from SIGTERM to SIGKILL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,52 +60,13 @@ def running_s3(
         BadConfiguration: It did not start; the message says why.
     """
     command = [sys.executable, "-m", __name__, "--port", str(port), "--until-stdin-closes"]
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env={**os.environ, **(environment or {})},
-            # Ctrl-C in a terminal goes to the whole group: the owner decides when this one ends.
-            start_new_session=True,
+    with listening(command, "The S3 server", environment) as ready:
+        yield S3Server(
+            url=ready["url"],
+            access_key=f"FANFOLD{secrets.token_hex(6).upper()}",
+            secret_key=secrets.token_urlsafe(24),
+            pid=ready["pid"],
         )
-        try:
-            ready = json.loads(_first_line(process, errors))
-            yield S3Server(
-                url=ready["url"],
-                access_key=f"FANFOLD{secrets.token_hex(6).upper()}",
-                secret_key=secrets.token_urlsafe(24),
-                pid=process.pid,
-            )
-        finally:
-            _stop(process)
-
-
-def _first_line(process: subprocess.Popen[bytes], errors: IO[bytes]) -> bytes:
-    stdout = process.stdout
-    assert stdout is not None  # noqa: S101 - for the type checker
-    if not select.select([stdout], [], [], START_S)[0]:
-        raise BadConfiguration(f"The S3 server does not listen after {START_S} s.")
-    line = stdout.readline()
-    if not line:
-        process.wait()
-        errors.seek(0)
-        said = errors.read().decode(errors="replace").strip().splitlines() or ["nothing"]
-        raise BadConfiguration(f"The S3 server did not start; it said: {said[-1]}")
-    return line
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

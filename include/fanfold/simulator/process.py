@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import json
-import select
-import subprocess
 import sys
-import tempfile
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from fanfold.errors import BadConfiguration
+from fanfold.simulator.child import listening
 from fanfold.simulator.options import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-START_S = 30
-"""Seconds that a simulator may take to listen; it takes 0.2 on an idle machine."""
-STOP_S = 5
-"""Seconds from SIGTERM to SIGKILL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,38 +86,5 @@ def running(*options: str) -> Iterator[Simulator]:
     """
     token = parse(options).settings.token
     command = [sys.executable, "-m", "fanfold.simulator", "--until-stdin-closes", *options]
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors
-        )
-        try:
-            ready = json.loads(_first_line(process, errors))
-            yield Simulator(ready["url"], token, ready["pid"])
-        finally:
-            _stop(process)
-
-
-def _first_line(process: subprocess.Popen[bytes], errors: IO[bytes]) -> bytes:
-    stdout = process.stdout
-    assert stdout is not None  # noqa: S101 - for the type checker
-    if not select.select([stdout], [], [], START_S)[0]:
-        raise BadConfiguration(f"The simulator does not listen after {START_S} s")
-    line = stdout.readline()
-    if not line:
-        process.wait()
-        errors.seek(0)
-        said = errors.read().decode(errors="replace").strip().splitlines() or ["nothing"]
-        raise BadConfiguration(f"The simulator did not start; it said: {said[-1]}")
-    return line
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()
+    with listening(command, "The simulator") as ready:
+        yield Simulator(ready["url"], token, ready["pid"])
