@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 DEFER_FROM = 60.0
 """Seconds of waiting from which a task defers; below, a deferral costs more than the wait."""
+HEED_STOP = 60.0
+"""Seconds for which other batches take a refusal for granted; then one of them asks again, for a
+permission may have been given to the same token."""
 UNKNOWN_RESET = 300.0
 """Seconds to wait where the source does not say when its quota is full again."""
 
@@ -145,10 +148,11 @@ def _stop(workspace: Workspace, reason: str, mark: str) -> None:
 
 
 def _heed_stop(workspace: Workspace, mark: str) -> None:
-    """End at once where another batch found the same token refused."""
+    """End at once where another batch has just found the same token refused."""
     try:
+        age = time.time() - workspace.stop.stat().st_mtime
         stop = read_json(workspace.stop)
-    except Inconsistent:
+    except (FileNotFoundError, Inconsistent):
         return
-    if stop["mark"] == mark:
+    if stop["mark"] == mark and age < HEED_STOP:
         raise CredentialRefused(stop["reason"])
