@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -52,7 +52,6 @@ class Finished:
     labels: dict
     errors: dict
     workspace: Path
-    returned: dict = field(default_factory=dict)
 
     @property
     def manifest(self):
