@@ -29,6 +29,8 @@ class Tally:
     def __init__(self, kept: int = KEPT_UIDS) -> None:
         self._kept = kept
         self.counts: dict[str, int] = {}
+        # The keys of counts in their order: the front of a dict is slow to find once it was cut.
+        self._order: deque[str] = deque()
         self.forgotten = 0
 
     def add(self, key: str) -> int:
@@ -36,9 +38,11 @@ class Tally:
         key = _short(key)
         count = self.counts.get(key, 0) + 1
         self.counts[key] = count
-        if count == 1 and len(self.counts) > self._kept:
-            del self.counts[next(iter(self.counts))]
-            self.forgotten += 1
+        if count == 1:
+            self._order.append(key)
+            if len(self.counts) > self._kept:
+                del self.counts[self._order.popleft()]
+                self.forgotten += 1
         return count
 
     def of(self, key: str) -> int:
@@ -65,6 +69,7 @@ class Counters:
         self._most_in_one_second = 0
         self._most_in_flight = self.in_flight
         self._connections = self.connections_open
+        self._first = self._last = 0.0
 
     def arrived(self, path: str, uids: list[str]) -> None:
         """Count one request on arrival."""
@@ -80,6 +85,9 @@ class Counters:
         self._most_in_one_second = max(self._most_in_one_second, len(recent))
         self.in_flight += 1
         self._most_in_flight = max(self._most_in_flight, self.in_flight)
+        if uids:
+            self._first = self._first or now
+            self._last = now
 
     def decided(self, status: int, fault: str) -> None:
         """Count what is answered; status 0 stands for a connection dropped without one."""
@@ -105,6 +113,7 @@ class Counters:
             "most_in_one_second": self._most_in_one_second,
             "in_flight": self.in_flight,
             "most_in_flight": self._most_in_flight,
+            "seconds": round(self._last - self._first, 4),
             "connections": self._connections,
             "connections_open": self.connections_open,
             "paths": dict(self._paths),

@@ -61,6 +61,8 @@ class Delivery:
         close: Close the connection when all is written.
         delay_s: Seconds to wait before the first byte.
         more: Further bytes, asked for only as fast as the client reads them; may never end.
+        pause_s: Seconds to wait before each block of ``more``.
+        reset: End the connection with a TCP reset when all is written.
         fault: The kind of fault, for the statistics.
     """
 
@@ -70,6 +72,8 @@ class Delivery:
     delay_s: float = 0.0
     more: Iterator[bytes] | None = None
     fault: str = ""
+    pause_s: float = 0.0
+    reset: bool = False
 
 
 def deliver(reply: Reply, *, close: bool = False) -> Delivery:

@@ -14,7 +14,7 @@ from fanfold.simulator.settings import DEFAULT_TOKEN, Settings, changed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_NUMBERS: dict[str, tuple[type, str]] = {
+_SINGLE: dict[str, tuple[type, str]] = {
     "latency_ms": (float, "milliseconds that every answer waits"),
     "jitter_ms": (float, "further milliseconds, from 0 to this, by item"),
     "quota_per_second": (int, "requests per second; more are refused"),
@@ -26,6 +26,9 @@ _NUMBERS: dict[str, tuple[type, str]] = {
     "retry_after_s": (int, "seconds in Retry-After (1)"),
     "slow_s": (float, "seconds that the fault slow takes (5)"),
     "huge_bytes": (int, "bytes of the fault huge (64 MiB)"),
+    "bomb_bytes": (int, "bytes that the faults gzip_bomb and gzip_nested inflate to (1 GiB)"),
+    "trickle_s": (float, "seconds between the bytes of trickle and trickle_head (1)"),
+    "redirect_to": (str, "address that the fault redirect points to"),
     "token_expires_after": (int, "requests after which the token is expired"),
 }
 
@@ -49,7 +52,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     """
     parser = _parser()
     given = parser.parse_args(arguments)
-    changes = {name: value for name in _NUMBERS if (value := getattr(given, name)) is not None}
+    changes = {name: value for name in _SINGLE if (value := getattr(given, name)) is not None}
     try:
         changes["token"] = _token(given.token, given.token_file)
         changes["error_rate"] = {name: _share(value) for name, value in _pairs(given.fault)}
@@ -79,8 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--fault", action="append", default=[], metavar="FAULT=SHARE", help=rate)
     add("--uid-fault", action="append", default=[], metavar="UID=FAULT", help="a fault for one uid")
     add("--path-fault", action="append", default=[], metavar="PATH=FAULT", help="one for a path")
-    for name, (kind, text) in _NUMBERS.items():
-        add(f"--{name.replace('_', '-')}", type=kind, metavar="N", help=text)
+    for name, (kind, text) in _SINGLE.items():
+        metavar = "URL" if kind is str else "N"
+        add(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
     return parser
 
 

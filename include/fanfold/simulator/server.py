@@ -6,6 +6,8 @@ A web framework would keep us from misbehaving at the level of bytes, which is w
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections import deque
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
@@ -33,6 +35,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._waiting: deque[tuple[Request, bool]] = deque()
         self._stream: Iterator[bytes] | None = None
+        self._pause_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._answering = False
         self._paused = False
@@ -86,10 +89,10 @@ class Connection(asyncio.Protocol):
         """The client has read what we wrote."""
         self._paused = False
         self._transport.resume_reading()
-        if self._stream is not None:
-            self._write_more()
-        else:
+        if self._stream is None:
             self._answer_next()
+        elif self._timer is None:  # else the timer goes on
+            self._write_more()
 
     def close(self) -> None:
         """Close at once, whatever is under way."""
@@ -185,9 +188,12 @@ class Connection(asyncio.Protocol):
         if delivery.more is not None:
             self._stream = delivery.more
             self._close_after = delivery.close
+            self._pause_s = delivery.pause_s
             self._write_more()
             return
         self._delivered(close=delivery.close)
+        if delivery.reset:
+            self._reset()
 
     def _delivered(self, *, close: bool) -> None:
         self._answering = False
@@ -195,8 +201,15 @@ class Connection(asyncio.Protocol):
         if close:
             self._finish()
 
+    def _reset(self) -> None:
+        """Close without the orderly end of TCP: lingering for no time sends RST."""
+        bare = self._transport.get_extra_info("socket")
+        bare.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
     def _write_more(self) -> None:
         """Write one block of a long body, then let the other connections have their turn."""
+        self._timer = None
         if self._stream is None or self._paused or self._closing:
             return
         block = next(self._stream, None)
@@ -206,7 +219,10 @@ class Connection(asyncio.Protocol):
             self._answer_next()
             return
         self._transport.write(block)
-        if not self._paused:  # else resume_writing goes on
+        if self._pause_s:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self._pause_s, self._write_more)
+        elif not self._paused:  # else resume_writing goes on
             asyncio.get_running_loop().call_soon(self._write_more)
 
 

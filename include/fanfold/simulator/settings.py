@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,9 @@ class Settings:
     retry_after_s: int = 1
     slow_s: float = 5
     huge_bytes: int = 64 * 1024 * 1024
+    bomb_bytes: int = 1024 * 1024 * 1024
+    trickle_s: float = 1
+    redirect_to: str = "http://elsewhere.invalid"
 
     def shown(self) -> dict[str, Any]:
         """The settings as JSON, without the token."""
@@ -96,6 +100,10 @@ def _names(value: object) -> bool:
     return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
 
 
+def _address(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(r"https?://[\w.:\[\]-]+", value) is not None
+
+
 _WHOLE = (_whole, "a whole number from 0")
 _WHOLE_OR_NONE = (_whole_or_none, "a whole number from 0, or null")
 _NUMBER = (_number, "a number from 0")
@@ -116,4 +124,7 @@ _CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "retry_after_s": _WHOLE,
     "slow_s": _NUMBER,
     "huge_bytes": _WHOLE,
+    "bomb_bytes": _WHOLE,
+    "trickle_s": _NUMBER,
+    "redirect_to": (_address, "an http or https address without a path"),
 }

@@ -1,0 +1,91 @@
+"""Faults that a status or an error of the API tells."""
+
+from __future__ import annotations
+
+import json
+
+from fanfold.simulator.exchange import HTML, Delivery, Reply, deliver
+from fanfold.simulator.faults.case import Case, kind
+
+
+def page(title: str) -> bytes:
+    """A page as proxies and portals answer it."""
+    return (
+        f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n".encode()
+    )
+
+
+@kind("busy")
+def _busy(case: Case) -> Delivery:
+    return deliver(case.api.busy(case.request, case.draw))
+
+
+@kind("unknown")
+def _unknown(case: Case) -> Delivery:
+    return deliver(case.api.unknown(case.request))
+
+
+@kind("http_500")
+def _http_500(case: Case) -> Delivery:  # noqa: ARG001 - every fault has the same shape
+    return deliver(Reply(500, b'{"error":"Internal Server Error"}'))
+
+
+@kind("http_502")
+def _http_502(case: Case) -> Delivery:  # noqa: ARG001
+    return deliver(Reply(502, page("502 Bad Gateway"), HTML))
+
+
+def _retry_after(case: Case) -> bytes:
+    return b"Retry-After: %d\r\n" % case.settings.retry_after_s
+
+
+@kind("http_503")
+def _http_503(case: Case) -> Delivery:
+    return deliver(Reply(503, page("503 Service Unavailable"), HTML, _retry_after(case)))
+
+
+@kind("http_429")
+def _http_429(case: Case) -> Delivery:
+    reply = Reply(429, b'{"error":"Too many requests"}', headers=_retry_after(case))
+    return deliver(reply)
+
+
+_ODD_RETRY_AFTER = (
+    b"soon", b"", b"-5", b"1.5", b"9" * 40, b"Fri, 99 Foo 0000 00:00:00 GMT",
+)  # fmt: skip
+
+
+@kind("odd_retry_after")
+def _odd_retry_after(case: Case) -> Delivery:
+    """503 with a ``Retry-After`` that says nothing."""
+    value = _ODD_RETRY_AFTER[case.draw % len(_ODD_RETRY_AFTER)]
+    headers = b"Retry-After: %s\r\n" % value
+    return deliver(Reply(503, page("503 Service Unavailable"), HTML, headers))
+
+
+@kind("redirect")
+def _redirect(case: Case) -> Delivery:
+    """Another host is said to know: who follows brings it the token."""
+    status = (301, 302, 303, 307, 308)[case.draw % 5]
+    location = f"Location: {case.settings.redirect_to}{case.request.path}\r\n".encode()
+    return deliver(Reply(status, page("Moved"), HTML, location))
+
+
+@kind("unknown_code")
+def _unknown_code(case: Case) -> Delivery:
+    """A Weibo error that no page lists; Mastodon 503."""
+    return deliver(case.api.coded(case.request, 99999))
+
+
+_ODD_CODES = (
+    '"many"', '""', "[]", "{}", "1e999", "-1", "true", "20003.5", '"２０００３"', "1" + "0" * 400,
+)  # fmt: skip
+
+
+@kind("odd_code")
+def _odd_code(case: Case) -> Delivery:
+    """An error whose code is no number, or one that only careless readers take for a code."""
+    code = _ODD_CODES[case.draw % len(_ODD_CODES)]
+    path = json.dumps(case.request.path)
+    body = f'{{"error":"Something is odd","error_code":{code},"request":{path}}}'
+    return deliver(Reply(400, body.encode()))

@@ -1,0 +1,143 @@
+"""Faults of a body as bytes: too long, chunked, compressed. None is ever held in memory."""
+
+from __future__ import annotations
+
+import zlib
+from functools import cache
+from itertools import chain, repeat
+from typing import TYPE_CHECKING
+
+from fanfold.simulator.exchange import Delivery, Reply
+from fanfold.simulator.faults.case import Case, kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def _head(reply: Reply, instead_of_length: bytes) -> bytes:
+    """The head of a reply with other lines in the place of Content-Length."""
+    start, _, rest = reply.head().partition(b"Content-Length: ")
+    return start + instead_of_length + rest.partition(b"\r\n")[2]
+
+
+@kind("huge")
+def _huge(case: Case) -> Delivery:
+    """A right answer after ``huge_bytes`` of blanks: JSON, but more than anyone wants."""
+    right = case.right()
+    block = b" " * 65_536
+    blocks, rest = divmod(case.settings.huge_bytes, len(block))
+    body = chain(repeat(block, blocks), (b" " * rest + right.body,))
+    head = right.head(length=case.settings.huge_bytes + len(right.body))
+    return Delivery(right.status, head, more=body)
+
+
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+@kind("endless")
+def _endless(case: Case) -> Delivery:
+    """A chunked body that never ends."""
+    head = _head(case.right(), _CHUNKED)
+    return Delivery(200, head, more=repeat(b"10000\r\n" + b" " * 0x10000 + b"\r\n"))
+
+
+@kind("chunked")
+def _chunked(case: Case) -> Delivery:
+    """The right answer in chunks of seven bytes with extensions, and a trailer: all allowed."""
+    right = case.right()
+    parts = (right.body[at : at + 7] for at in range(0, len(right.body), 7))
+    chunks = b"".join(b"%x;part=yes\r\n%s\r\n" % (len(part), part) for part in parts)
+    return Delivery(right.status, _head(right, _CHUNKED) + chunks + b"0\r\nX-Trailer: yes\r\n\r\n")
+
+
+@kind("bad_chunks")
+def _bad_chunks(case: Case) -> Delivery:
+    """A chunk whose size is no number."""
+    right = case.right()
+    payload = _head(right, _CHUNKED) + b"many\r\n" + right.body + b"\r\n0\r\n\r\n"
+    return Delivery(right.status, payload, close=True)
+
+
+@kind("endless_chunk_size")
+def _endless_chunk_size(case: Case) -> Delivery:
+    """A chunk whose size has digits without end."""
+    return Delivery(200, _head(case.right(), _CHUNKED), more=repeat(b"0" * 65_536))
+
+
+@kind("endless_trailer")
+def _endless_trailer(case: Case) -> Delivery:
+    """The right answer, and behind its last chunk trailers without end."""
+    right = case.right()
+    body = b"%x\r\n%s\r\n0\r\n" % (len(right.body), right.body)
+    return Delivery(
+        right.status, _head(right, _CHUNKED) + body, more=repeat(b"X-Trailer: yes\r\n" * 1_000)
+    )
+
+
+_GZIP = b"Content-Encoding: gzip\r\n"
+_GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"  # RFC 1952, 2.3: no name, no time
+_BOMB_BLOCK = 1024 * 1024
+
+
+def _gzipped(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=31)
+    return packer.compress(body) + packer.flush()
+
+
+def _compressed(case: Case, body: bytes) -> Delivery:
+    right = case.right()
+    head = _head(right, _GZIP + b"Content-Length: %d\r\n" % len(body))
+    return Delivery(right.status, head + body)
+
+
+@kind("gzip")
+def _gzip(case: Case) -> Delivery:
+    """The right answer, compressed."""
+    return _compressed(case, _gzipped(case.right().body))
+
+
+@kind("gzip_broken")
+def _gzip_broken(case: Case) -> Delivery:
+    """Compressed, says the header, and it is not."""
+    return _compressed(case, case.right().body)
+
+
+@kind("gzip_cut")
+def _gzip_cut(case: Case) -> Delivery:
+    """Half of the compressed answer, with a Content-Length that says so."""
+    body = _gzipped(case.right().body)
+    return _compressed(case, body[: len(body) // 2])
+
+
+@kind("gzip_bomb")
+def _gzip_bomb(case: Case) -> Delivery:
+    """``bomb_bytes`` of blanks in a thousandth of the bytes."""
+    head = _head(case.right(), _GZIP)
+    return Delivery(200, head, more=_bomb(case.settings.bomb_bytes), close=True)
+
+
+@kind("gzip_nested")
+def _gzip_nested(case: Case) -> Delivery:
+    """The same bomb, compressed once more: a few KB."""
+    head = _head(case.right(), b"Content-Encoding: gzip, gzip\r\n")
+    return Delivery(200, head, more=_packed(_bomb(case.settings.bomb_bytes)), close=True)
+
+
+def _bomb(size: int) -> Iterator[bytes]:
+    """A gzip stream of blanks without its end, so that no checksum has to be counted."""
+    return chain((_GZIP_HEAD,), repeat(_bomb_block(), -(-size // _BOMB_BLOCK)))
+
+
+@cache
+def _bomb_block() -> bytes:
+    """A full flush makes a block that stands for itself, so one serves for all."""
+    packer = zlib.compressobj(level=9, wbits=-15)
+    return packer.compress(b" " * _BOMB_BLOCK) + packer.flush(zlib.Z_FULL_FLUSH)
+
+
+def _packed(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(level=9, wbits=31)
+    for block in blocks:
+        if packed := packer.compress(block):
+            yield packed
+    yield packer.flush()
