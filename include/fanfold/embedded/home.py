@@ -80,7 +80,7 @@ class Home:
 
     @property
     def objects(self) -> Path:
-        """The bucket's objects while no S3 server runs."""
+        """The S3 server's objects."""
         return self.root / "s3"
 
     @property

@@ -172,7 +172,9 @@ def status(home: Home) -> int:
     stack = Stack(home, found)
     print(_description(stack))
     for name, each in found.processes.items():
-        print(f"  {name:<14} process {each.pid}{'' if each.lives else ' (gone)'}")
+        again = found.restarts.get(name, 0)
+        times = f", started again {again} time{'s' * (again > 1)}" if again else ""
+        print(f"  {name:<14} process {each.pid}{'' if each.lives else ' (gone)'}{times}")
     stack.close()
     return 0
 

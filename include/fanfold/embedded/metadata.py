@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
 RUN_PREFIX = "make-run__"
 """How the ids of the runs of ``make run`` begin."""
+JOBS = {
+    "scheduler": "SchedulerJob",
+    "triggerer": "TriggererJob",
+    "dag-processor": "DagProcessorJob",
+}
+"""What Airflow calls the components that write in its database that they live."""
 
 
 def _stamp(database: Path) -> Path:
@@ -56,4 +62,24 @@ def give_up_cut_runs(database: Path) -> int:
             "UPDATE dag_run SET state = 'failed', end_date = CURRENT_TIMESTAMP"  # noqa: S608
             f" WHERE {unfinished}",
             (RUN_PREFIX,),
+        ).rowcount
+
+
+def forget_job(database: Path, component: str) -> int:
+    """Note that a component of Airflow does not run; return how many of it were thought to.
+
+    To be called when none does. The next scheduler then takes over at its start what a killed one
+    had queued or running. Otherwise it would wait until the other has been silent for
+    ``scheduler_health_check_threshold``, and then for its next look, ``orphaned_tasks_check_interval``
+    later: the time-out of a task's heartbeat concerns a scheduler's own tasks only. Likewise the
+    triggers of a triggerer.
+    """
+    job = JOBS.get(component)
+    if job is None:
+        return 0
+    with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        return connection.execute(
+            "UPDATE job SET state = 'failed', end_date = CURRENT_TIMESTAMP"
+            " WHERE job_type = ? AND state = 'running'",
+            (job,),
         ).rowcount

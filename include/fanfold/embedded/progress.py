@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from contextlib import contextmanager
@@ -98,7 +99,7 @@ class PlainDisplay:
         self._output = output
         self._every_s = every_s
         self._shown = ("", Progress())
-        self._shown_at = 0.0
+        self._shown_at = -math.inf  # the clock begins with the machine, which may just have
 
     def show(self, progress: Progress, step: str) -> None:
         """Write a line if there is news."""

@@ -1,10 +1,11 @@
-"""An S3 server on this machine, in a process of its own: moto's, which keeps objects in memory.
+"""An S3 server on this machine, in a process of its own: moto's.
 
-    python -m fanfold.embedded.s3 [--port N] [--until-stdin-closes]
+    python -m fanfold.embedded.s3 [--port N] [--folder F] [--bucket B] [--until-stdin-closes]
 
 prints one line of JSON with its address and process when it listens. It is meant for trying
-Fanfold out and for tests: it listens on loopback only, takes any access key, and forgets
-everything when it ends.
+Fanfold out and for tests: it listens on loopback only and takes any access key. With a folder, an
+object that was acknowledged is there after the next start, in whatever way the server ended
+(:mod:`.durable`); without one, everything is forgotten.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from fanfold.errors import BadConfiguration
 from fanfold.simulator.child import listening
 
 if TYPE_CHECKING:
@@ -46,7 +49,10 @@ class S3Server:
 
 @contextmanager
 def running_s3(
-    *, port: int = 0, environment: Mapping[str, str] | None = None
+    *,
+    port: int = 0,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[S3Server]:
     """Run an S3 server on loopback for the time of a ``with`` block.
 
@@ -54,12 +60,15 @@ def running_s3(
 
     Args:
         port: The port to listen on; 0 takes a free one.
+        folder: Where objects lie that outlive the server; None: nowhere.
         environment: Variables for the server on top of this process's own, such as moto's options.
 
     Raises:
         BadConfiguration: It did not start; the message says why.
     """
     command = [sys.executable, "-m", __name__, "--port", str(port), "--until-stdin-closes"]
+    if folder is not None:
+        command += ["--folder", str(folder)]
     with listening(command, "The S3 server", environment) as ready:
         yield S3Server(
             url=ready["url"],
@@ -73,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve S3 on loopback until SIGTERM, SIGINT or, on request, the end of stdin."""
     parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name}", description=__doc__)
     parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0: a free one")
+    parser.add_argument("--folder", type=Path, help="where objects outlive the server")
+    parser.add_argument("--bucket", help="created in the folder where it is missing")
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end when the starting process does"
     )
@@ -86,11 +97,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     from werkzeug.serving import make_server
 
+    from fanfold.embedded.durable import Durable
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    application: Any = DomainDispatcherApplication(create_backend_app)
+    if options.folder is not None:
+        try:
+            application = Durable(application, options.folder)
+        except BadConfiguration as error:
+            sys.exit(str(error))
+        if options.bucket:
+            application.create_bucket(options.bucket)
     server = make_server(
         "127.0.0.1",
         options.port,
-        DomainDispatcherApplication(create_backend_app),
+        application,
         threaded=True,
         request_handler=MotoRequestHandler,
     )

@@ -160,6 +160,14 @@ def airflow_environment(
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(scheduled),
         # A task whose machine was switched off is found after a minute, not after five.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        # Tasks of a scheduler that is gone: its successor looks at its start and from then on so
+        # often. It is one query; the default is 300.
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
+        # How often a task may miss its API server (every MIN_HEARTBEAT_INTERVAL) before it is
+        # ended: a server that was killed is back within ten seconds, and tasks run on meanwhile.
+        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "10",
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
         # The first press of Trigger must do something.
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         # A new or changed DAG file is seen within seconds.

@@ -18,9 +18,10 @@ import requests
 from fanfold.embedded import objects, settings
 from fanfold.embedded.forkserver import Program, Request
 from fanfold.embedded.home import ADMIN, Home
+from fanfold.embedded.probes import last_lines
 from fanfold.embedded.processes import descendants, of_sessions, spawn, stop
 from fanfold.embedded.state import Phase, StackFailed, State, read
-from fanfold.embedded.supervisor import LOCKED, START_S, last_lines
+from fanfold.embedded.supervisor import LOCKED, START_S
 
 if TYPE_CHECKING:
     import subprocess
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 STOP_S = 60
 """Seconds that a supervisor may take to stop its stack."""
+RECOVERY_S = 60
+"""Seconds for which an api-server that died is waited for."""
 FINISHED = ("success", "failed")
 """States of a DAG run that do not change any more."""
 
@@ -83,12 +86,22 @@ class Stack:
         Raises:
             StackFailed: It does not answer, or refuses.
         """
-        try:
-            if "Authorization" not in self._session.headers:
-                self._log_in()
-            answer = self._session.request(method, self.url + path, **({"timeout": 30} | options))
-        except requests.RequestException as error:
-            raise StackFailed(f"Airflow at {self.url} does not answer: {error}") from error
+        deadline = time.monotonic() + RECOVERY_S
+        while True:
+            try:
+                if "Authorization" not in self._session.headers:
+                    self._log_in()
+                answer = self._session.request(
+                    method, self.url + path, **({"timeout": 30} | options)
+                )
+                break
+            except requests.RequestException as error:
+                # Its supervisor starts an api-server that died again. What changes something is
+                # not repeated: it may have been done.
+                late = time.monotonic() > deadline or not self.state.lives
+                if method != "GET" or late:
+                    raise StackFailed(f"Airflow at {self.url} does not answer: {error}") from error
+                time.sleep(0.3)
         if not answer.ok:
             raise StackFailed(
                 f"Airflow answers {method} {path} with {answer.status_code}: {answer.text[:500]}"

@@ -67,6 +67,7 @@ class State:
         s3: Address of the S3 server.
         started_at: Seconds since 1970.
         processes: The session leaders that the supervisor started, by name.
+        restarts: How often each of them had to be started again.
     """
 
     supervisor: Identity
@@ -79,6 +80,7 @@ class State:
     s3: str = ""
     started_at: float = 0.0
     processes: dict[str, Identity] = field(default_factory=dict)
+    restarts: dict[str, int] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Write it whole."""

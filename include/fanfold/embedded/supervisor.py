@@ -3,6 +3,10 @@
 It is the same for ``make run``, ``make up`` and tests; only its owner differs: the program that the
 stack ends with, if there is one. All that the stack consists of descends from this process, also
 when something in between dies, so stopping means: stop every descendant.
+
+A component that dies while the stack starts fails the start, with the end of its log. One that dies
+later begins again on the same port with the same settings, after what it left is ended; a stack
+whose component keeps dying is given up (:mod:`.restarts`).
 """
 
 from __future__ import annotations
@@ -12,18 +16,18 @@ import contextlib
 import fcntl
 import os
 import signal
-import socket
+import sqlite3
 import sys
 import time
-import urllib.error
-import urllib.request
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fanfold.embedded import metadata, objects, settings
+from fanfold.embedded import metadata, settings
 from fanfold.embedded.forkserver import READY, Program, Request
 from fanfold.embedded.home import Home
+from fanfold.embedded.probes import healthy, last_lines, listens
 from fanfold.embedded.processes import (
     GRACE_S,
     adopt_orphans,
@@ -33,11 +37,14 @@ from fanfold.embedded.processes import (
     spawn,
     stop,
 )
+from fanfold.embedded.restarts import MOST_DEATHS, WINDOW_S, Restarts
 from fanfold.embedded.state import Identity, Phase, StackFailed, State, read
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
+
+    import psutil
 
 START_S = 180
 """Seconds that a stack may take to start; the slowest part is Airflow's import."""
@@ -45,6 +52,9 @@ TASK_GRACE_S = 2.0
 """Seconds from SIGTERM to SIGKILL for tasks: Airflow's task process notes the first and goes on."""
 LOCKED = 3
 """Exit code: another supervisor has this folder."""
+FORKSERVER = "forkserver"
+SERVERS = (FORKSERVER, "s3", "simulator")
+"""What is not Airflow, or not yet."""
 COMPONENTS = {
     # --skip-serve-logs: its log server would listen on every interface; we read logs from the disk.
     "scheduler": ("scheduler", "--skip-serve-logs"),
@@ -79,6 +89,7 @@ class Supervisor:
         self._secrets = home.prepare()
         self._ports = settings.free_ports()
         self._children: dict[str, subprocess.Popen[bytes] | Program] = {}
+        self._restarts = Restarts()
         self._stopping = False
         self._environment = settings.outer_environment() | settings.airflow_environment(
             home,
@@ -139,28 +150,21 @@ class Supervisor:
             s3=settings.url(ports.s3),
         )
         self._say(Phase.STARTING, "starting")
-        python = sys.executable
-        token = str(home.source_token)
-        self._spawn("forkserver", *self._forkserver())
-        self._spawn("s3", python, "-m", "moto.server", "-H", settings.LOOPBACK, "-p", str(ports.s3))
-        self._spawn(
-            "simulator", python, "-m", "fanfold.simulator",
-            "--host", settings.LOOPBACK, "--port", str(ports.simulator), "--token-file", token,
-        )  # fmt: skip
+        for name in (*SERVERS, *COMPONENTS):
+            home.log_of(name).unlink(missing_ok=True)
+        for name in SERVERS:
+            self._begin(name)
         self._wait((home.root / READY).exists, "Airflow's import")
         if metadata.needs_migration(home.database):
             self._say(Phase.STARTING, "creating Airflow's database (only the first time)")
             self._migrate()
         metadata.give_up_cut_runs(home.database)
         self._say(Phase.STARTING, "starting Airflow")
-        for name, arguments in COMPONENTS.items():
-            self._airflow(name, *arguments)
-        self._say(Phase.STARTING, "starting Airflow")
-        self._wait(lambda: _listens(ports.s3), "the S3 server")
-        s3 = self._s3()
-        objects.restore(s3, home.objects)
-        self._wait(lambda: _listens(ports.simulator), "the simulator")
-        self._wait(lambda: _healthy(ports.airflow), "Airflow's health")
+        for name in COMPONENTS:
+            self._begin(name)
+        self._wait(lambda: listens(ports.s3), "the S3 server")
+        self._wait(lambda: listens(ports.simulator), "the simulator")
+        self._wait(lambda: healthy(ports.airflow), "Airflow's health")
 
     def _migrate(self) -> None:
         log = self._home.log_of("migrate")
@@ -171,25 +175,41 @@ class Supervisor:
                 raise StackFailed(self._explain("migrate", code))
         metadata.migrated(self._home.database)
 
-    def _forkserver(self) -> Iterator[str]:
-        (self._home.root / READY).unlink(missing_ok=True)
-        yield from (sys.executable, "-m", "fanfold.embedded.forkserver", str(self._home.root))
-        yield from ("airflow.__main__:main", *_PRELOAD)
-
-    def _spawn(self, name: str, *command: str) -> None:
-        log = self._home.log_of(name)
-        log.unlink(missing_ok=True)
-        self._children[name] = spawn(command, log=log, environment=self._environment)
+    def _begin(self, name: str) -> None:
+        """Start a component; nothing of an earlier one may run."""
+        if name in COMPONENTS:
+            metadata.forget_job(self._home.database, name)
+            # Only the scheduler's tasks fork from it; see config/airflow_local_settings.py.
+            again = ["airflow_local_settings"] if name == "scheduler" else []
+            command = ["airflow", *COMPONENTS[name]]
+            log = str(self._home.log_of(name))
+            self._children[name] = Program(self._home.root, Request(command, log, again))
+        else:
+            if name == FORKSERVER:
+                (self._home.root / READY).unlink(missing_ok=True)
+            command = [sys.executable, "-m", *self._command(name)]
+            log_file = self._home.log_of(name)
+            self._children[name] = spawn(command, log=log_file, environment=self._environment)
         self._note(name)
 
-    def _airflow(self, name: str, *arguments: str) -> None:
-        log = self._home.log_of(name)
-        log.unlink(missing_ok=True)
-        # Only the scheduler's tasks fork from it; see config/airflow_local_settings.py.
-        again = ["airflow_local_settings"] if name == "scheduler" else []
-        request = Request(["airflow", *arguments], str(log), again)
-        self._children[name] = Program(self._home.root, request)
-        self._note(name)
+    def _command(self, name: str) -> list[str]:
+        home, ports = self._home, self._ports
+        match name:
+            case "s3":
+                return [
+                    *("fanfold.embedded.s3", "--port", str(ports.s3)),
+                    *("--folder", str(home.objects), "--bucket", settings.BUCKET),
+                ]
+            case "simulator":
+                return [
+                    *("fanfold.simulator", "--host", settings.LOOPBACK),
+                    *("--port", str(ports.simulator), "--token-file", str(home.source_token)),
+                ]
+            case _:
+                return [
+                    *("fanfold.embedded.forkserver", str(home.root)),
+                    *("airflow.__main__:main", *_PRELOAD),
+                ]
 
     def _note(self, name: str) -> None:
         identity = Identity.of(self._children[name].pid)
@@ -200,10 +220,6 @@ class Supervisor:
         self._state = replace(self._state, phase=phase, step=step)
         self._state.write(self._home.state)
 
-    def _s3(self) -> object:
-        secrets = self._secrets
-        return objects.client(self._state.s3, secrets.s3_access_key, secrets.s3_secret_key)
-
     # watching
 
     def _check(self) -> None:
@@ -213,14 +229,81 @@ class Supervisor:
         waits_for_owner = not self._leaves or self._state.phase is Phase.STARTING
         if waits_for_owner and self._owner is not None and not self._owner.lives:
             raise _Stopped
-        for name, child in self._children.items():
-            if (code := child.poll()) is not None:
-                raise StackFailed(self._explain(name, code))
+        # First the one from which others are forked: they end with it.
+        for name in sorted(self._children, key=lambda name: name != FORKSERVER):
+            child = self._children.get(name)
+            if child is not None and (code := child.poll()) is not None:
+                self._died(name, code)
+        for name in self._restarts.due(time.monotonic()):
+            if name not in COMPONENTS or self._forks():
+                self._begin_again(name)
+
+    def _forks(self) -> bool:
+        return FORKSERVER in self._children and (self._home.root / READY).exists()
+
+    def _begin_again(self, name: str) -> None:
+        try:
+            self._begin(name)
+        except (StackFailed, sqlite3.OperationalError) as error:
+            # The fork server died just now, or Airflow's database is locked: it stays due.
+            self._log(f"{name} cannot begin yet: {error}")
+            return
+        self._restarts.began(name)
+        self._state = replace(self._state, restarts=dict(self._restarts.counts))
+        self._state.write(self._home.state)
+        self._log(f"{name} runs again (process {self._children[name].pid})")
+
+    def _died(self, name: str, code: int) -> None:
+        """End what a component left, and note when it begins again.
+
+        A scheduler leaves its executor's workers and their tasks. They are ended, not left to
+        finish: the next scheduler hands out the same tasks again as soon as it runs.
+
+        Raises:
+            StackFailed: It died while the stack starts, or too often.
+        """
+        explanation = self._explain(name, code)
+        if self._state.phase is Phase.STARTING:
+            raise StackFailed(explanation)
+        now = time.monotonic()
+        forked = [each for each in COMPONENTS if each in self._children]
+        gone = [name, *(forked if name == FORKSERVER else ())]
+        ended = sum(self._end(each) for each in gone)
+        wait = self._restarts.died(name, now)
+        if wait is None:
+            raise StackFailed(
+                f"{name} died {MOST_DEATHS} times within {WINDOW_S / 60:g} minutes, so the stack "
+                f"is given up. {explanation}"
+            )
+        for each in gone[1:]:
+            self._restarts.begin_with(each, now)
+        left = f", {ended} processes that it left were ended" if ended else ""
+        self._log(f"{name} {_ended(code)}; it begins again in {wait:g} s{left}")
+
+    def _end(self, name: str) -> int:
+        """Kill what is left of a component; return how many processes that were."""
+        child = self._children.pop(name)
+        if isinstance(child, Program):
+            child.close()
+        left: set[int] = set()
+
+        def find() -> list[psutil.Process]:
+            ours = {each.pid for each in descendants([os.getpid()])}
+            found = [each for each in of_sessions([child.pid]) if each.pid in ours]
+            left.update(each.pid for each in found)
+            return found
+
+        stop(find, grace_s=0)
+        return len(left)
+
+    def _log(self, text: str) -> None:
+        """Add a line with the time to the supervisor's log."""
+        sys.stderr.write(f"{datetime.now(UTC):%H:%M:%S} {text}\n")
 
     def _explain(self, name: str, code: int) -> str:
         lines = last_lines(self._home.log_of(name), 15)
-        ended = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return f"{name} {ended}; the end of {self._home.log_of(name)}:\n" + "\n".join(lines)
+        log = self._home.log_of(name)
+        return f"{name} {_ended(code)}; the end of {log}:\n" + "\n".join(lines)
 
     def _wait(self, done: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + START_S
@@ -235,14 +318,8 @@ class Supervisor:
     def _stop(self) -> None:
         with contextlib.suppress(OSError):
             self._say(Phase.STOPPING, "stopping")
-        # Tasks first, while they can still say what became of them; the S3 server last.
+        # Tasks first, while they can still say what became of them.
         self._stop_but("forkserver", "api-server", "simulator", "s3", grace_s=TASK_GRACE_S)
-        self._stop_but("s3")
-        if "s3" in self._children and _listens(self._ports.s3):
-            try:
-                objects.keep(self._s3(), self._home.objects)
-            except Exception as error:  # noqa: BLE001 - stopping goes on whatever happens
-                sys.stderr.write(f"The bucket's objects were not kept: {error}\n")
         self._stop_but()
 
     def _stop_but(self, *names: str, grace_s: float = GRACE_S) -> None:
@@ -263,44 +340,12 @@ def _overrides() -> dict[str, str]:
     }
 
 
+def _ended(code: int) -> str:
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+
 def _taken(pid: int) -> bool:
     return Identity.of(pid).birth != "gone"
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex((settings.LOOPBACK, port)) == 0
-
-
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
-
-
-def _healthy(port: int) -> bool:
-    """Whether api-server, scheduler, dag-processor and triggerer all say that they are well."""
-    import json
-
-    try:
-        # Airflow builds the API that tasks talk to (seconds) when it is first asked for it: now.
-        _DIRECT.open(f"{settings.url(port)}/execution/health", timeout=30).close()
-        with _DIRECT.open(f"{settings.url(port)}/api/v2/monitor/health", timeout=5) as answer:
-            parts = json.load(answer)
-    except (OSError, ValueError):
-        return False
-    return all(
-        (parts.get(name) or {}).get("status") == "healthy"
-        for name in ("metadatabase", "scheduler", "dag_processor", "triggerer")
-    )
-
-
-def last_lines(path: Path, count: int) -> list[str]:
-    """Return the last lines of a log, of which no more than 64 KiB are read."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 65_536))
-            return file.read().decode("utf-8", "replace").splitlines()[-count:]
-    except OSError:
-        return []
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,7 @@
 import sqlite3
 from contextlib import closing
 
-from fanfold.embedded.metadata import give_up_cut_runs, migrated, needs_migration
+from fanfold.embedded.metadata import forget_job, give_up_cut_runs, migrated, needs_migration
 
 
 def test_a_database_is_migrated_once_for_each_version_of_airflow(tmp_path):
@@ -39,3 +39,20 @@ def test_only_cut_runs_of_make_run_are_given_up(tmp_path):
         "manual__4": "running",
     }
     assert tasks == {"done": "success", "cut": "failed", "next": "failed", "goes_on": "running"}
+
+
+def test_a_component_that_is_gone_is_noted_and_the_others_are_left_alone(tmp_path):
+    database = tmp_path / "airflow.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.executescript("""
+            CREATE TABLE job (id, job_type, state, end_date);
+            INSERT INTO job VALUES
+                (1, 'SchedulerJob', 'success', 'then'), (2, 'SchedulerJob', 'running', NULL),
+                (3, 'TriggererJob', 'running', NULL);
+        """)
+    assert forget_job(database, "scheduler") == 1
+    assert forget_job(database, "scheduler") == 0
+    assert forget_job(database, "api-server") == 0
+    with closing(sqlite3.connect(database)) as connection:
+        jobs = connection.execute("SELECT id, state, end_date IS NULL FROM job").fetchall()
+    assert jobs == [(1, "success", 0), (2, "failed", 0), (3, "running", 1)]
