@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import sys
 
 # What Airflow's own task runner needs for a task, and what ours need.
@@ -19,6 +20,7 @@ _AIRFLOW = (
     "airflow.sdk.execution_time.task_runner",
     "airflow.sdk.execution_time.timeout",
     "airflow.providers.amazon.aws.hooks.s3",
+    "airflow.providers.standard.triggers.temporal",
 )
 _LIBRARIES = (
     "boto3",
@@ -42,6 +44,8 @@ _STAGES = (
     "fanfold.airflow.policies",
     "fanfold.airflow.tasks",
     "fanfold.consolidation",
+    "fanfold.forecasting",
+    "fanfold.fetching",
     "fanfold.fetching.budget",
     "fanfold.loading",
     "fanfold.planning",
@@ -58,7 +62,11 @@ _STAGES = (
 def _forks_tasks(arguments: list[str]) -> bool:
     """Whether this process is one that tasks are forked from."""
     commands = arguments[1:3]
-    return commands[:1] == ["scheduler"] or commands == ["celery", "worker"]
+    if commands == ["celery", "worker"]:
+        return True
+    # With Celery the scheduler forks none.
+    executor = os.environ.get("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
+    return commands[:1] == ["scheduler"] and "Local" in executor
 
 
 def _warm_up() -> None:

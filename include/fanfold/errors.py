@@ -12,6 +12,8 @@
         ├── SourceBusy        the source is overloaded, slow or away
         │   └── QuotaSpent    nothing more until a known time
         ├── SinkUnavailable   object storage or database is away
+        ├── WorkspaceUnavailable  the shared directory is full, or its disk does not answer
+        ├── BudgetUnavailable the shared rate budget cannot be had: nothing is asked without it
         └── BatchIncomplete   some items of a batch failed; a retry fetches only these
 
 Every message says what happened, to what, and what to do about it. No message holds a secret or
@@ -67,11 +69,22 @@ class SourceBusy(Retriable):
 
     Attributes:
         retry_after: Seconds that the source asked to wait, or None.
+        away: Whether no whole answer came at all: nothing listens, or it is broken off.
+        overloaded: Whether the source says that it has too much to do.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        away: bool = False,
+        overloaded: bool = False,
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.away = away
+        self.overloaded = overloaded
 
 
 class QuotaSpent(SourceBusy):
@@ -94,6 +107,14 @@ class QuotaSpent(SourceBusy):
 
 class SinkUnavailable(Retriable):
     """Object storage or database cannot be reached or is overloaded."""
+
+
+class WorkspaceUnavailable(Retriable):
+    """The workspace takes no more: it is full, read-only, or its disk does not answer."""
+
+
+class BudgetUnavailable(Retriable):
+    """The shared rate budget cannot be had; nothing is asked without it."""
 
 
 class BatchIncomplete(Retriable):

@@ -35,11 +35,12 @@ class Outcome:
         key: The item's key.
         status: One of the four outcomes.
         reason: Why it is not ``ok``: one sentence; empty for ``ok``.
-        attempts: Requests made for it.
+        attempts: Requests made for it, alone or together with others.
         at: When it was decided (ISO 8601, UTC).
         column: For ``invalid``: the column that breaks the contract.
         value: For ``invalid``: the value found there, shortened.
         rule: For ``invalid``: the rule that it breaks.
+        shared: How many of its attempts are counted with another item of the same request.
     """
 
     key: str
@@ -50,10 +51,26 @@ class Outcome:
     column: str | None = None
     value: str | None = None
     rule: str | None = None
+    shared: int | None = None
+
+    @property
+    def requests(self) -> int:
+        """Requests that count as this item's, so that the sum over all items is that of the run."""
+        return self.attempts - (self.shared or 0)
 
     def as_json(self) -> dict[str, Any]:
         """Return the outcome as a JSON object, without the fields that do not apply."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        data: dict[str, Any] = {
+            "key": self.key,
+            "status": self.status,
+            "reason": self.reason,
+            "attempts": self.attempts,
+            "at": self.at,
+        }
+        for name in ("column", "value", "rule", "shared"):
+            if (value := getattr(self, name)) is not None:
+                data[name] = value
+        return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Outcome:
@@ -85,6 +102,29 @@ class BatchRef:
         return cls(**data)
 
 
+class Basis(StrEnum):
+    """What a forecast rests on."""
+
+    QUOTA = "quota"
+    EARLIER_RUNS = "earlier runs"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a run is expected to take.
+
+    Attributes:
+        requests: Requests, if none fails.
+        seconds: From the plan to the dataset, or None where nothing is known.
+        basis: What ``seconds`` rests on.
+    """
+
+    requests: int
+    seconds: float | None
+    basis: Basis
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What a run is about to do; ``plan.json`` holds it.
@@ -97,7 +137,7 @@ class Plan:
         batches: How many batches.
         logical_date: The date that the run stands for (ISO 8601, UTC).
         started_at: When the run was first planned (ISO 8601, UTC).
-        seconds: How long the requests take under the known quota, or None where none is known.
+        forecast: What it is expected to take.
     """
 
     source: str
@@ -107,7 +147,7 @@ class Plan:
     batches: int
     logical_date: str
     started_at: str
-    seconds: float | None
+    forecast: Forecast
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as a JSON object."""
@@ -116,7 +156,9 @@ class Plan:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Plan:
         """Return the plan that :meth:`as_json` wrote."""
-        return cls(**data)
+        told = data["forecast"]
+        forecast = Forecast(told["requests"], told["seconds"], Basis(told["basis"]))
+        return cls(**{**data, "forecast": forecast})
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +229,11 @@ class Manifest:
     started_at: str
     finished_at: str
     version: int = field(default=MANIFEST_VERSION)
+
+    @property
+    def moments(self) -> tuple[datetime, datetime]:
+        """When the run was planned and when its dataset was whole (UTC)."""
+        return datetime.fromisoformat(self.started_at), datetime.fromisoformat(self.finished_at)
 
     def as_json(self) -> dict[str, Any]:
         """Return the manifest as a JSON object, in the order in which people read it."""

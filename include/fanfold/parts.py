@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fanfold.model import Outcome
-from fanfold.workspace import read_jsonl, write_jsonl
+from fanfold.model import Outcome, Status
+from fanfold.workspace import disk_errors, read_jsonl, write_jsonl
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from fanfold.workspace import Workspace
 
 Done = tuple[Outcome, dict[str, Any] | None]
 """An item's outcome, and its record where it is ``ok``."""
+Fetched = tuple[Outcome, dict[str, Any]]
+"""An item that is ``ok`` and its record."""
 
 
 def write_part(workspace: Workspace, batch: int, sequence: int, part: Sequence[Done]) -> None:
-    """Write one part of a batch: first its records, then its outcomes, which commit it."""
+    """Write one part of a batch: first its records, then its outcomes, which commit it.
+
+    Raises:
+        WorkspaceUnavailable: The disk takes no more; nothing of the part is left.
+    """
     raw, outcomes = workspace.new_part(batch, sequence)
     write_jsonl(
         raw,
         ({"key": outcome.key, "record": record} for outcome, record in part if record is not None),
     )
-    write_jsonl(outcomes, (outcome.as_json() for outcome, _ in part))
+    try:
+        write_jsonl(outcomes, (outcome.as_json() for outcome, _ in part))
+    except BaseException:
+        # Records that nothing commits would be in the way on a disk that is full.
+        with disk_errors(raw.parent):
+            raw.unlink(missing_ok=True)
+        raise
 
 
 def last_sequence(workspace: Workspace, batch: int) -> int:
@@ -40,12 +52,42 @@ def outcomes_of(workspace: Workspace, batch: int) -> dict[str, Outcome]:
     }
 
 
+def fetched_of(workspace: Workspace, batch: int, size: int) -> Iterator[list[Fetched]]:
+    """Yield the items of a batch that are ``ok``, each with its latest record, in slices.
+
+    They come in the order in which they were fetched. Memory is bounded by a slice, and by the
+    outcomes of the batch.
+
+    Args:
+        workspace: The run's workspace.
+        batch: Number of the batch.
+        size: Items of each slice but the last.
+    """
+    parts = workspace.parts(batch)
+    latest = {
+        data["key"]: (Outcome.from_json(data), raw)
+        for _, raw, outcomes in parts
+        for data in read_jsonl(outcomes)
+    }
+    found: list[Fetched] = []
+    for _, raw, _ in parts:
+        for data in read_jsonl(raw):
+            outcome, latest_raw = latest[data["key"]]
+            if latest_raw == raw and outcome.status is Status.OK:
+                found.append((outcome, data["record"]))
+                if len(found) == size:
+                    yield found
+                    found = []
+    if found:
+        yield found
+
+
 def records_of(workspace: Workspace, batch: int) -> dict[str, dict[str, Any]]:
-    """Return the latest record of every item of a batch that has one."""
+    """Return the latest record of every item of a batch that is ``ok``."""
     return {
-        data["key"]: data["record"]
-        for _, raw, _ in workspace.parts(batch)
-        for data in read_jsonl(raw)
+        outcome.key: record
+        for found in fetched_of(workspace, batch, 1000)
+        for outcome, record in found
     }
 
 

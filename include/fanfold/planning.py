@@ -1,4 +1,4 @@
-"""Plan: remove duplicates, keep order, cut batches, foretell requests and time."""
+"""Plan: remove duplicates, keep order, cut batches."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import math
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
+from fanfold.listing import find_repeated, unique_lines
 from fanfold.model import BatchRef, Plan
-from fanfold.workspace import read_json, read_jsonl, write_json, write_jsonl
+from fanfold.workspace import read_json, read_jsonl, whole_file, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from fanfold.listing import Repeated
+    from fanfold.model import Forecast
     from fanfold.workspace import Workspace
 
 SINGLE_ITEMS = 32
@@ -56,35 +59,54 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     wanted_size: int | None,
     logical_date: str,
     started_at: str,
-    requests_per_second: float | None,
-    requests_per_hour: float | None,
+    foretell: Callable[[int, int], Forecast],
 ) -> Plan:
     """Cut the items that ``read_items`` listed into batches; write them and the plan.
 
     A run that is planned again keeps its first ``started_at``.
+
+    Args:
+        workspace: The run's workspace, with the list.
+        source: The source's name.
+        wanted_size: The ``batch_size`` Param, or None for automatic.
+        logical_date: The date that the run stands for (ISO 8601, UTC).
+        started_at: Now (ISO 8601, UTC).
+        foretell: Returns what a run of so many items in batches of such a size takes.
     """
-    unique: dict[str, None] = {}
-    listed = 0
-    for item in read_jsonl(workspace.listed):
-        listed += 1
-        unique[item] = None
-    size = batch_size_for(len(unique), wanted_size)
-    items = list(unique)
-    batches = math.ceil(len(items) / size)
-    for batch in range(batches):
-        write_jsonl(workspace.items(batch), items[batch * size : (batch + 1) * size])
+    repeated = find_repeated(workspace.listed)
+    items = repeated.lines - repeated.count
+    size = batch_size_for(items, wanted_size)
+    _write_batches(workspace, repeated, size)
     plan = Plan(
         source=source,
-        items=len(items),
-        duplicates=listed - len(items),
+        items=items,
+        duplicates=repeated.count,
         batch_size=size,
-        batches=batches,
+        batches=math.ceil(items / size),
         logical_date=logical_date,
         started_at=_first_start(workspace) or started_at,
-        seconds=forecast(len(items), requests_per_second, requests_per_hour),
+        forecast=foretell(items, size),
     )
     write_json(workspace.plan, plan.as_json())
     return plan
+
+
+def _write_batches(workspace: Workspace, repeated: Repeated, size: int) -> None:
+    batch = 0
+    waiting: list[bytes] = []
+    for lines in unique_lines(workspace.listed, repeated):
+        waiting += lines
+        while len(waiting) >= size:
+            _write_batch(workspace, batch, waiting[:size])
+            batch += 1
+            del waiting[:size]
+    if waiting:
+        _write_batch(workspace, batch, waiting)
+
+
+def _write_batch(workspace: Workspace, batch: int, lines: list[bytes]) -> None:
+    with whole_file(workspace.items(batch)) as temporary:
+        temporary.write_bytes(b"".join(lines))
 
 
 def _first_start(workspace: Workspace) -> str | None:
@@ -103,22 +125,3 @@ def batch_refs(workspace: Workspace, plan: Plan) -> Iterator[BatchRef]:
         else:
             label = f"items {first}–{first + count - 1}"
         yield BatchRef(batch, count, label)
-
-
-def forecast(
-    items: int, requests_per_second: float | None, requests_per_hour: float | None
-) -> float | None:
-    """Return the seconds that ``items`` requests take under a quota, or None without a quota.
-
-    A spent hour is waited for: 2,500 requests under 1,000 an hour take two full hours and what the
-    last 500 take.
-    """
-    if requests_per_second is None and requests_per_hour is None:
-        return None
-    pace = requests_per_second or math.inf
-    if requests_per_hour is None or items <= requests_per_hour:
-        return items / pace
-    hours, rest = divmod(items, requests_per_hour)
-    if rest == 0:
-        hours, rest = hours - 1, requests_per_hour
-    return hours * 3600 + rest / pace

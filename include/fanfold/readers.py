@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 from urllib.parse import unquote, urlsplit
 
 from fanfold.errors import BadInput
-from fanfold.workspace import write_jsonl
+from fanfold.listing import json_lines
+from fanfold.workspace import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,14 +23,19 @@ _SHOWN_ITEMS = 5
 _SHOWN_CHARACTERS = 60
 _FORMATS = (".csv", ".jsonl", ".parquet")
 
-Located = tuple[str, Any]
-"""Where an item stands (``line 7``) and the item."""
+_PARQUET_BUFFER = 1024 * 1024
+"""Bytes of a column that are read at once."""
+_BLOCK_ITEMS = 10_000
+"""Items that are read from Parquet, and written, at once."""
+
+Located = tuple[str, int, Any]
+"""Where an item stands (``line``, 7) and the item."""
 
 
 def from_list(items: Iterable[Any]) -> Iterator[Located]:
     """Yield the items of a Param."""
     for position, item in enumerate(items, start=1):
-        yield f"item {position}", item
+        yield "item", position, item
 
 
 def from_file(path: Path, column: str, *, name: str) -> Iterator[Located]:
@@ -99,36 +106,55 @@ def write_items(
         BadInput: Some items are refused; the message says where they stand and what they are.
     """
     blanks = 0
-    refused: list[str] = []
-    refusals = 0
-
-    def checked() -> Iterator[str]:
-        nonlocal blanks, refusals
-        for where, raw in located:
-            if raw is None or (isinstance(raw, str) and not raw.strip()):
+    refused = _Refused()
+    keys: list[str] = []
+    items = 0
+    with whole_file(workspace.listed) as temporary, temporary.open("wb") as file:
+        for kind, number, raw in located:
+            item = raw.strip() if isinstance(raw, str) else raw
+            if item is None or item == "":
                 blanks += 1
                 continue
             try:
-                yield check(_as_item(raw))
+                keys.append(check(_as_text(item)))
             except ValueError as error:
-                refusals += 1
-                if len(refused) < _SHOWN_ITEMS:
-                    refused.append(f"{where} is {_shortened(raw)}: {error}")
-        if refusals:
-            more = f"; and {refusals - len(refused)} more" if refusals > len(refused) else ""
-            raise BadInput(
-                f"{refusals} of the items cannot be fetched, so nothing was: "
-                f"{'; '.join(refused)}{more}. Correct the list and trigger again."
-            )
-
-    items = write_jsonl(workspace.listed, checked())
-    return items, blanks
+                refused.add(f"{kind} {number}", raw, error)
+            if len(keys) == _BLOCK_ITEMS:
+                items += len(keys)
+                file.write(json_lines(keys))
+                keys.clear()
+        if refused.count:
+            raise refused.error()
+        file.write(json_lines(keys))
+    return items + len(keys), blanks
 
 
-def _as_item(raw: Any) -> str:
-    if isinstance(raw, bool) or not isinstance(raw, (str, int)):
+@dataclass(slots=True)
+class _Refused:
+    """Items that the source cannot know: the first of them, and how many they are."""
+
+    shown: list[str] = field(default_factory=list)
+    count: int = 0
+
+    def add(self, where: str, raw: Any, error: ValueError) -> None:
+        self.count += 1
+        if len(self.shown) < _SHOWN_ITEMS:
+            self.shown.append(f"{where} is {_shortened(raw)}: {error}")
+
+    def error(self) -> BadInput:
+        more = f"; and {self.count - len(self.shown)} more" if self.count > len(self.shown) else ""
+        return BadInput(
+            f"{self.count} of the items cannot be fetched, so nothing was: "
+            f"{'; '.join(self.shown)}{more}. Correct the list and trigger again."
+        )
+
+
+def _as_text(item: Any) -> str:
+    if isinstance(item, str):
+        return item.removeprefix("\ufeff")
+    if isinstance(item, bool) or not isinstance(item, int):
         raise ValueError("an item is a string or a whole number")  # noqa: TRY004
-    return str(raw).strip().removeprefix("\ufeff")
+    return str(item)
 
 
 def _shortened(raw: Any) -> str:
@@ -151,7 +177,7 @@ def _from_csv(path: Path, column: str, name: str) -> Iterator[Located]:
             header = [cell.strip() for cell in next(rows, [])]
             index = _column_index(header, column, name)
             for row in rows:
-                yield f"line {rows.line_num}", row[index] if index < len(row) else None
+                yield "line", rows.line_num, row[index] if index < len(row) else None
         except csv.Error as error:
             raise BadInput(f"items_uri: {name}, line {rows.line_num}: {error}.") from None
 
@@ -182,7 +208,7 @@ def _from_jsonl(path: Path, column: str, name: str) -> Iterator[Located]:
                 if column not in value:
                     raise BadInput(f"items_uri: {name}, line {number} has no {column!r}.")
                 value = value[column]
-            yield f"line {number}", value
+            yield "line", number, value
 
 
 def _from_parquet(path: Path, column: str, name: str) -> Iterator[Located]:
@@ -190,13 +216,14 @@ def _from_parquet(path: Path, column: str, name: str) -> Iterator[Located]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        # Otherwise the whole column of a row group is read at once: 100 MB and more.
+        with pq.ParquetFile(path, buffer_size=_PARQUET_BUFFER, pre_buffer=False) as file:
             names = file.schema_arrow.names
             index = _column_index(list(names), column, name)
             row = 0
-            for batch in file.iter_batches(columns=[names[index]]):
+            for batch in file.iter_batches(_BLOCK_ITEMS, columns=[names[index]]):
                 for value in batch.column(0).to_pylist():
                     row += 1
-                    yield f"row {row}", value
+                    yield "row", row, value
     except pa.ArrowInvalid as error:
         raise BadInput(f"items_uri: {name} is not a Parquet file ({error}).") from None

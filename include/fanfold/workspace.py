@@ -19,6 +19,7 @@ that a reader sees it whole or not at all, and a killed writer leaves nothing th
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import json
@@ -28,7 +29,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
-from fanfold.errors import Inconsistent
+from fanfold.errors import Inconsistent, WorkspaceUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,6 +38,14 @@ if TYPE_CHECKING:
 _SAFE = re.compile(r"[A-Za-z0-9._+=:@-]")
 _NAME_LIMIT = 120  # bytes; most file systems allow 255, and parts add to it
 TEMPORARY_PREFIX = ".tmp-"
+_DISK = frozenset(
+    # Full; over a quota; over the process's file size limit; read-only; a disk, or a server of a
+    # shared one, that does not answer. Source: errno(3), and NFS's "stale file handle".
+    {
+        *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
+        *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN),
+    }
+)
 
 
 def safe_name(text: str) -> str:
@@ -60,17 +69,64 @@ def safe_name(text: str) -> str:
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends well.
 
-    The file is flushed to disk before it gets its name. A failed block leaves no file behind.
+    The file is flushed to disk before it gets its name. A failed block leaves no file behind, and
+    what was at ``path`` before stays.
+
+    Raises:
+        WorkspaceUnavailable: The disk is full, read-only, or does not answer.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{path.name}"
-    try:
+    folder = path.parent
+    temporary = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{path.name}"
+    # Removing the file needs a block of its own: what is free is told as it was before.
+    with disk_errors(folder), _removed(temporary), disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.replace(path)
+
+
+@contextlib.contextmanager
+def _removed(path: Path) -> Iterator[None]:
+    try:
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Turn what a disk refuses inside the block into an error with the way out.
+
+    Args:
+        folder: Where the block writes; it need not exist.
+
+    Raises:
+        WorkspaceUnavailable: The disk is full, over a quota, read-only, or does not answer.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        # Not the error's own text: libraries add to it, and repeat the name of a temporary file.
+        said = os.strerror(error.errno)
+        raise WorkspaceUnavailable(
+            f"{folder} cannot be written: {said}. {_room(folder)} Make room, or have the disk "
+            "mended, and clear the task if it is not retried any more: what the run has is kept, "
+            "and not fetched again."
+        ) from error
+
+
+def _room(folder: Path) -> str:
+    """Say what is free on the disk of a folder, in bytes and in files."""
+    there = next((path for path in (folder, *folder.parents) if path.is_dir()), folder.root)
+    try:
+        disk = os.statvfs(there)
+    except OSError:
+        return "Its disk does not say what is free."
+    # A disk that is out of inodes has bytes left.
+    return f"{disk.f_bavail * disk.f_frsize:,} bytes and {disk.f_favail:,} files are free there."
 
 
 def write_json(path: Path, data: Any) -> None:

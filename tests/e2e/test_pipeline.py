@@ -79,19 +79,6 @@ def test_clearing_fetch_asks_only_for_what_is_not_ok_or_missing(stack, simulator
         assert found.fetchall() == [(120, 0)]
 
 
-def test_a_spent_quota_gives_the_slot_back_and_the_run_goes_on(stack, simulator):
-    """The window is longer than a minute: `fetch` defers, and asks for the rest afterwards."""
-    simulator.control(quota_per_hour=4, quota_window_s=62)
-    run_id = stack.trigger(DAG, {"user_ids": UIDS[:6], "batch_size": 6, "concurrency": 2})
-    seen = set()
-    while stack.run_state(DAG, run_id) not in {"success", "failed"}:
-        instances = stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances")
-        seen |= {i["state"] for i in instances["task_instances"] if i["task_id"] == "batch.fetch"}
-    assert stack.run_state(DAG, run_id) == "success"
-    assert "deferred" in seen
-    assert manifest(stack, run_id)["counts"]["ok"] == 6
-
-
 @pytest.mark.parametrize("conf", [{"concurrency": 0}, {"items_uri": "/etc/passwd"}])
 def test_the_command_line_refuses_a_param_out_of_range_and_makes_no_run(stack, conf):
     before = stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns")["total_entries"]

@@ -18,7 +18,16 @@ from hypothesis import strategies as st
 
 from fanfold.consolidation import CSV, FAILED, PARQUET, _for_csv, consolidate, gate
 from fanfold.errors import Inconsistent, ToleranceExceeded
-from fanfold.model import Counts, Manifest, Outcome, RunIdentity, RunStatus, Status
+from fanfold.model import (
+    Basis,
+    Counts,
+    Forecast,
+    Manifest,
+    Outcome,
+    RunIdentity,
+    RunStatus,
+    Status,
+)
 from fanfold.parts import write_part
 from fanfold.planning import write_plan
 from fanfold.processing import process_batch
@@ -53,8 +62,7 @@ def run_of(tmp_path, fates, *, batch_size=3, name="张伟"):
         wanted_size=batch_size,
         logical_date="2026-01-01T00:00:00.000Z",
         started_at="2026-01-01T00:00:00.000Z",
-        requests_per_second=None,
-        requests_per_hour=None,
+        foretell=lambda items, _: Forecast(items, None, Basis.UNKNOWN),
     )
     for batch in range(made.batches):
         keys = list(read_jsonl(workspace.items(batch)))

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanfold.errors import BadInput
-from fanfold.planning import MOST_BATCHES, batch_refs, batch_size_for, forecast, write_plan
+from fanfold.model import Basis, Forecast
+from fanfold.planning import MOST_BATCHES, batch_refs, batch_size_for, write_plan
 from fanfold.workspace import Workspace, read_jsonl, write_jsonl
 
 
@@ -18,8 +19,7 @@ def plan(workspace, items, **changes):
         "wanted_size": None,
         "logical_date": "2026-01-01T00:00:00.000Z",
         "started_at": "2026-01-01T00:00:01.000Z",
-        "requests_per_second": None,
-        "requests_per_hour": None,
+        "foretell": lambda items, _: Forecast(items, None, Basis.UNKNOWN),
     }
     return write_plan(workspace, **{**arguments, **changes})
 
@@ -70,17 +70,3 @@ def test_a_run_that_is_planned_again_keeps_its_start(tmp_path):
     plan(workspace, ["1"])
     again = plan(workspace, ["1"], started_at="2026-02-02T00:00:00.000Z")
     assert again.started_at == "2026-01-01T00:00:01.000Z"
-
-
-@pytest.mark.parametrize(
-    ("items", "second", "hour", "seconds"),
-    [
-        (100, None, None, None),
-        (100, 10, None, 10),
-        (100, None, 1000, 0),
-        (2500, 10, 1000, 2 * 3600 + 50),
-        (2000, 10, 1000, 3600 + 100),
-    ],
-)
-def test_the_forecast_follows_the_known_quota(items, second, hour, seconds):
-    assert forecast(items, second, hour) == seconds

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fanfold import sources
 from fanfold.airflow import connections, settings
 from fanfold.errors import BadConfiguration, FanfoldError, Fatal, SinkUnavailable
+from fanfold.workspace import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,8 @@ def check_all(source: str) -> None:
     Raises:
         BadConfiguration: Something is wrong that a person has to mend; the message names every
             thing that is wrong.
-        SinkUnavailable: Something is away that may come back; the message names all that is.
+        SinkUnavailable: Something is away, or full, that may come back; the message names all
+            that is.
     """
     checks: list[tuple[str, Callable[[], None]]] = [
         (f"source {source}", lambda: _check_source(source)),
@@ -67,9 +69,10 @@ def _check_database() -> None:
 def _check_workspace() -> None:
     shared = settings.shared_directory()
     try:
-        shared.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=shared) as file:
-            file.write(b"fanfold")
+        with disk_errors(shared):
+            shared.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=shared) as file:
+                file.write(b"fanfold")
     except OSError as error:
         raise BadConfiguration(
             f"FANFOLD_SHARED_DIR={shared} is not writable ({error.strerror}). Make it writable "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Connection
@@ -17,6 +18,29 @@ if TYPE_CHECKING:
 
 AWS = "aws_default"
 WAREHOUSE = "warehouse_default"
+
+S3: dict[str, Any] = {
+    "connect_timeout": 5,
+    # S3 answers within milliseconds, and a slow completion of a large upload sends spaces.
+    "read_timeout": 30,
+    # These bridge a blip: up to 31 s of SlowDown and its like (half of it on average: each wait is
+    # drawn from 0 to 1, 2, 4, 8, 16 s), 1.5 s of other faults, 3 minutes of silence. An outage is
+    # the business of the task's retries, which hold no worker slot meanwhile.
+    "retries": {"mode": "standard", "total_max_attempts": 6},
+}
+"""Options of boto's client."""
+POSTGRES: dict[str, Any] = {
+    "connect_timeout": 10,
+    # A server whose machine vanished says nothing: after a minute it counts as away.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""Options of libpq, where the connection's extra does not name them. Seconds; the last one is
+milliseconds."""
+SQLITE_PATIENCE = 60.0
+"""Seconds to wait for another writer of an SQLite file."""
 
 
 def source_connection(source: str) -> str:
@@ -58,10 +82,7 @@ def bucket(name: str) -> Iterator[Bucket]:
 
     # Without the connection boto would look for credentials, and a place to write, elsewhere.
     _connection(AWS)
-    config = Config(
-        connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 5}
-    )
-    with contextlib.closing(S3Hook(aws_conn_id=AWS, config=config).get_conn()) as client:
+    with contextlib.closing(S3Hook(aws_conn_id=AWS, config=Config(**S3)).get_conn()) as client:
         yield Bucket(client, name)
 
 
@@ -80,9 +101,7 @@ def warehouse() -> Iterator[Any]:
         if connection.conn_type == "sqlite":
             opened: Any = _sqlite(connection)
         elif connection.conn_type in {"postgres", "postgresql"}:
-            from airflow.providers.postgres.hooks.postgres import PostgresHook
-
-            opened = PostgresHook(WAREHOUSE).get_conn()
+            opened = _postgres(connection)
         else:
             raise BadConfiguration(
                 f"Connection {WAREHOUSE!r} has the type {connection.conn_type!r}; "
@@ -90,6 +109,14 @@ def warehouse() -> Iterator[Any]:
             )
     with contextlib.closing(opened):
         yield opened
+
+
+def _postgres(connection: Connection) -> Any:
+    from airflow.providers.postgres.hooks.postgres import PostgresHook
+
+    extra = {**POSTGRES, **_extra(WAREHOUSE, connection)}
+    connection.extra = json.dumps(extra)
+    return PostgresHook(connection=connection).get_conn()
 
 
 def _sqlite(connection: Connection) -> Any:
@@ -101,7 +128,7 @@ def _sqlite(connection: Connection) -> Any:
         raise BadConfiguration(
             f"Connection {WAREHOUSE!r}: host must be the absolute path of an SQLite file."
         )
-    return sqlite3.connect(path, timeout=60)
+    return sqlite3.connect(path, timeout=SQLITE_PATIENCE)
 
 
 def _connection(connection_id: str) -> Connection:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from fanfold.airflow import connections
-from fanfold.airflow.settings import Options, identity, shared_directory, workspace_of
+from fanfold.airflow import connections, settings
 from fanfold.errors import CredentialRefused, Inconsistent, QuotaSpent
-from fanfold.model import BatchRef, Status, utc_text
+from fanfold.model import BatchRef, Plan, Status, utc_text
 from fanfold.workspace import read_json, write_json
 
 if TYPE_CHECKING:
@@ -23,16 +22,11 @@ if TYPE_CHECKING:
 
     from fanfold.fetching import Tally
     from fanfold.sources.endpoint import Endpoint
-    from fanfold.sources.http import Client
     from fanfold.workspace import Workspace
 
-DEFER_FROM = 60.0
-"""Seconds of waiting from which a task defers; below, a deferral costs more than the wait."""
 HEED_STOP = 60.0
 """Seconds for which other batches take a refusal for granted; then one of them asks again, for a
 permission may have been given to the same token."""
-UNKNOWN_RESET = 300.0
-"""Seconds to wait where the source does not say when its quota is full again."""
 
 
 class Fetch(BaseOperator):
@@ -53,92 +47,94 @@ class Fetch(BaseOperator):
 
     def execute(self, context: Context) -> None:
         """Fetch into the workspace. Nothing goes through XCom, not even counts: it costs a request."""
-        from fanfold import sources
-        from fanfold.fetching.budget import open_budget
-        from fanfold.sources.http import Client
-
         ref = BatchRef.from_json(self.batch)
-        options = Options.of(context)
-        workspace = workspace_of(context)
+        workspace = settings.workspace_of(context)
         endpoint = connections.endpoint(self.source)
-        _heed_stop(workspace, _mark(context, endpoint))
-        with ExitStack() as stack:
-            client = stack.enter_context(Client(sources.get(self.source), endpoint))
-            budget = stack.enter_context(
-                open_budget(
-                    shared_directory() / ".rate-limits",
-                    endpoint.connection,
-                    options.requests_per_second or endpoint.requests_per_second,
-                    endpoint.requests_per_hour,
-                )
+        mark = _mark(context, endpoint)
+        _heed_stop(workspace, mark)
+        try:
+            tally = self._fetch(workspace, ref, endpoint, settings.Options.of(context))
+        except CredentialRefused as error:
+            _stop(workspace, str(error), mark)
+            self._skip_others(workspace, ref.batch)
+            raise
+        except QuotaSpent as spent:
+            self._wait(ref, spent)
+        else:
+            self.log.info(
+                "%d items: %d ok, %d missing; %d requests.",
+                tally.planned,
+                tally.count(Status.OK),
+                tally.count(Status.MISSING),
+                tally.requests,
             )
-            while True:
-                try:
-                    tally = self._fetch(workspace, ref, client, budget, options)
-                except CredentialRefused as error:
-                    _stop(workspace, str(error), _mark(context, endpoint))
-                    raise
-                except QuotaSpent as spent:
-                    self._wait(_seconds_until_reset(client, spent), spent)
-                else:
-                    self.log.info(
-                        "%d items: %d ok, %d missing; %d requests.",
-                        tally.planned,
-                        tally.count(Status.OK),
-                        tally.count(Status.MISSING),
-                        tally.requests,
-                    )
-                    return
 
     def resume(self, context: Context, event: Any = None) -> None:  # noqa: ARG002
         """Go on after a deferral, which is to fetch what is missing."""
         self.execute(context)
 
     def _fetch(
-        self, workspace: Workspace, ref: BatchRef, client: Client, budget: Any, options: Options
+        self, workspace: Workspace, ref: BatchRef, endpoint: Endpoint, options: settings.Options
     ) -> Tally:
+        from fanfold import sources
         from fanfold.fetching import fetch_batch
+        from fanfold.fetching.backoff import Backoff
+        from fanfold.fetching.budget import open_budget
+        from fanfold.sources.http import Client
 
-        return fetch_batch(
-            workspace,
-            ref.batch,
-            client,
-            concurrency=options.concurrency,
-            budget=budget,
-            log=self.log.info,
-        )
+        patience = settings.defer_after()
+        with ExitStack() as stack:
+            client = stack.enter_context(Client(sources.get(self.source), endpoint))
+            budget = stack.enter_context(
+                open_budget(
+                    settings.shared_directory() / ".rate-limits",
+                    endpoint.connection,
+                    options.requests_per_second or endpoint.requests_per_second,
+                    endpoint.requests_per_hour,
+                    redis_url=settings.rate_limit_url(),
+                    patience=patience,
+                )
+            )
+            return fetch_batch(
+                workspace,
+                ref.batch,
+                client,
+                concurrency=options.concurrency,
+                budget=budget,
+                backoff=Backoff(patience=patience),
+                items_per_request=endpoint.items_per_request,
+                log=self.log.info,
+            )
 
-    def _wait(self, seconds: float, spent: QuotaSpent) -> None:
-        """Sleep through a short wait; defer for a long one."""
-        until = datetime.now(UTC) + timedelta(seconds=seconds)
-        self.log.warning("%s; what came is kept, going on at %s.", spent, utc_text(until))
-        if seconds < DEFER_FROM:
-            time.sleep(seconds)
-            return
+    def _wait(self, ref: BatchRef, spent: QuotaSpent) -> None:
+        """Give the slot back until the quota is full again; the label and the log say when."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
+        from fanfold.airflow import supervisor
+
+        until = (spent.reset_at or datetime.now(UTC)) + timedelta(seconds=1)
+        self.log.warning("%s. What came is kept; going on at %s.", spent, utc_text(until))
+        supervisor.show_label(f"{ref.label} · waits until {until:%H:%M:%S} UTC")
         self.defer(trigger=DateTimeTrigger(moment=until), method_name="resume")
 
+    def _skip_others(self, workspace: Workspace, batch: int) -> None:
+        """Spare the other batches their start: each would only find the same refusal."""
+        from fanfold.airflow import supervisor
 
-def _seconds_until_reset(client: Client, spent: QuotaSpent) -> float:
-    from fanfold.errors import FanfoldError
-
-    if spent.retry_after is not None:
-        return spent.retry_after + 1
-    if spent.reset_at is not None:
-        return max(1.0, (spent.reset_at - datetime.now(UTC)).total_seconds() + 1)
-    try:
-        asked = client.source.quota_reset(client)
-    except FanfoldError:
-        asked = None
-    return UNKNOWN_RESET if asked is None else asked + 1
+        others = [n for n in range(Plan.from_json(read_json(workspace.plan)).batches) if n != batch]
+        process = self.task_id.replace("fetch", "process")
+        supervisor.skip(
+            [(self.task_id, number) for number in others]
+            # What a batch has already is worth processing: the run may be tolerable as it is.
+            + [(process, number) for number in others if not workspace.parts(number)]
+        )
 
 
 def _mark(context: Context, endpoint: Endpoint) -> str:
     """Return a mark of run and token together: it tells a new token, and gives none away."""
     return hashlib.blake2b(
         (endpoint.token or "").encode(),
-        key=hashlib.sha256(identity(context).run_id.encode()).digest(),
+        key=hashlib.sha256(settings.identity(context).run_id.encode()).digest(),
         digest_size=8,
     ).hexdigest()
 
@@ -154,5 +150,6 @@ def _heed_stop(workspace: Workspace, mark: str) -> None:
         stop = read_json(workspace.stop)
     except (FileNotFoundError, Inconsistent):
         return
-    if stop["mark"] == mark and age < HEED_STOP:
+    # A clock that was set back makes it negative.
+    if stop["mark"] == mark and abs(age) < HEED_STOP:
         raise CredentialRefused(stop["reason"])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from fanfold import readers
 from fanfold.airflow import connections
 from fanfold.errors import BadInput
+from fanfold.workspace import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,7 +47,7 @@ def _download(uri: str, path: Path) -> None:
     from botocore.exceptions import ClientError
 
     name, _, key = uri.removeprefix("s3://").partition("/")
-    with connections.bucket(name) as bucket, bucket.errors():
+    with connections.bucket(name) as bucket, bucket.errors(), disk_errors(path.parent):
         try:
             bucket.client.download_file(name, key, str(path))
         except ClientError as error:

@@ -82,7 +82,38 @@ def bucket_name(environment: Mapping[str, str] = os.environ) -> str:
     return value
 
 
+def rate_limit_url(environment: Mapping[str, str] = os.environ) -> str | None:
+    """Return ``FANFOLD_RATE_LIMIT_URL``: the Redis of a cluster, or None on one machine."""
+    return environment.get("FANFOLD_RATE_LIMIT_URL", "").strip() or None
+
+
+def defer_after(environment: Mapping[str, str] = os.environ) -> float:
+    """Return ``FANFOLD_DEFER_AFTER``: seconds of waiting for which a task keeps its slot (60).
+
+    Below, a deferral costs more than the wait.
+
+    Raises:
+        BadConfiguration: It is no number above 0.
+    """
+    value = environment.get("FANFOLD_DEFER_AFTER", "").strip() or "60"
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise BadConfiguration(
+            f"FANFOLD_DEFER_AFTER is {value!r}; set it to a number of seconds above 0, or leave it "
+            "out (60)."
+        )
+    return seconds
+
+
 def workspace_of(context: Context) -> Workspace:
     """Return the workspace of the running task's run."""
     run = identity(context)
     return Workspace.of_run(shared_directory(), run.dag_id, run.run_id)
+
+
+def history(context: Context) -> Path:
+    """Return the file that remembers how long earlier runs of the running task's DAG took."""
+    return workspace_of(context).root.parent / ".history.json"

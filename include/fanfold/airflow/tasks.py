@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
@@ -17,6 +18,10 @@ from fanfold.workspace import read_json
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
+
+    from fanfold.model import Forecast
+    from fanfold.sources import Quota, Source
+    from fanfold.sources.endpoint import Endpoint
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +66,7 @@ def plan(source: str) -> list[dict[str, Any]]:
         wanted_size=options.batch_size,
         logical_date=utc_text(settings.identity(context).logical_date),
         started_at=utc_text(datetime.now(UTC)),
-        requests_per_second=options.requests_per_second or endpoint.requests_per_second,
-        requests_per_hour=endpoint.requests_per_hour,
+        foretell=partial(_foretell, source, endpoint, options),
     )
     log.info("%s", _foretold(made))
     if options.dry_run:
@@ -70,15 +74,55 @@ def plan(source: str) -> list[dict[str, Any]]:
     return [ref.as_json() for ref in planning.batch_refs(workspace, made)]
 
 
+def _foretell(
+    source: str, endpoint: Endpoint, options: settings.Options, items: int, batch_size: int
+) -> Forecast:
+    """Return what a run takes: under the quotas that are set, by the source's word, as before."""
+    from fanfold import forecasting, sources
+
+    connector = sources.get(source)
+    together = min(endpoint.items_per_request, connector.several.most) if connector.several else 1
+    allowances = []
+    if endpoint.requests_per_hour is not None:
+        allowances.append(forecasting.Allowance.hourly(endpoint.requests_per_hour))
+    quota = _quota(connector, endpoint)
+    if quota is not None and None not in {quota.remaining, quota.reset_in} and quota.limit:
+        allowances.append(
+            forecasting.Allowance(
+                quota.limit, quota.window, quota.remaining or 0, quota.reset_in or 0.0
+            )
+        )
+    return forecasting.foretell(
+        forecasting.requests_for(items, batch_size, together),
+        requests_per_second=options.requests_per_second or endpoint.requests_per_second,
+        allowances=allowances,
+        past=forecasting.read_history(settings.history(get_current_context())),
+    )
+
+
+def _quota(connector: Source, endpoint: Endpoint) -> Quota | None:
+    """Ask the source for its quota; a forecast is not worth a failure."""
+    from fanfold.errors import FanfoldError
+    from fanfold.sources.http import Client
+
+    try:
+        with Client(connector, endpoint) as client:
+            return connector.quota(client)
+    except FanfoldError as error:
+        log.warning("The source does not tell its quota: %s.", error)
+        return None
+
+
 def _foretold(made: Plan) -> str:
+    told = made.forecast
     time = (
-        "no quota is known, so they take as long as the source takes"
-        if made.seconds is None
-        else f"under the known quota they take {timedelta(seconds=round(made.seconds))}"
+        "how long they take is not known yet"
+        if told.seconds is None
+        else f"they take about {timedelta(seconds=round(told.seconds))} (by {told.basis})"
     )
     return (
         f"{made.items} items ({made.duplicates} duplicates left out) in {made.batches} batches of "
-        f"up to {made.batch_size}: {made.items} requests; {time}."
+        f"up to {made.batch_size}: {told.requests} requests; {time}."
     )
 
 
@@ -124,7 +168,7 @@ def consolidate() -> dict[str, int]:
     """Fold all parts into the dataset, and let it pass where the run's failures are tolerated."""
     from dataclasses import asdict
 
-    from fanfold import consolidation
+    from fanfold import consolidation, forecasting
     from fanfold.processing.contract import SCHEMA
 
     context = get_current_context()
@@ -133,6 +177,7 @@ def consolidate() -> dict[str, int]:
     manifest = consolidation.consolidate(workspace, settings.identity(context), SCHEMA)
     counts = asdict(manifest.counts)
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
+    forecasting.remember(settings.history(context), manifest)
     tolerated = settings.Options.of(context).tolerated_failure_percentage
     consolidation.gate(workspace, manifest, tolerated)
     return counts
@@ -210,7 +255,7 @@ def report() -> str:
         workspace.dataset / FAILED,
         manifest,
         workspace.report,
-        forecast=Plan.from_json(read_json(workspace.plan)).seconds,
+        forecast=Plan.from_json(read_json(workspace.plan)).forecast,
     )
     with connections.bucket(settings.bucket_name()) as bucket:
         prefix = publishing.run_prefix(manifest)

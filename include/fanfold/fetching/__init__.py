@@ -48,7 +48,7 @@ class Tally:
     @property
     def requests(self) -> int:
         """Requests made for the items of this batch."""
-        return sum(outcome.attempts for outcome in self.outcomes.values())
+        return sum(outcome.requests for outcome in self.outcomes.values())
 
 
 def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
@@ -59,6 +59,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     concurrency: int,
     budget: Budget,
     backoff: Backoff | None = None,
+    items_per_request: int = 1,
     log: Callable[[str], None] = lambda _: None,
 ) -> Tally:
     """Fetch what a batch does not have yet, and return what it has then.
@@ -67,14 +68,16 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         workspace: The run's workspace.
         batch: Number of the batch.
         client: Asks the source.
-        concurrency: Requests in flight.
+        concurrency: Requests in flight, at most; fewer while the source is strained.
         budget: Asked for leave before each request.
         backoff: How failed requests are repeated.
+        items_per_request: Items that one request may ask for, where the source has such a call.
         log: Takes a sentence for the task's log.
 
     Raises:
         CredentialRefused: The token is refused; the other items were not tried.
         QuotaSpent: Nothing more until a time; what came is kept.
+        SourceBusy: The source has not answered anybody for minutes; what came is kept.
         BatchIncomplete: All items were tried, some failed; what came is kept.
     """
     keys = list(read_jsonl(workspace.items(batch)))
@@ -88,9 +91,18 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     if len(wanted) < len(keys):
         log(f"{len(keys) - len(wanted)} of {len(keys)} items are here already.")
     sequence = last_sequence(workspace, batch)
-    crew = Crew(client, budget, backoff or Backoff(), wanted, tally.outcomes)
+    several = client.source.several
+    crew = Crew(
+        client,
+        budget,
+        backoff or Backoff(),
+        wanted,
+        tally.outcomes,
+        concurrency=concurrency,
+        together=min(items_per_request, several.most) if several else 1,
+    )
     with crew:
-        for part in crew.parts(concurrency):
+        for part in crew.parts():
             sequence += 1
             write_part(workspace, batch, sequence, part)
             tally.outcomes.update((outcome.key, outcome) for outcome, _ in part)

@@ -6,16 +6,20 @@ import itertools
 import queue
 import threading
 import time
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Self
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Self
 
 from fanfold.errors import CredentialRefused, FanfoldError, ItemRefused, QuotaSpent, Retriable
+from fanfold.fetching.agenda import Agenda, Ask
+from fanfold.fetching.window import Window
 from fanfold.model import Outcome, Status, utc_text
 from fanfold.sources import Found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
+    from fanfold.errors import SourceBusy
     from fanfold.fetching.backoff import Backoff
     from fanfold.fetching.budget import Budget
     from fanfold.parts import Done
@@ -25,48 +29,64 @@ PART_ITEMS = 500
 """Items after which a part is handed over."""
 PART_SECONDS = 2.0
 """Seconds after which a part is handed over, if anything came."""
+UNKNOWN_RESET = 300.0
+"""Seconds to wait where the source does not say when its quota is full again."""
+LONGEST_HOLD = 3600.0
+"""Seconds after which the source is asked again, whatever it said: an hourly quota is full then."""
+SILENCES = 10
+"""Requests in a row without any answer, after which the source is asked whether it is there."""
 
 
 class Crew:
-    """Threads that take items from one list until it is empty or one of them meets a reason to stop.
+    """Threads that take items from one agenda until it is empty or there is a reason to stop.
 
     Attributes:
-        stopped_by: A refused token or a spent quota, where one ended the work early.
+        stopped_by: A refused token, a spent quota or a source that is away, where one ended the
+            work early.
+        window: How many requests there may be in flight.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a fetch depends on
         self,
         client: Client,
         budget: Budget,
         backoff: Backoff,
-        wanted: list[str],
-        earlier: dict[str, Outcome],
+        wanted: Sequence[str],
+        earlier: Mapping[str, Outcome],
+        *,
+        concurrency: int,
+        together: int = 1,
     ) -> None:
         self.stopped_by: FanfoldError | None = None
+        self.window = Window(concurrency)
         self._client = client
         self._budget = budget
         self._backoff = backoff
-        self._wanted = iter(wanted)
-        self._total = len(wanted)
-        self._attempts = {key: outcome.attempts for key, outcome in earlier.items()}
-        self._lock = threading.Lock()
+        self._earlier = earlier
         self._stop = threading.Event()
-        self._done: queue.SimpleQueue[Done | BaseException | None] = queue.SimpleQueue()
+        keys = iter(wanted)
+        asks = deque(map(Ask, iter(lambda: tuple(itertools.islice(keys, together)), ())))
+        self._crew = min(concurrency, len(wanted))
+        self._agenda = Agenda(asks, self.window)
+        self._done: queue.SimpleQueue[list[Done] | BaseException | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._probing = threading.Lock()
+        self._probed_at = float("-inf")
+        client.on_spent = self._heed_headers
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
+        self._end()
         for thread in self._threads:
             thread.join()
 
-    def parts(self, concurrency: int) -> Iterator[list[Done]]:
+    def parts(self) -> Iterator[list[Done]]:
         """Start the threads and yield what they bring, a part at a time, until all is tried."""
         self._threads = [
             threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
-            for number in range(min(concurrency, self._total))
+            for number in range(self._crew)
         ]
         for thread in self._threads:
             thread.start()
@@ -85,64 +105,171 @@ class Crew:
                     elif isinstance(done, BaseException):
                         raise done
                     else:
-                        part.append(done)
+                        part += done
                 if len(part) >= PART_ITEMS or time.monotonic() >= due:
                     if part:
                         yield part
                         part = []
                     due = time.monotonic() + PART_SECONDS
         finally:
-            self._stop.set()
+            self._end()
         if part:
             yield part
 
+    # what the threads do
+
     def _work(self) -> None:
         try:
-            while not self._stop.is_set():
-                with self._lock:
-                    key = next(self._wanted, None)
-                if key is None:
-                    break
-                done = self._look_up(key)
-                if done is not None:
-                    self._done.put(done)
+            ask = self._agenda.take()
+            while ask is not None:
+                self._try(ask)
+                ask = self._agenda.take(after_one=True)
         except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
             self._done.put(error)
+            self._end()
         finally:
             self._done.put(None)
 
-    def _look_up(self, key: str) -> Done | None:
-        """Return the outcome of one item and its record; None where the crew was stopped."""
-        before = self._attempts.get(key, 0)
-        for attempt in itertools.count(1):
+    def _try(self, ask: Ask) -> None:
+        """Make one request; file what came of it or put it back on the agenda."""
+        try:
             if not self._budget.acquire(self._stop):
-                break
+                return
+        except (QuotaSpent, Retriable) as error:
+            self._halt(error)
+            return
+        sent_at = time.monotonic()
+        ask.requests += 1
+        try:
+            done = [self._look_up(ask)] if len(ask.keys) == 1 else self._look_up_several(ask)
+        except CredentialRefused as error:
+            self._halt(error)
+        except QuotaSpent as error:
+            self._wait_for_quota(ask, error)
+        except ItemRefused as error:
+            self._agenda.answered(sent_at)
+            self._give_up(ask, error)
+        except Retriable as error:
+            self._put_back(ask, error, sent_at)  # type: ignore[arg-type]
+        else:
+            self._agenda.answered(sent_at)
+            if done:
+                self._agenda.close(ask)
+                self._done.put(done)
+
+    def _look_up(self, ask: Ask) -> Done:
+        key = ask.keys[0]
+        answer = self._client.look_up(key)
+        if isinstance(answer, Found):
+            return self._outcome(ask, key, Status.OK, ""), answer.record
+        return self._outcome(ask, key, Status.MISSING, answer.reason), None
+
+    def _look_up_several(self, ask: Ask) -> list[Done]:
+        """Ask for several items; those that the answer omits are looked up singly."""
+        several = self._client.source.several
+        assert several is not None  # noqa: S101 - asks of several items are made of it
+        records: dict[str, dict[str, Any]] = self._client.look_up_several(several, ask.keys)
+        omitted = tuple(key for key in ask.keys if key not in records)
+        if omitted:
+            self._agenda.split(ask, omitted)
+        return [
+            (self._outcome(ask, key, Status.OK, ""), records[key])
+            for key in ask.keys
+            if key in records
+        ]
+
+    # what did not come
+
+    def _put_back(self, ask: Ask, error: SourceBusy, sent_at: float) -> None:
+        """Try again later; after too many attempts, find out whether the item or the source fails."""
+        silences = self._agenda.unanswered(sent_at, away=error.away, strained=error.overloaded)
+        if error.retry_after is not None:
+            self._hold(error.retry_after, error)
+        ask.attempts += 1
+        wait = self._backoff.wait_after(ask.attempts, error.retry_after)
+        if (wait is None or silences >= SILENCES) and self._source_is_away(error):
+            ask.attempts -= 1
+            wait = 0.0
+        if wait is None:
+            self._give_up(ask, error)
+        else:
+            self._agenda.put_back(ask, wait)
+
+    def _give_up(self, ask: Ask, error: FanfoldError) -> None:
+        if len(ask.keys) > 1:
+            # One item may spoil the request for the others.
+            self._agenda.split(ask, ask.keys)
+            return
+        self._agenda.close(ask)
+        key = ask.keys[0]
+        self._done.put([(self._outcome(ask, key, Status.FAILED, str(error)), None)])
+
+    def _wait_for_quota(self, ask: Ask, spent: QuotaSpent) -> None:
+        """Make everybody on this connection wait for the reset; stop where that is far away."""
+        seconds = spent.retry_after
+        if seconds is None and spent.reset_at is not None:
+            seconds = (spent.reset_at - datetime.now(UTC)).total_seconds()
+        if seconds is None:
+            seconds = self._quota_reset()
+        # A second more: clocks differ, and resets are told in whole seconds.
+        self._hold(max(0.0, seconds) + 1.0, spent)
+        self._agenda.put_back(ask, 0.0)
+
+    def _quota_reset(self) -> float:
+        try:
+            quota = self._client.source.quota(self._client)
+        except FanfoldError:
+            quota = None
+        return UNKNOWN_RESET if quota is None or quota.reset_in is None else quota.reset_in
+
+    def _heed_headers(self, seconds: float) -> None:
+        # No reason to stop: this answer may have been the last that was wanted.
+        self._budget.hold(min(seconds, LONGEST_HOLD), "the quota is spent, by the answer's headers")
+
+    def _hold(self, seconds: float, error: FanfoldError) -> None:
+        seconds = min(seconds, LONGEST_HOLD)
+        self._budget.hold(seconds, str(error))
+        if seconds > self._backoff.patience:
+            reset_at = datetime.now(UTC) + timedelta(seconds=seconds)
+            self._halt(QuotaSpent(str(error), reset_at=reset_at))
+
+    def _source_is_away(self, error: SourceBusy) -> bool:
+        """Whether the source answers nobody; all wait then, longer each time."""
+        with self._probing:
+            if self._stop.is_set():
+                return False
+            if time.monotonic() - self._probed_at < 1.0:
+                return self._agenda.is_away
             try:
-                answer = self._client.look_up(key)
-            except (CredentialRefused, QuotaSpent) as error:
-                self._halt(error)
-                break
-            except (ItemRefused, Retriable) as error:
-                wait = (
-                    self._backoff.wait_after(attempt, error)
-                    if isinstance(error, Retriable)
-                    else None
-                )
-                if wait is None:
-                    return _outcome(key, Status.FAILED, str(error), before + attempt), None
-                if self._stop.wait(wait):
-                    break
+                self._client.source.check(self._client)
+            except QuotaSpent:
+                away = False
+            except Retriable:
+                away = True
+            except FanfoldError as refused:
+                self._halt(refused)
+                return False
             else:
-                if isinstance(answer, Found):
-                    return _outcome(key, Status.OK, "", before + attempt), answer.record
-                return _outcome(key, Status.MISSING, answer.reason, before + attempt), None
-        return None
+                away = False
+            self._probed_at = time.monotonic()
+            seconds = self._agenda.note_away(away, self._backoff)
+            if seconds > self._backoff.away_patience:
+                self._halt(error)
+            return away
+
+    def _outcome(self, ask: Ask, key: str, status: Status, reason: str) -> Outcome:
+        attempts, shared = ask.requests, ask.shared_by(key)
+        if (before := self._earlier.get(key)) is not None:
+            attempts += before.attempts
+            shared += before.shared or 0
+        return Outcome(
+            key, status, reason, attempts, utc_text(datetime.now(UTC)), shared=shared or None
+        )
 
     def _halt(self, error: FanfoldError) -> None:
-        with self._lock:
-            self.stopped_by = self.stopped_by or error
+        self.stopped_by = self.stopped_by or error
+        self._end()
+
+    def _end(self) -> None:
         self._stop.set()
-
-
-def _outcome(key: str, status: Status, reason: str, attempts: int) -> Outcome:
-    return Outcome(key, status, reason, attempts, utc_text(datetime.now(UTC)))
+        self._agenda.end()

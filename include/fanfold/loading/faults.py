@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _AWAY = "the database is away or overloaded; check that it runs"
 _BUSY = "another transaction was in the way"
+_LOCKED = "another program holds the file: end the program that writes to the file, or wait for it"
 _FULL = "the database is out of disk, memory or connections: make room"
 _RIGHTS = "grant its user CREATE and TEMPORARY on database and schema, and the tables themselves"
 _LOGIN = "check host, port, login, password and schema of the connection"
@@ -53,14 +54,14 @@ _POSTGRES: dict[str, tuple[type[FanfoldError], str]] = {
 
 _SQLITE: dict[str, tuple[type[FanfoldError], str]] = {
     "AUTH": (BadConfiguration, _RIGHTS),
-    "BUSY": (SinkUnavailable, _BUSY),
+    "BUSY": (SinkUnavailable, _LOCKED),
     "CANTOPEN": (BadConfiguration, "the file cannot be opened: check its folder and its rights"),
     "CONSTRAINT": (Inconsistent, _DATA),
     "CORRUPT": (BadConfiguration, "the file is damaged: restore it, or set another one"),
     "ERROR": (BadConfiguration, _SHAPE),
     "FULL": (SinkUnavailable, _FULL),
     "IOERR": (SinkUnavailable, "the disk does not answer"),
-    "LOCKED": (SinkUnavailable, _BUSY),
+    "LOCKED": (SinkUnavailable, _LOCKED),
     "MISMATCH": (Inconsistent, _DATA),
     "NOMEM": (SinkUnavailable, _FULL),
     "NOTADB": (BadConfiguration, "the file is no SQLite database: set another one"),

@@ -6,25 +6,32 @@ it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fanfold.model import Outcome, Status
-from fanfold.parts import outcomes_of, records_of
+from fanfold.parts import fetched_of
 from fanfold.processing.contract import SCHEMA, derive, problems
 from fanfold.sources.rows import Problem
 from fanfold.workspace import read_jsonl, whole_file, write_jsonl
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fanfold.sources import Source
     from fanfold.workspace import Workspace
 
 ITEM = "item"
 """The column of a clean part that holds each row's item; the dataset does not have it."""
+
+SLICE = 2500
+"""Records that are processed at once: some 50 MB where each has 2 KB of JSON. Smaller slices pay
+more often what pandera takes for a table of any size, some 30 ms."""
 
 CLEAN_SCHEMA = pa.schema([pa.field(ITEM, pa.string(), nullable=False), *SCHEMA])
 
@@ -48,32 +55,45 @@ def process_batch(
         source: Whose records these are.
         as_of: The run's logical date (UTC).
     """
-    outcomes = outcomes_of(workspace, batch)
-    records = records_of(workspace, batch)
-    keys = [
-        key
-        for key in read_jsonl(workspace.items(batch))
-        if key in outcomes and outcomes[key].status is Status.OK
-    ]
-    rows, broken = clean_rows(source, keys, [records[key] for key in keys], as_of)
-    invalid = [
-        Outcome(
-            key=keys[row],
-            status=Status.INVALID,
-            reason=f"{problem.column}: {problem.value!r} breaks the rule {problem.rule!r}",
-            attempts=outcomes[keys[row]].attempts,
-            at=outcomes[keys[row]].at,
-            column=problem.column,
-            value=problem.value,
-            rule=problem.rule,
-        )
-        for row, problem in broken.items()
-    ]
+    order = {key: place for place, key in enumerate(read_jsonl(workspace.items(batch)))}
+    tables = [CLEAN_SCHEMA.empty_table()]
+    invalid: list[Outcome] = []
+    for found in fetched_of(workspace, batch, SLICE):
+        planned = [(outcome, record) for outcome, record in found if outcome.key in order]
+        keys = [outcome.key for outcome, _ in planned]
+        rows, broken = clean_rows(source, keys, [record for _, record in planned], as_of)
+        tables.append(rows)
+        invalid += [_invalid(planned[row][0], problem) for row, problem in broken.items()]
+        del found, planned  # or they would stay while the next slice is read
+    invalid.sort(key=lambda outcome: order[outcome.key])
+    rows = _in_order(pa.concat_tables(tables), order)
     # The rows come last: where they are, the quarantine beside them is theirs.
     write_jsonl(workspace.invalid(batch), (outcome.as_json() for outcome in invalid))
     with whole_file(workspace.clean(batch)) as temporary:
         pq.write_table(rows, temporary, compression="zstd")
     return Processed(rows.num_rows, len(invalid))
+
+
+def _invalid(fetched: Outcome, problem: Problem) -> Outcome:
+    return replace(
+        fetched,
+        status=Status.INVALID,
+        reason=f"{problem.column}: {problem.value!r} breaks the rule {problem.rule!r}",
+        column=problem.column,
+        value=problem.value,
+        rule=problem.rule,
+    )
+
+
+def _in_order(rows: pa.Table, order: Mapping[str, int]) -> pa.Table:
+    """Return rows in the order of their items; equal rows give equal bytes, however they came."""
+    places = np.fromiter((order[key] for key in rows[ITEM].to_pylist()), np.int64, rows.num_rows)
+    # Categories are numbered as they come: as texts, and from texts, they have one order.
+    plain = pa.schema(
+        field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field
+        for field in rows.schema
+    )
+    return rows.cast(plain).take(np.argsort(places)).combine_chunks().cast(rows.schema)
 
 
 def clean_rows(

@@ -66,7 +66,10 @@ _PROBES = ".fanfold-preflight/"
 _SENDERS = 4
 """Extra files on their way at once; a boto3 client may be used by several threads."""
 _EMPTY = "the run is empty"
-_OLDER = "latest.json points to a run of a later date"
+_OLDER = (
+    "latest.json points to a run of a later date; where a clock was wrong on that date, remove "
+    "latest.json and clear `publish`"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -50,7 +52,6 @@ _CONFIGURATION = {
     "AuthorizationHeaderMalformed": _REGION,
     "PermanentRedirect": _REGION,
     "IllegalLocationConstraintException": _REGION,
-    "RequestTimeTooSkewed": "set the clock of this machine",
 }
 """Codes that a person has to act on, and how."""
 
@@ -60,6 +61,8 @@ _UNAVAILABLE = frozenset(
         "BandwidthLimitExceeded",
         "ConditionalRequestConflict",
         "InternalError",
+        # The service forgot the parts of an upload, perhaps with its restart: it begins again.
+        "NoSuchUpload",
         "OperationAborted",
         "RequestLimitExceeded",
         "RequestTimeout",
@@ -73,6 +76,10 @@ _UNAVAILABLE = frozenset(
     }
 )
 """Codes that pass by themselves, whatever their HTTP status."""
+_CLOCK = "RequestTimeTooSkewed"
+"""A clock that jumped is set right again within minutes where NTP runs."""
+_SKEW = timedelta(minutes=15)
+"""What S3 tolerates. Source: "Authenticating Requests", Amazon S3 API Reference."""
 
 _BY_STATUS = {
     301: _REGION,
@@ -139,6 +146,16 @@ def _translate(error: Exception, where: str) -> FanfoldError:
     )
 
 
+def _clock_is_off(response: Any) -> bool:
+    """Whether an answer was written at another time than it came. HEAD's answers say no more."""
+    date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        written = parsedate_to_datetime(date).replace(tzinfo=UTC)  # HTTP knows GMT only
+    except ValueError:
+        return False
+    return abs(datetime.now(UTC) - written) > _SKEW
+
+
 def _translate_answer(response: Any, operation: str, where: str) -> FanfoldError:
     code = str(response.get("Error", {}).get("Code", ""))
     if not _CODE.fullmatch(code):
@@ -147,6 +164,12 @@ def _translate_answer(response: Any, operation: str, where: str) -> FanfoldError
     if not status and code.isdecimal():
         status = int(code)
     said = f"{operation} was refused with {code or status}"
+    if code == _CLOCK or (status == 403 and code not in _CONFIGURATION and _clock_is_off(response)):
+        return SinkUnavailable(
+            f"{where}: {said}: the clocks of this machine and of the service differ by more than "
+            "15 minutes. Set this machine's (NTP does), and clear the task if it is not retried "
+            "any more."
+        )
     hint = _CONFIGURATION.get(code)
     if hint is None and code not in _UNAVAILABLE:
         # What has no body has no code: HEAD on a bucket that is not there answers a bare 404.
@@ -155,7 +178,10 @@ def _translate_answer(response: Any, operation: str, where: str) -> FanfoldError
     if hint:
         return BadConfiguration(f"{where}: {said}; {hint}.")
     if code in _UNAVAILABLE or status >= 500 or status in {0, 408, 429}:
-        return SinkUnavailable(f"{where}: {said}; the service is overloaded: clear the task later.")
+        return SinkUnavailable(
+            f"{where}: {said}; the service is overloaded. Clear the task later, if it is not "
+            "retried any more."
+        )
     if status == 404:
         return Inconsistent(
             f"{where}: {said}: an object that was written before is gone; clear `publish` with its "

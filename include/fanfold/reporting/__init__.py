@@ -22,7 +22,7 @@ from fanfold.workspace import whole_file
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fanfold.model import Manifest
+    from fanfold.model import Forecast, Manifest
 
 PAGE = "report.html"
 
@@ -52,7 +52,7 @@ def write_report(
     manifest: Manifest,
     folder: Path,
     *,
-    forecast: float | None = None,
+    forecast: Forecast | None = None,
 ) -> Report:
     """Draw the charts of a run and write them with their page.
 
@@ -61,8 +61,7 @@ def write_report(
         failed: Its ``failed.jsonl``.
         manifest: What the run produced.
         folder: Where the files go; those of an earlier report are replaced.
-        forecast: Seconds that the requests were expected to take under the quota, to be shown
-            beside the time they took; None where no quota is known.
+        forecast: What the run was expected to take, to be shown beside what it took.
 
     Returns:
         The paths of the page and of the charts that have data.

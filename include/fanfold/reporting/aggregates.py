@@ -36,7 +36,7 @@ _STEPS = (1.0, 2.2, 4.6)
 COUNT_EDGES = tuple(float(f"{step}e{decade}") for decade in range(13) for step in _STEPS)
 RATE_EDGES = tuple(float(f"{step}e{decade}") for decade in range(-3, 6) for step in _STEPS)
 
-_BATCH_ROWS = 50_000
+_BATCH_ROWS = 10_000
 _REGIONS_KEPT = 10_000
 _COLUMNS = (
     "user_id", "screen_name", "name", "region", "verified", "verified_type", "followers_count",
@@ -141,7 +141,7 @@ def aggregate(dataset: Path) -> Aggregates:
 
 def _aggregate(file: pq.ParquetFile) -> Aggregates:
     made = Aggregates()
-    for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(_COLUMNS)):
+    for batch in file.iter_batches(_BATCH_ROWS, columns=list(_COLUMNS), use_threads=False):
         _add(made, batch)
     if made.followers.values:
         made.followers.quartiles = quartiles_of_counts(
@@ -158,7 +158,7 @@ def _aggregate(file: pq.ParquetFile) -> Aggregates:
 
 
 def _read(file: pq.ParquetFile, column: str) -> Iterator[npt.NDArray[Any]]:
-    for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[column]):
+    for batch in file.iter_batches(_BATCH_ROWS, columns=[column], use_threads=False):
         yield _present(batch.column(column))
 
 

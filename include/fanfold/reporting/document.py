@@ -33,7 +33,7 @@ from fanfold.reporting.wording import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fanfold.model import Manifest
+    from fanfold.model import Forecast, Manifest
     from fanfold.reporting.aggregates import Aggregates
     from fanfold.reporting.chart import LeftOut
     from fanfold.reporting.failures import Group
@@ -89,13 +89,13 @@ class FailureRow:
     examples: tuple[tuple[str, str | None], ...]
 
 
-def page_of(manifest: Manifest, findings: Findings, *, forecast: float | None) -> str:
+def page_of(manifest: Manifest, findings: Findings, *, forecast: Forecast | None) -> str:
     """Return the page as HTML; the same arguments give the same text.
 
     Args:
         manifest: Of the run.
         findings: What the page shows of its files.
-        forecast: Seconds that the requests were expected to take, or None.
+        forecast: What the run was expected to take, to be shown beside what it took; or None.
     """
     style, script = _asset("page.css"), _asset("page.js")
     counts = manifest.counts
@@ -152,18 +152,25 @@ def _row_tiles(data: Aggregates) -> list[Tile]:
     return tiles
 
 
-def _run_tiles(manifest: Manifest, forecast: float | None) -> list[Tile]:
-    tiles = [
+def _run_tiles(manifest: Manifest, forecast: Forecast | None) -> list[Tile]:
+    expected = forecast.seconds if forecast else None
+    return [
         Tile(say("run_id"), same(visible(manifest.run_id, 160))),
         Tile(say("logical_date"), day(manifest.logical_date)),
         Tile(say("started"), day(manifest.started_at)),
         Tile(say("finished"), day(manifest.finished_at)),
         Tile(say("duration"), duration(manifest.started_at, manifest.finished_at)),
-        Tile(say("requests"), full(manifest.requests)),
+        *(
+            [Tile(say("forecast"), lasting(expected), say(f"forecast.{forecast.basis.name}"))]
+            if forecast and expected is not None
+            else []
+        ),
+        Tile(
+            say("requests"),
+            full(manifest.requests),
+            say("forecast.requests", n=forecast.requests) if forecast else None,
+        ),
     ]
-    if forecast is not None:
-        tiles.insert(5, Tile(say("forecast"), lasting(forecast)))
-    return tiles
 
 
 def _failure(group: Group) -> FailureRow:

@@ -50,6 +50,39 @@ class NotThere:
 
 
 @dataclass(frozen=True, slots=True)
+class Several:
+    """A call that asks for several items at once.
+
+    Attributes:
+        most: Items that one request may ask for.
+        call: The request that asks for some items.
+        read: Turns its answer into the records of those that it holds, by key. An item that the
+            answer omits is looked up singly. Raises as :attr:`Source.read` does.
+    """
+
+    most: int
+    call: Callable[[Sequence[str]], Call]
+    read: Callable[[Sequence[str], Answer], dict[str, dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a source says of the quota of a token.
+
+    Attributes:
+        remaining: Requests left, or None where it does not say.
+        reset_in: Seconds until it is full again, or None where it does not say.
+        limit: Requests that a full quota holds, or None where it does not say.
+        window: Seconds for which a full quota is given.
+    """
+
+    remaining: int | None
+    reset_in: float | None
+    limit: int | None
+    window: float
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """A connector.
 
@@ -65,9 +98,12 @@ class Source:
         read: Turns an answer into :class:`Found` or :class:`NotThere`, or raises
             ``CredentialRefused``, ``QuotaSpent``, ``SourceBusy`` or ``ItemRefused``.
         check: Raises one of the errors above where the endpoint cannot be used; for ``preflight``.
-        quota_reset: Asks the endpoint how many seconds its spent quota lasts; None where unknown.
+        quota: Asks the endpoint what is left of its quota; None where it does not tell.
         transform: Pure function from records, in order, to rows with the columns of the contract;
             values that cannot be read are noted in :class:`~fanfold.sources.rows.Rows`.
+        spent: Reads from the headers of any answer for how many seconds nothing more is given; None
+            where it gives more. Sources whose headers do not tell have no such function.
+        several: A call for several items at once, where there is one.
     """
 
     name: str
@@ -78,8 +114,10 @@ class Source:
     credentials: Callable[[Endpoint], tuple[Mapping[str, str], Mapping[str, str]]]
     read: Callable[[str, Answer], Found | NotThere]
     check: Callable[[Client], None]
-    quota_reset: Callable[[Client], float | None]
+    quota: Callable[[Client], Quota | None]
     transform: Callable[[Sequence[dict[str, Any]]], Rows]
+    spent: Callable[[Answer], float | None] | None = None
+    several: Several | None = None
 
 
 def get(name: str) -> Source:

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 20.0  # seconds
-_KNOWN_EXTRA = ("requests_per_second", "requests_per_hour", "connect_timeout", "read_timeout")
+_KNOWN_EXTRA = (
+    "requests_per_second",
+    "requests_per_hour",
+    "items_per_request",
+    "connect_timeout",
+    "read_timeout",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,7 @@ class Endpoint:
         token: Access token, or None. Not part of the representation.
         requests_per_second: Budget of all tasks of this connection together, or None.
         requests_per_hour: Same, per hour.
+        items_per_request: Items that one request may ask for, where the source has such a call.
         connect_timeout: Seconds until a connection must stand.
         read_timeout: Seconds of silence after which an answer is given up.
     """
@@ -35,6 +42,7 @@ class Endpoint:
     token: str | None = field(default=None, repr=False)
     requests_per_second: float | None = None
     requests_per_hour: float | None = None
+    items_per_request: int = 1
     connect_timeout: float = CONNECT_TIMEOUT
     read_timeout: float = READ_TIMEOUT
 
@@ -74,6 +82,7 @@ class Endpoint:
             token=token or None,
             requests_per_second=numbers["requests_per_second"],
             requests_per_hour=numbers["requests_per_hour"],
+            items_per_request=max(1, int(numbers["items_per_request"] or 1)),
             connect_timeout=numbers["connect_timeout"] or CONNECT_TIMEOUT,
             read_timeout=numbers["read_timeout"] or READ_TIMEOUT,
         )

@@ -1,36 +1,54 @@
 """The HTTP client of all sources: ``requests``, with time-outs, size limits and nothing leaked.
 
-One :class:`Client` serves all threads of a batch. Each thread has a ``requests.Session`` of its
-own (a Session is not documented as thread-safe), with connections kept open.
+One :class:`Client` serves all threads of a batch. ``requests`` decides where a request goes (proxy,
+certificates, pool of connections) once, in its transport adapter; each request then goes straight
+to that pool. What ``Session.send`` adds to each (cookies, hooks, redirects, look-ups in the
+environment) is not wanted here and costs as much as the request itself: docs/decisions/0008.
 """
 
 from __future__ import annotations
 
+import http.client
+import io
 import json
-import threading
+import os
+import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlencode
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies
+from urllib3.util import Retry, Timeout
 
 from fanfold import __version__
 from fanfold.errors import SourceBusy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
 
-    from fanfold.sources import Call, Found, NotThere, Source
+    from urllib3.connectionpool import HTTPConnectionPool
+
+    from fanfold.sources import Call, Found, NotThere, Several, Source
     from fanfold.sources.endpoint import Endpoint
 
 MAX_BODY = 2 * 1024 * 1024
-"""Bytes of a decoded answer; a Weibo profile with its last post has 2 to 8 KiB."""
+"""Bytes of a decoded answer for one item; a Weibo profile with its last post has 2 to 8 KiB."""
+MOST_CONNECTIONS = 256
+"""Connections that are kept open: the highest ``concurrency`` of a batch."""
+DEEPEST = 64
+"""Objects and lists within each other in an answer; what is deeper, a later stage may not write."""
+_TOO_DEEP = f"an answer that is nested deeper than {DEEPEST} levels"
+_LONGEST_HEAD = 256 * 1024
 _CHUNK = 64 * 1024
+_PATIENCE = 3
+"""An answer may take so many read time-outs as a whole; a byte a second would pass each of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +58,48 @@ class Answer:
     Attributes:
         status: HTTP status.
         headers: Case-insensitive headers.
-        body: The JSON document, or None where the body is not JSON.
+        body: The JSON document, or None where the body is none that we take.
+        flaw: What is wrong with such a body, for a message.
     """
 
     status: int
     headers: Mapping[str, str]
     body: Any
+    flaw: str = "an answer that is not JSON"
 
 
 class Client:
-    """Asks one endpoint of one source. Use it as a context manager: it closes its connections."""
+    """Asks one endpoint of one source. Use it as a context manager: it closes its connections.
+
+    Attributes:
+        source: What is asked.
+        endpoint: Where.
+        on_spent: Told how many seconds the source wants no further request, where an answer that
+            is right otherwise says so in its headers.
+    """
 
     def __init__(self, source: Source, endpoint: Endpoint) -> None:
         self.source = source
         self.endpoint = endpoint
-        self._query, self._headers = source.credentials(endpoint)
-        # The environment is read once, not at each request: that costs a tenth of a millisecond.
-        self._proxies = get_environ_proxies(endpoint.url)
-        self._local = threading.local()
-        self._sessions: list[requests.Session] = []
-        self._lock = threading.Lock()
+        self.on_spent: Callable[[float], None] | None = None
+        self._query, headers = source.credentials(endpoint)
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=MOST_CONNECTIONS)
+        self._pool, self._prefix = self._adapter.route(endpoint)
+        self._headers = {
+            "User-Agent": f"fanfold/{__version__}",
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            **headers,
+        }
+        self._timeout = Timeout(connect=endpoint.connect_timeout, read=endpoint.read_timeout)
+        # Neither retries (ours are in the engine) nor redirects: one could carry the token away.
+        self._never = Retry(total=False, redirect=False)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for session in self._sessions:
-            session.close()
+        self._adapter.close()
 
     def look_up(self, key: str) -> Found | NotThere:
         """Return what the source says about an item: one request.
@@ -79,70 +112,198 @@ class Client:
         """
         return self.source.read(key, self.get(self.source.call(key)))
 
-    def get(self, call: Call) -> Answer:
+    def look_up_several(self, several: Several, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the records of those items that the source knows, by key: one request.
+
+        Raises:
+            CredentialRefused: The token is refused.
+            QuotaSpent: The source gives nothing more until a time.
+            SourceBusy: No proper answer came; the same request may succeed later.
+            ItemRefused: The source will never answer this request, perhaps because of one item.
+        """
+        return several.read(keys, self.get(several.call(keys), most=MAX_BODY * len(keys)))
+
+    def get(self, call: Call, most: int = MAX_BODY) -> Answer:
         """Return the answer to a call, whatever its status.
+
+        Args:
+            call: What to ask.
+            most: Bytes of the decoded body that are read.
 
         Raises:
             SourceBusy: The connection failed, the answer was cut, too large or too slow.
         """
-        session, template = self._prepared()
         query = urlencode({**call.query, **self._query})
-        # Preparing a request costs as much as a fifth of all that it takes; only its URL changes.
-        prepared = template.copy()
-        prepared.url = f"{self.endpoint.url}{call.path}{'?' if query else ''}{query}"
         try:
-            response = session.send(
-                prepared,
-                timeout=(self.endpoint.connect_timeout, self.endpoint.read_timeout),
-                # A redirect could carry the token to another host.
-                allow_redirects=False,
-                proxies=self._proxies,
-                stream=True,
+            response = self._pool.urlopen(
+                "GET",
+                f"{self._prefix}{call.path}{'?' if query else ''}{query}",
+                headers=self._headers,
+                timeout=self._timeout,
+                retries=self._never,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=True,
             )
-            with response:
-                body = self._body(response, call)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            try:
+                body = _body(response, call, most)
+            except BaseException:
+                # The rest of it is not wanted: neither read, nor left in the way of the next answer.
+                response.close()
+                raise
+            finally:
+                response.release_conn()
+        except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             # The text of these errors holds the URL, and with it the token: only the kind is told.
-            raise SourceBusy(f"{call.path}: {_kind(error)}") from None
-        return Answer(response.status_code, response.headers, body)
+            raise SourceBusy(f"{call.path}: {_kind(error)}", away=True) from None
+        answer = Answer(response.status, response.headers, *_document(body))
+        if self.on_spent is not None and self.source.spent is not None:
+            seconds = self.source.spent(answer)
+            if seconds is not None:
+                self.on_spent(seconds)
+        return answer
 
-    def _body(self, response: requests.Response, call: Call) -> Any:
-        """Return the JSON of a response, or None; never read more than ``MAX_BODY`` bytes."""
-        deadline = time.monotonic() + 3 * self.endpoint.read_timeout
-        body = bytearray()
-        for chunk in response.iter_content(_CHUNK):
-            body += chunk
-            if len(body) > MAX_BODY:
-                raise SourceBusy(f"{call.path}: the answer is larger than {MAX_BODY} bytes")
-            if time.monotonic() > deadline:
-                raise SourceBusy(f"{call.path}: the answer trickles, it was given up")
-        try:
-            return json.loads(body, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
-            return None
 
-    def _prepared(self) -> tuple[requests.Session, requests.PreparedRequest]:
-        """Return this thread's session and the request that all of its requests are copies of."""
-        kept: tuple[requests.Session, requests.PreparedRequest] | None
-        kept = getattr(self._local, "kept", None)
-        if kept is None:
-            session = requests.Session()
-            session.trust_env = False
-            session.headers.update(
-                {
-                    "User-Agent": f"fanfold/{__version__}",
-                    "Accept": "application/json",
-                    **self._headers,
-                }
-            )
-            adapter = HTTPAdapter(pool_connections=1, pool_maxsize=1, max_retries=0)
-            session.mount("http://", adapter)
-            session.mount("https://", adapter)
-            template = session.prepare_request(requests.Request("GET", self.endpoint.url))
-            kept = self._local.kept = (session, template)
-            with self._lock:
-                self._sessions.append(session)
-        return kept
+class _Adapter(HTTPAdapter):
+    """The transport adapter of one endpoint."""
+
+    def route(self, endpoint: Endpoint) -> tuple[HTTPConnectionPool, str]:
+        """Return the pool of connections to an endpoint and what stands before each path.
+
+        Proxies and certificate bundles come from the environment, as with any Session.
+        """
+        template = requests.Request("GET", endpoint.url).prepare()
+        proxies = get_environ_proxies(endpoint.url)
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        pool = cast(
+            "HTTPConnectionPool",
+            self.get_connection_with_tls_context(template, bundle, proxies=proxies),
+        )
+        self.cert_verify(pool, endpoint.url, bundle, None)  # type: ignore[no-untyped-call]
+        kind: Any = pool.ConnectionCls
+        pool.ConnectionCls = type(kind.__name__, (kind,), {"response_class": _within(endpoint)})
+        # A proxy of plain HTTP is told the whole address.
+        through_proxy = self.request_url(template, proxies).startswith("http")
+        return pool, endpoint.url if through_proxy else ""
+
+
+def _within(endpoint: Endpoint) -> type[http.client.HTTPResponse]:
+    """Return a class of responses that end when they take too long as a whole."""
+    seconds = _PATIENCE * endpoint.read_timeout
+
+    class Response(http.client.HTTPResponse):
+        def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+            self._hurried = _Hurried(sock, seconds)
+            super().__init__(self._hurried, *args, **kwargs)  # type: ignore[arg-type]
+
+        def begin(self) -> None:
+            super().begin()
+            self._hurried.head_left = sys.maxsize
+            # urllib3 would log lines that are no headers, and the URL with them.
+            if self.msg.defects:
+                self.msg.defects = []
+                self.msg.set_payload("")
+
+    return Response
+
+
+class _Hurried(io.RawIOBase):
+    """What comes from a socket until a moment: each read has its time-out, their sum has not.
+
+    Attributes:
+        head_left: Bytes that may come before the end of the head: ``100 Continue`` can go on for
+            ever, and costs more to read than to send.
+    """
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        self.head_left = _LONGEST_HEAD
+        self._raw = sock.makefile("rb", buffering=0)
+        self._deadline = time.monotonic() + seconds
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self._deadline:
+            raise TimeoutError("the answer trickles")
+        if self.head_left < 0:
+            raise http.client.HTTPException("the head has no end")
+        count = self._raw.readinto(buffer)
+        self.head_left -= count or 0
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+def _body(response: urllib3.BaseHTTPResponse, call: Call, most: int) -> bytes:
+    """Return the body of a response; never hold more than ``most`` bytes and a chunk."""
+    body = response.read1(_CHUNK)
+    # All is here already in nearly every case; a compressed body may hold more than it shows.
+    if response.length_remaining != 0 or "Content-Encoding" in response.headers:
+        pieces = [body]
+        size = len(body)
+        while chunk := response.read1(_CHUNK):
+            pieces.append(chunk)
+            size += len(chunk)
+            if size > most:
+                raise SourceBusy(f"{call.path}: the answer is larger than {most} bytes")
+        body = b"".join(pieces)
+    return body
+
+
+class _DocumentError(ValueError):
+    """JSON that parsers take, and that is none or means something else to each reader."""
+
+
+def _document(body: bytes) -> tuple[Any, str]:
+    """Return the JSON document of a body and "", or None and what is wrong with the body."""
+    try:
+        document = _DECODER.decode(body.decode("utf-8"))
+    except _DocumentError as error:
+        return None, str(error)
+    except ValueError:
+        return None, "an answer that is not JSON"
+    except RecursionError:
+        return None, _TOO_DEEP
+    # Nearly every answer has so few brackets that it cannot be deep.
+    if body.count(b"{") + body.count(b"[") > DEEPEST and _is_deep(document):
+        return None, _TOO_DEEP
+    return document, ""
+
+
+def _is_deep(document: Any) -> bool:
+    level = [document]
+    for _ in range(DEEPEST):
+        level = [
+            child
+            for each in level
+            for child in (each.values() if isinstance(each, dict) else each)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _refuse_constant(name: str) -> Any:
+    raise _DocumentError(f"an answer with {name}, which JSON does not have")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        # Which of two values is meant, nobody knows (RFC 8259, section 4).
+        raise _DocumentError("an answer in which a name stands twice in an object")
+    return made
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_object)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -150,36 +311,45 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     value = headers.get("Retry-After", "").strip()
     if not value:
         return None
-    if value.isdecimal():
+    if value.isdecimal() and len(value) < 10:
         return float(value)
     try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+        until = parsedate_to_datetime(value)
+        # By the source's own clock, where it tells it: ours may be wrong.
+        now = parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(UTC)
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
         return None
 
 
 def busy_answer(path: str, answer: Answer) -> SourceBusy:
     """Return the error for an answer that no rule of the source knows."""
-    what = "an answer that is not JSON" if answer.body is None else "an answer of no known form"
+    if 300 <= answer.status < 400:
+        what = "a redirect, which is not followed: the connection's host must be the API's own"
+    elif answer.body is None and answer.flaw:
+        what = answer.flaw
+    else:
+        what = "an answer of no known form"
     return SourceBusy(
-        f"{path}: HTTP {answer.status}, {what}", retry_after=retry_after(answer.headers)
+        f"{path}: HTTP {answer.status}, {what}",
+        retry_after=retry_after(answer.headers),
+        overloaded=answer.status in {429, 503},
     )
 
 
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
-    (requests.exceptions.ConnectTimeout, "no connection in time"),
-    (requests.exceptions.ReadTimeout, "no answer in time"),
+    # A kind of ConnectTimeoutError in urllib3, for history.
+    (urllib3.exceptions.NewConnectionError, "the connection failed"),
+    (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
     (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
-    (requests.exceptions.SSLError, "the TLS certificate is not trusted"),
-    (requests.exceptions.ProxyError, "the proxy refuses"),
-    (requests.exceptions.ContentDecodingError, "the answer's compression is broken"),
-    (requests.exceptions.ChunkedEncodingError, "the answer was cut off"),
+    (urllib3.exceptions.SSLError, "the TLS certificate is not trusted"),
+    (urllib3.exceptions.ProxyError, "the proxy refuses"),
+    (urllib3.exceptions.DecodeError, "the answer's compression is broken"),
+    (urllib3.exceptions.IncompleteRead, "the answer was cut off"),
+    (urllib3.exceptions.InvalidChunkLength, "the answer was cut off"),
+    (TimeoutError, "no answer in time"),
 )
 
 
 def _kind(error: Exception) -> str:
     return next((text for kind, text in _KINDS if isinstance(error, kind)), "the connection failed")
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")

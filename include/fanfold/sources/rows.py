@@ -13,9 +13,11 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
 
 _INT64_MAX = 2**63 - 1
 _VALUE_LIMIT = 200
+_UNREADABLE = (ValueError, TypeError, OverflowError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Rows:
         self._column(column, name, "boolean", _as_flag, "is true or false")
         self.frame[column] = self.frame[column].fillna(value=False).astype(bool)
 
-    def moment(self, column: str, name: str, parse: Callable[[str], pd.Timestamp]) -> None:
+    def moment(self, column: str, name: str, parse: Callable[[str], datetime]) -> None:
         """Add a UTC timestamp column; ``parse`` raises ``ValueError`` for what is no date."""
         self._column(
             column, name, "datetime64[us, UTC]", lambda value: _as_moment(value, parse), "is a date"
@@ -79,15 +81,21 @@ class Rows:
     def _column(
         self, column: str, name: str, dtype: str, read: Callable[[Any], Any], rule: str
     ) -> None:
-        values: list[Any] = []
-        for row, record in enumerate(self.records):
-            raw = _dig(record, name)
-            try:
-                values.append(None if raw is None else read(raw))
-            except (ValueError, TypeError, OverflowError):
-                values.append(None)
-                self.problems.append(Problem(row, column, shown(raw), rule))
+        raws = _fields(self.records, name)
+        try:
+            values = [None if raw is None else read(raw) for raw in raws]
+        except _UNREADABLE:
+            values = [self._read(row, column, raw, read, rule) for row, raw in enumerate(raws)]
         self.frame[column] = pd.Series(values, index=self.frame.index, dtype=dtype)
+
+    def _read(
+        self, row: int, column: str, raw: Any, read: Callable[[Any], Any], rule: str
+    ) -> Any | None:
+        try:
+            return None if raw is None else read(raw)
+        except _UNREADABLE:
+            self.problems.append(Problem(row, column, shown(raw), rule))
+            return None
 
 
 def shown(value: Any) -> str:
@@ -97,24 +105,32 @@ def shown(value: Any) -> str:
     return text if len(text) <= _VALUE_LIMIT else f"{text[:_VALUE_LIMIT]}…"
 
 
-def _dig(record: dict[str, Any], name: str) -> Any:
-    """Return the field ``a`` or, for ``a.b``, the field of an object within, or None."""
-    value: Any = record
+def _fields(records: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    """Return of each record the field ``a`` or, for ``a.b``, the field of an object within."""
+    values: list[Any] = list(records)
     for part in name.split("."):
-        value = value.get(part) if isinstance(value, dict) else None
-    return value
+        values = [value.get(part) if isinstance(value, dict) else None for value in values]
+    return values
+
+
+# These three run for every field of every record: what nearly all values are comes first.
 
 
 def _as_text(value: Any, clean: Callable[[str], str] | None) -> str | None:
     if isinstance(value, (bool, dict, list, float)):
         raise TypeError
-    # A lone surrogate (JSON allows \ud800) has no UTF-8; NUL has no place in SQL text.
-    text = str(value).encode("utf-8", "replace").decode().replace("\0", "")
-    text = (clean(text) if clean else text).strip()
-    return text or None
+    text = value if isinstance(value, str) else str(value)
+    if not text.isascii():
+        # A lone surrogate (JSON allows \ud800) has no UTF-8.
+        text = text.encode("utf-8", "replace").decode()
+    if "\0" in text:  # which has no place in SQL text
+        text = text.replace("\0", "")
+    return (clean(text) if clean else text).strip() or None
 
 
 def _as_count(value: Any) -> int:
+    if type(value) is int and -_INT64_MAX <= value <= _INT64_MAX:
+        return value
     if isinstance(value, bool) or not isinstance(value, (int, str, float)):
         raise TypeError
     if isinstance(value, str) and len(value) > 20:
@@ -135,7 +151,7 @@ def _as_flag(value: Any) -> bool:
     raise TypeError
 
 
-def _as_moment(value: Any, parse: Callable[[str], pd.Timestamp]) -> pd.Timestamp | None:
+def _as_moment(value: Any, parse: Callable[[str], datetime]) -> datetime | None:
     if not isinstance(value, str) or len(value) > 64:
         raise TypeError
     return parse(value) if value.strip() else None

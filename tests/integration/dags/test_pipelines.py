@@ -172,3 +172,54 @@ def test_a_retry_of_a_batch_asks_only_for_what_failed(pipeline):
     assert run.state == "success"
     assert run.manifest["counts"]["ok"] == 10
     assert run.manifest["requests"] == 9 + 6
+
+
+def test_ten_thousand_users_take_two_hundred_requests_where_the_connection_allows(
+    pipeline, tmp_path
+):
+    simulator = pipeline.simulator
+    pipeline.connect(
+        "weibo_default",
+        conn_type="http",
+        host=simulator.url,
+        password=simulator.token,
+        extra={"items_per_request": 50},
+    )
+    path = tmp_path / "users.csv"
+    path.write_text("\n".join(["user_id", *(str(2_000_000_000 + n) for n in range(10_000))]))
+    run = pipeline.run(items_uri=path.as_uri())
+    assert run.state == "success"
+    counts = run.manifest["counts"]
+    assert counts["ok"] + counts["missing"] == 10_000
+    paths = simulator.stats()["paths"]
+    assert paths["/2/users/show_batch/other.json"] == 200
+    # Those that the answers omit are asked for once more, singly.
+    assert paths.get("/2/users/show.json", 0) == counts["missing"]
+    assert run.manifest["requests"] == 200 + counts["missing"]
+    plan = json.loads((run.workspace / "plan.json").read_text("utf-8"))
+    assert plan["forecast"]["requests"] == 200
+
+
+def test_a_run_foretells_its_time_by_the_runs_before_and_the_report_compares(pipeline):
+    first = pipeline.run(user_ids=UIDS[:3])
+    assert json.loads((first.workspace / "plan.json").read_text())["forecast"] == {
+        "requests": 3,
+        "seconds": None,
+        "basis": "unknown",
+    }
+    second = pipeline.run(user_ids=UIDS[:3])
+    forecast = json.loads((second.workspace / "plan.json").read_text())["forecast"]
+    assert forecast["basis"] == "earlier runs"
+    assert forecast["seconds"] > 0
+    page = (second.workspace / "report" / "report.html").read_text("utf-8")
+    assert "by earlier runs" in page
+    assert "foretold: 3" in page
+
+
+def test_a_quota_is_part_of_the_forecast(pipeline):
+    """What the connection says, and what the source says of what is left of it."""
+    pipeline.simulator.control(quota_per_hour=10, quota_window_s=1000)
+    run = pipeline.run(user_ids=UIDS[:15], dry_run=True)
+    forecast = json.loads((run.workspace / "plan.json").read_text())["forecast"]
+    assert forecast["basis"] == "quota"
+    assert 900 < forecast["seconds"] <= 1001

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from fanfold import sources
-from fanfold.errors import BatchIncomplete, CredentialRefused, QuotaSpent
+from fanfold.errors import BatchIncomplete, CredentialRefused, QuotaSpent, SourceBusy
 from fanfold.fetching import fetch_batch
 from fanfold.fetching.backoff import Backoff
 from fanfold.fetching.budget import Unlimited
@@ -17,7 +19,7 @@ from fanfold.sources.http import Client
 from fanfold.workspace import Workspace, read_json, write_jsonl
 
 UIDS = [str(1404376560 + number) for number in range(40)]
-QUICK = Backoff(attempts=4, first=0.01, cap=0.05)
+QUICK = Backoff(attempts=4, first=0.01, cap=0.05, away_cap=0.2, away_patience=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -124,14 +126,18 @@ def test_a_token_that_expires_midway_keeps_what_came(workspace, simulator):
     assert requests(simulator) == 20
 
 
-def test_a_spent_quota_keeps_what_came_and_tells_the_reset(workspace, simulator):
-    simulator.control(quota_per_hour=15, quota_window_s=3600)
-    with pytest.raises(QuotaSpent, match="10023"):
+@pytest.mark.parametrize("code", [10022, 10023, 10024])
+def test_a_spent_quota_keeps_what_came_and_tells_the_reset(workspace, simulator, code):
+    simulator.control(quota_per_hour=15, quota_window_s=3600, quota_code=code)
+    with pytest.raises(QuotaSpent, match=str(code)) as caught:
         fetch(workspace, simulator)
+    assert timedelta(0) < caught.value.reset_at - datetime.now(UTC) <= timedelta(seconds=3602)
     assert len(records_of(workspace, 0)) == 15
     endpoint = Endpoint("weibo_default", simulator.url, token=simulator.token)
     with Client(sources.get("weibo"), endpoint) as client:
-        assert 0 < client.source.quota_reset(client) <= 3600
+        quota = client.source.quota(client)
+    assert quota.remaining == 0
+    assert 0 < quota.reset_in <= 3600
 
 
 def test_the_token_is_in_no_message_and_no_file(workspace, simulator):
@@ -176,12 +182,12 @@ def test_an_answer_that_is_none_is_told_apart_in_the_reason(workspace, simulator
         fetch(workspace, simulator, UIDS[:1], backoff=Backoff(attempts=1))
 
 
-def test_a_dead_host_fails_the_items_with_a_reason(workspace, simulator):
+def test_a_dead_host_fails_the_batch_and_no_item_so_that_a_retry_finds_them_all(workspace):
     write_jsonl(workspace.items(0), UIDS[:2])
     endpoint = Endpoint("weibo_default", "http://127.0.0.1:1", token="t")
     with (
         Client(sources.get("weibo"), endpoint) as client,
-        pytest.raises(BatchIncomplete, match="the connection failed"),
+        pytest.raises(SourceBusy, match="the connection failed"),
     ):
         fetch_batch(workspace, 0, client, concurrency=2, budget=Unlimited(), backoff=QUICK)
-    assert requests(simulator) == 0
+    assert outcomes_of(workspace, 0) == {}

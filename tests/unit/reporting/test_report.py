@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fanfold.model import RunStatus
+from fanfold.model import Basis, Forecast, RunStatus
 from fanfold.processing.contract import SCHEMA
 from fanfold.reporting import style, write_report
 
@@ -149,7 +149,7 @@ def test_failures_stand_by_reason_with_counts_and_examples(run, users, failures)
 
 def test_key_figures_are_those_of_the_manifest(run, users, failures):
     run.write(users(3), failures, requests=12_345)
-    page = Page(run.report(forecast=61).page)
+    page = Page(run.report(forecast=Forecast(12_000, 61.0, Basis.QUOTA)).page)
     english = " ".join(page.all("main")[0]["text"].split())
     for words in (
         "Status: Partial",
@@ -159,9 +159,9 @@ def test_key_figures_are_those_of_the_manifest(run, users, failures):
         "Invalid 1",
         "Failed 1",
         "Rows 3",
-        "Requests 12,345",
+        "Requests 12,345 foretold: 12,000",
         "Duration 1 min 30 s",
-        "Forecast under the quota 1 min 1 s",
+        "Forecast 1 min 1 s by the quota",
         "Logical date 2026-03-01 00:00 UTC",
         "Run manual__2026-03-01T00:00:00+00:00",
     ):

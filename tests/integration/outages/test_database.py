@@ -1,0 +1,373 @@
+"""Databases that refuse, end, or are busy, and come back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import socket
+import sqlite3
+import subprocess
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fanfold.errors import BadConfiguration, SinkUnavailable
+from fanfold.loading import check_database, load
+from fanfold.model import Counts, FileEntry, Manifest, RunStatus
+
+# Airflow and its providers warn about themselves.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+ROWS = 30_000
+SCHEMA = pa.schema(
+    {
+        "source": pa.string(),
+        "user_id": pa.string(),
+        "name": pa.string(),
+        "as_of": pa.timestamp("us", "UTC"),
+    }
+)
+
+
+class Postgres:
+    """A server of Debian's Postgres that can be stopped and started again on its port."""
+
+    def __init__(self, binaries, home, user):
+        self.binaries, self.home, self.user = binaries, home, user
+        self.password = secrets.token_urlsafe(16)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        secret = home / "password"
+        secret.write_text(self.password)
+        secret.chmod(0o644)
+        self._run("initdb", "-U", "fanfold", "--pwfile", str(secret), "-A", "scram-sha-256")
+        secret.unlink()
+        self._server = None
+
+    def _run(self, name, *options):
+        command = [str(self.binaries / name), "-D", str(self.home / "data"), *options]
+        subprocess.run(
+            command, user=self.user, cwd=self.home, stdout=subprocess.DEVNULL, check=True
+        )
+
+    def start(self, **settings):
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self.home,
+            "fsync": "off",
+            **settings,
+        }
+        command = [
+            # The shell ends the server when its stdin closes: also when the tests are killed.
+            *("sh", "-c", '"$@" & read -r _; kill -QUIT $! 2>/dev/null; wait $!', "sh"),
+            *(str(self.binaries / "postgres"), "-D", str(self.home / "data")),
+            *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
+        ]
+        with (self.home / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                command,
+                user=self.user,
+                cwd=self.home,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+            )
+        end = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(psycopg.OperationalError):
+                self.connect().close()
+                return
+            if time.monotonic() > end:
+                pytest.fail(f"Postgres did not start: {(self.home / 'log').read_text()}")
+            time.sleep(0.02)
+
+    def stop(self, mode="immediate"):
+        """End it now, as a crash does (``immediate``), or politely (``fast``)."""
+        if self._server is not None:
+            self._run("pg_ctl", "-m", mode, "-w", "stop")
+            self._server.communicate()
+            self._server = None
+
+    def connect(self, **options):
+        parameters = {"user": "fanfold", "password": self.password, "dbname": "postgres"}
+        return psycopg.connect(host="127.0.0.1", port=self.port, **parameters, **options)
+
+    def query(self, statement):
+        with self.connect() as connection:
+            return connection.execute(statement).fetchall()
+
+
+@pytest.fixture(scope="module")
+def installed():
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        reason = "Postgres is not installed: apt-get install postgresql"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    # initdb refuses to run as root: then the server belongs to the user of Debian's package.
+    user = "postgres" if os.geteuid() == 0 else None
+    with tempfile.TemporaryDirectory(prefix="fanfold-outages-") as folder:
+        home = Path(folder)
+        if user:
+            shutil.chown(home, user)
+        server = Postgres(found[-1].parent, home, user)
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@pytest.fixture
+def postgres(installed):
+    """A server that runs, and holds no tables."""
+    installed.stop()
+    installed.start()
+    with installed.connect(autocommit=True) as connection:
+        connection.execute("DROP TABLE IF EXISTS user_profiles, fanfold_runs")
+    return installed
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """A dataset of enough rows that its COPY takes several writes, and its manifest."""
+    as_of = datetime(2026, 3, 1, tzinfo=UTC)
+    table = pa.table(
+        {
+            "source": ["weibo"] * ROWS,
+            "user_id": [str(number) for number in range(ROWS)],
+            "name": ["x" * 200] * ROWS,
+            "as_of": pa.array([as_of] * ROWS, pa.timestamp("us", "UTC")),
+        },
+        schema=SCHEMA,
+    )
+    path = tmp_path / "users.parquet"
+    pq.write_table(table, path, row_group_size=5_000)
+    manifest = Manifest(
+        dag_id="weibo_user_profiles",
+        run_id="manual__1",
+        logical_date=as_of.isoformat(),
+        status=RunStatus.COMPLETE,
+        counts=Counts(planned=ROWS, ok=ROWS),
+        files=(FileEntry("users.parquet", "parquet", ROWS, 0, ""),),
+        requests=ROWS,
+        started_at=as_of.isoformat(),
+        finished_at=as_of.isoformat(),
+    )
+    return path, manifest
+
+
+@pytest.fixture
+def warehouse(airflow_home, monkeypatch):
+    """Return a function that sets ``warehouse_default``, and returns how tasks open it."""
+    assert airflow_home.is_dir()
+    from fanfold.airflow import connections
+
+    def connected(**fields):
+        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE_DEFAULT", json.dumps(fields))
+        return connections.warehouse
+
+    return connected
+
+
+@pytest.fixture
+def loaded(warehouse, postgres, dataset):
+    """What the task ``load`` does, with the server of the test."""
+    opened = warehouse(
+        conn_type="postgres",
+        host="127.0.0.1",
+        port=postgres.port,
+        login="fanfold",
+        password=postgres.password,
+        schema="postgres",
+    )
+
+    def run():
+        with opened() as connection:
+            return load(connection, *dataset)
+
+    return run
+
+
+def counted(postgres):
+    return postgres.query(
+        "SELECT (SELECT count(*) FROM user_profiles), (SELECT count(*) FROM fanfold_runs)"
+    )[0]
+
+
+@pytest.mark.parametrize("minutes", [0.5, 10])
+def test_a_server_that_is_down_is_waited_for(loaded, postgres, retried, clock, minutes):
+    postgres.stop()
+
+    def restart(_):
+        if clock.now >= minutes * 60 and postgres._server is None:
+            postgres.start()
+
+    result, errors = retried(loaded, between=restart)
+    assert result.written == ROWS
+    assert errors
+    assert all("check that it runs" in str(error) for error in errors)
+    assert counted(postgres) == (ROWS, 1)
+
+
+@pytest.mark.parametrize("mode", ["immediate", "fast"])
+@pytest.mark.parametrize("moment", ["COPY", "INSERT"])
+def test_a_server_that_ends_during_a_load_leaves_all_or_nothing(
+    loaded, postgres, retried, clock, monkeypatch, mode, moment
+):
+    """It ends after some of the rows are sent, or after all of them and before the commit."""
+    from fanfold.loading import postgres as module
+
+    original = {"COPY": module.pa_csv.write_csv, "INSERT": module.Postgres.execute}[moment]
+    calls = []
+
+    def copying(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            postgres.stop(mode)
+        return original(*arguments)
+
+    def executing(self, statement):
+        done = original(self, statement)
+        if statement.startswith("INSERT INTO") and not calls:
+            calls.append(statement)
+            postgres.stop(mode)
+        return done
+
+    if moment == "COPY":
+        monkeypatch.setattr(module.pa_csv, "write_csv", copying)
+    else:
+        monkeypatch.setattr(module.Postgres, "execute", executing)
+    seen = []
+
+    def restart(_):
+        if postgres._server is None:
+            postgres.start()
+            seen.extend(postgres.query("SELECT to_regclass('user_profiles')"))
+
+    result, errors = retried(loaded, between=restart)
+    assert [type(error) for error in errors] == [SinkUnavailable]
+    assert seen == [(None,)]
+    assert result.written == ROWS
+    assert counted(postgres) == (ROWS, 1)
+    assert loaded().written == 0
+    assert clock.now < 15
+
+
+def test_too_many_connections_are_waited_for(loaded, postgres, retried):
+    postgres.stop()
+    postgres.start(max_connections=5, superuser_reserved_connections=0, max_wal_senders=0)
+    with contextlib.ExitStack() as others:
+        for _ in range(5):
+            # The server counts a connection some time after it is closed.
+            others.enter_context(_patiently(postgres.connect))
+        result, errors = retried(loaded, between=lambda _: others.close())
+    assert result.written == ROWS
+    assert len(errors) <= 2
+    assert "connection" in str(errors[0])
+    assert counted(postgres) == (ROWS, 1)
+
+
+def _patiently(connect):
+    end = time.monotonic() + 10
+    while True:
+        try:
+            return connect()
+        except psycopg.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+def test_a_connection_that_an_administrator_ends_is_made_again(loaded, postgres, retried):
+    """Two sessions: the first holds the lock that the load waits for, and ends the load's."""
+    with postgres.connect(autocommit=True) as other:
+        lock = "(hashtext('fanfold'), hashtext('user_profiles'))"
+        other.execute(f"SELECT pg_advisory_lock{lock}")
+        ended = threading.Thread(target=_end_who_waits, args=(other, lock))
+        ended.start()
+        result, errors = retried(loaded)
+        ended.join()
+    assert len(errors) == 1
+    assert "57P01" in str(errors[0])
+    assert result.written == ROWS
+    assert counted(postgres) == (ROWS, 1)
+
+
+def _end_who_waits(other, lock):
+    waiting = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted"
+    end = time.monotonic() + 30
+    while not other.execute(waiting).fetchall():
+        if time.monotonic() > end:
+            break
+    other.execute(f"SELECT pg_advisory_unlock{lock}")
+
+
+def test_a_wrong_password_fails_at_once(warehouse, postgres, retried, clock):
+    opened = warehouse(
+        conn_type="postgres",
+        host="127.0.0.1",
+        port=postgres.port,
+        login="fanfold",
+        password="falsch",
+        schema="postgres",
+    )
+
+    def check():
+        with opened() as connection:
+            check_database(connection)
+
+    with pytest.raises(BadConfiguration, match="the login is refused"):
+        retried(check)
+    assert clock.now == 0
+
+
+def test_libpq_is_told_how_to_notice_that_a_server_vanished(loaded, postgres, monkeypatch):
+    """Options of libpq that the connection's extra does not name are ours."""
+    parameters = []
+    connect = psycopg.Connection.connect
+
+    def noted(*arguments, **options):
+        parameters.append(options)
+        return connect(*arguments, **options)
+
+    monkeypatch.setattr(psycopg.Connection, "connect", noted)
+    loaded()
+    assert parameters[0]["connect_timeout"] == 10
+    assert parameters[0]["tcp_user_timeout"] == 60_000
+    assert counted(postgres) == (ROWS, 1)
+
+
+def test_a_file_that_another_program_writes_is_waited_for_and_then_told(
+    warehouse, retried, dataset, tmp_path, monkeypatch, clock
+):
+    path = tmp_path / "warehouse.db"
+    opened = warehouse(conn_type="sqlite", host=str(path))
+    monkeypatch.setattr("fanfold.airflow.connections.SQLITE_PATIENCE", 0.1)
+
+    def run():
+        with opened() as connection:
+            return load(connection, *dataset)
+
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(SinkUnavailable) as caught:
+            retried(run)
+        assert "SQLITE_BUSY" in str(caught.value)
+        assert "end the program that writes to the file" in str(caught.value)
+        assert clock.now > 600
+        result, errors = retried(run, between=lambda _: other.rollback())
+    assert len(errors) == 1
+    assert result.written == ROWS

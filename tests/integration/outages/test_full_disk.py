@@ -1,0 +1,298 @@
+"""A workspace whose disk is full, over a quota or read-only, and has room again."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import resource
+import subprocess
+import threading
+
+import pandas as pd
+import pytest
+
+from fanfold import consolidation, planning, readers, sources
+from fanfold.errors import BadConfiguration, Retriable, WorkspaceUnavailable
+from fanfold.fetching import fetch_batch
+from fanfold.fetching.backoff import Backoff
+from fanfold.fetching.budget import Unlimited
+from fanfold.model import Basis, Forecast, Outcome, RunIdentity, Status
+from fanfold.parts import outcomes_of, records_of, write_part
+from fanfold.processing import process_batch
+from fanfold.processing.contract import SCHEMA
+from fanfold.simulator.process import running
+from fanfold.sources.endpoint import Endpoint
+from fanfold.sources.http import Client
+from fanfold.workspace import TEMPORARY_PREFIX, Workspace, disk_errors, write_json, write_jsonl
+
+MIB = 1024 * 1024
+UIDS = [str(1404376560 + number) for number in range(1_500)]
+AS_OF = pd.Timestamp("2026-03-01", tz="UTC")
+RUN = RunIdentity("weibo_user_profiles", "manual__1", AS_OF.to_pydatetime())
+
+
+class Disk:
+    """A small disk of its own, in memory."""
+
+    def __init__(self, path):
+        self.path = path
+        self._filler = path / "filler"
+
+    def fill(self, *, but=0):
+        """Leave so many bytes."""
+        with contextlib.suppress(OSError), self._filler.open("ab") as file:
+            while True:
+                file.write(bytes(MIB))
+                file.flush()
+        free = os.statvfs(self.path)
+        assert free.f_bavail == 0
+        os.truncate(self._filler, self._filler.stat().st_size - but)
+
+    def free(self):
+        self._filler.unlink(missing_ok=True)
+
+    def mount(self, *options):
+        subprocess.run(["mount", *options, str(self.path)], check=True)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    path = tmp_path / "disk"
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "fanfold-test", str(path)]
+    if subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("mounting a small disk needs root; the tests of the file size limit do not")
+    yield Disk(path)
+    gc.collect()  # the frames of an error hold pyarrow's files open
+    subprocess.run(["umount", str(path)], check=True)
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(server):
+    server.reset()
+    return server
+
+
+@pytest.fixture
+def fetch(simulator):
+    """Return a function that fetches a batch as its task does."""
+
+    def run(workspace, batch=0):
+        endpoint = Endpoint("weibo_default", simulator.url, token=simulator.token)
+        with Client(sources.get("weibo"), endpoint) as client:
+            return fetch_batch(
+                workspace,
+                batch,
+                client,
+                concurrency=8,
+                budget=Unlimited(),
+                backoff=Backoff(first=0.01, cap=0.05),
+            )
+
+    return run
+
+
+def files_of(folder):
+    """Every file under a folder, with its bytes; but not what fills the disk."""
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "filler"
+    }
+
+
+def refusal(step, *arguments):
+    """Run a step that the disk refuses, and return what the error says."""
+    with pytest.raises(WorkspaceUnavailable) as caught:
+        step(*arguments)
+    return str(caught.value)
+
+
+def assert_clear(message, folder, said="No space left on device"):
+    assert str(folder) in message
+    assert said in message
+    assert "bytes and" in message
+    assert "Make room" in message
+    assert TEMPORARY_PREFIX not in message
+
+
+def test_a_fetch_on_a_full_disk_ends_and_goes_on_where_it_was(disk, fetch, simulator, monkeypatch):
+    """The disk fills up after the first part: that is kept, and the rest alone is asked for."""
+    from fanfold import fetching
+
+    workspace = Workspace(disk.path / "run")
+    write_jsonl(workspace.items(0), UIDS)
+    write = fetching.write_part
+    kept = []
+
+    def writing(*arguments):
+        write(*arguments)
+        kept.append(len(arguments[-1]))
+        disk.fill(but=8192)  # progress is counts for people: it may still be written, or not
+
+    monkeypatch.setattr(fetching, "write_part", writing)
+    assert_clear(refusal(fetch, workspace), workspace.root)
+    assert kept
+    assert sum(kept) < len(UIDS)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("fetch-")]
+    # Nothing half is left: each part that is there is whole and committed.
+    assert len(outcomes_of(workspace, 0)) == len(records_of(workspace, 0)) == sum(kept)
+    assert len(list((workspace.root / "raw").rglob("*.gz"))) == len(kept)
+    assert not list(workspace.root.rglob(f"{TEMPORARY_PREFIX}*"))
+
+    disk.free()
+    monkeypatch.undo()
+    simulator.reset()
+    tally = fetch(workspace)
+    assert tally.count(Status.OK) == len(UIDS)
+    assert simulator.stats()["requests"] == len(UIDS) - sum(kept)
+
+
+@pytest.fixture
+def fetched(disk, fetch):
+    """A workspace on the small disk with a plan and two batches, fetched."""
+    workspace = Workspace(disk.path / "run")
+    located = readers.from_list(UIDS[:400])
+    readers.write_items(workspace, located, sources.get("weibo").check_item)
+    write_plan(workspace)
+    for batch in range(2):
+        fetch(workspace, batch)
+    return workspace
+
+
+def write_plan(workspace):
+    moment = "2026-03-01T00:00:00.000Z"
+    planning.write_plan(
+        workspace,
+        source="weibo",
+        wanted_size=200,
+        logical_date=moment,
+        started_at=moment,
+        foretell=lambda items, _: Forecast(items, None, Basis.UNKNOWN),
+    )
+
+
+STEPS = {
+    "read_items": lambda workspace: readers.write_items(
+        workspace, readers.from_list(UIDS), sources.get("weibo").check_item
+    ),
+    "plan": write_plan,
+    "process": lambda workspace: process_batch(workspace, 0, sources.get("weibo"), as_of=AS_OF),
+    "consolidate": lambda workspace: consolidation.consolidate(workspace, RUN, SCHEMA),
+}
+
+
+@pytest.mark.parametrize("room", [0, 4096])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_on_a_full_disk_leaves_what_was_there_and_passes_later(disk, fetched, step, room):
+    """With no room at all, and with room for a part of the file."""
+    for batch in range(2):
+        process_batch(fetched, batch, sources.get("weibo"), as_of=AS_OF)
+    consolidation.consolidate(fetched, RUN, SCHEMA)
+    before = files_of(fetched.root)
+    disk.fill(but=room)
+    assert_clear(refusal(STEPS[step], fetched), fetched.root)
+    after = files_of(fetched.root)
+    assert after.keys() == before.keys()
+    changed = {str(path) for path in before if before[path] != after[path]}
+    # What is written anew before the disk is full is written whole.
+    assert changed <= {"items/listed.jsonl", "clean/00000.invalid.jsonl", "dataset/failed.jsonl"}
+    disk.free()
+    STEPS[step](fetched)
+    STEPS["process"](fetched)
+    manifest = STEPS["consolidate"](fetched)
+    assert manifest.counts.planned == manifest.counts.ok == 400
+
+
+def test_a_disk_that_becomes_read_only_is_told(disk, fetched):
+    before = files_of(fetched.root)
+    disk.mount("-o", "remount,ro")
+    try:
+        message = refusal(STEPS["process"], fetched)
+    finally:
+        disk.mount("-o", "remount,rw")
+    assert_clear(message, fetched.root, "Read-only file system")
+    assert files_of(fetched.root) == before
+    STEPS["process"](fetched)
+
+
+def test_a_disk_without_inodes_is_full_although_it_has_bytes(disk):
+    disk.mount("-o", "remount,nr_inodes=4")
+    write_json(disk.path / "1.json", 1)
+    write_json(disk.path / "2.json", 2)
+    with pytest.raises(WorkspaceUnavailable, match=r"[1-9][0-9,]+ bytes and 0 files are free"):
+        write_json(disk.path / "a" / "3.json", 3)
+
+
+@contextlib.contextmanager
+def file_size_limit(size):
+    """Let no file of this process grow beyond ``size`` bytes: works without root."""
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+
+
+def test_a_fetch_under_a_file_size_limit_ends_and_goes_on(tmp_path, fetch, simulator):
+    workspace = Workspace(tmp_path / "run")
+    write_jsonl(workspace.items(0), UIDS[:300])
+    with file_size_limit(4096):
+        message = refusal(fetch, workspace)
+    assert_clear(message, workspace.root, "File too large")
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("fetch-")]
+    assert not list((workspace.root / "raw").rglob("*.*"))
+    assert outcomes_of(workspace, 0) == {}
+    simulator.reset()
+    assert fetch(workspace).count(Status.OK) == 300
+    assert simulator.stats()["requests"] == 300
+
+
+@pytest.mark.parametrize("code", ["ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EIO", "ESTALE"])
+def test_what_a_disk_says_is_worth_a_retry(tmp_path, code):
+    import errno
+
+    number = getattr(errno, code)
+    with pytest.raises(Retriable) as caught, disk_errors(tmp_path / "not" / "yet"):
+        raise OSError(number, "text of a library with /tmp/.tmp-1")
+    assert type(caught.value) is WorkspaceUnavailable
+    assert_clear(str(caught.value), tmp_path, os.strerror(number))
+
+
+def test_any_other_error_passes_as_it_is(tmp_path):
+    with pytest.raises(PermissionError), disk_errors(tmp_path):
+        raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.filterwarnings("ignore")  # Airflow and its providers warn about themselves
+def test_preflight_tells_a_full_disk_from_one_that_may_not_be_written(
+    disk, airflow_home, monkeypatch
+):
+    assert airflow_home.is_dir()
+    from fanfold.airflow.checks import _check_workspace
+
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(disk.path))
+    _check_workspace()
+    disk.fill()
+    with pytest.raises(WorkspaceUnavailable, match="0 bytes and"):
+        _check_workspace()
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", "/proc/fanfold")
+    with pytest.raises(BadConfiguration, match="is not writable"):
+        _check_workspace()
+
+
+def test_records_whose_outcomes_cannot_be_written_are_not_left(tmp_path):
+    workspace = Workspace(tmp_path)
+    (tmp_path / "outcomes").write_text("in the way")
+    part = [(Outcome("1", Status.OK, "", 1, ""), {"id": 1})]
+    with pytest.raises(NotADirectoryError):
+        write_part(workspace, 0, 1, part)
+    assert not list((tmp_path / "raw").rglob("*.gz"))

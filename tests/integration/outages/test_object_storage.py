@@ -1,0 +1,195 @@
+"""Object storage that is overloaded, broken, silent or away, and comes back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from fanfold.errors import BadConfiguration, SinkUnavailable
+from fanfold.model import Counts, FileEntry, Manifest, RunStatus
+from fanfold.publishing import check_bucket, publish, upload_extra
+
+# Airflow and its providers warn about themselves.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run to publish: its folder and its manifest."""
+    data = {"users.parquet": b"PAR1rows", "failed.jsonl": b""}
+    for name, content in data.items():
+        (tmp_path / name).write_bytes(content)
+    files = tuple(
+        FileEntry(name, name.partition(".")[2], 1, len(body), hashlib.sha256(body).hexdigest())
+        for name, body in data.items()
+    )
+    return tmp_path, Manifest(
+        dag_id="weibo_user_profiles",
+        run_id="manual__1",
+        logical_date="2026-03-01T00:00:00.000Z",
+        status=RunStatus.COMPLETE,
+        counts=Counts(planned=1, ok=1),
+        files=files,
+        requests=1,
+        started_at="2026-03-01T00:00:01.000Z",
+        finished_at="2026-03-01T00:00:02.000Z",
+    )
+
+
+@pytest.fixture
+def stages(through_front, bucket_name, run, tmp_path):
+    """What speaks to object storage, each as its task calls it."""
+    folder, manifest = run
+    page = tmp_path / "report.html"
+    page.write_text("<html></html>")
+
+    def published():
+        with through_front.bucket(bucket_name) as bucket:
+            return publish(bucket, folder, manifest)
+
+    def reported():
+        with through_front.bucket(bucket_name) as bucket:
+            return upload_extra(bucket, "weibo_user_profiles/run=1/", [page])
+
+    def checked():
+        with through_front.bucket(bucket_name) as bucket:
+            check_bucket(bucket)
+
+    return {"publish": published, "report": reported, "preflight": checked}
+
+
+@pytest.fixture
+def outage(front, clock):
+    """Return a function that makes the service ill from a request on, for so many seconds."""
+
+    def begin(kind, seconds, *, after=0):
+        if kind == "refused":
+            end = clock.now + seconds
+            sleep = clock.sleep
+            front.refuse()
+            away = True
+
+            def wait(waited):
+                nonlocal away
+                sleep(waited)
+                if away and clock.now >= end:
+                    away = False
+                    front.listen()
+
+            clock.sleep = wait
+            return
+        began = []
+
+        def ill(number):
+            if number > after:
+                began.append(clock.now)
+            return bool(began) and clock.now < began[0] + seconds
+
+        front.fault, front.ill = kind, ill
+
+    return begin
+
+
+@pytest.mark.parametrize(
+    ("stage", "kind"),
+    [
+        ("publish", "SlowDown"),
+        ("publish", "drop"),
+        ("report", "InternalError"),
+        ("preflight", "SlowDown"),
+        ("preflight", "refused"),
+    ],
+)
+def test_half_a_minute_of_it_is_waited_for(stages, outage, retried, clock, stage, kind):
+    outage(kind, 30)
+    _, errors = retried(stages[stage])
+    assert 30 <= clock.now < 120
+    assert all(type(error) is SinkUnavailable for error in errors)
+
+
+@pytest.mark.parametrize("kind", ["SlowDown", "refused"])
+def test_ten_minutes_of_it_are_waited_for_without_a_worker(stages, outage, retried, clock, kind):
+    outage(kind, 600)
+    result, errors = retried(stages["publish"])
+    assert result.latest_moved
+    assert 600 <= clock.now < 1500
+    assert 4 <= len(errors) <= 6
+
+
+@pytest.mark.parametrize("after", [2, 6, 11])
+def test_an_outage_midway_leaves_readers_a_whole_run(
+    stages, outage, retried, s3_client, bucket_name, after
+):
+    """From whichever request on the service is away: latest.json is absent, or leads to all."""
+    outage("SlowDown", 120, after=after)
+    key = "weibo_user_profiles/latest.json"
+
+    def look(_):
+        listed = s3_client.list_objects_v2(Bucket=bucket_name).get("Contents", [])
+        assert key not in {entry["Key"] for entry in listed} or len(listed) == 4
+
+    result, errors = retried(stages["publish"], between=look)
+    assert result.latest_moved
+    assert errors
+    latest = json.loads(s3_client.get_object(Bucket=bucket_name, Key=key)["Body"].read())
+    for entry in result.objects:
+        found = s3_client.get_object(Bucket=bucket_name, Key=entry.key)["Body"].read()
+        assert hashlib.sha256(found).hexdigest() == entry.sha256
+    assert latest["prefix"] == result.prefix
+    # What had arrived before the outage was not sent again.
+    assert sum(entry.sent for entry in result.objects) <= len(result.objects) - (after > 5)
+
+
+def test_a_service_that_stays_away_ends_in_one_message(stages, front, retried, clock):
+    front.fault = "SlowDown"
+    with pytest.raises(SinkUnavailable) as caught:
+        retried(stages["publish"])
+    message = str(caught.value)
+    assert front.url in message
+    assert "SlowDown" in message
+    assert "Clear the task later" in message
+    assert clock.now > 600
+
+
+def test_a_service_that_says_nothing_is_given_up_in_time(
+    stages, front, clock, monkeypatch, through_front
+):
+    monkeypatch.setitem(through_front.S3, "read_timeout", 0.2)
+    front.fault = "hang"
+    with pytest.raises(SinkUnavailable, match="ReadTimeoutError"):
+        stages["preflight"]()
+    assert front.asked == through_front.S3["retries"]["total_max_attempts"]
+    assert clock.now < 2
+
+
+def test_a_bucket_that_is_not_there_fails_at_once(through_front, retried, clock, run):
+    folder, manifest = run
+
+    def published():
+        with through_front.bucket("no-such-bucket") as bucket:
+            publish(bucket, folder, manifest)
+
+    with pytest.raises(BadConfiguration, match="create the bucket"):
+        retried(published)
+    assert clock.now == 0
+
+
+def test_items_are_read_from_a_bucket_that_comes_back(
+    through_front, outage, retried, s3_client, bucket_name, clock
+):
+    assert through_front
+    from fanfold.airflow.items import located_items
+
+    s3_client.put_object(Bucket=bucket_name, Key="users.csv", Body=b"user_id\n1\n2\n")
+    options = SimpleNamespace(items_uri=f"s3://{bucket_name}/users.csv")
+
+    def read():
+        with located_items(options, "user_id") as located:
+            return [found[-1] for found in located]
+
+    outage("SlowDown", 30)
+    assert retried(read)[0] == ["1", "2"]
+    assert clock.now >= 30

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+
+from fanfold.forecasting import (
+    REMEMBERED,
+    Allowance,
+    Past,
+    foretell,
+    measured_seconds,
+    read_history,
+    remember,
+    requests_for,
+)
+from fanfold.model import Basis, Counts, Manifest, RunStatus
+
+
+def manifest(run_id, requests=100, finished="2026-01-01T00:00:30.000Z"):
+    return Manifest(
+        dag_id="d", run_id=run_id, logical_date="2026-01-01T00:00:00.000Z",
+        status=RunStatus.COMPLETE, counts=Counts(), files=(), requests=requests,
+        started_at="2026-01-01T00:00:00.000Z", finished_at=finished,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("requests", "second", "hour", "seconds"),
+    [
+        (100, 10, None, 10),
+        (2500, 10, 1000, 2 * 3600 + 50),
+        (2000, 10, 1000, 3600 + 100),
+    ],
+)
+def test_the_forecast_follows_the_quota(requests, second, hour, seconds):
+    allowances = [Allowance.hourly(hour)] if hour else []
+    told = foretell(requests, requests_per_second=second, allowances=allowances, past=[])
+    assert (told.seconds, told.basis) == (seconds, Basis.QUOTA)
+
+
+def test_what_is_left_of_a_quota_is_counted_from_now():
+    """300 are left, full again in 10 minutes, and then each hour: 300 + 1,000 + 200."""
+    left = Allowance(limit=1000, window=3600, remaining=300, reset_in=600)
+    assert left.seconds(300, 100) == 3
+    assert left.seconds(1500, 100) == 600 + 3600 + 2
+
+
+def test_the_scarcest_quota_and_the_slower_of_quota_and_past_count():
+    plenty, scarce = Allowance.hourly(10**6), Allowance.hourly(10)
+    past = [Past("a", 100, 50.0)]
+    told = foretell(20, requests_per_second=None, allowances=[plenty, scarce], past=past)
+    assert told.basis is Basis.QUOTA
+    assert told.seconds == 3600
+    told = foretell(100, requests_per_second=1000, allowances=[plenty], past=past)
+    assert (told.seconds, told.basis) == (50, Basis.EARLIER_RUNS)
+
+
+def test_without_a_scarce_quota_and_a_past_nothing_is_claimed():
+    told = foretell(7, requests_per_second=None, allowances=[Allowance.hourly(1000)], past=[])
+    assert (told.requests, told.seconds, told.basis) == (7, None, Basis.UNKNOWN)
+
+
+def test_runs_of_different_sizes_tell_what_a_run_costs_and_what_a_request_adds():
+    past = [Past(str(n), n, 5 + n * 0.01) for n in (100, 1000, 5000)]
+    assert measured_seconds(10_000, past) == pytest.approx(105)
+    assert measured_seconds(200, past) == pytest.approx(7)
+
+
+def test_runs_of_one_size_are_taken_in_proportion_and_never_below_what_they_took():
+    past = [Past("a", 1000, 10.0), Past("b", 1000, 14.0)]
+    assert measured_seconds(3000, past) == 36
+    assert measured_seconds(10, past) == 12
+
+
+@pytest.mark.parametrize(
+    ("items", "size", "together", "requests"),
+    [(10_000, 1250, 50, 200), (10_000, 1250, 1, 10_000), (101, 50, 50, 3), (0, 1, 1, 0)],
+)
+def test_items_that_are_asked_for_together_are_one_request(items, size, together, requests):
+    assert requests_for(items, size, together) == requests
+
+
+def test_a_run_is_remembered_once_and_the_oldest_is_forgotten(tmp_path):
+    path = tmp_path / ".history.json"
+    assert read_history(path) == []
+    for number in range(REMEMBERED + 5):
+        remember(path, manifest(f"run{number}"))
+    remember(path, manifest(f"run{REMEMBERED + 4}", finished="2026-01-02T00:00:00.000Z"))
+    history = read_history(path)
+    assert [past.run_id for past in history] == [f"run{n}" for n in range(5, REMEMBERED + 5)]
+    assert {past.seconds for past in history} == {30.0}
+
+
+def test_a_run_without_requests_says_nothing(tmp_path):
+    remember(tmp_path / "h.json", manifest("r", requests=0))
+    assert read_history(tmp_path / "h.json") == []
