@@ -1,8 +1,9 @@
 # Everything bootstraps itself from python3 (3.11-3.13) and the package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test lint bench clean
+.PHONY: help run up down status test lint chaos bench clean
 SHELL := /bin/sh
 USERS ?= 300
+SEED ?=
 PYTHON ?=
 export PYTHON
 BIN := .venv/bin
@@ -37,11 +38,16 @@ lint: ## Check style, types and layers
 test: lint ## Check everything and run all tests
 	$(BIN)/pytest $(TESTS)
 
-bench: ## Measure the speed on this machine, as ratios
+chaos: ## Kill processes at every point between two writes, and see that nothing is lost; SEED=7
 	@scripts/bootstrap dev
-	$(BIN)/python bench/run.py
+	FANFOLD_CHAOS=long FANFOLD_CHAOS_SEED='$(SEED)' $(BIN)/pytest tests/chaos
+
+bench: ## Measure the speed on this machine, as ratios to peers (three quarters of an hour)
+	@scripts/bootstrap dev
+	@rm -f .fanfold/bench.json
+	$(BIN)/python bench/run.py --json .fanfold/bench.json
 
 clean: ## Stop what runs, and remove .venv, .fanfold and caches
 	@if [ -e .fanfold/state.json ] && [ -x $(BIN)/python ]; then $(EMBEDDED) down; fi
-	rm -rf .fanfold .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
+	rm -rf .fanfold .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,162 @@
+"""A process that runs single stages in processes forked from it, and kills these where it is told.
+
+It reads one JSON object a line from stdin and answers with one on stdout. What takes seconds to
+import is imported once; no thread runs here, so that a fork is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
+
+import boto3
+import pandas as pd
+import psycopg
+from botocore.config import Config
+from knife import Knife
+
+from fanfold import consolidation, loading, planning, publishing, sources
+from fanfold.errors import BatchIncomplete
+from fanfold.fetching import crew, fetch_batch
+from fanfold.fetching.backoff import Backoff
+from fanfold.fetching.budget import Unlimited
+from fanfold.model import Basis, Forecast, Manifest, Plan, RunIdentity
+from fanfold.processing import process_batch
+from fanfold.processing.contract import SCHEMA
+from fanfold.sources.endpoint import Endpoint
+from fanfold.sources.http import Client
+from fanfold.workspace import Workspace, read_json, write_jsonl
+
+dumps = json.dumps  # without a point
+PART_ITEMS = 4  # small parts, so that a few users make several
+TOLERATED = 50
+QUICK = Backoff(attempts=3, first=0.01, cap=0.05)
+
+
+class Stages:
+    """The stages of one run, as its tasks call them."""
+
+    def __init__(self, given, knife):
+        self.given = given
+        self.knife = knife
+        self.workspace = Workspace(Path(given["workspace"]))
+        date = datetime.fromisoformat(given["date"])
+        self.run = RunIdentity("users", given["run"], date)
+
+    def plan(self):
+        write_jsonl(self.workspace.listed, self.given["users"])
+        planning.write_plan(
+            self.workspace,
+            source="weibo",
+            wanted_size=self.given["batch_size"],
+            logical_date=self.given["date"],
+            started_at=self.given["date"],
+            foretell=lambda items, _: Forecast(items, None, Basis.UNKNOWN),
+        )
+
+    def _batches(self):
+        return range(Plan.from_json(read_json(self.workspace.plan)).batches)
+
+    def fetch(self):
+        crew.PART_ITEMS = PART_ITEMS
+        endpoint = Endpoint("weibo_default", self.given["source"], token=self.given["token"])
+        for batch in self._batches():
+            # A batch with items that failed is retried by Airflow, and given up; the others go on.
+            with Client(sources.get("weibo"), endpoint) as client, suppress(BatchIncomplete):
+                fetch_batch(
+                    self.workspace,
+                    batch,
+                    client,
+                    concurrency=4,
+                    budget=Unlimited(),
+                    backoff=QUICK,
+                )
+
+    def process(self):
+        date = pd.Timestamp(self.run.logical_date)
+        for batch in self._batches():
+            process_batch(self.workspace, batch, sources.get("weibo"), as_of=date)
+
+    def consolidate(self):
+        manifest = consolidation.consolidate(self.workspace, self.run, SCHEMA)
+        consolidation.gate(self.workspace, manifest, TOLERATED)
+
+    def publish(self):
+        s3 = self.given["s3"]
+        client = boto3.client(
+            "s3",
+            endpoint_url=s3["url"],
+            aws_access_key_id="chaos",
+            aws_secret_access_key="chaos",
+            region_name="us-east-1",
+            config=Config(proxies={}, s3={"addressing_style": "path"}),
+        )
+        with closing(client):
+            bucket = publishing.Bucket(client, s3["bucket"])
+            publishing.publish(bucket, self.workspace.dataset, self._manifest())
+
+    def load(self):
+        database = self.given["database"]
+        connection = (
+            self.knife.connect(database)
+            if isinstance(database, str)
+            else psycopg.connect(**database)
+        )
+        with closing(connection):
+            path = self.workspace.dataset / consolidation.PARQUET
+            loading.load(connection, path, self._manifest())
+
+    def _manifest(self):
+        return Manifest.from_json(read_json(self.workspace.manifest))
+
+
+def be_a_task(given, out):
+    """Run the stages that were asked for, in this process, which may be killed there."""
+
+    def tell(name):
+        os.write(out, dumps({"point": name}).encode())
+
+    knife = Knife(given.get("kill_at"), tell)
+    stages = Stages(given, knife)
+    if given.get("count") or given.get("kill_at"):
+        knife.install()
+    said = {"seconds": {}}
+    try:
+        for name in given["stages"]:
+            began = time.monotonic()
+            getattr(stages, name)()
+            said["seconds"][name] = time.monotonic() - began
+    except Exception as error:  # noqa: BLE001 - the test decides what it means
+        said |= {"error": type(error).__name__, "trace": traceback.format_exc()}
+    os.write(out, dumps({"points": knife.points, **said}).encode())
+
+
+def run(given):
+    """Fork a process for a request, and return how it ended."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        try:
+            be_a_task(given, write)
+        finally:
+            os._exit(0)
+    os.close(write)
+    with os.fdopen(read, "rb") as said:
+        answer = json.loads(said.read() or b"{}")
+    _, status = os.waitpid(pid, 0)
+    return {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, **answer}
+
+
+if __name__ == "__main__":
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        answers.write(dumps(run(json.loads(line))) + "\n")
+        answers.flush()
