@@ -1,157 +1,143 @@
-"""Measure the pipeline on this machine: `make bench`, or `python bench/run.py --users 2000`.
+"""Measure on this machine: `make bench`, or parts of it.
 
-Prints medians and, for each figure, its ratio to a baseline measured in the same run:
+    python bench/run.py --only matrix --sizes 100 1000 --latency 0 --contenders fanfold plain2
+    python bench/run.py --json figures.json && python bench/page.py figures.json
 
-1. Importing a DAG file, over ``import airflow.sdk``, with compiled files as a worker has them.
-2. 20 users, a mapped task each, against a DAG of the same shape whose tasks do nothing.
-3. Many users from a server without latency, DAG run from start to end (S3, database and report
-   included), against ``bench/plain.py``: requests, 16 threads, one Parquet file.
+Sections:
 
-bench/simulator.py measures the server that answers.
+    imports       importing a DAG file, over ``import airflow.sdk``
+    overhead      20 mapped users against a DAG of the same shape that does nothing
+    clients       HTTP clients against each other
+    matrix        Fanfold and its peers: time, CPU and memory, by size and latency
+    in-flight     how much of concurrency divided by latency is reached
+    mapped-tasks  what a mapped task costs, with and without what keeps it cheap
+    model         four constants that predict a run's time, checked on other runs
+
+Figures are medians, memory is the peak. A contender that fails is reported, and the rest goes on.
+What is kept with ``--json`` is written after each round; run again, it is added to.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import shutil
-import statistics
-import subprocess
-import sys
-import tempfile
 import time
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fanfold.embedded.stack import running_stack
+import matrix
+import model
+import startup
+import tables
+from ground import Ground
+from results import Results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fanfold.embedded.stack import Stack
 
-ROOT = Path(__file__).resolve().parents[1]
-FIRST_UID = 2_000_000_000
-THREADS = 16
-IMPORT = """
-import sys, time
-import airflow.sdk
-start = time.perf_counter()
-__import__(sys.argv[1])
-print((time.perf_counter() - start) * 1000)
-"""
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the bench: what measures it, and the tables that show it."""
+
+    measure: Callable[[Ground, Results, Any], None]
+    tables: tuple[str, ...]
+
+
+def _matrix(ground: Ground, results: Results, given: Any) -> None:
+    if "mapped" in given.contenders:
+        matrix.measure_slope(ground, results)
+    matrix.measure_cells(
+        "matrix",
+        ground,
+        results,
+        matrix.cells(given.sizes, given.latency),
+        given.contenders,
+        given.rounds,
+        given.mapped_limit,
+    )
+
+
+def _in_flight(ground: Ground, results: Results, given: Any) -> None:
+    cases = [matrix.Case(given.flight_items, 50, flight) for flight in (50, 100, 200)]
+    names = ["fanfold", "plain2", "fast1", "fast2"]
+    matrix.measure_cells("in_flight", ground, results, cases, names, given.rounds)
+
+
+def _mapped_tasks(ground: Ground, results: Results, given: Any) -> None:
+    ground.close_stack()
+    startup.measure_mapped_tasks(results, given.model_rounds)
+
+
+SECTIONS = {
+    "imports": Section(
+        lambda ground, results, given: startup.measure_imports(
+            results, ground.folder, given.rounds
+        ),
+        (),
+    ),
+    "overhead": Section(
+        lambda ground, results, given: startup.measure_overhead(ground, results, given.rounds),
+        ("overhead",),
+    ),
+    "clients": Section(
+        lambda _, results, given: startup.measure_clients(results, given.rounds), ("clients",)
+    ),
+    "matrix": Section(_matrix, ("matrix", "not-run", "growth")),
+    "in-flight": Section(_in_flight, ("in-flight",)),
+    "model": Section(
+        lambda ground, results, given: model.measure_model(ground, results, given.model_rounds),
+        ("model",),
+    ),
+    # Last: it stops the stack and starts others.
+    "mapped-tasks": Section(_mapped_tasks, ("mapped-tasks",)),
+}
 
 
 def main() -> None:
-    """Run all measurements and print the tables."""
-    parser = argparse.ArgumentParser(description="Measure the pipeline against baselines.")
-    parser.add_argument("--users", type=int, default=10_000)
+    """Measure what is asked for and print the tables."""
+    given = _arguments()
+    results = Results(given.json)
+    print(tables.machine(results.data), flush=True)
+    print(f"Median of {given.rounds} rounds; one from {matrix.LONG:,} users on.\n", flush=True)
+    start = time.monotonic()
+    with Ground() as ground:
+        for name, section in SECTIONS.items():
+            if name in given.only:
+                print(f"{name} (after {(time.monotonic() - start) / 60:.0f} min)", flush=True)
+                try:
+                    section.measure(ground, results, given)
+                except Exception as error:  # noqa: BLE001 - what fails is told, the rest goes on
+                    print(f"  {name}: FAILED: {error!r}", flush=True)
+                    ground.close_stack()
+    shown = [table for name in SECTIONS if name in given.only for table in SECTIONS[name].tables]
+    for name in (*shown, "goals"):
+        print(f"\n## {name}\n\n{tables.TABLES[name](results.data)}")
+    print(f"\n{(time.monotonic() - start) / 60:.0f} minutes.")
+
+
+def _arguments() -> Any:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["imports", "overhead", "throughput"])
-    options = parser.parse_args()
-    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}; median of {options.rounds}\n")
-    with tempfile.TemporaryDirectory(prefix="fanfold-bench-") as folder:
-        if options.only in {None, "imports"}:
-            measure_imports(Path(folder), options.rounds)
-        dags = Path(folder) / "dags"
-        shutil.copytree(ROOT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "bench" / "dags" / "empty_shape.py", dags)
-        with running_stack(Path(folder) / "stack", dags=dags) as stack:
-            if options.only in {None, "overhead"}:
-                measure_overhead(stack, options.rounds)
-            if options.only in {None, "throughput"}:
-                measure_throughput(stack, Path(folder), options.users, options.rounds)
-
-
-def measure_imports(folder: Path, rounds: int) -> None:
-    """Print what a DAG file costs over ``import airflow.sdk``."""
-    environment = {
-        **os.environ,
-        "AIRFLOW_HOME": str(folder / "airflow"),
-        "PYTHONPATH": str(ROOT / "dags"),
-        "PYTHONPYCACHEPREFIX": str(folder / "pycache"),
-    }
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-
-    def milliseconds(module: str) -> float:
-        command = [sys.executable, "-W", "ignore", "-c", IMPORT, module]
-        done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-        return float(done.stdout.splitlines()[-1])
-
-    for module in ("weibo_user_profiles", "mastodon_user_profiles"):
-        milliseconds(module)  # compiles
-        cost = statistics.median(milliseconds(module) for _ in range(max(rounds, 5)))
-        print(f"import {module}: {cost:.0f} ms over import airflow.sdk (goal: 100)")
-    print()
-
-
-def measure_overhead(stack: Stack, rounds: int) -> None:
-    """Print 20 mapped users against 20 mapped tasks that do nothing."""
-    users = {"user_ids": [str(FIRST_UID + number) for number in range(20)]}
-    table(
-        "20 users, one mapped task each",
-        [
-            ("empty DAG of the same shape", lambda: dag_seconds(stack, "empty_shape", {})),
-            ("weibo_user_profiles", lambda: dag_seconds(stack, "weibo_user_profiles", users)),
-        ],
-        rounds,
-        goal=1.5,
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 10_000, 100_000])
+    parser.add_argument(
+        "--latency", type=int, nargs="+", default=[0, 50], help="milliseconds of each answer"
     )
-
-
-def measure_throughput(stack: Stack, folder: Path, users: int, rounds: int) -> None:
-    """Print the whole pipeline against a plain script."""
-    uids = folder / "users.csv"
-    uids.write_text("\n".join(["user_id", *(str(FIRST_UID + n) for n in range(users))]) + "\n")
-
-    def plain() -> float:
-        start = time.perf_counter()
-        command = [
-            *(sys.executable, str(ROOT / "bench" / "plain.py"), stack.simulator_url, stack.token),
-            *(str(FIRST_UID), str(users), str(THREADS), str(folder / "plain.parquet")),
-        ]
-        subprocess.run(command, check=True)
-        return time.perf_counter() - start
-
-    conf = {"items_uri": uids.as_uri()}
-    table(
-        f"{users:,} users, no latency",
-        [
-            (f"plain requests, {THREADS} threads", plain),
-            ("weibo_user_profiles", lambda: dag_seconds(stack, "weibo_user_profiles", conf)),
-        ],
-        rounds,
-        goal=2.5,
+    names = list(matrix.CONTENDERS)
+    parser.add_argument("--contenders", nargs="+", choices=names, default=names)
+    parser.add_argument(
+        "--mapped-limit",
+        type=int,
+        default=matrix.MAPPED_LIMIT,
+        help="users up to which the DAG with a task a user is run (at most 1,024)",
     )
-
-
-def dag_seconds(stack: Stack, dag_id: str, conf: dict[str, object]) -> float:
-    """Run a DAG and return the seconds from its start to its end."""
-    run_id = stack.trigger(dag_id, conf)
-    state = stack.wait(dag_id, run_id, timeout=900)
-    if state != "success":
-        raise SystemExit(f"{run_id} of {dag_id} is {state}: see {stack.home.logs}")
-    run = stack.api("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
-    start, end = (datetime.fromisoformat(run[name]) for name in ("start_date", "end_date"))
-    return (end - start).total_seconds()
-
-
-def table(
-    title: str, contenders: list[tuple[str, Callable[[], float]]], rounds: int, *, goal: float
-) -> None:
-    """Measure the contenders in turn and print medians and ratios to the first."""
-    seconds: dict[str, list[float]] = {name: [] for name, _ in contenders}
-    for _ in range(rounds):
-        for name, measure in contenders:
-            seconds[name].append(measure())
-    print(title)
-    base = statistics.median(seconds[contenders[0][0]])
-    for name, taken in seconds.items():
-        median = statistics.median(taken)
-        spread = f"{min(taken):.1f}–{max(taken):.1f}"
-        print(f"  {name:32} {median:7.1f} s  ({spread})  ×{median / base:.2f}")
-    print(f"  goal: ×{goal}\n")
+    parser.add_argument("--flight-items", type=int, default=5_000)
+    parser.add_argument("--model-rounds", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="where the raw figures are kept and added to")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

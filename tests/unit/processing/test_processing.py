@@ -8,12 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fanfold import processing
 from fanfold.model import Outcome, Status
-from fanfold.parts import invalid_of, write_part
+from fanfold.parts import fetched_of, invalid_of, write_part
 from fanfold.processing import ITEM, clean_rows, process_batch
 from fanfold.processing.contract import CONTRACT, SCHEMA
 from fanfold.sources import mastodon, weibo
-from fanfold.workspace import Workspace, write_jsonl
+from fanfold.workspace import Workspace, read_jsonl, write_jsonl
 
 AS_OF = pd.Timestamp("2026-01-01", tz="UTC")
 GOOD = {
@@ -153,3 +154,43 @@ def test_the_latest_record_of_an_item_counts(tmp_path):
     put(workspace, 0, [{"1": profile(1, followers_count=-1)}, {"1": profile(1, followers_count=8)}])
     process_batch(workspace, 0, weibo.SOURCE, as_of=AS_OF)
     assert invalid_of(workspace, 0) == {}
+
+
+def test_the_same_records_give_the_same_bytes_however_they_came_and_are_sliced(
+    tmp_path, monkeypatch
+):
+    records = {str(uid): profile(uid, gender="mf"[uid > 15]) for uid in range(1, 31)}
+    records["7"] = profile(7, followers_count=-1)
+    records["21"] = profile(21, gender="?")
+    whole = Workspace(tmp_path / "whole")
+    put(whole, 0, [records])
+    process_batch(whole, 0, weibo.SOURCE, as_of=AS_OF)
+
+    keys = list(records)
+    parts = [keys[20:], keys[7:20][::-1], keys[:7]]
+    sliced = Workspace(tmp_path / "sliced")
+    put(sliced, 0, [{key: records[key] for key in part} for part in parts])
+    write_jsonl(sliced.items(0), keys)
+    monkeypatch.setattr(processing, "SLICE", 4)
+    processed = process_batch(sliced, 0, weibo.SOURCE, as_of=AS_OF)
+
+    assert (processed.rows, processed.invalid) == (28, 2)
+    assert sliced.clean(0).read_bytes() == whole.clean(0).read_bytes()
+    assert [data["key"] for data in read_jsonl(sliced.invalid(0))] == ["7", "21"]
+
+
+def test_slices_hold_no_more_records_than_asked_for_and_each_ok_item_once(tmp_path):
+    workspace = Workspace(tmp_path)
+    put(
+        workspace,
+        0,
+        [
+            {str(uid): profile(uid, followers_count=1) for uid in range(1, 8)},
+            {"3": profile(3, followers_count=2), "8": None, "4": None},
+            {"3": profile(3, followers_count=3)},
+        ],
+    )
+    slices = list(fetched_of(workspace, 0, 2))
+    assert [len(found) for found in slices] == [2, 2, 2]
+    found = {outcome.key: record["followers_count"] for each in slices for outcome, record in each}
+    assert found == {"1": 1, "2": 1, "5": 1, "6": 1, "7": 1, "3": 3}
