@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from ground import Ground
 
+    from fanfold.embedded.stack import Stack
+
 PIPELINE = "weibo_user_profiles"
 _LOOK_S = 0.4
 """Seconds between two questions whether a run is finished."""
@@ -88,14 +90,14 @@ def run_dag(  # noqa: PLR0913 - the facts of a run
             # Not the command line: a second of CPU that is no part of the run.
             body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
             stack.api("POST", run_path, json=body)
-            run = _finished(ground, run_path, run_id, timeout)
+            run = _finished(stack, run_path, run_id, timeout)
             used = tree.cpu_s() - used
         stats = ground.simulator.stats()
         _check(ground, dag_id, run_id, items, stats)
     except BaseException:
         ground.close_stack()
         raise
-    phases = _phases(ground, run, run_path, run_id) if dag_id == PIPELINE else None
+    phases = _phases(stack, run, run_path, run_id) if dag_id == PIPELINE else None
     shutil.rmtree(_workspace(ground, dag_id, run_id).root, ignore_errors=True)
     usage = Usage(
         seconds=_moment(run["end_date"]) - _moment(run["queued_at"]),
@@ -107,15 +109,15 @@ def run_dag(  # noqa: PLR0913 - the facts of a run
     return Done(usage, phases)
 
 
-def _finished(ground: Ground, run_path: str, run_id: str, timeout: float) -> dict[str, Any]:
+def _finished(stack: Stack, run_path: str, run_id: str, timeout: float) -> dict[str, Any]:
     """Return a run that succeeded."""
     deadline = time.monotonic() + timeout
     while True:
-        run: dict[str, Any] = ground.stack.api("GET", f"{run_path}/{run_id}")
+        run: dict[str, Any] = stack.api("GET", f"{run_path}/{run_id}")
         if run["state"] == "success":
             return run
         if run["state"] == "failed":
-            raise Failed(f"The run failed: {_failed_tasks(ground, run_path, run_id)}")
+            raise Failed(f"The run failed: {_failed_tasks(stack, run_path, run_id)}")
         if time.monotonic() > deadline:
             raise Failed(f"The run is {run['state']} after {timeout:g} s")
         time.sleep(_LOOK_S)
@@ -139,10 +141,10 @@ def _check(ground: Ground, dag_id: str, run_id: str, items: int, stats: dict[str
             raise Failed(f"{manifest['counts']} for {items} items")
 
 
-def _instances(ground: Ground, run_path: str, run_id: str) -> list[dict[str, Any]]:
+def _instances(stack: Stack, run_path: str, run_id: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while True:
-        page = ground.stack.api(
+        page = stack.api(
             "GET",
             f"{run_path}/{run_id}/taskInstances",
             params={"limit": 100, "offset": len(found)},
@@ -152,10 +154,10 @@ def _instances(ground: Ground, run_path: str, run_id: str) -> list[dict[str, Any
             return found
 
 
-def _failed_tasks(ground: Ground, run_path: str, run_id: str) -> str:
+def _failed_tasks(stack: Stack, run_path: str, run_id: str) -> str:
     failed = [
         f"{each['task_id']}[{each['map_index']}]"
-        for each in _instances(ground, run_path, run_id)
+        for each in _instances(stack, run_path, run_id)
         if each["state"] == "failed"
     ]
     return ", ".join(failed[:5])
@@ -165,10 +167,10 @@ def _moment(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def _phases(ground: Ground, run: dict[str, Any], run_path: str, run_id: str) -> Phases:
+def _phases(stack: Stack, run: dict[str, Any], run_path: str, run_id: str) -> Phases:
     batches = [
         each
-        for each in _instances(ground, run_path, run_id)
+        for each in _instances(stack, run_path, run_id)
         if each["task_id"].startswith("batch.") and each["start_date"]
     ]
     began = min(_moment(each["start_date"]) for each in batches)

@@ -20,6 +20,8 @@ What is kept with ``--json`` is written after each round; run again, it is added
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,6 +102,8 @@ def main() -> None:
     results = Results(given.json)
     print(tables.machine(results.data), flush=True)
     print(f"Median of {given.rounds} rounds; one from {matrix.LONG:,} users on.\n", flush=True)
+    # Ended from outside, it stops its stack and removes its folder too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     start = time.monotonic()
     with Ground() as ground:
         for name, section in SECTIONS.items():

@@ -47,6 +47,8 @@ _STAGES = (
     "fanfold.forecasting",
     "fanfold.fetching",
     "fanfold.fetching.budget",
+    "fanfold.fetching.budget.file_store",
+    "fanfold.fetching.budget.gate",
     "fanfold.loading",
     "fanfold.planning",
     "fanfold.processing",
@@ -90,7 +92,9 @@ def _warm_up() -> None:
 
 
 if _forks_tasks(sys.argv):
-    for _name in (*_AIRFLOW, *_LIBRARIES, *_STAGES):
+    # redis takes longer to import than all of the rest of a fetch: only where it is used.
+    _redis = ["fanfold.fetching.budget.redis_store"] * ("FANFOLD_RATE_LIMIT_URL" in os.environ)
+    for _name in (*_AIRFLOW, *_LIBRARIES, *_STAGES, *_redis):
         importlib.import_module(_name)
     _warm_up()
 
