@@ -281,8 +281,8 @@ def _too_slow(results: Results, case: Case) -> str:
     refused = "Airflow refuses more than 1,024 mapped tasks"
     if "seconds" not in slope:
         return f"it takes a task for each user, and {refused}"
-    hours = slope["seconds"] * case.items / 3600
-    return f"at {slope['seconds']:.2f} s a user it would take {hours:,.1f} h, and {refused}"
+    minutes = slope["seconds"] * case.items / 60
+    return f"at {slope['seconds']:.2f} s a user it would take {minutes:,.0f} minutes, and {refused}"
 
 
 def measure_slope(ground: Ground, results: Results) -> None:

@@ -25,6 +25,7 @@ class Ask:
     Attributes:
         keys: The items that it asks for: one, or several.
         attempts: How often it failed; a source that is away or out of quota does not count.
+        turned_away: How often it met a spent quota.
         requests: How many requests were made for it.
         shared: How many of them are counted with another item.
         payer: The item that the requests for several are counted with.
@@ -32,6 +33,7 @@ class Ask:
 
     keys: tuple[str, ...]
     attempts: int = 0
+    turned_away: int = 0
     requests: int = 0
     shared: int = 0
     payer: str = ""

@@ -33,6 +33,8 @@ UNKNOWN_RESET = 300.0
 """Seconds to wait where the source does not say when its quota is full again."""
 LONGEST_HOLD = 3600.0
 """Seconds after which the source is asked again, whatever it said: an hourly quota is full then."""
+TURNED_AWAY = 10
+"""Quotas that one request may meet in a row; one that always meets them has another trouble."""
 SILENCES = 10
 """Requests in a row without any answer, after which the source is asked whether it is there."""
 
@@ -213,7 +215,11 @@ class Crew:
             seconds = self._quota_reset()
         # A second more: clocks differ, and resets are told in whole seconds.
         self._hold(max(0.0, seconds) + 1.0, spent)
-        self._agenda.put_back(ask, 0.0)
+        ask.turned_away += 1
+        if ask.turned_away < TURNED_AWAY:
+            self._agenda.put_back(ask, 0.0)
+        else:
+            self._give_up(ask, spent)
 
     def _quota_reset(self) -> float:
         try:

@@ -47,7 +47,7 @@ class Parts:
         size: Bytes of a part; S3 takes 5 MiB to 5 GiB, and 10,000 parts an object.
     """
 
-    threshold: int = 64 * MIB
+    threshold: int = 128 * MIB
     size: int = 16 * MIB
 
 

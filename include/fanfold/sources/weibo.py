@@ -8,6 +8,7 @@ is 400 or 403 for nearly everything.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -148,9 +149,11 @@ def read_several(uids: Sequence[str], answer: Answer) -> dict[str, dict[str, Any
     users = body.get("users") if isinstance(body, dict) else None
     if answer.status != 200 or not isinstance(users, list):
         raise busy_answer(_SHOW_BATCH, answer)
+    found = [(str(user["id"]), user) for user in users if isinstance(user, dict) and "id" in user]
+    # An id that stands twice is a wrong one beside the right one: nobody knows which is which.
+    times = Counter(uid for uid, _ in found)
     asked = set(uids)
-    found = {str(user["id"]): user for user in users if isinstance(user, dict) and "id" in user}
-    return {uid: user for uid, user in found.items() if uid in asked}
+    return {uid: user for uid, user in found if uid in asked and times[uid] == 1}
 
 
 def check(client: Client) -> None:

@@ -59,7 +59,7 @@ def outcomes_in(workspace, batch):
     return outcomes_of(workspace, batch) | invalid_of(workspace, batch)
 
 
-def run(workspace, simulator):
+def run(workspace, simulator, **options):
     """Do what the tasks of a run do, and clear the batches in which items are left, as a person."""
     write_jsonl(workspace.listed, USERS)
     plan = write_plan(
@@ -83,6 +83,7 @@ def run(workspace, simulator):
                     concurrency=32,
                     budget=Unlimited(),
                     backoff=Backoff(attempts=4, first=0.05, cap=0.1),
+                    **options,
                 )
             process_batch(workspace, batch, source, as_of=AS_OF)
         left = [batch for batch in left if unfinished(workspace, batch)]
@@ -109,8 +110,16 @@ def server():
         yield simulator
 
 
-def test_every_user_has_the_right_outcome_when_a_tenth_of_all_answers_is_hostile(server, tmp_path):
-    _, _, undisturbed = run(Workspace(tmp_path / "undisturbed"), server)
+@pytest.fixture(scope="module")
+def undisturbed(server, tmp_path_factory):
+    """The dataset of a run in which all answers are right."""
+    server.reset()
+    return run(Workspace(tmp_path_factory.mktemp("undisturbed")), server)[2]
+
+
+def test_every_user_has_the_right_outcome_when_a_tenth_of_all_answers_is_hostile(
+    server, undisturbed, tmp_path
+):
     server.reset()
     server.control(**SETTINGS)
     disturbed = Workspace(tmp_path / "disturbed")
@@ -157,3 +166,24 @@ def test_every_user_has_the_right_outcome_when_a_tenth_of_all_answers_is_hostile
     assert {each.key for each in told} == set(USERS) - set(ok)
     assert len(told) == 10_000 - len(ok)
     assert all(each.reason for each in told)
+
+
+def test_requests_for_50_users_survive_the_same(server, undisturbed, tmp_path):
+    """Two fifths of the answers are hostile, as there are so few; one user spoils 49 others."""
+    server.reset()
+    rates = dict.fromkeys(faults.KINDS, 0.4 / len(faults.KINDS))
+    server.control(**SETTINGS | {"error_rate": rates, "uids": {}})
+    _, outcomes, dataset = run(Workspace(tmp_path), server, items_per_request=50)
+    assert sum(server.stats()["faults"].values()) > 100
+    # A user whom the answer omits is asked for alone, and may be denied then.
+    denied = {user for user in USERS if outcomes[user].status is Status.MISSING} - {*ABSENT}
+    assert len(denied) < 10
+    ok = [user for user in USERS if user not in denied and user not in ABSENT]
+    assert list(dataset.index) == ok
+    chosen = ["name", "description"]
+    expected = undisturbed.loc[ok]
+    changed = dataset[chosen].fillna("") != expected[chosen].fillna("")
+    assert changed.any(axis=1).sum() < 50
+    pd.testing.assert_frame_equal(
+        dataset.drop(columns=chosen), expected.drop(columns=chosen), check_categorical=False
+    )

@@ -14,7 +14,7 @@ import pytest
 
 from fanfold import sources
 from fanfold.errors import BatchIncomplete, QuotaSpent
-from fanfold.fetching import fetch_batch
+from fanfold.fetching import crew, fetch_batch
 from fanfold.fetching.backoff import Backoff
 from fanfold.fetching.budget import open_budget
 from fanfold.model import Status
@@ -101,6 +101,14 @@ def test_retry_after_holds_all_items_and_not_only_the_one_that_met_it(workspace,
     assert tally.count(Status.OK) == len(UIDS)
     assert time.monotonic() - start >= 1
     assert simulator.stats()["statuses"]["503"] == 1
+
+
+def test_a_user_that_alone_always_meets_a_quota_fails_in_the_end(workspace, simulator, monkeypatch):
+    monkeypatch.setattr(crew, "TURNED_AWAY", 2)
+    simulator.control(uids={"alice": "http_429"}, retry_after_s=0)
+    with pytest.raises(BatchIncomplete, match="alice"):
+        fetch(workspace, simulator.url, simulator.token, ["alice", "bob"], source="mastodon")
+    assert outcomes_of(workspace, 0)["bob"].status is Status.OK
 
 
 # outages
