@@ -209,13 +209,16 @@ class Victim:
             assert seconds < RECOVERY_S, f"{kind} does not go on\n{self.said()}"
 
     def goes_on_after(self, killed):
-        """Whether another attempt of a task instance runs, or has succeeded."""
+        """Whether another attempt of a task instance runs, or one has succeeded.
+
+        It may be the one that was killed, where it had said so just before.
+        """
         same = ("task_id", "map_index")
         return [
             instance
             for instance in self.instances()
             if all(instance[name] == killed[name] for name in same)
-            and instance["try_number"] > killed["try_number"]
+            and (instance["try_number"] > killed["try_number"] or instance["state"] == "success")
             and instance["state"] in {"running", "success"}
         ]
 
