@@ -179,15 +179,15 @@ class Victim:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
                     self.note(
-                        f"task process, {instance['task_id']}",
+                        f"stack: task process, {instance['task_id']}",
                         kills,
                         lambda: self.goes_on_after(instance),
                     )
             return
         pid = self.pid(name)
         os.kill(pid, signal.SIGKILL)
-        self.note(name, kills, lambda: self.is_back(name, pid))
-        while self.struck and self.struck[-1][0] == name:
+        self.note(f"stack: {name}", kills, lambda: self.is_back(name, pid))
+        while self.struck and self.struck[-1][0] == f"stack: {name}":
             self.look(kills)
             time.sleep(0.05)
         if name == "simulator":
