@@ -1,4 +1,4 @@
-"""Servers for the rate budget: a Redis of Debian, and a server that counts what arrives."""
+"""Servers for fetch: the simulator, a Redis of Debian, and a server that counts what arrives."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 import redis
+
+from fanfold.simulator.process import running
 
 HERE = Path(__file__).parent
 
@@ -137,3 +139,17 @@ def counted(tmp_path):
     """A server that counts what arrives, and starts processes that ask it."""
     with counting_server(tmp_path / "rate-limits") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def server():
+    """One simulator for the tests of a file."""
+    with running() as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(server):
+    """The simulator, with its settings and counters as at the start."""
+    server.reset()
+    return server

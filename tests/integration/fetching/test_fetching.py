@@ -13,25 +13,12 @@ from fanfold.fetching.backoff import Backoff
 from fanfold.fetching.budget import Unlimited
 from fanfold.model import Status
 from fanfold.parts import outcomes_of, records_of
-from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
 from fanfold.workspace import Workspace, read_json, write_jsonl
 
 UIDS = [str(1404376560 + number) for number in range(40)]
 QUICK = Backoff(attempts=4, first=0.01, cap=0.05, away_cap=0.2, away_patience=0.5)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(server):
-    server.reset()
-    return server
 
 
 @pytest.fixture

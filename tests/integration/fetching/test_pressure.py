@@ -28,18 +28,6 @@ UIDS = [str(1404376560 + number) for number in range(60)]
 QUICK = Backoff(attempts=4, first=0.02, cap=0.1, away_cap=0.2, away_patience=60)
 
 
-@pytest.fixture(scope="module")
-def server():
-    with running() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(server):
-    server.reset()
-    return server
-
-
 @pytest.fixture
 def workspace(tmp_path):
     return Workspace(tmp_path / "run")
