@@ -189,7 +189,7 @@ class Crew:
             self._hold(error.retry_after, error)
         ask.attempts += 1
         wait = self._backoff.wait_after(ask.attempts, error.retry_after)
-        if (wait is None or silences >= SILENCES) and self._source_is_away(error):
+        if (wait is None or silences >= SILENCES) and self._source_is_away(error, sent_at):
             ask.attempts -= 1
             wait = 0.0
         if wait is None:
@@ -239,13 +239,17 @@ class Crew:
             reset_at = datetime.now(UTC) + timedelta(seconds=seconds)
             self._halt(QuotaSpent(str(error), reset_at=reset_at))
 
-    def _source_is_away(self, error: SourceBusy) -> bool:
-        """Whether the source answers nobody; all wait then, longer each time."""
+    def _source_is_away(self, error: SourceBusy, sent_at: float) -> bool:
+        """Whether the source answers nobody; all wait then, longer each time.
+
+        It is looked at once for all requests that were under way: one look later than theirs counts.
+        """
         with self._probing:
             if self._stop.is_set():
                 return False
-            if time.monotonic() - self._probed_at < 1.0:
+            if sent_at < self._probed_at:
                 return self._agenda.is_away
+            self._probed_at = time.monotonic()
             try:
                 self._client.source.check(self._client)
             except QuotaSpent:
@@ -257,7 +261,6 @@ class Crew:
                 return False
             else:
                 away = False
-            self._probed_at = time.monotonic()
             seconds = self._agenda.note_away(away, self._backoff)
             if seconds > self._backoff.away_patience:
                 self._halt(error)
