@@ -18,7 +18,7 @@ def run(tmp_path, code, timeout=60):
 
 
 def test_the_cpu_of_a_child_that_ended_before_its_parent_counts(tmp_path):
-    assert run(tmp_path, PARENT).cpu_s >= 0.4
+    assert run(tmp_path, PARENT).cpu_s > 0.35
 
 
 def test_a_tree_counts_the_cpu_of_children_that_are_gone():
@@ -31,7 +31,8 @@ def test_a_tree_counts_the_cpu_of_children_that_are_gone():
         assert parent.stdout.readline() == b"done\n"
         tree = Tree([parent.pid])
         assert tree.pids() == {parent.pid}
-        assert tree.cpu_s() >= 0.4
+        # The kernel tells ticks of 10 ms.
+        assert tree.cpu_s() > 0.35
         parent.stdin.close()
 
 
