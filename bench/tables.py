@@ -81,6 +81,8 @@ def _metric(cells: list[Data], title: str, of: Callable[[Data], float]) -> str:
         if cell is None or not cell.get("rounds"):
             return "failed" if cell and "failed" in cell else _NONE
         value = of(cell)
+        if not value:  # the memory of all together is looked at in one round alone
+            return _NONE
         base = by_place.get((BASELINE, items), {})
         ratio = f" (×{value / of(base):.2f})" if base.get("rounds") else ""
         return f"{_figure(value)}{ratio}"

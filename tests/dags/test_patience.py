@@ -11,6 +11,7 @@ import pytest
 from fanfold.errors import (
     BadConfiguration,
     BatchIncomplete,
+    BudgetUnavailable,
     SinkUnavailable,
     SourceBusy,
     WorkspaceUnavailable,
@@ -20,7 +21,7 @@ from fanfold.errors import (
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 DAGS = Path(__file__).parents[2] / "dags"
-AWAY = [SinkUnavailable, SourceBusy, WorkspaceUnavailable]
+AWAY = [BudgetUnavailable, SinkUnavailable, SourceBusy, WorkspaceUnavailable]
 
 
 @pytest.fixture

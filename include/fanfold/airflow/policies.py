@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import CronTriggerTimetable, RetryDecision, RetryPolicy
 
-from fanfold.errors import Fatal, SinkUnavailable, SourceBusy, WorkspaceUnavailable
+from fanfold.errors import (
+    BudgetUnavailable,
+    Fatal,
+    SinkUnavailable,
+    SourceBusy,
+    WorkspaceUnavailable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-AWAY = (SinkUnavailable, SourceBusy, WorkspaceUnavailable)
+AWAY = (BudgetUnavailable, SinkUnavailable, SourceBusy, WorkspaceUnavailable)
 """Errors of what comes back by itself, or by somebody's hand within minutes."""
 PATIENT = 6
 """Retries while something is away: with ``FIRST_DELAY`` doubled each time, 630 seconds at least."""
