@@ -81,7 +81,7 @@ def _foretell(
     from fanfold import forecasting, sources
 
     connector = sources.get(source)
-    together = min(endpoint.items_per_request, connector.several.most) if connector.several else 1
+    together = connector.together(endpoint.items_per_request)
     allowances = []
     if endpoint.requests_per_hour is not None:
         allowances.append(forecasting.Allowance.hourly(endpoint.requests_per_hour))

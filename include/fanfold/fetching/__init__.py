@@ -91,7 +91,6 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     if len(wanted) < len(keys):
         log(f"{len(keys) - len(wanted)} of {len(keys)} items are here already.")
     sequence = last_sequence(workspace, batch)
-    several = client.source.several
     crew = Crew(
         client,
         budget,
@@ -99,7 +98,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         wanted,
         tally.outcomes,
         concurrency=concurrency,
-        together=min(items_per_request, several.most) if several else 1,
+        together=client.source.together(items_per_request),
     )
     with crew:
         for part in crew.parts():

@@ -121,7 +121,7 @@ class Agenda:
             self._open += len(keys) - (0 if settled else 1)
             self._changed.notify()
 
-    def close(self, ask: Ask) -> None:  # noqa: ARG002 - reads better where it is called
+    def close(self) -> None:
         """Note that an ask has its outcome."""
         with self._changed:
             self._open -= 1

@@ -137,7 +137,7 @@ class Crew:
         try:
             if not self._budget.acquire(self._stop):
                 return
-        except (QuotaSpent, Retriable) as error:
+        except Retriable as error:  # a spent quota, or a store that is away
             self._halt(error)
             return
         sent_at = time.monotonic()
@@ -156,7 +156,7 @@ class Crew:
         else:
             self._agenda.answered(sent_at)
             if done:
-                self._agenda.close(ask)
+                self._agenda.close()
                 self._done.put(done)
 
     def _look_up(self, ask: Ask) -> Done:
@@ -202,7 +202,7 @@ class Crew:
             # One item may spoil the request for the others.
             self._agenda.split(ask, ask.keys)
             return
-        self._agenda.close(ask)
+        self._agenda.close()
         key = ask.keys[0]
         self._done.put([(self._outcome(ask, key, Status.FAILED, str(error)), None)])
 

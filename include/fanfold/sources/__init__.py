@@ -119,6 +119,10 @@ class Source:
     spent: Callable[[Answer], float | None] | None = None
     several: Several | None = None
 
+    def together(self, allowed: int) -> int:
+        """Return how many items one request asks for, where the connection allows so many."""
+        return min(allowed, self.several.most) if self.several else 1
+
 
 def get(name: str) -> Source:
     """Return the source of that name.
