@@ -148,6 +148,13 @@ local function lanes_from(own)
     return lanes
 end
 
+local function begin(own)
+    -- The first request of this connection, or Redis lost what it had: a window's pause.
+    if not found then
+        state.lanes[own.name] = {now + own.window, {}}
+    end
+end
+
 local function wait_for(limit, window, log, slot, number)
     -- pyrate-limiter's SlidingWindowLog.
     if limit - count(log, slot - window) >= number then
@@ -223,7 +230,9 @@ function commands.move(name, slot, slack)
     if refused or now - slot > TOO_LATE then
         return refused or refusal('pace', 0)
     end
-    for _, lane in ipairs(lanes_from(lane_of(name))) do
+    local own = lane_of(name)
+    begin(own)
+    for _, lane in ipairs(lanes_from(own)) do
         remove(lane.log, slot, lane.cell)
         add(lane.log, now + slack, 1, lane.cell)
     end
@@ -237,9 +246,8 @@ function commands.take(name, per_hour, wanted, slack, ...)
     per_hour, wanted, slack = tonumber(per_hour), tonumber(wanted), tonumber(slack)
     local unused = {...}
     local hour = state.hour
-    if own and not found then
-        -- The first request of this connection, or Redis lost what it had: a window's pause.
-        state.lanes[own.name] = {now + own.window, {}}
+    if own then
+        begin(own)
     end
     if own and #unused > 0 then
         for _, lane in ipairs(lanes_from(own)) do
