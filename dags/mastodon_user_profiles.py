@@ -21,6 +21,7 @@ from __future__ import annotations
 from airflow.sdk import Asset, dag
 
 from fanfold.airflow import policies, tasks
+from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import user_params
 
 SOURCE = "mastodon"
@@ -35,7 +36,7 @@ USERS = ["gargron", "mastodon", "eff", "internetarchive", "wikipedia"]
     doc_md=__doc__,
     schedule=policies.daily(hour=3),
     params=user_params(USERS, noun="account", example="acct"),
-    tags=["fanfold", "users", SOURCE],
+    tags=[TAG, "users", SOURCE],
     **policies.PIPELINE,
 )
 def mastodon_user_profiles() -> None:

@@ -20,8 +20,9 @@ airflow dags trigger weibo_user_profiles --conf '{"user_ids": ["1404376560"]}'
 
 and the table `user_profiles` in the database of the connection `warehouse_default`.
 
-**When something failed**: clear the task `batch.fetch` with its downstream tasks. Users that are
-here already, or do not exist, are not fetched again.
+**What became of each user**: the tab *Items* of a run. **When something failed**: *Redrive* there runs
+again what failed and what follows from it. Users that are here already, or do not exist, are not fetched
+again.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from __future__ import annotations
 from airflow.sdk import Asset, dag
 
 from fanfold.airflow import policies, tasks
+from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import user_params
 
 SOURCE = "weibo"
@@ -43,7 +45,7 @@ USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
     doc_md=__doc__,
     schedule=policies.daily(hour=2),
     params=user_params(USERS, noun="uid", example="user_id"),
-    tags=["fanfold", "users", SOURCE],
+    tags=[TAG, "users", SOURCE],
     **policies.PIPELINE,
 )
 def weibo_user_profiles() -> None:

@@ -32,8 +32,18 @@ from fanfold.model import (
     Status,
     utc_text,
 )
-from fanfold.parts import invalid_of, outcomes_of
-from fanfold.workspace import jsonl_writer, read_json, read_jsonl, whole_file, write_json
+from fanfold.parts import ITEM, decide, invalid_of, outcomes_of
+from fanfold.reasons import Group, Reasons
+from fanfold.workspace import (
+    CSV,
+    FAILED,
+    PARQUET,
+    jsonl_writer,
+    read_json,
+    read_jsonl,
+    whole_file,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,19 +51,13 @@ if TYPE_CHECKING:
 
     from fanfold.workspace import Workspace
 
-PARQUET = "users.parquet"
-CSV = "users.csv.gz"
-FAILED = "failed.jsonl"
-
 ROW_GROUP = 20_000
 """Rows of a row group, at least (but the last); some 6 MB in memory."""
 CSV_LEVEL = 5
 """Level of the CSV's compression: 3 % larger than at level 9, in a third of its time."""
-_ITEM = "item"
 _FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"
 """First characters that make a spreadsheet run a cell. Source: OWASP, "CSV Injection"."""
 _REASONS_SHOWN = 3
-_REASONS_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ def consolidate(workspace: Workspace, run: RunIdentity, schema: pa.Schema) -> Ma
     plan = Plan.from_json(read_json(workspace.plan))
     counts = Counts()
     requests = 0
+    reasons = Reasons()
     paths = [workspace.dataset / name for name in (PARQUET, CSV, FAILED)]
     with (
         jsonl_writer(paths[2]) as add_failure,
@@ -94,6 +99,7 @@ def consolidate(workspace: Workspace, run: RunIdentity, schema: pa.Schema) -> Ma
             folded = _fold(workspace, batch, schema)
             for failure in folded.failures:
                 add_failure(failure.as_json())
+                reasons.add(failure)
             counts += folded.counts
             requests += folded.requests
             waiting.append(folded.rows)
@@ -108,6 +114,7 @@ def consolidate(workspace: Workspace, run: RunIdentity, schema: pa.Schema) -> Ma
             f"The plan has {plan.items} items, its batches have {counts.planned}: "
             "clear `plan` and what follows it."
         )
+    write_json(workspace.failures, [group.as_json() for group in reasons.groups()])
     not_ok = counts.planned - counts.ok
     manifest = Manifest(
         dag_id=run.dag_id,
@@ -153,13 +160,10 @@ def gate(workspace: Workspace, manifest: Manifest, tolerated_percentage: float) 
     failures = counts.failed + counts.invalid
     if not failures or failures * 100 <= tolerated_percentage * counts.planned:
         return
-    reasons: Counter[str] = Counter()
-    for data in read_jsonl(workspace.dataset / FAILED):
-        if data["status"] != Status.MISSING:
-            kind = _kind_of(Outcome.from_json(data))
-            if kind in reasons or len(reasons) < _REASONS_KEPT:
-                reasons[kind] += 1
-    most = "; ".join(f"{count} × {reason}" for reason, count in reasons.most_common(_REASONS_SHOWN))
+    groups = [Group.from_json(data) for data in read_json(workspace.failures)]
+    groups = [group for group in groups if group.status is not Status.MISSING]
+    groups.sort(key=lambda group: -group.count)
+    most = "; ".join(f"{group.count} × {group.title}" for group in groups[:_REASONS_SHOWN])
     raise ToleranceExceeded(
         f"{failures} of {counts.planned} items failed "
         f"({failures * 100 / counts.planned:.3g} %), and tolerated_failure_percentage is "
@@ -168,26 +172,22 @@ def gate(workspace: Workspace, manifest: Manifest, tolerated_percentage: float) 
     )
 
 
-def _kind_of(outcome: Outcome) -> str:
-    if outcome.status is Status.INVALID:
-        return f"{outcome.column} breaks the rule {outcome.rule!r}"
-    return outcome.reason
-
-
 def _fold(workspace: Workspace, batch: int, schema: pa.Schema) -> _Batch:
     """Hold the items of a batch against outcomes, quarantine and clean rows."""
     keys = list(read_jsonl(workspace.items(batch)))
     outcomes = outcomes_of(workspace, batch)
     invalid = invalid_of(workspace, batch)
     clean = _clean_part(workspace, batch, schema)
-    position = {key: row for row, key in enumerate(clean[_ITEM].to_pylist())}
-    decided = [_decide(key, outcomes.get(key), invalid.get(key), key in position) for key in keys]
+    position = {key: row for row, key in enumerate(clean[ITEM].to_pylist())}
+    decided = [
+        decide(key, outcomes.get(key), invalid.get(key), clean=key in position) for key in keys
+    ]
     tally = Counter(outcome.status for outcome in decided)
     order = pa.array(
         [position[outcome.key] for outcome in decided if outcome.status is Status.OK], pa.int64()
     )
     return _Batch(
-        rows=clean.drop_columns(_ITEM).take(order).cast(schema),
+        rows=clean.drop_columns(ITEM).take(order).cast(schema),
         failures=[outcome for outcome in decided if outcome.status is not Status.OK],
         counts=Counts(
             planned=len(keys),
@@ -200,27 +200,10 @@ def _fold(workspace: Workspace, batch: int, schema: pa.Schema) -> _Batch:
     )
 
 
-def _decide(key: str, fetched: Outcome | None, invalid: Outcome | None, clean: bool) -> Outcome:  # noqa: FBT001
-    """Return the one outcome of a planned item."""
-    if fetched is None:
-        return Outcome(key, Status.FAILED, "it was not fetched: the fetch of its batch broke off")
-    if fetched.status is not Status.OK:
-        return fetched
-    if clean:
-        return fetched
-    return invalid or Outcome(
-        key,
-        Status.FAILED,
-        "it was fetched, but not processed: see the `process` task of its batch",
-        fetched.attempts,
-        fetched.at,
-    )
-
-
 def _clean_part(workspace: Workspace, batch: int, schema: pa.Schema) -> pa.Table:
     path = workspace.clean(batch)
     if not path.exists():
-        return pa.schema([pa.field(_ITEM, pa.string()), *schema]).empty_table()
+        return pa.schema([pa.field(ITEM, pa.string()), *schema]).empty_table()
     try:
         with pq.ParquetFile(path) as file:  # read_table imports all of pyarrow.dataset first
             return file.read(use_threads=False)

@@ -6,6 +6,7 @@
     │   ├── BadConfiguration  a connection or an environment variable is wrong or missing
     │   ├── CredentialRefused the source refuses the token
     │   ├── ToleranceExceeded more items failed than the run tolerates
+    │   ├── LeftFailed        what was selected is fetched; other items failed before
     │   └── Inconsistent      workspace, sink or manifest contradict each other
     ├── ItemRefused           this item fails, at once; the others go on
     └── Retriable             the same call may succeed later
@@ -50,6 +51,10 @@ class CredentialRefused(Fatal):
 
 class ToleranceExceeded(Fatal):
     """More items failed than ``tolerated_failure_percentage`` allows."""
+
+
+class LeftFailed(Fatal):
+    """Items of a batch that failed before were not selected to be fetched again."""
 
 
 class Inconsistent(Fatal):

@@ -1,4 +1,4 @@
-"""Foretell how many requests a run makes and how long it takes; remember how long it took.
+"""Foretell how many requests a run makes and how long it takes.
 
 Two things bound a run: what the quota allows, and how fast earlier runs of the same DAG were. The
 slower one is the forecast.
@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fanfold.model import Basis, Forecast, Manifest
-from fanfold.workspace import read_json, write_json
+from fanfold.model import Basis, Forecast
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-REMEMBERED = 20
-"""Runs that the history holds."""
+    from fanfold.history import Past
+
+LATEST = 20
+"""Earlier runs that count."""
 _HOUR = 3600.0
 
 
@@ -55,15 +55,6 @@ class Allowance:
         windows = math.ceil(later / self.limit)
         rest = later - (windows - 1) * self.limit
         return max(self.reset_in, self.remaining / pace) + (windows - 1) * self.window + rest / pace
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """An earlier run: how many requests it made, and the seconds from its plan to its dataset."""
-
-    run_id: str
-    requests: int
-    seconds: float
 
 
 def foretell(
@@ -109,7 +100,12 @@ def measured_seconds(requests: int, past: Sequence[Past]) -> float | None:
     Runs of different sizes give a line (least squares): what each run costs, and what each request
     adds. Where all had the same size, fewer requests are taken to need as long, more to need
     proportionally longer.
+
+    Args:
+        requests: Requests that the run needs.
+        past: Earlier runs, oldest first; the latest count, without those that asked for nothing.
     """
+    past = [run for run in past if run.requests and run.seconds > 0][-LATEST:]
     if not past:
         return None
     mean_x = sum(run.requests for run in past) / len(past)
@@ -120,26 +116,3 @@ def measured_seconds(requests: int, past: Sequence[Past]) -> float | None:
         slope = max(0.0, together / spread)
         return max(mean_y + slope * (requests - mean_x), min(run.seconds for run in past))
     return mean_y * max(1.0, requests / mean_x) if mean_x else mean_y
-
-
-def read_history(path: Path) -> list[Past]:
-    """Return the earlier runs that a history holds, oldest first; none where there is no file."""
-    if not path.exists():
-        return []
-    entries: list[dict[str, Any]] = read_json(path)
-    return [Past(**entry) for entry in entries]
-
-
-def remember(path: Path, manifest: Manifest) -> None:
-    """Add a run to the history, once: what a redrive took later says nothing about the next run."""
-    history = read_history(path)
-    if not manifest.requests or any(run.run_id == manifest.run_id for run in history):
-        return
-    start, end = manifest.moments
-    seconds = (end - start).total_seconds()
-    if seconds > 0:
-        latest = [*history, Past(manifest.run_id, manifest.requests, seconds)][-REMEMBERED:]
-        write_json(
-            path,
-            [{"run_id": p.run_id, "requests": p.requests, "seconds": p.seconds} for p in latest],
-        )

@@ -126,6 +126,25 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
+class Quotas:
+    """What a run may ask for, as known when it was planned.
+
+    Attributes:
+        per_second: Budget of the connection or of the run, in requests per second, or None.
+        per_hour: Budget of the connection in any 60 minutes, or None.
+        limit: Requests that the source gives in a window, by its own word, or None.
+        remaining: What was left of them.
+        reset_at: When the next window begins (ISO 8601, UTC).
+    """
+
+    per_second: float | None = None
+    per_hour: float | None = None
+    limit: int | None = None
+    remaining: int | None = None
+    reset_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run is about to do; ``plan.json`` holds it.
 
@@ -138,6 +157,8 @@ class Plan:
         logical_date: The date that the run stands for (ISO 8601, UTC).
         started_at: When the run was first planned (ISO 8601, UTC).
         forecast: What it is expected to take.
+        items_per_request: Items that one request asks for, at most.
+        quotas: What the run may ask for.
     """
 
     source: str
@@ -148,6 +169,12 @@ class Plan:
     logical_date: str
     started_at: str
     forecast: Forecast
+    items_per_request: int = 1
+    quotas: Quotas = Quotas()
+
+    def batch_of(self, position: int) -> int:
+        """Return the batch of the item at a position of the plan, from 0."""
+        return position // self.batch_size
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as a JSON object."""
@@ -158,7 +185,8 @@ class Plan:
         """Return the plan that :meth:`as_json` wrote."""
         told = data["forecast"]
         forecast = Forecast(told["requests"], told["seconds"], Basis(told["basis"]))
-        return cls(**{**data, "forecast": forecast})
+        quotas = Quotas(**data.get("quotas", {}))
+        return cls(**{**data, "forecast": forecast, "quotas": quotas})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from fanfold.workspace import Workspace
 
+ITEM = "item"
+"""The column of a clean part that holds each row's item; the dataset does not have it."""
 Done = tuple[Outcome, dict[str, Any] | None]
 """An item's outcome, and its record where it is ``ok``."""
 Fetched = tuple[Outcome, dict[str, Any]]
@@ -43,11 +45,18 @@ def last_sequence(workspace: Workspace, batch: int) -> int:
     return max((number for number, _, _ in workspace.parts(batch)), default=0)
 
 
-def outcomes_of(workspace: Workspace, batch: int) -> dict[str, Outcome]:
-    """Return the latest outcome of every item that fetch has decided in a batch."""
+def outcomes_of(workspace: Workspace, batch: int, *, after: int = 0) -> dict[str, Outcome]:
+    """Return the latest outcome of every item that fetch has decided in a batch.
+
+    Args:
+        workspace: The run's workspace.
+        batch: Number of the batch.
+        after: Number of a part: only later ones count.
+    """
     return {
         data["key"]: Outcome.from_json(data)
-        for _, _, outcomes in workspace.parts(batch)
+        for sequence, _, outcomes in workspace.parts(batch)
+        if sequence > after
         for data in read_jsonl(outcomes)
     }
 
@@ -96,3 +105,25 @@ def invalid_of(workspace: Workspace, batch: int) -> dict[str, Outcome]:
     path = workspace.invalid(batch)
     outcomes = (Outcome.from_json(data) for data in read_jsonl(path)) if path.exists() else ()
     return {outcome.key: outcome for outcome in outcomes}
+
+
+def decide(key: str, fetched: Outcome | None, invalid: Outcome | None, *, clean: bool) -> Outcome:
+    """Return the one outcome of a planned item, when nothing more is fetched or processed.
+
+    Args:
+        key: The item.
+        fetched: What fetch decided, if it did.
+        invalid: The contract's verdict on its record, if it broke it.
+        clean: Whether it has a clean row.
+    """
+    if fetched is None:
+        return Outcome(key, Status.FAILED, "it was not fetched: the fetch of its batch broke off")
+    if fetched.status is not Status.OK or clean:
+        return fetched
+    return invalid or Outcome(
+        key,
+        Status.FAILED,
+        "it was fetched, but not processed: see the `process` task of its batch",
+        fetched.attempts,
+        fetched.at,
+    )

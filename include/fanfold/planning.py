@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
+from fanfold.keyindex import index_writer
 from fanfold.listing import find_repeated, unique_lines
-from fanfold.model import BatchRef, Plan
+from fanfold.model import BatchRef, Plan, Quotas
 from fanfold.workspace import read_json, read_jsonl, whole_file, write_json
 
 if TYPE_CHECKING:
@@ -60,8 +61,10 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     logical_date: str,
     started_at: str,
     foretell: Callable[[int, int], Forecast],
+    items_per_request: int = 1,
+    quotas: Quotas = Quotas(),  # noqa: B008 - frozen
 ) -> Plan:
-    """Cut the items that ``read_items`` listed into batches; write them and the plan.
+    """Cut the items that ``read_items`` listed into batches; write them, their index and the plan.
 
     A run that is planned again keeps its first ``started_at``.
 
@@ -72,6 +75,8 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         logical_date: The date that the run stands for (ISO 8601, UTC).
         started_at: Now (ISO 8601, UTC).
         foretell: Returns what a run of so many items in batches of such a size takes.
+        items_per_request: Items that one request asks for, at most.
+        quotas: What the run may ask for.
     """
     repeated = find_repeated(workspace.listed)
     items = repeated.lines - repeated.count
@@ -86,6 +91,8 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         logical_date=logical_date,
         started_at=_first_start(workspace) or started_at,
         forecast=foretell(items, size),
+        items_per_request=items_per_request,
+        quotas=quotas,
     )
     write_json(workspace.plan, plan.as_json())
     return plan
@@ -94,12 +101,14 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
 def _write_batches(workspace: Workspace, repeated: Repeated, size: int) -> None:
     batch = 0
     waiting: list[bytes] = []
-    for lines in unique_lines(workspace.listed, repeated):
-        waiting += lines
-        while len(waiting) >= size:
-            _write_batch(workspace, batch, waiting[:size])
-            batch += 1
-            del waiting[:size]
+    with index_writer(workspace.keys) as add:
+        for lines in unique_lines(workspace.listed, repeated):
+            add(lines)
+            waiting += lines
+            while len(waiting) >= size:
+                _write_batch(workspace, batch, waiting[:size])
+                batch += 1
+                del waiting[:size]
     if waiting:
         _write_batch(workspace, batch, waiting)
 

@@ -3,14 +3,21 @@
     <shared>/<dag_id>/<run>/
         plan.json                        what is planned, and the facts of the run
         items/00007.jsonl                the keys of batch 7, one JSON string a line
+        items/keys.db                    where each key stands, to find one among millions
         raw/00007/0002-1f9c.jsonl.gz     records of batch 7, second part of its fetch
         outcomes/00007/0002-1f9c.jsonl   outcomes of the same part; written last: it commits the part
         progress/00007.json              counts of batch 7 so far, for people who watch
-        clean/00007.parquet              clean rows of batch 7; clean/00007.invalid.jsonl beside it
+        redrive/00007.json               which items of batch 7 somebody selected to be fetched again
+        clean/00007.parquet              clean rows of batch 7; clean/00007.invalid.jsonl beside it,
+                                         and their counts in clean/00007.json
         dataset/                         users.parquet, users.csv.gz, failed.jsonl
+        failures.json                    the items of failed.jsonl by reason
         report/                          report.html, and each chart as PNG and SVG
+        comparison.json                  what differs from the run before
         manifest.json                    what the run produced
         stop.json                        why fetching was stopped, where a token was refused
+
+    <shared>/<dag_id>/.history.json      the last runs of the DAG
 
 Every file is written under a temporary name in its own folder, flushed to disk and renamed, so
 that a reader sees it whole or not at all, and a killed writer leaves nothing that is read.
@@ -27,7 +34,7 @@ import os
 import re
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar, cast
 
 from fanfold.errors import Inconsistent, WorkspaceUnavailable
 
@@ -35,8 +42,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+T = TypeVar("T")
+
 _SAFE = re.compile(r"[A-Za-z0-9._+=:@-]")
+_HALVES = "backslashreplace"
+"""JSON may hold half a surrogate pair, which UTF-8 cannot: it is written as its escape again."""
 _NAME_LIMIT = 120  # bytes; most file systems allow 255, and parts add to it
+PARQUET = "users.parquet"
+CSV = "users.csv.gz"
+FAILED = "failed.jsonl"
 TEMPORARY_PREFIX = ".tmp-"
 _DISK = frozenset(
     # Full; over a quota; over the process's file size limit; read-only; a disk, or a server of a
@@ -131,8 +145,9 @@ def _room(folder: Path) -> str:
 
 def write_json(path: Path, data: Any) -> None:
     """Write ``data`` as one JSON document."""
+    text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
     with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        temporary.write_bytes(text.encode("utf-8", _HALVES))
 
 
 def read_json(path: Path) -> Any:
@@ -153,9 +168,23 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def read_as(path: Path, parse: Callable[[Any], T]) -> T:
+    """Return what ``parse`` makes of the JSON document at ``path``.
+
+    Raises:
+        Inconsistent: The file is missing, is not JSON, or holds something else.
+    """
+    data = read_json(path)
+    try:
+        return parse(data)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise Inconsistent(
+            f"{path} does not hold what it should ({error!r}); clear the task that writes it."
+        ) from error
+
+
 def _open_text(path: Path, mode: Literal["rt", "wt"]) -> TextIO:
-    # JSON may hold half a surrogate pair, which UTF-8 cannot: it is written as its escape again.
-    errors = "backslashreplace" if mode == "wt" else "strict"
+    errors = _HALVES if mode == "wt" else "strict"
     if path.suffix == ".gz":
         # Level 1: raw records shrink fivefold, at a tenth of the default level's time.
         return cast(
@@ -208,6 +237,15 @@ class Workspace:
         """Return the workspace of a run under the shared directory."""
         return cls(shared / safe_name(dag_id) / safe_name(run_id))
 
+    def sibling(self, run_id: str) -> Workspace:
+        """Return the workspace of another run of the same DAG."""
+        return Workspace(self.root.parent / safe_name(run_id))
+
+    @property
+    def history(self) -> Path:
+        """What the DAG remembers of its last runs, for all of them."""
+        return self.root.parent / ".history.json"
+
     @property
     def plan(self) -> Path:
         """The plan: what the run is about to do."""
@@ -222,13 +260,26 @@ class Workspace:
         """The keys of one batch."""
         return self.root / "items" / f"{batch:05d}.jsonl"
 
+    @property
+    def keys(self) -> Path:
+        """The index of all keys."""
+        return self.root / "items" / "keys.db"
+
     def progress(self, batch: int) -> Path:
         """The counts of one batch so far."""
         return self.root / "progress" / f"{batch:05d}.json"
 
+    def selection(self, batch: int) -> Path:
+        """The items of one batch that were selected to be fetched again."""
+        return self.root / "redrive" / f"{batch:05d}.json"
+
     def clean(self, batch: int) -> Path:
         """The clean rows of one batch."""
         return self.root / "clean" / f"{batch:05d}.parquet"
+
+    def cleaned(self, batch: int) -> Path:
+        """The counts of what became of the records of one batch."""
+        return self.root / "clean" / f"{batch:05d}.json"
 
     def invalid(self, batch: int) -> Path:
         """The outcomes of the records of one batch that break the contract."""
@@ -238,6 +289,16 @@ class Workspace:
     def dataset(self) -> Path:
         """The folder of the consolidated files."""
         return self.root / "dataset"
+
+    @property
+    def failures(self) -> Path:
+        """The items that are not in the dataset, by reason."""
+        return self.root / "failures.json"
+
+    @property
+    def comparison(self) -> Path:
+        """What differs from the run before."""
+        return self.root / "comparison.json"
 
     @property
     def stop(self) -> Path:

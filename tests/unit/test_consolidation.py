@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fanfold.consolidation import CSV, FAILED, PARQUET, _for_csv, consolidate, gate
+from fanfold.consolidation import _for_csv, consolidate, gate
 from fanfold.errors import Inconsistent, ToleranceExceeded
 from fanfold.model import (
     Basis,
@@ -33,7 +33,7 @@ from fanfold.planning import write_plan
 from fanfold.processing import process_batch
 from fanfold.processing.contract import SCHEMA
 from fanfold.sources import weibo
-from fanfold.workspace import Workspace, read_json, read_jsonl, write_jsonl
+from fanfold.workspace import CSV, FAILED, PARQUET, Workspace, read_json, read_jsonl, write_jsonl
 
 RUN = RunIdentity("weibo_user_profiles", "manual__1", datetime(2026, 1, 1, tzinfo=UTC))
 AS_OF = pd.Timestamp(RUN.logical_date)

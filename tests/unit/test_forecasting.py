@@ -2,25 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from fanfold.forecasting import (
-    REMEMBERED,
-    Allowance,
-    Past,
-    foretell,
-    measured_seconds,
-    read_history,
-    remember,
-    requests_for,
-)
-from fanfold.model import Basis, Counts, Manifest, RunStatus
-
-
-def manifest(run_id, requests=100, finished="2026-01-01T00:00:30.000Z"):
-    return Manifest(
-        dag_id="d", run_id=run_id, logical_date="2026-01-01T00:00:00.000Z",
-        status=RunStatus.COMPLETE, counts=Counts(), files=(), requests=requests,
-        started_at="2026-01-01T00:00:00.000Z", finished_at=finished,
-    )  # fmt: skip
+from fanfold.forecasting import LATEST, Allowance, foretell, measured_seconds, requests_for
+from fanfold.history import Past
+from fanfold.model import Basis
 
 
 @pytest.mark.parametrize(
@@ -79,17 +63,11 @@ def test_items_that_are_asked_for_together_are_one_request(items, size, together
     assert requests_for(items, size, together) == requests
 
 
-def test_a_run_is_remembered_once_and_the_oldest_is_forgotten(tmp_path):
-    path = tmp_path / ".history.json"
-    assert read_history(path) == []
-    for number in range(REMEMBERED + 5):
-        remember(path, manifest(f"run{number}"))
-    remember(path, manifest(f"run{REMEMBERED + 4}", finished="2026-01-02T00:00:00.000Z"))
-    history = read_history(path)
-    assert [past.run_id for past in history] == [f"run{n}" for n in range(5, REMEMBERED + 5)]
-    assert {past.seconds for past in history} == {30.0}
+def test_a_run_without_requests_says_nothing():
+    assert measured_seconds(100, [Past("a", 0, 30.0)]) is None
 
 
-def test_a_run_without_requests_says_nothing(tmp_path):
-    remember(tmp_path / "h.json", manifest("r", requests=0))
-    assert read_history(tmp_path / "h.json") == []
+def test_only_the_latest_runs_count():
+    past = [Past(str(number), 100, 1000.0) for number in range(5)]
+    past += [Past(str(number), 100, 10.0) for number in range(LATEST)]
+    assert measured_seconds(100, past) == 10.0

@@ -53,7 +53,7 @@ class Fetch(BaseOperator):
         mark = _mark(context, endpoint)
         _heed_stop(workspace, mark)
         try:
-            tally = self._fetch(workspace, ref, endpoint, settings.Options.of(context))
+            tally = self._fetch(workspace, ref, endpoint, context)
         except CredentialRefused as error:
             _stop(workspace, str(error), mark)
             self._skip_others(workspace, ref.batch)
@@ -74,14 +74,16 @@ class Fetch(BaseOperator):
         self.execute(context)
 
     def _fetch(
-        self, workspace: Workspace, ref: BatchRef, endpoint: Endpoint, options: settings.Options
+        self, workspace: Workspace, ref: BatchRef, endpoint: Endpoint, context: Context
     ) -> Tally:
         from fanfold import sources
         from fanfold.fetching import fetch_batch
         from fanfold.fetching.backoff import Backoff
         from fanfold.fetching.budget import open_budget
+        from fanfold.selection import selection_of
         from fanfold.sources.http import Client
 
+        options = settings.Options.of(context)
         patience = settings.defer_after()
         with ExitStack() as stack:
             client = stack.enter_context(Client(sources.get(self.source), endpoint))
@@ -103,6 +105,7 @@ class Fetch(BaseOperator):
                 budget=budget,
                 backoff=Backoff(patience=patience),
                 items_per_request=endpoint.items_per_request,
+                selection=selection_of(workspace, ref.batch, context["dag_run"].clear_number or 0),
                 log=self.log.info,
             )
 

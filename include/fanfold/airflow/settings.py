@@ -116,4 +116,4 @@ def workspace_of(context: Context) -> Workspace:
 
 def history(context: Context) -> Path:
     """Return the file that remembers how long earlier runs of the running task's DAG took."""
-    return workspace_of(context).root.parent / ".history.json"
+    return workspace_of(context).history

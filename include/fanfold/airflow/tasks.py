@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,15 +14,18 @@ from airflow.sdk.exceptions import AirflowSkipException
 from fanfold.airflow import connections, settings
 from fanfold.airflow.fetch import Fetch
 from fanfold.errors import Inconsistent
-from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
-from fanfold.workspace import read_json
+from fanfold.model import BatchRef, Manifest, Plan, Quotas, RunStatus, utc_text
+from fanfold.workspace import FAILED, PARQUET, read_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow.sdk import Asset
 
     from fanfold.model import Forecast
     from fanfold.sources import Quota, Source
     from fanfold.sources.endpoint import Endpoint
+    from fanfold.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -54,19 +58,25 @@ def read_items(source: str) -> int:
 @task(multiple_outputs=False)
 def plan(source: str) -> list[dict[str, Any]]:
     """Cut the items into batches and return references to them; with ``dry_run``, end here."""
-    from fanfold import planning
+    from fanfold import planning, sources
 
     context = get_current_context()
     options = settings.Options.of(context)
     workspace = settings.workspace_of(context)
     endpoint = connections.endpoint(source)
+    connector = sources.get(source)
+    together = connector.together(endpoint.items_per_request)
+    told = _quota(connector, endpoint)
+    quotas = _quotas(endpoint, options, told)
     made = planning.write_plan(
         workspace,
         source=source,
         wanted_size=options.batch_size,
         logical_date=utc_text(settings.identity(context).logical_date),
         started_at=utc_text(datetime.now(UTC)),
-        foretell=partial(_foretell, source, endpoint, options),
+        foretell=partial(_foretell, quotas, told, together),
+        items_per_request=together,
+        quotas=quotas,
     )
     log.info("%s", _foretold(made))
     if options.dry_run:
@@ -75,29 +85,38 @@ def plan(source: str) -> list[dict[str, Any]]:
 
 
 def _foretell(
-    source: str, endpoint: Endpoint, options: settings.Options, items: int, batch_size: int
+    quotas: Quotas, told: Quota | None, together: int, items: int, batch_size: int
 ) -> Forecast:
     """Return what a run takes: under the quotas that are set, by the source's word, as before."""
-    from fanfold import forecasting, sources
+    from fanfold import forecasting
+    from fanfold.history import read_history
 
-    connector = sources.get(source)
-    together = connector.together(endpoint.items_per_request)
     allowances = []
-    if endpoint.requests_per_hour is not None:
-        allowances.append(forecasting.Allowance.hourly(endpoint.requests_per_hour))
-    quota = _quota(connector, endpoint)
-    if quota is not None and None not in {quota.remaining, quota.reset_in} and quota.limit:
+    if quotas.per_hour is not None:
+        allowances.append(forecasting.Allowance.hourly(quotas.per_hour))
+    if told is not None and quotas.limit:
         allowances.append(
             forecasting.Allowance(
-                quota.limit, quota.window, quota.remaining or 0, quota.reset_in or 0.0
+                quotas.limit, told.window, quotas.remaining or 0, told.reset_in or 0.0
             )
         )
     return forecasting.foretell(
         forecasting.requests_for(items, batch_size, together),
-        requests_per_second=options.requests_per_second or endpoint.requests_per_second,
+        requests_per_second=quotas.per_second,
         allowances=allowances,
-        past=forecasting.read_history(settings.history(get_current_context())),
+        past=read_history(settings.history(get_current_context())),
     )
+
+
+def _quotas(endpoint: Endpoint, options: settings.Options, told: Quota | None) -> Quotas:
+    ours = Quotas(
+        per_second=options.requests_per_second or endpoint.requests_per_second,
+        per_hour=endpoint.requests_per_hour,
+    )
+    if told is None or told.reset_in is None or told.remaining is None or not told.limit:
+        return ours
+    reset_at = datetime.now(UTC) + timedelta(seconds=told.reset_in)
+    return replace(ours, limit=told.limit, remaining=told.remaining, reset_at=utc_text(reset_at))
 
 
 def _quota(connector: Source, endpoint: Endpoint) -> Quota | None:
@@ -168,7 +187,8 @@ def consolidate() -> dict[str, int]:
     """Fold all parts into the dataset, and let it pass where the run's failures are tolerated."""
     from dataclasses import asdict
 
-    from fanfold import consolidation, forecasting
+    from fanfold import consolidation
+    from fanfold.history import remember
     from fanfold.processing.contract import SCHEMA
 
     context = get_current_context()
@@ -177,9 +197,11 @@ def consolidate() -> dict[str, int]:
     manifest = consolidation.consolidate(workspace, settings.identity(context), SCHEMA)
     counts = asdict(manifest.counts)
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
-    forecasting.remember(settings.history(context), manifest)
+    history = settings.history(context)
+    remember(history, manifest, passed=False)
     tolerated = settings.Options.of(context).tolerated_failure_percentage
     consolidation.gate(workspace, manifest, tolerated)
+    remember(history, manifest, passed=True)
     return counts
 
 
@@ -226,7 +248,6 @@ def publish(dataset: Asset) -> str:
 def load() -> dict[str, int]:
     """Upsert the dataset into the warehouse by key, in one transaction."""
     from fanfold import loading
-    from fanfold.consolidation import PARQUET
 
     context = get_current_context()
     workspace = settings.workspace_of(context)
@@ -243,13 +264,13 @@ def load() -> dict[str, int]:
 
 @task(multiple_outputs=False)
 def report() -> str:
-    """Draw the run's charts; return where the page was published."""
+    """Draw the run's charts, compare it with the run before; return where the page was published."""
     from fanfold import publishing, reporting
-    from fanfold.consolidation import FAILED, PARQUET
 
     context = get_current_context()
     workspace = settings.workspace_of(context)
     manifest = _manifest()
+    _compare(workspace, manifest, settings.history(context))
     drawn = reporting.write_report(
         workspace.dataset / PARQUET,
         workspace.dataset / FAILED,
@@ -264,6 +285,33 @@ def report() -> str:
         publishing.upload_extra(bucket, prefix, pictures)
     log.info("The page is %s, and %sreport.html in the bucket.", drawn.page, prefix)
     return f"{prefix}report.html"
+
+
+def _compare(workspace: Workspace, manifest: Manifest, history: Path) -> None:
+    """Write what differs from the last published run, where its dataset is still there."""
+    from fanfold import comparison
+    from fanfold.history import read_history, run_before
+
+    before = run_before(read_history(history), manifest.run_id, manifest.logical_date)
+    dataset = workspace.sibling(before.run_id).dataset / PARQUET if before else None
+    if before is None or dataset is None or not dataset.exists():
+        workspace.comparison.unlink(missing_ok=True)
+        log.info("There is no earlier dataset to compare with.")
+        return
+    made = comparison.compare(
+        workspace.dataset / PARQUET,
+        dataset,
+        previous=before.run_id,
+        previous_date=before.logical_date,
+    )
+    comparison.write_comparison(workspace.comparison, made)
+    log.info(
+        "Since %s: %d users are new, %d gone, %d have other followers.",
+        before.run_id,
+        made.new.count,
+        made.gone.count,
+        made.changed,
+    )
 
 
 def _manifest() -> Manifest:

@@ -8,20 +8,21 @@ seconds, so that a killed task loses little.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from fanfold.errors import BatchIncomplete
+from fanfold.errors import BatchIncomplete, LeftFailed, QuotaSpent
 from fanfold.fetching.backoff import Backoff
 from fanfold.fetching.crew import Crew
-from fanfold.model import Outcome, Status, utc_text
+from fanfold.fetching.meter import Meter
+from fanfold.model import Outcome, Status
 from fanfold.parts import invalid_of, last_sequence, outcomes_of, write_part
-from fanfold.workspace import read_jsonl, write_json
+from fanfold.workspace import read_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fanfold.fetching.budget import Budget
+    from fanfold.selection import Selection
     from fanfold.sources.http import Client
     from fanfold.workspace import Workspace
 
@@ -60,6 +61,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     budget: Budget,
     backoff: Backoff | None = None,
     items_per_request: int = 1,
+    selection: Selection | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Tally:
     """Fetch what a batch does not have yet, and return what it has then.
@@ -72,6 +74,8 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         budget: Asked for leave before each request.
         backoff: How failed requests are repeated.
         items_per_request: Items that one request may ask for, where the source has such a call.
+        selection: Fetch these items alone, whatever became of them before; None: all that are
+            neither ``ok`` nor ``missing``.
         log: Takes a sentence for the task's log.
 
     Raises:
@@ -79,18 +83,15 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         QuotaSpent: Nothing more until a time; what came is kept.
         SourceBusy: The source has not answered anybody for minutes; what came is kept.
         BatchIncomplete: All items were tried, some failed; what came is kept.
+        LeftFailed: All that was selected came; items that failed before were not selected.
     """
     keys = list(read_jsonl(workspace.items(batch)))
     tally = Tally(len(keys), outcomes_of(workspace, batch))
-    again = invalid_of(workspace, batch)
-    wanted = [
-        key
-        for key in keys
-        if key in again or key not in tally.outcomes or tally.outcomes[key].status not in DECIDED
-    ]
+    wanted = _wanted(workspace, batch, keys, tally, selection)
     if len(wanted) < len(keys):
         log(f"{len(keys) - len(wanted)} of {len(keys)} items are here already.")
     sequence = last_sequence(workspace, batch)
+    meter = Meter(workspace, batch, len(keys), tally.outcomes, wanted)
     crew = Crew(
         client,
         budget,
@@ -104,30 +105,53 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         for part in crew.parts():
             sequence += 1
             write_part(workspace, batch, sequence, part)
+            meter.add([outcome for outcome, _ in part])
             tally.outcomes.update((outcome.key, outcome) for outcome, _ in part)
-            _write_progress(workspace, batch, tally)
-    _write_progress(workspace, batch, tally)
+            meter.write()
+    meter.write(crew.stopped_by if isinstance(crew.stopped_by, QuotaSpent) else None)
     if crew.stopped_by is not None:
         raise crew.stopped_by
-    failed = [o for o in tally.outcomes.values() if o.status is Status.FAILED]
-    if failed:
-        raise BatchIncomplete(
-            f"{len(failed)} of {tally.planned} items failed, the others are kept. "
-            f"First: {failed[0].key}: {failed[0].reason}."
-        )
+    _heed_failures(tally, wanted)
     return tally
 
 
-def _write_progress(workspace: Workspace, batch: int, tally: Tally) -> None:
-    write_json(
-        workspace.progress(batch),
-        {
-            "batch": batch,
-            "planned": tally.planned,
-            "ok": tally.count(Status.OK),
-            "missing": tally.count(Status.MISSING),
-            "failed": tally.count(Status.FAILED),
-            "requests": tally.requests,
-            "at": utc_text(datetime.now(UTC)),
-        },
+def _wanted(
+    workspace: Workspace,
+    batch: int,
+    keys: list[str],
+    tally: Tally,
+    selection: Selection | None,
+) -> list[str]:
+    """Return the items that are to be fetched, in order."""
+    if selection is None:
+        again = invalid_of(workspace, batch)
+        done = tally.outcomes
+        return [
+            key
+            for key in keys
+            if key in again or key not in done or done[key].status not in DECIDED
+        ]
+    selected = frozenset(selection.keys)
+    done = outcomes_of(workspace, batch, after=selection.after)
+    return [
+        key
+        for key in keys
+        if key in selected and (key not in done or done[key].status not in DECIDED)
+    ]
+
+
+def _heed_failures(tally: Tally, wanted: list[str]) -> None:
+    failed = [o for o in tally.outcomes.values() if o.status is Status.FAILED]
+    if not failed:
+        return
+    tried = frozenset(wanted)
+    ours = [outcome for outcome in failed if outcome.key in tried]
+    if not ours:
+        raise LeftFailed(
+            f"What was selected is fetched. {len(failed)} of {tally.planned} items failed before "
+            f"and were not selected: clear the task, and they are fetched. First: {failed[0].key}."
+        )
+    raise BatchIncomplete(
+        f"{len(failed)} of {tally.planned} items failed, the others are kept. "
+        f"First: {ours[0].key}: {ours[0].reason}."
     )

@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fanfold.model import Outcome, Status
-from fanfold.parts import fetched_of
+from fanfold.parts import ITEM, fetched_of
 from fanfold.processing.contract import SCHEMA, derive, problems
+from fanfold.progress import REASONS, Cleaned, write_cleaned
+from fanfold.reasons import Reasons
 from fanfold.sources.rows import Problem
 from fanfold.workspace import read_jsonl, whole_file, write_jsonl
 
@@ -25,9 +27,6 @@ if TYPE_CHECKING:
 
     from fanfold.sources import Source
     from fanfold.workspace import Workspace
-
-ITEM = "item"
-"""The column of a clean part that holds each row's item; the dataset does not have it."""
 
 SLICE = 2500
 """Records that are processed at once: some 50 MB where each has 2 KB of JSON. Smaller slices pay
@@ -71,6 +70,11 @@ def process_batch(
     write_jsonl(workspace.invalid(batch), (outcome.as_json() for outcome in invalid))
     with whole_file(workspace.clean(batch)) as temporary:
         pq.write_table(rows, temporary, compression="zstd")
+    reasons = Reasons()
+    for outcome in invalid:
+        reasons.add(outcome)
+    groups = tuple(group.as_json() for group in reasons.groups(REASONS))
+    write_cleaned(workspace, Cleaned(batch, rows.num_rows, len(invalid), groups))
     return Processed(rows.num_rows, len(invalid))
 
 

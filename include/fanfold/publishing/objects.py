@@ -215,3 +215,36 @@ def _differs(bucket: Bucket, key: str, sent: tuple[int, str], found: tuple[int, 
         f"{found[1]} instead of {sent[0]} bytes with {sent[1]}. latest.json was not moved. Clear "
         "the task to send it again; if it happens again, something else writes to this key."
     )
+
+
+def download_address(bucket: Bucket, key: str, *, seconds: int) -> str | None:
+    """Return an address at which anybody can download an object for some time, or None.
+
+    Args:
+        bucket: Where it lies.
+        key: Its key.
+        seconds: For how long.
+
+    Raises:
+        BadConfiguration: The bucket is missing or closed.
+        SinkUnavailable: The service is away.
+    """
+    name = key.rpartition("/")[2]
+    with bucket.errors():
+        try:
+            bucket.client.head_object(Bucket=bucket.name, Key=key)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in _ABSENT:
+                return None
+            raise
+        return str(
+            bucket.client.generate_presigned_url(
+                "get_object",
+                Params={
+                    "Bucket": bucket.name,
+                    "Key": key,
+                    "ResponseContentDisposition": f'attachment; filename="{name}"',
+                },
+                ExpiresIn=seconds,
+            )
+        )

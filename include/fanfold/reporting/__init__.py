@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fanfold.reasons import group_failures
 from fanfold.reporting.aggregates import aggregate
 from fanfold.reporting.chart import Chart, LeftOut
 from fanfold.reporting.charts import charts_of
 from fanfold.reporting.document import Findings, page_of
-from fanfold.reporting.failures import group_failures
 from fanfold.reporting.outside import plain
 from fanfold.reporting.rendering import paths_of, render
 from fanfold.reporting.wording import same, say

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fanfold.model import Forecast, Manifest
+    from fanfold.reasons import Group
     from fanfold.reporting.aggregates import Aggregates
     from fanfold.reporting.chart import LeftOut
-    from fanfold.reporting.failures import Group
     from fanfold.reporting.rendering import Rendered
 
 _FOLDER = Path(__file__).parent / "page"

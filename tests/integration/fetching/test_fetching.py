@@ -7,12 +7,20 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fanfold import sources
-from fanfold.errors import BatchIncomplete, CredentialRefused, QuotaSpent, SourceBusy
+from fanfold.errors import (
+    BatchIncomplete,
+    CredentialRefused,
+    LeftFailed,
+    QuotaSpent,
+    SourceBusy,
+)
 from fanfold.fetching import fetch_batch
 from fanfold.fetching.backoff import Backoff
 from fanfold.fetching.budget import Unlimited
 from fanfold.model import Status
-from fanfold.parts import outcomes_of, records_of
+from fanfold.parts import last_sequence, outcomes_of, records_of
+from fanfold.progress import all_progress
+from fanfold.selection import Selection, forget_selections, selection_of, write_selection
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
 from fanfold.workspace import Workspace, read_json, write_jsonl
@@ -178,3 +186,82 @@ def test_a_dead_host_fails_the_batch_and_no_item_so_that_a_retry_finds_them_all(
     ):
         fetch_batch(workspace, 0, client, concurrency=2, budget=Unlimited(), backoff=QUICK)
     assert outcomes_of(workspace, 0) == {}
+
+
+def selected(workspace, *keys, clearing=3):
+    return Selection(keys, last_sequence(workspace, 0), clearing)
+
+
+def asked(simulator):
+    return simulator.stats(all_uids=True)["uids"]
+
+
+def test_a_selection_is_asked_for_alone_whatever_became_of_it(workspace, simulator):
+    """An item that is here, one that was missing, and one of two that failed."""
+    simulator.control(uids={UIDS[1]: "unknown", UIDS[2]: "http_500", UIDS[3]: "http_500"})
+    with pytest.raises(BatchIncomplete):
+        fetch(workspace, simulator)
+    simulator.reset()
+    with pytest.raises(LeftFailed, match=rf"1 of 40 items failed before .*First: {UIDS[3]}"):
+        fetch(workspace, simulator, selection=selected(workspace, *UIDS[:3]))
+    assert asked(simulator) == dict.fromkeys(UIDS[:3], 1)
+    statuses = {key: outcome.status for key, outcome in outcomes_of(workspace, 0).items()}
+    assert statuses == dict.fromkeys(UIDS, Status.OK) | {UIDS[3]: Status.FAILED}
+
+
+def test_a_retry_of_a_selection_asks_only_for_what_did_not_come(workspace, simulator):
+    fetch(workspace, simulator)
+    simulator.reset()
+    simulator.control(uids={UIDS[1]: "http_500"})
+    choice = selected(workspace, UIDS[0], UIDS[1])
+    with pytest.raises(BatchIncomplete, match=f"First: {UIDS[1]}"):
+        fetch(workspace, simulator, selection=choice)
+    simulator.reset()
+    fetch(workspace, simulator, selection=choice)
+    assert asked(simulator) == {UIDS[1]: 1}
+
+
+def test_a_selection_belongs_to_one_clearing(workspace):
+    assert selection_of(workspace, 0, 3) is None
+    choice = Selection(("1", "\ud800"), 2, 3)
+    write_selection(workspace, 0, choice)
+    assert selection_of(workspace, 0, 3) == choice
+    assert selection_of(workspace, 0, 10) is None
+    forget_selections(workspace, [0, 1])
+    assert selection_of(workspace, 0, 3) is None
+
+
+def test_progress_says_what_each_outcome_was_and_why(workspace, simulator):
+    simulator.control(uids={UIDS[1]: "unknown", UIDS[2]: "http_500", UIDS[3]: "http_500"})
+    with pytest.raises(BatchIncomplete):
+        fetch(workspace, simulator)
+    progress = all_progress(workspace)[0]
+    counts = (progress.planned, progress.ok, progress.missing, progress.failed)
+    assert counts == (40, 37, 1, 2)
+    assert progress.requests == 38 + 2 * QUICK.attempts
+    assert sum(items for _, items in progress.recent) == 40
+    assert [(group["status"], group["count"]) for group in progress.reasons] == [
+        ("failed", 2),
+        ("missing", 1),
+    ]
+    simulator.control(uids={})
+    fetch(workspace, simulator)
+    progress = all_progress(workspace)[0]
+    assert (progress.ok, progress.missing, progress.failed) == (39, 1, 0)
+    assert progress.requests == 40 + 2 * QUICK.attempts
+    assert [group["status"] for group in progress.reasons] == ["missing"]
+
+
+def test_progress_says_until_when_a_quota_is_waited_for(workspace, simulator):
+    simulator.control(quota_per_hour=15, quota_window_s=3600, quota_code=10023)
+    with pytest.raises(QuotaSpent) as caught:
+        fetch(workspace, simulator)
+    progress = all_progress(workspace)[0]
+    assert progress.ok == 15
+    assert datetime.fromisoformat(progress.waits_until) == caught.value.reset_at.replace(
+        microsecond=caught.value.reset_at.microsecond // 1000 * 1000
+    )
+    assert "10023" in progress.waits_for
+    simulator.reset()
+    fetch(workspace, simulator)
+    assert all_progress(workspace)[0].waits_until is None

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from fanfold import processing
 from fanfold.model import Outcome, Status
-from fanfold.parts import fetched_of, invalid_of, write_part
-from fanfold.processing import ITEM, clean_rows, process_batch
+from fanfold.parts import ITEM, fetched_of, invalid_of, write_part
+from fanfold.processing import clean_rows, process_batch
 from fanfold.processing.contract import CONTRACT, SCHEMA
 from fanfold.sources import mastodon, weibo
 from fanfold.workspace import Workspace, read_jsonl, write_jsonl
