@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pytest
 
 from fanfold.embedded.stack import running_stack
+from fanfold.workspace import Workspace, read_json
+
+DAG = "weibo_user_profiles"
+UIDS = [str(1404376560 + number) for number in range(640)]
 
 CHROMIUM = ["chromium", "chromium-browser", "google-chrome"]
 QUIET = [
@@ -25,7 +31,10 @@ QUIET = [
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
     """The stack of ``make run``, with the project's DAGs; its tasks defer after seconds, not a minute."""
-    environment = {"FANFOLD_DEFER_AFTER": "3"}
+    environment = {
+        "FANFOLD_DEFER_AFTER": "3",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
+    }
     with running_stack(tmp_path_factory.mktemp("stack"), extra_env=environment) as running:
         yield running
 
@@ -71,3 +80,142 @@ def page():
     """A page of 1280 by 1000 pixels, in English."""
     with browser_page(viewport={"width": 1280, "height": 1000}, locale="en-US") as opened:
         yield opened
+
+
+@dataclass
+class Runs:
+    """Runs of the pipeline over lists of these users, and what became of some of them.
+
+    Attributes:
+        users: All users.
+        broken: Users whose profile breaks the contract, in runs that are disturbed.
+        unknown: Users whom the source does not know then.
+    """
+
+    stack: object
+    folder: object
+    users: tuple = tuple(UIDS)
+    broken: tuple = tuple(UIDS[100:105])
+    unknown: tuple = tuple(UIDS[200:203])
+
+    def simulator(self):
+        from fanfold.simulator.process import Simulator
+
+        simulator = Simulator(self.stack.simulator_url, self.stack.token, pid=0)
+        simulator.reset()
+        return simulator
+
+    def listed(self, users):
+        """Write a list of users; return its URI."""
+        path = self.folder / f"users-{len(list(self.folder.iterdir()))}.csv"
+        path.write_text("\n".join(["user_id", *users]))
+        return path.as_uri()
+
+    def run(self, users, *, disturbed=False, **conf):
+        """Run the pipeline to its end; return the id of the run."""
+        simulator = self.simulator()
+        if disturbed:
+            faults = dict.fromkeys(self.broken, "invalid") | dict.fromkeys(self.unknown, "unknown")
+            simulator.control(uids=faults)
+        run_id = self.stack.trigger(DAG, {"items_uri": self.listed(users), **conf})
+        assert self.stack.wait(DAG, run_id, timeout=120) == "success"
+        simulator.reset()
+        return run_id
+
+    def workspace(self, run_id):
+        return Workspace.of_run(self.stack.home.shared, DAG, run_id)
+
+    def counts(self, run_id):
+        return read_json(self.workspace(run_id).manifest)["counts"]
+
+
+@pytest.fixture(scope="session")
+def runs(stack, tmp_path_factory):
+    return Runs(stack, tmp_path_factory.mktemp("lists"))
+
+
+@pytest.fixture(scope="session")
+def partial_run(runs):
+    """A run of 625 users behind one of 600: five break the contract, three are unknown; 15 users of
+    the first are not on its list, 40 are new."""
+    runs.run(UIDS[:600])
+    return runs.run(UIDS[15:], disturbed=True)
+
+
+@dataclass
+class Visitor:
+    """A person in front of Airflow's UI."""
+
+    stack: object
+    page: object
+
+    def log_in(self, path, person="admin"):
+        self.page.goto(self.stack.url + path)
+        self.page.locator("input").first.fill(person)
+        password = json.loads(self.stack.home.passwords.read_text())[person]
+        self.page.locator("input[type=password]").fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+        self.page.wait_for_url(f"**{path}")
+
+    def items_tab(self, run_id, *, person="admin"):
+        """Log in, open the tab of a run in Airflow, and return the page in its frame."""
+        self.log_in(f"/dags/{DAG}/runs/{run_id}", person)
+        self.page.get_by_title("Items", exact=True).click()
+        return self.frame()
+
+    def frame(self, title="Items"):
+        return self.page.frame_locator(f"iframe[title='{title}']")
+
+    def alone(self, run_id, *, theme="light"):
+        """Open the page of a run by itself, without Airflow around it."""
+        self.log_in(f"/dags/{DAG}")
+        # What moves is half-way for a while: a picture or a check of contrast wants it there.
+        self.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+        self.page.goto(f"{self.stack.url}/fanfold/run?dag_id={DAG}&run_id={run_id}")
+        self.page.get_by_role("tab").first.wait_for()
+
+
+@pytest.fixture
+def visitor(stack):
+    """``visitor(page)``: a person in front of a page."""
+    return lambda page: Visitor(stack, page)
+
+
+def failures_of(frame):
+    """Open the tab of failures; return its table once it is there, and no other tab's."""
+    frame.get_by_role("tab", name="Failures").click()
+    table = frame.get_by_role("region", name="What is not in the dataset").get_by_role("table")
+    table.first.wait_for()
+    return table.first
+
+
+@pytest.fixture
+def failures():
+    """``failures(frame)``: the table of the failures."""
+    return failures_of
+
+
+@pytest.fixture
+def unfolded():
+    """``unfolded(frame)``: open the failures of a run that is over, and the items of each group."""
+
+    def unfold(frame):
+        table = failures_of(frame)
+        hidden = table.get_by_role("button", name="Show items")
+        hidden.first.wait_for()
+        # By name, each once: a button is called otherwise after its click, a moment later.
+        for name in hidden.evaluate_all("all => all.map(each => each.ariaLabel)"):
+            table.get_by_role("button", name=name, exact=True).click()
+
+    return unfold
+
+
+def number_on(frame, outcome):
+    tile = frame.locator(".tile").filter(has=frame.get_by_text(outcome, exact=True))
+    return int(tile.locator("dd").inner_text().split()[0].replace(",", ""))
+
+
+@pytest.fixture
+def number():
+    """``number(frame, outcome)``: the number on a tile of the run page."""
+    return number_on

@@ -8,7 +8,8 @@ import pytest
 
 from fanfold import sources
 from fanfold.model import Counts, Manifest, RunStatus
-from fanfold.processing import ITEM, clean_rows
+from fanfold.parts import ITEM
+from fanfold.processing import clean_rows
 from fanfold.reporting import write_report
 from fanfold.simulator import people
 from fanfold.workspace import write_jsonl

@@ -12,7 +12,7 @@ import pytest
 
 from fanfold.simulator.process import running
 
-DAGS = Path(__file__).parents[3] / "dags"
+DAGS = Path(__file__).parents[2] / "dags"
 
 
 def authored(dag_id):

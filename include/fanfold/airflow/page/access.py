@@ -1,0 +1,158 @@
+"""Who may see and do what, and which run a request is about.
+
+The right is asked first, of Airflow's auth manager; then the run is looked up in Airflow's database;
+only then is its workspace opened. What a client sends never becomes a path: the workspace's name
+is made of the ids that Airflow has (:func:`fanfold.workspace.safe_name`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.models.dag import DagModel, DagTag
+from airflow.models.dagrun import DagRun
+from fastapi import Depends, Header, Request
+from sqlalchemy import select
+
+from fanfold.airflow import settings
+from fanfold.airflow.graph import TAG
+from fanfold.airflow.page.refusal import Refusal
+from fanfold.errors import BadConfiguration
+from fanfold.model import Plan
+from fanfold.workspace import Workspace, read_as
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _no_zero_byte(_: GetUserDep, request: Request) -> None:
+    """Refuse ids with a zero byte: Postgres takes none, and the right is asked of the database."""
+    values = (*request.path_params.values(), *request.query_params.getlist("dag_id"))
+    if any("\0" in value for value in values):
+        raise Refusal(404, "no_run", "No id has a zero byte.")
+
+
+_NO_ZERO_BYTE = Depends(_no_zero_byte)
+MAY_SEE = (_NO_ZERO_BYTE, Depends(requires_access_dag("GET", DagAccessEntity.RUN)))
+MAY_SEE_SOME = (_NO_ZERO_BYTE, Depends(requires_access_dag("GET")))
+MAY_EDIT = (
+    _NO_ZERO_BYTE,
+    Depends(requires_access_dag("PUT", DagAccessEntity.RUN)),
+    Depends(requires_access_dag("PUT", DagAccessEntity.TASK_INSTANCE)),
+)
+"""What Airflow asks of who clears tasks, and of who edits runs."""
+
+
+def shared_directory() -> Path:
+    """Return the shared directory.
+
+    Raises:
+        Refusal: It is not set, or not there.
+    """
+    try:
+        shared = settings.shared_directory()
+    except BadConfiguration as error:
+        raise Refusal(503, "workspace_away", str(error)) from error
+    if not shared.is_dir():
+        raise Refusal(
+            503,
+            "workspace_away",
+            f"The shared directory {shared} cannot be read from Airflow's api-server.",
+        )
+    return shared
+
+
+def workspace_is_there() -> bool:
+    """Return whether the shared directory can be read."""
+    try:
+        shared_directory()
+    except Refusal:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The run that a request is about.
+
+    Attributes:
+        dag_run: Airflow's row; it belongs to the request's session.
+    """
+
+    dag_run: DagRun
+
+    @property
+    def workspace(self) -> Workspace:
+        """Its workspace.
+
+        Raises:
+            Refusal: The shared directory is away.
+        """
+        return Workspace.of_run(shared_directory(), self.dag_run.dag_id, self.dag_run.run_id)
+
+    def plan(self) -> Plan | None:
+        """Return its plan, or None where it has none yet."""
+        path = self.workspace.plan
+        return read_as(path, Plan.from_json) if path.exists() else None
+
+    def planned(self) -> Plan:
+        """Return its plan.
+
+        Raises:
+            Refusal: It has none.
+        """
+        plan = self.plan()
+        if plan is None:
+            raise Refusal(404, "no_plan", "This run has no plan, so it has no items yet.")
+        return plan
+
+
+def the_run(dag_id: str, run_id: str, session: SessionDep) -> Run:
+    """Return the run of a request; the right to see it is asked before."""
+    tagged = select(DagTag.name).where(DagTag.dag_id == dag_id, DagTag.name == TAG)
+    if session.scalar(select(DagModel.dag_id).where(DagModel.dag_id == dag_id)) is None:
+        raise Refusal(404, "no_run", f"There is no DAG {dag_id[:100]!r}.")
+    if session.scalar(tagged) is None:
+        raise Refusal(404, "no_pipeline", f"{dag_id!r} is not tagged {TAG!r}.")
+    found = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+    if found is None:
+        raise Refusal(404, "no_run", f"{dag_id!r} has no run {run_id[:100]!r}.")
+    return Run(found)
+
+
+RunDep = Annotated[Run, Depends(the_run)]
+
+
+def may_edit(dag_id: str, user: GetUserDep) -> bool:
+    """Return whether a person may edit the runs of a DAG."""
+    manager = get_auth_manager()
+    details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
+    return all(
+        manager.is_authorized_dag(method="PUT", access_entity=entity, details=details, user=user)
+        for entity in (DagAccessEntity.RUN, DagAccessEntity.TASK_INSTANCE)
+    )
+
+
+MayEditDep = Annotated[bool, Depends(may_edit)]
+
+
+def same_site(
+    # Browsers alone send it: no part of the description.
+    sec_fetch_site: Annotated[str | None, Header(include_in_schema=False)] = None,
+) -> None:
+    """Refuse what another site's page makes a browser send.
+
+    Airflow's cookie is ``SameSite=Lax``, so such a request comes without it, and what changes
+    something takes JSON alone. Browsers also say where a request comes from: that is heeded too.
+    Source: Fetch Metadata Request Headers (W3C).
+    """
+    if sec_fetch_site not in {None, "same-origin", "none"}:
+        raise Refusal(403, "cross_site", "This request comes from a page of another site.")
+
+
+SAME_SITE = Depends(same_site)

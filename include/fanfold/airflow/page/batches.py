@@ -1,0 +1,58 @@
+"""The batches of a run, each with its two mapped tasks."""
+
+from __future__ import annotations
+
+from airflow.api_fastapi.common.db.common import SessionDep
+from fastapi import APIRouter
+
+from fanfold.airflow.graph import FETCH, PROCESS
+from fanfold.airflow.page import answers
+from fanfold.airflow.page.access import MAY_SEE, RunDep
+from fanfold.airflow.page.refusal import refusals
+from fanfold.airflow.page.runs import Instance, batch_instances, is_active, moment
+from fanfold.inspection.tallies import batch_tallies
+from fanfold.planning import batch_refs
+
+router = APIRouter(dependencies=MAY_SEE, tags=["run"])
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/batches",
+    responses=refusals(404, 500, 503),
+    operation_id="get_batches",
+)
+def get_batches(run: RunDep, session: SessionDep) -> answers.Batches:
+    """Return all batches, in order."""
+    plan = run.planned()
+    workspace = run.workspace
+    instances = batch_instances(session, run.dag_run)
+    active = is_active(run.dag_run)
+    return answers.Batches(
+        fetch_task=FETCH,
+        process_task=PROCESS,
+        batches=[
+            answers.Batch(
+                batch=ref.batch,
+                label=ref.label,
+                fetch=_attempted(instances.get(ref.batch, {}).get(FETCH)),
+                process=_attempted(instances.get(ref.batch, {}).get(PROCESS)),
+                tally=answers.Tally.model_validate(found.tally),
+                requests=found.requests,
+                waits_until=found.waits_until if active else None,
+            )
+            for ref, found in zip(
+                batch_refs(workspace, plan), batch_tallies(workspace, plan), strict=True
+            )
+        ],
+    )
+
+
+def _attempted(instance: Instance | None) -> answers.Attempted:
+    found = instance or Instance("", -1, None)
+    return answers.Attempted(
+        state=found.state,
+        started_at=moment(found.started_at),
+        ended_at=moment(found.ended_at),
+        seconds=found.seconds,
+        tries=found.tries,
+    )

@@ -1,0 +1,169 @@
+"""The dataset of a run: rows, files, report, and what differs from the run before."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from airflow.api_fastapi.common.db.common import SessionDep
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import FileResponse, RedirectResponse
+from sqlalchemy.orm import Session
+
+from fanfold.airflow import connections, settings
+from fanfold.airflow.graph import PUBLISH
+from fanfold.airflow.page import answers
+from fanfold.airflow.page.access import MAY_SEE, Run, RunDep
+from fanfold.airflow.page.headers import REPORT_POLICY
+from fanfold.airflow.page.refusal import Refusal, refusals
+from fanfold.airflow.page.runs import tasks_of
+from fanfold.airflow.page.verdict import outcome_of
+from fanfold.inspection.dataset import rows_of
+from fanfold.model import FileEntry, Manifest
+from fanfold.workspace import PARQUET, read_as
+
+router = APIRouter(dependencies=MAY_SEE, tags=["dataset"])
+
+LINK_SECONDS = 300
+"""Seconds for which a presigned address works."""
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/dataset",
+    responses=refusals(404, 500, 503),
+    operation_id="get_dataset",
+)
+def get_dataset(
+    run: RunDep,
+    offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> answers.Dataset:
+    """Return some rows of the dataset, and its columns."""
+    path = run.workspace.dataset / PARQUET
+    if not path.exists():
+        raise Refusal(404, "no_dataset", "This run has no dataset.")
+    found = rows_of(path, offset=offset, limit=limit)
+    return answers.Dataset(
+        rows=found.total,
+        offset=offset,
+        columns=[
+            answers.Column(
+                name=column.name,
+                type=column.type,
+                nulls=column.nulls,
+                null_share=column.nulls / found.total if found.total else 0.0,
+            )
+            for column in found.columns
+        ],
+        page=list(found.page),
+    )
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/files",
+    responses=refusals(404, 500, 503),
+    operation_id="get_files",
+)
+def get_files(run: RunDep, session: SessionDep) -> answers.Files:
+    """Return the files of the dataset, with sizes and digests."""
+    from fanfold.publishing import run_prefix
+
+    manifest, published = _produced(run, session)
+    return answers.Files(
+        published=published,
+        prefix=f"s3://{settings.bucket_name()}/{run_prefix(manifest)}",
+        files=[_file(entry) for entry in manifest.files],
+    )
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/files/{name}",
+    response_class=RedirectResponse,
+    status_code=307,
+    responses=refusals(404, 409, 500, 503),
+    operation_id="download_file",
+)
+def download_file(
+    run: RunDep,
+    session: SessionDep,
+    name: Annotated[str, Path(max_length=200, description="A name that `files` lists.")],
+) -> RedirectResponse:
+    """Send the browser to object storage, with an address that works for five minutes."""
+    from fanfold.publishing import download_address, run_prefix
+
+    manifest, published = _produced(run, session)
+    if name not in {entry.key for entry in manifest.files}:
+        raise Refusal(404, "no_file", f"The dataset of this run has no file {name[:100]!r}.")
+    if not published:
+        raise Refusal(409, "not_published", "This dataset was not published.")
+    with connections.bucket(settings.bucket_name()) as bucket:
+        address = download_address(bucket, run_prefix(manifest) + name, seconds=LINK_SECONDS)
+    if address is None:
+        raise Refusal(404, "no_file", f"{name} is not in the bucket any more.")
+    return RedirectResponse(address)
+
+
+def _produced(run: Run, session: Session) -> tuple[Manifest, bool]:
+    """Return the manifest of a run, and whether its files were sent to object storage."""
+    tasks = tasks_of(session, run.dag_run)
+    manifest = outcome_of(run.dag_run, tasks, run.workspace).manifest
+    if manifest is None:
+        raise Refusal(404, "no_dataset", "This run has no dataset yet.")
+    # A run without rows is published too, and marks its task as skipped.
+    return manifest, PUBLISH in tasks and tasks[PUBLISH].state in {"success", "skipped"}
+
+
+def _file(entry: FileEntry) -> answers.File:
+    return answers.File(
+        name=entry.key,
+        format=entry.format,
+        rows=entry.rows,
+        bytes=entry.bytes,
+        sha256=entry.sha256,
+    )
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/report",
+    response_class=FileResponse,
+    responses={200: {"content": {"text/html": {}}}, **refusals(404, 503)},
+    operation_id="get_report",
+)
+def get_report(run: RunDep) -> FileResponse:
+    """Return the report of a run: a page that needs nothing else."""
+    path = run.workspace.report / "report.html"
+    if not path.exists():
+        raise Refusal(404, "no_report", "This run has no report.")
+    return FileResponse(
+        path,
+        media_type="text/html; charset=utf-8",
+        headers={"Content-Security-Policy": REPORT_POLICY},
+    )
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/comparison",
+    responses=refusals(404, 500, 503),
+    operation_id="get_comparison",
+)
+def get_comparison(run: RunDep) -> answers.Comparison:
+    """Return what differs from the run before: users new, gone, changed most."""
+    from fanfold.comparison import Comparison, Side
+
+    path = run.workspace.comparison
+    if not path.exists():
+        raise Refusal(404, "no_comparison", "There is no earlier run to compare with.")
+    found = read_as(path, Comparison.from_json)
+
+    def side(of: Side) -> answers.Side:
+        examples = [answers.Example(key=key, value=name) for key, name in of.examples]
+        return answers.Side(count=of.count, examples=examples)
+
+    return answers.Comparison(
+        previous=found.previous,
+        previous_date=found.previous_date,
+        both=found.both,
+        new=side(found.new),
+        gone=side(found.gone),
+        changed=found.changed,
+        most_changed=[answers.Change.model_validate(each) for each in found.most_changed],
+    )

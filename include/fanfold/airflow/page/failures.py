@@ -1,0 +1,112 @@
+"""The items that are not in the dataset: by reason, a page at a time, as a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from airflow.api_fastapi.common.db.common import SessionDep
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
+
+from fanfold.airflow.page import answers
+from fanfold.airflow.page.access import MAY_SEE, Run, RunDep
+from fanfold.airflow.page.refusal import Refusal, refusals
+from fanfold.airflow.page.runs import tasks_of
+from fanfold.airflow.page.verdict import outcome_of
+from fanfold.errors import BadInput
+from fanfold.inspection.failed import Choice, groups_of, lines_of, page_of
+from fanfold.reasons import Group
+from fanfold.workspace import FAILED
+
+router = APIRouter(dependencies=MAY_SEE, tags=["failures"])
+
+GroupQuery = Annotated[
+    str | None, Query(max_length=64, description="Id of a group; without it: all items.")
+]
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/failures",
+    responses=refusals(404, 500, 503),
+    operation_id="get_failures",
+)
+def get_failures(run: RunDep, session: SessionDep) -> answers.Failures:
+    """Return the reasons why items are not in the dataset, failures first."""
+    run.planned()
+    final = _is_final(run, session)
+    groups = groups_of(run.workspace, final=final)
+    return answers.Failures(final=final, groups=[_group(group) for group in groups])
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/failures/items",
+    responses=refusals(404, 409, 500, 503),
+    operation_id="get_failed_items",
+)
+def get_failed_items(
+    run: RunDep,
+    session: SessionDep,
+    group: GroupQuery = None,
+    after: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> answers.FailedItems:
+    """Return a page of the items that are not in the dataset."""
+    failed, choice = _chosen(run, session, group)
+    page = page_of(failed, choice, after=after, limit=limit)
+    return answers.FailedItems(
+        items=[answers.FailedItem.model_validate(outcome) for outcome in page.outcomes],
+        next=page.following,
+    )
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/failures.jsonl",
+    response_class=StreamingResponse,
+    responses={
+        200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}},
+        **refusals(404, 409, 500, 503),
+    },
+    operation_id="download_failures",
+)
+def download_failures(
+    run: RunDep, session: SessionDep, group: GroupQuery = None
+) -> StreamingResponse:
+    """Return the items that are not in the dataset, a JSON document a line."""
+    failed, choice = _chosen(run, session, group)
+    return StreamingResponse(
+        lines_of(failed, choice),
+        media_type="application/x-ndjson",
+        headers={"Content-Disposition": f'attachment; filename="{FAILED}"'},
+    )
+
+
+def _is_final(run: Run, session: Session) -> bool:
+    tasks = tasks_of(session, run.dag_run)
+    return outcome_of(run.dag_run, tasks, run.workspace).manifest is not None
+
+
+def _chosen(run: Run, session: Session, group: str | None) -> tuple[Path, Choice | None]:
+    run.planned()
+    if not _is_final(run, session):
+        raise Refusal(409, "not_final", "Single items are listed after `consolidate` has run.")
+    workspace = run.workspace
+    try:
+        choice = Choice(workspace, [group]) if group is not None else None
+    except BadInput as error:
+        raise Refusal(404, "unknown_item", str(error)) from error
+    return workspace.dataset / FAILED, choice
+
+
+def _group(group: Group) -> answers.Group:
+    return answers.Group(
+        id=group.id,
+        status=group.status,
+        reason=group.reason,
+        column=group.column,
+        rule=group.rule,
+        count=group.count,
+        attempts=group.attempts,
+        examples=[answers.Example(key=key, value=value) for key, value in group.examples],
+    )

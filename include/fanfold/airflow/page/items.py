@@ -1,0 +1,83 @@
+"""One item, found by its key."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from airflow.api_fastapi.common.db.common import SessionDep
+from fastapi import APIRouter, Query
+
+from fanfold import sources
+from fanfold.airflow.page import answers
+from fanfold.airflow.page.access import MAY_SEE, RunDep
+from fanfold.airflow.page.refusal import Refusal, refusals
+from fanfold.airflow.page.runs import tasks_of
+from fanfold.airflow.page.verdict import outcome_of
+from fanfold.inspection.items import Found, find
+from fanfold.keyindex import starting_with
+
+router = APIRouter(dependencies=MAY_SEE, tags=["items"])
+
+SUGGESTED = 10
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/items",
+    responses=refusals(404, 500, 503),
+    operation_id="get_item",
+)
+def get_item(
+    run: RunDep,
+    session: SessionDep,
+    key: Annotated[str, Query(min_length=1, max_length=1000, description="The item's key.")],
+) -> answers.Item:
+    """Return what became of an item, its raw record and its clean row."""
+    plan = run.planned()
+    workspace = run.workspace
+    outcome = outcome_of(run.dag_run, tasks_of(session, run.dag_run), workspace)
+    final = outcome.manifest is not None
+    for each in dict.fromkeys((key, _canonical(plan.source, key))):
+        found = find(workspace, plan, each, final=final)
+        if found is not None:
+            return _answer(found)
+    raise Refusal(404, "unknown_item", f"The plan of this run has no item {key[:100]!r}.")
+
+
+def _canonical(source: str, key: str) -> str:
+    """Return the form in which the plan has what a person types, such as ``@Alice``."""
+    try:
+        return sources.get(source).check_item(key.strip())
+    except ValueError:
+        return key.strip()
+
+
+def _answer(found: Found) -> answers.Item:
+    latest = found.latest
+    return answers.Item(
+        key=found.key,
+        batch=found.batch,
+        position=found.position,
+        status=answers.ItemStatus(latest.status.value if latest else "waiting"),
+        latest=answers.Decision.model_validate(latest) if latest else None,
+        earlier=[answers.Decision.model_validate(outcome) for outcome in found.earlier],
+        record=found.record,
+        row=found.row,
+    )
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/suggestions",
+    responses=refusals(404, 500, 503),
+    operation_id="get_suggestions",
+)
+def get_suggestions(
+    run: RunDep,
+    prefix: Annotated[str, Query(min_length=1, max_length=1000, description="What was typed.")],
+) -> answers.Suggestions:
+    """Return the first keys of the plan that begin with what was typed."""
+    plan = run.planned()
+    path = run.workspace.keys
+    found = starting_with(path, prefix, SUGGESTED)
+    if not found:
+        found = starting_with(path, _canonical(plan.source, prefix), SUGGESTED)
+    return answers.Suggestions(keys=found)

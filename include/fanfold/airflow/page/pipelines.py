@@ -1,0 +1,144 @@
+"""All pipelines with their last runs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.common.db.common import SessionDep
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.models.dag import DagModel, DagTag
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from fastapi import APIRouter, Query
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from fanfold.airflow.graph import PLAN, TAG
+from fanfold.airflow.page import answers
+from fanfold.airflow.page.access import MAY_SEE_SOME, shared_directory, workspace_is_there
+from fanfold.airflow.page.refusal import refusals
+from fanfold.airflow.page.runs import (
+    ENDED,
+    date_of,
+    is_active,
+    moment,
+    scheduler_is_alive,
+    tasks_of,
+)
+from fanfold.airflow.page.verdict import active, ended
+from fanfold.history import Past, read_history
+from fanfold.inspection.tallies import Tally, batch_tallies, total
+from fanfold.model import Plan, RunStatus
+from fanfold.workspace import Workspace, read_as
+
+router = APIRouter(dependencies=MAY_SEE_SOME, tags=["pipelines"])
+
+
+@router.get("/pipelines", responses=refusals(503), operation_id="get_pipelines")
+def get_pipelines(
+    session: SessionDep,
+    user: GetUserDep,
+    runs: Annotated[int, Query(ge=1, le=60, description="Runs of each pipeline.")] = 20,
+) -> answers.Pipelines:
+    """Return the pipelines whose runs this person may see, each with its last runs."""
+    allowed = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
+    found = session.scalars(
+        select(DagModel)
+        .join(DagTag, DagTag.dag_id == DagModel.dag_id)
+        .where(DagTag.name == TAG, DagModel.dag_id.in_(allowed), ~DagModel.is_stale)
+        .order_by(DagModel.dag_id)
+    ).all()
+    there = workspace_is_there()
+    return answers.Pipelines(
+        pipelines=[
+            answers.Pipeline(
+                dag_id=dag.dag_id,
+                name=dag.dag_display_name or dag.dag_id,
+                paused=bool(dag.is_paused),
+                description=dag.description,
+                runs=_Runs(session, dag.dag_id, runs, there=there).shown(),
+            )
+            for dag in found
+        ],
+        scheduler=scheduler_is_alive(session),
+        workspace=there,
+    )
+
+
+class _Runs:
+    """The last runs of one pipeline.
+
+    Args:
+        session: Of Airflow's database.
+        dag_id: The pipeline.
+        most: How many runs.
+        there: Whether the shared directory can be read; without it, only Airflow's facts are told.
+    """
+
+    def __init__(self, session: Session, dag_id: str, most: int, *, there: bool) -> None:
+        self._session = session
+        self._runs = session.scalars(
+            select(DagRun)
+            .where(DagRun.dag_id == dag_id)
+            .order_by(func.coalesce(DagRun.logical_date, DagRun.run_after).desc(), DagRun.id.desc())
+            .limit(most)
+        ).all()
+        self._there = there
+        self._past: dict[str, Past] = {}
+        if there:
+            history = Workspace.of_run(shared_directory(), dag_id, "-").history
+            # What an earlier version remembered has no counts.
+            self._past = {past.run_id: past for past in read_history(history) if past.status}
+        self._skipped = self._with_plans_skipped(dag_id)
+
+    def _with_plans_skipped(self, dag_id: str) -> frozenset[str]:
+        ids = [run.run_id for run in self._runs]
+        return frozenset(
+            self._session.scalars(
+                select(TaskInstance.run_id).where(
+                    TaskInstance.dag_id == dag_id,
+                    TaskInstance.run_id.in_(ids),
+                    TaskInstance.task_id == PLAN,
+                    TaskInstance.state == "skipped",
+                )
+            )
+        )
+
+    def shown(self) -> list[answers.PipelineRun]:
+        return [self._answer(run) for run in self._runs]
+
+    def _answer(self, run: DagRun) -> answers.PipelineRun:
+        past = self._past.get(run.run_id)
+        duration = None
+        if run.start_date is not None and run.end_date is not None:
+            duration = (run.end_date - run.start_date).total_seconds()
+        found = self._tally(run, past)
+        return answers.PipelineRun(
+            run_id=run.run_id,
+            verdict=self._verdict(run, past),
+            state=str(run.state),
+            logical_date=moment(date_of(run)),
+            started_at=moment(run.start_date),
+            ended_at=moment(run.end_date),
+            seconds=duration,
+            rows=past.counts.ok if past and not is_active(run) else None,
+            tally=answers.Tally.model_validate(found) if found else None,
+        )
+
+    def _verdict(self, run: DagRun, past: Past | None) -> answers.Verdict:
+        state = str(run.state)
+        if state not in ENDED:
+            return active(state, tasks_of(self._session, run))
+        status = RunStatus(past.status) if past else None
+        return ended(state, status, planned_only=run.run_id in self._skipped)
+
+    def _tally(self, run: DagRun, past: Past | None) -> Tally | None:
+        if not is_active(run):
+            return Tally.of_counts(past.counts) if past else None
+        if not self._there:
+            return None
+        workspace = Workspace.of_run(shared_directory(), run.dag_id, run.run_id)
+        if not workspace.plan.exists():
+            return None
+        return total(batch_tallies(workspace, read_as(workspace.plan, Plan.from_json)))

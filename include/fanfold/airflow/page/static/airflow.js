@@ -1,0 +1,50 @@
+// Airflow's own pages, and how to get to them from inside its iframe.
+
+import { html } from "./vendor/preact.js";
+
+const root = new URL("../", document.baseURI);
+
+/** The document that Airflow shows us in; null where the page stands alone. */
+export function parentDocument() {
+  if (window.parent === window) return null;
+  try {
+    return window.parent.document;
+  } catch {
+    return null; // Somebody else's page: the browser does not let us look at it.
+  }
+}
+
+const joined = (...segments) => segments.map(encodeURIComponent).join("/");
+
+export const dagPath = (dag) => `dags/${joined(dag)}`;
+export const runPath = (dag, run) => `dags/${joined(dag)}/runs/${joined(run)}`;
+export const itemsPath = (dag, run) => `${runPath(dag, run)}/plugin/fanfold-items`;
+export const taskPath = (dag, run, task) => `${runPath(dag, run)}/tasks/${joined(task)}`;
+export const mappedPath = (dag, run, task) => `${taskPath(dag, run, task)}/mapped`;
+export const logPath = (dag, run, task, index) => `${mappedPath(dag, run, task)}/${index}`;
+
+/**
+ * A link to a page of Airflow, given as its path below Airflow's root.
+ *
+ * The iframe's sandbox allows neither to leave it nor to open a window. A link that belongs to the
+ * parent is not in the sandbox: so a twin is put there and clicked.
+ */
+export function AirflowLink({ path, children, ...rest }) {
+  const href = new URL(path, root).href;
+  const follow = (event) => {
+    const parent = parentDocument();
+    if (!parent || (event.type === "auxclick" && event.button !== 1)) return;
+    event.preventDefault();
+    const twin = parent.createElement("a");
+    twin.href = href;
+    twin.hidden = true;
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button === 1) {
+      twin.target = "_blank";
+      twin.rel = "noopener";
+    }
+    parent.body.append(twin);
+    twin.click();
+    twin.remove();
+  };
+  return html`<a ...${rest} href=${href} onClick=${follow} onAuxClick=${follow}>${children}</a>`;
+}

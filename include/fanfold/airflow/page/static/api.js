@@ -1,0 +1,82 @@
+// Requests to the page's API: what it answers, that it refuses, or that nobody answers.
+
+const base = new URL("api/", document.baseURI);
+const PATIENCE = 10_000; // milliseconds
+
+/** The server refused, and said why: `code` is a word of the API's. */
+export class Refused extends Error {
+  constructor(code, detail) {
+    super(detail);
+    this.code = code;
+    this.detail = detail;
+  }
+}
+
+/** Nobody answered, or something between us and Airflow did. */
+export class Away extends Error {}
+
+/** Where the API has this, for links and frames. */
+export const address = (path) => new URL(path, base).href;
+
+/** The API's path of a run. */
+export const runAddress = (dag, run) =>
+  `dags/${encodeURIComponent(dag)}/runs/${encodeURIComponent(run)}`;
+
+/** A query from names and values; those without a value are left out. */
+export function query(values) {
+  const given = Object.entries(values).filter(([, value]) => value !== null && value !== undefined);
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
+/** Ask; returns the answer as text, which `parse` reads. */
+export const get = (path, signal) => send(path, { signal });
+
+/** Ask for a change; returns the answer. */
+export async function post(path, body) {
+  const headers = { "content-type": "application/json" };
+  return parse(await send(path, { method: "POST", headers, body: JSON.stringify(body) }));
+}
+
+/** Read JSON without rounding: whole numbers too large for a double keep all their digits. */
+export function parse(text) {
+  if (!JSON.rawJSON) return JSON.parse(text);
+  return JSON.parse(text, (_, value, context) =>
+    Number.isInteger(value) && !Number.isSafeInteger(value) && /^-?\d+$/.test(context.source)
+      ? JSON.rawJSON(context.source)
+      : value,
+  );
+}
+
+async function send(path, { signal, ...options }) {
+  const stopper = new AbortController();
+  const stop = () => stopper.abort();
+  const timer = setTimeout(stop, PATIENCE);
+  signal?.addEventListener("abort", stop);
+  try {
+    const response = await fetch(address(path), {
+      ...options,
+      signal: stopper.signal,
+      headers: { accept: "application/json", ...options.headers },
+    });
+    const text = await response.text();
+    if (!response.ok) throw refusal(response.status, text);
+    return text;
+  } catch (error) {
+    throw error instanceof Refused ? error : new Away(String(error));
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
+  }
+}
+
+function refusal(status, text) {
+  let answer;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    return new Away(`HTTP ${status}`); // Not ours: a gateway, or a server that is starting.
+  }
+  const detail = typeof answer?.detail === "string" ? answer.detail : `HTTP ${status}`;
+  const unnamed = { 401: "no_login", 403: "no_right" }[status] ?? "refused";
+  return new Refused(answer?.code ?? unnamed, detail);
+}

@@ -1,0 +1,20 @@
+// A link from an item to the log of the batch that handled it.
+
+import { html } from "./vendor/preact.js";
+import { AirflowLink, logPath } from "./airflow.js";
+import { useHere } from "./here.js";
+import { shortName } from "./steps.js";
+import { say } from "./text.js";
+
+/** The mapped task that fetches or processes, by its id's last part. */
+const mapped = (tasks, name) =>
+  tasks.find((task) => task.mapped && shortName(task.task_id) === name)?.task_id;
+
+/** What broke the contract is in the log of `process`; everything else in that of `fetch`. */
+export function BatchLink({ batch, status }) {
+  const { dag, run, summary } = useHere();
+  const task = mapped(summary.tasks, status === "invalid" ? "process" : "fetch");
+  const text = say("item.batch", { n: batch });
+  if (!task) return html`<span>${text}</span>`;
+  return html`<${AirflowLink} path=${logPath(dag, run, task, batch)}>${text}<//>`;
+}

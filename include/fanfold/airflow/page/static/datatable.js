@@ -1,0 +1,82 @@
+// A page of the dataset's rows, to be sorted and filtered; both act on the rows that are shown.
+
+import { html, useMemo, useState } from "./vendor/preact.js";
+import { useHere } from "./here.js";
+import { itemHref } from "./place.js";
+import { SortHead, useSorted } from "./sorting.js";
+import { say } from "./text.js";
+import { Clamped, valueText } from "./values.js";
+
+// Large numbers come as objects that hold their digits.
+const sortable = (value) =>
+  value !== null && typeof value === "object" ? valueText(value) : value;
+
+const NUMERIC = /^(u?int|float|double|decimal)/;
+
+/** Whether a column is of numbers that are compared; an id is a name. */
+const numeric = ({ name, type }) => NUMERIC.test(type) && !name.endsWith("id");
+
+/** `range`: which rows of how many these are. */
+export function DataTable({ columns, page, range }) {
+  const [wanted, setWanted] = useState("");
+  const needle = wanted.trim().toLocaleLowerCase();
+  const kept = useMemo(() => {
+    const fits = (value) => valueText(value).toLocaleLowerCase().includes(needle);
+    return needle ? page.filter((row) => row.some(fits)) : page;
+  }, [page, needle]);
+  const { sorted, sort } = useSorted(kept, (row, column) => sortable(row[column]));
+  const { summary } = useHere();
+  const keyed = columns.findIndex(({ name }) => name === summary.key_column);
+  return html`
+    <div class="filter">
+      <label for="filter">${say("dataset.filter")}</label>
+      <input
+        id="filter"
+        type="text"
+        dir="auto"
+        value=${wanted}
+        aria-describedby="filter-note"
+        onInput=${(event) => setWanted(event.target.value)}
+      />
+      <span id="filter-note" class="quiet">${say("dataset.note", range)}</span>
+      <span role="status">${needle && say("dataset.found", { n: kept.length })}</span>
+    </div>
+    <div class="scroll tall" role="region" tabindex="0" aria-label=${say("dataset.rows")}>
+      <table class="zebra rows">
+        <thead>
+          <tr>
+            ${columns.map(
+              (column, index) => html`
+                <${SortHead}
+                  key=${column.name}
+                  column=${index}
+                  sort=${sort}
+                  numeric=${numeric(column)}
+                >
+                  <bdi>${column.name}</bdi>
+                <//>
+              `,
+            )}
+          </tr>
+        </thead>
+        <tbody>
+          ${sorted.map(
+            (row) => html`
+              <tr>
+                ${row.map(
+                  (value, index) => html`
+                    <td key=${index} class=${numeric(columns[index]) ? "number" : undefined}>
+                      ${index === keyed && value !== null
+                        ? html`<a href=${itemHref(valueText(value))}><${Clamped} value=${value} /></a>`
+                        : html`<${Clamped} value=${value} />`}
+                    </td>
+                  `,
+                )}
+              </tr>
+            `,
+          )}
+        </tbody>
+      </table>
+    </div>
+  `;
+}

@@ -1,0 +1,75 @@
+// The items of one group of failures, a page at a time.
+
+import { html, useState } from "./vendor/preact.js";
+import { query } from "./api.js";
+import { count, Moment } from "./format.js";
+import { useHere } from "./here.js";
+import { Absent, Trouble } from "./notices.js";
+import { Pager } from "./pager.js";
+import { usePolled } from "./polling.js";
+import { say } from "./text.js";
+import { Clamped, ItemLink, Reason } from "./values.js";
+
+const SIZE = 50; // items a page
+
+/** `selection`: which items and groups are chosen; null where there is nothing to choose. */
+export function FailedItems({ group, name, selection }) {
+  const { home, stamp } = useHere();
+  // Where each page that was seen begins: the API only tells what comes after a page.
+  const [starts, setStarts] = useState([null]);
+  const after = starts[starts.length - 1];
+  const address = `${home}/failures/items${query({ group: group.id, after, limit: SIZE })}`;
+  const polled = usePolled(address, { stamp, keep: true });
+  const page = polled.data;
+  if (!page) return html`<${Absent} ...${polled} />`;
+  const whole = selection?.groups.has(group.id);
+  const before = (starts.length - 1) * SIZE;
+  const range = { from: before + 1, to: before + page.items.length, n: group.count };
+  const label = say("failures.of", { reason: name });
+  return html`
+    <${Trouble} ...${polled} />
+    <table class="inside" aria-label=${label}>
+      <thead>
+        <tr>
+          ${selection &&
+          html`<th scope="col"><span class="unseen">${say("col.choose")}</span></th>`}
+          <th scope="col">${say("col.key")}</th>
+          <th scope="col">${say("col.reason")}</th>
+          ${group.column !== null && html`<th scope="col">${say("col.value")}</th>`}
+          <th scope="col" class="number">${say("col.attempts")}</th>
+          <th scope="col">${say("col.decided")}</th>
+        </tr>
+      </thead>
+      <tbody>
+        ${page.items.map(
+          (item) => html`
+            <tr key=${item.key}>
+              ${selection &&
+              html`
+                <td>
+                  <input
+                    type="checkbox"
+                    aria-label=${say("failures.choose_item", { key: item.key })}
+                    checked=${whole || selection.keys.has(item.key)}
+                    disabled=${whole}
+                    onChange=${() => selection.toggleKey(item.key)}
+                  />
+                </td>
+              `}
+              <td><${ItemLink} itemKey=${item.key} /></td>
+              <td class="reason"><${Reason} text=${item.reason} /></td>
+              ${group.column !== null && html`<td><${Clamped} value=${item.value} /></td>`}
+              <td class="number">${count(item.attempts)}</td>
+              <td><${Moment} iso=${item.at} /></td>
+            </tr>
+          `,
+        )}
+      </tbody>
+    </table>
+    <${Pager}
+      range=${say("page.items", range)}
+      onBack=${starts.length > 1 && (() => setStarts(starts.slice(0, -1)))}
+      onNext=${page.next !== null && (() => setStarts([...starts, page.next]))}
+    />
+  `;
+}

@@ -1,0 +1,109 @@
+// The files of the dataset: size, rows, checksum and, where it was published, a download.
+
+import { html, useEffect, useState } from "./vendor/preact.js";
+import { address } from "./api.js";
+import { bytes, count } from "./format.js";
+import { useHere } from "./here.js";
+import { Absent, Trouble } from "./notices.js";
+import { usePolled } from "./polling.js";
+import { Sign } from "./signs.js";
+import { say } from "./text.js";
+
+const TOLD = 2_000; // milliseconds that "copied" stays
+
+export function Files() {
+  const { home, stamp } = useHere();
+  const polled = usePolled(`${home}/files`, { stamp });
+  const files = polled.data;
+  const label = say("files.title");
+  if (!files) return html`<h3>${label}</h3><${Absent} ...${polled} />`;
+  return html`
+    <h3>${label}</h3>
+    <${Trouble} ...${polled} />
+    <p class="quiet wrap">
+      ${say(files.published ? "files.published" : "files.not_published")}${" "}
+      ${files.published && html`<code>${files.prefix}</code>`}
+    </p>
+    <div class="scroll" role="region" tabindex="0" aria-label=${label}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">${say("col.file")}</th>
+            <th scope="col" class="number">${say("col.rows")}</th>
+            <th scope="col" class="number">${say("col.size")}</th>
+            <th scope="col">SHA-256</th>
+            ${files.published && html`<th scope="col">${say("col.download")}</th>`}
+          </tr>
+        </thead>
+        <tbody>
+          ${files.files.map(
+            (file) => html`
+              <tr key=${file.name}>
+                <th scope="row"><bdi>${file.name}</bdi></th>
+                <td class="number">${count(file.rows)}</td>
+                <td class="number" title=${say("files.bytes", { n: file.bytes })}>
+                  ${bytes(file.bytes)}
+                </td>
+                <td><${Checksum} file=${file} /></td>
+                ${files.published &&
+                html`
+                  <td>
+                    <a
+                      href=${address(`${home}/files/${encodeURIComponent(file.name)}`)}
+                      aria-label=${say("about", { what: say("files.download"), which: file.name })}
+                      download
+                    >
+                      <${Sign} name="down" />${say("files.download")}
+                    </a>
+                  </td>
+                `}
+              </tr>
+            `,
+          )}
+        </tbody>
+      </table>
+    </div>
+  `;
+}
+
+function Checksum({ file }) {
+  const [copied, tell] = useState(false);
+  useEffect(() => {
+    if (!copied) return undefined;
+    const timer = setTimeout(() => tell(false), TOLD);
+    return () => clearTimeout(timer);
+  }, [copied]);
+  return html`
+    <span class="checksum">
+      <code>${file.sha256}</code>
+      <button
+        type="button"
+        class="textual"
+        aria-label=${say("about", { what: say("files.copy"), which: file.name })}
+        onClick=${async () => tell(await copy(file.sha256))}
+      >
+        ${say("files.copy")}
+      </button>
+      <span role="status">${copied ? say("files.copied") : ""}</span>
+    </span>
+  `;
+}
+
+/** Copy a text; returns whether that went well. An iframe may not use the newer way. */
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const focused = document.activeElement;
+    const field = document.createElement("textarea");
+    field.value = text;
+    field.className = "unseen";
+    document.body.append(field);
+    field.select();
+    const copied = document.execCommand("copy");
+    field.remove();
+    focused?.focus();
+    return copied;
+  }
+}

@@ -1,0 +1,77 @@
+// Numbers, moments, durations and sizes, as people of that language write them.
+
+import { html } from "./vendor/preact.js";
+import { language } from "./text.js";
+
+const whole = new Intl.NumberFormat(language);
+const short = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 });
+const share = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
+const signed = new Intl.NumberFormat(language, { signDisplay: "exceptZero" });
+const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
+const minute = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
+
+export const NONE = "–";
+
+export const count = (value) => (value === null ? NONE : whole.format(value));
+export const rate = (value) => (value === null ? NONE : short.format(value));
+const LEAST = 0.001; // of a share that is written as such
+
+/** A share; neither is little written as nothing, nor almost all as all. */
+export function percent(value) {
+  if (value > 0 && value < LEAST) return `<${share.format(LEAST)}`;
+  if (value < 1 && value > 1 - LEAST) return `>${share.format(1 - LEAST)}`;
+  return share.format(value);
+}
+
+export const difference = (value) => signed.format(value);
+
+function unit(value, name, digits = 0) {
+  const style = { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: digits };
+  return new Intl.NumberFormat(language, style).format(value);
+}
+
+/** Seconds in the two largest units that matter: "1 hr 5 min", "12 sec", "0.4 sec". */
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return NONE;
+  if (seconds < 10) return unit(seconds, "second", 1);
+  const rounded = Math.round(seconds);
+  const parts = [
+    [Math.floor(rounded / 86400), "day"],
+    [Math.floor(rounded / 3600) % 24, "hour"],
+    [Math.floor(rounded / 60) % 60, "minute"],
+    [rounded % 60, "second"],
+  ];
+  const first = parts.findIndex(([value]) => value > 0);
+  return parts
+    .slice(first, first + 2)
+    .filter(([value]) => value > 0)
+    .map(([value, name]) => unit(value, name))
+    .join(" ");
+}
+
+/** A size in bytes, in the unit that leaves one to three digits. */
+export function bytes(size) {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+  let step = 0;
+  while (size >= 1000 && step < units.length - 1) [size, step] = [size / 1000, step + 1];
+  return unit(size, units[step], step ? 1 : 0);
+}
+
+const sameDay = (a, b) => a.toDateString() === b.toDateString();
+
+/** A moment as text: only the time of day, where it is today's. */
+export function momentText(iso) {
+  const date = new Date(iso);
+  return (sameDay(date, new Date()) ? clock : minute).format(date);
+}
+
+/**
+ * A moment in the browser's time zone, with the UTC one behind it; to the second, to the minute,
+ * or as brief as it can be understood.
+ */
+export function Moment({ iso, brief = false, toMinute = false }) {
+  if (!iso) return NONE;
+  const text = brief ? momentText(iso) : (toMinute ? minute : full).format(new Date(iso));
+  return html`<time datetime=${iso} title=${new Date(iso).toISOString()}>${text}</time>`;
+}

@@ -1,0 +1,52 @@
+// The head of a run's page: what became of it, its numbers, its steps, and what stands in its way.
+
+import { html } from "./vendor/preact.js";
+import { parentDocument } from "./airflow.js";
+import { Alerts } from "./alerts.js";
+import { duration, Moment } from "./format.js";
+import { useHere } from "./here.js";
+import { Figures, OutcomeBar, Tiles } from "./progress.js";
+import { RedriveButton } from "./redrive.js";
+import { Verdict } from "./states.js";
+import { Steps } from "./steps.js";
+import { say } from "./text.js";
+
+/** `trouble`: the poll of the summary, for what it could not get. */
+export function Head({ trouble }) {
+  const { dag, run, summary, active } = useHere();
+  const { tally } = summary;
+  const redrivable = summary.redrive.items > 0 || summary.redrive.possible;
+  return html`
+    <header class="head">
+      <div class="title">
+        <h1>${say("run.heading")}</h1>
+        <${Verdict} verdict=${summary.verdict} until=${summary.wait?.until} />
+        ${redrivable && html`<${RedriveButton} small />`}
+      </div>
+      <dl class="facts">
+        ${!parentDocument() &&
+        html`
+          <${Fact} name="dag"><bdi>${dag}</bdi><//>
+          <${Fact} name="run"><bdi>${run}</bdi><//>
+        `}
+        <${Fact} name="logical_date"><${Moment} iso=${summary.logical_date} /><//>
+        <${Fact} name="started"><${Moment} iso=${summary.started_at} /><//>
+        <${Fact} name=${active ? "running_for" : "duration"}>${duration(lasted(summary))}<//>
+      </dl>
+      <${Alerts} ...${trouble} />
+      ${tally && html`<${Tiles} tally=${tally} /><${OutcomeBar} tally=${tally} />`}
+      ${tally && html`<${Figures} summary=${summary} active=${active} />`}
+      <${Steps} />
+    </header>
+  `;
+}
+
+function Fact({ name, children }) {
+  return html`<div><dt>${say(`fact.${name}`)}</dt><dd class="wrap">${children}</dd></div>`;
+}
+
+/** Seconds from Airflow's start of the run to its end, or until now. */
+function lasted({ started_at: from, ended_at: to }) {
+  if (!from) return null;
+  return Math.max(0, ((to ? Date.parse(to) : Date.now()) - Date.parse(from)) / 1000);
+}

@@ -1,0 +1,169 @@
+// One item: what became of it and why, what the source sent, and the row that was made of it.
+
+import { html, useEffect, useRef } from "./vendor/preact.js";
+import { query } from "./api.js";
+import { count, Moment } from "./format.js";
+import { BatchLink } from "./batchlink.js";
+import { useHere } from "./here.js";
+import { Absent, Trouble } from "./notices.js";
+import { usePolled } from "./polling.js";
+import { RedriveButton } from "./redrive.js";
+import { Outcome } from "./states.js";
+import { say } from "./text.js";
+import { Reason, valueText, Whole } from "./values.js";
+
+const PAUSE = 4_000; // milliseconds
+
+/** `tab`: where the person came from, and goes back to. */
+export function ItemView({ itemKey, tab }) {
+  const { home, active, stamp } = useHere();
+  const every = (item) => (active && (!item || item.status === "waiting") ? PAUSE : null);
+  const polled = usePolled(`${home}/items${query({ key: itemKey })}`, { every, stamp });
+  const heading = useRef(null);
+  useEffect(() => heading.current.focus(), []);
+  return html`
+    <section class="item" aria-labelledby="item-title">
+      <p><a href="#${tab}">← ${say("item.back", { tab: say(`tab.${tab}`) })}</a></p>
+      <h2 id="item-title" tabindex="-1" class="wrap" ref=${heading}>
+        ${say("item.title")} <bdi>${itemKey}</bdi>
+      </h2>
+      ${polled.data
+        ? html`<${Trouble} ...${polled} /><${Known} item=${polled.data} />`
+        : html`<${Absent} ...${polled} />`}
+    </section>
+  `;
+}
+
+function Known({ item }) {
+  return html`
+    <div class="title">
+      <${Outcome} status=${item.status} />
+      <${BatchLink} batch=${item.batch} status=${item.status} />
+      <span class="quiet">${say("item.position", { n: item.position + 1 })}</span>
+      <${RedriveButton} request=${{ keys: [item.key] }} small>${say("item.again")}<//>
+    </div>
+    ${item.latest
+      ? html`<${Decision} decision=${item.latest} />`
+      : html`<p class="absent">${say("item.waiting")}</p>`}
+    ${item.earlier.length > 0 && html`<${Earlier} decisions=${item.earlier} />`}
+    <div class="pair">
+      <${Row} row=${item.row} />
+      <${Record} record=${item.record} />
+    </div>
+  `;
+}
+
+function Decision({ decision }) {
+  const { reason, attempts, at, column, value, rule } = decision;
+  return html`
+    <dl class="facts">
+      ${reason && html`<${LongFact} name="reason" text=${reason} />`}
+      ${column !== null && html`<${Fact} name="column"><bdi>${column}</bdi><//>`}
+      ${value !== null && html`<${LongFact} name="value" text=${value} />`}
+      ${rule !== null && html`<${Fact} name="rule"><bdi>${rule}</bdi><//>`}
+      <${Fact} name="attempts">${count(attempts)}<//>
+      <${Fact} name="decided"><${Moment} iso=${at} /><//>
+    </dl>
+  `;
+}
+
+function Fact({ name, children }) {
+  return html`<div><dt>${say(`col.${name}`)}</dt><dd class="wrap">${children}</dd></div>`;
+}
+
+function LongFact({ name, text }) {
+  const label = say(`col.${name}`);
+  return html`
+    <div class="wide"><dt>${label}</dt><dd><${Whole} text=${text} label=${label} /></dd></div>
+  `;
+}
+
+function Earlier({ decisions }) {
+  const label = say("item.earlier");
+  return html`
+    <h3>${label}</h3>
+    <div class="scroll" role="region" tabindex="0" aria-label=${label}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">${say("col.decided")}</th>
+            <th scope="col">${say("col.outcome")}</th>
+            <th scope="col">${say("col.reason")}</th>
+            <th scope="col" class="number">${say("col.attempts")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          ${decisions.map(
+            (each) => html`
+              <tr>
+                <td><${Moment} iso=${each.at} /></td>
+                <td><${Outcome} status=${each.status} /></td>
+                <td><${Reason} text=${each.reason} /></td>
+                <td class="number">${count(each.attempts)}</td>
+              </tr>
+            `,
+          )}
+        </tbody>
+      </table>
+    </div>
+  `;
+}
+
+function Row({ row }) {
+  const label = say("item.row");
+  if (row === null) {
+    return html`<section><h3>${label}</h3><p class="absent">${say("item.no_row")}</p></section>`;
+  }
+  return html`
+    <section>
+      <h3>${label}</h3>
+      <div class="scroll tall" role="region" tabindex="0" aria-label=${label}>
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">${say("col.column")}</th>
+              <th scope="col">${say("col.value")}</th>
+            </tr>
+          </thead>
+          <tbody>
+            ${Object.entries(row).map(
+              ([column, value]) => html`
+                <tr key=${column}>
+                  <th scope="row"><bdi>${column}</bdi></th>
+                  <td class="wrap value" dir="auto">${valueText(value)}</td>
+                </tr>
+              `,
+            )}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  `;
+}
+
+// Characters that turn the direction of what follows them: a name could rearrange the record.
+const TURNING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** The record as JSON to be read, with what cannot be seen as escapes. */
+function recordText(record) {
+  return JSON.stringify(record, null, 2).replace(
+    TURNING,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+function Record({ record }) {
+  const label = say("item.record");
+  return html`
+    <section>
+      <h3>${label}</h3>
+      ${record === null
+        ? html`<p class="absent">${say("item.no_record")}</p>`
+        : html`
+            <pre class="tall" role="region" tabindex="0" aria-label=${label}>
+              ${recordText(record)}</pre
+            >
+          `}
+    </section>
+  `;
+}

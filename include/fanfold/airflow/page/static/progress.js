@@ -1,0 +1,103 @@
+// How far a run is: its items by outcome, its speed, its requests and its time.
+
+import { html } from "./vendor/preact.js";
+import { count, duration, Moment, percent, rate } from "./format.js";
+import { Outcome, OUTCOMES, outcomeWord } from "./states.js";
+import { say } from "./text.js";
+
+/** Items by outcome, each as a large number. */
+export function Tiles({ tally }) {
+  return html`
+    <dl class="tiles">
+      <div class="tile">
+        <dt>${say("outcome.planned")}</dt>
+        <dd>${count(tally.planned)}</dd>
+      </div>
+      ${OUTCOMES.map(
+        (outcome) => html`
+          <div class="tile" key=${outcome}>
+            <dt><${Outcome} status=${outcome} /></dt>
+            <dd>
+              ${count(tally[outcome])}
+              ${tally.planned > 0 && html`<small>${percent(tally[outcome] / tally.planned)}</small>`}
+            </dd>
+          </div>
+        `,
+      )}
+    </dl>
+  `;
+}
+
+/** The same in a sentence. */
+export function tallyText(tally) {
+  const parts = OUTCOMES.filter((outcome) => tally[outcome] > 0).map((outcome) =>
+    say("tally.part", { n: tally[outcome], outcome: outcomeWord(outcome) }),
+  );
+  return say("tally.all", { n: tally.planned, parts: parts.join(say("list.comma")) });
+}
+
+/** The same as one bar; the fewest items still are a visible segment. */
+export function OutcomeBar({ tally, small = false }) {
+  const label = tallyText(tally);
+  return html`
+    <div class="bar ${small ? "small" : ""}" role="img" aria-label=${label} title=${label}>
+      ${OUTCOMES.filter((outcome) => tally[outcome] > 0).map(
+        (outcome) => html`
+          <span key=${outcome} class="segment of-${outcome}" style=${{ flexGrow: tally[outcome] }} />
+        `,
+      )}
+    </div>
+  `;
+}
+
+/** Speed, requests, budget, quota and time, as far as they are known. */
+export function Figures({ summary, active }) {
+  const { rate: speed, requests, timing } = summary;
+  return html`
+    <dl class="facts figures">
+      ${speed.average !== null && html`<${Fact} name="speed">${speedText(speed, active)}<//>`}
+      ${requests && html`<${Fact} name="requests">${requestsText(requests)}<//>`}
+      ${requests && budgetText(requests) && html`<${Fact} name="budget">${budgetText(requests)}<//>`}
+      ${requests?.quota && html`<${Fact} name="quota"><${Quota} quota=${requests.quota} /><//>`}
+      ${active
+        ? html`<${Fact} name="left">${leftText(timing)}<//>`
+        : timing.elapsed !== null && html`<${Fact} name="took">${duration(timing.elapsed)}<//>`}
+      ${timing.expected !== null && html`<${Fact} name="forecast">${duration(timing.expected)}<//>`}
+    </dl>
+  `;
+}
+
+function Fact({ name, children }) {
+  return html`<div><dt>${say(`figure.${name}`)}</dt><dd>${children}</dd></div>`;
+}
+
+function speedText(speed, active) {
+  const average = rate(speed.average);
+  if (!active || speed.now === null) return say("speed.average", { average });
+  return say("speed.both", { now: rate(speed.now), average });
+}
+
+function requestsText({ used, expected }) {
+  return expected === null ? count(used) : say("requests.of", { used, expected });
+}
+
+function budgetText({ per_second: second, per_hour: hour }) {
+  const parts = [];
+  if (second !== null) parts.push(say("budget.second", { n: rate(second) }));
+  if (hour !== null) parts.push(say("budget.hour", { n: rate(hour) }));
+  return parts.join(" · ");
+}
+
+function Quota({ quota }) {
+  const { limit, remaining } = quota;
+  return html`
+    ${say("quota.left", { remaining, limit })}${" "}
+    <small>${say("quota.reset")}${" "}<${Moment} iso=${quota.reset_at} brief /></small>
+  `;
+}
+
+function leftText({ left, basis }) {
+  if (left === null) return say("left.unknown");
+  const time = duration(left);
+  return basis ? say(`left.by_${basis}`, { time }) : time;
+}

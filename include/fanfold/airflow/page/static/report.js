@@ -1,0 +1,23 @@
+// The run's report, in a frame of its own: it is a page that stands alone, with its own scripts.
+
+import { html } from "./vendor/preact.js";
+import { address } from "./api.js";
+import { useHere } from "./here.js";
+import { say } from "./text.js";
+
+export function Report() {
+  const { home, summary, active, stamp } = useHere();
+  if (!summary.report) {
+    return html`<p class="absent">${say(active ? "report.not_yet" : "problem.no_report")}</p>`;
+  }
+  return html`
+    <h2 class="unseen">${say("tab.report")}</h2>
+    <iframe
+      key=${stamp}
+      class="report"
+      title=${say("report.title")}
+      sandbox="allow-scripts"
+      src=${address(`${home}/report`)}
+    />
+  `;
+}

@@ -1,0 +1,99 @@
+// The page of a run: the head with its numbers, the search, and the tabs or an item.
+
+import { html, useEffect, useState } from "./vendor/preact.js";
+import { runAddress } from "./api.js";
+import { Batches } from "./batches.js";
+import { Comparison } from "./comparison.js";
+import { Dataset } from "./dataset.js";
+import { Failures } from "./failures.js";
+import { Head } from "./head.js";
+import { HereProvider } from "./here.js";
+import { ItemView } from "./item.js";
+import { Absent } from "./notices.js";
+import { TABS, usePlace } from "./place.js";
+import { usePolled } from "./polling.js";
+import { RedriveDialog, Redriven } from "./redrive.js";
+import { Report } from "./report.js";
+import { Search } from "./search.js";
+import { stillActive } from "./states.js";
+import { TabPanel, Tabs } from "./tabs.js";
+import { say } from "./text.js";
+
+// Milliseconds.
+const OFTEN = 2_000;
+const SELDOM = 15_000; // Somebody else may redrive the run.
+const SETTLING = 60_000; // What is written after a run's end, and until a redrive is under way.
+
+const VIEWS = {
+  batches: Batches, failures: Failures, dataset: Dataset, report: Report, compare: Comparison,
+};
+
+function pause(summary, hurriedAt) {
+  if (!summary || stillActive(summary.state) || Date.now() - hurriedAt < SETTLING) return OFTEN;
+  const justEnded = Date.now() - Date.parse(summary.ended_at ?? "") < SETTLING;
+  return !summary.final && justEnded ? OFTEN : SELDOM;
+}
+
+export function Run({ dag, run }) {
+  const home = runAddress(dag, run);
+  const [hurriedAt, hurry] = useState(0);
+  const [asked, ask] = useState(null);
+  const [redriven, tellRedriven] = useState(null);
+  const polled = usePolled(home, { every: (summary) => pause(summary, hurriedAt) });
+  const summary = polled.data;
+
+  useEffect(() => {
+    document.title = say("run.title", { run });
+  }, [run]);
+  useEffect(() => {
+    if (hurriedAt) polled.reload();
+  }, [hurriedAt]);
+
+  if (!summary) {
+    return html`<h1>${say("run.heading")}</h1><${Absent} ...${polled} />`;
+  }
+  const here = {
+    dag,
+    run,
+    home,
+    summary,
+    active: stillActive(summary.state),
+    stamp: [summary.state, summary.final, summary.ended_at, hurriedAt].join(),
+    redrive: ask,
+  };
+  const done = (answer) => {
+    ask(null);
+    tellRedriven(answer);
+    hurry(Date.now());
+  };
+  return html`
+    <${HereProvider} value=${here}>
+      <${Head} trouble=${polled} />
+      <${Redriven} answer=${redriven} onClose=${() => tellRedriven(null)} />
+      <${Search} />
+      <${Views} />
+      ${asked &&
+      html`<${RedriveDialog} request=${asked} onClose=${() => ask(null)} onDone=${done} />`}
+    <//>
+  `;
+}
+
+/** An item, or the tabs; under an item the open tab stays as it was left. */
+function Views() {
+  const place = usePlace();
+  const View = VIEWS[place.tab];
+  const open = (tab) => {
+    location.hash = tab;
+  };
+  const tabs = TABS.map((name) => [name, say(`tab.${name}`)]);
+  return html`
+    ${place.item !== null &&
+    html`<${ItemView} key=${place.item} itemKey=${place.item} tab=${place.tab} />`}
+    <div hidden=${place.item !== null}>
+      <${Tabs} tabs=${tabs} open=${place.tab} label=${say("tabs.label")} onOpen=${open} />
+      <${TabPanel} key=${place.tab} name=${place.tab}>
+        <${View} shown=${place.item === null} />
+      <//>
+    </div>
+  `;
+}

@@ -1,0 +1,50 @@
+// Tables that are sorted by a press on a column's head.
+
+import { html, useMemo, useState } from "./vendor/preact.js";
+import { Sign } from "./signs.js";
+import { language } from "./text.js";
+
+const collator = new Intl.Collator(language, { numeric: true });
+
+function compare(a, b) {
+  const [noA, noB] = [a === null || a === undefined, b === null || b === undefined];
+  if (noA || noB) return noA - noB;
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  return collator.compare(String(a), String(b));
+}
+
+/**
+ * Rows in the order that was asked for; at first as they come.
+ *
+ * `valueOf(row, column)` gives what to sort by; rows without a value come last either way.
+ * Returns `sorted`, and `sort`, which `<SortHead>` takes.
+ */
+export function useSorted(rows, valueOf) {
+  const [order, setOrder] = useState(null);
+  const sorted = useMemo(() => {
+    if (!order) return rows;
+    const sign = order.descending ? -1 : 1;
+    return [...rows].sort((one, other) => {
+      const [a, b] = [valueOf(one, order.column), valueOf(other, order.column)];
+      const absent = [a, b].some((value) => value === null || value === undefined);
+      return absent ? compare(a, b) : sign * compare(a, b);
+    });
+  }, [rows, order]);
+  const press = (column) =>
+    setOrder((now) => ({ column, descending: now?.column === column && !now.descending }));
+  return { sorted, sort: { order, press } };
+}
+
+/** The head of a column, with a button that sorts by it. */
+export function SortHead({ column, sort, children, numeric = false }) {
+  const here = sort.order?.column === column;
+  const kind = numeric ? "number" : undefined;
+  const direction = sort.order?.descending ? "descending" : "ascending";
+  return html`
+    <th scope="col" class=${kind} aria-sort=${here ? direction : undefined}>
+      <button type="button" class="sorter" onClick=${() => sort.press(column)}>
+        <span class="wrap">${children}</span><${Sign} name=${here ? direction : "sorted"} />
+      </button>
+    </th>
+  `;
+}

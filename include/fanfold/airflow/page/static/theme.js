@@ -1,0 +1,50 @@
+// Dark or light, as Airflow is: its page is the parent of ours, and says so in a class of <html>.
+
+import { parentDocument } from "./airflow.js";
+
+// Colours that an administrator may have changed, taken from Airflow; theme.css has fallbacks.
+const TAKEN = {
+  "--bg": "bg",
+  "--bg-muted": "bg-muted",
+  "--fg": "fg",
+  "--fg-muted": "fg-muted",
+  "--border": "border",
+  "--border-strong": "border-emphasized",
+  "--brand": "brand-solid",
+  "--brand-fg": "brand-contrast",
+};
+const own = document.documentElement;
+const listeners = new Set();
+
+/** Call `listener` whenever the theme changes; returns how to stop that. */
+export function onTheme(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+/** Take the theme of Airflow, or of the system where the page stands alone, and follow it. */
+export function followTheme() {
+  const parent = parentDocument();
+  if (parent) {
+    const look = () => apply(parent.documentElement.classList.contains("dark"), parent);
+    new MutationObserver(look).observe(parent.documentElement, { attributeFilter: ["class"] });
+    look();
+  } else {
+    const dark = window.matchMedia("(prefers-color-scheme: dark)");
+    const look = () => apply(dark.matches, null);
+    dark.addEventListener("change", look);
+    look();
+  }
+}
+
+function apply(dark, parent) {
+  own.dataset.theme = dark ? "dark" : "light";
+  own.style.colorScheme = own.dataset.theme;
+  const theirs = parent && parent.defaultView.getComputedStyle(parent.documentElement);
+  for (const [ours, name] of Object.entries(TAKEN)) {
+    const value = theirs?.getPropertyValue(`--chakra-colors-${name}`).trim();
+    if (value) own.style.setProperty(ours, value);
+    else own.style.removeProperty(ours);
+  }
+  for (const listener of listeners) listener();
+}

@@ -1,0 +1,46 @@
+// Keys and values from outside: shown as text, in their own direction, never wider than their place.
+
+import { html } from "./vendor/preact.js";
+import { NONE } from "./format.js";
+import { itemHref } from "./place.js";
+import { say } from "./text.js";
+
+// Characters.
+const TITLE_LENGTH = 300; // that a tooltip shows
+const LONG = 600; // that fill a few lines
+
+/** A value of a row or record as text. */
+export function valueText(value) {
+  if (value === null || value === undefined) return NONE;
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/** A value in one line, cut off where there is no more room. */
+export function Clamped({ value }) {
+  if (value === null || value === undefined) return html`<span class="quiet">${NONE}</span>`;
+  const text = valueText(value);
+  const title = text.length > 30 ? text.slice(0, TITLE_LENGTH) : undefined;
+  // What is behind the cut is never seen: ten kilobytes a cell would only slow the page.
+  return html`<span class="clamp" dir="auto" title=${title}>${text.slice(0, TITLE_LENGTH)}</span>`;
+}
+
+/** A key that leads to the view of its item. */
+export function ItemLink({ itemKey }) {
+  return html`<a class="key clamp" href=${itemHref(itemKey)}><bdi>${itemKey}</bdi></a>`;
+}
+
+/** A text in full; a long one in a region of its own that scrolls. */
+export function Whole({ text, label }) {
+  if (text.length < LONG) return html`<span class="wrap value" dir="auto">${text}</span>`;
+  return html`
+    <div class="scroll long wrap value" role="region" tabindex="0" aria-label=${label} dir="auto">
+      ${text}
+    </div>
+  `;
+}
+
+/** A reason, as the pipeline wrote it. */
+export function Reason({ text }) {
+  if (!text) return html`<span class="quiet">${say("reason.none")}</span>`;
+  return html`<span class="wrap" dir="auto">${text}</span>`;
+}

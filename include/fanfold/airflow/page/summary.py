@@ -1,0 +1,233 @@
+"""The head of a run's page: asked for every two seconds while the run is active."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from airflow.api_fastapi.common.db.common import SessionDep
+from fastapi import APIRouter
+
+from fanfold import sources
+from fanfold.airflow.page import answers
+from fanfold.airflow.page.access import MAY_SEE, MayEditDep, RunDep
+from fanfold.airflow.page.answers import Verdict
+from fanfold.airflow.page.refusal import refusals
+from fanfold.airflow.page.runs import (
+    BROKEN,
+    date_of,
+    is_active,
+    moment,
+    scheduler_is_alive,
+    tasks_of,
+)
+from fanfold.airflow.page.verdict import ACTIVE, Outcome, outcome_of
+from fanfold.errors import Inconsistent
+from fanfold.history import read_history
+from fanfold.inspection.tallies import BatchTally, Tally, batch_tallies, total
+from fanfold.progress import items_per_second
+from fanfold.workspace import PARQUET, read_as
+
+if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+
+    from fanfold.airflow.page.access import Run
+    from fanfold.airflow.page.runs import Task
+    from fanfold.model import Plan
+    from fanfold.workspace import Workspace
+
+router = APIRouter(dependencies=MAY_SEE, tags=["run"])
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}",
+    responses=refusals(404, 500, 503),
+    operation_id="get_run",
+)
+def get_run(run: RunDep, session: SessionDep, editable: MayEditDep) -> answers.RunSummary:
+    """Return the numbers of a run: live while it is active, the manifest's afterwards."""
+    tasks = tasks_of(session, run.dag_run)
+    workspace = run.workspace
+    outcome = outcome_of(run.dag_run, tasks, workspace)
+    plan = run.plan()
+    batches = batch_tallies(workspace, plan) if plan and not outcome.manifest else []
+    seen = _Seen(run, plan, outcome, batches)
+    return answers.RunSummary(
+        dag_id=run.dag_run.dag_id,
+        run_id=run.dag_run.run_id,
+        verdict=outcome.verdict,
+        state=str(run.dag_run.state),
+        status=outcome.manifest.status if outcome.manifest else None,
+        final=outcome.manifest is not None,
+        logical_date=moment(date_of(run.dag_run)),
+        started_at=moment(run.dag_run.start_date),
+        ended_at=moment(run.dag_run.end_date),
+        tally=seen.shown_tally(),
+        rate=seen.rate(),
+        requests=seen.requests(),
+        timing=seen.timing(),
+        wait=seen.wait(),
+        stopped=_stopped(run.dag_run, workspace),
+        tasks=[answers.TaskState.model_validate(task) for task in tasks.values()],
+        redrive=_redrivable(outcome, seen.tally if plan else None, tasks, allowed=editable),
+        report=(workspace.report / "report.html").exists(),
+        dataset=(workspace.dataset / PARQUET).exists(),
+        previous=_previous(workspace),
+        key_column=sources.get(plan.source).identity_column if plan else None,
+        scheduler=scheduler_is_alive(session),
+    )
+
+
+class _Seen:
+    """What is known of a run at this moment, and what follows from it.
+
+    Args:
+        run: The run.
+        plan: Its plan, if it has one.
+        outcome: What it came to.
+        batches: Its batches, while nothing is consolidated.
+    """
+
+    def __init__(
+        self, run: Run, plan: Plan | None, outcome: Outcome, batches: list[BatchTally]
+    ) -> None:
+        self._run = run
+        self._plan = plan
+        self._manifest = outcome.manifest
+        self._batches = batches
+        self._progress = {
+            number: batch.progress for number, batch in enumerate(batches) if batch.progress
+        }
+        counts = outcome.manifest.counts if outcome.manifest else None
+        self.tally = Tally.of_counts(counts) if counts else total(batches)
+
+    def shown_tally(self) -> answers.Tally | None:
+        return answers.Tally.model_validate(self.tally) if self._plan else None
+
+    def _elapsed(self) -> float | None:
+        if self._plan is None:
+            return None
+        if self._manifest is not None:
+            # A redrive adds the time in between to the manifest's: the history has the first pass.
+            history = read_history(self._run.workspace.history)
+            first = [past.seconds for past in history if past.run_id == self._manifest.run_id]
+            start, end = self._manifest.moments
+            return first[0] if first else (end - start).total_seconds()
+        started = datetime.fromisoformat(self._plan.started_at)
+        if self._run.dag_run.start_date is not None:
+            started = max(started, self._run.dag_run.start_date)
+        end = self._run.dag_run.end_date or datetime.now(UTC)
+        return max(0.0, (end - started).total_seconds())
+
+    def _is_redrive(self) -> bool:
+        # Clearing a finished run starts it anew, and its plan is older then.
+        start = self._run.dag_run.start_date
+        return bool(
+            self._plan
+            and start
+            and not self._manifest
+            and start > datetime.fromisoformat(self._plan.started_at)
+        )
+
+    def rate(self) -> answers.Rate:
+        now = None
+        if is_active(self._run.dag_run):
+            now = items_per_second(self._progress, time.time())
+        elapsed = self._elapsed()
+        done = self.tally.planned - self.tally.waiting
+        # In a redrive, what was done before would count as if it had come now.
+        average = done / elapsed if elapsed and done and not self._is_redrive() else None
+        return answers.Rate(now=now, average=average)
+
+    def requests(self) -> answers.Requests | None:
+        if self._plan is None:
+            return None
+        quotas = self._plan.quotas
+        quota = None
+        if quotas.limit is not None and quotas.reset_at is not None:
+            quota = answers.Quota(
+                limit=quotas.limit, remaining=quotas.remaining or 0, reset_at=quotas.reset_at
+            )
+        used = sum(batch.requests for batch in self._batches)
+        return answers.Requests(
+            used=self._manifest.requests if self._manifest else used,
+            expected=self._plan.forecast.requests,
+            per_second=quotas.per_second,
+            per_hour=quotas.per_hour,
+            quota=quota,
+        )
+
+    def timing(self) -> answers.Timing:
+        elapsed = self._elapsed()
+        expected = self._plan.forecast.seconds if self._plan else None
+        left, basis = self._left(elapsed, expected)
+        return answers.Timing(elapsed=elapsed, left=left, basis=basis, expected=expected)
+
+    def _left(
+        self, elapsed: float | None, expected: float | None
+    ) -> tuple[float | None, str | None]:
+        """Return the seconds until all items are fetched, and what that rests on."""
+        if not is_active(self._run.dag_run) or self._plan is None:
+            return None, None
+        pause = self._pause()
+        rate = self.rate()
+        speed = rate.now or rate.average
+        if speed and self.tally.waiting:
+            return pause + self.tally.waiting / speed, "speed"
+        if expected is not None and elapsed is not None and self.tally.waiting:
+            return max(pause, expected - elapsed), "forecast"
+        return None, None
+
+    def _pause(self) -> float:
+        wait = self.wait()
+        if wait is None:
+            return 0.0
+        until = datetime.fromisoformat(wait.until)
+        return max(0.0, (until - datetime.now(UTC)).total_seconds())
+
+    def wait(self) -> answers.Wait | None:
+        if not is_active(self._run.dag_run):
+            return None
+        waiting = [each for each in self._progress.values() if each.waits_until]
+        if not waiting:
+            return None
+        first = min(waiting, key=lambda each: each.waits_until or "")
+        return answers.Wait(
+            batches=len(waiting), until=first.waits_until or "", reason=first.waits_for
+        )
+
+
+def _stopped(dag_run: DagRun, workspace: Workspace) -> str | None:
+    """Return why fetching was given up, if it was in this pass."""
+    try:
+        written = datetime.fromtimestamp(workspace.stop.stat().st_mtime, UTC)
+        reason = read_as(workspace.stop, lambda found: str(found["reason"]))
+    except (FileNotFoundError, Inconsistent):
+        return None
+    if str(dag_run.state) == "success" or (dag_run.start_date and written < dag_run.start_date):
+        return None
+    return reason
+
+
+def _previous(workspace: Workspace) -> str | None:
+    if not workspace.comparison.exists():
+        return None
+    return read_as(workspace.comparison, lambda found: str(found["previous"]))
+
+
+def _redrivable(
+    outcome: Outcome, found: Tally | None, tasks: dict[str, Task], *, allowed: bool
+) -> answers.Redrivable:
+    items = found.to_fetch if found else 0
+    broken = any(task.has(*BROKEN) for task in tasks.values())
+    why_not = None
+    if outcome.verdict in ACTIVE:
+        why_not = "active"
+    elif outcome.verdict is Verdict.PLANNED:
+        why_not, items = "nothing", 0
+    elif not items and not broken:
+        why_not = "nothing" if found else "no_plan"
+    return answers.Redrivable(
+        allowed=allowed, possible=why_not is None, why_not=why_not, items=items
+    )

@@ -1,0 +1,84 @@
+"""A run in one word: what Airflow says of it, and what its dataset is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fanfold.airflow.graph import CONSOLIDATE, FETCH, PLAN
+from fanfold.airflow.page.answers import Verdict
+from fanfold.airflow.page.runs import is_active
+from fanfold.model import Manifest, RunStatus
+from fanfold.workspace import read_as
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from airflow.models.dagrun import DagRun
+
+    from fanfold.airflow.page.runs import Task
+    from fanfold.workspace import Workspace
+
+ACTIVE = frozenset({Verdict.QUEUED, Verdict.RUNNING, Verdict.WAITING})
+"""Verdicts of a run that is not finished."""
+_BUSY = ("running", "queued", "scheduled", "up_for_retry", "restarting", "up_for_reschedule")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        verdict: In a word.
+        manifest: What it produced; None while nothing of this pass is consolidated.
+    """
+
+    verdict: Verdict
+    manifest: Manifest | None
+
+
+def outcome_of(dag_run: DagRun, tasks: Mapping[str, Task], workspace: Workspace) -> Outcome:
+    """Return what a run came to, or is at."""
+    if is_active(dag_run):
+        return Outcome(active(str(dag_run.state), tasks), None)
+    manifest = _manifest(tasks, workspace)
+    status = manifest.status if manifest else None
+    return Outcome(ended(str(dag_run.state), status, planned_only=_planned_only(tasks)), manifest)
+
+
+def active(state: str, tasks: Mapping[str, Task]) -> Verdict:
+    """Return the verdict of a run that is not finished."""
+    if state != "running":
+        return Verdict.QUEUED
+    deferred = FETCH in tasks and tasks[FETCH].has("deferred")
+    busy = any(task.has(*_BUSY) for task in tasks.values())
+    return Verdict.WAITING if deferred and not busy else Verdict.RUNNING
+
+
+def ended(state: str, status: RunStatus | None, *, planned_only: bool) -> Verdict:
+    """Return the verdict of a run that is finished.
+
+    Args:
+        state: Airflow's.
+        status: Of its dataset, where it is known.
+        planned_only: Whether it ended with its plan (``dry_run``).
+    """
+    if state != "success":
+        return Verdict.FAILED
+    if planned_only:
+        return Verdict.PLANNED
+    return Verdict(status.value) if status else Verdict.COMPLETE
+
+
+def _planned_only(tasks: Mapping[str, Task]) -> bool:
+    return PLAN in tasks and tasks[PLAN].state == "skipped"
+
+
+def _manifest(tasks: Mapping[str, Task], workspace: Workspace) -> Manifest | None:
+    """Return the manifest, if it is of the last pass: a cleared run may end before it has one."""
+    task = tasks.get(CONSOLIDATE)
+    if task is None or task.state not in {"success", "failed"} or not workspace.manifest.exists():
+        return None
+    manifest = read_as(workspace.manifest, Manifest.from_json)
+    _, finished = manifest.moments
+    return manifest if task.started_at is None or finished >= task.started_at else None

@@ -1,0 +1,159 @@
+"""The run page in real Chromium, through Airflow's own UI: as a person who cares about users sees it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+# Playwright's own clean-up warns.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+DAG = "weibo_user_profiles"
+
+
+def test_a_person_triggers_with_the_form_and_watches_the_numbers_move(
+    stack, simulator, runs, visitor, page, number
+):
+    """From Trigger to the last number, in one page that is never loaded again."""
+    simulator.control(latency_ms=1200)
+    stack.wait_for_dag(DAG)
+    person = visitor(page)
+    person.log_in(f"/dags/{DAG}")
+    page.get_by_role("button", name="Trigger").first.click()
+    page.get_by_role("button", name="What to fetch").click()
+    page.locator("input[name=element_items_uri]").fill(runs.listed(runs.users[:600]))
+    page.get_by_role("button", name="Trigger").last.click()
+    page.wait_for_url(re.compile(r"/runs/manual__"))
+    run_id = page.url.split("/runs/")[1].split("?")[0].split("/")[0].replace("%2B", "+")
+    page.get_by_title("Items", exact=True).click()
+    frame = person.frame()
+    frame.get_by_role("heading", name="Items", exact=True).wait_for()
+    frame.locator(":root").evaluate("root => { root.ownerDocument.defaultView.same = 1 }")
+    frame.get_by_text("planned", exact=True).wait_for(timeout=60_000)
+    seen = []
+    while not seen or seen[-1] < 600:
+        seen.append(number(frame, "ok"))
+        page.wait_for_timeout(200)
+    assert len({count for count in seen if 0 < count < 600}) >= 2, seen
+    assert seen == sorted(seen)
+    frame.get_by_text("Complete", exact=True).wait_for(timeout=60_000)
+    assert frame.locator(":root").evaluate("root => root.ownerDocument.defaultView.same") == 1
+    assert number(frame, "waiting") == 0
+    assert stack.wait(DAG, run_id, timeout=60) == "success"
+    assert runs.counts(run_id)["ok"] == 600
+
+
+def test_a_user_is_found_by_key_with_record_and_row_side_by_side(runs, partial_run, visitor, page):
+    """With the keyboard alone: type, arrow, Enter, and back."""
+    frame = visitor(page).items_tab(partial_run)
+    broken, good = runs.broken[0], runs.users[50]
+    search = frame.get_by_label("Find a user by key")
+    search.focus()
+    page.keyboard.type(broken[:-1])
+    frame.get_by_role("option").first.wait_for()
+    assert frame.get_by_role("option").count() == 10
+    while frame.get_by_role("option", selected=True).all_inner_texts() != [broken]:
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    frame.get_by_role("heading", name=f"User {broken}").wait_for()
+    item = frame.locator("section.item")
+    item.get_by_text("invalid", exact=True).first.wait_for()
+    assert "No row" in item.inner_text()
+    assert f'"id": {broken}' in frame.get_by_role("region", name="Raw record").inner_text()
+
+    search.fill(good)
+    search.press("Enter")
+    frame.get_by_role("heading", name=f"User {good}").wait_for()
+    row = frame.get_by_role("region", name="Clean row")
+    assert good in row.inner_text()
+    left, right = row.bounding_box(), frame.get_by_role("region", name="Raw record").bounding_box()
+    assert right["x"] > left["x"] + left["width"] - 1
+    search.fill("nobody")
+    search.press("Enter")
+    frame.get_by_text("This key is not in the plan of this run").wait_for()
+    frame.get_by_role("link", name=re.compile("Back to")).click()
+    frame.get_by_role("tab", name="Batches").wait_for()
+
+
+def test_a_batch_leads_to_the_log_of_its_task_in_airflow(partial_run, visitor, page):
+    frame = visitor(page).items_tab(partial_run)
+    cells = frame.get_by_role("list", name="Batches").get_by_role("link")
+    cells.first.wait_for()
+    assert cells.count() == 8
+    cells.nth(2).click()
+    page.wait_for_url(re.compile(rf"/dags/{DAG}/runs/{partial_run}/tasks/batch\.\w+/mapped/2$"))
+    page.get_by_text(re.compile("clean rows|items: ")).first.wait_for()
+
+
+def test_the_dataset_is_sorted_filtered_and_downloaded(runs, partial_run, visitor, page):
+    frame = visitor(page).items_tab(partial_run)
+    frame.get_by_role("tab", name="Dataset").click()
+    frame.get_by_role("heading", name="617 rows").wait_for()
+    rows = frame.get_by_role("region", name="Rows").get_by_role("row")
+    shown = [uid for uid in runs.users[15:] if uid not in runs.broken][:100]
+    assert shown[0] in rows.nth(1).inner_text()
+    frame.get_by_role("button", name="user_id").click()
+    frame.get_by_role("button", name="user_id").click()
+    assert max(shown) in rows.nth(1).inner_text()
+    frame.get_by_label("Filter these rows").fill(shown[7])
+    frame.get_by_text("1 row fits").wait_for()
+    assert shown[7] in rows.nth(1).inner_text()
+    with page.expect_download() as download:
+        frame.get_by_role("link", name="Download: users.parquet").click()
+    path = runs.workspace(partial_run).dataset / "users.parquet"
+    assert download.value.path().read_bytes() == path.read_bytes()
+    assert download.value.suggested_filename == "users.parquet"
+
+
+def test_the_report_is_shown_and_the_run_compared_with_the_one_before(
+    partial_run, visitor, page, number
+):
+    frame = visitor(page).items_tab(partial_run)
+    frame.get_by_role("tab", name="Report").click()
+    report = frame.frame_locator("iframe")
+    report.get_by_text("Planned", exact=True).wait_for()
+    assert report.locator(".charts > article").count() >= 8
+    frame.get_by_role("tab", name="Compare").click()
+    frame.get_by_text("The run before:").wait_for()
+    # 15 are not on the list any more, 5 are broken and 3 unknown.
+    assert number(frame, "in both runs") == 577
+    assert (number(frame, "new"), number(frame, "gone")) == (40, 23)
+
+
+def test_a_viewer_sees_all_and_may_redrive_nothing(partial_run, visitor, page, number, failures):
+    frame = visitor(page).items_tab(partial_run, person="viewer")
+    failures(frame)
+    assert number(frame, "invalid") == 5
+    assert frame.get_by_role("button", name=re.compile("Redrive")).count() == 0
+    assert frame.get_by_role("checkbox").count() == 0
+
+
+def test_a_run_that_waits_for_its_quota_says_until_when(
+    stack, simulator, runs, visitor, page, number
+):
+    simulator.control(quota_per_hour=30, quota_window_s=15)
+    run_id = stack.trigger(DAG, {"user_ids": list(runs.users[:40]), "batch_size": 40})
+    frame = visitor(page).items_tab(run_id)
+    frame.get_by_text(re.compile(r"^Waits for quota until \d")).wait_for(timeout=60_000)
+    assert number(frame, "ok") == 30
+    frame.get_by_text("1 batch waits for the source’s quota").wait_for()
+    frame.get_by_text("Complete", exact=True).wait_for(timeout=90_000)
+    assert number(frame, "ok") == 40
+
+
+def test_the_navigation_leads_to_all_pipelines_and_on_to_a_run(partial_run, visitor, page, number):
+    person = visitor(page)
+    person.log_in("/dags")
+    page.get_by_role("link", name="Fanfold").first.click()
+    frame = person.frame("Fanfold")
+    frame.get_by_role("heading", name="Weibo user profiles").wait_for()
+    frame.get_by_role("heading", name="Mastodon user profiles").wait_for()
+    frame.locator(".uplot canvas").first.wait_for()
+    row = frame.get_by_role("row").filter(has_text=partial_run)
+    assert "Partial" in row.inner_text()
+    assert "617" in row.inner_text()
+    row.get_by_role("link").first.click()
+    page.wait_for_url(f"**/dags/{DAG}/runs/{partial_run}/plugin/fanfold-items")
+    person.frame().get_by_text("Partial", exact=True).wait_for()
+    assert number(person.frame(), "invalid") == 5

@@ -1,0 +1,94 @@
+"""The run page when a part of Airflow stands still, and when there are several api-servers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from contextlib import closing, contextmanager
+
+import psutil
+import pytest
+import requests
+
+from fanfold.embedded.forkserver import Program, Request
+from fanfold.embedded.settings import free_ports
+
+# Playwright's own clean-up warns.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+DAG = "weibo_user_profiles"
+
+
+@contextmanager
+def still(stack, name):
+    """Let a process of the stack stand still, as on a machine that is overloaded."""
+    process = psutil.Process(stack.state.processes[name].pid)
+    process.suspend()
+    try:
+        yield process
+    finally:
+        process.resume()
+
+
+def say_in_database(stack, statement, *values):
+    with closing(sqlite3.connect(stack.home.database, timeout=30)) as database, database:
+        database.execute(statement, values)
+
+
+def test_without_a_scheduler_or_a_server_the_page_says_so(stack, runs, visitor, page, number):
+    run_id = runs.run(runs.users[:5])
+    with still(stack, "scheduler"):
+        say_in_database(
+            stack, "UPDATE job SET latest_heartbeat = '2020-01-01' WHERE job_type = 'SchedulerJob'"
+        )
+        say_in_database(stack, "UPDATE dag_run SET state = 'running' WHERE run_id = ?", run_id)
+        try:
+            visitor(page).alone(run_id)
+            page.get_by_text("Airflow’s scheduler is not running").wait_for()
+            silence = page.get_by_text("Airflow’s server does not answer; trying again.")
+            with still(stack, "api-server"):
+                silence.wait_for(timeout=40_000)
+                # What was known is still there.
+                assert number(page, "ok") == 5
+            silence.wait_for(state="detached", timeout=30_000)
+        finally:
+            say_in_database(stack, "UPDATE dag_run SET state = 'success' WHERE run_id = ?", run_id)
+
+
+def test_without_the_shared_directory_the_page_says_so(stack, partial_run, visitor, page, number):
+    visitor(page).alone(partial_run)
+    away = stack.home.shared.with_name("shared-away")
+    said = page.get_by_text("The shared directory cannot be read").first
+    stack.home.shared.rename(away)
+    try:
+        said.wait_for(timeout=40_000)
+        assert number(page, "invalid") == 5
+    finally:
+        away.rename(stack.home.shared)
+    said.wait_for(state="detached", timeout=40_000)
+
+
+def test_a_second_api_server_answers_alike(stack, partial_run, tmp_path):
+    """Nothing is kept in a process: what one server gives out, the other accepts and answers."""
+    path = f"/fanfold/api/dags/{DAG}/runs/{partial_run}"
+    summary = stack.api("GET", path)
+    headers = {"Authorization": stack._session.headers["Authorization"]}
+    port = free_ports().airflow
+    command = ["airflow", "api-server", "--port", str(port), "--host", "127.0.0.1"]
+    log = tmp_path / "log"
+    with Program(stack.home.root, Request(command, str(log), [])) as second:
+        end = time.monotonic() + 60
+        while True:
+            try:
+                address = f"http://127.0.0.1:{port}{path}"
+                answer = requests.get(address, headers=headers, timeout=10)
+                break
+            except requests.ConnectionError:
+                assert second.poll() is None, log.read_text()
+                assert time.monotonic() < end
+                time.sleep(0.1)
+        assert answer.json() == summary
+        os.kill(second.pid, signal.SIGTERM)
+        assert second.wait(30) is not None

@@ -1,0 +1,295 @@
+"""Airflow's whole API server with our plugin in it, people of each role, and runs that were run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import threading
+import time
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import requests
+
+from fanfold.workspace import Workspace
+
+HERE = Path(__file__).parent
+DAG = "weibo_user_profiles"
+PEOPLE = ("admin", "user", "viewer", "nobody")
+UIDS = [str(1404376560 + number) for number in range(5)]
+MISSING = "7"
+SECRET = "sesame-4f1d"
+"""Lies beside the workspace, wherever a path could lead by mistake."""
+
+GET, POST = "GET", "POST"
+RUN = "/api/dags/{dag_id}/runs/{run_id}"
+REPORT = (GET, f"{RUN}/report")
+STATIC = (GET, "/static/{version}/{name:path}")
+DOCS = (GET, "/docs")
+QUERIES = {
+    "/run": f"?dag_id={DAG}",
+    f"{RUN}/items": f"?key={UIDS[0]}",
+    f"{RUN}/suggestions": "?prefix=1",
+}
+"""What a route must be told."""
+NAMES = {STATIC: "vendor/uplot.css", (GET, f"{RUN}/files/{{name}}"): "users.parquet"}
+
+
+def pytest_collection_modifyitems(items):
+    """Airflow's server and what it imports warn; our own modules must not."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore"))
+            item.add_marker(pytest.mark.filterwarnings(r"error:::fanfold\..*"))
+
+
+@contextmanager
+def served():
+    """Serve Airflow with its plugins on a free port, and yield the address."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import uvicorn
+        from airflow.api_fastapi.app import create_app
+
+        app = create_app()
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    end = time.monotonic() + 60
+    while not server.started:
+        assert thread.is_alive()
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+@dataclass
+class Client:
+    """Asks the server as one person; ``token`` None is nobody who is logged in."""
+
+    url: str
+    token: str | None
+
+    def __post_init__(self):
+        self.session = requests.Session()
+        self.session.trust_env = False
+        if self.token:
+            self.session.headers["Authorization"] = f"Bearer {self.token}"
+
+    def get(self, path, **options):
+        return self.send("GET", path, **options)
+
+    def post(self, path, **options):
+        return self.send("POST", path, **options)
+
+    def send(self, method, path, **options):
+        options = {"timeout": 30, "allow_redirects": False, **options}
+        return self.session.request(method, self.url + path, **options)
+
+
+@pytest.fixture(scope="session")
+def address(airflow_home):
+    assert airflow_home.is_dir()
+    with served() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def site(address, airflow_home):
+    """Clients for people of each role, and for nobody who is logged in (``None``)."""
+    path = airflow_home / "simple_auth_manager_passwords.json.generated"
+    passwords = json.loads(path.read_text())
+    clients = {None: Client(address, None)}
+    for person in PEOPLE:
+        login = {"username": person, "password": passwords[person]}
+        answer = clients[None].post("/auth/token", json=login)
+        assert answer.status_code == 201, answer.text
+        clients[person] = Client(address, answer.json()["access_token"])
+    yield clients
+    for client in clients.values():
+        client.session.close()
+
+
+@dataclass
+class Page:
+    """The API of one run's page, as one person."""
+
+    client: Client
+    run_id: str
+    workspace: Workspace
+    dag_id: str = DAG
+
+    @property
+    def path(self):
+        return f"/fanfold/api/dags/{self.dag_id}/runs/{self.run_id}"
+
+    def get(self, part="", *, expect=200, **params):
+        """Ask for a part of the page and return its JSON."""
+        answer = self.client.get(f"{self.path}{part}", params=params)
+        assert answer.status_code == expect, answer.text
+        return answer.json()
+
+    def redrive(self, *, expect=200, headers=None, **body):
+        answer = self.client.post(f"{self.path}/redrive", json=body, headers=headers)
+        assert answer.status_code == expect, answer.text
+        return answer.json()
+
+
+@pytest.fixture
+def run_page(pipeline, site):
+    """``run_page(person, **conf)``: run the pipeline and return the API of its page."""
+
+    def run(person="user", **conf):
+        finished = pipeline.run(**conf)
+        workspace = Workspace(Path(finished.workspace))
+        return Page(site[person], workspace.root.name, workspace)
+
+    return run
+
+
+@dataclass
+class Door:
+    """Asks for each route of the application, about one run."""
+
+    site: dict
+    routes: tuple
+    run_id: str
+    workspace: Workspace
+    root: Path
+    keys: tuple = tuple(UIDS)
+    secret: str = SECRET
+
+    @property
+    def of_a_run(self):
+        return [route for route in self.routes if "{run_id}" in route[1]]
+
+    def address(self, route, *, dag_id=DAG, run_id=None, name=None, version="v", query=None):
+        """Where a route is; what it must be told is told, unless ``query`` says otherwise."""
+        assert route in self.routes, f"there is no {route}"
+        path = route[1].replace("{name:path}", "{name}")
+        values = {"dag_id": dag_id, "run_id": run_id or quote(self.run_id, safe="")}
+        values["version"] = version
+        if "{name}" in path:
+            values["name"] = name or NAMES[route]
+        query = QUERIES.get(route[1], "") if query is None else query
+        return "/fanfold" + path.format(**values) + query
+
+    def ask(self, route, person="user", *, json=None, data=None, headers=None, **where):
+        if route[0] == POST and json is None and data is None:
+            json = {"dry_run": True, "keys": self.keys}
+        options = {"json": json, "data": data, "headers": headers}
+        answer = self.site[person].send(route[0], self.address(route, **where), **options)
+        self.assert_safe(answer, route)
+        return answer
+
+    def statuses(self, routes, person="user", **options):
+        return {route: self.ask(route, person, **options).status_code for route in routes}
+
+    @staticmethod
+    def policy_of(answer):
+        """Return the directives of an answer's Content-Security-Policy."""
+        parts = (part.split() for part in answer.headers["Content-Security-Policy"].split(";"))
+        return {name: values for name, *values in parts}
+
+    def assert_safe(self, answer, route=None):
+        """Whatever is answered tells the browser what to refuse, and nothing that it must not say."""
+        policy = self.policy_of(answer)
+        assert policy["default-src"] == ["'none'"]
+        assert policy["frame-ancestors"] == ["'self'"]
+        assert (policy["base-uri"], policy["form-action"]) == (["'none'"], ["'none'"])
+        of_report = route == REPORT and answer.status_code == 200
+        of_docs = route == DOCS and answer.status_code == 200
+        unsafe = {(name, value) for name in policy for value in policy[name] if "'unsafe-" in value}
+        allowed = {"script-src", "style-src"} if of_report else {"style-src"} if of_docs else set()
+        assert unsafe == {(name, "'unsafe-inline'") for name in allowed}
+        assert policy.get("sandbox") == (["allow-scripts"] if of_report else None)
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        if route != STATIC or answer.status_code != 200:
+            assert answer.headers["Cache-Control"] == "no-store"
+        assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+        if answer.status_code >= 400:
+            for inside in (self.secret, "Traceback", 'File "'):
+                assert inside not in answer.text
+
+    def state(self):
+        """All that Airflow's database says of runs and tasks, and the files of the run."""
+        from airflow.models.dagrun import DagRun
+        from airflow.models.taskinstance import TaskInstance
+
+        tables = [sorted(map(repr, rows(*t.__table__.columns))) for t in (DagRun, TaskInstance)]
+        files = {
+            path.relative_to(self.root): path.stat().st_mtime_ns
+            for path in self.root.rglob("*")
+            if path.is_file()
+        }
+        return *tables, files, self.log()
+
+    def log(self):
+        """What Airflow's audit log says of clearing: DAG, run and task."""
+        from airflow.models.log import Log
+
+        clearing = Log.event == "post_clear_task_instances"
+        return rows(Log.dag_id, Log.run_id, Log.task_id, where=[clearing])
+
+
+def rows(*columns, where=()):
+    """What Airflow's database says."""
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        return [tuple(row) for row in session.execute(select(*columns).where(*where))]
+
+
+@pytest.fixture(scope="module")
+def kept():
+    """The run of a module's first test that needs one; it is the others' as well."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def all_routes(address):
+    """Method and path of each route of the application."""
+    from fastapi.routing import APIRoute
+
+    from fanfold.airflow.page.app import create_app
+
+    assert address
+    found = []
+    for route in create_app().routes:
+        assert isinstance(route, APIRoute), f"{route!r} has no rights of its own"
+        found += [(method, route.path) for method in sorted(route.methods)]
+    return tuple(found)
+
+
+@pytest.fixture
+def door(pipeline, site, all_routes, kept, monkeypatch):
+    """One finished run, in a shared directory with secrets around it."""
+    if not kept:
+        finished = pipeline.run(user_ids=[*UIDS, MISSING], batch_size=3)
+        assert finished.state == "success", finished.errors
+        workspace = Workspace(finished.workspace)
+        shutil.copytree(workspace.root, pipeline.shared / "mastodon_user_profiles" / "elsewhere")
+        # As a run of that name would lie there, were a name a path.
+        for folder in (pipeline.shared.parent, pipeline.shared, workspace.root.parent):
+            shutil.copytree(workspace.root, folder, dirs_exist_ok=True)
+            (folder / "report" / "report.html").write_text(SECRET)
+            (folder / "comparison.json").write_text(json.dumps({"previous": SECRET}))
+            (folder / f"{SECRET}.txt").write_text(SECRET)
+        kept.update(workspace=workspace, shared=pipeline.shared, bucket=pipeline.bucket)
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(kept["shared"]))
+    monkeypatch.setenv("FANFOLD_BUCKET", kept["bucket"])
+    workspace = kept["workspace"]
+    return Door(site, all_routes, workspace.root.name, workspace, kept["shared"])

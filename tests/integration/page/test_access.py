@@ -1,0 +1,140 @@
+"""Who may ask what of the page, with which token, and that reading changes nothing."""
+
+from __future__ import annotations
+
+import jwt
+import pytest
+
+GET, POST = "GET", "POST"
+RUN = "/api/dags/{dag_id}/runs/{run_id}"
+REDRIVE = (POST, f"{RUN}/redrive")
+DOWNLOAD = (GET, f"{RUN}/files/{{name}}")
+STATIC = (GET, "/static/{version}/{name:path}")
+DOCS = (GET, "/docs")
+
+FOR_ALL_WHO_LOG_IN = {
+    STATIC: "a style sheet says nothing about any run",
+    DOCS: "a page that says nothing about any run",
+    (GET, "/openapi.json"): "what can be asked is no secret of a run",
+}
+ANSWERS = {DOWNLOAD: 307, (GET, f"{RUN}/comparison"): 404}
+"""What those answer who do not answer 200: a redirection, and that there is no run before."""
+
+
+def test_without_a_login_every_route_says_401_whatever_is_asked(door):
+    """Also of DAGs and runs that there are not, and of what makes no sense."""
+    assert door.statuses(door.routes, None) == dict.fromkeys(door.routes, 401)
+    assert door.statuses(door.routes, None, dag_id="gone") == dict.fromkeys(door.routes, 401)
+    assert door.statuses(door.routes, None, run_id="gone") == dict.fromkeys(door.routes, 401)
+    senseless = "?limit=none&offset=-1&after=x&runs=0&key=&prefix="
+    assert door.statuses(door.routes, None, query=senseless) == dict.fromkeys(door.routes, 401)
+
+
+def test_without_a_role_only_what_tells_nothing_can_be_asked(door):
+    """401 and 403 come before 404 and 422."""
+    closed = [route for route in door.routes if route not in FOR_ALL_WHO_LOG_IN]
+    senseless = "?limit=none&offset=-1&after=x&runs=0&key=&prefix="
+    for where in ({}, {"dag_id": "gone"}, {"run_id": "gone"}, {"query": senseless}):
+        assert door.statuses(closed, "nobody", **where) == dict.fromkeys(closed, 403)
+    assert door.statuses(FOR_ALL_WHO_LOG_IN, "nobody") == dict.fromkeys(FOR_ALL_WHO_LOG_IN, 200)
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b'"\xff"', b"[" * 100_000, b"", b"NaN", b'{"keys": 1}'], ids=lambda b: b[:12]
+)
+@pytest.mark.parametrize(("person", "status"), [(None, 401), ("nobody", 403), ("viewer", 403)])
+def test_the_right_is_asked_before_a_body_is_read(door, person, status, body):
+    headers = {"Content-Type": "application/json"}
+    answer = door.ask(REDRIVE, person, data=body, headers=headers)
+    assert answer.status_code == status, answer.text
+
+
+def test_a_viewer_reads_everything_and_redrives_nothing(door):
+    before = door.state()
+    reading = [route for route in door.routes if route[0] == GET]
+    wanted = {route: ANSWERS.get(route, 200) for route in reading}
+    assert door.statuses(reading, "viewer") == wanted
+    assert door.ask((GET, RUN), "viewer").json()["redrive"]["allowed"] is False
+    for dry_run in (True, False):
+        answer = door.ask(REDRIVE, "viewer", json={"dry_run": dry_run, "keys": door.keys})
+        assert answer.status_code == 403
+    assert door.state() == before
+
+
+@pytest.mark.parametrize("person", ["user", "admin"])
+def test_who_may_edit_runs_is_allowed_everything(door, person):
+    wanted = {route: ANSWERS.get(route, 200) for route in door.routes}
+    assert door.statuses(door.routes, person) == wanted
+    assert door.ask((GET, RUN), person).json()["redrive"]["allowed"] is True
+
+
+def test_reading_changes_nothing(door):
+    before = door.state()
+    assert before[0]
+    assert before[1]
+    assert before[2]
+    door.statuses(door.routes, "user")
+    assert door.state() == before
+
+
+def broken_tokens(good):
+    """Tokens that Airflow did not give out, or not for now, with the status that they deserve."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+
+    admin = SimpleAuthManagerUser(username="admin", role="ADMIN")
+    claims = jwt.decode(good, options={"verify_signature": False})
+    head, payload, signature = good.split(".")
+    raised = jwt.encode({**claims, "role": "ADMIN"}, "x" * 64, algorithm="HS512").split(".")[1]
+    expired = get_auth_manager().generate_jwt(admin, expiration_time_in_seconds=-3600)
+    return {
+        "expired": (expired, 401),
+        "signed with another key": (jwt.encode(claims, "x" * 64, algorithm="HS512"), 403),
+        "not signed": (jwt.encode(claims, None, algorithm="none"), 403),
+        "without its signature": (f"{head}.{payload}.", 403),
+        "with another role": (f"{head}.{raised}.{signature}", 403),
+        "no token": ("letmein", 403),
+    }
+
+
+@pytest.mark.parametrize("how", ["header", "cookie"])
+def test_an_expired_or_forged_token_opens_nothing(door, site, how):
+    for what, (token, status) in broken_tokens(site["user"].token).items():
+        headers = with_token(token, how)
+        found = door.statuses(door.routes, None, headers=headers)
+        assert found == dict.fromkeys(door.routes, status), what
+
+
+def with_token(token, how):
+    from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+
+    if how == "header":
+        return {"Authorization": f"Bearer {token}"}
+    return {"Cookie": f"{COOKIE_NAME_JWT_TOKEN}={token}"}
+
+
+def test_airflows_cookie_is_a_login_as_good_as_a_token(door, site):
+    wanted = {route: ANSWERS.get(route, 200) for route in door.routes}
+    assert door.statuses(door.routes, None, headers=with_token(site["user"].token, "cookie")) == (
+        wanted
+    )
+    viewer = with_token(site["viewer"].token, "cookie")
+    assert door.ask(REDRIVE, None, headers=viewer).status_code == 403
+
+
+def test_airflow_sets_its_cookie_for_its_own_site_and_out_of_reach_of_scripts(door):
+    """It sets one itself where it takes a bad one away."""
+    from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
+
+    answer = door.ask((GET, RUN), None, headers=with_token("letmein", "cookie"))
+    first, *rest = (part.strip() for part in answer.headers["Set-Cookie"].lower().split(";"))
+    assert first == f'{COOKIE_NAME_JWT_TOKEN}=""'
+    assert {"httponly", "samesite=lax"} <= set(rest)
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "HEAD", "TRACE"])
+def test_other_methods_are_not_taken(door, site, method):
+    for route in door.routes:
+        answer = site["admin"].send(method, door.address(route))
+        assert answer.status_code == 405, route
+        door.assert_safe(answer)

@@ -1,0 +1,120 @@
+"""A redrive from the page: what it costs, whom it lets, what Airflow clears, and what is fetched."""
+
+from __future__ import annotations
+
+import pytest
+
+from fanfold.errors import WorkspaceUnavailable
+from fanfold.selection import Selection, selection_of, write_selection
+
+UIDS = [str(1404376560 + number) for number in range(40)]
+UNKNOWN, FAILED = UIDS[3], (UIDS[8], UIDS[9], UIDS[30])
+FAULTS = {UNKNOWN: "unknown"} | dict.fromkeys(FAILED, "odd_code")
+AFTER = {"consolidate", "publish", "load", "report"}
+
+
+@pytest.fixture
+def page(pipeline, run_page):
+    """A run of 6 batches; three users failed, in batches 1 and 4; one, in batch 0, is unknown."""
+    pipeline.simulator.control(uids=FAULTS)
+    return run_page(user_ids=UIDS, batch_size=7, tolerated_failure_percentage=50)
+
+
+def instances(page):
+    """Return the states of all task instances of a run, and of the run itself."""
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        rows = session.execute(
+            select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state).where(
+                TaskInstance.run_id == page.run_id
+            )
+        ).all()
+    return {(task, index): state for task, index, state in rows}, dag_run(page)
+
+
+def dag_run(page):
+    """Return the state of a run, and how often something of it was cleared."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        state, clearings = session.execute(
+            select(DagRun.state, DagRun.clear_number).where(DagRun.run_id == page.run_id)
+        ).one()
+    return str(state), clearings
+
+
+def cleared(page):
+    return {key for key, state in instances(page)[0].items() if state is None}
+
+
+def test_asking_what_it_costs_changes_nothing(page, monkeypatch):
+    from fanfold.airflow.page import redrive
+
+    before = instances(page)
+    cost = page.redrive()
+    assert cost == {"dry_run": True, "items": 3, "requests": 3, "batches": 2, "tasks": 8}
+    assert instances(page) == before
+    (group,) = (g for g in page.get("/failures")["groups"] if g["status"] == "failed")
+    assert page.redrive(groups=[group["id"]])["items"] == 3
+    assert page.redrive(keys=[UNKNOWN, UIDS[0]])["items"] == 2
+    assert instances(page) == before
+    assert not page.workspace.selection(0).exists()
+
+    # Nor does what is refused, or cannot be noted: Airflow's clearing and the selection are one.
+    wrong = {"keys": ["nobody"]}, {"groups": ["0000"]}, {"keys": [UIDS[0]], "groups": ["0000"]}
+    for body in wrong:
+        assert page.redrive(dry_run=False, expect=404, **body)["code"] == "unknown_item"
+    page.redrive(dry_run=False, expect=422, everything=True)
+    monkeypatch.setattr(redrive, "write_selection", full_disk)
+    assert page.redrive(dry_run=False, keys=[FAILED[0]], expect=503)["code"] == "workspace_away"
+    assert instances(page) == before
+
+
+def full_disk(*_):
+    raise WorkspaceUnavailable("no room")
+
+
+def test_all_that_failed_is_cleared_with_what_follows_and_nothing_else(page):
+    write_selection(page.workspace, 1, Selection((UIDS[7],), 1, 99))
+    assert page.redrive(dry_run=False)["tasks"] == 8
+    batches = {("batch.fetch", 1), ("batch.fetch", 4), ("batch.process", 1), ("batch.process", 4)}
+    assert cleared(page) == batches | {(task, -1) for task in AFTER}
+    assert dag_run(page) == ("queued", 1)
+    # An earlier selection does not narrow it down.
+    assert not page.workspace.selection(1).exists()
+    seen = page.get()
+    assert (seen["verdict"], seen["final"]) == ("queued", False)
+    assert page.redrive(dry_run=False, expect=409)["code"] == "active"
+    assert page.redrive(expect=409)["code"] == "active"
+
+
+def test_a_selection_is_left_for_the_fetch_of_its_batches(page):
+    """One that failed, one that is unknown, and one that is here."""
+    answer = page.redrive(dry_run=False, keys=[FAILED[0], UNKNOWN, UIDS[35]])
+    assert (answer["items"], answer["batches"]) == (3, 3)
+    assert {index for task, index in cleared(page) if task == "batch.fetch"} == {0, 1, 5}
+    _, clearing = dag_run(page)
+    for batch, key in ((0, UNKNOWN), (1, FAILED[0]), (5, UIDS[35])):
+        assert selection_of(page.workspace, batch, clearing).keys == (key,)
+        # Whoever clears again, here or in Airflow's UI, does not want this any more.
+        assert selection_of(page.workspace, batch, clearing + 1) is None
+    assert not page.workspace.selection(4).exists()
+
+
+def test_the_items_of_a_reason_are_selected(page):
+    groups = {group["status"]: group["id"] for group in page.get("/failures")["groups"]}
+    answer = page.redrive(dry_run=False, groups=[groups["missing"]])
+    assert (answer["items"], answer["batches"]) == (1, 1)
+    assert selection_of(page.workspace, 0, dag_run(page)[1]).keys == (UNKNOWN,)
+
+
+def test_a_complete_run_has_nothing_to_redrive(run_page):
+    page = run_page(user_ids=UIDS[:3])
+    assert page.redrive(dry_run=False, expect=409)["code"] == "nothing"
+    # A person may still ask for a user again.
+    assert page.redrive(keys=[UIDS[0]])["items"] == 1

@@ -1,0 +1,286 @@
+"""What the page says of a run, from the numbers to the last failed user."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+
+import requests
+
+from fanfold.progress import all_progress, write_progress
+
+UIDS = [str(1404376560 + number) for number in range(40)]
+UNKNOWN, INVALID, FAILED = UIDS[3], UIDS[5], (UIDS[8], UIDS[9])
+FAULTS = {UNKNOWN: "unknown", INVALID: "invalid"} | dict.fromkeys(FAILED, "odd_code")
+TALLY = {"planned": 40, "ok": 36, "missing": 1, "invalid": 1, "failed": 2, "waiting": 0}
+
+
+def test_a_partial_run_tells_every_user(pipeline, run_page):
+    """One run, looked at from all sides: running a pipeline takes most of the time."""
+    pipeline.simulator.control(uids=FAULTS)
+    page = run_page(user_ids=UIDS, batch_size=7, tolerated_failure_percentage=50)
+    seen = page.get()
+    assert (seen["verdict"], seen["final"], seen["status"]) == ("partial", True, "partial")
+    assert seen["tally"] == TALLY
+    assert seen["requests"]["expected"] == 40
+    assert seen["requests"]["used"] > 40
+    assert seen["redrive"] == {"allowed": True, "possible": True, "why_not": None, "items": 3}
+    assert [task["task_id"] for task in seen["tasks"]] == [
+        "preflight", "read_items", "plan", "batch.fetch", "batch.process", "consolidate",
+        "publish", "load", "report",
+    ]  # fmt: skip
+    states = {task["task_id"]: task["states"] for task in seen["tasks"]}
+    assert states["batch.fetch"] == {"success": 5, "failed": 1}
+    assert states["report"] == {"success": 1}
+
+    _tells_batches(page)
+    _tells_failures(page)
+    _tells_items(page)
+    _tells_the_dataset(page)
+    _gives_files_away(page)
+    _shows_the_report(page)
+    page.get("/comparison", expect=404)
+    _tells_what_batches_have_so_far(page)
+
+
+def _tells_batches(page):
+    batches = page.get("/batches")["batches"]
+    assert [batch["batch"] for batch in batches] == list(range(6))
+    assert [batch["tally"]["planned"] for batch in batches] == [7, 7, 7, 7, 7, 5]
+    summed = {name: sum(batch["tally"][name] for batch in batches) for name in TALLY}
+    assert summed == TALLY
+    assert [batch["fetch"]["state"] for batch in batches].count("failed") == 1
+    assert batches[1]["fetch"]["state"] == "failed"
+    assert batches[0]["label"] == "items 1–7"
+    assert all(batch["process"]["seconds"] > 0 for batch in batches)
+    assert sum(batch["requests"] for batch in batches) == page.get()["requests"]["used"]
+
+
+def _tells_failures(page):
+    found = page.get("/failures")
+    assert found["final"] is True
+    failed, invalid, missing = found["groups"]
+    assert (failed["status"], failed["count"]) == ("failed", 2)
+    assert [example["key"] for example in failed["examples"]] == list(FAILED)
+    assert (invalid["status"], invalid["count"], invalid["reason"]) == ("invalid", 1, "")
+    assert (missing["status"], missing["reason"].endswith("there is no user …")) == (
+        "missing",
+        True,
+    )
+    first = page.get("/failures/items", group=failed["id"], limit=1)
+    assert [item["key"] for item in first["items"]] == [FAILED[0]]
+    second = page.get("/failures/items", group=failed["id"], limit=1, after=first["next"])
+    assert ([item["key"] for item in second["items"]], second["next"]) == ([FAILED[1]], None)
+    every = page.get("/failures/items")["items"]
+    assert [item["key"] for item in every] == [UNKNOWN, INVALID, *FAILED]
+    page.get("/failures/items", group="nothing", expect=404)
+
+    answer = page.client.get(f"{page.path}/failures.jsonl")
+    assert answer.content == (page.workspace.dataset / "failed.jsonl").read_bytes()
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="failed.jsonl"'
+    answer = page.client.get(f"{page.path}/failures.jsonl", params={"group": failed["id"]})
+    assert [json.loads(line)["key"] for line in answer.text.splitlines()] == list(FAILED)
+
+
+def _tells_items(page):
+    item = page.get("/items", key=UIDS[0])
+    assert (item["status"], item["batch"], item["position"]) == ("ok", 0, 0)
+    assert (str(item["record"]["id"]), item["row"]["user_id"]) == (UIDS[0], UIDS[0])
+    assert item["latest"]["attempts"] == 1
+
+    item = page.get("/items", key=INVALID)
+    assert (item["status"], item["row"]) == ("invalid", None)
+    assert item["record"]["id"] == int(INVALID)
+    assert item["latest"]["column"] in item["latest"]["reason"]
+    assert item["latest"]["rule"]
+
+    item = page.get("/items", key=FAILED[0])
+    assert (item["status"], item["record"], item["row"]) == ("failed", None, None)
+    assert "error whose code is none" in item["latest"]["reason"]
+    assert page.get("/items", key=UNKNOWN)["status"] == "missing"
+    assert page.get("/items", key=f"  {UIDS[1]} ")["key"] == UIDS[1]
+
+    assert page.get("/items", key="1", expect=404)["code"] == "unknown_item"
+    assert page.get("/suggestions", prefix="140437656")["keys"] == sorted(UIDS)[:10]
+    assert page.get("/suggestions", prefix="9")["keys"] == []
+
+
+def _tells_the_dataset(page):
+    found = page.get("/dataset", limit=10)
+    assert (found["rows"], len(found["page"])) == (36, 10)
+    columns = {column["name"]: column for column in found["columns"]}
+    assert list(columns)[:2] == ["source", "user_id"]
+    assert (columns["followers_count"]["type"], columns["created_at"]["type"]) == (
+        "int64",
+        "timestamp",
+    )
+    assert columns["user_id"]["null_share"] == 0
+    assert 0 < columns["last_status_at"]["null_share"] < 1
+    ids = [row[1] for row in found["page"]]
+    rest = [row[1] for row in page.get("/dataset", offset=10, limit=500)["page"]]
+    assert ids + rest == [uid for uid in UIDS if uid not in FAULTS]
+    assert page.get("/dataset", offset=36)["page"] == []
+
+
+def _gives_files_away(page):
+    found = page.get("/files")
+    assert found["published"] is True
+    assert found["prefix"].startswith("s3://test-")
+    assert [file["name"] for file in found["files"]] == [
+        "users.parquet", "users.csv.gz", "failed.jsonl",
+    ]  # fmt: skip
+    for file in found["files"]:
+        answer = page.client.get(f"{page.path}/files/{file['name']}")
+        assert answer.status_code == 307
+        # Whoever has the address needs no login.
+        got = requests.get(answer.headers["Location"], timeout=30)
+        assert (len(got.content), hashlib.sha256(got.content).hexdigest()) == (
+            file["bytes"],
+            file["sha256"],
+        )
+        assert got.headers["Content-Disposition"] == f'attachment; filename="{file["name"]}"'
+    assert page.get("/files/manifest.json", expect=404)["code"] == "no_file"
+
+
+def _shows_the_report(page):
+    answer = page.client.get(f"{page.path}/report")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert answer.content == (page.workspace.report / "report.html").read_bytes()
+
+
+def set_states(page, state, tasks=None):
+    """Let Airflow say that a run, and some of its tasks, are in another state."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.run_id == page.run_id).values(state=state))
+        for task_id, task_state in (tasks or {}).items():
+            session.execute(
+                update(TaskInstance)
+                .where(TaskInstance.run_id == page.run_id, TaskInstance.task_id == task_id)
+                .values(state=task_state)
+            )
+
+
+def _tells_what_batches_have_so_far(page):
+    """While a run is on, its progress files add up to what the manifest says afterwards."""
+    set_states(page, "running", {"consolidate": None, "batch.fetch": "running"})
+    seen = page.get()
+    assert (seen["verdict"], seen["final"], seen["status"]) == ("running", False, None)
+    assert seen["tally"] == TALLY
+    assert seen["redrive"]["why_not"] == "active"
+    assert seen["scheduler"] is False
+    groups = page.get("/failures")
+    assert groups["final"] is False
+    assert [(group["status"], group["count"]) for group in groups["groups"]] == [
+        ("failed", 2), ("invalid", 1), ("missing", 1),
+    ]  # fmt: skip
+    assert page.get("/failures/items", expect=409)["code"] == "not_final"
+    assert page.get("/items", key=INVALID)["status"] == "invalid"
+
+    waiting = all_progress(page.workspace)[2]
+    for number in (2, 3):
+        page.workspace.progress(number).unlink()
+        page.workspace.cleaned(number).unlink()
+    until = "2030-01-01T14:00:00.000Z"
+    fields = {"batch": 2, "planned": 7, "ok": 3, "missing": 0, "failed": 0, "requests": 3}
+    write_progress(
+        page.workspace,
+        type(waiting)(**fields, recent=(), waits_until=until, waits_for="Weibo 10023: spent"),
+    )
+    set_states(page, "running", {"batch.fetch": "deferred", "batch.process": None})
+    seen = page.get()
+    assert seen["verdict"] == "waiting"
+    assert seen["wait"] == {"batches": 1, "until": until, "reason": "Weibo 10023: spent"}
+    assert seen["tally"] == TALLY | {"ok": 25, "waiting": 11}
+    assert seen["timing"]["left"] > 86_400
+    assert page.get("/batches")["batches"][2]["waits_until"] == until
+
+
+def test_a_run_that_exceeds_its_tolerance_shows_its_dataset_and_sends_none(pipeline, run_page):
+    pipeline.simulator.control(uids=FAULTS)
+    page = run_page(user_ids=UIDS, batch_size=20, tolerated_failure_percentage=1)
+    seen = page.get()
+    assert (seen["verdict"], seen["final"], seen["status"]) == ("failed", True, "partial")
+    assert (seen["dataset"], seen["report"]) == (True, False)
+    assert page.get("/dataset")["rows"] == 36
+    assert page.get("/files")["published"] is False
+    assert page.get("/files/users.parquet", expect=409)["code"] == "not_published"
+    assert page.get("/report", expect=404)["code"] == "no_report"
+
+
+def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(run_page):
+    page = run_page(user_ids=UIDS, dry_run=True)
+    seen = page.get()
+    assert (seen["verdict"], seen["tally"]["waiting"]) == ("planned", 40)
+    assert (seen["redrive"]["why_not"], seen["redrive"]["items"]) == ("nothing", 0)
+    assert page.redrive(expect=409)["code"] == "nothing"
+    assert page.get("/items", key=UIDS[0])["status"] == "waiting"
+    assert page.get("/dataset", expect=404)["code"] == "no_dataset"
+
+    page = run_page(user_ids=[])
+    seen = page.get()
+    assert (seen["verdict"], seen["tally"]["planned"]) == ("empty", 0)
+    assert page.get("/batches")["batches"] == []
+    assert page.get("/failures") == {"final": True, "groups": []}
+    assert page.get("/dataset")["page"] == []
+
+    page = run_page(user_ids=["no number"])
+    seen = page.get()
+    assert (seen["verdict"], seen["tally"]) == ("failed", None)
+    # Nothing was fetched, and what failed can be run again all the same.
+    assert (seen["redrive"]["possible"], seen["redrive"]["items"]) == (True, 0)
+    cost = page.redrive()
+    assert (cost["items"], cost["batches"], cost["tasks"] >= 7) == (0, 0, True)
+    assert page.redrive(keys=["1"], expect=409)["code"] == "nothing"
+    for part in ("/batches", "/failures", "/suggestions?prefix=1", "/items?key=1"):
+        assert page.get(part, expect=404)["code"] == "no_plan"
+
+
+def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(run_page, site):
+    first = run_page(user_ids=UIDS[:30], logical_date=datetime(2026, 1, 1, tzinfo=UTC))
+    second = run_page(user_ids=UIDS[10:], logical_date=datetime(2026, 1, 2, tzinfo=UTC))
+    seen = second.get()
+    assert seen["previous"] == first.run_id
+    found = second.get("/comparison")
+    assert (found["previous"], found["both"]) == (first.run_id, 20)
+    assert (found["new"]["count"], found["gone"]["count"], found["changed"]) == (10, 10, 0)
+    assert {example["key"] for example in found["gone"]["examples"]} == set(UIDS[:10])
+
+    (weibo,) = (
+        each
+        for each in site["viewer"].get("/fanfold/api/pipelines").json()["pipelines"]
+        if each["dag_id"] == "weibo_user_profiles"
+    )
+    listed = [run for run in weibo["runs"] if run["run_id"] in {first.run_id, second.run_id}]
+    newest, before = listed
+    assert (newest["run_id"], before["run_id"]) == (second.run_id, first.run_id)
+    assert (newest["verdict"], newest["rows"], newest["tally"]["ok"]) == ("complete", 30, 30)
+    assert newest["seconds"] > 0
+
+
+def test_what_is_away_or_damaged_is_named_and_the_rest_is_shown(run_page, monkeypatch, tmp_path):
+    """The shared directory, a part and the index of a run; and no server keeps anything by itself."""
+    page = run_page()
+    before = page.get()
+    with monkeypatch.context() as patch:
+        patch.setenv("FANFOLD_SHARED_DIR", str(tmp_path / "away"))
+        for part in ("", "/batches", "/failures", "/items?key=1", "/dataset", "/report"):
+            assert page.get(part, expect=503)["code"] == "workspace_away"
+        answer = page.client.get("/fanfold/api/pipelines").json()
+        assert answer["workspace"] is False
+        assert any(pipeline["runs"] for pipeline in answer["pipelines"])
+    assert page.get() == before
+
+    page.workspace.clean(0).write_bytes(b"PAR1 no")
+    answer = page.get("/items", key="1404376560", expect=500)
+    assert (answer["code"], "00000.parquet" in answer["detail"]) == ("damaged", True)
+    page.workspace.keys.write_bytes(b"no database")
+    answer = page.get("/items", key="1404376560", expect=500)
+    assert (answer["code"], "keys.db" in answer["detail"]) == ("damaged", True)
+    assert page.get() == before
+    assert page.get("/dataset")["rows"] == 5
