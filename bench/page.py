@@ -1,35 +1,54 @@
 """Put the tables into docs/performance.md: python bench/page.py FILE, where `--json FILE` wrote.
 
-A table stands between ``<!-- bench:NAME -->`` and ``<!-- /bench -->``; everything else stays.
+A table stands between ``<!-- bench:NAME -->`` and ``<!-- /bench -->``; everything else stays. Behind
+``--only`` stand the names of tables, where the others are to keep the figures of another day.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tables import TABLES
 
 from fanfold.workspace import read_json
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 _PLACE = re.compile(r"(<!-- bench:([a-z-]+) -->\n).*?(<!-- /bench -->)", re.DOTALL)
 
 
-def filled(text: str, data: dict[str, object]) -> str:
+def filled(text: str, data: dict[str, object], only: Collection[str] = tuple(TABLES)) -> str:
     """Return the page with its tables made from the figures.
+
+    Args:
+        text: The page.
+        data: The figures.
+        only: Names of the tables that are made anew.
 
     Raises:
         KeyError: A marker names no table.
     """
-    return _PLACE.sub(lambda found: found[1] + TABLES[found[2]](data) + "\n" + found[3], text)
+
+    def table(found: re.Match[str]) -> str:
+        made = TABLES[found[2]]
+        return found[1] + made(data) + "\n" + found[3] if found[2] in only else found[0]
+
+    return _PLACE.sub(table, text)
 
 
 def main() -> None:
     """Fill the page."""
-    data = read_json(Path(sys.argv[1]))
-    PAGE.write_text(filled(PAGE.read_text("utf-8"), data), "utf-8")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
+    parser.add_argument("figures", type=Path, help="the file behind --json")
+    parser.add_argument("--only", nargs="+", choices=list(TABLES), default=list(TABLES))
+    given = parser.parse_args()
+    data = read_json(given.figures)
+    PAGE.write_text(filled(PAGE.read_text("utf-8"), data, given.only), "utf-8")
     print(f"{PAGE} has the figures of {data['machine']['day']}.")
 
 

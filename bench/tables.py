@@ -275,6 +275,114 @@ def goals(data: Data) -> str:
     )
 
 
+# --- the run page ----------------------------------------------------------------------------
+
+PAGE_BASELINE = "Airflow's REST API: 100 task instances"
+"""What the times of the page are held against."""
+PAGE_PAINT = "what the first paint waits for: page, styles, scripts, summary"
+_PAGE_GOALS = (
+    (100_000, PAGE_PAINT, 1000),
+    (1_000_000, "item by key: ok", 300),
+    (1_000_000, "item by key: missing", 300),
+    (1_000_000, "item by key: invalid", 300),
+    (1_000_000, "item by key: ok, from disk", 300),
+)
+
+
+def page_api(data: Data) -> str:
+    """Return what the run page's API takes, by request, and whether its goals are met."""
+    runs = sorted(data.get("page_api", {}).values(), key=lambda run: int(run["items"]))
+    parts = [machine(data)] if runs else []
+    if runs:
+        parts += [_page_requests(runs), _page_goals(runs), _page_costs(runs)]
+    indexed = sorted(data.get("page_index", {}).values(), key=lambda list_: int(list_["items"]))
+    if indexed:
+        parts.append(_page_index(indexed))
+    return "\n\n".join(parts) or "Not measured."
+
+
+def _page_requests(runs: list[Data]) -> str:
+    asked = [_page_figures(run) for run in runs]
+    header = [""]
+    for run in runs:
+        header += [f"{run['items']:,} items: ms (95th)", "KiB", "ratio"]
+    rows = []
+    for name in asked[0]:
+        row = [name]
+        for figures in asked:
+            found, base = figures[name], figures[PAGE_BASELINE]
+            row += [
+                f"{_figure(found['median_ms'])} ({_figure(found['p95_ms'])})",
+                _figure(found["kib"]),
+                f"×{found['median_ms'] / base['median_ms']:.2f}",
+            ]
+        rows.append(row)
+    return markdown(header, rows)
+
+
+def _page_figures(run: Data) -> dict[str, Data]:
+    """Return the figures of a run by request, the baseline first."""
+    asked = dict(run["requests"])
+    base = asked.pop(PAGE_BASELINE)
+    paint = {PAGE_PAINT: run["first_paint"]}
+    summaries = {name: asked.pop(name) for name in ("summary, finished", "summary, active")}
+    return {PAGE_BASELINE: base} | paint | summaries | asked
+
+
+def _page_goals(runs: list[Data]) -> str:
+    by_items = {run["items"]: _page_figures(run) for run in runs}
+    rows = [
+        [
+            f"{items:,} items, {name}",
+            f"{most:,} ms",
+            f"{_figure(by_items[items][name]['p95_ms'])} ms",
+            "yes" if by_items[items][name]["p95_ms"] <= most else "no",
+        ]
+        for items, name, most in _PAGE_GOALS
+        if items in by_items
+    ]
+    return markdown(["goal", "at most", "95th percentile", "met"], rows)
+
+
+def _page_costs(runs: list[Data]) -> str:
+    def row(name: str, of: Callable[[Data], str]) -> list[str]:
+        return [name, *(of(run) for run in runs)]
+
+    rows = [
+        row("a key looked up in the index alone, ms", lambda run: _figure(run["look_up_ms"])),
+        row("a key found by reading all outcomes, ms", lambda run: _over(run, "scan_ms")),
+        row("– from disk", lambda run: _over(run, "cold_scan_ms")),
+        row("peak memory of the api-server, MiB", lambda run: _figure(run["peak_mb"])),
+        row(
+            "CPU seconds of the api-server for 100 summaries, active",
+            lambda run: _figure(run["poll_cpu_s"]),
+        ),
+        row("`items/keys.db`, MiB", lambda run: _figure(run["keys_db"] / 2**20)),
+        row("the run's workspace, MiB", lambda run: _figure(run["workspace"] / 2**20)),
+    ]
+    return markdown(["", *(f"{run['items']:,} items" for run in runs)], rows)
+
+
+def _over(run: Data, name: str) -> str:
+    return f"{_figure(run[name])} (×{run[name] / run['look_up_ms']:,.0f})"
+
+
+def _page_index(lists: list[Data]) -> str:
+    rows = [
+        [
+            f"{found['items']:,}",
+            f"{_figure(found['plan_s'])} ({_figure(found['plan_cpu_s'])})",
+            f"{_figure(found['index_s'])} ({_figure(found['index_cpu_s'])})",
+            _figure(found["keys_db"] / 2**20),
+            _figure(found["listed"] / 2**20),
+            _figure(found["grown_mb"]),
+        ]
+        for found in lists
+    ]
+    header = ["items planned, in any order", "`plan`, s (CPU)", "of that the index, s (CPU)"]
+    return markdown([*header, "`keys.db`, MiB", "the list, MiB", "more memory, MiB"], rows)
+
+
 TABLES: dict[str, Callable[[Data], str]] = {
     "machine": machine,
     "goals": goals,
@@ -286,5 +394,6 @@ TABLES: dict[str, Callable[[Data], str]] = {
     "mapped-tasks": mapped_tasks,
     "overhead": overhead,
     "model": model,
+    "page-api": page_api,
 }
 """Marker in docs/performance.md → what stands there."""

@@ -73,7 +73,7 @@ def test_a_page_without_figures_says_so():
 
     machine = {"cores": 2, "memory_gb": 24, "processor": "x", "python": "3", "system": "y"}
     page = filled(PAGE.read_text("utf-8"), {"machine": {**machine, "day": "2026-11-24"}})
-    assert page.count("Not measured.") == 9
+    assert page.count("Not measured.") == 10
 
 
 def test_figures_are_kept_after_each_step_and_added_to(tmp_path):
