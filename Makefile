@@ -1,6 +1,6 @@
 # Everything bootstraps itself from python3 (3.11-3.13) and the package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test lint chaos bench clean
+.PHONY: help run up down status test lint chaos bench screenshots clean
 SHELL := /bin/sh
 USERS ?= 300
 SEED ?=
@@ -11,7 +11,7 @@ EMBEDDED := $(BIN)/python -m fanfold.embedded
 
 help: ## Show this list
 	@printf 'Fanfold: fan out over a long list, fold into one dataset.\n\n'
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@printf '\n  make run USERS=10000   another number of users\n'
 
 run: ## Run the pipeline once for USERS users (300), with everything it needs, and show what came out
@@ -46,6 +46,10 @@ bench: ## Measure the speed on this machine, as ratios to peers (three quarters 
 	@scripts/bootstrap dev
 	@rm -f .fanfold/bench.json
 	$(BIN)/python bench/run.py --json .fanfold/bench.json
+
+screenshots: ## Take the pictures of the run page in docs/images again
+	@scripts/bootstrap dev
+	$(BIN)/python scripts/screenshots
 
 clean: ## Stop what runs, and remove .venv, .fanfold and caches
 	@if [ -e .fanfold/state.json ] && [ -x $(BIN)/python ]; then $(EMBEDDED) down; fi
