@@ -52,6 +52,7 @@ class Application:
         path = api.template(request.path) if route is not _NOWHERE else "other"
         items = route.items(request) if route.items else []
         self.counters.arrived(path, items)
+        request.day = self._settings.day
         reply = self._refusal(api, route, request)
         if reply is not None:
             delivery = deliver(reply)

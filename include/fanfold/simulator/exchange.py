@@ -22,13 +22,17 @@ _STATUS_LINES = {
 
 @dataclass(slots=True)
 class Request:
-    """One request, its query decoded; of a key given twice the last value counts."""
+    """One request, its query decoded; of a key given twice the last value counts.
+
+    ``day`` is the day of the simulated world that it is answered on.
+    """
 
     method: str
     path: str
     query: dict[str, str]
     authorization: str = ""
     body: bytes = b""
+    day: int = 0
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Mastodon accounts, each derived from its account name alone."""
+"""Mastodon accounts, each derived from its account name and the day alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import date
 from typing import Any
 
 from fanfold.simulator import vocabulary as words
+from fanfold.simulator.people import grown
 
 DOMAIN = "social.example"
 POSTS_UNTIL = date(2026, 7, 31).toordinal()
@@ -65,14 +66,16 @@ def acct_of_id(identity: str) -> str | None:
     return "".join(reversed(symbols))
 
 
-def account(acct: str) -> dict[str, Any]:
-    """The account of a name that exists, with the fields of Mastodon 4.3."""
+def account(acct: str, today: int = 0) -> dict[str, Any]:
+    """The account of a name that exists, with the fields of Mastodon 4.3, after some days."""
     digest = hashlib.blake2b(acct.encode(), person=b"mastodon").digest()
     draws = _WORDS.unpack(digest)
     day = _FIRST_DAY + draws[0] % (POSTS_UNTIL - 31 - _FIRST_DAY)
-    statuses = 0 if draws[1] % 23 == 0 else (POSTS_UNTIL - day) * (1 + draws[1] % 500) // 100
-    ago = (POSTS_UNTIL - day) * (draws[3] & 0xFF) * (draws[4] & 0xFF) >> 16
-    last = date.fromordinal(POSTS_UNTIL - ago).isoformat() if statuses else None
+    statuses = (
+        0 if draws[1] % 23 == 0 else (POSTS_UNTIL + today - day) * (1 + draws[1] % 500) // 100
+    )
+    ago = (POSTS_UNTIL + today - day) * (draws[3] & 0xFF) * (draws[4] & 0xFF) >> 16
+    last = date.fromordinal(POSTS_UNTIL + today - ago).isoformat() if statuses else None
     url = f"https://{DOMAIN}/@{acct}"
     image = f"https://files.{DOMAIN}/{draws[5]:08x}"
     display = f"{_FIRST[draws[6] % len(_FIRST)]} {_LAST[draws[7] % len(_LAST)]}"
@@ -98,7 +101,7 @@ def account(acct: str) -> dict[str, Any]:
         "avatar_static": f"{image}/avatar.png",
         "header": f"{image}/header.png",
         "header_static": f"{image}/header.png",
-        "followers_count": _count(draws[12], 18),
+        "followers_count": grown(_count(draws[12], 18), draws[15], today),
         "following_count": 0 if draws[13] % 40 == 0 else _count(draws[13], 12),
         "statuses_count": statuses,
         "last_status_at": last,

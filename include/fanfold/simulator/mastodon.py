@@ -89,7 +89,7 @@ def _asked_id(request: Request) -> list[str]:
 def _account_or_404(request: Request, acct: str | None) -> Reply:
     if acct is None or not fediverse.exists(acct):
         return unknown(request)
-    return _json(fediverse.account(acct))
+    return _json(fediverse.account(acct, request.day))
 
 
 def _lookup(request: Request, quota: Quota) -> Reply:  # noqa: ARG001 - exchange.Route
@@ -104,7 +104,7 @@ def _by_id(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
 def _verify_credentials(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
     if not identified(request):
         return _json({"error": "This method requires an authenticated user"}, 401)
-    return _json(fediverse.account("simulator"))
+    return _json(fediverse.account("simulator", request.day))
 
 
 def _instance(request: Request, quota: Quota) -> Reply:  # noqa: ARG001

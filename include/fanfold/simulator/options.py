@@ -23,6 +23,7 @@ _SINGLE: dict[str, tuple[type, str]] = {
     "quota_code": (int, "Weibo's error for a spent window: 10022, 10023 or 10024 (10023)"),
     "first_attempts": (int, "faults only on the first N requests for an item"),
     "seed": (int, "chooses which requests get which fault (0)"),
+    "day": (int, "days for which the simulated world has gone on (0)"),
     "retry_after_s": (int, "seconds in Retry-After (1)"),
     "slow_s": (float, "seconds that the fault slow takes (5)"),
     "huge_bytes": (int, "bytes of the fault huge (64 MiB)"),

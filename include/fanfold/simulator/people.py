@@ -1,6 +1,6 @@
-"""Weibo users, each derived from the uid alone.
+"""Weibo users, each derived from the uid and the day alone.
 
-Same uid, same profile: on every machine, under every Python. So all of it is integer arithmetic on
+Same uid, same day, same profile: on every machine, under every Python. So all of it is integer arithmetic on
 a BLAKE2b hash of the uid; no floats, whose last bit depends on the platform, and no ``random``.
 """
 
@@ -21,7 +21,8 @@ LAST_UID = 7_999_999_999
 FIRST_DAY = date(2009, 8, 14).toordinal()
 LAST_DAY = date(2026, 6, 30).toordinal()
 POSTS_UNTIL = LAST_DAY + 31
-"""The last day of anyone's last post: the simulated world stands still after it."""
+"""The last day of anyone's last post on day 0 of the simulated world."""
+MOST_FOLLOWERS = 100_000_000
 
 _WORDS = struct.Struct("<32I")
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
@@ -64,13 +65,18 @@ def uid_of_name(name: str) -> str | None:
     return _names.get(name)
 
 
-def profile_json(uid: str) -> bytes:
+def profile_json(uid: str, today: int = 0) -> bytes:
     """The profile as the JSON that the API answers."""
-    return _ENCODE(profile(uid)).encode()
+    return _ENCODE(profile(uid, today)).encode()
 
 
-def profile(uid: str) -> dict[str, Any]:
-    """The profile of a user that exists, as ``users/show`` documents it and with some extras."""
+def profile(uid: str, today: int = 0) -> dict[str, Any]:
+    """The profile of a user that exists, as ``users/show`` documents it and with some extras.
+
+    Args:
+        uid: The user.
+        today: Days for which the world has gone on: users post, and followers come and go.
+    """
     data = uid.encode()
     # 32 numbers of 32 bits; each decides about one thing or a few.
     draws = _WORDS.unpack(
@@ -83,10 +89,11 @@ def profile(uid: str) -> dict[str, Any]:
     verified = 0 <= kind <= 7
     place = PLACES[draws[3] % len(PLACES)]
     famous = verified or (kind >= 200 and draws[6] % 4 == 0)
-    followers = _followers(draws[4], draws[5], famous=famous)
-    friends = 0 if traps % 61 == 0 else _spread(draws[7], 20 if followers < 1000 else 300)
+    first = _followers(draws[4], draws[5], famous=famous)
+    followers = grown(first, draws[6] >> 8, today)
+    friends = 0 if traps % 61 == 0 else _spread(draws[7], 20 if first < 1000 else 300)
     day = _day(draws[8])
-    statuses = (POSTS_UNTIL - day) * _POSTS_A_DAY[draws[9] & 15] // 100 + draws[10] % 20
+    statuses = (POSTS_UNTIL + today - day) * _POSTS_A_DAY[draws[9] & 15] // 100 + draws[10] % 20
     name = _name(uid, traps, draws)
     _remember(name, uid)
     province, city = place[0], place[1]
@@ -126,7 +133,9 @@ def profile(uid: str) -> dict[str, Any]:
         "verified_type": kind,
         "remark": "",
         "insecurity": {"sexual_content": False},
-        **({} if statuses == 0 or traps % 29 == 0 else {"status": _post(number, day, draws)}),
+        **(
+            {} if statuses == 0 or traps % 29 == 0 else {"status": _post(number, day, today, draws)}
+        ),
         "ptype": 0,
         "allow_all_comment": bool(odd & 256),
         "avatar_large": f"{image}/180.jpg",
@@ -186,6 +195,12 @@ def _followers(draw: int, fine: int, *, famous: bool) -> int:
     return low + 1 + (low * (fine >> 8) >> 24)
 
 
+def grown(followers: int, draw: int, today: int) -> int:
+    """What has become of so many followers after some days: -0.2 to +0.6 % of them a day."""
+    change = followers * (draw % 81 - 20) * today // 10_000
+    return max(0, min(MOST_FOLLOWERS, followers + change))
+
+
 def _spread(draw: int, base: int) -> int:
     """From 1 to 20,000 (Weibo's own limit), each doubling about half as likely."""
     doublings = 10 - min(10, (draw & 0x3FF).bit_length())
@@ -237,14 +252,14 @@ def _short(count: int) -> str:
     return str(count)
 
 
-def _post(uid: int, day: int, draws: tuple[int, ...]) -> dict[str, Any]:
+def _post(uid: int, day: int, today: int, draws: tuple[int, ...]) -> dict[str, Any]:
     """The last post: later than the account, most of them lately."""
-    age = POSTS_UNTIL - day
+    age = POSTS_UNTIL + today - day
     ago = age * (draws[27] & 0xFF) * (draws[28] & 0xFF) * (draws[29] & 0xFF) >> 24
     identity = 4_000_000_000_000_000 + uid * 100_000 + draws[27] % 100_000
     client = words.CLIENTS[draws[30] % len(words.CLIENTS)]
     return {
-        "created_at": _moment(POSTS_UNTIL - min(ago, age - 1), draws[28]),
+        "created_at": _moment(POSTS_UNTIL + today - min(ago, age - 1), draws[28]),
         "id": identity,
         "mid": str(identity),
         "idstr": str(identity),

@@ -11,6 +11,7 @@ from fanfold.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+_LAST_DAY = 36_500
 DEFAULT_TOKEN = "simulator-token"  # noqa: S105 - public on purpose, it protects nothing
 
 
@@ -31,6 +32,7 @@ class Settings:
     paths: Mapping[str, str] = field(default_factory=dict)
     first_attempts: int | None = None
     seed: int = 0
+    day: int = 0
     retry_after_s: int = 1
     slow_s: float = 5
     huge_bytes: int = 64 * 1024 * 1024
@@ -90,6 +92,10 @@ def _whole_or_none(value: object) -> bool:
     return value is None or _whole(value)
 
 
+def _days(value: object) -> bool:
+    return isinstance(value, int) and _whole(value) and value <= _LAST_DAY
+
+
 def _rates(value: object) -> bool:
     return (
         isinstance(value, dict) and all(map(_number, value.values())) and sum(value.values()) <= 1
@@ -121,6 +127,7 @@ _CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
     "paths": (_names, "an object of faults by path"),
     "first_attempts": _WHOLE_OR_NONE,
     "seed": _WHOLE,
+    "day": (_days, f"a whole number from 0 to {_LAST_DAY}"),
     "retry_after_s": _WHOLE,
     "slow_s": _NUMBER,
     "huge_bytes": _WHOLE,

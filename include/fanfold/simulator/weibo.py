@@ -154,7 +154,7 @@ def _show(request: Request, quota: Quota) -> Reply:  # noqa: ARG001 - exchange.R
         return error(request, 10017, "uid")
     if uid is None or not people.exists(uid):
         return error(request, 20003)
-    return Reply(200, people.profile_json(uid))
+    return Reply(200, people.profile_json(uid, request.day))
 
 
 def _known_uids(request: Request, most: int) -> list[str] | Reply:
@@ -170,7 +170,9 @@ def _show_batch(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
     uids = _known_uids(request, _MOST_IN_SHOW_BATCH)
     if isinstance(uids, Reply):
         return uids
-    return Reply(200, b'{"users":[%s]}' % b",".join(map(people.profile_json, uids)))
+    return Reply(
+        200, b'{"users":[%s]}' % b",".join(people.profile_json(uid, request.day) for uid in uids)
+    )
 
 
 def _counts(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
@@ -178,7 +180,8 @@ def _counts(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
     if isinstance(uids, Reply):
         return uids
     names = ("id", "followers_count", "friends_count", "statuses_count")
-    return _json([{name: people.profile(uid)[name] for name in names} for uid in uids])
+    profiles = (people.profile(uid, request.day) for uid in uids)
+    return _json([{name: profile[name] for name in names} for profile in profiles])
 
 
 def _rate_limit_status(request: Request, quota: Quota) -> Reply:  # noqa: ARG001

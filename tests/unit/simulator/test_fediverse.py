@@ -41,6 +41,15 @@ def test_which_accounts_exist(acct, there):
     assert fediverse.exists(acct) is there
 
 
+@given(ACCTS, st.integers(0, 36_500))
+def test_on_a_later_day_it_is_the_same_account_that_has_posted_more(acct, day):
+    then, now = fediverse.account(acct), fediverse.account(acct, day)
+    moves = {"followers_count", "statuses_count", "last_status_at"}
+    assert {name for name in now if then[name] != now[name]} <= moves
+    assert now["followers_count"] >= 0
+    assert now["statuses_count"] >= then["statuses_count"]
+
+
 @given(ACCTS)
 def test_every_account_has_mastodons_fields(acct):
     account = fediverse.account(acct)

@@ -55,6 +55,33 @@ def test_every_profile_obeys_the_contract_of_the_api(uid):
     assert int(profile["city"]) > 0
 
 
+@given(UIDS, st.integers(0, 36_500))
+def test_on_a_later_day_it_is_the_same_person_who_has_posted_more(uid, day):
+    then, now = people.profile(uid), people.profile(uid, day)
+    moves = {
+        "followers_count",
+        "followers_count_str",
+        "statuses_count",
+        "video_status_count",
+        "bi_followers_count",
+        "status",
+    }
+    assert {name for name in now if then.get(name) != now[name]} <= moves
+    assert 0 <= now["followers_count"] <= people.MOST_FOLLOWERS
+    assert now["statuses_count"] >= then["statuses_count"]
+    assert now["bi_followers_count"] <= now["followers_count"]
+
+
+def test_followers_come_and_go_by_the_day(crowd):
+    """Day 0 is the world as it always was; a week later most have gained, some have lost."""
+    before = [profile["followers_count"] for profile in crowd]
+    after = [people.profile(profile["idstr"], 7)["followers_count"] for profile in crowd]
+    assert [people.profile(p["idstr"], 0)["followers_count"] for p in crowd] == before
+    changes = [now - then for then, now in zip(before, after, strict=True) if then >= 1000]
+    assert sum(change > 0 for change in changes) > len(changes) / 2
+    assert 0 < sum(change < 0 for change in changes) < len(changes) / 3
+
+
 @pytest.mark.parametrize(
     ("uid", "there"),
     [

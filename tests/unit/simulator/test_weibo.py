@@ -15,6 +15,21 @@ def test_show_answers_the_profile_of_the_uid(client):
     assert answer.json == people.profile("1404376560")
 
 
+def test_the_world_goes_on_when_it_is_told_to(client, simulator):
+    """By the same number of days for all paths; a reset turns it back."""
+    uids = [str(1404376560 + number) for number in range(9)]
+    simulator.control(day=30)
+    expected = [people.profile(uid, 30) for uid in uids]
+    assert client.show(uids[0]).json == expected[0]
+    assert client.weibo("users/show_batch/other", uids=",".join(uids)).json["users"] == expected
+    counts = client.weibo("users/counts", uids=",".join(uids)).json
+    followers = [profile["followers_count"] for profile in expected]
+    assert [each["followers_count"] for each in counts] == followers
+    assert followers != [people.profile(uid)["followers_count"] for uid in uids]
+    simulator.reset()
+    assert client.show(uids[0]).json == people.profile(uids[0])
+
+
 def test_show_finds_a_user_by_screen_name(client):
     name = client.show("1404376560").json["screen_name"]
     assert client.weibo(screen_name=name).json["id"] == 1404376560
