@@ -1,15 +1,18 @@
 """Compare a run's dataset with that of the run before: who is new, who is gone, and what changed.
 
 Rows are compared share by share: a share holds those keys of both files whose hash leaves the same
-rest, so that a key and its counterpart are always in the same one. Each share is a pass over two
-columns of both files; what is kept between passes are counts and the first rows of each kind.
+rest, so that a key and its counterpart are always in the same one. Two columns of each file are dealt
+out to the shares in one pass, into files beside the comparison; then each share is read once. What is
+kept in memory are one share, counts, and the first rows of each kind.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
+import tempfile
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,17 +22,18 @@ import pyarrow.parquet as pq
 from pandas.util import hash_array
 
 from fanfold.errors import Inconsistent
-from fanfold.workspace import write_json
+from fanfold.workspace import TEMPORARY_PREFIX, disk_errors, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SHOWN = 20
 """Examples of each kind."""
 
 _SHARE_ROWS = 250_000
-"""Rows of a share, on average, in the larger file. More take fewer passes, and more memory."""
+"""Rows of a share, on average, in the larger file: some 30 MB with those of the other."""
+_MOST_SHARES = 500
+"""Files that are open at once; above 125 million rows the shares grow instead."""
 _BATCH_ROWS = 50_000
 _COUNTED = pa.schema([("user_id", pa.string()), ("followers_count", pa.int64())])
 _NAMED = pa.schema([("user_id", pa.string()), ("screen_name", pa.string())])
@@ -130,13 +134,15 @@ def compare(dataset: Path, before: Path, *, previous: str, previous_date: str) -
 
     Raises:
         Inconsistent: One of the files is missing, or is not a dataset.
+        WorkspaceUnavailable: The disk is full, read-only, or does not answer.
     """
     now = _Dataset(dataset, "clear `consolidate` with its downstream tasks.")
     then = _Dataset(before, f"clear `consolidate` of the run {previous}, which wrote it.")
-    shares = max(1, math.ceil(max(now.rows(), then.rows()) / _SHARE_ROWS))
+    shares = min(_MOST_SHARES, math.ceil(max(now.rows(), then.rows()) / _SHARE_ROWS))
     found = _Found()
-    for share in range(shares):
-        found.add(now.share(share, shares), then.share(share, shares))
+    with now.dealt(shares, dataset.parent) as ours, then.dealt(shares, dataset.parent) as theirs:
+        for one, other in zip(ours, theirs, strict=True):
+            found.add(one, other)
     new, gone = (rows["user_id"].to_pylist() for rows in (found.new, found.gone))
     changes = found.changes.to_pylist()
     names = now.names([*new, *(row["user_id"] for row in changes)])
@@ -221,15 +227,31 @@ class _Dataset:
         with self._file() as file:
             return int(file.metadata.num_rows)
 
-    def share(self, share: int, shares: int) -> pa.Table:
-        """Return id and followers of the rows of one share."""
-        return pa.Table.from_batches(
-            (
-                batch.filter(_in_share(batch.column("user_id"), share, shares))
-                for batch in self._batches(_COUNTED)
-            ),
-            _COUNTED,
-        )
+    @contextlib.contextmanager
+    def dealt(self, shares: int, folder: Path) -> Iterator[Iterator[pa.Table]]:
+        """Yield id and followers of the rows, share by share.
+
+        Args:
+            shares: How many.
+            folder: Takes a folder of files for them, which is gone when the block ends.
+
+        Raises:
+            WorkspaceUnavailable: The disk is full, read-only, or does not answer.
+        """
+        if shares <= 1:
+            yield iter([pa.Table.from_batches(self._batches(_COUNTED), _COUNTED)])
+            return
+        with (
+            disk_errors(folder),
+            tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as hand,
+        ):
+            paths = [Path(hand) / f"{share}.arrow" for share in range(shares)]
+            with contextlib.ExitStack() as stack:
+                files = [stack.enter_context(pa.ipc.new_stream(path, _COUNTED)) for path in paths]
+                for batch in self._batches(_COUNTED):
+                    for share, rows in _deal(batch, shares):
+                        files[share].write_batch(rows)
+            yield map(_read, paths)
 
     def names(self, keys: list[str]) -> dict[str, str]:
         """Return the screen names of some users by id."""
@@ -260,10 +282,22 @@ class _Dataset:
             ) from error
 
 
-def _in_share(keys: pa.Array, share: int, shares: int) -> pa.Array:
-    """Return which of the keys belong to a share."""
+def _read(path: Path) -> pa.Table:
+    with pa.ipc.open_stream(path) as stream:
+        return stream.read_all()
+
+
+def _deal(batch: pa.RecordBatch, shares: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the rows of a batch by the share that they belong to."""
     # pandas' hash of text is SipHash under a fixed key: it spreads keys that differ in little, such
     # as consecutive ids, and is the same in both files, whatever their batches. Python's own hash
     # is neither vectorised nor, from one process to the next, the same; pyarrow offers none.
-    hashes = hash_array(keys.to_numpy(zero_copy_only=False), categorize=False)
-    return pa.array(hashes % np.uint64(shares) == share)
+    keys = batch.column("user_id").to_numpy(zero_copy_only=False)
+    share_of = hash_array(keys, categorize=False) % np.uint64(shares)
+    rows = batch.take(pa.array(np.argsort(share_of, kind="stable")))
+    ends = np.cumsum(np.bincount(share_of.astype(np.int64), minlength=shares))
+    begin = 0
+    for share, end in enumerate(ends.tolist()):
+        if end > begin:
+            yield share, rows.slice(begin, end - begin)
+        begin = end

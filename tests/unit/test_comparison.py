@@ -183,25 +183,26 @@ def test_only_the_first_are_shown_but_all_are_counted(compared):
     assert [key for key, _ in new.examples] == sorted(users)[:SHOWN]
 
 
-def test_several_shares_tell_what_one_tells(compared, monkeypatch):
+def test_several_shares_tell_what_one_tells(compared, tmp_path, monkeypatch):
     """And each row is in one share; how many there are, the larger file says."""
     now = {str(10**9 + key): (f"用户{key}", key * 31 % 1000) for key in range(1000)}
     then = {str(10**9 + key): (f"用户{key}", key * 37 % 1000) for key in range(500, 3500)}
     whole = compared(now, then)
     sizes = []
-    share_of = comparison._Dataset.share
+    read = comparison._read
 
-    def share(*arguments):
-        made = share_of(*arguments)
+    def counting(path):
+        made = read(path)
         sizes.append(made.num_rows)
         return made
 
     monkeypatch.setattr(comparison, "_SHARE_ROWS", 300)
-    monkeypatch.setattr(comparison._Dataset, "share", share)
+    monkeypatch.setattr(comparison, "_read", counting)
     assert compared(now, then) == whole == expected(now, then)
     assert len(sizes) == 20
     assert sum(sizes) == 4000
     assert max(sizes) < 400  # consecutive ids are spread
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["now.parquet", "then.parquet"]
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=repr)

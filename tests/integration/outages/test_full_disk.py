@@ -12,7 +12,7 @@ import threading
 import pandas as pd
 import pytest
 
-from fanfold import consolidation, planning, readers, sources
+from fanfold import comparison, consolidation, planning, readers, sources
 from fanfold.errors import BadConfiguration, Retriable, WorkspaceUnavailable
 from fanfold.fetching import fetch_batch
 from fanfold.fetching.backoff import Backoff
@@ -209,6 +209,24 @@ def test_a_step_on_a_full_disk_leaves_what_was_there_and_passes_later(disk, fetc
     STEPS["process"](fetched)
     manifest = STEPS["consolidate"](fetched)
     assert manifest.counts.planned == manifest.counts.ok == 400
+
+
+def test_a_comparison_on_a_full_disk_leaves_nothing_behind(disk, fetched, monkeypatch):
+    for batch in range(2):
+        process_batch(fetched, batch, sources.get("weibo"), as_of=AS_OF)
+    consolidation.consolidate(fetched, RUN, SCHEMA)
+    monkeypatch.setattr(comparison, "_SHARE_ROWS", 50)
+    dataset = fetched.dataset / "users.parquet"
+
+    def compare():
+        return comparison.compare(dataset, dataset, previous="itself", previous_date="")
+
+    before = files_of(fetched.root)
+    disk.fill()
+    assert_clear(refusal(compare), fetched.dataset)
+    assert files_of(fetched.root) == before
+    disk.free()
+    assert (compare().both, compare().changed) == (400, 0)
 
 
 def test_a_disk_that_becomes_read_only_is_told(disk, fetched):
