@@ -14,6 +14,7 @@ from fanfold.embedded.stack import running_stack
 from fanfold.workspace import Workspace, read_json
 
 DAG = "weibo_user_profiles"
+MONTH = 30
 UIDS = [str(1404376560 + number) for number in range(640)]
 
 CHROMIUM = ["chromium", "chromium-browser", "google-chrome"]
@@ -111,12 +112,11 @@ class Runs:
         path.write_text("\n".join(["user_id", *users]))
         return path.as_uri()
 
-    def run(self, users, *, disturbed=False, **conf):
-        """Run the pipeline to its end; return the id of the run."""
+    def run(self, users, *, disturbed=False, day=0, **conf):
+        """Run the pipeline to its end on a day of the simulated world; return the id of the run."""
         simulator = self.simulator()
-        if disturbed:
-            faults = dict.fromkeys(self.broken, "invalid") | dict.fromkeys(self.unknown, "unknown")
-            simulator.control(uids=faults)
+        faults = dict.fromkeys(self.broken, "invalid") | dict.fromkeys(self.unknown, "unknown")
+        simulator.control(day=day, uids=faults if disturbed else {})
         run_id = self.stack.trigger(DAG, {"items_uri": self.listed(users), **conf})
         assert self.stack.wait(DAG, run_id, timeout=120) == "success"
         simulator.reset()
@@ -136,10 +136,10 @@ def runs(stack, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def partial_run(runs):
-    """A run of 625 users behind one of 600: five break the contract, three are unknown; 15 users of
-    the first are not on its list, 40 are new."""
+    """A run of 625 users a month behind one of 600: five break the contract, three are unknown; 15
+    users of the first are not on its list, 40 are new."""
     runs.run(UIDS[:600])
-    return runs.run(UIDS[15:], disturbed=True)
+    return runs.run(UIDS[15:], disturbed=True, day=MONTH)
 
 
 @dataclass
@@ -213,6 +213,15 @@ def unfolded():
 def number_on(frame, outcome):
     tile = frame.locator(".tile").filter(has=frame.get_by_text(outcome, exact=True))
     return int(tile.locator("dd").inner_text().split()[0].replace(",", ""))
+
+
+@pytest.fixture(scope="session")
+def moved():
+    """How many followers each user has gained, or lost, in the month before ``partial_run``."""
+    from fanfold.simulator.people import profile
+
+    followers = [[profile(uid, day)["followers_count"] for day in (0, MONTH)] for uid in UIDS]
+    return {uid: now - then for uid, (then, now) in zip(UIDS, followers, strict=True)}
 
 
 @pytest.fixture

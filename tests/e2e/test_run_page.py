@@ -31,6 +31,8 @@ def test_a_person_triggers_with_the_form_and_watches_the_numbers_move(
     frame.get_by_role("heading", name="Items", exact=True).wait_for()
     frame.locator(":root").evaluate("root => { root.ownerDocument.defaultView.same = 1 }")
     frame.get_by_text("planned", exact=True).wait_for(timeout=60_000)
+    # The tab below was told that there is no plan, and asks again now, not when it would have.
+    frame.get_by_role("list", name="Batches").wait_for(timeout=5_000)
     seen = []
     while not seen or seen[-1] < 600:
         seen.append(number(frame, "ok"))
@@ -107,7 +109,7 @@ def test_the_dataset_is_sorted_filtered_and_downloaded(runs, partial_run, visito
 
 
 def test_the_report_is_shown_and_the_run_compared_with_the_one_before(
-    partial_run, visitor, page, number
+    runs, partial_run, moved, visitor, page, number
 ):
     frame = visitor(page).items_tab(partial_run)
     frame.get_by_role("tab", name="Report").click()
@@ -119,6 +121,13 @@ def test_the_report_is_shown_and_the_run_compared_with_the_one_before(
     # 15 are not on the list any more, 5 are broken and 3 unknown.
     assert number(frame, "in both runs") == 577
     assert (number(frame, "new"), number(frame, "gone")) == (40, 23)
+    away = {*runs.broken, *runs.unknown}
+    both = {uid: moved[uid] for uid in runs.users[15:600] if uid not in away}
+    assert number(frame, "followers changed") == sum(change != 0 for change in both.values()) > 300
+    most = frame.get_by_role("region", name="Most changed").get_by_role("row")
+    uid = max(both, key=lambda uid: abs(both[uid]))
+    assert most.nth(1).inner_text().split()[0] == uid
+    assert f"{both[uid]:+,}" in most.nth(1).inner_text()
 
 
 def test_a_viewer_sees_all_and_may_redrive_nothing(partial_run, visitor, page, number, failures):

@@ -12,6 +12,7 @@
 | ``files`` | the static page, and the page that describes the API |
 | ``static/`` | HTML, CSS and JavaScript, as they are; ``static/vendor/`` are libraries |
 
-It holds no state, only files that it has read and that have not changed: every answer comes from Airflow's database and the run's workspace, so any number
-of api-servers can answer. What a run left is read by :mod:`fanfold.inspection`.
+It holds no state, only files that it has read and that have not changed: every answer comes from
+Airflow's database and the run's workspace, so any number of api-servers can answer. What a run left is
+read by :mod:`fanfold.inspection`.
 """

@@ -8,9 +8,12 @@ import { onTheme } from "./theme.js";
 const HEIGHT = 180; // pixels
 // What lies between two marks of the durations' axis, in seconds: round numbers of its unit.
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
-const DAY = 86_400; // seconds
+// Seconds.
+const MINUTE = 60;
+const DAY = 86_400;
 const days = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" });
 const hours = new Intl.DateTimeFormat(language, { timeStyle: "short" });
+const seconds = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
 
 /** Load the chart library and its style sheet, once; the run's page does without them. */
 let loading = null;
@@ -42,7 +45,7 @@ function columns(runs) {
 
 /** Marks of the time axis: days, or times of the day where they lie closer. */
 function moments(_, ticks, __, ___, step) {
-  const format = step < DAY ? hours : days;
+  const format = step < MINUTE ? seconds : step < DAY ? hours : days;
   return ticks.map((tick) => format.format(new Date(tick * 1000)));
 }
 
@@ -59,7 +62,7 @@ function options(width) {
     cursor: { drag: { x: false, y: false } },
     scales: { seconds: { range: fromZero }, rows: { range: fromZero } },
     axes: [
-      { ...axis, values: moments },
+      { ...axis, values: moments, space: 90 },
       {
         ...axis,
         scale: "seconds",

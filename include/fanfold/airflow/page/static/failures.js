@@ -88,7 +88,6 @@ function Groups({ failures, selection }) {
             <th scope="col">${say("col.outcome")}</th>
             <th scope="col">${say("col.reason")}</th>
             <th scope="col" class="number">${say("col.items")}</th>
-            <th scope="col" class="number">${say("col.share")}</th>
             <th scope="col" class="number">${say("col.attempts_each")}</th>
             <th scope="col">${say("col.examples")}</th>
             ${failures.final && html`<th scope="col">${say("col.more")}</th>`}
@@ -118,7 +117,7 @@ function GroupRow({ group, planned, final, choosable, selection }) {
   const open = final && selection.open.has(group.id);
   const name = reasonOf(group).slice(0, NAME_LENGTH) || say("reason.none");
   const toggle = say(open ? "failures.hide" : "failures.show");
-  const width = 6 + Boolean(choosable) + Boolean(final);
+  const width = 5 + Boolean(choosable) + Boolean(final);
   return html`
     <tr>
       ${choosable &&
@@ -136,8 +135,9 @@ function GroupRow({ group, planned, final, choosable, selection }) {
       <td class="reason">
         <${Reason} text=${reasonOf(group)} />
       </td>
-      <td class="number">${count(group.count)}</td>
-      <td class="number">${planned ? percent(group.count / planned) : ""}</td>
+      <td class="number">
+        ${count(group.count)}${planned > 0 && html`<small>${percent(group.count / planned)}</small>`}
+      </td>
       <td class="number">${count(Math.round((10 * group.attempts) / group.count) / 10)}</td>
       <td><${Examples} examples=${group.examples} /></td>
       ${final &&

@@ -58,7 +58,7 @@ export function Figures({ summary, active }) {
       ${speed.average !== null && html`<${Fact} name="speed">${speedText(speed, active)}<//>`}
       ${requests && html`<${Fact} name="requests">${requestsText(requests)}<//>`}
       ${requests && budgetText(requests) && html`<${Fact} name="budget">${budgetText(requests)}<//>`}
-      ${requests?.quota && html`<${Fact} name="quota"><${Quota} quota=${requests.quota} /><//>`}
+      ${requests?.quota && html`<${Fact} name="quota"><${Quota} ...${requests} /><//>`}
       ${active
         ? html`<${Fact} name="left">${leftText(timing)}<//>`
         : timing.elapsed !== null && html`<${Fact} name="took">${duration(timing.elapsed)}<//>`}
@@ -88,10 +88,15 @@ function budgetText({ per_second: second, per_hour: hour }) {
   return parts.join(" · ");
 }
 
-function Quota({ quota }) {
-  const { limit, remaining } = quota;
+/** What is left: until the quota is renewed, the source's word less what the run has used since. */
+function Quota({ quota, used }) {
+  const { limit, remaining: told } = quota;
+  const holds = Date.now() < Date.parse(quota.reset_at);
+  const left = holds
+    ? say("quota.left", { remaining: Math.max(0, told - used), limit })
+    : say("quota.told", { remaining: told, limit });
   return html`
-    ${say("quota.left", { remaining, limit })}${" "}
+    ${left}${" "}
     <small>${say("quota.reset")}${" "}<${Moment} iso=${quota.reset_at} brief /></small>
   `;
 }

@@ -52,13 +52,15 @@ export function Run({ dag, run }) {
   if (!summary) {
     return html`<h1>${say("run.heading")}</h1><${Absent} ...${polled} />`;
   }
+  const tallied = summary.tally !== null;
   const here = {
     dag,
     run,
     home,
     summary,
     active: stillActive(summary.state),
-    stamp: [summary.state, summary.final, summary.ended_at, hurriedAt].join(),
+    // What the tabs have is out of date when one of these changes.
+    stamp: [summary.state, tallied, summary.final, summary.ended_at, hurriedAt].join(),
     redrive: ask,
   };
   const done = (answer) => {
