@@ -51,6 +51,12 @@ class Usage:
     fetch_s: float | None = None
 
 
+def percentile(values: list[float], share: float) -> float:
+    """Return the smallest of the values that so large a share of them does not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -int(-len(ordered) * share // 1) - 1)]
+
+
 class Tree:
     """The processes below some roots, the roots included.
 

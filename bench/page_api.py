@@ -30,9 +30,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import page_browser
 import page_server
 import page_workspace as making
 import tables
+from measuring import percentile
 from page_index import plan_index
 from page_server import Airflow
 from results import Results
@@ -58,12 +60,6 @@ _IMPORT = re.compile(
     rb'^\s*(?:import|export)\s*(?:[\w$*{},\s]+?\bfrom\s*)?["\'](\.[^"\']+)["\']', re.MULTILINE
 )
 _LINKED = re.compile(rb'<(?:link|script)[^>]*?(?:href|src)="(static/[^"]+)"')
-
-
-def percentile(values: list[float], share: float) -> float:
-    """Return the smallest of the values that so large a share of them does not exceed."""
-    ordered = sorted(values)
-    return ordered[max(0, -int(-len(ordered) * share // 1) - 1)]
 
 
 def needed_files(read: Callable[[str], bytes]) -> list[str]:
@@ -242,6 +238,7 @@ def measure(airflow: Airflow, made: Made, run_id: str, times: int) -> dict[str, 
         answers = in_turn(run.finished(), times)
         files = ["run", *needed_files(lambda address: run.page(address).plain())]
         painted = [[*map(run.page, files), run.ask()] for _ in range(times)]
+        browser = page_browser.drawn(site, run_id)
         airflow.set_state(run_id, "running")
         making.set_going(made.workspace, GOING)
         answers |= in_turn({"summary, active": run.ask}, times)
@@ -257,6 +254,7 @@ def measure(airflow: Airflow, made: Made, run_id: str, times: int) -> dict[str, 
         "times": times,
         "requests": {name: figures_of([[each] for each in of]) for name, of in answers.items()},
         "first_paint": figures_of(painted) | {"files": len(files)},
+        "browser": browser,
         "look_up_ms": look_up(made, keys[Status.OK]),
         "scan_ms": scan(made, keys[Status.OK][:SCANS]),
         "cold_scan_ms": scan(made, keys[Status.OK][:SCANS], cold=True),

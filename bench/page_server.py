@@ -70,14 +70,16 @@ class Site:
 
     def __init__(self, port: int, process: subprocess.Popen[bytes]) -> None:
         self.tree = Tree([process.pid])
+        self.address = f"http://127.0.0.1:{port}"
+        self.token = ""
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         self._headers = {"Accept-Encoding": "gzip"}
 
     def log_in(self, password: str) -> None:
         """Ask for a token, and send it from now on."""
         login = {"username": ADMIN, "password": password}
-        token = self.ask("/auth/token", body=login).json()["access_token"]
-        self._headers["Authorization"] = f"Bearer {token}"
+        self.token = self.ask("/auth/token", body=login).json()["access_token"]
+        self._headers["Authorization"] = f"Bearer {self.token}"
 
     def ask(
         self, path: str, params: Mapping[str, Any] | None = None, *, body: Any = None

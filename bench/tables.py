@@ -280,8 +280,12 @@ def goals(data: Data) -> str:
 PAGE_BASELINE = "Airflow's REST API: 100 task instances"
 """What the times of the page are held against."""
 PAGE_PAINT = "what the first paint waits for: page, styles, scripts, summary"
+PAGE_DRAWN = "our page, a browser that was never there"
+PAGE_DRAWN_AGAIN = "our page, once more"
+PAGE_DRAWN_BASELINE = "Airflow's page of the same run, a browser that was never there"
 _PAGE_GOALS = (
-    (100_000, PAGE_PAINT, 1000),
+    (100_000, PAGE_DRAWN, 1000),
+    (100_000, PAGE_DRAWN_AGAIN, 1000),
     (1_000_000, "item by key: ok", 300),
     (1_000_000, "item by key: missing", 300),
     (1_000_000, "item by key: invalid", 300),
@@ -294,11 +298,28 @@ def page_api(data: Data) -> str:
     runs = sorted(data.get("page_api", {}).values(), key=lambda run: int(run["items"]))
     parts = [machine(data)] if runs else []
     if runs:
-        parts += [_page_requests(runs), _page_goals(runs), _page_costs(runs)]
+        parts += [_page_drawn(runs), _page_requests(runs), _page_goals(runs), _page_costs(runs)]
     indexed = sorted(data.get("page_index", {}).values(), key=lambda list_: int(list_["items"]))
     if indexed:
         parts.append(_page_index(indexed))
     return "\n\n".join(parts) or "Not measured."
+
+
+def _page_drawn(runs: list[Data]) -> str:
+    header = ["in Chromium, until the numbers are on the screen"]
+    for run in runs:
+        header += [f"{run['items']:,} items: ms (95th)", "ratio"]
+    rows = []
+    for name in (PAGE_DRAWN_BASELINE, PAGE_DRAWN, PAGE_DRAWN_AGAIN):
+        row = [name]
+        for run in runs:
+            found, base = run["browser"][name], run["browser"][PAGE_DRAWN_BASELINE]
+            row += [
+                f"{_figure(found['median_ms'])} ({_figure(found['p95_ms'])})",
+                f"×{found['median_ms'] / base['median_ms']:.2f}",
+            ]
+        rows.append(row)
+    return markdown(header, rows)
 
 
 def _page_requests(runs: list[Data]) -> str:
@@ -330,7 +351,7 @@ def _page_figures(run: Data) -> dict[str, Data]:
 
 
 def _page_goals(runs: list[Data]) -> str:
-    by_items = {run["items"]: _page_figures(run) for run in runs}
+    by_items = {run["items"]: _page_figures(run) | run["browser"] for run in runs}
     rows = [
         [
             f"{items:,} items, {name}",
