@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 DAGS = Path(__file__).parents[1] / "dags"
+_POSTGRES = Path("/usr/lib/postgresql")
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _wait_until_it_answers(server, log):
 
 
 def _postgres_binaries():
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    found = sorted(_POSTGRES.glob("*/bin/initdb"))
     if not found:
         missing_tool("Postgres is not installed: apt-get install postgresql")
     return found[-1].parent
@@ -208,13 +209,26 @@ def postgres_database(postgres_server):
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+def _airflow_database():
+    installed = any(_POSTGRES.glob("*/bin/initdb"))
+    return os.environ.get("FANFOLD_TEST_AIRFLOW_DATABASE", "postgres" if installed else "sqlite")
+
+
 @pytest.fixture(scope="session")
-def airflow_home(tmp_path_factory):
+def airflow_home(request, tmp_path_factory):
     """An Airflow home with a migrated database, for all tests in this process.
+
+    The database is Postgres where it is installed, as in a cluster, and SQLite elsewhere, as in the
+    embedded mode, whose own tests use that. FANFOLD_TEST_AIRFLOW_DATABASE chooses one of them.
 
     Airflow reads its environment when it is imported: whoever imports it asks for this first.
     """
     home = tmp_path_factory.mktemp("airflow")
+    database = f"sqlite:///{home}/airflow.db"
+    if _airflow_database() == "postgres":
+        server = request.getfixturevalue("postgres_server")
+        login = f"{server.user}:{server.password}@{server.host}:{server.port}"
+        database = f"postgresql+psycopg2://{login}/postgres"
     settings = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
@@ -224,7 +238,7 @@ def airflow_home(tmp_path_factory):
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,user:user,viewer:viewer,nobody:",
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
         "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(24),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "NO_PROXY": "127.0.0.1",
     }
