@@ -235,7 +235,7 @@ def airflow_home(request, tmp_path_factory):
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(DAGS.parent / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         # One of each role, and somebody who may log in and see nothing.
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,user:user,viewer:viewer,nobody:",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,op:op,user:user,viewer:viewer,nobody:",
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
         "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(24),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,

@@ -20,7 +20,7 @@ from fanfold.workspace import Workspace
 
 HERE = Path(__file__).parent
 DAG = "weibo_user_profiles"
-PEOPLE = ("admin", "user", "viewer", "nobody")
+PEOPLE = ("admin", "op", "user", "viewer", "nobody")
 UIDS = [str(1404376560 + number) for number in range(5)]
 MISSING = "7"
 SECRET = "sesame-4f1d"

@@ -29,6 +29,9 @@ from fanfold.workspace import Workspace, read_as
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from airflow.api_fastapi.auth.managers.base_auth_manager import ResourceMethod
+    from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+
 
 def _no_zero_byte(_: GetUserDep, request: Request) -> None:
     """Refuse ids with a zero byte: Postgres takes none, and the right is asked of the database."""
@@ -128,14 +131,25 @@ def the_run(dag_id: str, run_id: str, session: SessionDep) -> Run:
 RunDep = Annotated[Run, Depends(the_run)]
 
 
-def may_edit(dag_id: str, user: GetUserDep) -> bool:
-    """Return whether a person may edit the runs of a DAG."""
+def _has_rights(
+    user: BaseUser, dag_id: str, method: ResourceMethod, *entities: DagAccessEntity
+) -> bool:
     manager = get_auth_manager()
     details = DagDetails(id=dag_id, team_name=DagModel.get_team_name(dag_id))
     return all(
-        manager.is_authorized_dag(method="PUT", access_entity=entity, details=details, user=user)
-        for entity in (DagAccessEntity.RUN, DagAccessEntity.TASK_INSTANCE)
+        manager.is_authorized_dag(method=method, access_entity=entity, details=details, user=user)
+        for entity in entities
     )
+
+
+def may_see_runs(user: BaseUser, dag_id: str) -> bool:
+    """Return whether a person may see the runs of a DAG: who may see the DAG need not."""
+    return _has_rights(user, dag_id, "GET", DagAccessEntity.RUN)
+
+
+def may_edit(dag_id: str, user: GetUserDep) -> bool:
+    """Return whether a person may edit the runs of a DAG."""
+    return _has_rights(user, dag_id, "PUT", DagAccessEntity.RUN, DagAccessEntity.TASK_INSTANCE)
 
 
 MayEditDep = Annotated[bool, Depends(may_edit)]

@@ -16,7 +16,12 @@ from sqlalchemy.orm import Session
 
 from fanfold.airflow.graph import PLAN, TAG
 from fanfold.airflow.page import answers
-from fanfold.airflow.page.access import MAY_SEE_SOME, shared_directory, workspace_is_there
+from fanfold.airflow.page.access import (
+    MAY_SEE_SOME,
+    may_see_runs,
+    shared_directory,
+    workspace_is_there,
+)
 from fanfold.airflow.page.refusal import refusals
 from fanfold.airflow.page.runs import (
     ENDED,
@@ -60,6 +65,7 @@ def get_pipelines(
                 runs=_Runs(session, dag.dag_id, runs, there=there).shown(),
             )
             for dag in found
+            if may_see_runs(user, dag.dag_id)
         ],
         scheduler=scheduler_is_alive(session),
         workspace=there,
