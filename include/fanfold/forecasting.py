@@ -7,7 +7,8 @@ slower one is the forecast.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fanfold.model import Basis, Forecast
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fanfold.history import Past
+    from fanfold.model import Quotas
 
 LATEST = 20
 """Earlier runs that count."""
@@ -86,6 +88,38 @@ def foretell(
         found.append((measured, Basis.EARLIER_RUNS))
     seconds, basis = max(found, default=(None, Basis.UNKNOWN))
     return Forecast(requests, seconds, basis)
+
+
+def allowances_now(
+    quotas: Quotas, *, used: int, elapsed: float, now: datetime, resumes_in: float
+) -> list[Allowance]:
+    """Return what is left of a run's quotas while it is on, by its own requests since the plan.
+
+    Args:
+        quotas: As they were when the run was planned.
+        used: Requests made since then.
+        elapsed: Seconds since then.
+        now: The present (UTC).
+        resumes_in: Seconds for which the run waits because a quota is spent; 0 where it does not.
+    """
+    found = []
+    if quotas.per_hour is not None:
+        hours, within = divmod(elapsed, _HOUR)
+        left = quotas.per_hour * (hours + 1) - used
+        found.append(
+            Allowance(quotas.per_hour, _HOUR, min(quotas.per_hour, max(0.0, left)), _HOUR - within)
+        )
+    if quotas.limit and quotas.window and quotas.reset_at:
+        reset_in = (datetime.fromisoformat(quotas.reset_at) - now).total_seconds()
+        remaining = float(max(0, (quotas.remaining or 0) - used))
+        if reset_in <= 0:
+            # Nobody has said since then what others have used.
+            remaining = float(quotas.limit)
+            reset_in %= quotas.window
+        found.append(Allowance(quotas.limit, quotas.window, remaining, reset_in))
+    if resumes_in:
+        return [replace(each, remaining=0.0, reset_in=resumes_in) for each in found]
+    return found
 
 
 def requests_for(items: int, batch_size: int, items_per_request: int) -> int:

@@ -135,6 +135,7 @@ class Quotas:
         limit: Requests that the source gives in a window, by its own word, or None.
         remaining: What was left of them.
         reset_at: When the next window begins (ISO 8601, UTC).
+        window: Its length in seconds.
     """
 
     per_second: float | None = None
@@ -142,6 +143,7 @@ class Quotas:
     limit: int | None = None
     remaining: int | None = None
     reset_at: str | None = None
+    window: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,19 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from fanfold.forecasting import LATEST, Allowance, foretell, measured_seconds, requests_for
+from fanfold.forecasting import (
+    LATEST,
+    Allowance,
+    allowances_now,
+    foretell,
+    measured_seconds,
+    requests_for,
+)
 from fanfold.history import Past
-from fanfold.model import Basis
+from fanfold.model import Basis, Quotas
 
 
 @pytest.mark.parametrize(
@@ -71,3 +80,48 @@ def test_only_the_latest_runs_count():
     past = [Past(str(number), 100, 1000.0) for number in range(5)]
     past += [Past(str(number), 100, 10.0) for number in range(LATEST)]
     assert measured_seconds(100, past) == 10.0
+
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def source_quota(reset_in):
+    reset_at = NOW + timedelta(seconds=reset_in)
+    return Quotas(limit=1000, remaining=400, reset_at=reset_at.isoformat(), window=3600.0)
+
+
+@pytest.mark.parametrize(
+    ("reset_in", "used", "remaining", "next_in"),
+    [
+        (600, 100, 300, 600),
+        (600, 900, 0, 600),
+        (-600, 100, 1000, 3000),
+        (-7300, 100, 1000, 3500),
+    ],
+    ids=["some left", "more used than told", "renewed since", "renewed three times"],
+)
+def test_what_a_source_gave_goes_down_until_it_is_renewed(reset_in, used, remaining, next_in):
+    quotas = source_quota(reset_in)
+    found = allowances_now(quotas, used=used, elapsed=60, now=NOW, resumes_in=0)
+    assert found == [Allowance(1000, 3600, remaining, next_in)]
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "used", "remaining", "next_in"),
+    [(600, 100, 400, 3000), (600, 700, 0, 3000), (4200, 700, 300, 3000), (4200, 10, 500, 3000)],
+)
+def test_a_budget_by_the_hour_is_given_each_hour(elapsed, used, remaining, next_in):
+    quotas = Quotas(per_second=10, per_hour=500)
+    found = allowances_now(quotas, used=used, elapsed=elapsed, now=NOW, resumes_in=0)
+    assert found == [Allowance(500, 3600, remaining, next_in)]
+
+
+def test_who_waits_has_nothing_left_until_then():
+    found = allowances_now(source_quota(600), used=0, elapsed=60, now=NOW, resumes_in=90)
+    assert found == [Allowance(1000, 3600, 0, 90)]
+    assert found[0].seconds(2500, 100) == 90 + 2 * 3600 + 5
+
+
+def test_without_a_quota_there_is_no_allowance():
+    assert allowances_now(Quotas(), used=5, elapsed=60, now=NOW, resumes_in=90) == []
+    assert allowances_now(Quotas(limit=5), used=5, elapsed=60, now=NOW, resumes_in=0) == []

@@ -116,7 +116,13 @@ def _quotas(endpoint: Endpoint, options: settings.Options, told: Quota | None) -
     if told is None or told.reset_in is None or told.remaining is None or not told.limit:
         return ours
     reset_at = datetime.now(UTC) + timedelta(seconds=told.reset_in)
-    return replace(ours, limit=told.limit, remaining=told.remaining, reset_at=utc_text(reset_at))
+    return replace(
+        ours,
+        limit=told.limit,
+        remaining=told.remaining,
+        reset_at=utc_text(reset_at),
+        window=told.window,
+    )
 
 
 def _quota(connector: Source, endpoint: Endpoint) -> Quota | None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import requests
 
 from fanfold.progress import all_progress, write_progress
+from fanfold.workspace import read_json, write_json
 
 UIDS = [str(1404376560 + number) for number in range(40)]
 UNKNOWN, INVALID, FAILED = UIDS[3], UIDS[5], (UIDS[8], UIDS[9])
@@ -198,6 +199,15 @@ def _tells_what_batches_have_so_far(page):
     assert seen["wait"] == {"batches": 1, "until": until, "reason": "Weibo 10023: spent"}
     assert seen["tally"] == TALLY | {"ok": 25, "waiting": 11}
     assert seen["timing"]["left"] > 86_400
+    assert seen["timing"]["basis"] == "speed"
+    # Of four requests an hour, eleven items are there two hours after the first four are given.
+    plan = read_json(page.workspace.plan)
+    quotas = {"limit": 4, "remaining": 0, "reset_at": until, "window": 3600.0}
+    write_json(page.workspace.plan, {**plan, "quotas": plan["quotas"] | quotas})
+    bounded = page.get()["timing"]
+    assert bounded["basis"] == "quota"
+    assert 7000 < bounded["left"] - seen["timing"]["left"] < 7400
+    write_json(page.workspace.plan, plan)
     assert page.get("/batches")["batches"][2]["waits_until"] == until
 
 

@@ -89,7 +89,7 @@ class Timing(_Answer):
 
     elapsed: float | None = Field(description="From the plan until now, or until the dataset.")
     left: float | None = Field(description="Until all items are fetched; null where unknown.")
-    basis: str | None = Field(description="What ``left`` rests on: `speed` or `forecast`.")
+    basis: str | None = Field(description="What ``left`` rests on: `speed`, `quota` or `forecast`.")
     expected: float | None = Field(description="What the plan foretold for all of it.")
 
 

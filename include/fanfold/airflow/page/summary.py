@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from fanfold.airflow.page.runs import (
 )
 from fanfold.airflow.page.verdict import ACTIVE, Outcome, outcome_of
 from fanfold.errors import Inconsistent
+from fanfold.forecasting import allowances_now
 from fanfold.history import read_history
 from fanfold.inspection.tallies import BatchTally, Tally, batch_tallies, total
 from fanfold.progress import items_per_second
@@ -149,9 +151,8 @@ class _Seen:
             quota = answers.Quota(
                 limit=quotas.limit, remaining=quotas.remaining or 0, reset_at=quotas.reset_at
             )
-        used = sum(batch.requests for batch in self._batches)
         return answers.Requests(
-            used=self._manifest.requests if self._manifest else used,
+            used=self._manifest.requests if self._manifest else self._used(),
             expected=self._plan.forecast.requests,
             per_second=quotas.per_second,
             per_hour=quotas.per_hour,
@@ -168,16 +169,37 @@ class _Seen:
         self, elapsed: float | None, expected: float | None
     ) -> tuple[float | None, str | None]:
         """Return the seconds until all items are fetched, and what that rests on."""
-        if not is_active(self._run.dag_run) or self._plan is None:
+        waiting = self.tally.waiting
+        if not is_active(self._run.dag_run) or self._plan is None or not waiting:
             return None, None
         pause = self._pause()
         rate = self.rate()
-        speed = rate.now or rate.average
-        if speed and self.tally.waiting:
-            return pause + self.tally.waiting / speed, "speed"
-        if expected is not None and elapsed is not None and self.tally.waiting:
+        if speed := rate.now or rate.average:
+            by_speed = pause + waiting / speed
+            by_quota = self._by_quota(self._plan, pause, speed)
+            # Of one quota and one pause they are the same, but for a rounding.
+            return (by_quota, "quota") if by_quota > by_speed + 1 else (by_speed, "speed")
+        if expected is not None and elapsed is not None:
             return max(pause, expected - elapsed), "forecast"
         return None, None
+
+    def _by_quota(self, plan: Plan, pause: float, speed: float) -> float:
+        """Return the seconds that the quotas let what is left take, at a speed in items a second."""
+        together = plan.items_per_request
+        now = datetime.now(UTC)
+        allowances = allowances_now(
+            plan.quotas,
+            used=self._used(),
+            # Since the plan, as the requests are counted: also in a redrive.
+            elapsed=(now - datetime.fromisoformat(plan.started_at)).total_seconds(),
+            now=now,
+            resumes_in=pause,
+        )
+        requests = math.ceil(self.tally.waiting / together)
+        return max((each.seconds(requests, speed / together) for each in allowances), default=0.0)
+
+    def _used(self) -> int:
+        return sum(batch.requests for batch in self._batches)
 
     def _pause(self) -> float:
         wait = self.wait()

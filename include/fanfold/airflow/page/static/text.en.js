@@ -102,6 +102,7 @@ export const sentences = {
   "quota.reset": "renewed at",
   "left.unknown": "not known yet",
   "left.by_speed": "{time}, by the present speed",
+  "left.by_quota": "{time}, by the quota",
   "left.by_forecast": "{time}, by the forecast",
   "steps.label": "Steps of the pipeline",
   "steps.done": "{finished}/{all}",

@@ -99,6 +99,7 @@ export const sentences = {
   "quota.reset": "重置时间：",
   "left.unknown": "尚不清楚",
   "left.by_speed": "{time}（按当前速度）",
+  "left.by_quota": "{time}（按配额）",
   "left.by_forecast": "{time}（按预计）",
   "steps.label": "流水线的步骤",
   "steps.done": "{finished}/{all}",
