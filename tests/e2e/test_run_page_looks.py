@@ -23,6 +23,9 @@ def test_the_page_is_chinese_for_who_reads_chinese(stack, partial_run, visitor, 
         assert "数据集" in shown
         assert not re.search(r"\b(planned|missing|invalid|waiting|Dataset|Batches)\b", shown)
         assert frame.locator("html").get_attribute("lang") == "zh-CN"
+        frame.get_by_role("tab", name="失败项").click()
+        frame.get_by_text("微博 20003：没有用户 …").wait_for()
+        frame.get_by_text("不符合规则").first.wait_for()
         assert page.goto(f"{stack.url}/plugin/fanfold").ok
         person.frame("Fanfold").get_by_role("heading", level=2).first.wait_for()
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import jinja2
 from markupsafe import Markup
 
+from fanfold.chinese import reason_in_chinese, rule_in_chinese
 from fanfold.reporting.outside import plain, visible
 from fanfold.reporting.wording import (
     LANGUAGES,
@@ -31,7 +32,7 @@ from fanfold.reporting.wording import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fanfold.model import Forecast, Manifest
     from fanfold.reasons import Group
@@ -178,10 +179,12 @@ def _failure(group: Group) -> FailureRow:
         reason = say(
             "failures.rule",
             column=same(visible(group.column)),
-            rule=same(visible(group.rule or "", 200)),
+            rule=_both(group.rule or "", rule_in_chinese, 200),
         )
     else:
-        reason = same(visible(group.reason, 300)) if group.reason else say("failures.rest")
+        reason = (
+            _both(group.reason, reason_in_chinese, 300) if group.reason else say("failures.rest")
+        )
     return FailureRow(
         kind=str(group.status),
         outcome=say(group.status),
@@ -193,6 +196,11 @@ def _failure(group: Group) -> FailureRow:
             for key, value in group.examples
         ),
     )
+
+
+def _both(text: str, in_chinese: Callable[[str], str], limit: int) -> Text:
+    """Return what the pipeline wrote in both languages, so many characters of it at most."""
+    return Text(visible(text, limit), visible(in_chinese(text), limit))
 
 
 @functools.cache

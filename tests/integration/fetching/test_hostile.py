@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 
 from fanfold import sources
+from fanfold.chinese import reason_in_chinese
 from fanfold.errors import BatchIncomplete
 from fanfold.fetching import fetch_batch
 from fanfold.fetching.backoff import Backoff
@@ -57,6 +58,7 @@ def failed(said, **mastodon):
 
 
 BUSY_MASTODON = r"HTTP 503"
+TWO_WORDS = re.compile(r"[A-Za-z']{2,} [A-Za-z']{2,}")
 NOT_JSON = "HTTP 200, an answer that is not JSON"
 DEEP = "HTTP 200, an answer that is nested deeper than 64 levels"
 NO_FORM = "HTTP 200, an answer of no known form"
@@ -256,6 +258,20 @@ def test_a_mastodon_account_has_the_right_outcome(mastodon, kind):
     for outcome in mastodon[0][kind]:
         assert outcome.status is status, outcome
         assert_says(outcome.reason, said if status is not Status.OK else "")
+
+
+@pytest.mark.parametrize("api", ["weibo", "mastodon"])
+def test_every_reason_has_its_chinese(request, api):
+    found, _ = request.getfixturevalue(api)
+    reasons = {
+        outcome.reason
+        for outcomes in found.values()
+        for outcome in outcomes
+        if outcome.status in {Status.FAILED, Status.MISSING}
+    }
+    assert len(reasons) > 20
+    english = {reason for reason in map(reason_in_chinese, reasons) if TWO_WORDS.search(reason)}
+    assert not english
 
 
 def assert_says(reason, said):

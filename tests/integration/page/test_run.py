@@ -42,6 +42,7 @@ def test_a_partial_run_tells_every_user(pipeline, run_page):
     _gives_files_away(page)
     _shows_the_report(page)
     page.get("/comparison", expect=404)
+    _speaks_the_language_of_who_asks(page)
     _tells_what_batches_have_so_far(page)
 
 
@@ -209,6 +210,25 @@ def _tells_what_batches_have_so_far(page):
     assert 7000 < bounded["left"] - seen["timing"]["left"] < 7400
     write_json(page.workspace.plan, plan)
     assert page.get("/batches")["batches"][2]["waits_until"] == until
+
+
+def _speaks_the_language_of_who_asks(page):
+    """Reasons and rules, not what the source sent; groups are the same in both."""
+    page.client.session.headers["Accept-Language"] = "zh-CN,zh;q=0.9,en;q=0.8"
+    try:
+        chinese = page.get("/failures")["groups"]
+        item, broken = page.get("/items", key=UNKNOWN), page.get("/items", key=INVALID)
+        listed = page.get("/failures/items")["items"]
+    finally:
+        del page.client.session.headers["Accept-Language"]
+    english = page.get("/failures")["groups"]
+    assert [group["id"] for group in chinese] == [group["id"] for group in english]
+    assert {"Weibo 20003: there is no user …"} <= {group["reason"] for group in english}
+    assert {"微博 20003：没有用户 …"} <= {group["reason"] for group in chinese}
+    assert item["latest"]["reason"] == f"微博 20003：没有用户 {UNKNOWN}"
+    assert "不符合规则" in broken["latest"]["reason"]
+    assert "不符合规则" in next(each["reason"] for each in listed if each["key"] == INVALID)
+    assert all("there is" not in each["reason"] for each in listed)
 
 
 def test_a_run_that_exceeds_its_tolerance_shows_its_dataset_and_sends_none(pipeline, run_page):

@@ -5,6 +5,7 @@
 | ``app`` | the FastAPI application that Airflow mounts under ``/fanfold`` |
 | ``access`` | who may see and do what; which run a request is about |
 | ``answers`` | what the API answers, typed |
+| ``language`` | what the pipeline wrote, in the language of who reads it |
 | ``headers`` | what every response tells the browser to refuse |
 | ``runs`` | what Airflow's database tells of a run |
 | ``verdict`` | a run in one word |

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from fanfold.airflow.page import answers
 from fanfold.airflow.page.access import MAY_SEE, Run, RunDep
+from fanfold.airflow.page.language import ReadsChineseDep, outcome_for, reason_for, rule_for
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import tasks_of
 from fanfold.airflow.page.verdict import outcome_of
@@ -32,12 +33,14 @@ GroupQuery = Annotated[
     responses=refusals(404, 500, 503),
     operation_id="get_failures",
 )
-def get_failures(run: RunDep, session: SessionDep) -> answers.Failures:
+def get_failures(run: RunDep, session: SessionDep, chinese: ReadsChineseDep) -> answers.Failures:
     """Return the reasons why items are not in the dataset, failures first."""
     run.planned()
     final = _is_final(run, session)
     groups = groups_of(run.workspace, final=final)
-    return answers.Failures(final=final, groups=[_group(group) for group in groups])
+    return answers.Failures(
+        final=final, groups=[_group(group, chinese=chinese) for group in groups]
+    )
 
 
 @router.get(
@@ -45,9 +48,10 @@ def get_failures(run: RunDep, session: SessionDep) -> answers.Failures:
     responses=refusals(404, 409, 500, 503),
     operation_id="get_failed_items",
 )
-def get_failed_items(
+def get_failed_items(  # noqa: PLR0913, PLR0917 - what a route depends on
     run: RunDep,
     session: SessionDep,
+    chinese: ReadsChineseDep,
     group: GroupQuery = None,
     after: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -56,7 +60,10 @@ def get_failed_items(
     failed, choice = _chosen(run, session, group)
     page = page_of(failed, choice, after=after, limit=limit)
     return answers.FailedItems(
-        items=[answers.FailedItem.model_validate(outcome) for outcome in page.outcomes],
+        items=[
+            answers.FailedItem.model_validate(outcome_for(outcome, chinese=chinese))
+            for outcome in page.outcomes
+        ],
         next=page.following,
     )
 
@@ -99,13 +106,13 @@ def _chosen(run: Run, session: Session, group: str | None) -> tuple[Path, Choice
     return workspace.dataset / FAILED, choice
 
 
-def _group(group: Group) -> answers.Group:
+def _group(group: Group, *, chinese: bool) -> answers.Group:
     return answers.Group(
         id=group.id,
         status=group.status,
-        reason=group.reason,
+        reason=reason_for(group.reason, chinese=chinese),
         column=group.column,
-        rule=group.rule,
+        rule=rule_for(group.rule, chinese=chinese),
         count=group.count,
         attempts=group.attempts,
         examples=[answers.Example(key=key, value=value) for key, value in group.examples],

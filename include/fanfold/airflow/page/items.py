@@ -10,11 +10,13 @@ from fastapi import APIRouter, Query
 from fanfold import sources
 from fanfold.airflow.page import answers
 from fanfold.airflow.page.access import MAY_SEE, RunDep
+from fanfold.airflow.page.language import ReadsChineseDep, outcome_for
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import tasks_of
 from fanfold.airflow.page.verdict import outcome_of
 from fanfold.inspection.items import Found, find
 from fanfold.keyindex import starting_with
+from fanfold.model import Outcome
 
 router = APIRouter(dependencies=MAY_SEE, tags=["items"])
 
@@ -29,6 +31,7 @@ SUGGESTED = 10
 def get_item(
     run: RunDep,
     session: SessionDep,
+    chinese: ReadsChineseDep,
     key: Annotated[str, Query(min_length=1, max_length=1000, description="The item's key.")],
 ) -> answers.Item:
     """Return what became of an item, its raw record and its clean row."""
@@ -39,7 +42,7 @@ def get_item(
     for each in dict.fromkeys((key, _canonical(plan.source, key))):
         found = find(workspace, plan, each, final=final)
         if found is not None:
-            return _answer(found)
+            return _answer(found, chinese=chinese)
     raise Refusal(404, "unknown_item", f"The plan of this run has no item {key[:100]!r}.")
 
 
@@ -51,15 +54,19 @@ def _canonical(source: str, key: str) -> str:
         return key.strip()
 
 
-def _answer(found: Found) -> answers.Item:
+def _answer(found: Found, *, chinese: bool) -> answers.Item:
     latest = found.latest
+
+    def decision(outcome: Outcome) -> answers.Decision:
+        return answers.Decision.model_validate(outcome_for(outcome, chinese=chinese))
+
     return answers.Item(
         key=found.key,
         batch=found.batch,
         position=found.position,
         status=answers.ItemStatus(latest.status.value if latest else "waiting"),
-        latest=answers.Decision.model_validate(latest) if latest else None,
-        earlier=[answers.Decision.model_validate(outcome) for outcome in found.earlier],
+        latest=decision(latest) if latest else None,
+        earlier=[decision(outcome) for outcome in found.earlier],
         record=found.record,
         row=found.row,
     )

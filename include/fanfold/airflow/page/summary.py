@@ -14,6 +14,7 @@ from fanfold import sources
 from fanfold.airflow.page import answers
 from fanfold.airflow.page.access import MAY_SEE, MayEditDep, RunDep
 from fanfold.airflow.page.answers import Verdict
+from fanfold.airflow.page.language import ReadsChineseDep, reason_for
 from fanfold.airflow.page.refusal import refusals
 from fanfold.airflow.page.runs import (
     BROKEN,
@@ -47,7 +48,9 @@ router = APIRouter(dependencies=MAY_SEE, tags=["run"])
     responses=refusals(404, 500, 503),
     operation_id="get_run",
 )
-def get_run(run: RunDep, session: SessionDep, editable: MayEditDep) -> answers.RunSummary:
+def get_run(
+    run: RunDep, session: SessionDep, editable: MayEditDep, chinese: ReadsChineseDep
+) -> answers.RunSummary:
     """Return the numbers of a run: live while it is active, the manifest's afterwards."""
     tasks = tasks_of(session, run.dag_run)
     workspace = run.workspace
@@ -69,8 +72,8 @@ def get_run(run: RunDep, session: SessionDep, editable: MayEditDep) -> answers.R
         rate=seen.rate(),
         requests=seen.requests(),
         timing=seen.timing(),
-        wait=seen.wait(),
-        stopped=_stopped(run.dag_run, workspace),
+        wait=seen.wait(chinese=chinese),
+        stopped=_stopped(run.dag_run, workspace, chinese=chinese),
         tasks=[answers.TaskState.model_validate(task) for task in tasks.values()],
         redrive=_redrivable(outcome, seen.tally if plan else None, tasks, allowed=editable),
         report=(workspace.report / "report.html").exists(),
@@ -208,7 +211,7 @@ class _Seen:
         until = datetime.fromisoformat(wait.until)
         return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
-    def wait(self) -> answers.Wait | None:
+    def wait(self, *, chinese: bool = False) -> answers.Wait | None:
         if not is_active(self._run.dag_run):
             return None
         waiting = [each for each in self._progress.values() if each.waits_until]
@@ -216,11 +219,13 @@ class _Seen:
             return None
         first = min(waiting, key=lambda each: each.waits_until or "")
         return answers.Wait(
-            batches=len(waiting), until=first.waits_until or "", reason=first.waits_for
+            batches=len(waiting),
+            until=first.waits_until or "",
+            reason=reason_for(first.waits_for, chinese=chinese),
         )
 
 
-def _stopped(dag_run: DagRun, workspace: Workspace) -> str | None:
+def _stopped(dag_run: DagRun, workspace: Workspace, *, chinese: bool) -> str | None:
     """Return why fetching was given up, if it was in this pass."""
     try:
         written = datetime.fromtimestamp(workspace.stop.stat().st_mtime, UTC)
@@ -229,7 +234,7 @@ def _stopped(dag_run: DagRun, workspace: Workspace) -> str | None:
         return None
     if str(dag_run.state) == "success" or (dag_run.start_date and written < dag_run.start_date):
         return None
-    return reason
+    return reason_for(reason, chinese=chinese)
 
 
 def _previous(workspace: Workspace) -> str | None:

@@ -1,5 +1,7 @@
 // Requests to the page's API: what it answers, that it refuses, or that nobody answers.
 
+import { language } from "./text.js";
+
 const base = new URL("api/", document.baseURI);
 const PATIENCE = 10_000; // milliseconds
 
@@ -56,7 +58,8 @@ async function send(path, { signal, ...options }) {
     const response = await fetch(address(path), {
       ...options,
       signal: stopper.signal,
-      headers: { accept: "application/json", ...options.headers },
+      // What the pipeline wrote comes in the language of the page.
+      headers: { accept: "application/json", "accept-language": language, ...options.headers },
     });
     const text = await response.text();
     if (!response.ok) throw refusal(response.status, text);
