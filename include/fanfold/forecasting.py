@@ -83,7 +83,7 @@ def foretell(
         # A quota that is nowhere near spent says nothing about time.
         if slowest > 0:
             found.append((slowest, Basis.QUOTA))
-    measured = measured_seconds(requests, past)
+    measured = measured_seconds(requests, past) if requests else None
     if measured is not None:
         found.append((measured, Basis.EARLIER_RUNS))
     seconds, basis = max(found, default=(None, Basis.UNKNOWN))

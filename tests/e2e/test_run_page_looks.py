@@ -74,6 +74,8 @@ def test_a_run_that_failed_and_one_without_users_say_what_became_of_them(
     page.get_by_text("Not published to object storage").wait_for()
     page.get_by_role("tab", name="Report").click()
     page.get_by_role("tabpanel").get_by_text("report").first.wait_for()
+    page.get_by_role("tab", name="Compare").click()
+    page.get_by_text("This run was not compared with the one before").wait_for()
 
     page.goto(f"{stack.url}/fanfold/run?dag_id={DAG}&run_id={empty}")
     page.get_by_text("Empty", exact=True).wait_for()

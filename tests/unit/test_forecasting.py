@@ -47,6 +47,11 @@ def test_the_scarcest_quota_and_the_slower_of_quota_and_past_count():
     assert (told.seconds, told.basis) == (50, Basis.EARLIER_RUNS)
 
 
+def test_what_asks_for_nothing_takes_no_time_that_could_be_told():
+    told = foretell(0, requests_per_second=5, allowances=[], past=[Past("a", 100, 50.0)])
+    assert (told.requests, told.seconds, told.basis) == (0, None, Basis.UNKNOWN)
+
+
 def test_without_a_scarce_quota_and_a_past_nothing_is_claimed():
     told = foretell(7, requests_per_second=None, allowances=[Allowance.hourly(1000)], past=[])
     assert (told.requests, told.seconds, told.basis) == (7, None, Basis.UNKNOWN)

@@ -268,7 +268,9 @@ def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(run_page):
     assert (cost["items"], cost["batches"], cost["tasks"] >= 7) == (0, 0, True)
     assert page.redrive(keys=["1"], expect=409)["code"] == "nothing"
     for part in ("/batches", "/failures", "/suggestions?prefix=1", "/items?key=1"):
-        assert page.get(part, expect=404)["code"] == "no_plan"
+        assert page.get(part, expect=404)["code"] == "never_planned"
+    set_states(page, "running")
+    assert page.get("/batches", expect=404)["code"] == "no_plan"
 
 
 def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(run_page, site):

@@ -22,6 +22,7 @@ from sqlalchemy import select
 from fanfold.airflow import settings
 from fanfold.airflow.graph import TAG
 from fanfold.airflow.page.refusal import Refusal
+from fanfold.airflow.page.runs import is_active
 from fanfold.errors import BadConfiguration
 from fanfold.model import Plan
 from fanfold.workspace import Workspace, read_as
@@ -110,8 +111,10 @@ class Run:
             Refusal: It has none.
         """
         plan = self.plan()
+        if plan is None and is_active(self.dag_run):
+            raise Refusal(404, "no_plan", "This run has no plan yet, so it has no items.")
         if plan is None:
-            raise Refusal(404, "no_plan", "This run has no plan, so it has no items yet.")
+            raise Refusal(404, "never_planned", "This run ended before its plan: it has no items.")
         return plan
 
 

@@ -18,6 +18,9 @@ export function Comparison({ shown }) {
     return html`<p class="absent">${say(active ? "dataset.not_yet" : "problem.no_comparison")}</p>`;
   }
   const compared = polled.data;
+  if (!compared && summary.state === "failed" && polled.problem?.code === "no_comparison") {
+    return html`<p class="absent">${say("compare.not_made")}</p>`;
+  }
   if (!compared) return html`<${Absent} ...${polled} />`;
   const linked = summary.key_column === "user_id";
   const numbers = {

@@ -61,7 +61,7 @@ export function Figures({ summary, active }) {
       ${requests?.quota && html`<${Fact} name="quota"><${Quota} ...${requests} /><//>`}
       ${active
         ? html`<${Fact} name="left">${leftText(timing)}<//>`
-        : timing.elapsed !== null && html`<${Fact} name="took">${duration(timing.elapsed)}<//>`}
+        : summary.final && html`<${Fact} name="took">${duration(timing.elapsed)}<//>`}
       ${timing.expected !== null && html`<${Fact} name="forecast">${duration(timing.expected)}<//>`}
     </dl>
   `;

@@ -17,6 +17,7 @@ export const sentences = {
   "problem.no_run": "There is no such run. It may have been deleted.",
   "problem.no_pipeline": "This DAG is not a Fanfold pipeline, so it has no items to show.",
   "problem.no_plan": "This run is not planned yet: there are no items to show before the task “plan” is done.",
+  "problem.never_planned": "This run ended before its plan was made, so it has no items to show.",
   "problem.unknown_item": "This key is not in the plan of this run. Keys are compared exactly, including upper and lower case.",
   "problem.no_dataset": "This run has no dataset.",
   "problem.no_report": "This run has no report.",
@@ -208,6 +209,7 @@ export const sentences = {
   // Report and comparison
   "report.title": "Report of this run",
   "report.not_yet": "There is no report yet: it is drawn after the dataset is published.",
+  "compare.not_made": "This run was not compared with the one before: it failed before that.",
   "compare.title": "Compared with the run before",
   "compare.with": "The run before:",
   "compare.both": "in both runs",

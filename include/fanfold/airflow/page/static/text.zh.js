@@ -17,6 +17,7 @@ export const sentences = {
   "problem.no_run": "没有这次运行，可能已被删除。",
   "problem.no_pipeline": "此 DAG 不是 Fanfold 流水线，没有可显示的条目。",
   "problem.no_plan": "这次运行尚未制定计划：任务“plan”完成之前没有条目可显示。",
+  "problem.never_planned": "这次运行在制定计划之前就结束了，没有条目可以显示。",
   "problem.unknown_item": "这次运行的计划中没有此键。键须完全一致，区分大小写。",
   "problem.no_dataset": "这次运行没有数据集。",
   "problem.no_report": "这次运行没有报告。",
@@ -202,6 +203,7 @@ export const sentences = {
   // 报告与对比
   "report.title": "这次运行的报告",
   "report.not_yet": "尚无报告：数据集发布后才会绘制。",
+  "compare.not_made": "这次运行没有与上一次运行对比：它在此之前就失败了。",
   "compare.title": "与上一次运行比较",
   "compare.with": "上一次运行：",
   "compare.both": "两次都有",
