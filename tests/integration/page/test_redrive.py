@@ -9,7 +9,7 @@ from fanfold.selection import Selection, selection_of, write_selection
 
 UIDS = [str(1404376560 + number) for number in range(40)]
 UNKNOWN, FAILED = UIDS[3], (UIDS[8], UIDS[9], UIDS[30])
-FAULTS = {UNKNOWN: "unknown"} | dict.fromkeys(FAILED, "odd_code")
+FAULTS = {UNKNOWN: "unknown"} | dict.fromkeys(FAILED, "10017")
 AFTER = {"consolidate", "publish", "load", "report"}
 
 
