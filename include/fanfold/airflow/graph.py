@@ -10,8 +10,9 @@ FETCH = "batch.fetch"
 PROCESS = "batch.process"
 CONSOLIDATE = "consolidate"
 PUBLISH = "publish"
+REPORT = "report"
 
 STEPS = (
-    "preflight", "read_items", PLAN, FETCH, PROCESS, CONSOLIDATE, PUBLISH, "load", "report",
+    "preflight", "read_items", PLAN, FETCH, PROCESS, CONSOLIDATE, PUBLISH, "load", REPORT,
 )  # fmt: skip
 """The tasks in the order in which people think of them."""

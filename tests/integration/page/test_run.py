@@ -41,7 +41,7 @@ def test_a_partial_run_tells_every_user(pipeline, run_page):
     _tells_the_dataset(page)
     _gives_files_away(page)
     _shows_the_report(page)
-    page.get("/comparison", expect=404)
+    assert page.get("/comparison", expect=404)["code"] == "no_comparison"
     _speaks_the_language_of_who_asks(page)
     _tells_what_batches_have_so_far(page)
 
@@ -241,6 +241,9 @@ def test_a_run_that_exceeds_its_tolerance_shows_its_dataset_and_sends_none(pipel
     assert page.get("/files")["published"] is False
     assert page.get("/files/users.parquet", expect=409)["code"] == "not_published"
     assert page.get("/report", expect=404)["code"] == "no_report"
+    assert page.get("/comparison", expect=404)["code"] == "never_compared"
+    set_states(page, "running", {"report": None})
+    assert page.get("/comparison", expect=404)["code"] == "not_compared_yet"
 
 
 def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(run_page):

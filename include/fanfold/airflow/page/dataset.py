@@ -10,12 +10,12 @@ from fastapi.responses import FileResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
 from fanfold.airflow import connections, settings
-from fanfold.airflow.graph import PUBLISH
+from fanfold.airflow.graph import PUBLISH, REPORT
 from fanfold.airflow.page import answers
 from fanfold.airflow.page.access import MAY_SEE, Run, RunDep
 from fanfold.airflow.page.headers import REPORT_POLICY
 from fanfold.airflow.page.refusal import Refusal, refusals
-from fanfold.airflow.page.runs import tasks_of
+from fanfold.airflow.page.runs import is_active, tasks_of
 from fanfold.airflow.page.verdict import outcome_of
 from fanfold.inspection.dataset import rows_of
 from fanfold.model import FileEntry, Manifest
@@ -145,13 +145,13 @@ def get_report(run: RunDep) -> FileResponse:
     responses=refusals(404, 500, 503),
     operation_id="get_comparison",
 )
-def get_comparison(run: RunDep) -> answers.Comparison:
+def get_comparison(run: RunDep, session: SessionDep) -> answers.Comparison:
     """Return what differs from the run before: users new, gone, changed most."""
     from fanfold.comparison import Comparison, Side
 
     path = run.workspace.comparison
     if not path.exists():
-        raise Refusal(404, "no_comparison", "There is no earlier run to compare with.")
+        raise _why_not_compared(run, session)
     found = read_as(path, Comparison.from_json)
 
     def side(of: Side) -> answers.Side:
@@ -167,3 +167,12 @@ def get_comparison(run: RunDep) -> answers.Comparison:
         changed=found.changed,
         most_changed=[answers.Change.model_validate(each) for each in found.most_changed],
     )
+
+
+def _why_not_compared(run: Run, session: Session) -> Refusal:
+    report = tasks_of(session, run.dag_run).get(REPORT)
+    if report and report.state == "success":
+        return Refusal(404, "no_comparison", "There is no earlier dataset to compare with.")
+    if is_active(run.dag_run):
+        return Refusal(404, "not_compared_yet", f"A run is compared by its task {REPORT!r}.")
+    return Refusal(404, "never_compared", f"The task {REPORT!r} of this run did not succeed.")

@@ -11,16 +11,9 @@ import { say } from "./text.js";
 import { Clamped, ItemLink } from "./values.js";
 
 export function Comparison({ shown }) {
-  const { dag, home, stamp, summary, active } = useHere();
-  const address = summary.dataset ? `${home}/comparison` : null;
-  const polled = usePolled(address, { paused: !shown, stamp });
-  if (!summary.dataset) {
-    return html`<p class="absent">${say(active ? "dataset.not_yet" : "problem.no_comparison")}</p>`;
-  }
+  const { dag, home, stamp, summary } = useHere();
+  const polled = usePolled(`${home}/comparison`, { paused: !shown, stamp });
   const compared = polled.data;
-  if (!compared && summary.state === "failed" && polled.problem?.code === "no_comparison") {
-    return html`<p class="absent">${say("compare.not_made")}</p>`;
-  }
   if (!compared) return html`<${Absent} ...${polled} />`;
   const linked = summary.key_column === "user_id";
   const numbers = {

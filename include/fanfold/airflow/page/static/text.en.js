@@ -21,6 +21,8 @@ export const sentences = {
   "problem.unknown_item": "This key is not in the plan of this run. Keys are compared exactly, including upper and lower case.",
   "problem.no_dataset": "This run has no dataset.",
   "problem.no_report": "This run has no report.",
+  "problem.not_compared_yet": "There is no comparison yet: it is made with the report, after the dataset is published.",
+  "problem.never_compared": "This run was not compared with the one before: its task “report” did not succeed.",
   "problem.no_comparison": "There is no earlier run with a dataset to compare this one with.",
   "problem.no_file": "The dataset has no such file.",
   "problem.not_published": "This dataset was not sent to object storage, so its files cannot be downloaded.",
@@ -209,7 +211,6 @@ export const sentences = {
   // Report and comparison
   "report.title": "Report of this run",
   "report.not_yet": "There is no report yet: it is drawn after the dataset is published.",
-  "compare.not_made": "This run was not compared with the one before: it failed before that.",
   "compare.title": "Compared with the run before",
   "compare.with": "The run before:",
   "compare.both": "in both runs",

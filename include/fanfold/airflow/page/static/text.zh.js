@@ -21,6 +21,8 @@ export const sentences = {
   "problem.unknown_item": "这次运行的计划中没有此键。键须完全一致，区分大小写。",
   "problem.no_dataset": "这次运行没有数据集。",
   "problem.no_report": "这次运行没有报告。",
+  "problem.not_compared_yet": "尚无对比：数据集发布后，随报告一起生成。",
+  "problem.never_compared": "这次运行没有与上一次运行对比：任务“report”未成功。",
   "problem.no_comparison": "没有更早的、带数据集的运行可供对比。",
   "problem.no_file": "数据集中没有这个文件。",
   "problem.not_published": "此数据集没有发送到对象存储，文件无法下载。",
@@ -203,7 +205,6 @@ export const sentences = {
   // 报告与对比
   "report.title": "这次运行的报告",
   "report.not_yet": "尚无报告：数据集发布后才会绘制。",
-  "compare.not_made": "这次运行没有与上一次运行对比：它在此之前就失败了。",
   "compare.title": "与上一次运行比较",
   "compare.with": "上一次运行：",
   "compare.both": "两次都有",
