@@ -93,6 +93,11 @@ def _warm_up() -> None:
     inspect.stack()
 
 
+if sys.argv[1:3] == ["celery", "worker"]:
+    from fanfold.airflow import worker
+
+    worker.prepare()
+
 if _forks_tasks(sys.argv):
     # redis takes longer to import than all of the rest of a fetch: only where it is used.
     _redis = ["fanfold.fetching.budget.redis_store"] * ("FANFOLD_RATE_LIMIT_URL" in os.environ)
@@ -100,5 +105,5 @@ if _forks_tasks(sys.argv):
         importlib.import_module(_name)
     _warm_up()
 
-# Airflow takes every public name of this module as a setting; there is none.
+# Airflow takes every public name that is listed here as a setting; there is none.
 __all__: list[str] = []

@@ -17,6 +17,9 @@ from fanfold.embedded.settings import Ports, airflow_environment
 FILE = Path(__file__).parents[2] / "config" / "cluster.env"
 OTHERS = {
     *("AIRFLOW_HOME", "FANFOLD_SHARED_DIR", "FANFOLD_BUCKET", "FANFOLD_RATE_LIMIT_URL"),
+    "FANFOLD_DRAIN_SECONDS",
+    # Airflow's scheduler reads it; its list of options leaves it out.
+    "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES",
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MPLBACKEND"),
     *("NO_COLOR", "PYTHONPATH", "PYTHONUNBUFFERED"),
 }
@@ -115,9 +118,15 @@ def test_its_numbers_agree_with_each_other(cluster):
         "workers", "max_failed_heartbeats"
     )
     assert silence < number("scheduler", "task_instance_heartbeat_timeout")
-    slots = 2 * number("celery", "worker_concurrency")
-    assert slots == 2 * number("core", "parallelism")
+    slots = 4 * number("celery", "worker_concurrency")
+    # One scheduler alone fills four workers.
+    assert slots == number("core", "parallelism")
     assert slots == number("core", "max_active_tasks_per_dag")
+    drain = float(cluster["FANFOLD_DRAIN_SECONDS"])
+    grace = re.search(
+        r"stop_grace_period: (150)s", (FILE.parents[1] / "docker-compose.yaml").read_text("utf-8")
+    )
+    assert drain + 2 * 5 < float(grace[1])
 
 
 # Airflow and its providers warn about themselves.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import random
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from fanfold.embedded.settings import PIPELINE
 from fanfold.embedded.stack import FINISHED, Stack, running_stack
 from fanfold.embedded.state import Phase, StackFailed
 from fanfold.embedded.summary import failure, summary
+from fanfold.simulator.sample import user_ids
 from fanfold.workspace import Workspace, whole_file
 
 if TYPE_CHECKING:
@@ -26,23 +26,6 @@ if TYPE_CHECKING:
     from fanfold.embedded.home import Home
     from fanfold.embedded.progress import Display
     from fanfold.embedded.state import State
-
-_KNOWN = range(1_000_000_000, 8_000_000_000)
-"""The uids that the simulator knows."""
-
-
-def user_ids(users: int) -> list[str]:
-    """Return that many uids, the same each time; one in a hundred, and at least one, is unknown.
-
-    A single user is a known one.
-    """
-    unknown = max(1, users // 100) if users > 1 else 0
-    chosen = random.Random(users)  # noqa: S311 - an example, no secret
-    known = chosen.sample(_KNOWN, users - unknown)
-    strangers = chosen.sample(range(_KNOWN.stop, _KNOWN.stop + 1_000_000_000), unknown)
-    everyone = [str(uid) for uid in (*known, *strangers)]
-    chosen.shuffle(everyone)
-    return everyone
 
 
 def write_users(folder: Path, users: int) -> Path:

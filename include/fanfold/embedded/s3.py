@@ -1,9 +1,11 @@
 """An S3 server on this machine, in a process of its own: moto's.
 
-    python -m fanfold.embedded.s3 [--port N] [--folder F] [--bucket B] [--until-stdin-closes]
+    python -m fanfold.embedded.s3 [--host A] [--port N] [--folder F] [--bucket B]
+                                  [--until-stdin-closes]
 
 prints one line of JSON with its address and process when it listens. It is meant for trying
-Fanfold out and for tests: it listens on loopback only and takes any access key. With a folder, an
+Fanfold out and for tests: it takes any access key, so it listens on loopback unless it is told
+otherwise (in a container, whose network keeps others away). With a folder, an
 object that was acknowledged is there after the next start, in whatever way the server ended
 (:mod:`.durable`); without one, everything is forgotten.
 """
@@ -79,9 +81,10 @@ def running_s3(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve S3 on loopback until SIGTERM, SIGINT or, on request, the end of stdin."""
+    """Serve S3 until SIGTERM, SIGINT or, on request, the end of stdin."""
     parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name}", description=__doc__)
-    parser.add_argument("--port", type=int, default=0, help="port on 127.0.0.1; 0: a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: a free one")
     parser.add_argument("--folder", type=Path, help="where objects outlive the server")
     parser.add_argument("--bucket", help="created in the folder where it is missing")
     parser.add_argument(
@@ -109,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.bucket:
             application.create_bucket(options.bucket)
     server = make_server(
-        "127.0.0.1",
+        options.host,
         options.port,
         application,
         threaded=True,
@@ -120,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(number, lambda *_: os._exit(0))
     if options.until_stdin_closes:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
-    print(json.dumps({"url": f"http://127.0.0.1:{server.server_port}", "pid": os.getpid()}))
+    print(json.dumps({"url": f"http://{options.host}:{server.server_port}", "pid": os.getpid()}))
     sys.stdout.flush()
     server.serve_forever()
 

@@ -1,0 +1,21 @@
+#!/bin/bash
+# Run once by the image of Postgres, when its volume is empty: a database and a role for each use.
+# A role reaches its own database only. The passwords come from the environment of this container.
+set -euo pipefail
+
+make_database() { # make_database NAME PASSWORD
+    # The password goes in on stdin: command lines are seen by everyone on the machine.
+    psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<SQL
+\set password \`printenv $2\`
+CREATE ROLE $1 LOGIN PASSWORD :'password';
+CREATE DATABASE $1 OWNER $1;
+REVOKE CONNECT ON DATABASE $1 FROM PUBLIC;
+SQL
+}
+
+: "${POSTGRES_USER:=postgres}"
+make_database airflow AIRFLOW_DB_PASSWORD
+make_database celery CELERY_DB_PASSWORD
+make_database warehouse WAREHOUSE_DB_PASSWORD
+psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres \
+    --command 'REVOKE CONNECT ON DATABASE postgres FROM PUBLIC'
