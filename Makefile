@@ -1,6 +1,6 @@
 # Everything bootstraps itself from python3 (3.11-3.13) and the package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test lint chaos bench screenshots clean
+.PHONY: help run up down status test lint chaos bench screenshots cluster-up cluster-down cluster-logs clean
 SHELL := /bin/sh
 USERS ?= 300
 SEED ?=
@@ -11,7 +11,7 @@ EMBEDDED := $(BIN)/python -m fanfold.embedded
 
 help: ## Show this list
 	@printf 'Fanfold: fan out over a long list, fold into one dataset.\n\n'
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@printf '\n  make run USERS=10000   another number of users\n'
 
 run: ## Run the pipeline once for USERS users (300), with everything it needs, and show what came out
@@ -50,6 +50,15 @@ bench: ## Measure the speed on this machine, as ratios to peers (three quarters 
 screenshots: ## Take the pictures of the run page in docs/images again
 	@scripts/bootstrap dev
 	$(BIN)/python scripts/screenshots
+
+cluster-up: ## Start the cluster of docker-compose.yaml with Docker; writes .env with random secrets
+	@PYTHONPATH=include exec python3 -m fanfold.cluster up
+
+cluster-down: ## Stop the cluster; its volumes stay
+	@PYTHONPATH=include exec python3 -m fanfold.cluster down
+
+cluster-logs: ## Show what the cluster's containers say
+	@PYTHONPATH=include exec python3 -m fanfold.cluster logs
 
 clean: ## Stop what runs, and remove .venv, .fanfold and caches
 	@if [ -e .fanfold/state.json ] && [ -x $(BIN)/python ]; then $(EMBEDDED) down; fi
