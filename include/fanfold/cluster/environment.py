@@ -52,7 +52,7 @@ SETTINGS = {
 HEADER = """\
 # Written by `make cluster-up`: secrets that belong to the volumes of this cluster. Keep a copy in a
 # safe place: without AIRFLOW_FERNET_KEY nobody reads the connections in a backup of the database.
-# docs/operations.md tells how to change them. What else can be set stands in docker-compose.yaml.
+# What else can be set stands in docker-compose.yaml.
 """
 
 
