@@ -2,7 +2,7 @@
 
 For the health checks of containers: it imports nothing but the standard library, since it runs every
 few seconds. With a component, the answer must be Airflow's health (``/api/v2/monitor/health`` of the
-api-server, ``/health`` of a scheduler), in which this component is ``healthy``.
+api-server), in which this component is ``healthy``. A scheduler's own ``/health`` answers by status.
 """
 
 from __future__ import annotations
