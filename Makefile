@@ -1,6 +1,6 @@
 # Everything bootstraps itself from python3 (3.11-3.13) and the package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test lint chaos bench screenshots cluster-up cluster-down cluster-logs clean
+.PHONY: help run up down status test lint chaos bench screenshots cluster-up cluster-run cluster-down cluster-logs cluster-test clean
 SHELL := /bin/sh
 USERS ?= 300
 SEED ?=
@@ -54,11 +54,18 @@ screenshots: ## Take the pictures of the run page in docs/images again
 cluster-up: ## Start the cluster of docker-compose.yaml with Docker; writes .env with random secrets
 	@PYTHONPATH=include exec python3 -m fanfold.cluster up
 
+cluster-run: ## Run the sample for USERS users through the cluster, and show what came out
+	@PYTHONPATH=include exec python3 -m fanfold.cluster run --users '$(USERS)'
+
 cluster-down: ## Stop the cluster; its volumes stay
 	@PYTHONPATH=include exec python3 -m fanfold.cluster down
 
 cluster-logs: ## Show what the cluster's containers say
 	@PYTHONPATH=include exec python3 -m fanfold.cluster logs
+
+cluster-test: ## Start a cluster and break each of its parts (a quarter of an hour; needs Docker and root)
+	@scripts/bootstrap dev
+	FANFOLD_CLUSTER=yes $(BIN)/pytest tests/cluster -s
 
 clean: ## Stop what runs, and remove .venv, .fanfold and caches
 	@if [ -e .fanfold/state.json ] && [ -x $(BIN)/python ]; then $(EMBEDDED) down; fi

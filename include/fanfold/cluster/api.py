@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from http.client import HTTPException
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 from urllib.request import Request, urlopen
 
 from fanfold.errors import Inconsistent, SinkUnavailable
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 PATIENCE = 30.0
 """Seconds to wait for an answer."""
@@ -90,10 +93,17 @@ class Airflow:
         found: dict[str, Any] = self.call("GET", self._path(dag_id, run_id))
         return found
 
-    def trigger(self, dag_id: str, run_id: str, conf: dict[str, object]) -> None:
+    def trigger(
+        self,
+        dag_id: str,
+        run_id: str,
+        conf: dict[str, object],
+        logical_date: datetime | None = None,
+    ) -> None:
         """Start a DAG run, and let the DAG run at all."""
         self.call("PATCH", self._path(dag_id), body={"is_paused": False})
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
+        date = logical_date and logical_date.isoformat()
+        body = {"dag_run_id": run_id, "logical_date": date, "conf": conf}
         self.call("POST", f"{self._path(dag_id)}/dagRuns", body=body)
 
     def tasks(self, dag_id: str, run_id: str, **params: object) -> list[dict[str, Any]]:

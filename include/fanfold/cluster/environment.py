@@ -108,19 +108,39 @@ def ensure(path: Path, given: dict[str, str] | None = None) -> dict[str, str]:
     return read(path)
 
 
+def change(path: Path, variables: dict[str, str]) -> None:
+    """Set variables of a .env; the other lines stay as they are.
+
+    Raises:
+        BadConfiguration: It cannot be read or written.
+    """
+    read(path)
+    lines = path.read_text("utf-8").splitlines()
+    others = [line for line in lines if line.partition("=")[0].strip() not in variables]
+    new = [f"{name}={value}" for name, value in variables.items()]
+    try:
+        _write(path, "".join(f"{line}\n" for line in (*others, *new)))
+    except OSError as error:
+        raise BadConfiguration(f"{path} cannot be written: {error}") from error
+
+
 def _append(path: Path, variables: dict[str, str], header: str) -> None:
-    """Write all of it under another name, and rename: nobody meets half a file, or an open one."""
     before = path.read_text("utf-8") if path.exists() else ""
     if before and not before.endswith("\n"):
         before += "\n"
+    lines = "".join(f"{name}={value}\n" for name, value in variables.items())
+    _write(path, f"{header}{before}{lines}")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write all of it under another name, and rename: nobody meets half a file, or an open one."""
     unfinished = path.with_name(f"{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)
-    lines = "".join(f"{name}={value}\n" for name, value in variables.items())
     with open(
         unfinished,
         "x",
         encoding="utf-8",
         opener=lambda name, flags: os.open(name, flags, PRIVATE),
     ) as file:
-        file.write(f"{header}{before}{lines}")
+        file.write(text)
     unfinished.replace(path)

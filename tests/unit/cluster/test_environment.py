@@ -44,3 +44,12 @@ def test_a_line_that_is_no_variable_is_named(tmp_path):
     path.write_text("# fine\n\nREDIS_PASSWORD\n", encoding="utf-8")
     with pytest.raises(BadConfiguration, match="line 3"):
         environment.read(path)
+
+
+def test_a_change_leaves_everything_else(tmp_path):
+    path = tmp_path / ".env"
+    before = environment.ensure(path)
+    environment.change(path, {"FANFOLD_VERSION": "2", "FANFOLD_PORT": "9"})
+    assert environment.read(path) == {**before, "FANFOLD_VERSION": "2", "FANFOLD_PORT": "9"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert path.read_text("utf-8").startswith("# Written by")
