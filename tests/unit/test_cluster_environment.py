@@ -20,6 +20,8 @@ OTHERS = {
     "FANFOLD_DRAIN_SECONDS",
     # Airflow's scheduler reads it; its list of options leaves it out.
     "AIRFLOW__SCHEDULER__NUM_STUCK_IN_QUEUED_RETRIES",
+    # Of apache-airflow-providers-fab 3.10.2, which is installed on clusters only.
+    "AIRFLOW__FAB__UPDATE_FAB_PERMS",
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MPLBACKEND"),
     *("NO_COLOR", "PYTHONPATH", "PYTHONUNBUFFERED"),
 }

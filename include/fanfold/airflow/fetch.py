@@ -6,11 +6,12 @@ import hashlib
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from fanfold.airflow import connections, settings
+from fanfold.airflow import connections, metrics, settings
 from fanfold.errors import CredentialRefused, Inconsistent, QuotaSpent
 from fanfold.model import BatchRef, Plan, Status, utc_text
 from fanfold.workspace import read_json, write_json
@@ -52,6 +53,7 @@ class Fetch(BaseOperator):
         endpoint = connections.endpoint(self.source)
         mark = _mark(context, endpoint)
         _heed_stop(workspace, mark)
+        began = time.perf_counter()
         try:
             tally = self._fetch(workspace, ref, endpoint, context)
         except CredentialRefused as error:
@@ -61,6 +63,7 @@ class Fetch(BaseOperator):
         except QuotaSpent as spent:
             self._wait(ref, spent)
         else:
+            metrics.took(self.dag_id, "fetch", time.perf_counter() - began)
             self.log.info(
                 "%d items: %d ok, %d missing; %d requests.",
                 tally.planned,
@@ -107,6 +110,7 @@ class Fetch(BaseOperator):
                 items_per_request=endpoint.items_per_request,
                 selection=selection_of(workspace, ref.batch, context["dag_run"].clear_number or 0),
                 log=self.log.info,
+                tell=partial(metrics.fetched, self.dag_id, self.source),
             )
 
     def _wait(self, ref: BatchRef, spent: QuotaSpent) -> None:
@@ -118,6 +122,8 @@ class Fetch(BaseOperator):
         until = (spent.reset_at or datetime.now(UTC)) + timedelta(seconds=1)
         self.log.warning("%s. What came is kept; going on at %s.", spent, utc_text(until))
         supervisor.show_label(f"{ref.label} · waits until {until:%H:%M:%S} UTC")
+        seconds = (until - datetime.now(UTC)).total_seconds()
+        metrics.deferred(self.dag_id, self.source, seconds)
         self.defer(trigger=DateTimeTrigger(moment=until), method_name="resume")
 
     def _skip_others(self, workspace: Workspace, batch: int) -> None:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
-from fanfold.airflow import connections, settings
+from fanfold.airflow import connections, metrics, settings
 from fanfold.airflow.fetch import Fetch
-from fanfold.errors import Inconsistent
-from fanfold.model import BatchRef, Manifest, Plan, Quotas, RunStatus, utc_text
+from fanfold.errors import Inconsistent, ToleranceExceeded
+from fanfold.model import BatchRef, Counts, Manifest, Plan, Quotas, RunStatus, utc_text
 from fanfold.workspace import FAILED, PARQUET, read_json
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 
 
 @task(multiple_outputs=False)
+@metrics.timed
 def preflight(source: str) -> None:
     """Fail early, in one message that names every thing that is wrong."""
     from fanfold.airflow.checks import check_all
@@ -40,6 +41,7 @@ def preflight(source: str) -> None:
 
 
 @task(multiple_outputs=False)
+@metrics.timed
 def read_items(source: str) -> int:
     """List the items in the workspace, each checked by name; return how many they are."""
     from fanfold import readers, sources
@@ -56,6 +58,7 @@ def read_items(source: str) -> int:
 
 
 @task(multiple_outputs=False)
+@metrics.timed
 def plan(source: str) -> list[dict[str, Any]]:
     """Cut the items into batches and return references to them; with ``dry_run``, end here."""
     from fanfold import planning, sources
@@ -67,6 +70,7 @@ def plan(source: str) -> list[dict[str, Any]]:
     connector = sources.get(source)
     together = connector.together(endpoint.items_per_request)
     told = _quota(connector, endpoint)
+    metrics.announce(settings.identity(context).dag_id, source)
     quotas = _quotas(endpoint, options, told)
     made = planning.write_plan(
         workspace,
@@ -157,6 +161,7 @@ def _foretold(made: Plan) -> str:
     trigger_rule=TriggerRule.ALL_DONE,
     map_index_template="{{ task.op_kwargs['ref']['label'] }}",
 )
+@metrics.timed
 def process(source: str, ref: dict[str, Any]) -> None:
     """Make clean rows of a batch's records; quarantine those that break the contract."""
     import pandas as pd
@@ -189,6 +194,7 @@ def batch(source: str, ref: dict[str, Any]) -> None:
 
 
 @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
+@metrics.timed
 def consolidate() -> dict[str, int]:
     """Fold all parts into the dataset, and let it pass where the run's failures are tolerated."""
     from dataclasses import asdict
@@ -200,15 +206,32 @@ def consolidate() -> dict[str, int]:
     context = get_current_context()
     _heed_plan()
     workspace = settings.workspace_of(context)
+    before = _counted_before(workspace)
     manifest = consolidation.consolidate(workspace, settings.identity(context), SCHEMA)
+    source = Plan.from_json(read_json(workspace.plan)).source
+    metrics.decided(manifest.dag_id, source, manifest.counts, before)
     counts = asdict(manifest.counts)
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
     history = settings.history(context)
     remember(history, manifest, passed=False)
     tolerated = settings.Options.of(context).tolerated_failure_percentage
-    consolidation.gate(workspace, manifest, tolerated)
+    try:
+        consolidation.gate(workspace, manifest, tolerated)
+    except ToleranceExceeded:
+        metrics.judged(manifest.dag_id, metrics.REFUSED)
+        raise
     remember(history, manifest, passed=True)
+    metrics.judged(manifest.dag_id, manifest.status)
     return counts
+
+
+def _counted_before(workspace: Workspace) -> Counts:
+    """Return the counts of this run's last consolidation, or zeros."""
+    try:
+        return Manifest.from_json(read_json(workspace.manifest)).counts
+    except (Inconsistent, OSError, ValueError, LookupError, TypeError):
+        # None yet, or none that can be read: it is about to be written anew.
+        return Counts()
 
 
 def _heed_plan() -> None:
@@ -228,6 +251,7 @@ def _heed_plan() -> None:
 
 
 @task(multiple_outputs=False)
+@metrics.timed
 def publish(dataset: Asset) -> str:
     """Upload the dataset, then its manifest; then move ``latest.json``. Return the prefix."""
     from fanfold import publishing
@@ -237,6 +261,9 @@ def publish(dataset: Asset) -> str:
     manifest = _manifest()
     with connections.bucket(settings.bucket_name()) as bucket:
         result = publishing.publish(bucket, workspace.dataset, manifest)
+    metrics.sent(manifest.dag_id, "publish", result.objects)
+    if result.latest_moved:
+        metrics.succeeded(manifest.dag_id)
     log.info("%d objects under %s.", len(result.objects), result.prefix)
     if not result.latest_moved:
         log.warning("latest.json stays where it is: %s.", result.note)
@@ -251,24 +278,28 @@ def publish(dataset: Asset) -> str:
 
 
 @task(multiple_outputs=False)
+@metrics.timed
 def load() -> dict[str, int]:
     """Upsert the dataset into the warehouse by key, in one transaction."""
     from fanfold import loading
 
     context = get_current_context()
     workspace = settings.workspace_of(context)
+    manifest = _manifest()
     with connections.warehouse() as connection:
         result = loading.load(
             connection,
             workspace.dataset / PARQUET,
-            _manifest(),
+            manifest,
             connection_id=connections.WAREHOUSE,
         )
+    metrics.loaded(manifest.dag_id, result.written)
     log.info("%s: %d rows written of %d.", result.table, result.written, result.rows_in_dataset)
     return {"rows": result.rows_in_dataset, "written": result.written}
 
 
 @task(multiple_outputs=False)
+@metrics.timed
 def report() -> str:
     """Draw the run's charts, compare it with the run before; return where the page was published."""
     from fanfold import publishing, reporting
@@ -288,7 +319,8 @@ def report() -> str:
         prefix = publishing.run_prefix(manifest)
         # The page holds the charts as SVG: beside it go the pictures that other tools can show.
         pictures = [path for path in drawn.files if path.suffix != ".svg"]
-        publishing.upload_extra(bucket, prefix, pictures)
+        uploaded = publishing.upload_extra(bucket, prefix, pictures)
+    metrics.sent(manifest.dag_id, "report", uploaded)
     log.info("The page is %s, and %sreport.html in the bucket.", drawn.page, prefix)
     return f"{prefix}report.html"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from fanfold.errors import BatchIncomplete, LeftFailed, QuotaSpent
 from fanfold.fetching.backoff import Backoff
 from fanfold.fetching.crew import Crew
+from fanfold.fetching.effort import Efforts
 from fanfold.fetching.meter import Meter
 from fanfold.model import Outcome, Status
 from fanfold.parts import invalid_of, last_sequence, outcomes_of, write_part
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fanfold.fetching.budget import Budget
+    from fanfold.fetching.effort import Effort
     from fanfold.selection import Selection
     from fanfold.sources.http import Client
     from fanfold.workspace import Workspace
@@ -63,6 +65,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     items_per_request: int = 1,
     selection: Selection | None = None,
     log: Callable[[str], None] = lambda _: None,
+    tell: Callable[[Effort], None] = lambda _: None,
 ) -> Tally:
     """Fetch what a batch does not have yet, and return what it has then.
 
@@ -77,6 +80,8 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         selection: Fetch these items alone, whatever became of them before; None: all that are
             neither ``ok`` nor ``missing``.
         log: Takes a sentence for the task's log.
+        tell: Takes what this fetch did, with each part that it keeps and at its end, however it
+            ends; each request is told once.
 
     Raises:
         CredentialRefused: The token is refused; the other items were not tried.
@@ -92,22 +97,28 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         log(f"{len(keys) - len(wanted)} of {len(keys)} items are here already.")
     sequence = last_sequence(workspace, batch)
     meter = Meter(workspace, batch, len(keys), tally.outcomes, wanted)
+    efforts = Efforts(tell)
     crew = Crew(
         client,
-        budget,
-        backoff or Backoff(),
+        efforts.of_budget(budget),
+        efforts.of_backoff(backoff or Backoff()),
         wanted,
         tally.outcomes,
         concurrency=concurrency,
         together=client.source.together(items_per_request),
     )
-    with crew:
-        for part in crew.parts():
-            sequence += 1
-            write_part(workspace, batch, sequence, part)
-            meter.add([outcome for outcome, _ in part])
-            tally.outcomes.update((outcome.key, outcome) for outcome, _ in part)
-            meter.write()
+    try:
+        with crew:
+            for part in crew.parts():
+                sequence += 1
+                write_part(workspace, batch, sequence, part)
+                meter.add([outcome for outcome, _ in part])
+                tally.outcomes.update((outcome.key, outcome) for outcome, _ in part)
+                meter.write()
+                efforts.tell()
+    finally:
+        # Behind the last thread: what it sent belongs to this fetch.
+        efforts.tell()
     meter.write(crew.stopped_by if isinstance(crew.stopped_by, QuotaSpent) else None)
     if crew.stopped_by is not None:
         raise crew.stopped_by

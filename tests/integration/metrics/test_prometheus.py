@@ -1,0 +1,76 @@
+"""Prometheus with the files of config/monitoring: what it reads, computes and warns of."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+# Airflow and its providers warn about themselves.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+HERE = Path(__file__).parent
+MONITORING = HERE.parents[2] / "config" / "monitoring"
+UIDS = [str(1404376560 + number) for number in range(4)]
+
+
+def expressions():
+    """The expressions of the dashboard, as Grafana asks them for all pipelines."""
+    board = json.loads((MONITORING / "dashboard.json").read_text("utf-8"))
+    asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", ())]
+    assert len(asked) > 40
+    return [expr.replace("$__rate_interval", "1m").replace("$dag_id", ".*") for expr in asked]
+
+
+def until(look, seconds=60):
+    end = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_promtool_accepts_configuration_and_rules(promtool):
+    promtool("check", "config", MONITORING / "prometheus.yml")
+    promtool("check", "rules", MONITORING / "alerts.yml")
+
+
+def test_each_alert_fires_where_it_should_and_nowhere_else(promtool):
+    promtool("test", "rules", HERE / "alerts_test.yml")
+
+
+def test_no_alert_is_left_out_of_that_test():
+    rules = yaml.safe_load((MONITORING / "alerts.yml").read_text("utf-8"))
+    alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    fired = re.findall(
+        r'alertname="(\w+)",alertstate', (HERE / "alerts_test.yml").read_text("utf-8")
+    )
+    assert set(fired) == alerts
+
+
+def test_prometheus_understands_every_expression_of_the_dashboard(prometheus):
+    for expression in expressions():
+        assert prometheus.ask("query", query=expression) is not None, expression
+
+
+def test_a_run_is_seen_by_prometheus_and_a_refused_one_raises_the_alarm(
+    prometheus, told_to_send, pipeline
+):
+    """From the task to the alert: the plan lets the counter begin, the gate raises it."""
+    from fanfold.airflow import metrics
+
+    metrics.announce("weibo_user_profiles", "weibo")
+    until(lambda: prometheus.value('fanfold_runs_total{status="refused"}') == 0)
+    pipeline.simulator.control(uids={UIDS[0]: "drop"})
+    assert pipeline.run(user_ids=UIDS).state == "failed"
+    until(lambda: prometheus.value('fanfold_runs_total{status="refused"}') == 1)
+    assert prometheus.value('fanfold_items_total{outcome="failed"}') == 1
+    assert prometheus.value('fanfold_items_total{outcome="ok"}') == 3
+    requests = told_to_send.value("fanfold_requests_total")
+    assert prometheus.value("fanfold_requests_total") == requests > 4
+    until(lambda: "FanfoldRunRefused" in prometheus.firing())
+    said = prometheus.firing()["FanfoldRunRefused"]
+    assert said["summary"] == "Too many items of a run of weibo_user_profiles failed."

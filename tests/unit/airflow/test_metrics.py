@@ -1,0 +1,170 @@
+"""Fanfold's metrics: what is sent over UDP, and that none fails a task."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from fanfold.fetching.effort import Effort
+from fanfold.model import Counts
+from fanfold.publishing import PublishedObject
+
+# Airflow and its providers warn about themselves.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+CLUSTER = Path(__file__).parents[3] / "config" / "cluster.env"
+
+
+@pytest.fixture
+def metrics(airflow_home):
+    assert airflow_home.is_dir()
+    from fanfold.airflow import metrics
+
+    return metrics
+
+
+class Receiver:
+    """A socket that metrics are sent to."""
+
+    def __init__(self, listener):
+        self._socket = listener
+
+    def lines(self):
+        """What has come since the last call: name, tags and value of each."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"end", self._socket.getsockname())
+        found = []
+        while (packet := self._socket.recv(65_535)) != b"end":
+            head, _, value = packet.decode().partition(":")
+            name, *tags = head.split(",")
+            found.append((name, dict(tag.split("=") for tag in tags), value))
+        return found
+
+
+@pytest.fixture
+def receiver(airflow_home, monkeypatch):
+    """Metrics over UDP, with the settings of config/cluster.env."""
+    assert airflow_home.is_dir()
+    from airflow.sdk.observability import stats
+    from airflow.sdk.observability.metrics import stats_utils
+
+    lines = CLUSTER.read_text("utf-8").splitlines()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.settimeout(10)
+        settings = dict(
+            line.split("=", 1) for line in lines if line.startswith("AIRFLOW__METRICS__")
+        )
+        settings["AIRFLOW__METRICS__STATSD_ON"] = "True"
+        settings["AIRFLOW__METRICS__STATSD_HOST"] = "127.0.0.1"
+        settings["AIRFLOW__METRICS__STATSD_PORT"] = str(listener.getsockname()[1])
+        with monkeypatch.context() as patch:
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+            yield Receiver(listener)
+    stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+
+
+def emit_each(metrics):
+    """Let each metric be emitted, once or more often."""
+    metrics.announce("w", "weibo")
+    metrics.fetched("w", "weibo", Effort(3, 1, 0.25, 0.5))
+    metrics.deferred("w", "weibo", 60.0)
+    metrics.decided("w", "weibo", Counts(2, ok=2), Counts())
+    metrics.judged("w", metrics.REFUSED)
+    metrics.sent("w", "publish", [])
+    metrics.succeeded("w")
+    metrics.loaded("w", 2)
+    metrics.took("w", "plan", 1.5)
+
+
+def test_each_metric_is_sent_with_the_tags_and_the_kind_that_it_declares(metrics, receiver):
+    emit_each(metrics)
+    kinds = {"c": "counter", "g": "gauge", "ms": "timer"}
+    sent = {
+        (name, kinds[value.split("|")[1]], tuple(tags)) for name, tags, value in receiver.lines()
+    }
+    assert sent == {(f"airflow.{each.name}", str(each.kind), each.tags) for each in metrics.ALL}
+
+
+def test_every_counter_begins_at_zero(metrics, receiver):
+    """Each outcome, status and kind of wait, so that the first failure is a rise."""
+    metrics.announce("w", "weibo")
+    lines = receiver.lines()
+    assert {value for _, _, value in lines} == {"0|c"}
+    counters = {f"airflow.{each.name}" for each in metrics.ALL if each.kind == "counter"}
+    assert {name for name, _, _ in lines} == counters
+    by = {tag: {tags[tag] for _, tags, _ in lines if tag in tags} for tag in ("outcome", "status")}
+    assert by["outcome"] == {"ok", "missing", "invalid", "failed"}
+    assert by["status"] == {"complete", "partial", "empty", "refused"}
+
+
+def test_only_what_a_run_has_more_of_than_before_is_counted(metrics, receiver):
+    """A redrive has made three failed items good, and found that one is missing."""
+    before = Counts(10, ok=5, missing=1, failed=4)
+    metrics.decided("w", "weibo", Counts(10, ok=8, missing=2), before)
+    counted = {tags["outcome"]: value for _, tags, value in receiver.lines()}
+    assert counted == {"ok": "3|c", "missing": "1|c", "invalid": "0|c", "failed": "0|c"}
+
+
+def test_a_run_that_is_consolidated_again_as_it_was_counts_nothing(metrics, receiver):
+    same = Counts(10, ok=9, failed=1)
+    metrics.decided("w", "weibo", same, same)
+    assert {value for _, _, value in receiver.lines()} == {"0|c"}
+
+
+def test_bytes_that_lay_in_the_bucket_already_are_not_counted_as_sent(metrics, receiver):
+    objects = [
+        PublishedObject("a", 100, "0" * 64, sent=True),
+        PublishedObject("b", 30, "0" * 64, sent=False),
+    ]
+    metrics.sent("w", "publish", objects)
+    assert receiver.lines() == [
+        ("airflow.fanfold.bytes", {"dag_id": "w", "stage": "publish"}, "100|c")
+    ]
+
+
+def test_waits_keep_their_fractions_of_a_second(metrics, receiver):
+    metrics.fetched("w", "weibo", Effort(requests=2, repeats=1, waited=0.25, backed_off=0.5))
+    waited = {tags["kind"]: value for _, tags, value in receiver.lines() if "kind" in tags}
+    assert waited == {"budget": "0.25|c", "backoff": "0.5|c"}
+
+
+class Broken:
+    """A client that raises whatever it is asked."""
+
+    def __getattr__(self, name):
+        raise OSError(f"{name}: the receiver is away")
+
+
+def refuses():
+    raise OSError("no client can be made")
+
+
+@pytest.mark.parametrize("factory", [Broken, refuses])
+def test_a_metric_that_cannot_be_emitted_fails_no_task_and_is_told_in_its_log(
+    metrics, receiver, caplog, factory
+):
+    metrics.stats.initialize(factory=factory, export_legacy_names=False)
+    emit_each(metrics)
+    assert "A metric could not be emitted: OSError" in caplog.text
+    assert receiver.lines() == []
+
+
+def test_a_body_outside_of_a_task_returns_what_it_returns(metrics, caplog):
+    """It has no pipeline that its duration could be told of."""
+    assert metrics.timed(lambda number: number + 1)(1) == 2
+    assert "A metric could not be emitted" in caplog.text
+
+
+def test_a_body_that_fails_tells_no_duration_and_its_error_goes_on(metrics, receiver):
+    @metrics.timed
+    def body():
+        raise ValueError("its own")
+
+    with pytest.raises(ValueError, match="its own"):
+        body()
+    assert receiver.lines() == []

@@ -1,0 +1,127 @@
+"""Code, mapping, alerts, dashboard and docs/metrics.md tell of the same metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+
+# Airflow and its providers warn about themselves.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+ROOT = Path(__file__).parents[3]
+MONITORING = ROOT / "config" / "monitoring"
+SUFFIXES = {"counter": [""], "gauge": [""], "timer": ["_bucket", "_sum", "_count"]}
+"""What Prometheus has of a metric: a timer becomes a histogram."""
+BY_EXPORTER = {"statsd_exporter_lines_total", "statsd_exporter_sample_errors_total"}
+"""What statsd_exporter tells of itself, as far as it is asked for."""
+
+
+@pytest.fixture
+def ours(airflow_home):
+    """All metrics of Fanfold."""
+    assert airflow_home.is_dir()
+    from fanfold.airflow import metrics
+
+    return metrics.ALL
+
+
+@pytest.fixture(scope="module")
+def mapped():
+    """Fanfold's names in Prometheus by those in StatsD, of the mapping file."""
+    told = yaml.safe_load((MONITORING / "statsd.yaml").read_text("utf-8"))["mappings"]
+    return {
+        each["match"]: each["name"] for each in told if each["match"].startswith("airflow.fanfold.")
+    }
+
+
+@pytest.fixture(scope="module")
+def airflows():
+    """Airflow's names as Prometheus has them, of the registry in the installed package."""
+    (package,) = find_spec("airflow").submodule_search_locations
+    registry = Path(package) / "_shared" / "observability" / "metrics" / "metrics_template.yaml"
+    units = {"counter": "_total", "gauge": "", "timer": "_seconds"}
+    return {
+        "airflow_" + each["name"].replace(".", "_") + units[each["type"]] + suffix
+        for each in yaml.safe_load(registry.read_text("utf-8"))["metrics"]
+        for suffix in SUFFIXES[each["type"]]
+    }
+
+
+def expressions():
+    """All that alerts and dashboard ask Prometheus for."""
+    groups = yaml.safe_load((MONITORING / "alerts.yml").read_text("utf-8"))["groups"]
+    board = json.loads((MONITORING / "dashboard.json").read_text("utf-8"))
+    variables = [each["definition"] for each in board["templating"]["list"] if "definition" in each]
+    return [
+        *(rule["expr"] for group in groups for rule in group["rules"]),
+        *(target["expr"] for panel in board["panels"] for target in panel.get("targets", ())),
+        *variables,
+    ]
+
+
+def asked_for(prefix):
+    return set(re.findall(rf"\b{prefix}\w+", " ".join(expressions())))
+
+
+def rows(heading):
+    """The rows of the table under a heading of docs/metrics.md: the cells, without marks of code."""
+    page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)
+    lines = re.findall(r"^\| `.*\|$", section, re.MULTILINE)
+    return [
+        [cell.strip() for cell in line.strip("|").replace("`", "").split("|")] for line in lines
+    ]
+
+
+def test_every_metric_of_ours_has_a_name_in_prometheus_and_no_other_has_one(ours, mapped):
+    assert set(mapped) == {f"airflow.{metric.name}" for metric in ours}
+
+
+def test_the_page_lists_every_metric_of_ours_with_its_names_its_kind_and_its_tags(ours, mapped):
+    listed = [(name, prometheus, kind, tags) for name, prometheus, kind, tags, *_ in rows("Ours")]
+    assert sorted(listed) == sorted(
+        (metric.name, mapped[f"airflow.{metric.name}"], str(metric.kind), ", ".join(metric.tags))
+        for metric in ours
+    )
+
+
+def test_alerts_and_dashboard_ask_for_every_metric_of_ours_and_for_no_other(ours, mapped):
+    there = {
+        mapped[f"airflow.{metric.name}"] + suffix: metric.name
+        for metric in ours
+        for suffix in SUFFIXES[metric.kind]
+    }
+    asked = asked_for("fanfold_")
+    assert asked <= set(there)
+    assert {there[name] for name in asked} == {metric.name for metric in ours}
+
+
+def test_what_they_ask_of_airflow_is_in_its_registry_and_on_the_page(airflows):
+    asked = asked_for("airflow_")
+    assert len(asked) > 20
+    assert asked <= airflows
+    listed = {name for name, *_ in rows("Airflow's")}
+    assert listed == {re.sub("_(bucket|sum|count)$", "", name) for name in asked}
+
+
+def test_what_they_ask_of_the_receiver_is_what_it_tells():
+    assert asked_for("statsd_exporter_") == BY_EXPORTER
+
+
+def test_every_alert_is_on_the_page_with_its_severity():
+    groups = yaml.safe_load((MONITORING / "alerts.yml").read_text("utf-8"))["groups"]
+    alerts = [rule for group in groups for rule in group["rules"]]
+    listed = [(name, severity) for name, severity, *_ in rows("Alerts")]
+    assert listed == [(rule["alert"], rule["labels"]["severity"]) for rule in alerts]
+
+
+def test_every_alert_points_to_a_place_of_its_own_in_the_runbook():
+    groups = yaml.safe_load((MONITORING / "alerts.yml").read_text("utf-8"))["groups"]
+    places = [rule["annotations"]["runbook"] for group in groups for rule in group["rules"]]
+    assert len(set(places)) == len(places)
+    assert all(re.fullmatch(r"docs/operations\.md#[a-z-]+", place) for place in places)
