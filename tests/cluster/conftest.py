@@ -96,6 +96,8 @@ def compose(images, tmp_path_factory):  # noqa: ARG001 - the images first
             "WORKER_SLOTS": "3",
             # Half a minute's wait for a quota is worth a deferral here.
             "FANFOLD_DEFER_AFTER": "5",
+            "COMPOSE_PROFILES": "tryout,metrics",
+            "FANFOLD_METRICS": "True",
         },
     )
     made = Compose(ROOT, env_file)

@@ -74,7 +74,7 @@ class Cluster:
         """Start a run of the same users; its date is that of the others but for microseconds."""
         self.started += 1
         date = DATE + timedelta(microseconds=self.started)
-        given = {"requests_per_second": RATE, "batch_size": 150, **params}
+        given = {"requests_per_second": RATE, "batch_size": 250, **params}
         return runs.start(self.api, USERS, logical_date=date, **given)
 
     def started_in_the_middle(self, **params):

@@ -60,21 +60,12 @@ def main() -> None:
         print(f"bootstrapping {base}", flush=True)
         make_base(base)
     for name, image in sorted(pulled().items()):
-        folder = IMAGES / name.lower()
-        if _there(image) or not folder.is_dir():
+        file = IMAGES / name.lower() / "Dockerfile"
+        if _there(image) or not file.exists():
             continue
         print(f"building {image}", flush=True)
-        argument = f"BASE_IMAGE={base}"
-        command = [
-            "docker",
-            "build",
-            "--quiet",
-            "--build-arg",
-            argument,
-            "--tag",
-            image,
-            str(folder),
-        ]
+        command = ["docker", "build", "--quiet", "--build-arg", f"BASE_IMAGE={base}"]
+        command += ["--tag", image, "--file", str(file), str(ROOT / "tests")]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 

@@ -102,6 +102,14 @@ def test_the_triggerer_while_fetches_are_deferred(cluster, undisturbed, recoveri
 )
 def test_a_part_of_which_there_is_one(cluster, undisturbed, recoveries, service):
     run_id = cluster.started_in_the_middle()
+    if service == "s3":
+        # Nothing goes there before.
+        driver.eventually(
+            lambda: _tries(cluster, run_id).get(("consolidate", -1), (0, None))[1],
+            within=180,
+            what="consolidate",
+            pause=0.1,
+        )
     lost = cluster.one(service)
     began = time.monotonic()
     cluster.crash(lost)

@@ -33,7 +33,7 @@ def test_another_image_rolls_in_under_a_run(cluster, undisturbed):
     before = cluster.compose
     changed = {**before.changed, "FANFOLD_VERSION": "0.1.1"}
     new = Compose(before.folder, before.env_file, before.overrides, changed)
-    new.run("build", "airflow-init")
+    new.run("build", "airflow-init", "simulator")
     image = new.docker("image", "inspect", "--format", "{{.Id}}", "fanfold:0.1.1").strip()
     run_id = cluster.started_in_the_middle(requests_per_second=50)
     began = time.monotonic()

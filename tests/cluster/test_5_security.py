@@ -35,7 +35,7 @@ OWN = {
     "airflow-triggerer": {"AIRFLOW_DB_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET"},
     "airflow-worker": {"REDIS_PASSWORD", "CELERY_DB_PASSWORD"},
     "simulator": {"SOURCE_TOKEN"},
-    "s3": set(),
+    **dict.fromkeys(("s3", "statsd", "prometheus", "tls"), frozenset()),
 }
 """Which secrets a component is given."""
 CONNECT = """
@@ -147,10 +147,10 @@ def test_a_worker_cannot_read_the_database_of_airflow(cluster, secrets):
 def test_without_its_secrets_it_does_not_start(cluster, tmp_path):
     empty = tmp_path / "env"
     empty.write_text("COMPOSE_PROJECT_NAME=fanfold-test\n", encoding="utf-8")
-    given = dict(cluster.compose._environment)
+    given = dict(cluster.compose.environ)
     for name in environment.SECRETS:
         given.pop(name, None)
-    command = [str(empty) if each.endswith("env") else each for each in cluster.compose._command]
+    command = [str(empty) if each.endswith("env") else each for each in cluster.compose.command]
     ended = subprocess.run(
         [*command, "config"], env=given, capture_output=True, text=True, check=False
     )

@@ -14,7 +14,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from fanfold.cluster.compose import Refused
-from fanfold.cluster.rolling import wait_until_well
+from fanfold.cluster.rolling import INSTALLATION, wait_until_well
 from fanfold.errors import BadConfiguration
 
 if TYPE_CHECKING:
@@ -69,19 +69,17 @@ def restore(compose: Compose, folder: Path) -> None:
     runs = [each.name for each in compose.containers() if each.state == "running"]
     if runs:
         raise BadConfiguration(f"{', '.join(runs)} runs. Stop the cluster: `make cluster-down`.")
-    compose.run("up", "--no-start", "--no-build")
     compose.run("up", "--detach", "--no-deps", "--no-build", "postgres")
     wait_until_well(compose, "postgres")
     postgres = _running(compose, "postgres")
     for name in DATABASES:
         load = ["pg_restore", "--username=postgres", "--clean", "--if-exists", "--exit-on-error"]
         load += ["--single-transaction", f"--dbname={name}"]
-        _load(["docker", "exec", "--interactive", postgres, *load], folder / f"{name}.dump")
-    image = f"fanfold:{compose.variables.get('FANFOLD_VERSION', '0.1.0')}"
+        into = ["docker", "exec", "--interactive", postgres, *load]
+        _load(compose, into, folder / f"{name}.dump")
     script = f"find {_MOUNT} -mindepth 1 -delete && tar --extract --gzip --directory {_MOUNT}"
-    volume = f"{compose.project}_shared:{_MOUNT}"
-    inside = ["docker", "run", "--rm", "--interactive", "--network=none", "--volume", volume]
-    _load([*inside, image, "sh", "-c", script], folder / WORKSPACES)
+    inside = ["run", "--rm", "--no-deps", "-T", INSTALLATION, "sh", "-c", script]
+    _load(compose, [*compose.command, *inside], folder / WORKSPACES)
     compose.run("stop", "postgres")
 
 
@@ -99,9 +97,11 @@ def _save(command: list[str], path: Path) -> None:
     _heed(path, ended)
 
 
-def _load(command: list[str], path: Path) -> None:
+def _load(compose: Compose, command: list[str], path: Path) -> None:
     with path.open("rb") as file:
-        ended = subprocess.run(command, stdin=file, capture_output=True, check=False)
+        ended = subprocess.run(
+            command, env=compose.environ, stdin=file, capture_output=True, check=False
+        )
     _heed(path, ended)
 
 

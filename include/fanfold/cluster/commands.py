@@ -58,6 +58,11 @@ def _users(text: str) -> int:
     return users
 
 
+def _build(compose: Compose) -> None:
+    images = [rolling.INSTALLATION, *(["simulator"] if "tryout" in compose.profiles else [])]
+    compose.run("build", *images, quiet=False)
+
+
 def up(compose: Compose) -> int:
     """Build and start the cluster, and wait until every part of it is well.
 
@@ -65,8 +70,7 @@ def up(compose: Compose) -> int:
         Refused: Compose refuses.
         SinkUnavailable: A part is not well in time; the message names it.
     """
-    images = [rolling.INSTALLATION, *(["simulator"] if "tryout" in compose.profiles else [])]
-    compose.run("build", *images, quiet=False)
+    _build(compose)
     compose.run("up", "--detach", "--no-build", quiet=False)
     rolling.wait_until_well(compose)
     print(f"Airflow: {compose.variables['FANFOLD_URL']} (login admin; the password is")
@@ -99,7 +103,7 @@ def upgrade(compose: Compose, version: str) -> int:
     if version == compose.variables.get("FANFOLD_VERSION", "0.1.0"):
         raise BadConfiguration(f"{version} runs already; give the new image another name.")
     new = Compose(compose.folder, compose.env_file, changed={"FANFOLD_VERSION": version})
-    new.run("build", rolling.INSTALLATION, quiet=False)
+    _build(new)
     rolling.upgrade(new, lambda step: print(step, flush=True))
     environment.change(compose.env_file, {"FANFOLD_VERSION": version})
     return 0

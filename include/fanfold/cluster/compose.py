@@ -103,7 +103,8 @@ class Compose:
         return self.variables.get("COMPOSE_PROJECT_NAME", self.folder.name)
 
     @cached_property
-    def _command(self) -> list[str]:
+    def command(self) -> list[str]:
+        """The words that every call of Compose begins with."""
         files = ["docker-compose.yaml", *self.overrides]
         named = [argument for name in files for argument in ("--file", str(self.folder / name))]
         return [
@@ -115,7 +116,8 @@ class Compose:
         ]
 
     @cached_property
-    def _environment(self) -> dict[str, str]:
+    def environ(self) -> dict[str, str]:
+        """The variables of every call."""
         # A variable of the shell would go before the file's: secrets come from the file alone.
         outer = {name: value for name, value in os.environ.items() if name not in self.variables}
         return {**outer, **self.changed, "COMPOSE_PROFILES": self.profiles}
@@ -131,7 +133,7 @@ class Compose:
         Raises:
             Refused: It failed.
         """
-        return _call([*self._command, *arguments], self._environment, quiet=quiet)
+        return _call([*self.command, *arguments], self.environ, quiet=quiet)
 
     def docker(self, *arguments: str, quiet: bool = True) -> str:
         """Call Docker itself; return what it printed.
@@ -139,7 +141,7 @@ class Compose:
         Raises:
             Refused: It failed.
         """
-        return _call(["docker", *arguments], self._environment, quiet=quiet)
+        return _call(["docker", *arguments], self.environ, quiet=quiet)
 
     def containers(self, *services: str) -> list[Container]:
         """Return the containers of these services (all), also those that have ended.
