@@ -1,6 +1,6 @@
 # Everything bootstraps itself from python3 (3.11-3.13) and the package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test lint chaos bench screenshots cluster-up cluster-run cluster-down cluster-logs cluster-test clean
+.PHONY: help run up down status test lint chaos bench screenshots audit cluster-up cluster-run cluster-down cluster-logs cluster-test clean
 SHELL := /bin/sh
 USERS ?= 300
 SEED ?=
@@ -46,6 +46,10 @@ bench: ## Measure the speed on this machine, as ratios to peers (three quarters 
 	@scripts/bootstrap dev
 	@rm -f .fanfold/bench.json
 	$(BIN)/python bench/run.py --json .fanfold/bench.json
+
+audit: ## Look the locked packages up among the known vulnerabilities (asks osv.dev)
+	@scripts/bootstrap dev
+	$(BIN)/python scripts/audit
 
 screenshots: ## Take the pictures of the run page in docs/images again
 	@scripts/bootstrap dev
