@@ -16,11 +16,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from fleet import Fleet
-from outcome import Outcome
 from passes import Run, Schedulers, Task
 from quota import HOUR, Hourly
 from sharing import Shared
 from simpy import Environment, Resource
+from simulated import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

@@ -12,8 +12,8 @@ from simulation import simulate
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from outcome import Outcome
     from parameters import Cluster, Work
+    from simulated import Outcome
 
 MOST_WORKERS = 64
 RESERVE = 0.1

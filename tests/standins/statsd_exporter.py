@@ -14,6 +14,7 @@ import argparse
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -25,6 +26,10 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import Metric as Family
 
 TYPES = {"c": "counter", "g": "gauge", "ms": "observer", "h": "observer", "d": "observer"}
+LINE = re.compile(
+    r"(?P<name>[^:,#]+)(?P<tags>(?:,[^:,=#]+=[^:,#]+)*)"
+    r":(?P<value>[+-]?[\d.]+(?:e[+-]?\d+)?)\|(?P<type>c|g|ms|h|d)(?:\|@(?P<sent>[\d.]+))?"
+)
 MAPPING = {"match", "match_type", "match_metric_type", "name", "help", "action", "ttl"}
 DEFAULTS = {"observer_type", "match_type", "histogram_options"}
 
@@ -41,19 +46,22 @@ class Event:
 
 
 def parse(line: str) -> Event:
-    """Read a line with tags in the form of InfluxDB: ``name,tag=value,…:1|c``."""
-    head, _, sample = line.partition(":")
-    name, *tags = head.split(",")
-    parts = sample.split("|")
-    if not name or len(parts) != 2 or parts[1] not in TYPES or "#" in line:
+    """Read a line with tags in the form of InfluxDB: ``name,tag=value,…:1|c``.
+
+    Of what is sent only sometimes (``|@0.1``, as Airflow's API server does) a counter is taken for
+    all that it stands for, and a gauge as it is.
+    """
+    found = LINE.fullmatch(line)
+    sent = found and float(found["sent"] or 1)
+    if not found or not (sent == 1 or (found["type"] in "cg" and 0 < sent < 1)):
         raise ValueError(f"{line!r} is no line that is understood here")
-    pairs = [tag.partition("=") for tag in tags]
-    if not all(key and value for key, _, value in pairs):
-        raise ValueError(f"{line!r} has a tag without name or value")
+    kind = TYPES[found["type"]]
     # Milliseconds become seconds, as in Prometheus every time is.
-    value = float(parts[0]) / (1000 if parts[1] == "ms" else 1)
-    labels = tuple(sorted((escaped(key), value) for key, _, value in pairs))
-    return Event(name, TYPES[parts[1]], value, parts[0][0] in "+-", labels)
+    unit = 1000 if found["type"] == "ms" else 1
+    value = float(found["value"]) / unit / (sent if kind == "counter" else 1)
+    pairs = [tag.partition("=") for tag in found["tags"].split(",")[1:]]
+    labels = tuple(sorted((escaped(key), label) for key, _, label in pairs))
+    return Event(found["name"], kind, value, found["value"][0] in "+-", labels)
 
 
 def escaped(name: str) -> str:
@@ -150,7 +158,9 @@ class Exporter:
                 self._own["lines"] += 1
                 try:
                     event = parse(line)
-                except ValueError:
+                except ValueError as error:
+                    sys.stderr.write(f"{error}\n")
+                    sys.stderr.flush()
                     self._own["sample_errors"] += 1
                 else:
                     self._count(event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 
 import pytest
 
@@ -100,11 +101,12 @@ def test_a_run_whose_failures_are_not_tolerated_is_counted_as_refused(pipeline, 
 def test_requests_that_brought_nothing_are_counted_where_the_token_is_refused(
     pipeline, told_to_send
 ):
-    """It expires behind the first batch: the fetch of the second ends without any part."""
+    """It expires behind one batch, whichever comes first: the next one ends without any part."""
     pipeline.simulator.control(token_expires_after=4)
     run = pipeline.run(user_ids=UIDS, batch_size=4, concurrency=1)
     told_to_send.settled()
-    assert [run.states["batch.fetch", batch] for batch in range(2)] == ["success", "failed"]
+    states = Counter(run.states["batch.fetch", batch] for batch in range(3))
+    assert states == {"success": 1, "failed": 2}
     asked = asked_for_users(pipeline.simulator)
     assert told_to_send.value("fanfold_requests_total", **OF_SOURCE) == asked == 4 + 1
     assert outcomes(told_to_send) == {"ok": 4, "failed": 8}
