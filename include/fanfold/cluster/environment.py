@@ -73,8 +73,14 @@ def read(path: Path) -> dict[str, str]:
         name, separator, value = line.partition("=")
         if not separator:
             raise BadConfiguration(f"{path}, line {number}: it must have the form NAME=value.")
-        found[name.strip()] = value.strip()
+        found[name.strip()] = _unquoted(value.strip())
     return found
+
+
+def _unquoted(value: str) -> str:
+    """Return a value without the quotes around it, as Compose takes it."""
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    return value[1:-1] if quoted else value
 
 
 def ensure(path: Path, given: dict[str, str] | None = None) -> dict[str, str]:

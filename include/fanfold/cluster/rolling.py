@@ -100,5 +100,5 @@ def replace(compose: Compose, service: str) -> None:
     scale(compose, service, 2 * len(old))
     # One after the other: the others take what it gives back.
     for each in old:
-        compose.docker("stop", "--time", str(GRACE), each.id)
+        compose.docker("stop", "-t", str(GRACE), each.id)
         compose.docker("rm", each.id)

@@ -46,6 +46,12 @@ def test_a_line_that_is_no_variable_is_named(tmp_path):
         environment.read(path)
 
 
+def test_quotes_are_no_part_of_a_value(tmp_path):
+    path = tmp_path / ".env"
+    path.write_text('A="one"\nB=\'two\'\nC=th"ree\nD=\n', encoding="utf-8")
+    assert environment.read(path) == {"A": "one", "B": "two", "C": 'th"ree', "D": ""}
+
+
 def test_a_change_leaves_everything_else(tmp_path):
     path = tmp_path / ".env"
     before = environment.ensure(path)
