@@ -5,6 +5,7 @@ SHELL := /bin/sh
 USERS ?= 300
 SEED ?=
 PYTHON ?=
+PROCESSES ?= logical
 export PYTHON
 BIN := .venv/bin
 EMBEDDED := $(BIN)/python -m fanfold.embedded
@@ -35,8 +36,8 @@ lint: ## Check style, types and layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-test: lint ## Check everything and run all tests
-	$(BIN)/pytest $(TESTS)
+test: lint ## Check everything and run all tests, four at once where there are cores; PROCESSES=0 one by one
+	$(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadfile $(TESTS)
 
 chaos: ## Kill processes at every point between two writes, and see that nothing is lost; SEED=7
 	@scripts/bootstrap dev
