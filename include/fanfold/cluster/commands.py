@@ -113,7 +113,8 @@ def status(compose: Compose) -> int:
     """List the containers; return 1 where one is not well."""
     found = compose.containers()
     for each in found:
-        print(f"{each.name:<40} {each.state} {each.health}")
+        state = "done" if rolling.done(each) else f"{each.state} {each.health}".rstrip()
+        print(f"{each.name:<40} {state}")
     return int(not found or any(not each.well and not rolling.done(each) for each in found))
 
 
