@@ -55,7 +55,10 @@ def prepare() -> None:
     """
     from celery import signals
 
+    from fanfold.airflow.supervision import notice_ends
+
     seconds = drain_seconds()
+    notice_ends()
 
     def stopping(**_: Any) -> None:
         # A signal handler must not wait; a thread may.
