@@ -4,7 +4,7 @@ Airflow's supervisor of a task listens to the sockets of its process, and looks 
 each time that it hears something. A process closes its sockets a moment before it is gone. Where the
 look falls into that moment, nothing is left to hear, and the supervisor listens to nothing for
 ``MIN_HEARTBEAT_INTERVAL``, five seconds. The task is done meanwhile for everybody but its slot, which
-stays taken. On two busy cores 8 to 16 of the 55 tasks of a run met that (docs/scaling.md).
+stays taken. On two busy cores 8 to 14 of the 55 tasks of a run met that (docs/scaling.md).
 
 As seen in Airflow 3.3, ``WatchedSubprocess._service_subprocess``.
 """
