@@ -47,9 +47,10 @@ def make_base(image: str) -> None:
         if own.is_dir():
             shutil.copytree(own, Path(folder, CERTIFICATES), dirs_exist_ok=True)
         shutil.rmtree(Path(folder, "var/cache/apt/archives"))
-        archive = subprocess.Popen(["tar", "-C", folder, "-c", "."], stdout=subprocess.PIPE)
-        subprocess.run(["docker", "import", "-", image], stdin=archive.stdout, check=True)
-        if archive.wait():
+        tar = ["tar", "-C", folder, "-c", "."]
+        with subprocess.Popen(tar, stdout=subprocess.PIPE) as archive:
+            subprocess.run(["docker", "import", "-", image], stdin=archive.stdout, check=True)
+        if archive.returncode:
             raise SystemExit(f"{image} was not archived whole")
 
 
