@@ -68,7 +68,7 @@ cluster-down: ## Stop the cluster; its volumes stay
 cluster-logs: ## Show what the cluster's containers say
 	@PYTHONPATH=include exec python3 -m fanfold.cluster logs
 
-cluster-test: ## Start a cluster and break each of its parts (a quarter of an hour; needs Docker and root)
+cluster-test: ## Start a cluster and break each of its parts (25 minutes; needs Docker and root)
 	@scripts/bootstrap dev
 	FANFOLD_CLUSTER=yes $(BIN)/pytest tests/cluster -s
 

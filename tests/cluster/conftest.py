@@ -1,6 +1,6 @@
 """A cluster of docker-compose.yaml, started once for all tests, with a simulated API that fails.
 
-It is asked for (``make cluster-test`` sets FANFOLD_CLUSTER): it takes a quarter of an hour, Docker,
+It is asked for (``make cluster-test`` sets FANFOLD_CLUSTER): it takes 25 minutes, Docker,
 debootstrap and root.
 """
 
