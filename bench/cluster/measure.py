@@ -106,8 +106,7 @@ def in_cluster(compose: Compose, items: int) -> dict[str, float]:
     if run["state"] != "success" or manifest["counts"]["ok"] != items:
         raise SystemExit(f"The run ended as {run['state']}: {manifest['counts']}")
     # As with the embedded stack: from the moment it was queued.
-    queued, ended = (datetime.fromisoformat(run[key]) for key in ("queued_at", "end_date"))
-    return {"seconds": (ended - queued).total_seconds(), "cpu_seconds": used}
+    return {"seconds": runs.seconds_of(run, since="queued_at"), "cpu_seconds": used}
 
 
 def in_embedded(items: int, rounds: int) -> list[dict[str, float]]:

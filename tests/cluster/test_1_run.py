@@ -33,6 +33,17 @@ def test_both_workers_had_a_part_and_it_is_visible_which(cluster, undisturbed):
     assert all(name in told for name in done)
 
 
+def test_a_worker_waits_for_the_end_of_its_tasks(cluster):
+    """What a process of that name does as it starts; see fanfold.airflow.supervision."""
+    script = (
+        "import sys; sys.argv[1:] = ['celery', 'worker']; import airflow_local_settings;"
+        "from airflow.sdk.execution_time.supervisor import WatchedSubprocess;"
+        "print(WatchedSubprocess._service_subprocess.__wrapped__.__module__)"
+    )
+    said = cluster.compose.execute(cluster.one("airflow-worker"), "python", "-c", script)
+    assert said.splitlines()[-1] == "airflow.sdk.execution_time.supervisor"
+
+
 @pytest.mark.usefixtures("undisturbed")
 def test_the_rate_budget_holds_over_both_workers(cluster):
     stats = cluster.simulator("GET", "/_stats")

@@ -75,10 +75,10 @@ def wait(api: Airflow, run_id: str, *, patience: float) -> dict[str, Any]:
         time.sleep(0.5)
 
 
-def seconds_of(run: dict[str, Any]) -> float:
-    """Return how long a run took."""
-    start_date, end_date = (datetime.fromisoformat(run[key]) for key in ("start_date", "end_date"))
-    return (end_date - start_date).total_seconds()
+def seconds_of(run: dict[str, Any], since: str = "start_date") -> float:
+    """Return how long a run took, from its start or from another of its moments (``queued_at``)."""
+    began, ended = (datetime.fromisoformat(run[key]) for key in (since, "end_date"))
+    return (ended - began).total_seconds()
 
 
 def workspace(run_id: str) -> Workspace:
