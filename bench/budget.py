@@ -27,17 +27,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fanfold.fetching.budget import Unlimited
-from fanfold.fetching.budget.file_store import FileStore, Instant, machine_clock
-from fanfold.fetching.budget.gate import SharedBudget
-from fanfold.fetching.budget.pacing import HOUR, SECOND, Lease, Terms
-from fanfold.fetching.budget.redis_store import RedisStore
+from fanfold.stages.fetching.budget import Unlimited
+from fanfold.stages.fetching.budget.file_store import FileStore, Instant, machine_clock
+from fanfold.stages.fetching.budget.gate import SharedBudget
+from fanfold.stages.fetching.budget.pacing import HOUR, SECOND, Lease, Terms
+from fanfold.stages.fetching.budget.redis_store import RedisStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from fanfold.fetching.budget import Budget
-    from fanfold.fetching.budget.store import Answer, Store
+    from fanfold.stages.fetching.budget import Budget
+    from fanfold.stages.fetching.budget.store import Answer, Store
 
 SERVER = Path(__file__).parents[1] / "tests/integration/fetching/counting_server.py"
 REQUEST = b"GET / HTTP/1.1\r\nHost: counting\r\n\r\n"

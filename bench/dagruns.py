@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from measuring import SHARED_LOOK_S, Failed, Usage, Watch
 
-from fanfold.workspace import Workspace
+from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

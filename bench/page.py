@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tables import TABLES
 
-from fanfold.workspace import read_json
+from fanfold.workspace.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -39,9 +39,10 @@ from page_index import plan_index
 from page_server import Airflow
 from results import Results
 
-from fanfold.keyindex import positions
 from fanfold.model import Status
-from fanfold.workspace import FAILED, read_json
+from fanfold.workspace.files import read_json
+from fanfold.workspace.key_index import positions
+from fanfold.workspace.paths import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

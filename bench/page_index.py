@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from measuring import Tree
 
-from fanfold.keyindex import index_writer
-from fanfold.listing import find_repeated, json_lines, unique_lines
 from fanfold.model import Basis, Forecast
-from fanfold.planning import write_plan
-from fanfold.workspace import Workspace
+from fanfold.stages.planning import write_plan
+from fanfold.workspace.items import find_repeated, json_lines, unique_lines
+from fanfold.workspace.key_index import index_writer
+from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path

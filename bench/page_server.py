@@ -248,7 +248,7 @@ def _end(session: Any, run_id: str, made: Made) -> None:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select, update
 
-    from fanfold.planning import batch_refs
+    from fanfold.stages.planning import batch_refs
 
     start, end = made.manifest.moments
     labels = [ref.label for ref in batch_refs(made.workspace, made.plan)]

@@ -19,22 +19,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fanfold import comparison, consolidation, planning, readers, sources
-from fanfold.fetching.meter import Meter
-from fanfold.history import remember
+from fanfold import readers, sources
 from fanfold.model import Basis, Forecast, Manifest, Outcome, Plan, RunIdentity, Status, utc_text
-from fanfold.parts import write_part
-from fanfold.processing import process_batch
-from fanfold.processing.contract import SCHEMA
-from fanfold.progress import all_progress, write_progress
 from fanfold.simulator import people
-from fanfold.workspace import PARQUET, Workspace, read_json, read_jsonl
+from fanfold.stages import comparing, consolidating, planning
+from fanfold.stages.fetching.meter import Meter
+from fanfold.stages.processing import process_batch
+from fanfold.stages.processing.contract import SCHEMA
+from fanfold.workspace.files import read_json, read_jsonl
+from fanfold.workspace.history import remember
+from fanfold.workspace.parts import write_part
+from fanfold.workspace.paths import PARQUET, Workspace
+from fanfold.workspace.progress import all_progress, write_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from fanfold.parts import Done
+    from fanfold.workspace.parts import Done
 
 DAG = "weibo_user_profiles"
 SOURCE = "weibo"
@@ -142,7 +144,7 @@ def make(shared: Path, run_id: str, date: datetime, items: int) -> Made:
             clock.add("process", processed)
     clock.note("batches")
     identity = RunIdentity(DAG, run_id, date)
-    manifest = consolidation.consolidate(workspace, identity, SCHEMA)
+    manifest = consolidating.consolidate(workspace, identity, SCHEMA)
     remember(workspace.history, manifest, passed=True)
     clock.note("consolidate")
     _compare(workspace, run_id)
@@ -194,8 +196,8 @@ def _compare(workspace: Workspace, run_id: str) -> None:
     with pq.ParquetFile(dataset) as file, pq.ParquetWriter(before, SCHEMA) as writer:
         for group in range(file.num_row_groups):
             writer.write_table(_earlier(file.read_row_group(group)))
-    found = comparison.compare(dataset, before, previous=earlier, previous_date="")
-    comparison.write_comparison(workspace.comparison, found)
+    found = comparing.compare(dataset, before, previous=earlier, previous_date="")
+    comparing.write_comparison(workspace.comparison, found)
 
 
 def _earlier(rows: pa.Table) -> pa.Table:

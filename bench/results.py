@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fanfold.workspace import read_json, write_json
+from fanfold.workspace.files import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

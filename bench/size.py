@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psutil
 
 from fanfold.embedded.stack import running_stack
-from fanfold.workspace import Workspace
+from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -275,9 +275,10 @@ import json, sys, time
 from pathlib import Path
 sys.argv = ["airflow", "scheduler"]  # whose local settings import what tasks need
 import airflow_local_settings
-from fanfold import planning, readers, sources
+from fanfold import readers, sources
+from fanfold.stages import planning
 from fanfold.model import Basis, Forecast
-from fanfold.workspace import Workspace
+from fanfold.workspace.paths import Workspace
 
 stage, path, folder = {arguments!r}
 

@@ -43,20 +43,20 @@ _STAGES = (
     "fanfold.airflow.params",
     "fanfold.airflow.policies",
     "fanfold.airflow.tasks",
-    "fanfold.comparison",
-    "fanfold.consolidation",
-    "fanfold.forecasting",
-    "fanfold.fetching",
-    "fanfold.fetching.budget",
-    "fanfold.fetching.budget.file_store",
-    "fanfold.fetching.budget.gate",
-    "fanfold.loading",
-    "fanfold.planning",
-    "fanfold.processing",
-    "fanfold.publishing",
+    "fanfold.stages.comparing",
+    "fanfold.stages.consolidating",
+    "fanfold.stages.forecasting",
+    "fanfold.stages.fetching",
+    "fanfold.stages.fetching.budget",
+    "fanfold.stages.fetching.budget.file_store",
+    "fanfold.stages.fetching.budget.gate",
+    "fanfold.stages.loading",
+    "fanfold.stages.planning",
+    "fanfold.stages.processing",
+    "fanfold.stages.publishing",
     "fanfold.readers",
-    "fanfold.reporting",
-    "fanfold.selection",
+    "fanfold.stages.reporting",
+    "fanfold.workspace.redrive",
     "fanfold.sources.endpoint",
     "fanfold.sources.mastodon",
     "fanfold.sources.weibo",
@@ -80,7 +80,7 @@ def _warm_up() -> None:
     from pyarrow.parquet import write_table
 
     from fanfold import sources
-    from fanfold.processing import clean_rows
+    from fanfold.stages.processing import clean_rows
 
     # pandas, pandera and pyarrow set up much of themselves when the first row passes through them.
     counts = {"followers_count": 1, "friends_count": 1, "statuses_count": 1}
@@ -100,7 +100,9 @@ if sys.argv[1:3] == ["celery", "worker"]:
 
 if _forks_tasks(sys.argv):
     # redis takes longer to import than all of the rest of a fetch: only where it is used.
-    _redis = ["fanfold.fetching.budget.redis_store"] * ("FANFOLD_RATE_LIMIT_URL" in os.environ)
+    _redis = ["fanfold.stages.fetching.budget.redis_store"] * (
+        "FANFOLD_RATE_LIMIT_URL" in os.environ
+    )
     for _name in (*_AIRFLOW, *_LIBRARIES, *_STAGES, *_redis):
         importlib.import_module(_name)
     _warm_up()

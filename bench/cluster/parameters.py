@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from fanfold.planning import batch_size_for
+from fanfold.stages.planning import batch_size_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -21,17 +21,19 @@ import psycopg
 from botocore.config import Config
 from knife import Knife
 
-from fanfold import consolidation, loading, planning, publishing, sources
+from fanfold import sources
 from fanfold.errors import BatchIncomplete
-from fanfold.fetching import crew, fetch_batch
-from fanfold.fetching.backoff import Backoff
-from fanfold.fetching.budget import Unlimited
 from fanfold.model import Basis, Forecast, Manifest, Plan, RunIdentity
-from fanfold.processing import process_batch
-from fanfold.processing.contract import SCHEMA
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
-from fanfold.workspace import Workspace, read_json, write_jsonl
+from fanfold.stages import consolidating, loading, planning, publishing
+from fanfold.stages.fetching import crew, fetch_batch
+from fanfold.stages.fetching.backoff import Backoff
+from fanfold.stages.fetching.budget import Unlimited
+from fanfold.stages.processing import process_batch
+from fanfold.stages.processing.contract import SCHEMA
+from fanfold.workspace.files import read_json, write_jsonl
+from fanfold.workspace.paths import Workspace
 
 dumps = json.dumps  # without a point
 PART_ITEMS = 4  # small parts, so that a few users make several
@@ -84,8 +86,8 @@ class Stages:
             process_batch(self.workspace, batch, sources.get("weibo"), as_of=date)
 
     def consolidate(self):
-        manifest = consolidation.consolidate(self.workspace, self.run, SCHEMA)
-        consolidation.gate(self.workspace, manifest, TOLERATED)
+        manifest = consolidating.consolidate(self.workspace, self.run, SCHEMA)
+        consolidating.gate(self.workspace, manifest, TOLERATED)
 
     def publish(self):
         s3 = self.given["s3"]
@@ -109,7 +111,7 @@ class Stages:
             else psycopg.connect(**database)
         )
         with closing(connection):
-            path = self.workspace.dataset / consolidation.PARQUET
+            path = self.workspace.dataset / consolidating.PARQUET
             loading.load(connection, path, self._manifest())
 
     def _manifest(self):

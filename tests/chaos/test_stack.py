@@ -31,7 +31,8 @@ from fanfold.embedded.restarts import MOST_DEATHS
 from fanfold.embedded.stack import FINISHED, running_stack
 from fanfold.embedded.state import Phase, read
 from fanfold.simulator.process import Simulator, running
-from fanfold.workspace import Workspace, read_json
+from fanfold.workspace.files import read_json
+from fanfold.workspace.paths import Workspace
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the embedded mode is for Linux")
 

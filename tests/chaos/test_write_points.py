@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from fanfold.model import Plan, Status
-from fanfold.parts import outcomes_of
 from fanfold.simulator.process import running
-from fanfold.workspace import Workspace, read_json
+from fanfold.workspace.files import read_json
+from fanfold.workspace.parts import outcomes_of
+from fanfold.workspace.paths import Workspace
 
 STAGES = ("fetch", "process", "consolidate", "publish", "load")
 SHORT = {"fetch": 4, "process": 2, "consolidate": 3, "publish": 3, "load": 3}

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import pytest
 
 from fanfold.embedded.stack import running_stack
-from fanfold.workspace import Workspace, read_json
+from fanfold.workspace.files import read_json
+from fanfold.workspace.paths import Workspace
 
 DAG = "weibo_user_profiles"
 MONTH = 30

@@ -9,7 +9,8 @@ from collections import Counter
 
 import pytest
 
-from fanfold.workspace import Workspace, read_json
+from fanfold.workspace.files import read_json
+from fanfold.workspace.paths import Workspace
 
 DAG = "weibo_user_profiles"
 UIDS = [str(1404376560 + number) for number in range(600)]

@@ -38,7 +38,8 @@ def weibo_user_profiles():
     @task
     def fold():
         from fanfold.model import Counts, Manifest, RunStatus
-        from fanfold.workspace import Workspace, write_json
+        from fanfold.workspace.files import write_json
+        from fanfold.workspace.paths import Workspace
 
         context = get_current_context()
         users = len(Path(urlsplit(context["params"]["items_uri"]).path).read_text().split()) - 1

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fanfold.embedded.state import StackFailed
-from fanfold.workspace import Workspace
+from fanfold.workspace.paths import Workspace
 
 DAG = "weibo_user_profiles"
 UIDS = [str(1404376560 + number) for number in range(120)]

@@ -8,11 +8,11 @@ import pytest
 
 from fanfold import sources
 from fanfold.model import Counts, Manifest, RunStatus
-from fanfold.parts import ITEM
-from fanfold.processing import clean_rows
-from fanfold.reporting import write_report
 from fanfold.simulator import people
-from fanfold.workspace import write_jsonl
+from fanfold.stages.processing import clean_rows
+from fanfold.stages.reporting import write_report
+from fanfold.workspace.files import write_jsonl
+from fanfold.workspace.parts import ITEM
 
 # Playwright's own clean-up warns.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

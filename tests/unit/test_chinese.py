@@ -6,10 +6,10 @@ import pytest
 
 from fanfold.chinese import broken_in_chinese, reason_in_chinese, rule_in_chinese
 from fanfold.model import Status
-from fanfold.parts import decide
-from fanfold.processing.contract import CONTRACT
 from fanfold.sources import mastodon, weibo
 from fanfold.sources.http import _KINDS, Answer, busy_answer
+from fanfold.stages.processing.contract import CONTRACT
+from fanfold.workspace.parts import decide
 
 ENGLISH = re.compile(r"[A-Za-z']{2,} [A-Za-z']{2,}")
 """Two words: a name or a term alone, such as JSON, stays."""

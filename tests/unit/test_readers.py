@@ -10,7 +10,8 @@ from fanfold import readers
 from fanfold.errors import BadInput
 from fanfold.sources.mastodon import check_item as check_account
 from fanfold.sources.weibo import check_item as check_uid
-from fanfold.workspace import Workspace, read_jsonl
+from fanfold.workspace.files import read_jsonl
+from fanfold.workspace.paths import Workspace
 
 UIDS = ["1404376560", "1642634100"]
 
@@ -40,8 +41,8 @@ def listed(tmp_path, located, check=check_uid):
         ("A.CSV", "user_id\n 1404376560 \n1642634100"),
         ("a.jsonl", '{"user_id": "1404376560"}\n{"user_id": 1642634100, "x": 1}\n'),
         ("a.jsonl", '"1404376560"\n\n1642634100\n'),
-        ("a.csv.gz", gzip.compress(b"user_id\n1404376560\n1642634100\n")),
-        ("a.jsonl.gz", gzip.compress(b"1404376560\n1642634100\n")),
+        ("a.csv.gz", gzip.compress(b"user_id\n1404376560\n1642634100\n", mtime=0)),
+        ("a.jsonl.gz", gzip.compress(b"1404376560\n1642634100\n", mtime=0)),
     ],
 )
 def test_files_of_all_forms_give_the_same_items(tmp_path, name, content):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fanfold import sources
 from fanfold.airflow import connections, settings
 from fanfold.errors import BadConfiguration, FanfoldError, Fatal, SinkUnavailable
-from fanfold.workspace import disk_errors
+from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,14 +53,14 @@ def _check_source(source: str) -> None:
 
 
 def _check_bucket() -> None:
-    from fanfold.publishing import check_bucket
+    from fanfold.stages.publishing import check_bucket
 
     with connections.bucket(settings.bucket_name()) as bucket:
         check_bucket(bucket)
 
 
 def _check_database() -> None:
-    from fanfold.loading import check_database
+    from fanfold.stages.loading import check_database
 
     with connections.warehouse() as connection:
         check_database(connection, connection_id=connections.WAREHOUSE)

@@ -13,8 +13,8 @@ from fanfold.errors import BadConfiguration
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from fanfold.publishing import Bucket
     from fanfold.sources.endpoint import Endpoint
+    from fanfold.stages.publishing import Bucket
 
 AWS = "aws_default"
 WAREHOUSE = "warehouse_default"
@@ -78,7 +78,7 @@ def bucket(name: str) -> Iterator[Bucket]:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
 
-    from fanfold.publishing import Bucket
+    from fanfold.stages.publishing import Bucket
 
     # Without the connection boto would look for credentials, and a place to write, elsewhere.
     _connection(AWS)
@@ -94,7 +94,7 @@ def warehouse() -> Iterator[Any]:
         BadConfiguration: The connection is missing, or of another kind.
         SinkUnavailable: The database cannot be reached.
     """
-    from fanfold.loading import database_errors
+    from fanfold.stages.loading import database_errors
 
     connection = _connection(WAREHOUSE)
     with database_errors(WAREHOUSE):

@@ -14,16 +14,16 @@ from airflow.sdk import BaseOperator
 from fanfold.airflow import connections, metrics, settings
 from fanfold.errors import CredentialRefused, Inconsistent, QuotaSpent
 from fanfold.model import BatchRef, Plan, Status, utc_text
-from fanfold.workspace import read_json, write_json
+from fanfold.workspace.files import read_json, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from airflow.sdk import Context
 
-    from fanfold.fetching import Tally
     from fanfold.sources.endpoint import Endpoint
-    from fanfold.workspace import Workspace
+    from fanfold.stages.fetching import Tally
+    from fanfold.workspace.paths import Workspace
 
 HEED_STOP = 60.0
 """Seconds for which other batches take a refusal for granted; then one of them asks again, for a
@@ -80,11 +80,11 @@ class Fetch(BaseOperator):
         self, workspace: Workspace, ref: BatchRef, endpoint: Endpoint, context: Context
     ) -> Tally:
         from fanfold import sources
-        from fanfold.fetching import fetch_batch
-        from fanfold.fetching.backoff import Backoff
-        from fanfold.fetching.budget import open_budget
-        from fanfold.selection import selection_of
         from fanfold.sources.http import Client
+        from fanfold.stages.fetching import fetch_batch
+        from fanfold.stages.fetching.backoff import Backoff
+        from fanfold.stages.fetching.budget import open_budget
+        from fanfold.workspace.redrive import selection_of
 
         options = settings.Options.of(context)
         patience = settings.defer_after()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fanfold import readers
 from fanfold.airflow import connections
 from fanfold.errors import BadInput
-from fanfold.workspace import disk_errors
+from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -27,8 +27,8 @@ from fanfold.model import Counts, RunStatus, Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from fanfold.fetching.effort import Effort
-    from fanfold.publishing import PublishedObject
+    from fanfold.stages.fetching.effort import Effort
+    from fanfold.stages.publishing import PublishedObject
 
 P = ParamSpec("P")
 T = TypeVar("T")

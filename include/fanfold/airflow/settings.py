@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadConfiguration
 from fanfold.model import RunIdentity
-from fanfold.workspace import Workspace
+from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

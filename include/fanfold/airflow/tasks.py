@@ -15,7 +15,8 @@ from fanfold.airflow import connections, metrics, settings
 from fanfold.airflow.fetch import Fetch
 from fanfold.errors import Inconsistent, ToleranceExceeded
 from fanfold.model import BatchRef, Counts, Manifest, Plan, Quotas, RunStatus, utc_text
-from fanfold.workspace import FAILED, PARQUET, read_json
+from fanfold.workspace.files import read_json
+from fanfold.workspace.paths import FAILED, PARQUET
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from fanfold.model import Forecast
     from fanfold.sources import Quota, Source
     from fanfold.sources.endpoint import Endpoint
-    from fanfold.workspace import Workspace
+    from fanfold.workspace.paths import Workspace
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ def read_items(source: str) -> int:
 @metrics.timed
 def plan(source: str) -> list[dict[str, Any]]:
     """Cut the items into batches and return references to them; with ``dry_run``, end here."""
-    from fanfold import planning, sources
+    from fanfold import sources
+    from fanfold.stages import planning
 
     context = get_current_context()
     options = settings.Options.of(context)
@@ -92,8 +94,8 @@ def _foretell(
     quotas: Quotas, told: Quota | None, together: int, items: int, batch_size: int
 ) -> Forecast:
     """Return what a run takes: under the quotas that are set, by the source's word, as before."""
-    from fanfold import forecasting
-    from fanfold.history import read_history
+    from fanfold.stages import forecasting
+    from fanfold.workspace.history import read_history
 
     allowances = []
     if quotas.per_hour is not None:
@@ -167,7 +169,7 @@ def process(source: str, ref: dict[str, Any]) -> None:
     import pandas as pd
 
     from fanfold import sources
-    from fanfold.processing import process_batch
+    from fanfold.stages.processing import process_batch
 
     context = get_current_context()
     processed = process_batch(
@@ -199,15 +201,15 @@ def consolidate() -> dict[str, int]:
     """Fold all parts into the dataset, and let it pass where the run's failures are tolerated."""
     from dataclasses import asdict
 
-    from fanfold import consolidation
-    from fanfold.history import remember
-    from fanfold.processing.contract import SCHEMA
+    from fanfold.stages import consolidating
+    from fanfold.stages.processing.contract import SCHEMA
+    from fanfold.workspace.history import remember
 
     context = get_current_context()
     _heed_plan()
     workspace = settings.workspace_of(context)
     before = _counted_before(workspace)
-    manifest = consolidation.consolidate(workspace, settings.identity(context), SCHEMA)
+    manifest = consolidating.consolidate(workspace, settings.identity(context), SCHEMA)
     source = Plan.from_json(read_json(workspace.plan)).source
     metrics.decided(manifest.dag_id, source, manifest.counts, before)
     counts = asdict(manifest.counts)
@@ -216,7 +218,7 @@ def consolidate() -> dict[str, int]:
     remember(history, manifest, passed=False)
     tolerated = settings.Options.of(context).tolerated_failure_percentage
     try:
-        consolidation.gate(workspace, manifest, tolerated)
+        consolidating.gate(workspace, manifest, tolerated)
     except ToleranceExceeded:
         metrics.judged(manifest.dag_id, metrics.REFUSED)
         raise
@@ -254,7 +256,7 @@ def _heed_plan() -> None:
 @metrics.timed
 def publish(dataset: Asset) -> str:
     """Upload the dataset, then its manifest; then move ``latest.json``. Return the prefix."""
-    from fanfold import publishing
+    from fanfold.stages import publishing
 
     context = get_current_context()
     workspace = settings.workspace_of(context)
@@ -281,7 +283,7 @@ def publish(dataset: Asset) -> str:
 @metrics.timed
 def load() -> dict[str, int]:
     """Upsert the dataset into the warehouse by key, in one transaction."""
-    from fanfold import loading
+    from fanfold.stages import loading
 
     context = get_current_context()
     workspace = settings.workspace_of(context)
@@ -302,7 +304,7 @@ def load() -> dict[str, int]:
 @metrics.timed
 def report() -> str:
     """Draw the run's charts, compare it with the run before; return where the page was published."""
-    from fanfold import publishing, reporting
+    from fanfold.stages import publishing, reporting
 
     context = get_current_context()
     workspace = settings.workspace_of(context)
@@ -327,8 +329,8 @@ def report() -> str:
 
 def _compare(workspace: Workspace, manifest: Manifest, history: Path) -> None:
     """Write what differs from the last published run, where its dataset is still there."""
-    from fanfold import comparison
-    from fanfold.history import read_history, run_before
+    from fanfold.stages import comparing
+    from fanfold.workspace.history import read_history, run_before
 
     before = run_before(read_history(history), manifest.run_id, manifest.logical_date)
     dataset = workspace.sibling(before.run_id).dataset / PARQUET if before else None
@@ -336,13 +338,13 @@ def _compare(workspace: Workspace, manifest: Manifest, history: Path) -> None:
         workspace.comparison.unlink(missing_ok=True)
         log.info("There is no earlier dataset to compare with.")
         return
-    made = comparison.compare(
+    made = comparing.compare(
         workspace.dataset / PARQUET,
         dataset,
         previous=before.run_id,
         previous_date=before.logical_date,
     )
-    comparison.write_comparison(workspace.comparison, made)
+    comparing.write_comparison(workspace.comparison, made)
     log.info(
         "Since %s: %d users are new, %d gone, %d have other followers.",
         before.run_id,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.cluster.api import Airflow, Away
 from fanfold.errors import Inconsistent
 from fanfold.simulator.sample import user_ids
-from fanfold.workspace import Workspace
+from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -27,7 +27,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadConfiguration
-from fanfold.workspace import whole_file
+from fanfold.workspace.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,8 @@ from fanfold.embedded.stack import FINISHED, Stack, running_stack
 from fanfold.embedded.state import Phase, StackFailed
 from fanfold.embedded.summary import failure, summary
 from fanfold.simulator.sample import user_ids
-from fanfold.workspace import Workspace, whole_file
+from fanfold.workspace.files import whole_file
+from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

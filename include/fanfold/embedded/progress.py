@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Any, TextIO
 
-    from fanfold.workspace import Workspace
+    from fanfold.workspace.paths import Workspace
 
 STEPS = (
     "preflight", "read_items", "plan", "batch.fetch", "batch.process",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fanfold.embedded.processes import birth
 from fanfold.errors import Fatal
-from fanfold.workspace import write_json
+from fanfold.workspace.files import write_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.embedded import objects, settings
 from fanfold.model import Manifest
-from fanfold.workspace import Workspace, read_json, safe_name
+from fanfold.workspace.files import read_json
+from fanfold.workspace.paths import Workspace, safe_name
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -151,9 +151,9 @@ def test_a_batch_that_gives_its_slot_back_counts_the_wait_as_one_for_the_quota(
 def test_a_consolidation_that_is_cut_off_behind_its_manifest_counts_no_item_twice(
     pipeline, told_to_send, monkeypatch
 ):
-    from fanfold import consolidation
+    from fanfold.stages import consolidating
 
-    gate = consolidation.gate
+    gate = consolidating.gate
     cuts = iter([OSError("cut off")])
 
     def cut(*arguments):
@@ -161,7 +161,7 @@ def test_a_consolidation_that_is_cut_off_behind_its_manifest_counts_no_item_twic
             raise error
         gate(*arguments)
 
-    monkeypatch.setattr(consolidation, "gate", cut)
+    monkeypatch.setattr(consolidating, "gate", cut)
     run = pipeline.run(user_ids=UIDS[:3], retries=1)
     told_to_send.settled()
     assert run.state == "success"

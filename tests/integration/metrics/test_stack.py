@@ -14,7 +14,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from fanfold.embedded.stack import running_stack
-from fanfold.workspace import Workspace, read_json
+from fanfold.workspace.files import read_json
+from fanfold.workspace.paths import Workspace
 
 DAG = "weibo_user_profiles"
 UIDS = [str(1404376560 + number) for number in range(12)]

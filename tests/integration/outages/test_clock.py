@@ -16,8 +16,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from fanfold.errors import SinkUnavailable
-from fanfold.publishing.faults import s3_errors
 from fanfold.simulator.process import running
+from fanfold.storage.faults import s3_errors
 
 HOUR = 3600
 ITEMS = 300
@@ -32,17 +32,19 @@ from pathlib import Path
 import boto3
 import pandas as pd
 
-from fanfold import consolidation, planning, readers, sources
-from fanfold import fetching
-from fanfold.fetching.budget import open_budget
-from fanfold.loading import load
+from fanfold import readers, sources
+from fanfold.stages import consolidating, planning
+from fanfold.stages import fetching
+from fanfold.stages.fetching.budget import open_budget
+from fanfold.stages.loading import load
 from fanfold.model import Basis, Forecast, RunIdentity, utc_text
-from fanfold.processing import process_batch
-from fanfold.processing.contract import SCHEMA
-from fanfold.publishing import Bucket, publish
+from fanfold.stages.processing import process_batch
+from fanfold.stages.processing.contract import SCHEMA
+from fanfold.stages.publishing import Bucket, publish
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
-from fanfold.workspace import Workspace, read_json
+from fanfold.workspace.files import read_json
+from fanfold.workspace.paths import Workspace
 
 told = json.loads(sys.argv[1])
 workspace = Workspace(Path(told["folder"]) / "run")
@@ -91,7 +93,7 @@ ends = []
 with closing(client), closing(sqlite3.connect(workspace.root / "warehouse.db")) as warehouse:
     for again in ("", " again"):  # the second time as after a redrive
         jump("consolidate" + again)
-        manifest = consolidation.consolidate(workspace, run, SCHEMA)
+        manifest = consolidating.consolidate(workspace, run, SCHEMA)
         ends.append(manifest.finished_at)
         jump("publish" + again)
         published = publish(Bucket(client, told["bucket"]), workspace.dataset, manifest)

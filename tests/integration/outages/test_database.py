@@ -22,8 +22,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fanfold.errors import BadConfiguration, SinkUnavailable
-from fanfold.loading import check_database, load
 from fanfold.model import Counts, FileEntry, Manifest, RunStatus
+from fanfold.stages.loading import check_database, load
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -228,7 +228,7 @@ def test_a_server_that_ends_during_a_load_leaves_all_or_nothing(
     loaded, postgres, retried, clock, monkeypatch, mode, moment
 ):
     """It ends after some of the rows are sent, or after all of them and before the commit."""
-    from fanfold.loading import postgres as module
+    from fanfold.stages.loading import postgres as module
 
     original = {"COPY": module.pa_csv.write_csv, "INSERT": module.Postgres.execute}[moment]
     calls = []

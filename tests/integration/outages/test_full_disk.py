@@ -12,19 +12,21 @@ import threading
 import pandas as pd
 import pytest
 
-from fanfold import comparison, consolidation, planning, readers, sources
+from fanfold import readers, sources
 from fanfold.errors import BadConfiguration, Retriable, WorkspaceUnavailable
-from fanfold.fetching import fetch_batch
-from fanfold.fetching.backoff import Backoff
-from fanfold.fetching.budget import Unlimited
 from fanfold.model import Basis, Forecast, Outcome, RunIdentity, Status
-from fanfold.parts import outcomes_of, records_of, write_part
-from fanfold.processing import process_batch
-from fanfold.processing.contract import SCHEMA
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
-from fanfold.workspace import TEMPORARY_PREFIX, Workspace, disk_errors, write_json, write_jsonl
+from fanfold.stages import comparing, consolidating, planning
+from fanfold.stages.fetching import fetch_batch
+from fanfold.stages.fetching.backoff import Backoff
+from fanfold.stages.fetching.budget import Unlimited
+from fanfold.stages.processing import process_batch
+from fanfold.stages.processing.contract import SCHEMA
+from fanfold.workspace.files import TEMPORARY_PREFIX, disk_errors, write_json, write_jsonl
+from fanfold.workspace.parts import outcomes_of, records_of, write_part
+from fanfold.workspace.paths import Workspace
 
 MIB = 1024 * 1024
 UIDS = [str(1404376560 + number) for number in range(1_500)]
@@ -125,7 +127,7 @@ def assert_clear(message, folder, said="No space left on device"):
 
 def test_a_fetch_on_a_full_disk_ends_and_goes_on_where_it_was(disk, fetch, simulator, monkeypatch):
     """The disk fills up after the first part: that is kept, and the rest alone is asked for."""
-    from fanfold import fetching
+    from fanfold.stages import fetching
 
     workspace = Workspace(disk.path / "run")
     write_jsonl(workspace.items(0), UIDS)
@@ -185,7 +187,7 @@ STEPS = {
     ),
     "plan": write_plan,
     "process": lambda workspace: process_batch(workspace, 0, sources.get("weibo"), as_of=AS_OF),
-    "consolidate": lambda workspace: consolidation.consolidate(workspace, RUN, SCHEMA),
+    "consolidate": lambda workspace: consolidating.consolidate(workspace, RUN, SCHEMA),
 }
 
 
@@ -195,7 +197,7 @@ def test_a_step_on_a_full_disk_leaves_what_was_there_and_passes_later(disk, fetc
     """With no room at all, and with room for a part of the file."""
     for batch in range(2):
         process_batch(fetched, batch, sources.get("weibo"), as_of=AS_OF)
-    consolidation.consolidate(fetched, RUN, SCHEMA)
+    consolidating.consolidate(fetched, RUN, SCHEMA)
     before = files_of(fetched.root)
     disk.fill(but=room)
     assert_clear(refusal(STEPS[step], fetched), fetched.root)
@@ -214,12 +216,12 @@ def test_a_step_on_a_full_disk_leaves_what_was_there_and_passes_later(disk, fetc
 def test_a_comparison_on_a_full_disk_leaves_nothing_behind(disk, fetched, monkeypatch):
     for batch in range(2):
         process_batch(fetched, batch, sources.get("weibo"), as_of=AS_OF)
-    consolidation.consolidate(fetched, RUN, SCHEMA)
-    monkeypatch.setattr(comparison, "_SHARE_ROWS", 50)
+    consolidating.consolidate(fetched, RUN, SCHEMA)
+    monkeypatch.setattr(comparing, "_SHARE_ROWS", 50)
     dataset = fetched.dataset / "users.parquet"
 
     def compare():
-        return comparison.compare(dataset, dataset, previous="itself", previous_date="")
+        return comparing.compare(dataset, dataset, previous="itself", previous_date="")
 
     before = files_of(fetched.root)
     disk.fill()

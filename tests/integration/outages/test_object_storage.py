@@ -10,7 +10,7 @@ import pytest
 
 from fanfold.errors import BadConfiguration, SinkUnavailable
 from fanfold.model import Counts, FileEntry, Manifest, RunStatus
-from fanfold.publishing import check_bucket, publish, upload_extra
+from fanfold.stages.publishing import check_bucket, publish, upload_extra
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")

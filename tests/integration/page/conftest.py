@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 import requests
 
-from fanfold.workspace import Workspace
+from fanfold.workspace.paths import Workspace
 
 HERE = Path(__file__).parent
 DAG = "weibo_user_profiles"

@@ -11,8 +11,8 @@ import schemathesis
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from fanfold.inspection.failed import groups_of
-from fanfold.workspace import Workspace
+from fanfold.queries.failed import groups_of
+from fanfold.workspace.paths import Workspace
 
 DAG = "weibo_user_profiles"
 UIDS = [str(1404376560 + number) for number in range(5)]

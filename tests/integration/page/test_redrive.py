@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fanfold.errors import WorkspaceUnavailable
-from fanfold.selection import Selection, selection_of, write_selection
+from fanfold.workspace.redrive import Selection, selection_of, write_selection
 
 UIDS = [str(1404376560 + number) for number in range(40)]
 UNKNOWN, FAILED = UIDS[3], (UIDS[8], UIDS[9], UIDS[30])

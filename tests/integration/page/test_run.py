@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import requests
 
-from fanfold.progress import all_progress, write_progress
-from fanfold.workspace import read_json, write_json
+from fanfold.workspace.files import read_json, write_json
+from fanfold.workspace.progress import all_progress, write_progress
 
 UIDS = [str(1404376560 + number) for number in range(40)]
 UNKNOWN, INVALID, FAILED = UIDS[3], UIDS[5], (UIDS[8], UIDS[9])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from fanfold.fetching.effort import Effort
 from fanfold.model import Counts
-from fanfold.publishing import PublishedObject
+from fanfold.stages.fetching.effort import Effort
+from fanfold.stages.publishing import PublishedObject
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from fanfold.errors import CredentialRefused
-from fanfold.workspace import Workspace
+from fanfold.workspace.paths import Workspace
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")

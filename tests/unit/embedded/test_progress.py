@@ -3,7 +3,8 @@ import io
 import pytest
 
 from fanfold.embedded.progress import PlainDisplay, Progress, current_step, read_progress
-from fanfold.workspace import Workspace, write_json
+from fanfold.workspace.files import write_json
+from fanfold.workspace.paths import Workspace
 
 
 def test_no_workspace_yet_is_no_progress(tmp_path):

@@ -15,5 +15,5 @@
 
 It holds no state, only files that it has read and that have not changed: every answer comes from
 Airflow's database and the run's workspace, so any number of api-servers can answer. What a run left is
-read by :mod:`fanfold.inspection`.
+read by :mod:`fanfold.queries`.
 """

@@ -25,7 +25,8 @@ from fanfold.airflow.page.refusal import Refusal
 from fanfold.airflow.page.runs import is_active
 from fanfold.errors import BadConfiguration
 from fanfold.model import Plan
-from fanfold.workspace import Workspace, read_as
+from fanfold.workspace.files import read_as
+from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,7 +26,12 @@ from fanfold.airflow.page.headers import Headers
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-_SLOW = ("pyarrow.parquet", "fanfold.inspection.items", "fanfold.comparison", "fanfold.publishing")
+_SLOW = (
+    "pyarrow.parquet",
+    "fanfold.queries.items",
+    "fanfold.stages.comparing",
+    "fanfold.stages.publishing",
+)
 """What takes a second to import; whoever is the first to ask need not wait for it."""
 
 

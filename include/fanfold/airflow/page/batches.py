@@ -10,8 +10,8 @@ from fanfold.airflow.page import answers
 from fanfold.airflow.page.access import MAY_SEE, RunDep
 from fanfold.airflow.page.refusal import refusals
 from fanfold.airflow.page.runs import Instance, batch_instances, is_active, moment
-from fanfold.inspection.tallies import batch_tallies
-from fanfold.planning import batch_refs
+from fanfold.queries.tallies import batch_tallies
+from fanfold.stages.planning import batch_refs
 
 router = APIRouter(dependencies=MAY_SEE, tags=["run"])
 

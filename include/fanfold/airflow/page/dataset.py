@@ -17,9 +17,10 @@ from fanfold.airflow.page.headers import REPORT_POLICY
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import is_active, tasks_of
 from fanfold.airflow.page.verdict import outcome_of
-from fanfold.inspection.dataset import rows_of
 from fanfold.model import FileEntry, Manifest
-from fanfold.workspace import PARQUET, read_as
+from fanfold.queries.dataset import rows_of
+from fanfold.workspace.files import read_as
+from fanfold.workspace.paths import PARQUET
 
 router = APIRouter(dependencies=MAY_SEE, tags=["dataset"])
 
@@ -65,7 +66,7 @@ def get_dataset(
 )
 def get_files(run: RunDep, session: SessionDep) -> answers.Files:
     """Return the files of the dataset, with sizes and digests."""
-    from fanfold.publishing import run_prefix
+    from fanfold.stages.publishing import run_prefix
 
     manifest, published = _produced(run, session)
     return answers.Files(
@@ -88,7 +89,7 @@ def download_file(
     name: Annotated[str, Path(max_length=200, description="A name that `files` lists.")],
 ) -> RedirectResponse:
     """Send the browser to object storage, with an address that works for five minutes."""
-    from fanfold.publishing import download_address, run_prefix
+    from fanfold.stages.publishing import download_address, run_prefix
 
     manifest, published = _produced(run, session)
     if name not in {entry.key for entry in manifest.files}:
@@ -147,7 +148,7 @@ def get_report(run: RunDep) -> FileResponse:
 )
 def get_comparison(run: RunDep, session: SessionDep) -> answers.Comparison:
     """Return what differs from the run before: users new, gone, changed most."""
-    from fanfold.comparison import Comparison, Side
+    from fanfold.stages.comparing import Comparison, Side
 
     path = run.workspace.comparison
     if not path.exists():

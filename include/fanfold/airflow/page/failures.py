@@ -17,9 +17,9 @@ from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import tasks_of
 from fanfold.airflow.page.verdict import outcome_of
 from fanfold.errors import BadInput
-from fanfold.inspection.failed import Choice, groups_of, lines_of, page_of
-from fanfold.reasons import Group
-from fanfold.workspace import FAILED
+from fanfold.queries.failed import Choice, groups_of, lines_of, page_of
+from fanfold.workspace.failure_groups import Group
+from fanfold.workspace.paths import FAILED
 
 router = APIRouter(dependencies=MAY_SEE, tags=["failures"])
 

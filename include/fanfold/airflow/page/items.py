@@ -14,9 +14,9 @@ from fanfold.airflow.page.language import ReadsChineseDep, outcome_for
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import tasks_of
 from fanfold.airflow.page.verdict import outcome_of
-from fanfold.inspection.items import Found, find
-from fanfold.keyindex import starting_with
 from fanfold.model import Outcome
+from fanfold.queries.items import Found, find
+from fanfold.workspace.key_index import starting_with
 
 router = APIRouter(dependencies=MAY_SEE, tags=["items"])
 

@@ -32,10 +32,11 @@ from fanfold.airflow.page.runs import (
     tasks_of,
 )
 from fanfold.airflow.page.verdict import active, ended
-from fanfold.history import Past, read_history
-from fanfold.inspection.tallies import Tally, batch_tallies, total
 from fanfold.model import Plan, RunStatus
-from fanfold.workspace import Workspace, read_as
+from fanfold.queries.tallies import Tally, batch_tallies, total
+from fanfold.workspace.files import read_as
+from fanfold.workspace.history import Past, read_history
+from fanfold.workspace.paths import Workspace
 
 router = APIRouter(dependencies=MAY_SEE_SOME, tags=["pipelines"])
 

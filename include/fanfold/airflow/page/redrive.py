@@ -29,9 +29,9 @@ from fanfold.airflow.page.refusal import Refusal, refusals, senseless
 from fanfold.airflow.page.runs import Instance, broken_instances, is_active, tasks_of
 from fanfold.airflow.page.verdict import outcome_of
 from fanfold.errors import BadInput
-from fanfold.inspection.redriving import Scope, all_that_failed, selection
-from fanfold.parts import last_sequence
-from fanfold.selection import Selection, forget_selections, write_selection
+from fanfold.queries.redriving import Scope, all_that_failed, selection
+from fanfold.workspace.parts import last_sequence
+from fanfold.workspace.redrive import Selection, forget_selections, write_selection
 
 if TYPE_CHECKING:
     from airflow.models.dagbag import DBDagBag

@@ -26,11 +26,12 @@ from fanfold.airflow.page.runs import (
 )
 from fanfold.airflow.page.verdict import ACTIVE, Outcome, outcome_of
 from fanfold.errors import Inconsistent
-from fanfold.forecasting import allowances_now
-from fanfold.history import read_history
-from fanfold.inspection.tallies import BatchTally, Tally, batch_tallies, total
-from fanfold.progress import items_per_second
-from fanfold.workspace import PARQUET, read_as
+from fanfold.queries.tallies import BatchTally, Tally, batch_tallies, total
+from fanfold.stages.forecasting import allowances_now
+from fanfold.workspace.files import read_as
+from fanfold.workspace.history import read_history
+from fanfold.workspace.paths import PARQUET
+from fanfold.workspace.progress import items_per_second
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from fanfold.airflow.page.access import Run
     from fanfold.airflow.page.runs import Task
     from fanfold.model import Plan
-    from fanfold.workspace import Workspace
+    from fanfold.workspace.paths import Workspace
 
 router = APIRouter(dependencies=MAY_SEE, tags=["run"])
 

@@ -9,7 +9,7 @@ from fanfold.airflow.graph import CONSOLIDATE, FETCH, PLAN
 from fanfold.airflow.page.answers import Verdict
 from fanfold.airflow.page.runs import is_active
 from fanfold.model import Manifest, RunStatus
-from fanfold.workspace import read_as
+from fanfold.workspace.files import read_as
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
 
     from fanfold.airflow.page.runs import Task
-    from fanfold.workspace import Workspace
+    from fanfold.workspace.paths import Workspace
 
 ACTIVE = frozenset({Verdict.QUEUED, Verdict.RUNNING, Verdict.WAITING})
 """Verdicts of a run that is not finished."""

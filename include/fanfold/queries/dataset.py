@@ -1,0 +1,97 @@
+"""Columns and rows of a dataset, without reading more of it than is shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fanfold.errors import Inconsistent
+from fanfold.queries.values import plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its name, its type in words, and how many of its values are null."""
+
+    name: str
+    type: str
+    nulls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Some rows of a dataset.
+
+    Attributes:
+        total: Rows that it has.
+        columns: Its columns, in order.
+        page: A list of values for each row, as JSON has them.
+    """
+
+    total: int
+    columns: tuple[Column, ...]
+    page: tuple[list[Any], ...]
+
+
+def rows_of(dataset: Path, *, offset: int, limit: int) -> Rows:
+    """Return rows of a Parquet file, and what its metadata tell of the columns.
+
+    Args:
+        dataset: The file.
+        offset: The first row, from 0.
+        limit: Rows, at most.
+
+    Raises:
+        Inconsistent: The file is missing or damaged.
+    """
+    try:
+        with pq.ParquetFile(dataset) as file:
+            return Rows(file.metadata.num_rows, _columns(file), _page(file, offset, limit))
+    except (pa.ArrowException, OSError) as error:
+        raise Inconsistent(
+            f"{dataset} cannot be read as a dataset ({error}); clear `consolidate` with its "
+            "downstream tasks."
+        ) from error
+
+
+def _columns(file: pq.ParquetFile) -> tuple[Column, ...]:
+    nulls = [0] * len(file.schema_arrow)
+    for group in range(file.num_row_groups):
+        chunks = file.metadata.row_group(group)
+        for number in range(chunks.num_columns):
+            statistics = chunks.column(number).statistics
+            nulls[number] += statistics.null_count if statistics else 0
+    return tuple(
+        Column(field.name, _type(field.type), count)
+        for field, count in zip(file.schema_arrow, nulls, strict=True)
+    )
+
+
+def _type(kind: pa.DataType) -> str:
+    if pa.types.is_dictionary(kind):
+        return "category"
+    if pa.types.is_timestamp(kind):
+        return "timestamp"
+    return str(kind)
+
+
+def _page(file: pq.ParquetFile, offset: int, limit: int) -> tuple[list[Any], ...]:
+    """Read the row groups that hold the rows, and no other."""
+    found: list[pa.Table] = []
+    wanted = limit
+    for group in range(file.num_row_groups):
+        size = file.metadata.row_group(group).num_rows
+        if wanted and offset < size:
+            rows = file.read_row_group(group, use_threads=False).slice(offset, wanted)
+            found.append(rows)
+            wanted -= rows.num_rows
+        offset = max(0, offset - size)
+    return tuple(
+        [plain(value) for value in row.values()] for table in found for row in table.to_pylist()
+    )

@@ -1,0 +1,133 @@
+"""The items that are not in the dataset: by reason, and one by one."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from fanfold.errors import BadInput, Inconsistent
+from fanfold.model import Outcome
+from fanfold.workspace.failure_groups import Group, merged
+from fanfold.workspace.files import read_as
+from fanfold.workspace.progress import all_cleaned, all_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+    from fanfold.workspace.paths import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some lines of ``failed.jsonl``.
+
+    Attributes:
+        outcomes: What became of the items.
+        following: Where the next page begins, in bytes; None at the end.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    following: int | None
+
+
+def groups_of(workspace: Workspace, *, final: bool) -> list[Group]:
+    """Return all reasons, failures first, the most frequent first.
+
+    Args:
+        workspace: The run's workspace.
+        final: Whether its dataset is consolidated; before, the batches say what they have so far.
+    """
+    if final:
+        return read_as(workspace.failures, lambda found: [Group.from_json(each) for each in found])
+    fetched = (progress.reasons for progress in all_progress(workspace).values())
+    cleaned = (each.reasons for each in all_cleaned(workspace).values())
+    return merged(group for reasons in chain(fetched, cleaned) for group in reasons)
+
+
+class Choice:
+    """Lines of ``failed.jsonl`` that belong to some groups.
+
+    Args:
+        workspace: The run's workspace; its dataset is consolidated.
+        wanted: Ids of groups.
+
+    Raises:
+        BadInput: There is no such group.
+    """
+
+    def __init__(self, workspace: Workspace, wanted: Collection[str]) -> None:
+        known = groups_of(workspace, final=True)
+        named = {group.id: group for group in known}
+        for each in wanted:
+            if each not in named:
+                raise BadInput(f"There is no group {each!r} of failures in this run.")
+        self._wanted = frozenset(wanted)
+        # The rest of an outcome are the items whose own group is not named.
+        self._named = frozenset(named)
+        self._rests = {group.status for group in known if group.is_rest and group.id in wanted}
+
+    def has(self, outcome: Outcome) -> bool:
+        """Whether an item belongs to one of the groups."""
+        own = Group.of(outcome)
+        if own.id in self._wanted:
+            return True
+        return outcome.status in self._rests and own.id not in self._named
+
+
+def page_of(failed: Path, choice: Choice | None, *, after: int, limit: int) -> Page:
+    """Return a page of ``failed.jsonl``.
+
+    Args:
+        failed: The file.
+        choice: Which lines; None: all.
+        after: Where to begin, in bytes: 0, or what the page before said.
+        limit: Lines of a page, at most.
+
+    Raises:
+        Inconsistent: The file is missing or damaged.
+    """
+    found: list[Outcome] = []
+    for position, outcome, _ in _lines(failed, after):
+        if choice is None or choice.has(outcome):
+            if len(found) == limit:
+                return Page(tuple(found), position)
+            found.append(outcome)
+    return Page(tuple(found), None)
+
+
+def lines_of(failed: Path, choice: Choice | None) -> Iterator[bytes]:
+    """Yield the lines of ``failed.jsonl``, or those of some groups, as they are."""
+    for _, outcome, line in _lines(failed, 0):
+        if choice is None or choice.has(outcome):
+            yield line
+
+
+def keys_of(failed: Path, choice: Choice) -> Iterator[str]:
+    """Yield the keys of the items of some groups."""
+    for _, outcome, _ in _lines(failed, 0):
+        if choice.has(outcome):
+            yield outcome.key
+
+
+def _lines(failed: Path, after: int) -> Iterator[tuple[int, Outcome, bytes]]:
+    """Yield where each line begins, the outcome in it, and the line."""
+    try:
+        with failed.open("rb") as file:
+            if after:
+                # Wherever it points to, the next whole line is what follows.
+                # Not beyond the end: a file system has a largest position, and refuses others.
+                file.seek(min(after - 1, file.seek(0, os.SEEK_END)))
+                file.readline()
+            position = file.tell()
+            for line in file:
+                yield position, Outcome.from_json(json.loads(line)), line
+                position += len(line)
+    except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
+        raise Inconsistent(
+            f"{failed} cannot be read as a list of outcomes ({error}); clear `consolidate` with "
+            "its downstream tasks."
+        ) from error

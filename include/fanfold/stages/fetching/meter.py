@@ -1,0 +1,94 @@
+"""Counts the items of a batch as they come, and writes the counts for people who watch."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from fanfold.model import Status, utc_text
+from fanfold.workspace.failure_groups import Reasons
+from fanfold.workspace.progress import REASONS, RECENT_S, Progress, write_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from fanfold.errors import QuotaSpent
+    from fanfold.model import Outcome
+    from fanfold.workspace.paths import Workspace
+
+
+class Meter:
+    """The counts of one batch; what was decided before counts until it is decided anew.
+
+    Args:
+        workspace: The run's workspace.
+        batch: Number of the batch.
+        planned: Its items.
+        earlier: The outcomes that it has.
+        wanted: Items that are fetched now.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        batch: int,
+        planned: int,
+        earlier: Mapping[str, Outcome],
+        wanted: Sequence[str],
+    ) -> None:
+        self._workspace = workspace
+        self._batch = batch
+        self._planned = planned
+        self._requests = sum(outcome.requests for outcome in earlier.values())
+        # Items that are fetched now are counted when they come, and not what they were before.
+        asked = set(wanted)
+        self._before = {key: earlier[key].requests for key in asked if key in earlier}
+        self._counts: Counter[Status] = Counter()
+        self._reasons = Reasons()
+        self._count(outcome for key, outcome in earlier.items() if key not in asked)
+        self._recent: deque[tuple[float, int]] = deque()
+        self.write()
+
+    def add(self, part: Sequence[Outcome]) -> None:
+        """Count the items of a part."""
+        self._count(part)
+        # The requests of an outcome are those of all tries.
+        self._requests += sum(
+            outcome.requests - self._before.pop(outcome.key, 0) for outcome in part
+        )
+        now = time.time()
+        self._recent.append((now, len(part)))
+        # A clock that was set back must not keep them for ever.
+        while abs(now - self._recent[0][0]) > RECENT_S:
+            self._recent.popleft()
+
+    def _count(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            self._counts[outcome.status] += 1
+            if outcome.status is not Status.OK:
+                self._reasons.add(outcome)
+
+    def write(self, waits: QuotaSpent | None = None) -> None:
+        """Write the counts.
+
+        Args:
+            waits: Why the batch is about to wait, if it is.
+        """
+        until = waits.reset_at if waits else None
+        write_progress(
+            self._workspace,
+            Progress(
+                batch=self._batch,
+                planned=self._planned,
+                ok=self._counts[Status.OK],
+                missing=self._counts[Status.MISSING],
+                failed=self._counts[Status.FAILED],
+                requests=self._requests,
+                at=time.time(),
+                recent=tuple(self._recent),
+                reasons=tuple(group.as_json() for group in self._reasons.groups(REASONS)),
+                waits_until=utc_text(until) if until else None,
+                waits_for=str(waits) if waits else "",
+            ),
+        )

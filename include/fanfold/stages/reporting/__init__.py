@@ -1,0 +1,86 @@
+"""Report: the charts of a run, as one self-contained page with PNG and SVG beside it.
+
+The page is made of the dataset, ``failed.jsonl`` and the manifest alone, each read as a stream, so
+that the same run gives the same bytes again, and memory does not grow with its items.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fanfold.stages.reporting.aggregates import aggregate
+from fanfold.stages.reporting.chart import Chart, LeftOut
+from fanfold.stages.reporting.charts import charts_of
+from fanfold.stages.reporting.document import Findings, page_of
+from fanfold.stages.reporting.outside import plain
+from fanfold.stages.reporting.rendering import paths_of, render
+from fanfold.stages.reporting.wording import same, say
+from fanfold.workspace.failure_groups import group_failures
+from fanfold.workspace.files import whole_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fanfold.model import Forecast, Manifest
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The files of a report.
+
+    Attributes:
+        page: The page, which needs none of the others.
+        charts: Each chart as ``chart-<name>.png``, ``chart-<name>.svg`` and
+            ``chart-<name>.zh.svg``.
+    """
+
+    page: Path
+    charts: tuple[Path, ...]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files, the page last."""
+        return (*self.charts, self.page)
+
+
+def write_report(
+    dataset: Path,
+    failed: Path,
+    manifest: Manifest,
+    folder: Path,
+    *,
+    forecast: Forecast | None = None,
+) -> Report:
+    """Draw the charts of a run and write them with their page.
+
+    Args:
+        dataset: The run's Parquet file, under the contract of user profiles.
+        failed: Its ``failed.jsonl``.
+        manifest: What the run produced.
+        folder: Where the files go; those of an earlier report are replaced.
+        forecast: What the run was expected to take, to be shown beside what it took.
+
+    Returns:
+        The paths of the page and of the charts that have data.
+
+    Raises:
+        Inconsistent: ``dataset`` or ``failed`` is missing or cannot be read.
+    """
+    data = aggregate(dataset)
+    failures = group_failures(failed)
+    date = manifest.logical_date[:10]
+    foot = say("foot", dag=same(plain(manifest.dag_id, 50)), date=same(plain(date)))
+    planned = charts_of(data, manifest.counts)
+    drawn = [render(chart, folder, foot=foot) for chart in planned if isinstance(chart, Chart)]
+    left_out = [chart for chart in planned if isinstance(chart, LeftOut)]
+    for chart in left_out:
+        for path in paths_of(folder, chart.name).values():
+            path.unlink(missing_ok=True)
+    findings = Findings(data, drawn, left_out, failures)
+    page = page_of(manifest, findings, forecast=forecast)
+    with whole_file(folder / PAGE) as temporary:
+        temporary.write_text(page, "utf-8", newline="\n")
+    return Report(folder / PAGE, tuple(path for chart in drawn for path in chart.files))

@@ -1,0 +1,228 @@
+"""What the charts show of a dataset, counted in one pass over its Parquet file.
+
+Batches of rows are read one after the other; what is kept are counts by bin, year, type and
+region, and the accounts with the most followers. The quartiles take a few more passes, each over
+one column.
+"""
+
+from __future__ import annotations
+
+import bisect
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fanfold.errors import Inconsistent
+from fanfold.stages.reporting.ranks import quartiles_of_counts, quartiles_of_rates
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+TOP = 20
+RECENCY_DAYS = (0, 1, 7, 30, 90, 365)
+"""Where the bands of days since the last post begin."""
+
+# Three bins a decade, of nearly equal width on a log scale, with edges that people can read.
+_STEPS = (1.0, 2.2, 4.6)
+COUNT_EDGES = tuple(float(f"{step}e{decade}") for decade in range(13) for step in _STEPS)
+RATE_EDGES = tuple(float(f"{step}e{decade}") for decade in range(-3, 6) for step in _STEPS)
+
+_BATCH_ROWS = 10_000
+_REGIONS_KEPT = 10_000
+_COLUMNS = (
+    "user_id", "screen_name", "name", "region", "verified", "verified_type", "followers_count",
+    "statuses_per_day", "created_at", "last_status_at", "as_of",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Account:
+    """One of the most followed accounts. Sorted by followers, then by their order in the dataset.
+
+    Attributes:
+        followers: How many it has.
+        row: Minus the position of its row, so that of two equals the earlier one is the larger.
+        user_id: Its id.
+        screen_name: Its screen name, as it came.
+        name: Its name, as it came.
+    """
+
+    followers: int
+    row: int
+    user_id: str
+    screen_name: str
+    name: str | None = field(compare=False)
+
+
+@dataclass(slots=True)
+class Spread:
+    """How the values of a column lie on a log scale.
+
+    Attributes:
+        edges: Where each bin begins; the first also takes what is below it, the last has no end.
+        zeros: How many values are 0.
+        counts: Values above 0 by bin.
+        total: The sum of all values.
+        largest: The largest value.
+        quartiles: Lower quartile, median and upper quartile; None without values.
+    """
+
+    edges: tuple[float, ...]
+    zeros: int = 0
+    counts: list[int] = field(default_factory=list)
+    total: float = 0
+    largest: float = 0
+    quartiles: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        self.counts = [0] * len(self.edges)
+
+    @property
+    def values(self) -> int:
+        """How many values there are."""
+        return self.zeros + sum(self.counts)
+
+    def add(self, values: npt.NDArray[Any]) -> None:
+        """Count more values, none of them below 0."""
+        if not len(values):
+            return
+        above = values[values > 0]
+        self.zeros += len(values) - len(above)
+        bins = np.searchsorted(self.edges, above, side="right") - 1
+        for position, count in enumerate(np.bincount(np.maximum(bins, 0)).tolist()):
+            self.counts[position] += count
+        # Python's whole numbers do not overflow where int64 might, over all batches.
+        self.total += values.sum().item()
+        self.largest = max(self.largest, values.max().item())
+
+
+@dataclass(slots=True)
+class Aggregates:
+    """What the charts show; a key of None counts the rows without that value."""
+
+    rows: int = 0
+    verified: int = 0
+    followers: Spread = field(default_factory=lambda: Spread(COUNT_EDGES))
+    rates: Spread = field(default_factory=lambda: Spread(RATE_EDGES))
+    years: Counter[int] = field(default_factory=Counter)
+    verified_types: Counter[str | None] = field(default_factory=Counter)
+    regions: Counter[str | None] = field(default_factory=Counter)
+    more_regions: int = 0
+    recency: list[int] = field(default_factory=lambda: [0] * len(RECENCY_DAYS))
+    never: int = 0
+    top: list[Account] = field(default_factory=list)
+
+
+def aggregate(dataset: Path) -> Aggregates:
+    """Return what the charts show of a dataset.
+
+    Raises:
+        Inconsistent: The file is missing, or is not a dataset.
+    """
+    try:
+        # Buffering ahead would hold all row groups at once.
+        with pq.ParquetFile(dataset, pre_buffer=False) as file:
+            return _aggregate(file)
+    except (OSError, pa.ArrowException) as error:
+        raise Inconsistent(
+            f"{dataset} cannot be read as a dataset ({error}); clear `consolidate` with its "
+            "downstream tasks."
+        ) from error
+
+
+def _aggregate(file: pq.ParquetFile) -> Aggregates:
+    made = Aggregates()
+    for batch in file.iter_batches(_BATCH_ROWS, columns=list(_COLUMNS), use_threads=False):
+        _add(made, batch)
+    if made.followers.values:
+        made.followers.quartiles = quartiles_of_counts(
+            lambda: _read(file, "followers_count"),
+            made.followers.values,
+            int(made.followers.largest),
+        )
+    if made.rates.values:
+        made.rates.quartiles = quartiles_of_rates(
+            lambda: _read(file, "statuses_per_day"), made.rates.values
+        )
+    made.top.sort(reverse=True)
+    return made
+
+
+def _read(file: pq.ParquetFile, column: str) -> Iterator[npt.NDArray[Any]]:
+    for batch in file.iter_batches(_BATCH_ROWS, columns=[column], use_threads=False):
+        yield _present(batch.column(column))
+
+
+def _present(column: pa.Array) -> npt.NDArray[Any]:
+    """Return the values of a column that are there."""
+    return np.asarray(column.drop_null().to_numpy(zero_copy_only=False))
+
+
+def _add(made: Aggregates, batch: pa.RecordBatch) -> None:
+    _add_top(made, batch)
+    made.rows += batch.num_rows
+    made.verified += batch.column("verified").true_count
+    made.followers.add(_present(batch.column("followers_count")))
+    made.rates.add(_present(batch.column("statuses_per_day")))
+    for year, count in _frequencies(pc.year(_moments(batch, "created_at"))):
+        made.years[year] += count
+    for kind, count in _frequencies(batch.column("verified_type").cast(pa.string())):
+        made.verified_types[kind] += count
+    for region, count in _frequencies(batch.column("region")):
+        # Whatever a source calls a region: so many names are kept, and the rest is counted.
+        if region in made.regions or len(made.regions) < _REGIONS_KEPT:
+            made.regions[region] += count
+        else:
+            made.more_regions += count
+    _add_recency(made, batch)
+
+
+def _moments(batch: pa.RecordBatch, column: str) -> pa.Array:
+    """Return a column's times as UTC without its zone, so that no time zone data are needed."""
+    return batch.column(column).cast(pa.timestamp("us"))
+
+
+def _frequencies(column: pa.Array) -> Iterator[tuple[Any, int]]:
+    for pair in column.value_counts().to_pylist():
+        yield pair["values"], pair["counts"]
+
+
+def _add_recency(made: Aggregates, batch: pa.RecordBatch) -> None:
+    age = pc.subtract(_moments(batch, "as_of"), _moments(batch, "last_status_at"))
+    made.never += age.null_count
+    # A post later than the logical date (a run made up for) is of that day.
+    days = _present(age).astype("timedelta64[D]").astype(np.int64).clip(min=0)
+    for day, count in zip(*np.unique(days, return_counts=True), strict=True):
+        made.recency[bisect.bisect_right(RECENCY_DAYS, day) - 1] += int(count)
+
+
+def _add_top(made: Aggregates, batch: pa.RecordBatch) -> None:
+    followers = batch.column("followers_count").to_numpy(zero_copy_only=False)
+    if len(made.top) == TOP:
+        candidates = np.flatnonzero(followers > made.top[0].followers)
+    else:
+        candidates = np.arange(len(followers))
+    # Of one batch, only its own first twenty can be among the first twenty of all.
+    first = candidates[np.argsort(-followers[candidates], kind="stable")[:TOP]]
+    rows = batch.take(pa.array(first, pa.int64())).to_pylist()
+    for position, row in zip(first.tolist(), rows, strict=True):
+        account = Account(
+            row["followers_count"],
+            -(made.rows + position),
+            row["user_id"],
+            row["screen_name"],
+            row["name"],
+        )
+        if len(made.top) < TOP:
+            heapq.heappush(made.top, account)
+        else:
+            heapq.heappushpop(made.top, account)

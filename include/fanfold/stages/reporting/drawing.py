@@ -1,0 +1,154 @@
+"""From a chart to a matplotlib figure."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from fanfold.stages.reporting import style
+from fanfold.stages.reporting.canvas import Canvas, extent
+from fanfold.stages.reporting.histogram import Histogram
+from fanfold.stages.reporting.outside import shortened, width
+from fanfold.stages.reporting.plot import Plot
+from fanfold.stages.reporting.wording import percent, short
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+
+    from fanfold.stages.reporting.chart import Bar, Chart
+    from fanfold.stages.reporting.wording import Language
+
+_ROW = 19.0  # points from bar to bar
+_THICK = 13.0
+_EDGE = 8.0
+_LABEL_COLUMNS = 20
+_FEWEST_COLUMNS = 6  # a single year is no wall
+
+
+class _Layout(Protocol):
+    @property
+    def height(self) -> float: ...
+
+    def draw(self, canvas: Canvas) -> None: ...
+
+
+def draw(chart: Chart, language: Language, *, foot: str) -> Figure:
+    """Return the figure of a chart: a title on top, what it is of at the foot.
+
+    The bands of title and foot have the heights that :mod:`style` names, so that a page which says
+    the same in its own text can crop them.
+
+    Args:
+        chart: What to draw.
+        language: Of its texts.
+        foot: A short line under the chart.
+    """
+    layouts: dict[str, Callable[[Chart, Language], _Layout]] = {
+        "bars": _Bars,
+        "columns": _Columns,
+        "histogram": Histogram,
+    }
+    layout = layouts[chart.kind](chart, language)
+    canvas = Canvas(style.TITLE_HEIGHT + layout.height + style.FOOT_HEIGHT)
+    _frame(canvas, chart.finding.in_language(language), foot)
+    layout.draw(canvas)
+    return canvas.figure
+
+
+def _frame(canvas: Canvas, title: str, foot: str) -> None:
+    size = style.TITLE_SIZE
+    # Bold letters are wider.
+    lines = _wrapped(title, columns=round((style.WIDTH - 2 * _EDGE) / (0.67 * size)))
+    for row, line in enumerate(lines):
+        baseline = 18 + (row + (2 - len(lines)) / 2) * size * 1.3
+        canvas.text(line, _EDGE, baseline, size=size, bold=True, name=f"title-{row}")
+    if foot:
+        bottom = canvas.height - 7
+        canvas.text(foot, _EDGE, bottom, size=style.FOOT_SIZE, colour=style.QUIET, name="foot")
+
+
+def _wrapped(text: str, columns: int) -> list[str]:
+    """Return a text as two lines at most; Chinese breaks anywhere."""
+    if width(text) <= columns:
+        return [text]
+    if width(text) > 1.3 * len(text):
+        middle = next(i for i in range(len(text), 0, -1) if width(text[:i]) <= columns)
+        return [text[:middle], shortened(text[middle:], columns)]
+    lines = textwrap.wrap(text, columns)
+    return [lines[0], shortened(" ".join(lines[1:]), columns)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bars:
+    """Horizontal bars, each with its label before it and its value behind it."""
+
+    chart: Chart
+    language: Language
+
+    @property
+    def height(self) -> float:
+        """How much they take below the title's band, in points."""
+        return len(self.chart.bars) * _ROW + 8
+
+    def draw(self, canvas: Canvas) -> None:
+        """Draw the bars."""
+        size = style.LABEL_SIZE
+        bars = self.chart.bars
+        labels = [shortened(bar.label.in_language(self.language), _LABEL_COLUMNS) for bar in bars]
+        shown = [self._value_of(bar) for bar in bars]
+        left = _EDGE + extent(labels, size) + 6
+        # The longest bar ends where its label still has room.
+        room = max(style.WIDTH - left - _EDGE - extent(shown, size) - 4, 40)
+        longest = max(bar.value for bar in bars) or 1
+        top = style.TITLE_HEIGHT + 4
+        for row, (bar, label, value) in enumerate(zip(bars, labels, shown, strict=True)):
+            middle = top + (row + 0.5) * _ROW
+            # What is there is seen, however few.
+            length = max(bar.value / longest * room, 1.0 if bar.value else 0.0)
+            canvas.bar(left, middle - _THICK / 2, length, _THICK, style.COLOURS[bar.colour])
+            baseline = middle + 0.36 * size
+            canvas.text(label, left - 6, baseline, size=size, align="right")
+            canvas.text(value, left + length + 4, baseline, size=size, colour=style.QUIET)
+        canvas.line((left, top), (left, top + len(bars) * _ROW), style.QUIET)
+
+    def _value_of(self, bar: Bar) -> str:
+        if not self.chart.whole:
+            return short(bar.value).in_language(self.language)
+        share = percent(bar.value, self.chart.whole).in_language(self.language)
+        return f"{bar.value:,} · {share}"
+
+
+class _Columns:
+    """Columns side by side, each with its value on top where all have room."""
+
+    def __init__(self, chart: Chart, language: Language) -> None:
+        span = (0, max(len(chart.bars), _FEWEST_COLUMNS))
+        self._plot = Plot(chart, language, span)
+        self._language = language
+        self.height = self._plot.height
+
+    def draw(self, canvas: Canvas) -> None:
+        """Draw the columns."""
+        plot = self._plot
+        plot.draw(canvas)
+        bars = plot.chart.bars
+        slot = plot.x(1) - plot.x(0)
+        names = [bar.label.in_language(self._language) for bar in bars]
+        step = max(1, math.ceil((extent(names, style.TICK_SIZE) + 6) / slot))
+        values = [short(bar.value).in_language(self._language) for bar in bars]
+        size = style.TICK_SIZE - 1.5
+        most = max(bar.value for bar in bars)
+        last = len(bars) - 1
+        all_fit = extent(values, size) <= slot
+        for position, (bar, value) in enumerate(zip(bars, values, strict=True)):
+            plot.column(canvas, position + 0.12, position + 0.88, bar)
+            if bar.value and (all_fit or bar.value == most or position == last):
+                x, above = plot.x(position + 0.5), plot.y(bar.value) - 3
+                canvas.text(value, x, above, size=size, align="center")
+            # Counted from the newest, so that it has its label.
+            if (last - position) % step == 0:
+                plot.tick(canvas, position + 0.5, names[position])

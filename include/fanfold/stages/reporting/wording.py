@@ -1,0 +1,121 @@
+"""Texts in both languages, and how numbers and moments are written in each."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Literal, NamedTuple
+
+from fanfold.stages.reporting.catalogue import CATALOGUE
+
+Language = Literal["en", "zh"]
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+
+class Text(NamedTuple):
+    """The same in English and in Simplified Chinese."""
+
+    en: str
+    zh: str
+
+    def in_language(self, language: Language) -> str:
+        """Return the text in one language."""
+        return self.en if language == "en" else self.zh
+
+
+def same(text: str) -> Text:
+    """Return a text that is the same in both languages: a name, an id, a year."""
+    return Text(text, text)
+
+
+def say(key: str, **values: Text | int) -> Text:
+    """Return a text of the catalogue with its values; whole numbers are written in full.
+
+    Raises:
+        KeyError: The catalogue has no such text, or the text asks for another value.
+    """
+    texts = {
+        name: full(value) if isinstance(value, int) else value for name, value in values.items()
+    }
+    en, zh = CATALOGUE[key]
+    return Text(
+        en.format(**{name: text.en for name, text in texts.items()}),
+        zh.format(**{name: text.zh for name, text in texts.items()}),
+    )
+
+
+def full(number: int) -> Text:
+    """Return a whole number with its thousands grouped."""
+    return same(f"{number:,}")
+
+
+def number(value: float) -> Text:
+    """Return a number with three significant digits, or in full from 1,000 on."""
+    if value == int(value) or abs(value) >= 1000:
+        return full(round(value))
+    return same(f"{value:.3g}" if abs(value) >= 0.0001 else f"{value:.1e}")
+
+
+def rate(value: float) -> Text:
+    """Return a rate with two significant digits, or rounded from 10 on."""
+    return full(round(value)) if value >= 10 else number(float(f"{value:.2g}"))
+
+
+def short(value: float) -> Text:
+    """Return a number for an axis or a label: 12.3k and 1.2M, or 1.23万 and 1.2亿."""
+    return Text(
+        _scaled(value, ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))),
+        _scaled(value, ((1e12, "万亿"), (1e8, "亿"), (1e4, "万"))),
+    )
+
+
+def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    # A value that three digits round up to the next unit (999,999) is written in that unit.
+    rounded = float(f"{value:.3g}")
+    for size, unit in units:
+        if rounded >= size:
+            return f"{rounded / size:.12g}{unit}"
+    return f"{rounded:.12g}" if rounded < 1000 else f"{rounded:,.0f}"
+
+
+def percent(part: float, whole: float) -> Text:
+    """Return a share in percent; never 0 % or 100 % for what only comes close."""
+    if not whole:
+        return same("–")
+    share = 100 * part / whole
+    if 0 < share < 0.1:
+        return same("<0.1%")
+    if 99.9 < share < 100:
+        return same(">99.9%")
+    return same(f"{share:.0f}%" if share in {0, 100} else f"{share:.1f}%")
+
+
+def day(moment: str) -> Text:
+    """Return the date and time of an ISO 8601 text in UTC, to the minute."""
+    parsed = _parsed(moment)
+    return same(f"{parsed:%Y-%m-%d %H:%M} UTC") if parsed else same(moment or "–")
+
+
+def duration(start: str, end: str) -> Text:
+    """Return how long it is from one ISO 8601 text to another."""
+    first, last = _parsed(start), _parsed(end)
+    return lasting((last - first).total_seconds()) if first and last else same("–")
+
+
+def lasting(seconds: float) -> Text:
+    """Return a duration in its two largest units."""
+    if seconds < 10:
+        return say("seconds", n=same(f"{max(seconds, 0):.1f}"))
+    whole = round(seconds)
+    if whole < 60:
+        return say("seconds", n=whole)
+    if whole < 3600:
+        return say("minutes", m=whole // 60, s=whole % 60)
+    return say("hours", h=whole // 3600, m=whole % 3600 // 60)
+
+
+def _parsed(moment: str) -> datetime | None:
+    try:
+        parsed = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

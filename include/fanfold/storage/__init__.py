@@ -1,0 +1,1 @@
+"""Object storage: uploads that are verified, conditional writes, and translated errors."""

@@ -1,0 +1,105 @@
+"""What a DAG remembers of its last runs, in one small file beside their workspaces."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from fanfold.model import Counts, Manifest
+from fanfold.workspace.files import read_as, write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REMEMBERED = 60
+"""Runs that the history holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """An earlier run.
+
+    Attributes:
+        run_id: Airflow's run id.
+        requests: Requests that it made, the first time.
+        seconds: From its plan to its dataset, the first time.
+        logical_date: The date that it stands for (ISO 8601, UTC); empty where not known.
+        status: Of its dataset.
+        counts: Its items by outcome.
+        passed: Whether its dataset passed the gate.
+    """
+
+    run_id: str
+    requests: int
+    seconds: float
+    logical_date: str = ""
+    status: str = ""
+    counts: Counts = field(default_factory=Counts)
+    passed: bool = False
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Return what :func:`remember` wrote."""
+        known = {each.name: data[each.name] for each in fields(cls) if each.name in data}
+        return cls(**{**known, "counts": Counts(**data.get("counts", {}))})
+
+
+def read_history(path: Path) -> list[Past]:
+    """Return the runs that a history holds, oldest first; none where there is no file."""
+    if not path.exists():
+        return []
+    return read_as(path, lambda found: [Past.from_json(entry) for entry in found])
+
+
+def remember(path: Path, manifest: Manifest, *, passed: bool) -> None:
+    """Add a run to the history, or bring what it holds of the run up to date.
+
+    Requests and seconds stay those of the first time: what a redrive took later says nothing about
+    the next run.
+
+    Args:
+        path: The history.
+        manifest: Of the run.
+        passed: Whether its dataset passed the gate.
+    """
+    history = read_history(path)
+    start, end = manifest.moments
+    past = Past(
+        run_id=manifest.run_id,
+        requests=manifest.requests,
+        seconds=(end - start).total_seconds(),
+        logical_date=manifest.logical_date,
+        status=str(manifest.status),
+        counts=manifest.counts,
+        passed=passed,
+    )
+    place = _place(history, manifest.run_id)
+    if place == len(history):
+        history.append(past)
+    else:
+        first = history[place] if history[place].requests else past
+        history[place] = replace(past, requests=first.requests, seconds=first.seconds)
+    write_json(path, [asdict(run) for run in history[-REMEMBERED:]])
+
+
+def run_before(history: list[Past], run_id: str, logical_date: str) -> Past | None:
+    """Return the last published run that stands for an earlier date, or came earlier for the same.
+
+    Args:
+        history: As :func:`read_history` returns it.
+        run_id: The run.
+        logical_date: The date that it stands for (ISO 8601, UTC).
+    """
+    own = _place(history, run_id)
+    earlier = [
+        (past.logical_date, place)
+        for place, past in enumerate(history)
+        if past.passed and past.counts.ok and (past.logical_date, place) < (logical_date, own)
+    ]
+    return history[max(earlier)[1]] if earlier else None
+
+
+def _place(history: list[Past], run_id: str) -> int:
+    return next(
+        (place for place, past in enumerate(history) if past.run_id == run_id), len(history)
+    )

@@ -1,0 +1,351 @@
+"""Hostile answers, one kind after the other: what each is for fetch and process, and no leak.
+
+Every kind of fault that the simulator knows has its expectation here; a new kind without one fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import itertools
+import logging
+import re
+from dataclasses import dataclass
+
+import pandas as pd
+import pytest
+
+from fanfold import sources
+from fanfold.chinese import reason_in_chinese
+from fanfold.errors import BatchIncomplete
+from fanfold.model import Status
+from fanfold.simulator.faults import KINDS
+from fanfold.simulator.process import running
+from fanfold.sources.endpoint import Endpoint
+from fanfold.sources.http import Client
+from fanfold.stages.fetching import fetch_batch
+from fanfold.stages.fetching.backoff import Backoff
+from fanfold.stages.fetching.budget import Unlimited
+from fanfold.stages.processing import process_batch
+from fanfold.workspace.files import write_jsonl
+from fanfold.workspace.parts import invalid_of, outcomes_of
+from fanfold.workspace.paths import Workspace
+
+AS_OF = pd.Timestamp("2026-08-01", tz="UTC")
+ONCE = Backoff(attempts=1)
+QUICK = Backoff(attempts=4, first=0.01, cap=0.02)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What becomes of a user whose every answer has the fault, and what the reason says."""
+
+    status: Status
+    said: str = ""
+    mastodon: Status | None = None
+    mastodon_said: str | None = None
+
+
+def ok(**mastodon):
+    return Expected(Status.OK, **mastodon)
+
+
+def invalid(said, **mastodon):
+    return Expected(Status.INVALID, said, **mastodon)
+
+
+def failed(said, **mastodon):
+    return Expected(Status.FAILED, said, **mastodon)
+
+
+BUSY_MASTODON = r"HTTP 503"
+TWO_WORDS = re.compile(r"[A-Za-z']{2,} [A-Za-z']{2,}")
+NOT_JSON = "HTTP 200, an answer that is not JSON"
+DEEP = "HTTP 200, an answer that is nested deeper than 64 levels"
+NO_FORM = "HTTP 200, an answer of no known form"
+CUT = "the answer was cut off|the connection failed"
+NO_HTTP = "the connection failed"
+LATE = "no answer in time|trickles"
+LARGE = "larger than 2097152 bytes"
+
+EXPECTED = {
+    # The API's own words, and HTTP's.
+    "busy": failed("Weibo 1000", mastodon_said=BUSY_MASTODON),
+    "unknown": Expected(Status.MISSING, "there is no user", mastodon_said="no account"),
+    "unknown_code": failed("Weibo 99999", mastodon_said=BUSY_MASTODON),
+    "odd_code": Expected(
+        Status.FAILED, "Weibo tells an error whose code is none", Status.FAILED, "HTTP 400"
+    ),
+    "http_500": failed("HTTP 500"),
+    "http_502": failed("HTTP 502"),
+    "http_503": failed("HTTP 503"),
+    # Mastodon's word for a spent quota: all wait for its end, and the item has its turn then.
+    "http_429": failed("HTTP 429", mastodon=Status.OK),
+    "odd_retry_after": failed("HTTP 503"),
+    "redirect": failed(r"HTTP 30\d, a redirect, which is not followed"),
+    # The connection.
+    "drop": failed(NO_HTTP),
+    "drop_mid": failed(CUT),
+    "reset_mid": failed(CUT),
+    "slow": ok(),
+    "trickle": failed(LATE),
+    "trickle_head": failed(LATE),
+    "not_http": failed(NO_HTTP),
+    "many_headers": failed(NO_HTTP),
+    "bad_headers": ok(),
+    "endless_header": failed(NO_HTTP),
+    "endless_continue": failed(NO_HTTP),
+    "length_long": failed(LATE),
+    "length_short": failed(NOT_JSON),
+    "two_lengths": failed(NO_HTTP),
+    "two_answers": ok(),
+    # The body as bytes.
+    "huge": failed(LARGE),
+    "endless": failed(LARGE),
+    "chunked": ok(),
+    "bad_chunks": failed(CUT),
+    "endless_chunk_size": failed(CUT),
+    "endless_trailer": failed(LATE),
+    "gzip": ok(),
+    "gzip_broken": failed("compression is broken"),
+    "gzip_cut": failed(f"compression is broken|{NOT_JSON}"),
+    "gzip_bomb": failed(LARGE),
+    "gzip_nested": failed(LARGE),
+    # The body as JSON.
+    "truncated": failed(NOT_JSON),
+    "not_json": failed(NOT_JSON),
+    # What we read is JSON that fits, not what a header calls it: servers of APIs are careless there.
+    "wrong_type": ok(),
+    "empty": failed(NOT_JSON),
+    "null": failed(NO_FORM),
+    "list": failed(NO_FORM),
+    "number": failed(NO_FORM),
+    "deep_json": failed(DEEP),
+    "nested_json": failed(DEEP),
+    "nan": failed("an answer with (NaN|-?Infinity), which JSON does not have"),
+    "long_number": failed(NOT_JSON),
+    "duplicate_keys": failed("a name stands twice"),
+    "invalid_utf8": failed(NOT_JSON),
+    # The profile.
+    "invalid": invalid("breaks the rule|is the item"),
+    "invalid_negative": invalid("followers_count: '-5"),
+    "invalid_text": invalid("followers_count: 'many'"),
+    "invalid_date": invalid("created_at: 'yesterday'"),
+    "invalid_nameless": invalid("screen_name: 'null'"),
+    "invalid_other": invalid(
+        "is the item asked for", mastodon=Status.FAILED, mastodon_said="about another account"
+    ),
+    "overflow": invalid("followers_count: '9223372036854775808'"),
+    "huge_number": invalid("followers_count: '1000000"),
+    "infinite": invalid("followers_count: 'inf'"),
+    "long_name": invalid(r"name: 'x+…' breaks the rule"),
+    "wrong_shapes": invalid("breaks the rule"),
+    "html_name": ok(),
+    "surrogates": ok(),
+}
+
+VARIANTS = {"not_http": 8, "odd_code": 30, "odd_retry_after": 20, "redirect": 12, "nan": 8}
+"""Users of a kind that has several faces: so many, that all are met."""
+
+
+@pytest.fixture(scope="module")
+def server():
+    # A huge answer is one of 1 GB; the token is unlike anything else, so that it can be looked for.
+    with running("--huge-bytes", str(2**30), "--token", "secret-of-the-test") as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(server):
+    server.reset()
+    return server
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(tmp_path)
+
+
+def run(workspace, simulator, keys, source="weibo", **options):
+    """Fetch and process a batch as the tasks do; return the outcome of each item."""
+    write_jsonl(workspace.items(0), keys)
+    endpoint = Endpoint("hostile_default", simulator.url, token=simulator.token, read_timeout=0.3)
+    arguments = {"concurrency": 1, "budget": Unlimited(), "backoff": ONCE, **options}
+    with Client(sources.get(source), endpoint) as client, contextlib.suppress(BatchIncomplete):
+        fetch_batch(workspace, 0, client, **arguments)
+    process_batch(workspace, 0, sources.get(source), as_of=AS_OF)
+    return outcomes_of(workspace, 0) | invalid_of(workspace, 0)
+
+
+def misbehave(simulator, kinds, **settings):
+    """Give each item its fault."""
+    simulator.control(uids=kinds, slow_s=0.1, trickle_s=0.1, retry_after_s=0, **settings)
+
+
+def rows(workspace):
+    return pd.read_parquet(workspace.clean(0)).set_index("item")
+
+
+def by_kind(outcomes, kinds):
+    """Outcomes by kind; what is left over are the neighbours that met no fault."""
+    outcomes = dict(outcomes)
+    found = {kind: [] for kind in EXPECTED}
+    for item, kind in kinds.items():
+        found[kind].append(outcomes.pop(item))
+    return found, outcomes
+
+
+def among_neighbours(items):
+    """Each item between others, so that what its answer leaves behind would meet the next."""
+    plain = (str(1404370000 + number) for number in itertools.count())
+    return [each for item in items for each in (item, next(plain))]
+
+
+USERS = {
+    str(1404376560 + number): kind
+    for number, kind in enumerate(kind for kind in EXPECTED for _ in range(VARIANTS.get(kind, 1)))
+}
+ACCOUNTS = {f"user{number}": kind for number, kind in enumerate(USERS.values())}
+
+
+@pytest.fixture(scope="module")
+def weibo(server, tmp_path_factory):
+    """Outcomes of users whose every answer has its fault, over one connection."""
+    server.reset()
+    misbehave(server, USERS)
+    outcomes = run(Workspace(tmp_path_factory.mktemp("weibo")), server, among_neighbours(USERS))
+    return by_kind(outcomes, USERS)
+
+
+@pytest.fixture(scope="module")
+def mastodon(server, tmp_path_factory):
+    """Outcomes of accounts whose first answer has its fault, and that are asked for once."""
+    server.reset()
+    misbehave(server, ACCOUNTS, first_attempts=1)
+    workspace = Workspace(tmp_path_factory.mktemp("mastodon"))
+    return by_kind(run(workspace, server, among_neighbours(ACCOUNTS), "mastodon"), ACCOUNTS)
+
+
+@pytest.fixture(scope="module")
+def passing(server, tmp_path_factory):
+    """Outcomes and rows of users whose first answer has its fault, and the rows without any."""
+    disturbed, undisturbed = (Workspace(tmp_path_factory.mktemp("passing")) for _ in range(2))
+    server.reset()
+    misbehave(server, USERS, first_attempts=1)
+    for _ in range(2):  # what broke the contract is asked for again
+        outcomes = run(disturbed, server, [*USERS], backoff=QUICK, concurrency=16)
+    server.reset()
+    run(undisturbed, server, [*USERS], concurrency=16)
+    return by_kind(outcomes, USERS)[0], rows(disturbed), rows(undisturbed)
+
+
+def test_every_kind_has_an_expectation():
+    assert sorted(EXPECTED) == sorted(KINDS)
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_a_weibo_user_has_the_right_outcome(weibo, kind):
+    for outcome in weibo[0][kind]:
+        assert outcome.status is EXPECTED[kind].status, outcome
+        assert_says(outcome.reason, EXPECTED[kind].said)
+        assert outcome.attempts == 1
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_a_mastodon_account_has_the_right_outcome(mastodon, kind):
+    expected = EXPECTED[kind]
+    status = expected.mastodon or expected.status
+    said = expected.said if expected.mastodon_said is None else expected.mastodon_said
+    for outcome in mastodon[0][kind]:
+        assert outcome.status is status, outcome
+        assert_says(outcome.reason, said if status is not Status.OK else "")
+
+
+@pytest.mark.parametrize("api", ["weibo", "mastodon"])
+def test_every_reason_has_its_chinese(request, api):
+    found, _ = request.getfixturevalue(api)
+    reasons = {
+        outcome.reason
+        for outcomes in found.values()
+        for outcome in outcomes
+        if outcome.status in {Status.FAILED, Status.MISSING}
+    }
+    assert len(reasons) > 20
+    english = {reason for reason in map(reason_in_chinese, reasons) if TWO_WORDS.search(reason)}
+    assert not english
+
+
+def assert_says(reason, said):
+    assert re.search(said, reason), reason
+    assert bool(reason) == bool(said)
+    assert len(reason) < 400
+
+
+@pytest.mark.parametrize("api", ["weibo", "mastodon"])
+def test_no_answer_spoils_the_next_one(request, api):
+    _, neighbours = request.getfixturevalue(api)
+    assert len(neighbours) == len(USERS)
+    assert {outcome.status for outcome in neighbours.values()} == {Status.OK}
+    assert {outcome.attempts for outcome in neighbours.values()} == {1}
+
+
+@pytest.mark.parametrize("kind", sorted(set(EXPECTED) - {"unknown", "html_name", "surrogates"}))
+def test_a_fault_that_passes_leaves_no_trace(passing, kind):
+    outcomes, disturbed, undisturbed = passing
+    for outcome in outcomes[kind]:
+        assert outcome.status is Status.OK
+        assert outcome.attempts == (1 if EXPECTED[kind].status is Status.OK else 2)
+        pd.testing.assert_series_equal(disturbed.loc[outcome.key], undisturbed.loc[outcome.key])
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("surrogates", "half ? and nul  end"),
+        (
+            "html_name",
+            "<script>alert(1)</script><![evil[x]]><!DOCTYPE [<img src=x onerror=alert(1)> <b",
+        ),
+    ],
+)
+def test_a_strange_name_is_text_that_every_sink_takes(passing, kind, name):
+    outcomes, disturbed, undisturbed = passing
+    (outcome,) = outcomes[kind]
+    changed = ["name", "description"]
+    assert list(disturbed.loc[outcome.key, changed]) == [name, name]
+    pd.testing.assert_series_equal(
+        disturbed.loc[outcome.key].drop(changed), undisturbed.loc[outcome.key].drop(changed)
+    )
+
+
+def test_a_redirect_is_not_followed_and_the_token_stays(workspace, simulator):
+    with running() as elsewhere:
+        redirected = [item for item, kind in USERS.items() if kind == "redirect"]
+        misbehave(simulator, dict.fromkeys(redirected, "redirect"), redirect_to=elsewhere.url)
+        outcomes = run(workspace, simulator, redirected, backoff=QUICK)
+        stats = elsewhere.stats()
+    assert {outcome.attempts for outcome in outcomes.values()} == {4}
+    assert len(simulator.stats()["statuses"]) > 1, "several ways to redirect"
+    assert stats["requests"] == 0
+    assert stats["connections"] == 1, "the connection that asked for the statistics"
+
+
+def test_no_token_no_address_and_no_answer_is_in_a_log_or_a_file(workspace, simulator, caplog):
+    """Over all kinds at once; a record holds what the API says, no other file does."""
+    caplog.set_level(logging.INFO)
+    misbehave(simulator, USERS)
+    said = []
+    run(workspace, simulator, [*USERS], concurrency=16, log=said.append)
+    files = [path for path in workspace.root.rglob("*") if path.is_file()]
+    assert len(files) > 4
+    told = [*said, caplog.text]
+    for path in files:
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("latin-1")
+        assert simulator.token not in text
+        assert simulator.url not in text
+        if "raw" not in path.parts and path.suffix == ".jsonl":
+            told.append(text)
+    for text in told:
+        for secret in (simulator.token, simulator.url, "hotel", "Gateway", "no colon", "OpenSSH"):
+            assert secret not in text

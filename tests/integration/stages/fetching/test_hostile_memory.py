@@ -1,0 +1,84 @@
+"""What the fetching process holds in memory while 16 threads read answers that are too large."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from fanfold.simulator.faults import KINDS
+from fanfold.simulator.process import running
+
+FETCH = """
+import contextlib, json, resource, sys
+from pathlib import Path
+from fanfold import sources
+from fanfold.errors import BatchIncomplete
+from fanfold.stages.fetching import fetch_batch
+from fanfold.stages.fetching.backoff import Backoff
+from fanfold.stages.fetching.budget import Unlimited
+from fanfold.workspace.parts import outcomes_of
+from fanfold.sources.endpoint import Endpoint
+from fanfold.sources.http import Client
+from fanfold.workspace.files import write_jsonl
+from fanfold.workspace.paths import Workspace
+
+def fetch(folder, uids):
+    workspace = Workspace(Path(folder))
+    write_jsonl(workspace.items(0), uids)
+    endpoint = Endpoint("hostile_default", sys.argv[1], token=sys.argv[2], read_timeout=0.3)
+    with Client(sources.get("weibo"), endpoint) as client:
+        with contextlib.suppress(BatchIncomplete):
+            fetch_batch(workspace, 0, client, concurrency=16, budget=Unlimited(),
+                        backoff=Backoff(attempts=1))
+    return outcomes_of(workspace, 0)
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+fetch(sys.argv[3] + "/right", [str(1404370000 + number) for number in range(64)])
+before = peak()
+outcomes = fetch(sys.argv[3] + "/hostile", json.load(sys.stdin))
+json.dump({
+    "growth": peak() - before,
+    "statuses": sorted({outcome.status for outcome in outcomes.values()}),
+    "outcomes": len(outcomes),
+}, sys.stdout)
+"""
+UIDS = [str(1404376560 + number) for number in range(64)]
+
+
+@pytest.fixture(scope="module")
+def server():
+    with running("--huge-bytes", str(2**30), "--bomb-bytes", str(2**30)) as simulator:
+        yield simulator
+
+
+def fetched(server, folder, kinds):
+    uids = {uid: kinds[number % len(kinds)] for number, uid in enumerate(UIDS)}
+    server.reset()
+    server.control(uids=uids, slow_s=0.1, trickle_s=0.1, retry_after_s=0)
+    command = [sys.executable, "-c", FETCH, server.url, server.token, str(folder)]
+    said = subprocess.run(
+        command, input=json.dumps(UIDS), stdout=subprocess.PIPE, text=True, check=True, timeout=120
+    )
+    return json.loads(said.stdout)
+
+
+@pytest.mark.parametrize(
+    "kind", ["huge", "endless", "gzip_bomb", "gzip_nested", "endless_chunk_size", "deep_json"]
+)
+def test_a_body_without_measure_costs_no_memory(server, tmp_path, kind):
+    """64 answers of 1 GB, or endless ones, 16 at a time: 2 MiB of each are held at most."""
+    result = fetched(server, tmp_path, [kind])
+    assert (result["outcomes"], result["statuses"]) == (64, ["failed"])
+    assert result["growth"] < 100_000_000
+
+
+def test_all_faults_at_once_cost_no_memory(server, tmp_path):
+    assert len(KINDS) <= len(UIDS)
+    result = fetched(server, tmp_path, sorted(KINDS))
+    assert result["outcomes"] == 64
+    assert result["growth"] < 100_000_000

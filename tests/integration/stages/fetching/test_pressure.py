@@ -1,0 +1,212 @@
+"""Fetch under pressure: quotas of seconds, a source that goes away, answers for several items."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from fanfold import sources
+from fanfold.errors import BatchIncomplete, QuotaSpent
+from fanfold.model import Status
+from fanfold.simulator.process import running
+from fanfold.sources.endpoint import Endpoint
+from fanfold.sources.http import Client
+from fanfold.stages.fetching import crew, fetch_batch
+from fanfold.stages.fetching.backoff import Backoff
+from fanfold.stages.fetching.budget import open_budget
+from fanfold.workspace.files import write_jsonl
+from fanfold.workspace.parts import outcomes_of, records_of
+from fanfold.workspace.paths import Workspace
+
+UIDS = [str(1404376560 + number) for number in range(60)]
+QUICK = Backoff(attempts=4, first=0.02, cap=0.1, away_cap=0.2, away_patience=60)
+
+
+@pytest.fixture
+def workspace(tmp_path):
+    return Workspace(tmp_path / "run")
+
+
+def fetch(workspace, url, token, uids=UIDS, *, batch=0, rates=None, source="weibo", **options):
+    write_jsonl(workspace.items(batch), uids)
+    endpoint = Endpoint("weibo_default", url, token=token, read_timeout=2)
+    arguments = {"concurrency": 8, "backoff": QUICK, **options}
+    with (
+        Client(sources.get(source), endpoint) as client,
+        open_budget(workspace.root.parent, f"{source}_default", rates, None) as budget,
+    ):
+        return fetch_batch(workspace, batch, client, budget=budget, **arguments)
+
+
+def asked(simulator, path):
+    return simulator.stats()["paths"].get(path, 0)
+
+
+# quotas
+
+
+def test_a_quota_of_seconds_is_waited_for_and_no_item_is_lost(workspace, simulator):
+    """25 requests in each window of two seconds: 60 users need three of them."""
+    simulator.control(quota_per_hour=25, quota_window_s=2)
+    tally = fetch(workspace, simulator.url, simulator.token)
+    assert tally.count(Status.OK) == len(UIDS)
+    assert tally.requests == asked(simulator, "/2/users/show.json")
+
+
+def test_a_spent_quota_stops_all_tasks_of_the_connection_not_only_the_one_that_met_it(
+    workspace, simulator
+):
+    simulator.control(quota_per_hour=20, quota_window_s=3600)
+    with pytest.raises(QuotaSpent):
+        fetch(workspace, simulator.url, simulator.token, UIDS[:30])
+    before = asked(simulator, "/2/users/show.json")
+    with pytest.raises(QuotaSpent):
+        fetch(workspace, simulator.url, simulator.token, UIDS[30:], batch=1)
+    assert asked(simulator, "/2/users/show.json") == before
+
+
+def test_headers_that_say_that_nothing_is_left_hold_everybody_before_a_request_is_refused(
+    workspace, simulator
+):
+    simulator.control(quota_per_hour=10, quota_window_s=3600)
+    accounts = [f"user{number}" for number in range(20)]
+    with pytest.raises(QuotaSpent):
+        fetch(workspace, simulator.url, simulator.token, accounts, source="mastodon", concurrency=1)
+    assert simulator.stats()["statuses"].get("429", 0) == 0
+    assert len(outcomes_of(workspace, 0)) == 10
+
+
+def test_retry_after_holds_all_items_and_not_only_the_one_that_met_it(workspace, simulator):
+    simulator.control(uids={UIDS[0]: "http_503"}, first_attempts=1, retry_after_s=1)
+    start = time.monotonic()
+    tally = fetch(workspace, simulator.url, simulator.token, concurrency=1)
+    assert tally.count(Status.OK) == len(UIDS)
+    assert time.monotonic() - start >= 1
+    assert simulator.stats()["statuses"]["503"] == 1
+
+
+def test_a_user_that_alone_always_meets_a_quota_fails_in_the_end(workspace, simulator, monkeypatch):
+    monkeypatch.setattr(crew, "TURNED_AWAY", 2)
+    simulator.control(uids={"alice": "http_429"}, retry_after_s=0)
+    with pytest.raises(BatchIncomplete, match="alice"):
+        fetch(workspace, simulator.url, simulator.token, ["alice", "bob"], source="mastodon")
+    assert outcomes_of(workspace, 0)["bob"].status is Status.OK
+
+
+# outages
+
+
+@contextmanager
+def nothing_but_resets(port):
+    """Break off each connection to a port; yield a counter of them."""
+    broken = []
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        listener.settimeout(0.05)
+        ended = threading.Event()
+
+        def break_off():
+            while not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    listener.accept()[0].close()
+                    broken.append(time.monotonic())
+
+        thread = threading.Thread(target=break_off)
+        thread.start()
+        try:
+            yield broken
+        finally:
+            ended.set()
+            thread.join()
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_source_that_is_away_is_waited_for_and_costs_no_item_its_attempts(workspace):
+    """The server is killed in mid-run and comes back on the same port after many refusals."""
+    done = {}
+
+    def run(url, token):
+        done["tally"] = fetch(workspace, url, token)
+
+    with running() as first:
+        port = first.url.rsplit(":", 1)[1]
+        first.control(latency_ms=50)
+        thread = threading.Thread(target=run, args=(first.url, first.token))
+        thread.start()
+        wait_for(lambda: first.stats()["requests"] >= 10)
+        os.kill(first.pid, signal.SIGKILL)
+    with nothing_but_resets(int(port)) as broken:
+        # One user in turn, each with four attempts: enough to fail many, were it taken for theirs.
+        wait_for(lambda: len(broken) >= 40)
+        # Not a storm: after the first ones, pauses of 0.1 to 0.2 s with two looks in each.
+        assert broken[39] - broken[19] > 0.5
+    with running("--port", port) as second:
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+        assert second.stats()["requests"] > 0
+    assert done["tally"].count(Status.OK) == len(UIDS)
+
+
+def test_an_item_that_alone_gets_no_answer_fails_and_does_not_stop_the_others(workspace, simulator):
+    simulator.control(uids={UIDS[5]: "drop"})
+    with pytest.raises(BatchIncomplete, match=UIDS[5]):
+        fetch(workspace, simulator.url, simulator.token)
+    assert len(records_of(workspace, 0)) == len(UIDS) - 1
+    assert outcomes_of(workspace, 0)[UIDS[5]].attempts == QUICK.attempts
+
+
+# several items at once
+
+
+def test_several_users_are_asked_for_at_once_where_the_connection_allows(workspace, simulator):
+    uids = [str(1404376560 + number) for number in range(1250)]
+    tally = fetch(workspace, simulator.url, simulator.token, uids, items_per_request=50)
+    assert tally.count(Status.OK) == 1250
+    assert tally.requests == simulator.stats()["requests"] == 25
+    assert {key: str(record["id"]) for key, record in records_of(workspace, 0).items()} == {
+        uid: uid for uid in uids
+    }
+
+
+def test_the_source_knows_how_many_at_once_it_takes(workspace, simulator):
+    fetch(workspace, simulator.url, simulator.token, UIDS, items_per_request=1000)
+    assert asked(simulator, "/2/users/show_batch/other.json") == 2
+
+
+def test_users_that_the_answer_omits_are_looked_up_singly_before_they_are_called_missing(
+    workspace, simulator
+):
+    uids = ["7", *UIDS[:48], "8"]
+    tally = fetch(workspace, simulator.url, simulator.token, uids, items_per_request=50)
+    assert tally.count(Status.OK) == 48
+    assert tally.count(Status.MISSING) == 2
+    assert asked(simulator, "/2/users/show.json") == 2
+    assert tally.requests == simulator.stats()["requests"] == 3
+    assert outcomes_of(workspace, 0)["7"].attempts == 2
+
+
+def test_a_request_for_several_that_keeps_failing_is_taken_apart(workspace, simulator):
+    simulator.control(paths={"/2/users/show_batch/other.json": "10017"})
+    tally = fetch(workspace, simulator.url, simulator.token, UIDS[:20], items_per_request=50)
+    assert tally.count(Status.OK) == 20
+    assert tally.requests == simulator.stats()["requests"] == 21
+
+
+def test_a_source_without_such_a_call_is_asked_singly(workspace, simulator):
+    tally = fetch(
+        workspace, simulator.url, simulator.token, ["alice", "bob"],
+        source="mastodon", items_per_request=50,
+    )  # fmt: skip
+    assert tally.count(Status.OK) == tally.requests == 2

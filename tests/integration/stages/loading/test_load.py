@@ -1,0 +1,340 @@
+"""Load into real databases: what arrives, what stays, and what a failure leaves behind."""
+
+import dataclasses
+import hashlib
+import sys
+import time
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from fanfold.errors import BadConfiguration, Inconsistent
+from fanfold.stages.loading import LoadResult, TargetTable, check_database, load
+
+
+def user(number, **others):
+    return {
+        "source": "weibo",
+        "user_id": str(number),
+        "screen_name": f"用户{number}",
+        "verified": False,
+        "followers_count": number,
+        "friends_count": 1,
+        "statuses_count": 1,
+        "created_at": datetime(2012, 2, 29, 1, 2, 3, 456789, UTC),
+        "account_age_days": 1,
+        "statuses_per_day": 1.0,
+        **others,
+    }
+
+
+def test_a_dataset_becomes_rows_and_its_run_a_row(warehouse, make_dataset):
+    result = warehouse.load(make_dataset([user(1), user(2)]))
+    assert result == LoadResult("user_profiles", 2, 0, 2, 2)
+    assert warehouse.query(
+        "SELECT source, user_id, screen_name, followers_count, name FROM user_profiles "
+        "ORDER BY user_id"
+    ) == [("weibo", "1", "用户1", 1, None), ("weibo", "2", "用户2", 2, None)]
+    assert warehouse.query(
+        "SELECT dag_id, run_id, status, planned, ok, missing, invalid, failed, requests, rows "
+        "FROM fanfold_runs"
+    ) == [("weibo_user_profiles", "scheduled__2026-03-01", "complete", 3, 2, 1, 0, 0, 5, 2)]
+
+
+def test_times_are_kept_to_the_microsecond_in_utc(warehouse, make_dataset):
+    warehouse.load(make_dataset([user(1)]))
+    ((created, as_of, last),) = warehouse.query(
+        "SELECT created_at, as_of, last_status_at FROM user_profiles"
+    )
+    ((logical, loaded),) = warehouse.query("SELECT logical_date, loaded_at FROM fanfold_runs")
+    if warehouse.kind == "sqlite":
+        assert created == "2012-02-29T01:02:03.456789Z"
+        assert as_of == logical == "2026-03-01T00:00:00.000000Z"
+        assert loaded.endswith("Z")
+        assert warehouse.query("SELECT datetime(created_at) FROM user_profiles") == [
+            ("2012-02-29 01:02:03",)
+        ]
+    else:
+        assert created == datetime(2012, 2, 29, 1, 2, 3, 456789, UTC)
+        assert as_of == logical == datetime(2026, 3, 1, tzinfo=UTC)
+    assert last is None
+
+
+NASTY = [
+    "=cmd()|' /C calc'!A0",
+    "<script>alert(1)</script>",
+    "'; DROP TABLE user_profiles; --",
+    'a "quoted" word',
+    "\\.",
+    "\n\\.\n",
+    "\\N",
+    "NULL",
+    "",
+    " ",
+    ",",
+    "\r\n\t",
+    "😀👩‍👩‍👧‍👦",
+    "\u202etxet",
+    "%s %(x)s {} $1 ?",
+    "x" * 100_000,
+]
+
+
+def test_text_arrives_as_it_is(warehouse, make_dataset):
+    rows = [user(number, description=text, name=text) for number, text in enumerate(NASTY)]
+    warehouse.load(make_dataset(rows))
+    found = warehouse.query("SELECT user_id, description, name FROM user_profiles")
+    assert {int(key): (text, name) for key, text, name in found} == {
+        number: (text, text) for number, text in enumerate(NASTY)
+    }
+
+
+def test_an_empty_text_is_not_a_null(warehouse, make_dataset):
+    warehouse.load(make_dataset([user(1, description=""), user(2, description=None)]))
+    assert warehouse.query("SELECT user_id FROM user_profiles WHERE description = ''") == [("1",)]
+    assert warehouse.query("SELECT user_id FROM user_profiles WHERE description IS NULL") == [
+        ("2",)
+    ]
+
+
+def test_nul_is_left_out_of_text(warehouse, make_dataset):
+    warehouse.load(make_dataset([user(1, description="be\x00fore", user_id="4\x002")]))
+    assert warehouse.query("SELECT user_id, description FROM user_profiles") == [("42", "before")]
+
+
+def test_categories_booleans_and_numbers_arrive(warehouse, make_dataset):
+    warehouse.load(
+        make_dataset(
+            [user(1, gender="f", verified=True, followers_count=2**62, followers_to_friends=1e-300)]
+        )
+    )
+    assert warehouse.query(
+        "SELECT gender, verified, followers_count, followers_to_friends FROM user_profiles"
+    ) == [("f", 1, 2**62, 1e-300)]
+
+
+def test_loading_twice_changes_nothing(warehouse, make_dataset):
+    dataset = make_dataset([user(1), user(2, description=None)])
+    warehouse.load(dataset)
+    before = warehouse.everything()
+    assert warehouse.load(dataset) == LoadResult("user_profiles", 2, 0, 0, 2)
+    assert warehouse.everything() == before
+
+
+def test_a_newer_run_replaces_rows_and_leaves_the_others(warehouse, make_dataset):
+    warehouse.load(make_dataset([user(1), user(2)], day=1))
+    result = warehouse.load(make_dataset([user(2, followers_count=99), user(3)], day=2))
+    assert result == LoadResult("user_profiles", 2, 0, 2, 3)
+    assert warehouse.query(
+        "SELECT user_id, followers_count FROM user_profiles ORDER BY user_id"
+    ) == [("1", 1), ("2", 99), ("3", 3)]
+    assert warehouse.query("SELECT count(*) FROM fanfold_runs") == [(2,)]
+
+
+def test_an_older_run_only_adds_what_is_missing(warehouse, make_dataset):
+    warehouse.load(make_dataset([user(1, followers_count=99)], day=2))
+    result = warehouse.load(make_dataset([user(1), user(2)], day=1))
+    assert result == LoadResult("user_profiles", 2, 0, 1, 2)
+    assert warehouse.query(
+        "SELECT user_id, followers_count FROM user_profiles ORDER BY user_id"
+    ) == [("1", 99), ("2", 2)]
+
+
+def test_the_same_run_may_load_a_better_outcome(warehouse, make_dataset):
+    first = make_dataset([user(1)], attempt=0, failed=1)
+    second = make_dataset([user(1, followers_count=5), user(2)], attempt=1)
+    warehouse.load(first)
+    assert warehouse.load(second).written == 2
+    assert warehouse.query("SELECT ok, failed, rows FROM fanfold_runs") == [(2, 0, 2)]
+    warehouse.load(first)
+    assert warehouse.query("SELECT ok, failed, rows FROM fanfold_runs") == [(2, 0, 2)]
+
+
+def test_of_two_rows_with_one_key_the_last_one_wins(warehouse, make_dataset):
+    rows = [user(7, followers_count=number) for number in (1, 3, 2)]
+    assert warehouse.load(make_dataset([*rows, user(8)])) == LoadResult("user_profiles", 4, 2, 2, 2)
+    assert warehouse.query("SELECT followers_count FROM user_profiles WHERE user_id = '7'") == [
+        (2,)
+    ]
+
+
+def test_a_later_dataset_may_have_columns_more_and_fewer(warehouse, make_dataset):
+    first = make_dataset([user(1, description="kept")], day=1)
+    warehouse.load(first)
+    schema = pa.schema(
+        {
+            "source": pa.string(),
+            "user_id": pa.string(),
+            'a "new"; one': pa.int64(),
+            "as_of": pa.timestamp("us", "UTC"),
+        }
+    )
+    rows = [{"source": "weibo", "user_id": key, 'a "new"; one': 5} for key in ("1", "2")]
+    warehouse.load(make_dataset(rows, day=2, schema=schema))
+    assert warehouse.query(
+        'SELECT user_id, description, "a ""new""; one" FROM user_profiles ORDER BY user_id'
+    ) == [("1", "kept", 5), ("2", None, 5)]
+
+
+def test_names_of_tables_and_columns_are_never_sql(warehouse, make_dataset):
+    name = 'x"; DROP TABLE fanfold_runs; --'
+    key = "order; by %s"
+    schema = pa.schema({key: pa.string(), "version": pa.int64(), "select": pa.string()})
+    dataset = make_dataset(
+        pa.Table.from_pylist([{key: "a", "version": 1, "select": "from"}], schema=schema)
+    )
+    into = TargetTable(name, (key,), "version")
+    assert warehouse.load(dataset, into=into) == LoadResult(name, 1, 0, 1, 1)
+    quoted = name.replace('"', '""')
+    assert warehouse.query(f'SELECT * FROM "{quoted}"') == [("a", 1, "from")]
+    assert warehouse.query("SELECT count(*) FROM fanfold_runs") == [(1,)]
+
+
+def test_an_empty_dataset_makes_an_empty_table_and_a_row_for_the_run(warehouse, make_dataset):
+    assert warehouse.load(make_dataset([])) == LoadResult("user_profiles", 0, 0, 0, 0)
+    assert warehouse.query("SELECT rows FROM fanfold_runs") == [(0,)]
+
+
+def test_a_dataset_that_breaks_off_leaves_the_database_as_it_was(warehouse, make_dataset):
+    """The second half of the file is damaged: the first half was staged already."""
+    warehouse.load(make_dataset([user(1)], day=1))
+    before = warehouse.everything()
+    texts = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(12_000)]
+    dataset = make_dataset(
+        [user(number, description=text) for number, text in enumerate(texts)], day=2
+    )
+    data = bytearray(dataset.path.read_bytes())
+    middle = len(data) * 3 // 4
+    data[middle : middle + 20_000] = b"\xff" * 20_000
+    dataset.path.write_bytes(data)
+    with pytest.raises(Inconsistent, match=r"users\.parquet is damaged"):
+        warehouse.load(dataset)
+    assert warehouse.everything() == before
+
+
+def test_a_row_that_the_database_refuses_leaves_the_table_as_it_was(warehouse, make_dataset):
+    warehouse.load(make_dataset([user(1)], day=1))
+    if warehouse.kind == "sqlite":
+        warehouse.run(
+            "CREATE TRIGGER small BEFORE INSERT ON user_profiles WHEN NEW.followers_count > 9000 "
+            "BEGIN SELECT RAISE(ABORT, 'too many'); END"
+        )
+    else:
+        warehouse.run("ALTER TABLE user_profiles ADD CHECK (followers_count <= 9000)")
+    before = warehouse.everything()
+    with pytest.raises(Inconsistent, match=r"warehouse_default: .* refuses the rows"):
+        warehouse.load(make_dataset([user(number) for number in range(9_100)], day=2))
+    assert warehouse.everything() == before
+
+
+def test_a_missing_version_is_refused(warehouse, make_dataset):
+    with pytest.raises(Inconsistent, match="refuses the rows"):
+        warehouse.load(make_dataset([user(1, as_of=None)]))
+    tables = "sqlite_master" if warehouse.kind == "sqlite" else "pg_stat_user_tables"
+    assert warehouse.query(f"SELECT count(*) FROM {tables}") == [(0,)]
+
+
+def test_a_table_of_somebody_else_is_not_touched(warehouse, make_dataset):
+    warehouse.run("CREATE TABLE user_profiles (id integer)", "INSERT INTO user_profiles VALUES (1)")
+    with pytest.raises(BadConfiguration, match="a table of this name exists with other columns"):
+        warehouse.load(make_dataset([user(1)]))
+    assert warehouse.query("SELECT * FROM user_profiles") == [(1,)]
+
+
+def test_a_file_that_is_not_the_manifests_is_refused(warehouse, make_dataset):
+    dataset = make_dataset([user(1)])
+    other = make_dataset([user(1), user(2)], attempt=1)
+    with pytest.raises(Inconsistent, match="has 1 rows, its manifest says 2"):
+        warehouse.load(dataclasses.replace(dataset, manifest=other.manifest))
+    dataset.path.write_bytes(b"not Parquet")
+    with pytest.raises(Inconsistent, match="cannot be read"):
+        warehouse.load(dataset)
+    dataset.path.unlink()
+    with pytest.raises(Inconsistent, match="cannot be read"):
+        warehouse.load(dataset)
+
+
+@pytest.mark.parametrize("open_transaction", [False, True])
+@pytest.mark.parametrize("automatic", [False, True])
+def test_any_way_of_opening_the_connection_will_do(
+    warehouse, make_dataset, automatic, open_transaction
+):
+    if warehouse.kind == "sqlite":
+        options = {"isolation_level": None} if automatic else {}
+        begin = "BEGIN"
+    else:
+        options = {"autocommit": automatic}
+        begin = "BEGIN" if automatic else "SELECT 1"
+    dataset = make_dataset([user(1)])
+    with warehouse.connect(**options) as connection:
+        connection.row_factory = _of_rows(warehouse.kind)
+        if open_transaction:
+            connection.execute(begin)
+        result = load(connection, dataset.path, dataset.manifest)
+        assert result.rows_in_table == 1
+        # Seen by others while the connection is still open: it was committed.
+        assert warehouse.query("SELECT count(*) FROM user_profiles") == [(1,)]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="sqlite3 has it since Python 3.12")
+@pytest.mark.parametrize("automatic", [False, True])
+def test_a_sqlite_connection_with_the_newer_autocommit_will_do(
+    sqlite_warehouse, make_dataset, automatic
+):
+    dataset = make_dataset([user(1)])
+    broken = make_dataset([user(2, as_of=None)], day=2)
+    with sqlite_warehouse.connect(autocommit=automatic) as connection:
+        check_database(connection)
+        with pytest.raises(Inconsistent):
+            load(connection, broken.path, broken.manifest)
+        assert sqlite_warehouse.query("SELECT count(*) FROM sqlite_master") == [(0,)]
+        assert load(connection, dataset.path, dataset.manifest).rows_in_table == 1
+        assert sqlite_warehouse.query("SELECT count(*) FROM user_profiles") == [(1,)]
+
+
+def _of_rows(kind):
+    """Return a row factory that makes dictionaries, which no one can count into."""
+    from psycopg.rows import dict_row
+
+    def sqlite_dict_row(cursor, row):
+        return dict(zip([column[0] for column in cursor.description], row, strict=True))
+
+    return sqlite_dict_row if kind == "sqlite" else dict_row
+
+
+def test_what_was_pending_on_the_connection_is_committed_not_lost(warehouse):
+    warehouse.run("CREATE TABLE pending (x integer)")
+    with warehouse.connect() as connection:
+        connection.execute("INSERT INTO pending VALUES (1)")
+        check_database(connection)
+        assert warehouse.query("SELECT * FROM pending") == [(1,)]
+
+
+def test_what_is_no_database_is_named(make_dataset):
+    dataset = make_dataset([user(1)])
+    with pytest.raises(
+        BadConfiguration, match=r"my_db gives a builtins\.str; load needs PostgreSQL"
+    ):
+        load("sqlite://", dataset.path, dataset.manifest, connection_id="my_db")
+
+
+def test_a_hundred_thousand_rows_stream_through(warehouse, make_dataset, record_property):
+    """10 s a load is several times what an idle machine takes."""
+    count = 100_000
+    numbers = pa.array(range(count))
+    rows = {
+        "source": pa.array(["weibo"] * count),
+        "user_id": numbers.cast(pa.string()),
+        "description": pa.array([f'第 {number} 个用户\n"说"' * 4 for number in range(count)]),
+        "followers_count": numbers,
+        "as_of": pa.array([datetime(2026, 3, 1, tzinfo=UTC)] * count, pa.timestamp("us", "UTC")),
+    }
+    dataset = make_dataset(pa.table(rows))
+    seconds = []
+    for written in (count, 0):
+        start = time.perf_counter()
+        assert warehouse.load(dataset) == LoadResult("user_profiles", count, 0, written, count)
+        seconds.append(time.perf_counter() - start)
+    record_property("seconds", seconds)
+    assert max(seconds) < 10

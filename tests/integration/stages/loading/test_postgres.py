@@ -1,0 +1,117 @@
+"""What only Postgres shows: several writers, rights, logins, servers that go away."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+
+from fanfold.errors import BadConfiguration, SinkUnavailable
+from fanfold.stages.loading import check_database, database_errors, load
+
+
+def users(order, followers):
+    return [
+        {
+            "source": "weibo",
+            "user_id": str(number),
+            "followers_count": followers,
+            "created_at": datetime(2012, 1, 1, tzinfo=UTC),
+        }
+        for number in order
+    ]
+
+
+def test_a_server_that_ends_the_connection_leaves_the_table_and_is_worth_a_retry(
+    postgres_warehouse, make_dataset
+):
+    """The load waits for another one, its rows staged; then the server throws it out."""
+    postgres_warehouse.load(make_dataset(users(range(3), 1), day=1))
+    before = postgres_warehouse.everything()
+    dataset = make_dataset(users(range(3), 2), day=2)
+
+    def run():
+        with postgres_warehouse.connect() as connection:
+            load(connection, dataset.path, dataset.manifest)
+
+    with (
+        postgres_warehouse.connect() as other,
+        postgres_warehouse.connect(autocommit=True) as judge,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        other.execute(
+            "SELECT pg_advisory_xact_lock(hashtext('fanfold'), hashtext('user_profiles'))"
+        )
+        loading = pool.submit(run)
+        while not judge.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_locks "
+            "WHERE locktype = 'advisory' AND NOT granted"
+        ).fetchall():
+            assert not loading.done()
+        with pytest.raises(SinkUnavailable, match="57P01"):
+            loading.result(timeout=30)
+    assert postgres_warehouse.everything() == before
+    assert postgres_warehouse.load(dataset).written == 3
+
+
+@pytest.fixture
+def stranger(postgres_database):
+    """The parameters of a user who may log in and no more."""
+    name = f"stranger_{postgres_database.name}"
+    with postgres_database.connect(autocommit=True) as connection:
+        connection.execute(f"CREATE USER {name} PASSWORD 'streng-geheim'")
+        connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
+    yield postgres_database.parameters(user=name, password="streng-geheim")
+    with postgres_database.connect(autocommit=True) as connection:
+        connection.execute(f"DROP OWNED BY {name}")
+        connection.execute(f"DROP USER {name}")
+
+
+def test_a_user_without_rights_learns_it_early(stranger):
+    with psycopg.connect(**stranger) as connection, pytest.raises(BadConfiguration) as caught:
+        check_database(connection, connection_id="my_warehouse")
+    assert str(caught.value).startswith("my_warehouse: permission denied for schema public")
+    assert "grant its user CREATE" in str(caught.value)
+    assert "geheim" not in str(caught.value)
+
+
+def test_a_user_who_may_only_write_existing_tables_may_load(
+    stranger, postgres_warehouse, make_dataset
+):
+    postgres_warehouse.load(make_dataset(users(range(3), 1), day=1))
+    name = stranger["user"]
+    with psycopg.connect(**stranger) as connection, pytest.raises(BadConfiguration, match="42501"):
+        check_database(connection)
+    for table in ("user_profiles", "fanfold_runs"):
+        postgres_warehouse.run(f"GRANT SELECT, INSERT, UPDATE ON {table} TO {name}")
+    dataset = make_dataset(users(range(3), 2), day=2)
+    with psycopg.connect(**stranger) as connection:
+        check_database(connection)
+        assert load(connection, dataset.path, dataset.manifest).written == 3
+
+
+def test_a_read_only_database_is_told(postgres_warehouse, make_dataset):
+    dataset = make_dataset(users(range(3), 1))
+    with postgres_warehouse.connect() as connection:
+        connection.read_only = True
+        with pytest.raises(BadConfiguration, match="point the connection to the primary"):
+            check_database(connection)
+        with pytest.raises(BadConfiguration, match="point the connection to the primary"):
+            load(connection, dataset.path, dataset.manifest)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"password": "falsch-geheim"}, BadConfiguration),
+        ({"dbname": "no_such_database"}, BadConfiguration),
+        ({"user": "nobody_here"}, BadConfiguration),
+        ({"port": 1}, SinkUnavailable),
+    ],
+)
+def test_a_connection_that_cannot_be_opened_is_judged(postgres_database, wrong, expected):
+    with pytest.raises(expected) as caught, database_errors("my_warehouse"):
+        psycopg.connect(**postgres_database.parameters(**wrong))
+    assert str(caught.value).startswith("my_warehouse: ")
+    assert "geheim" not in str(caught.value)
+    assert postgres_database.server.password not in str(caught.value)

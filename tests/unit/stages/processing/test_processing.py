@@ -1,0 +1,197 @@
+"""The contract: one bad value costs one row, and every clean row obeys it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fanfold.model import Outcome, Status
+from fanfold.sources import mastodon, weibo
+from fanfold.stages import processing
+from fanfold.stages.processing import clean_rows, process_batch
+from fanfold.stages.processing.contract import CONTRACT, SCHEMA
+from fanfold.workspace.files import read_jsonl, write_jsonl
+from fanfold.workspace.parts import ITEM, fetched_of, invalid_of, write_part
+from fanfold.workspace.paths import Workspace
+
+AS_OF = pd.Timestamp("2026-01-01", tz="UTC")
+GOOD = {
+    "id": 1404376560,
+    "screen_name": "张伟",
+    "name": "张伟",
+    "province": "44",
+    "gender": "m",
+    "verified": False,
+    "verified_type": -1,
+    "followers_count": 300,
+    "friends_count": 100,
+    "statuses_count": 731,
+    "favourites_count": 1,
+    "bi_followers_count": 2,
+    "created_at": "Mon Jan 01 08:00:00 +0800 2024",
+    "status": {"created_at": "Wed Dec 31 20:00:00 +0800 2025"},
+}
+
+
+def profile(uid, **fields):
+    return {**GOOD, "id": uid, **fields}
+
+
+def clean(records, keys=None):
+    keys = keys or [str(record["id"]) for record in records]
+    return clean_rows(weibo.SOURCE, keys, records, AS_OF)
+
+
+def test_a_good_profile_becomes_a_row_with_its_derived_columns():
+    rows, broken = clean([profile(1)])
+    assert not broken
+    row = rows.to_pylist()[0]
+    assert row["user_id"] == "1"
+    assert row["region"] == "广东"
+    assert row["followers_to_friends"] == 3
+    assert row["account_age_days"] == 731
+    assert row["statuses_per_day"] == 1
+    assert row["as_of"] == AS_OF
+    assert rows.schema.names == [ITEM, *SCHEMA.names]
+
+
+def test_who_follows_nobody_has_no_ratio():
+    rows, _ = clean([profile(1, friends_count=0)])
+    assert rows.to_pylist()[0]["followers_to_friends"] is None
+
+
+def test_an_account_younger_than_the_logical_date_is_no_day_old():
+    rows, broken = clean([profile(1, created_at="Fri May 01 00:00:00 +0800 2026")])
+    assert not broken
+    assert rows.to_pylist()[0]["account_age_days"] == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "column", "value", "rule"),
+    [
+        ({"followers_count": -5}, "followers_count", "-5", "in_range"),
+        ({"followers_count": "many"}, "followers_count", "many", "whole number"),
+        ({"followers_count": None}, "followers_count", "null", "not_nullable"),
+        ({"created_at": "yesterday"}, "created_at", "yesterday", "date"),
+        ({"created_at": "Mon Jan 01 08:00:00 +0800 1900"}, "created_at", "1900", "greater_than"),
+        ({"screen_name": None}, "screen_name", "null", "not_nullable"),
+        ({"screen_name": "x" * 10_000}, "screen_name", "xxx", "str_length"),
+        ({"gender": "?"}, "gender", "?", "isin"),
+    ],
+)
+def test_a_broken_value_is_told_with_column_value_and_rule_and_costs_one_row(
+    fields, column, value, rule
+):
+    rows, broken = clean([profile(1), profile(2, **fields), profile(3)])
+    assert rows[ITEM].to_pylist() == ["1", "3"]
+    assert list(broken) == [1]
+    assert broken[1].column == column
+    assert value in broken[1].value
+    assert rule in broken[1].rule
+
+
+def test_a_profile_of_another_user_is_no_answer():
+    rows, broken = clean([profile(7)], keys=["1"])
+    assert rows.num_rows == 0
+    assert broken[0].column == "user_id"
+
+
+@pytest.mark.parametrize("source", [weibo.SOURCE, mastodon.SOURCE])
+def test_no_records_make_an_empty_table_of_the_same_columns(source):
+    rows, broken = clean_rows(source, [], [], AS_OF)
+    assert rows.schema.names == [ITEM, *SCHEMA.names]
+    assert not broken
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters()),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+FIELDS = st.sampled_from([*sorted(set(GOOD) - {"id"}), "description", "verified_reason", "url"])
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.dictionaries(FIELDS, JSON, max_size=3), max_size=8))
+def test_whatever_json_a_source_sends_each_record_is_a_clean_row_or_a_reason(changes):
+    records = [profile(uid + 1, **fields) for uid, fields in enumerate(changes)]
+    rows, broken = clean(records)
+    assert rows.num_rows + len(broken) == len(records)
+    kept = [str(uid + 1) for uid in range(len(records)) if uid not in broken]
+    assert rows[ITEM].to_pylist() == kept
+    frame = rows.drop_columns(ITEM).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    frame = frame.astype({"gender": "str", "verified_type": "str"})
+    if len(frame):
+        CONTRACT.validate(frame, lazy=True)
+
+
+def put(workspace, batch, sequence_records):
+    """Write a batch whose fetch wrote one part a dictionary of key → record."""
+    keys = list(dict.fromkeys(key for part in sequence_records for key in part))
+    write_jsonl(workspace.items(batch), keys)
+    for sequence, part in enumerate(sequence_records, start=1):
+        done = [
+            (Outcome(key, Status.OK if record else Status.MISSING, attempts=1), record)
+            for key, record in part.items()
+        ]
+        write_part(workspace, batch, sequence, done)
+
+
+def test_processing_twice_writes_the_same_bytes(tmp_path):
+    workspace = Workspace(tmp_path)
+    put(workspace, 0, [{"1": profile(1), "2": profile(2, followers_count=-1)}, {"3": None}])
+    processed = process_batch(workspace, 0, weibo.SOURCE, as_of=AS_OF)
+    assert (processed.rows, processed.invalid) == (1, 1)
+    first = workspace.clean(0).read_bytes(), workspace.invalid(0).read_bytes()
+    process_batch(workspace, 0, weibo.SOURCE, as_of=AS_OF)
+    assert (workspace.clean(0).read_bytes(), workspace.invalid(0).read_bytes()) == first
+
+
+def test_the_latest_record_of_an_item_counts(tmp_path):
+    workspace = Workspace(tmp_path)
+    put(workspace, 0, [{"1": profile(1, followers_count=-1)}, {"1": profile(1, followers_count=8)}])
+    process_batch(workspace, 0, weibo.SOURCE, as_of=AS_OF)
+    assert invalid_of(workspace, 0) == {}
+
+
+def test_the_same_records_give_the_same_bytes_however_they_came_and_are_sliced(
+    tmp_path, monkeypatch
+):
+    records = {str(uid): profile(uid, gender="mf"[uid > 15]) for uid in range(1, 31)}
+    records["7"] = profile(7, followers_count=-1)
+    records["21"] = profile(21, gender="?")
+    whole = Workspace(tmp_path / "whole")
+    put(whole, 0, [records])
+    process_batch(whole, 0, weibo.SOURCE, as_of=AS_OF)
+
+    keys = list(records)
+    parts = [keys[20:], keys[7:20][::-1], keys[:7]]
+    sliced = Workspace(tmp_path / "sliced")
+    put(sliced, 0, [{key: records[key] for key in part} for part in parts])
+    write_jsonl(sliced.items(0), keys)
+    monkeypatch.setattr(processing, "SLICE", 4)
+    processed = process_batch(sliced, 0, weibo.SOURCE, as_of=AS_OF)
+
+    assert (processed.rows, processed.invalid) == (28, 2)
+    assert sliced.clean(0).read_bytes() == whole.clean(0).read_bytes()
+    assert [data["key"] for data in read_jsonl(sliced.invalid(0))] == ["7", "21"]
+
+
+def test_slices_hold_no_more_records_than_asked_for_and_each_ok_item_once(tmp_path):
+    workspace = Workspace(tmp_path)
+    put(
+        workspace,
+        0,
+        [
+            {str(uid): profile(uid, followers_count=1) for uid in range(1, 8)},
+            {"3": profile(3, followers_count=2), "8": None, "4": None},
+            {"3": profile(3, followers_count=3)},
+        ],
+    )
+    slices = list(fetched_of(workspace, 0, 2))
+    assert [len(found) for found in slices] == [2, 2, 2]
+    found = {outcome.key: record["followers_count"] for each in slices for outcome, record in each}
+    assert found == {"1": 1, "2": 1, "5": 1, "6": 1, "7": 1, "3": 3}

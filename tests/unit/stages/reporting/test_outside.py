@@ -1,0 +1,61 @@
+"""Names and keys from outside are shown as one line of text, whatever is in them."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fanfold.stages.reporting.outside import isolated, plain, shortened, visible, width
+
+ANY = st.text(st.characters(codec=None) | st.sampled_from("\u200b\u202e\0\n\ud800 é中"))
+
+
+@given(ANY, st.integers(1, 60))
+def test_a_name_has_no_character_that_acts(text, limit):
+    shown = plain(text, limit)
+    kinds = {unicodedata.category(char) for char in shown if char not in "\u200c\u200d"}
+    assert not kinds & {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+    assert width(shown) <= limit
+    assert len(shown) <= 4 * limit + 1
+
+
+@given(ANY)
+def test_a_key_shows_what_cannot_be_seen(text):
+    shown = visible(text, 1000)
+    assert shown.isprintable()
+    assert bool(shown) == bool(text)
+
+
+def test_invisible_characters_of_a_key_are_named():
+    assert visible("a\u200bb\n\ud800") == "a\\u200bb\\u000a\\ud800"
+
+
+@pytest.mark.parametrize(
+    "name", ["\u200b\u200b", "\u3164\u3164", "\u200d", " \u3000\t", "\u202e\u202c", ""]
+)
+def test_a_name_that_nobody_sees_is_none(name):
+    assert plain(name) == ""
+
+
+def test_a_long_name_is_cut_by_columns():
+    assert shortened("长" * 30, 11) == "长长长长长…"
+    assert plain("a" * 10_000, 10) == "aaaaaaaaa…"
+    assert plain("exactly ten"[:10], 10) == "exactly te"
+
+
+def test_piled_up_marks_do_not_cover_other_lines():
+    assert plain("e" + "\u0301" * 30, 10) == "e\u0301\u0301"
+
+
+def test_only_a_name_from_right_to_left_is_isolated():
+    assert isolated("عمر") == "\u2068عمر\u2069"
+    assert isolated("小明") == "小明"
+
+
+def test_emoji_and_shaped_scripts_keep_their_joiners():
+    assert plain("👨\u200d👩\u200d👧") == "👨\u200d👩\u200d👧"
+
+
+def test_hostile_names_are_one_line(hostile_name):
+    assert "\n" not in plain(hostile_name)

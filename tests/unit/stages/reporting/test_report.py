@@ -1,0 +1,252 @@
+"""The page: self-contained, in both languages, the same each time, whatever the data."""
+
+import base64
+import hashlib
+import itertools
+import re
+from collections import Counter
+from html.parser import HTMLParser
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fanfold.model import Basis, Forecast, RunStatus
+from fanfold.stages.processing.contract import SCHEMA
+from fanfold.stages.reporting import style, write_report
+
+VOID = {"meta", "link", "input", "br", "path"}
+
+
+class Page(HTMLParser):
+    """The elements of a page, with the text within each."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.text = path.read_text("utf-8")
+        self.elements = []
+        self._open = []
+        self.feed(self.text)
+        self.close()
+        assert not self._open, "every element is closed"
+
+    def handle_starttag(self, tag, attrs):
+        assert len(attrs) == len(dict(attrs)), "no attribute twice"
+        element = {"tag": tag, "text": "", **dict(attrs)}
+        self.elements.append(element)
+        if tag not in VOID:
+            self._open.append(element)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append({"tag": tag, "text": "", **dict(attrs)})
+
+    def handle_endtag(self, tag):
+        assert self._open.pop()["tag"] == tag
+
+    def handle_data(self, data):
+        for element in self._open:
+            element["text"] += data
+
+    def all(self, tag):
+        return [element for element in self.elements if element["tag"] == tag]
+
+
+def test_a_page_needs_nothing_from_elsewhere(run, users, failures):
+    report = run.write(users(50), failures).report()
+    page = Page(report.page)
+    for element in page.elements:
+        assert element["tag"] not in {"img", "iframe", "object", "embed", "base", "form", "image"}
+        assert "src" not in element
+        assert element.get("href", "data:,") == "data:,"
+        assert "style" not in element
+        assert not any(name.startswith("on") for name in element)
+    assert not re.search(r"url\(|@import|https?://", page.text)
+
+
+def test_the_policy_allows_the_page_alone(run, users):
+    page = Page(run.write(users(3)).report().page)
+    policy = next(meta for meta in page.all("meta") if "http-equiv" in meta)["content"]
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    for tag in ("style", "script"):
+        (element,) = page.all(tag)
+        digest = base64.b64encode(hashlib.sha256(element["text"].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_both_languages_show_the_same(run, users, failures):
+    page = Page(run.write(users(50), failures).report().page)
+    english, chinese = page.all("main")
+    assert (english["lang"], chinese["lang"]) == ("en", "zh-Hans")
+    assert "At a glance" in english["text"]
+    assert "概览" in chinese["text"]
+    assert not re.search("[一-鿿]", re.sub("(用户|名字)[0-9]+", "", english["text"]))
+    half = len(page.all("h3")) // 2
+    for tag in ("h2", "h3", "table", "svg", "tr", "td", "dt", "article"):
+        count = len(page.all(tag))
+        assert count
+        assert count % 2 == 0, tag
+    figures = [re.findall(r"\d[\d,.]*%", element["text"]) for element in page.all("table")]
+    assert figures[: len(figures) // 2] == figures[len(figures) // 2 :]
+    assert half == 3 + 8
+
+
+def test_a_page_can_be_read_without_seeing_it(run, users, failures):
+    page = Page(run.write(users(50), failures).report().page)
+    levels = [
+        int(element["tag"][1])
+        for element in page.elements
+        if re.fullmatch("h[1-6]", element["tag"])
+    ]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+    ids = Counter(element["id"] for element in page.elements if "id" in element)
+    assert set(ids.values()) == {1}
+    for element in page.elements:
+        if "aria-labelledby" in element:
+            assert element["aria-labelledby"] in ids
+        if element["tag"] == "label":
+            assert element["for"] in ids
+    images = [element for element in page.elements if element.get("role") == "img"]
+    assert len(images) == 16
+    for image in images:
+        assert re.search(r"\d", image["aria-label"])
+    assert all(element["aria-hidden"] == "true" for element in page.all("svg"))
+
+
+def test_names_keys_and_reasons_are_text(run, users, hostile_names, failures):
+    rows = users(len(hostile_names))
+    for row, name in zip(rows, hostile_names, strict=True):
+        row |= {"name": name, "screen_name": name, "followers_count": 10**6}
+    rows[0]["region"] = "<b>火星</b>"
+    page = Page(
+        run.write(rows, failures, dag_id="<i>dag</i>", run_id="<u>run</u>\u202e").report().page
+    )
+    assert not page.all("b") + page.all("i") + page.all("u") + page.all("img")
+    assert len(page.all("script")) == 1
+    shown = {element["text"] for element in page.all("bdi")}
+    assert "<script>alert(1)</script>" in shown
+    assert "$x^2$ and $\\frac{1}{0$" in shown
+    assert "{{ 7 * 7 }} {% raw %}" in shown
+    assert "مرحبا بالعالم" in shown
+    assert "x\\u200by" in shown
+    assert not re.search("[\0-\x08\u202a-\u202e\u200b]", page.text)
+    assert all(len(text) < 500 for text in shown)
+
+
+def test_a_report_again_is_the_same_to_the_byte(run, users, failures):
+    run.write(users(80), failures)
+    first = [path.read_bytes() for path in run.report().files]
+    assert [path.read_bytes() for path in run.report().files] == first
+
+
+def test_failures_stand_by_reason_with_counts_and_examples(run, users, failures):
+    page = Page(run.write(users(3), failures).report().page)
+    table = page.all("table")[len(page.all("table")) // 2 - 1]["text"]
+    assert re.search(r"Missing\s*2\s*Weibo 20003: there is no user …\s*17, 18", table)
+    assert re.search(r"Invalid\s*1\s*name breaks the rule a < b\s*<b>1</b> \(<i>\)", table)
+
+
+def test_key_figures_are_those_of_the_manifest(run, users, failures):
+    run.write(users(3), failures, requests=12_345)
+    page = Page(run.report(forecast=Forecast(12_000, 61.0, Basis.QUOTA)).page)
+    english = " ".join(page.all("main")[0]["text"].split())
+    for words in (
+        "Status: Partial",
+        "Planned 7",
+        "OK 3",
+        "Missing 2",
+        "Invalid 1",
+        "Failed 1",
+        "Rows 3",
+        "Requests 12,345 foretold: 12,000",
+        "Duration 1 min 30 s",
+        "Forecast 1 min 1 s by the quota",
+        "Logical date 2026-03-01 00:00 UTC",
+        "Run manual__2026-03-01T00:00:00+00:00",
+    ):
+        assert words.replace(" ", "") in english.replace(" ", ""), words
+
+
+@pytest.mark.parametrize(
+    ("rows", "failed", "status", "charts"),
+    [
+        (0, 0, RunStatus.EMPTY, 1),
+        (0, 4, RunStatus.PARTIAL, 1),
+        (1, 0, RunStatus.COMPLETE, 8),
+        (2, 1, RunStatus.PARTIAL, 8),
+    ],
+)
+def test_a_small_run_has_a_proper_page(run, rows, failed, status, charts, users, failures, as_of):
+    made = users(rows, last_status_at=as_of, region="广东", verified_type="none")
+    report = run.write(made, failures[:failed], status=status).report()
+    page = Page(report.page)
+    assert len(page.all("svg")) == 2 * charts
+    assert len(report.charts) == 3 * charts
+    assert all(path.stat().st_size for path in report.files)
+    assert len(page.all("li")) == 2 * (8 - charts)
+
+
+def test_nobody_followed_and_nothing_posted_is_drawn(run, users):
+    page = Page(run.write(users(4, followers_count=0, statuses_per_day=0.0)).report().page)
+    assert "No account has a follower" in page.text
+
+
+def test_a_large_run_has_a_page_of_the_same_size(run, tmp_path, users, manifest_of):
+    """100,000 rows take no more place on the page than a few hundred."""
+    table = pa.Table.from_pylist(users(1000), SCHEMA)
+    with pq.ParquetWriter(run.dataset, SCHEMA, compression="zstd") as writer:
+        for _ in range(100):
+            writer.write_table(table)
+    run.failed.write_text("")
+    report = write_report(run.dataset, run.failed, manifest_of(100_000), tmp_path / "report")
+    assert report.page.stat().st_size < 200_000
+    assert "100,000 of 100,000 items" in report.page.read_text("utf-8")
+
+
+def test_charts_of_an_earlier_report_do_not_stay(run, users):
+    first = run.write(users(5, region="广东")).report()
+    second = run.write(users(5, region=None)).report()
+    gone = set(first.charts) - set(second.charts)
+    assert {path.name for path in gone} == {
+        "chart-regions.png",
+        "chart-regions.svg",
+        "chart-regions.zh.svg",
+    }
+    assert set(run.folder.iterdir()) == set(second.files)
+
+
+def luminance(colour):
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    """The contrast ratio of WCAG 2.2."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1, 2], ids=["light", "dark", "print"])
+def test_colours_stand_out_from_their_ground(run, theme):
+    """Text by 4.5:1 and bars by 3:1, as WCAG 2.2 asks (1.4.3 and 1.4.11, level AA)."""
+    css = run.write([]).report().page.read_text("utf-8")
+    themes = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    assert len(themes) == 3
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", themes[theme]))
+    for ground in ("card", "ground"):
+        for text in ("ink", "quiet", "link"):
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+    for badge in ("badge-ok", "badge-invalid", "badge-missing", "failed"):
+        assert contrast(colours["on-badge"], colours[badge]) >= 4.5, badge
+    for bar in style.COLOURS:
+        assert contrast(colours[bar], colours["card"]) >= 3, bar
+
+
+def test_every_colour_of_a_chart_has_its_dark_counterpart(run):
+    css = run.write([]).report().page.read_text("utf-8")
+    for name, colour in {**style.COLOURS, "ink": style.INK, "quiet": style.QUIET}.items():
+        assert f'.chart [fill="{colour}"] {{ fill: var(--{name}); }}' in css
+    for name, colour in {"ink": style.INK, "quiet": style.QUIET, "grid": style.GRID}.items():
+        assert f'.chart [stroke="{colour}"] {{ stroke: var(--{name}); }}' in css

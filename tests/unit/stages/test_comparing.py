@@ -1,0 +1,262 @@
+"""What a run's page says of the run before is what a dict says, whatever the shares."""
+
+import json
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from fanfold.errors import Inconsistent
+from fanfold.stages import comparing
+from fanfold.stages.comparing import SHOWN, Change, Comparison, Side, compare, write_comparison
+from fanfold.stages.processing.contract import SCHEMA
+from fanfold.workspace.files import read_json
+
+TOLD = {"previous": "scheduled__2026-07-27", "previous_date": "2026-07-27T00:00:00.000Z"}
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\u202eevil\u202c name",
+    "nul\x00bell\x07tab\tline\nend",
+    "\u200b\u200b\u200d",
+    "=HYPERLINK(1)",
+    "../../etc/passwd",
+    "'; DROP TABLE user_profiles; --",
+    "小明🎉的微博",
+    "\ufffe\uffff\ue000",
+    "",
+)
+IDS = st.one_of(
+    st.integers(0, 30).map(str),
+    st.sampled_from(HOSTILE[:-1]),
+    # Half a surrogate pair is no text that Parquet holds.
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=5),
+)
+USERS = st.dictionaries(
+    IDS,
+    st.tuples(st.sampled_from(HOSTILE), st.one_of(st.integers(0, 3), st.integers(0, 10**12))),
+    max_size=60,
+)
+
+
+def column(field, rows):
+    """What nothing is said of is empty, or the same for all."""
+    if field.nullable:
+        return pa.nulls(rows, field.type)
+    return pa.array([{"string": "weibo", "bool": False}.get(str(field.type), 0)] * rows, field.type)
+
+
+def write(path, users, **options):
+    """Write a dataset of {user id: (screen name, followers)}; return its path."""
+    told = {
+        "user_id": list(users),
+        "screen_name": [name for name, _ in users.values()],
+        "followers_count": [followers for _, followers in users.values()],
+    }
+    arrays = [
+        pa.array(told[field.name], field.type) if field.name in told else column(field, len(users))
+        for field in SCHEMA
+    ]
+    pq.write_table(pa.table(arrays, schema=SCHEMA), path, **options)
+    return path
+
+
+def expected(now, then):
+    """Compare two dicts as plainly as it can be said."""
+
+    def side(users, others):
+        only = sorted((-users[key][1], key) for key in users.keys() - others.keys())
+        return Side(len(only), tuple((key, users[key][0]) for _, key in only[:SHOWN]))
+
+    changes = sorted(
+        (-abs(now[key][1] - then[key][1]), key)
+        for key in now.keys() & then.keys()
+        if now[key][1] != then[key][1]
+    )
+    return Comparison(
+        **TOLD,
+        both=len(now.keys() & then.keys()),
+        new=side(now, then),
+        gone=side(then, now),
+        changed=len(changes),
+        most_changed=tuple(
+            Change(key, now[key][0], then[key][1], now[key][1]) for _, key in changes[:SHOWN]
+        ),
+    )
+
+
+@pytest.fixture
+def compared(tmp_path):
+    """Compare two dicts of users through their files."""
+
+    def call(now, then, **options):
+        return compare(
+            write(tmp_path / "now.parquet", now, **options),
+            write(tmp_path / "then.parquet", then, **options),
+            **TOLD,
+        )
+
+    return call
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    now=USERS,
+    then=USERS,
+    share=st.integers(1, 70),
+    batch=st.integers(1, 70),
+    group=st.integers(1, 70),
+)
+@example(
+    now={str(key): ("a", 5) for key in range(30)},
+    then={str(key): ("b", 5) for key in range(100, 130)},
+    share=7,
+    batch=9,
+    group=4,
+)
+def test_everything_is_what_dicts_say_whatever_the_shares(now, then, share, batch, group):
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(comparing, "_SHARE_ROWS", share)
+        patch.setattr(comparing, "_BATCH_ROWS", batch)
+        files = (
+            write(Path(folder) / "now.parquet", now, row_group_size=group),
+            write(Path(folder) / "then.parquet", then, row_group_size=group),
+        )
+        assert compare(*files, **TOLD) == expected(now, then)
+
+
+def test_users_are_new_gone_or_changed(compared):
+    now = {"1": ("one", 10), "2": ("two, renamed", 25), "4": ("four", 1), "5": ("five", 7)}
+    then = {"1": ("one", 10), "2": ("two", 20), "3": ("three", 9)}
+    assert compared(now, then) == Comparison(
+        **TOLD,
+        both=2,
+        new=Side(2, (("5", "five"), ("4", "four"))),
+        gone=Side(1, (("3", "three"),)),
+        changed=1,
+        most_changed=(Change("2", "two, renamed", 20, 25),),
+    )
+
+
+def test_another_name_alone_is_no_change(compared):
+    assert compared({"1": ("now", 3)}, {"1": ("then", 3)}).changed == 0
+
+
+def test_losses_weigh_as_much_as_gains(compared):
+    now = {"a": ("a", 100), "b": ("b", 0), "c": ("c", 51)}
+    then = {"a": ("a", 40), "b": ("b", 90), "c": ("c", 50)}
+    assert [change.user_id for change in compared(now, then).most_changed] == ["b", "a", "c"]
+
+
+def test_equal_datasets_have_nothing_to_tell(compared):
+    users = {str(key): (f"user{key}", key) for key in range(100)}
+    made = compared(users, users)
+    assert (made.both, made.changed, made.most_changed) == (100, 0, ())
+    assert made.new == made.gone == Side(0, ())
+
+
+@pytest.mark.parametrize(("now", "then"), [(0, 0), (0, 3), (3, 0)])
+def test_an_empty_dataset_is_one_like_others(compared, now, then):
+    users = {str(key): ("x", key) for key in range(3)}
+    made = compared(dict(list(users.items())[:now]), dict(list(users.items())[:then]))
+    assert (made.both, made.new.count, made.gone.count) == (0, now, then)
+    assert len(made.new.examples) == now
+    assert len(made.gone.examples) == then
+
+
+def test_the_order_of_rows_does_not_matter(compared):
+    now = {str(key): ("x", key % 7) for key in range(50)}
+    then = {str(key): ("x", key % 5) for key in range(20, 80)}
+    turned = (dict(reversed(users.items())) for users in (now, then))
+    assert compared(now, then) == compared(*turned)
+
+
+def test_only_the_first_are_shown_but_all_are_counted(compared):
+    """Of equals, the ids decide, as text: "10" stands before "9"."""
+    users = {str(key): ("x", 1) for key in reversed(range(50))}
+    new = compared(users, {}).new
+    assert new.count == 50
+    assert [key for key, _ in new.examples] == sorted(users)[:SHOWN]
+
+
+def test_several_shares_tell_what_one_tells(compared, tmp_path, monkeypatch):
+    """And each row is in one share; how many there are, the larger file says."""
+    now = {str(10**9 + key): (f"用户{key}", key * 31 % 1000) for key in range(1000)}
+    then = {str(10**9 + key): (f"用户{key}", key * 37 % 1000) for key in range(500, 3500)}
+    whole = compared(now, then)
+    sizes = []
+    read = comparing._read
+
+    def counting(path):
+        made = read(path)
+        sizes.append(made.num_rows)
+        return made
+
+    monkeypatch.setattr(comparing, "_SHARE_ROWS", 300)
+    monkeypatch.setattr(comparing, "_read", counting)
+    assert compared(now, then) == whole == expected(now, then)
+    assert len(sizes) == 20
+    assert sum(sizes) == 4000
+    assert max(sizes) < 400  # consecutive ids are spread
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["now.parquet", "then.parquet"]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=repr)
+def test_hostile_text_passes_through(compared, tmp_path, name):
+    key = name or "x"
+    new = compared({key: (name, 1)}, {})
+    changed = compared({key: (name, 1)}, {key: ("x", 2)})
+    path = tmp_path / "comparing.json"
+    for made in (new, changed):
+        write_comparison(path, made)
+        assert Comparison.from_json(read_json(path)) == made
+    assert new.new.examples == ((key, name),)
+    assert changed.most_changed == (Change(key, name, 2, 1),)
+
+
+def test_a_comparison_is_read_back_as_it_was(compared):
+    made = compared({"1": ("a", 1), "2": ("b", 2)}, {"2": ("b", 1), "3": ("c", 3), "4": ("d", 4)})
+    data = json.loads(json.dumps(made.as_json()))
+    assert Comparison.from_json(data) == made
+    assert data["gone"] == {"count": 2, "examples": [["4", "d"], ["3", "c"]]}
+    assert data["most_changed"] == [{"user_id": "2", "name": "b", "before": 1, "after": 2}]
+
+
+def other_columns(path):
+    pq.write_table(pa.table({"user_id": ["1"], "screen_name": ["x"]}), path)
+
+
+def pages_of_zeros(path):
+    """What is known of the rows is whole, the rows are not."""
+    whole = path.read_bytes()
+    path.write_bytes(b"PAR1" + bytes(len(whole) // 2) + whole[len(whole) // 2 + 4 :])
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        Path.unlink,
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"PAR1 no parquet PAR1"),
+        other_columns,
+        pages_of_zeros,
+    ],
+    ids=["missing", "empty", "no Parquet", "other columns", "pages of zeros"],
+)
+@pytest.mark.parametrize(
+    ("spoiled", "way_out"),
+    [
+        ("now", "clear `consolidate` with its downstream tasks"),
+        ("then", "clear `consolidate` of the run scheduled__2026-07-27"),
+    ],
+)
+def test_a_file_that_is_no_dataset_is_named_with_its_way_out(tmp_path, spoiled, spoil, way_out):
+    users = {str(key): ("x", key) for key in range(5000)}
+    paths = {name: write(tmp_path / f"{name}.parquet", users) for name in ("now", "then")}
+    spoil(paths[spoiled])
+    with pytest.raises(Inconsistent, match=rf"(?s){paths[spoiled]} cannot be read.*{way_out}"):
+        compare(paths["now"], paths["then"], **TOLD)

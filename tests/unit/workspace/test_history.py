@@ -1,0 +1,70 @@
+"""The last runs of a DAG: remembered once, kept up to date, found again."""
+
+import pytest
+
+from fanfold.model import Counts, Manifest, RunStatus
+from fanfold.workspace.files import write_json
+from fanfold.workspace.history import REMEMBERED, Past, read_history, remember, run_before
+
+
+def manifest(run_id, day=1, *, requests=100, end="00:00:30", ok=5):
+    date = f"2026-01-{day:02}T00:00:00.000Z"
+    return Manifest(
+        dag_id="d", run_id=run_id, logical_date=date, status=RunStatus.COMPLETE,
+        counts=Counts(ok, ok), files=(), requests=requests, started_at=date,
+        finished_at=f"2026-01-{day:02}T{end}.000Z",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "history.json"
+
+
+def test_a_run_is_remembered_once_and_the_oldest_is_forgotten(path):
+    assert read_history(path) == []
+    for number in range(REMEMBERED + 5):
+        remember(path, manifest(f"run{number}"), passed=True)
+    found = [past.run_id for past in read_history(path)]
+    assert found == [f"run{number}" for number in range(5, REMEMBERED + 5)]
+
+
+def test_a_redrive_changes_the_outcome_and_not_what_the_first_time_took(path):
+    remember(path, manifest("run", ok=3), passed=False)
+    remember(path, manifest("run", ok=5, requests=7, end="09:00:00"), passed=True)
+    (past,) = read_history(path)
+    assert (past.requests, past.seconds) == (100, 30.0)
+    assert (past.counts, past.passed) == (Counts(5, 5), True)
+
+
+def test_a_run_that_asked_for_nothing_at_first_is_timed_when_it_does(path):
+    remember(path, manifest("run", requests=0), passed=False)
+    remember(path, manifest("run", requests=9, end="00:01:00"), passed=True)
+    assert [(past.requests, past.seconds) for past in read_history(path)] == [(9, 60.0)]
+
+
+def test_what_an_earlier_version_remembered_is_read(path):
+    write_json(path, [{"run_id": "a", "requests": 1, "seconds": 2.0}])
+    assert read_history(path) == [Past("a", 1, 2.0)]
+
+
+def test_the_run_before_is_the_last_published_one_for_an_earlier_date(path):
+    remember(path, manifest("late", 5), passed=True)
+    remember(path, manifest("first", 1), passed=True)
+    remember(path, manifest("second", 2), passed=True)
+    remember(path, manifest("refused", 3), passed=False)
+    remember(path, manifest("empty", 3, ok=0), passed=True)
+    remember(path, manifest("mine", 4), passed=True)
+    history = read_history(path)
+    assert run_before(history, "mine", manifest("mine", 4).logical_date).run_id == "second"
+    assert run_before(history, "first", manifest("first", 1).logical_date) is None
+
+
+def test_of_two_runs_for_one_date_the_second_is_compared_with_the_first(path):
+    remember(path, manifest("one"), passed=True)
+    remember(path, manifest("two"), passed=True)
+    history = read_history(path)
+    date = manifest("one").logical_date
+    assert run_before(history, "two", date).run_id == "one"
+    assert run_before(history, "one", date) is None
+    assert run_before(history, "not yet remembered", date).run_id == "two"

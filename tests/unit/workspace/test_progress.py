@@ -1,0 +1,51 @@
+"""What people see of batches that run: how fast they are, and nothing of what is not there."""
+
+from fanfold.workspace.paths import Workspace
+from fanfold.workspace.progress import (
+    Cleaned,
+    Progress,
+    all_cleaned,
+    all_progress,
+    items_per_second,
+    write_cleaned,
+    write_progress,
+)
+
+
+def speed(*recent, now=1000.0):
+    return items_per_second({0: Progress(0, 9, recent=recent)}, now)
+
+
+def test_the_speed_is_that_of_the_last_ten_seconds():
+    parts = [(985.0 + second, 30) for second in range(16)]
+    assert speed(*parts) == 30.0
+
+
+def test_a_run_that_has_just_begun_is_not_taken_for_a_slow_one():
+    assert speed((999.0, 50), (1000.0, 50)) == 100 / 3
+
+
+def test_the_speed_falls_to_zero_and_then_nothing_is_said():
+    assert 0 < speed((995.0, 50)) < 10
+    assert speed((989.0, 50)) == 0.0
+    assert speed((900.0, 50)) is None
+    assert speed() is None
+
+
+def test_a_worker_whose_clock_is_ahead_counts_all_the_same():
+    assert speed(*((1005.0 + second, 10) for second in range(16))) == 10.0
+
+
+def test_what_was_written_is_read_and_what_is_damaged_is_left_out(tmp_path):
+    workspace = Workspace(tmp_path)
+    assert all_progress(workspace) == {} == all_cleaned(workspace)
+    progress = Progress(7, 10, ok=3, recent=((1.5, 3),), reasons=({"a": 1},), waits_for="x")
+    write_progress(workspace, progress)
+    write_cleaned(workspace, Cleaned(7, 2, 1, ({"b": 2},)))
+    workspace.progress(8).write_text("{")
+    workspace.progress(9).write_text('{"batch": 9}')
+    workspace.progress(10).write_text("[1]")
+    workspace.progress(9).with_name(".tmp-00009.json").write_text("{}")
+    workspace.invalid(7).write_text("no JSON document")
+    assert all_progress(workspace) == {7: progress}
+    assert all_cleaned(workspace) == {7: Cleaned(7, 2, 1, ({"b": 2},))}
