@@ -123,8 +123,15 @@ class Run:
     def _let_go(self, key: str) -> None:
         workspace = self.made.workspace
         batch = self.made.plan.batch_of(int(key) - making.FIRST_UID)
-        parts = [path for _, raw, outcomes in workspace.parts(batch) for path in (raw, outcomes)]
-        own = (workspace.keys, workspace.clean(batch), workspace.invalid(batch), workspace.plan)
+        parts = [
+            path for _, raw, outcomes in workspace.batch(batch).parts() for path in (raw, outcomes)
+        ]
+        own = (
+            workspace.keys,
+            workspace.batch(batch).rows_file,
+            workspace.batch(batch).invalid_file,
+            workspace.plan,
+        )
         making.let_go([*parts, *own])
 
     def finished(self) -> dict[str, Ask]:

@@ -28,7 +28,6 @@ from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
 from fanfold.workspace.files import read_json, read_jsonl
 from fanfold.workspace.history import remember
-from fanfold.workspace.parts import write_part
 from fanfold.workspace.paths import PARQUET, Workspace
 from fanfold.workspace.progress import all_progress, write_progress
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from fanfold.workspace.parts import Done
+    from fanfold.workspace.batch import Done
 
 DAG = "weibo_user_profiles"
 SOURCE = "weibo"
@@ -172,18 +171,18 @@ def _make_batch(job: tuple[Workspace, int, datetime]) -> tuple[float, float]:
     """Fetch and process one batch; return the seconds of both."""
     workspace, batch, date = job
     start = time.perf_counter()
-    keys = list(read_jsonl(workspace.items(batch)))
+    keys = list(read_jsonl(workspace.batch(batch).items_file))
     first = batch * BATCH
-    meter = Meter(workspace, batch, len(keys), {}, keys)
+    meter = Meter(workspace.batch(batch), len(keys), {}, keys)
     for sequence, begin in enumerate(range(0, len(keys), PART), start=1):
         at = utc_text(datetime.now(UTC))
         places = range(first + begin, first + min(begin + PART, len(keys)))
         part = [_done(place, at) for place in places]
-        write_part(workspace, batch, sequence, part)
+        workspace.batch(batch).write_part(sequence, part)
         meter.add([outcome for outcome, _ in part])
         meter.write()
     fetched = time.perf_counter()
-    process_batch(workspace, batch, sources.get(SOURCE), as_of=pd.Timestamp(date))
+    process_batch(workspace.batch(batch), sources.get(SOURCE), as_of=pd.Timestamp(date))
     return fetched - start, time.perf_counter() - fetched
 
 
@@ -216,7 +215,7 @@ def set_going(workspace: Workspace, batches: int) -> None:
     for number, progress in sorted(all_progress(workspace).items())[-batches:]:
         recent = tuple((now - 2.0 * ago, PART) for ago in range(8, 0, -1))
         found = replace(progress, ok=progress.ok - PART, at=now, recent=recent)
-        write_progress(workspace, replace(found, batch=number))
+        write_progress(workspace.batch(number), replace(found, batch=number))
 
 
 def past_runs(made: Made, runs: int) -> Iterator[str]:
@@ -229,7 +228,7 @@ def past_runs(made: Made, runs: int) -> Iterator[str]:
 
 def outcomes_files(workspace: Workspace, plan: Plan) -> list[Path]:
     """Return all files that a search without an index has to look through, in the plan's order."""
-    return [path for batch in range(plan.batches) for _, _, path in workspace.parts(batch)]
+    return [path for batch in range(plan.batches) for _, _, path in workspace.batch(batch).parts()]
 
 
 def let_go(files: Iterable[Path]) -> None:

@@ -72,8 +72,7 @@ class Stages:
             # A batch with items that failed is retried by Airflow, and given up; the others go on.
             with Client(sources.get("weibo"), endpoint) as client, suppress(BatchIncomplete):
                 fetch_batch(
-                    self.workspace,
-                    batch,
+                    self.workspace.batch(batch),
                     client,
                     concurrency=4,
                     budget=Unlimited(),
@@ -83,7 +82,7 @@ class Stages:
     def process(self):
         date = pd.Timestamp(self.run.logical_date)
         for batch in self._batches():
-            process_batch(self.workspace, batch, sources.get("weibo"), as_of=date)
+            process_batch(self.workspace.batch(batch), sources.get("weibo"), as_of=date)
 
     def consolidate(self):
         manifest = consolidating.consolidate(self.workspace, self.run, SCHEMA)

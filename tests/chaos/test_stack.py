@@ -105,7 +105,7 @@ class Victim:
 
     def done(self):
         """Return how many users have an outcome."""
-        folder = self.workspace.progress(0).parent
+        folder = self.workspace.batch(0).progress_file.parent
         counts = [read_json(path) for path in folder.glob("[0-9]*.json")]
         return sum(count["ok"] + count["missing"] + count["failed"] for count in counts)
 

@@ -22,7 +22,6 @@ import pytest
 from fanfold.model import Plan, Status
 from fanfold.simulator.process import running
 from fanfold.workspace.files import read_json
-from fanfold.workspace.parts import outcomes_of
 from fanfold.workspace.paths import Workspace
 
 STAGES = ("fetch", "process", "consolidate", "publish", "load")
@@ -256,7 +255,7 @@ def decided(world):
     return {
         key
         for batch in range(plan.batches)
-        for key, outcome in outcomes_of(workspace, batch).items()
+        for key, outcome in workspace.batch(batch).outcomes().items()
         if outcome.status in {Status.OK, Status.MISSING}
     }
 

@@ -48,7 +48,7 @@ def weibo_user_profiles():
         write_json(workspace.plan, {"items": users, "batches": 1})
         if users == 13:
             raise ValueError("thirteen are refused")
-        write_json(workspace.progress(0), {"ok": users})
+        write_json(workspace.batch(0).progress_file, {"ok": users})
         then = "2026-01-01T00:00:00Z"
         counts = Counts(planned=users, ok=users)
         done = Manifest(*run, then, RunStatus.COMPLETE, counts, (), users, then, then)

@@ -11,8 +11,8 @@ from fanfold.model import Counts, Manifest, RunStatus
 from fanfold.simulator import people
 from fanfold.stages.processing import clean_rows
 from fanfold.stages.reporting import write_report
+from fanfold.workspace.batch import ITEM
 from fanfold.workspace.files import write_jsonl
-from fanfold.workspace.parts import ITEM
 
 # Playwright's own clean-up warns.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

@@ -9,7 +9,7 @@ from fanfold.model import Status
 from fanfold.sources import mastodon, weibo
 from fanfold.sources.http import _KINDS, Answer, busy_answer
 from fanfold.stages.processing.contract import CONTRACT
-from fanfold.workspace.parts import decide
+from fanfold.workspace.batch import decide
 
 ENGLISH = re.compile(r"[A-Za-z']{2,} [A-Za-z']{2,}")
 """Two words: a name or a term alone, such as JSON, stays."""

@@ -101,14 +101,15 @@ class Fetch(BaseOperator):
                 )
             )
             return fetch_batch(
-                workspace,
-                ref.batch,
+                workspace.batch(ref.batch),
                 client,
                 concurrency=options.concurrency,
                 budget=budget,
                 backoff=Backoff(patience=patience),
                 items_per_request=endpoint.items_per_request,
-                selection=selection_of(workspace, ref.batch, context["dag_run"].clear_number or 0),
+                selection=selection_of(
+                    workspace.batch(ref.batch), context["dag_run"].clear_number or 0
+                ),
                 log=self.log.info,
                 tell=partial(metrics.fetched, self.dag_id, self.source),
             )
@@ -135,7 +136,7 @@ class Fetch(BaseOperator):
         supervisor.skip(
             [(self.task_id, number) for number in others]
             # What a batch has already is worth processing: the run may be tolerable as it is.
-            + [(process, number) for number in others if not workspace.parts(number)]
+            + [(process, number) for number in others if not workspace.batch(number).parts()]
         )
 
 

@@ -173,8 +173,7 @@ def process(source: str, ref: dict[str, Any]) -> None:
 
     context = get_current_context()
     processed = process_batch(
-        settings.workspace_of(context),
-        BatchRef.from_json(ref).batch,
+        settings.workspace_of(context).batch(BatchRef.from_json(ref).batch),
         sources.get(source),
         as_of=pd.Timestamp(settings.identity(context).logical_date),
     )

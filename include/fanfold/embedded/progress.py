@@ -42,7 +42,10 @@ class Progress:
 def read_progress(workspace: Workspace) -> Progress:
     """Return the counts of a run so far; a file that is not there yet counts nothing."""
     plan = _document(workspace.plan)
-    batches = [_document(path) for path in sorted(workspace.progress(0).parent.glob("[0-9]*.json"))]
+    batches = [
+        _document(path)
+        for path in sorted(workspace.batch(0).progress_file.parent.glob("[0-9]*.json"))
+    ]
     total = {
         name: sum(int(batch.get(name, 0)) for batch in batches)
         for name in ("ok", "missing", "failed", "requests")

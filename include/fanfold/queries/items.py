@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from fanfold.errors import Inconsistent
 from fanfold.model import Outcome, Status
 from fanfold.queries.values import plain_row
+from fanfold.workspace.batch import ITEM, decide
 from fanfold.workspace.key_index import positions
-from fanfold.workspace.parts import ITEM, decide, invalid_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,8 +67,8 @@ def find(workspace: Workspace, plan: Plan, key: str, *, final: bool) -> Found | 
     batch = plan.batch_of(position)
     decided = _decisions(workspace, batch, key)
     fetched = decided[-1][0] if decided else None
-    invalid = invalid_of(workspace, batch).get(key)
-    row = _row(workspace.clean(batch), key)
+    invalid = workspace.batch(batch).invalid().get(key)
+    row = _row(workspace.batch(batch).rows_file, key)
     latest = fetched
     if final:
         latest = decide(key, fetched, invalid, clean=row is not None)
@@ -93,7 +93,7 @@ def _decisions(workspace: Workspace, batch: int, key: str) -> list[tuple[Outcome
     """Return the outcomes of an item, oldest first, each with the file of its part's records."""
     return [
         (Outcome.from_json(data), raw)
-        for _, raw, outcomes in workspace.parts(batch)
+        for _, raw, outcomes in workspace.batch(batch).parts()
         for data in _documents(outcomes, key)
     ]
 

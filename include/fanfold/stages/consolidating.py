@@ -32,15 +32,16 @@ from fanfold.model import (
     Status,
     utc_text,
 )
+from fanfold.workspace.batch import ITEM, decide
 from fanfold.workspace.failure_groups import Group, Reasons
-from fanfold.workspace.files import jsonl_writer, read_json, read_jsonl, whole_file, write_json
-from fanfold.workspace.parts import ITEM, decide, invalid_of, outcomes_of
+from fanfold.workspace.files import jsonl_writer, read_json, whole_file, write_json
 from fanfold.workspace.paths import CSV, FAILED, PARQUET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from fanfold.workspace.batch import Batch
     from fanfold.workspace.paths import Workspace
 
 ROW_GROUP = 20_000
@@ -88,7 +89,7 @@ def consolidate(workspace: Workspace, run: RunIdentity, schema: pa.Schema) -> Ma
     ):
         waiting: list[pa.Table] = []
         for batch in range(plan.batches):
-            folded = _fold(workspace, batch, schema)
+            folded = _fold(workspace.batch(batch), schema)
             for failure in folded.failures:
                 add_failure(failure.as_json())
                 reasons.add(failure)
@@ -164,12 +165,12 @@ def gate(workspace: Workspace, manifest: Manifest, tolerated_percentage: float) 
     )
 
 
-def _fold(workspace: Workspace, batch: int, schema: pa.Schema) -> _Batch:
+def _fold(batch: Batch, schema: pa.Schema) -> _Batch:
     """Hold the items of a batch against outcomes, quarantine and clean rows."""
-    keys = list(read_jsonl(workspace.items(batch)))
-    outcomes = outcomes_of(workspace, batch)
-    invalid = invalid_of(workspace, batch)
-    clean = _clean_part(workspace, batch, schema)
+    keys = batch.keys()
+    outcomes = batch.outcomes()
+    invalid = batch.invalid()
+    clean = _clean_part(batch, schema)
     position = {key: row for row, key in enumerate(clean[ITEM].to_pylist())}
     decided = [
         decide(key, outcomes.get(key), invalid.get(key), clean=key in position) for key in keys
@@ -192,8 +193,8 @@ def _fold(workspace: Workspace, batch: int, schema: pa.Schema) -> _Batch:
     )
 
 
-def _clean_part(workspace: Workspace, batch: int, schema: pa.Schema) -> pa.Table:
-    path = workspace.clean(batch)
+def _clean_part(batch: Batch, schema: pa.Schema) -> pa.Table:
+    path = batch.rows_file
     if not path.exists():
         return pa.schema([pa.field(ITEM, pa.string()), *schema]).empty_table()
     try:
@@ -201,7 +202,7 @@ def _clean_part(workspace: Workspace, batch: int, schema: pa.Schema) -> pa.Table
             return file.read(use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise Inconsistent(
-            f"{path} cannot be read ({error}): clear `batch.process` of batch {batch}."
+            f"{path} cannot be read ({error}): clear `batch.process` of batch {batch.number}."
         ) from error
 
 

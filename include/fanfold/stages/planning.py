@@ -114,7 +114,7 @@ def _write_batches(workspace: Workspace, repeated: Repeated, size: int) -> None:
 
 
 def _write_batch(workspace: Workspace, batch: int, lines: list[bytes]) -> None:
-    with whole_file(workspace.items(batch)) as temporary:
+    with whole_file(workspace.batch(batch).items_file) as temporary:
         temporary.write_bytes(b"".join(lines))
 
 
@@ -130,7 +130,7 @@ def batch_refs(workspace: Workspace, plan: Plan) -> Iterator[BatchRef]:
         first = batch * plan.batch_size + 1
         count = min(plan.batch_size, plan.items - first + 1)
         if plan.batch_size == 1:
-            label = str(next(read_jsonl(workspace.items(batch))))
+            label = str(next(read_jsonl(workspace.batch(batch).items_file)))
         else:
             label = f"items {first}–{first + count - 1}"
         yield BatchRef(batch, count, label)

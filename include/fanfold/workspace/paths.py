@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from fanfold.workspace.batch import Batch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,34 +86,14 @@ class Workspace:
         """The items as they were read, duplicates included."""
         return self.root / "items" / "listed.jsonl"
 
-    def items(self, batch: int) -> Path:
-        """The keys of one batch."""
-        return self.root / "items" / f"{batch:05d}.jsonl"
+    def batch(self, number: int) -> Batch:
+        """Return a batch of the run."""
+        return Batch(self.root, number)
 
     @property
     def keys(self) -> Path:
         """The index of all keys."""
         return self.root / "items" / "keys.db"
-
-    def progress(self, batch: int) -> Path:
-        """The counts of one batch so far."""
-        return self.root / "progress" / f"{batch:05d}.json"
-
-    def selection(self, batch: int) -> Path:
-        """The items of one batch that were selected to be fetched again."""
-        return self.root / "redrive" / f"{batch:05d}.json"
-
-    def clean(self, batch: int) -> Path:
-        """The clean rows of one batch."""
-        return self.root / "clean" / f"{batch:05d}.parquet"
-
-    def cleaned(self, batch: int) -> Path:
-        """The counts of what became of the records of one batch."""
-        return self.root / "clean" / f"{batch:05d}.json"
-
-    def invalid(self, batch: int) -> Path:
-        """The outcomes of the records of one batch that break the contract."""
-        return self.root / "clean" / f"{batch:05d}.invalid.jsonl"
 
     @property
     def dataset(self) -> Path:
@@ -143,22 +124,3 @@ class Workspace:
     def manifest(self) -> Path:
         """What the run produced."""
         return self.root / "manifest.json"
-
-    def new_part(self, batch: int, sequence: int) -> tuple[Path, Path]:
-        """Return the paths of the next raw and outcomes part of a batch.
-
-        The names carry four random bytes, so that a task that Airflow took for dead and its
-        successor never write to the same name.
-        """
-        name = f"{sequence:04d}-{secrets.token_hex(4)}.jsonl"
-        folder = f"{batch:05d}"
-        return self.root / "raw" / folder / f"{name}.gz", self.root / "outcomes" / folder / name
-
-    def parts(self, batch: int) -> list[tuple[int, Path, Path]]:
-        """Return (sequence, raw, outcomes) of all committed parts of a batch, oldest first."""
-        folder = f"{batch:05d}"
-        committed = sorted((self.root / "outcomes" / folder).glob("[0-9]*.jsonl"))
-        return [
-            (int(path.name.split("-")[0]), self.root / "raw" / folder / f"{path.name}.gz", path)
-            for path in committed
-        ]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from fanfold.workspace.batch import Batch
     from fanfold.workspace.paths import Workspace
 
 T = TypeVar("T")
@@ -94,25 +95,25 @@ class Cleaned:
         return cls(**{**data, "reasons": tuple(data["reasons"])})
 
 
-def write_progress(workspace: Workspace, progress: Progress) -> None:
+def write_progress(batch: Batch, progress: Progress) -> None:
     """Say how far the fetch of a batch is."""
-    write_json(workspace.progress(progress.batch), asdict(progress))
+    write_json(batch.progress_file, asdict(progress))
 
 
-def write_cleaned(workspace: Workspace, cleaned: Cleaned) -> None:
+def write_cleaned(batch: Batch, cleaned: Cleaned) -> None:
     """Say what became of the records of a batch."""
-    write_json(workspace.cleaned(cleaned.batch), asdict(cleaned))
+    write_json(batch.counts_file, asdict(cleaned))
 
 
 def all_progress(workspace: Workspace) -> dict[int, Progress]:
     """Return how far each batch is that was begun, by its number."""
-    found = _read(workspace.progress(0).parent, Progress.from_json)
+    found = _read(workspace.batch(0).progress_file.parent, Progress.from_json)
     return {progress.batch: progress for progress in found}
 
 
 def all_cleaned(workspace: Workspace) -> dict[int, Cleaned]:
     """Return what became of the records of each batch that was processed, by its number."""
-    found = _read(workspace.cleaned(0).parent, Cleaned.from_json)
+    found = _read(workspace.batch(0).counts_file.parent, Cleaned.from_json)
     return {cleaned.batch: cleaned for cleaned in found}
 
 

@@ -14,6 +14,7 @@ from fanfold.workspace.files import read_json, write_json
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fanfold.workspace.batch import Batch
     from fanfold.workspace.paths import Workspace
 
 
@@ -33,24 +34,24 @@ class Selection:
     clearing: int
 
 
-def write_selection(workspace: Workspace, batch: int, selection: Selection) -> None:
+def write_selection(batch: Batch, selection: Selection) -> None:
     """Select items of a batch for the fetch that comes."""
-    write_json(workspace.selection(batch), asdict(selection))
+    write_json(batch.selection_file, asdict(selection))
 
 
 def forget_selections(workspace: Workspace, batches: Iterable[int]) -> None:
     """Let the batches fetch all that failed."""
     for batch in batches:
-        workspace.selection(batch).unlink(missing_ok=True)
+        workspace.batch(batch).selection_file.unlink(missing_ok=True)
 
 
-def selection_of(workspace: Workspace, batch: int, clearing: int) -> Selection | None:
+def selection_of(batch: Batch, clearing: int) -> Selection | None:
     """Return what is selected of a batch in this clearing, or None: all that failed.
 
     Raises:
         Inconsistent: The file is damaged.
     """
-    path = workspace.selection(batch)
+    path = batch.selection_file
     if not path.exists():
         return None
     data = read_json(path)

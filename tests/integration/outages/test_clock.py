@@ -43,6 +43,7 @@ from fanfold.stages.processing.contract import SCHEMA
 from fanfold.stages.publishing import Bucket, publish
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
+from fanfold.workspace.batch import Batch
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
 
@@ -71,21 +72,21 @@ planning.write_plan(
     workspace, source="weibo", wanted_size=len(items), logical_date="2026-03-01T00:00:00.000Z",
     started_at=utc_text(datetime.now(UTC)), foretell=lambda n, _: Forecast(n, None, Basis.UNKNOWN),
 )
-write = fetching.write_part
+write = Batch.write_part
 
 def writing(*arguments):
     write(*arguments)
     jump("fetch")
 
-fetching.write_part = writing
+Batch.write_part = writing
 endpoint = Endpoint("weibo_default", told["url"], token=told["token"])
 with Client(weibo, endpoint) as client, open_budget(
     workspace.root / ".rate-limits", "weibo_default", told["per_second"], None
 ) as budget:
-    fetching.fetch_batch(workspace, 0, client, concurrency=8, budget=budget)
-    fetching.fetch_batch(workspace, 0, client, concurrency=8, budget=budget)
+    fetching.fetch_batch(workspace.batch(0), client, concurrency=8, budget=budget)
+    fetching.fetch_batch(workspace.batch(0), client, concurrency=8, budget=budget)
 as_of = pd.Timestamp("2026-03-01", tz="UTC")
-process_batch(workspace, 0, weibo, as_of=as_of)
+process_batch(workspace.batch(0), weibo, as_of=as_of)
 run = RunIdentity("weibo_user_profiles", "manual__1", as_of.to_pydatetime())
 keys = {"aws_access_key_id": told["s3"][1], "aws_secret_access_key": told["s3"][2]}
 client = boto3.client("s3", endpoint_url=told["s3"][0], region_name="us-east-1", **keys)

@@ -24,8 +24,8 @@ from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.budget import Unlimited
 from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
+from fanfold.workspace.batch import Batch
 from fanfold.workspace.files import TEMPORARY_PREFIX, disk_errors, write_json, write_jsonl
-from fanfold.workspace.parts import outcomes_of, records_of, write_part
 from fanfold.workspace.paths import Workspace
 
 MIB = 1024 * 1024
@@ -90,8 +90,7 @@ def fetch(simulator):
         endpoint = Endpoint("weibo_default", simulator.url, token=simulator.token)
         with Client(sources.get("weibo"), endpoint) as client:
             return fetch_batch(
-                workspace,
-                batch,
+                workspace.batch(batch),
                 client,
                 concurrency=8,
                 budget=Unlimited(),
@@ -127,11 +126,9 @@ def assert_clear(message, folder, said="No space left on device"):
 
 def test_a_fetch_on_a_full_disk_ends_and_goes_on_where_it_was(disk, fetch, simulator, monkeypatch):
     """The disk fills up after the first part: that is kept, and the rest alone is asked for."""
-    from fanfold.stages import fetching
-
     workspace = Workspace(disk.path / "run")
-    write_jsonl(workspace.items(0), UIDS)
-    write = fetching.write_part
+    write_jsonl(workspace.batch(0).items_file, UIDS)
+    write = Batch.write_part
     kept = []
 
     def writing(*arguments):
@@ -139,13 +136,13 @@ def test_a_fetch_on_a_full_disk_ends_and_goes_on_where_it_was(disk, fetch, simul
         kept.append(len(arguments[-1]))
         disk.fill(but=8192)  # progress is counts for people: it may still be written, or not
 
-    monkeypatch.setattr(fetching, "write_part", writing)
+    monkeypatch.setattr(Batch, "write_part", writing)
     assert_clear(refusal(fetch, workspace), workspace.root)
     assert kept
     assert sum(kept) < len(UIDS)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("fetch-")]
     # Nothing half is left: each part that is there is whole and committed.
-    assert len(outcomes_of(workspace, 0)) == len(records_of(workspace, 0)) == sum(kept)
+    assert len(workspace.batch(0).outcomes()) == len(workspace.batch(0).records()) == sum(kept)
     assert len(list((workspace.root / "raw").rglob("*.gz"))) == len(kept)
     assert not list(workspace.root.rglob(f"{TEMPORARY_PREFIX}*"))
 
@@ -186,7 +183,9 @@ STEPS = {
         workspace, readers.from_list(UIDS), sources.get("weibo").check_item
     ),
     "plan": write_plan,
-    "process": lambda workspace: process_batch(workspace, 0, sources.get("weibo"), as_of=AS_OF),
+    "process": lambda workspace: process_batch(
+        workspace.batch(0), sources.get("weibo"), as_of=AS_OF
+    ),
     "consolidate": lambda workspace: consolidating.consolidate(workspace, RUN, SCHEMA),
 }
 
@@ -196,7 +195,7 @@ STEPS = {
 def test_a_step_on_a_full_disk_leaves_what_was_there_and_passes_later(disk, fetched, step, room):
     """With no room at all, and with room for a part of the file."""
     for batch in range(2):
-        process_batch(fetched, batch, sources.get("weibo"), as_of=AS_OF)
+        process_batch(fetched.batch(batch), sources.get("weibo"), as_of=AS_OF)
     consolidating.consolidate(fetched, RUN, SCHEMA)
     before = files_of(fetched.root)
     disk.fill(but=room)
@@ -215,7 +214,7 @@ def test_a_step_on_a_full_disk_leaves_what_was_there_and_passes_later(disk, fetc
 
 def test_a_comparison_on_a_full_disk_leaves_nothing_behind(disk, fetched, monkeypatch):
     for batch in range(2):
-        process_batch(fetched, batch, sources.get("weibo"), as_of=AS_OF)
+        process_batch(fetched.batch(batch), sources.get("weibo"), as_of=AS_OF)
     consolidating.consolidate(fetched, RUN, SCHEMA)
     monkeypatch.setattr(comparing, "_SHARE_ROWS", 50)
     dataset = fetched.dataset / "users.parquet"
@@ -264,13 +263,13 @@ def file_size_limit(size):
 
 def test_a_fetch_under_a_file_size_limit_ends_and_goes_on(tmp_path, fetch, simulator):
     workspace = Workspace(tmp_path / "run")
-    write_jsonl(workspace.items(0), UIDS[:300])
+    write_jsonl(workspace.batch(0).items_file, UIDS[:300])
     with file_size_limit(4096):
         message = refusal(fetch, workspace)
     assert_clear(message, workspace.root, "File too large")
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("fetch-")]
     assert not list((workspace.root / "raw").rglob("*.*"))
-    assert outcomes_of(workspace, 0) == {}
+    assert workspace.batch(0).outcomes() == {}
     simulator.reset()
     assert fetch(workspace).count(Status.OK) == 300
     assert simulator.stats()["requests"] == 300
@@ -314,5 +313,5 @@ def test_records_whose_outcomes_cannot_be_written_are_not_left(tmp_path):
     (tmp_path / "outcomes").write_text("in the way")
     part = [(Outcome("1", Status.OK, "", 1, ""), {"id": 1})]
     with pytest.raises(NotADirectoryError):
-        write_part(workspace, 0, 1, part)
+        workspace.batch(0).write_part(1, part)
     assert not list((tmp_path / "raw").rglob("*.gz"))

@@ -63,7 +63,7 @@ def test_asking_what_it_costs_changes_nothing(page, monkeypatch):
     assert page.redrive(groups=[group["id"]])["items"] == 3
     assert page.redrive(keys=[UNKNOWN, UIDS[0]])["items"] == 2
     assert instances(page) == before
-    assert not page.workspace.selection(0).exists()
+    assert not page.workspace.batch(0).selection_file.exists()
 
     # Nor does what is refused, or cannot be noted: Airflow's clearing and the selection are one.
     wrong = {"keys": ["nobody"]}, {"groups": ["0000"]}, {"keys": [UIDS[0]], "groups": ["0000"]}
@@ -80,13 +80,13 @@ def full_disk(*_):
 
 
 def test_all_that_failed_is_cleared_with_what_follows_and_nothing_else(page):
-    write_selection(page.workspace, 1, Selection((UIDS[7],), 1, 99))
+    write_selection(page.workspace.batch(1), Selection((UIDS[7],), 1, 99))
     assert page.redrive(dry_run=False)["tasks"] == 8
     batches = {("batch.fetch", 1), ("batch.fetch", 4), ("batch.process", 1), ("batch.process", 4)}
     assert cleared(page) == batches | {(task, -1) for task in AFTER}
     assert dag_run(page) == ("queued", 1)
     # An earlier selection does not narrow it down.
-    assert not page.workspace.selection(1).exists()
+    assert not page.workspace.batch(1).selection_file.exists()
     seen = page.get()
     assert (seen["verdict"], seen["final"]) == ("queued", False)
     assert page.redrive(dry_run=False, expect=409)["code"] == "active"
@@ -100,17 +100,17 @@ def test_a_selection_is_left_for_the_fetch_of_its_batches(page):
     assert {index for task, index in cleared(page) if task == "batch.fetch"} == {0, 1, 5}
     _, clearing = dag_run(page)
     for batch, key in ((0, UNKNOWN), (1, FAILED[0]), (5, UIDS[35])):
-        assert selection_of(page.workspace, batch, clearing).keys == (key,)
+        assert selection_of(page.workspace.batch(batch), clearing).keys == (key,)
         # Whoever clears again, here or in Airflow's UI, does not want this any more.
-        assert selection_of(page.workspace, batch, clearing + 1) is None
-    assert not page.workspace.selection(4).exists()
+        assert selection_of(page.workspace.batch(batch), clearing + 1) is None
+    assert not page.workspace.batch(4).selection_file.exists()
 
 
 def test_the_items_of_a_reason_are_selected(page):
     groups = {group["status"]: group["id"] for group in page.get("/failures")["groups"]}
     answer = page.redrive(dry_run=False, groups=[groups["missing"]])
     assert (answer["items"], answer["batches"]) == (1, 1)
-    assert selection_of(page.workspace, 0, dag_run(page)[1]).keys == (UNKNOWN,)
+    assert selection_of(page.workspace.batch(0), dag_run(page)[1]).keys == (UNKNOWN,)
 
 
 def test_a_complete_run_has_nothing_to_redrive(run_page):

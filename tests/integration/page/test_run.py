@@ -186,12 +186,12 @@ def _tells_what_batches_have_so_far(page):
 
     waiting = all_progress(page.workspace)[2]
     for number in (2, 3):
-        page.workspace.progress(number).unlink()
-        page.workspace.cleaned(number).unlink()
+        page.workspace.batch(number).progress_file.unlink()
+        page.workspace.batch(number).counts_file.unlink()
     until = "2030-01-01T14:00:00.000Z"
     fields = {"batch": 2, "planned": 7, "ok": 3, "missing": 0, "failed": 0, "requests": 3}
     write_progress(
-        page.workspace,
+        page.workspace.batch(2),
         type(waiting)(**fields, recent=(), waits_until=until, waits_for="Weibo 10023: spent"),
     )
     set_states(page, "running", {"batch.fetch": "deferred", "batch.process": None})
@@ -311,7 +311,7 @@ def test_what_is_away_or_damaged_is_named_and_the_rest_is_shown(run_page, monkey
         assert any(pipeline["runs"] for pipeline in answer["pipelines"])
     assert page.get() == before
 
-    page.workspace.clean(0).write_bytes(b"PAR1 no")
+    page.workspace.batch(0).rows_file.write_bytes(b"PAR1 no")
     answer = page.get("/items", key="1404376560", expect=500)
     assert (answer["code"], "00000.parquet" in answer["detail"]) == ("damaged", True)
     page.workspace.keys.write_bytes(b"no database")

@@ -14,8 +14,12 @@ def test_no_workspace_yet_is_no_progress(tmp_path):
 def test_the_counts_of_all_batches_are_added(tmp_path):
     workspace = Workspace(tmp_path)
     write_json(workspace.plan, {"items": 10, "batches": 2})
-    write_json(workspace.progress(0), {"ok": 3, "missing": 1, "failed": 1, "requests": 9})
-    write_json(workspace.progress(1), {"ok": 2, "missing": 0, "failed": 0, "requests": 2})
+    write_json(
+        workspace.batch(0).progress_file, {"ok": 3, "missing": 1, "failed": 1, "requests": 9}
+    )
+    write_json(
+        workspace.batch(1).progress_file, {"ok": 2, "missing": 0, "failed": 0, "requests": 2}
+    )
     assert read_progress(workspace) == Progress(items=10, done=7, failed=1, requests=11)
 
 

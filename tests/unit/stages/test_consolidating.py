@@ -33,7 +33,6 @@ from fanfold.stages.planning import write_plan
 from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
 from fanfold.workspace.files import read_json, read_jsonl, write_jsonl
-from fanfold.workspace.parts import write_part
 from fanfold.workspace.paths import CSV, FAILED, PARQUET, Workspace
 
 RUN = RunIdentity("weibo_user_profiles", "manual__1", datetime(2026, 1, 1, tzinfo=UTC))
@@ -66,7 +65,7 @@ def run_of(tmp_path, fates, *, batch_size=3, name="张伟"):
         foretell=lambda items, _: Forecast(items, None, Basis.UNKNOWN),
     )
     for batch in range(made.batches):
-        keys = list(read_jsonl(workspace.items(batch)))
+        keys = list(read_jsonl(workspace.batch(batch).items_file))
         done, late = [], []
         for key in keys:
             fate = fates[int(key) - 1]
@@ -80,10 +79,10 @@ def run_of(tmp_path, fates, *, batch_size=3, name="张伟"):
             elif fate != "unfetched":
                 done.append((Outcome(key, Status(fate), "why", 2), None))
         # What was fetched comes in the order of the answers, not of the list.
-        write_part(workspace, batch, 1, list(reversed(done)))
-        process_batch(workspace, batch, weibo.SOURCE, as_of=AS_OF)
+        workspace.batch(batch).write_part(1, list(reversed(done)))
+        process_batch(workspace.batch(batch), weibo.SOURCE, as_of=AS_OF)
         if late:
-            write_part(workspace, batch, 2, late)
+            workspace.batch(batch).write_part(2, late)
     return workspace
 
 
@@ -186,13 +185,13 @@ def test_missing_items_are_no_failures(tmp_path):
 
 def test_a_broken_part_is_named_with_the_task_to_clear(tmp_path):
     workspace = run_of(tmp_path, ["ok", "ok"])
-    workspace.clean(0).write_bytes(b"PAR1")
+    workspace.batch(0).rows_file.write_bytes(b"PAR1")
     with pytest.raises(Inconsistent, match=r"clear `batch.process` of batch 0"):
         consolidate(workspace, RUN, SCHEMA)
 
 
 def test_batches_that_contradict_the_plan_are_refused(tmp_path):
     workspace = run_of(tmp_path, ["ok"] * 4)
-    write_jsonl(workspace.items(1), [])
+    write_jsonl(workspace.batch(1).items_file, [])
     with pytest.raises(Inconsistent, match="The plan has 4 items, its batches have 3"):
         consolidate(workspace, RUN, SCHEMA)

@@ -32,7 +32,11 @@ def test_every_item_is_planned_once_in_the_order_of_its_first_mention(
 ):
     workspace = Workspace(tmp_path_factory.mktemp("run"))
     made = plan(workspace, items, wanted_size=size)
-    planned = [key for batch in range(made.batches) for key in read_jsonl(workspace.items(batch))]
+    planned = [
+        key
+        for batch in range(made.batches)
+        for key in read_jsonl(workspace.batch(batch).items_file)
+    ]
     assert planned == list(dict.fromkeys(items))
     assert made.items == len(planned)
     assert made.duplicates == len(items) - len(planned)

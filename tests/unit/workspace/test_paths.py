@@ -85,17 +85,17 @@ def test_a_missing_or_broken_document_is_named(tmp_path, content, said):
 
 def test_a_part_counts_only_when_its_outcomes_are_there(tmp_path):
     workspace = Workspace(tmp_path)
-    raw, outcomes = workspace.new_part(3, 1)
+    raw, outcomes = workspace.batch(3).new_part(1)
     write_jsonl(raw, [{"key": "a"}])
-    assert workspace.parts(3) == []
+    assert workspace.batch(3).parts() == []
     write_jsonl(outcomes, [{"key": "a"}])
-    assert workspace.parts(3) == [(1, raw, outcomes)]
-    assert workspace.parts(4) == []
+    assert workspace.batch(3).parts() == [(1, raw, outcomes)]
+    assert workspace.batch(4).parts() == []
 
 
 def test_two_writers_of_the_same_part_never_share_a_name(tmp_path):
     workspace = Workspace(tmp_path)
-    assert workspace.new_part(3, 1) != workspace.new_part(3, 1)
+    assert workspace.batch(3).new_part(1) != workspace.batch(3).new_part(1)
 
 
 def test_json_keeps_text_readable(tmp_path):

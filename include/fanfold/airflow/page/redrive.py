@@ -30,7 +30,6 @@ from fanfold.airflow.page.runs import Instance, broken_instances, is_active, tas
 from fanfold.airflow.page.verdict import outcome_of
 from fanfold.errors import BadInput
 from fanfold.queries.redriving import Scope, all_that_failed, selection
-from fanfold.workspace.parts import last_sequence
 from fanfold.workspace.redrive import Selection, forget_selections, write_selection
 
 if TYPE_CHECKING:
@@ -198,5 +197,5 @@ def _select(run: Run, scope: Scope) -> None:
         forget_selections(workspace, scope.items)
         return
     for batch, keys in scope.selected.items():
-        after = last_sequence(workspace, batch)
-        write_selection(workspace, batch, Selection(keys, after, run.dag_run.clear_number))
+        after = workspace.batch(batch).last_sequence()
+        write_selection(workspace.batch(batch), Selection(keys, after, run.dag_run.clear_number))

@@ -16,8 +16,6 @@ from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.crew import Crew
 from fanfold.stages.fetching.effort import Efforts
 from fanfold.stages.fetching.meter import Meter
-from fanfold.workspace.files import read_jsonl
-from fanfold.workspace.parts import invalid_of, last_sequence, outcomes_of, write_part
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from fanfold.sources.http import Client
     from fanfold.stages.fetching.budget import Budget
     from fanfold.stages.fetching.effort import Effort
-    from fanfold.workspace.paths import Workspace
+    from fanfold.workspace.batch import Batch
     from fanfold.workspace.redrive import Selection
 
 DECIDED: Final = frozenset({Status.OK, Status.MISSING})
@@ -55,8 +53,7 @@ class Tally:
 
 
 def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
-    workspace: Workspace,
-    batch: int,
+    batch: Batch,
     client: Client,
     *,
     concurrency: int,
@@ -70,8 +67,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     """Fetch what a batch does not have yet, and return what it has then.
 
     Args:
-        workspace: The run's workspace.
-        batch: Number of the batch.
+        batch: The batch.
         client: Asks the source.
         concurrency: Requests in flight, at most; fewer while the source is strained.
         budget: Asked for leave before each request.
@@ -90,13 +86,13 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         BatchIncomplete: All items were tried, some failed; what came is kept.
         LeftFailed: All that was selected came; items that failed before were not selected.
     """
-    keys = list(read_jsonl(workspace.items(batch)))
-    tally = Tally(len(keys), outcomes_of(workspace, batch))
-    wanted = _wanted(workspace, batch, keys, tally, selection)
+    keys = batch.keys()
+    tally = Tally(len(keys), batch.outcomes())
+    wanted = _wanted(batch, keys, tally, selection)
     if len(wanted) < len(keys):
         log(f"{len(keys) - len(wanted)} of {len(keys)} items are here already.")
-    sequence = last_sequence(workspace, batch)
-    meter = Meter(workspace, batch, len(keys), tally.outcomes, wanted)
+    sequence = batch.last_sequence()
+    meter = Meter(batch, len(keys), tally.outcomes, wanted)
     efforts = Efforts(tell)
     crew = Crew(
         client,
@@ -111,7 +107,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         with crew:
             for part in crew.parts():
                 sequence += 1
-                write_part(workspace, batch, sequence, part)
+                batch.write_part(sequence, part)
                 meter.add([outcome for outcome, _ in part])
                 tally.outcomes.update((outcome.key, outcome) for outcome, _ in part)
                 meter.write()
@@ -127,15 +123,14 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
 
 
 def _wanted(
-    workspace: Workspace,
-    batch: int,
+    batch: Batch,
     keys: list[str],
     tally: Tally,
     selection: Selection | None,
 ) -> list[str]:
     """Return the items that are to be fetched, in order."""
     if selection is None:
-        again = invalid_of(workspace, batch)
+        again = batch.invalid()
         done = tally.outcomes
         return [
             key
@@ -143,7 +138,7 @@ def _wanted(
             if key in again or key not in done or done[key].status not in DECIDED
         ]
     selected = frozenset(selection.keys)
-    done = outcomes_of(workspace, batch, after=selection.after)
+    done = batch.outcomes(after=selection.after)
     return [
         key
         for key in keys

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fanfold.sources.http import Client
     from fanfold.stages.fetching.backoff import Backoff
     from fanfold.stages.fetching.budget import Budget
-    from fanfold.workspace.parts import Done
+    from fanfold.workspace.batch import Done
 
 PART_ITEMS = 500
 """Items after which a part is handed over."""

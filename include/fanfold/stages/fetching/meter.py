@@ -15,15 +15,14 @@ if TYPE_CHECKING:
 
     from fanfold.errors import QuotaSpent
     from fanfold.model import Outcome
-    from fanfold.workspace.paths import Workspace
+    from fanfold.workspace.batch import Batch
 
 
 class Meter:
     """The counts of one batch; what was decided before counts until it is decided anew.
 
     Args:
-        workspace: The run's workspace.
-        batch: Number of the batch.
+        batch: The batch.
         planned: Its items.
         earlier: The outcomes that it has.
         wanted: Items that are fetched now.
@@ -31,13 +30,11 @@ class Meter:
 
     def __init__(
         self,
-        workspace: Workspace,
-        batch: int,
+        batch: Batch,
         planned: int,
         earlier: Mapping[str, Outcome],
         wanted: Sequence[str],
     ) -> None:
-        self._workspace = workspace
         self._batch = batch
         self._planned = planned
         self._requests = sum(outcome.requests for outcome in earlier.values())
@@ -77,9 +74,9 @@ class Meter:
         """
         until = waits.reset_at if waits else None
         write_progress(
-            self._workspace,
+            self._batch,
             Progress(
-                batch=self._batch,
+                batch=self._batch.number,
                 planned=self._planned,
                 ok=self._counts[Status.OK],
                 missing=self._counts[Status.MISSING],

@@ -17,16 +17,16 @@ import pyarrow.parquet as pq
 from fanfold.model import Outcome, Status
 from fanfold.sources.rows import Problem
 from fanfold.stages.processing.contract import SCHEMA, derive, problems
+from fanfold.workspace.batch import ITEM
 from fanfold.workspace.failure_groups import Reasons
-from fanfold.workspace.files import read_jsonl, whole_file, write_jsonl
-from fanfold.workspace.parts import ITEM, fetched_of
+from fanfold.workspace.files import whole_file, write_jsonl
 from fanfold.workspace.progress import REASONS, Cleaned, write_cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fanfold.sources import Source
-    from fanfold.workspace.paths import Workspace
+    from fanfold.workspace.batch import Batch
 
 SLICE = 2500
 """Records that are processed at once: some 50 MB where each has 2 KB of JSON. Smaller slices pay
@@ -43,21 +43,18 @@ class Processed:
     invalid: int
 
 
-def process_batch(
-    workspace: Workspace, batch: int, source: Source, *, as_of: pd.Timestamp
-) -> Processed:
+def process_batch(batch: Batch, source: Source, *, as_of: pd.Timestamp) -> Processed:
     """Write the clean rows of a batch, in item order, and the outcomes of those that are none.
 
     Args:
-        workspace: The run's workspace.
-        batch: Number of the batch.
+        batch: The batch.
         source: Whose records these are.
         as_of: The run's logical date (UTC).
     """
-    order = {key: place for place, key in enumerate(read_jsonl(workspace.items(batch)))}
+    order = {key: place for place, key in enumerate(batch.keys())}
     tables = [CLEAN_SCHEMA.empty_table()]
     invalid: list[Outcome] = []
-    for found in fetched_of(workspace, batch, SLICE):
+    for found in batch.fetched(SLICE):
         planned = [(outcome, record) for outcome, record in found if outcome.key in order]
         keys = [outcome.key for outcome, _ in planned]
         rows, broken = clean_rows(source, keys, [record for _, record in planned], as_of)
@@ -67,14 +64,14 @@ def process_batch(
     invalid.sort(key=lambda outcome: order[outcome.key])
     rows = _in_order(pa.concat_tables(tables), order)
     # The rows come last: where they are, the quarantine beside them is theirs.
-    write_jsonl(workspace.invalid(batch), (outcome.as_json() for outcome in invalid))
-    with whole_file(workspace.clean(batch)) as temporary:
+    write_jsonl(batch.invalid_file, (outcome.as_json() for outcome in invalid))
+    with whole_file(batch.rows_file) as temporary:
         pq.write_table(rows, temporary, compression="zstd")
     reasons = Reasons()
     for outcome in invalid:
         reasons.add(outcome)
     groups = tuple(group.as_json() for group in reasons.groups(REASONS))
-    write_cleaned(workspace, Cleaned(batch, rows.num_rows, len(invalid), groups))
+    write_cleaned(batch, Cleaned(batch.number, rows.num_rows, len(invalid), groups))
     return Processed(rows.num_rows, len(invalid))
 
 

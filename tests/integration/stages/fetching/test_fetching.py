@@ -21,7 +21,6 @@ from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.budget import Unlimited
 from fanfold.workspace.files import read_json, write_jsonl
-from fanfold.workspace.parts import last_sequence, outcomes_of, records_of
 from fanfold.workspace.paths import Workspace
 from fanfold.workspace.progress import all_progress
 from fanfold.workspace.redrive import Selection, forget_selections, selection_of, write_selection
@@ -36,13 +35,13 @@ def workspace(tmp_path):
 
 
 def fetch(workspace, simulator, uids=UIDS, *, token=None, source="weibo", **options):
-    write_jsonl(workspace.items(0), uids)
+    write_jsonl(workspace.batch(0).items_file, uids)
     endpoint = Endpoint(
         "weibo_default", simulator.url, token=token or simulator.token, read_timeout=2
     )
     arguments = {"concurrency": 8, "budget": Unlimited(), "backoff": QUICK, **options}
     with Client(sources.get(source), endpoint) as client:
-        return fetch_batch(workspace, 0, client, **arguments)
+        return fetch_batch(workspace.batch(0), client, **arguments)
 
 
 def requests(simulator):
@@ -52,9 +51,9 @@ def requests(simulator):
 def test_each_user_is_asked_for_once(workspace, simulator):
     tally = fetch(workspace, simulator)
     assert tally.count(Status.OK) == len(UIDS) == tally.requests == requests(simulator)
-    records = records_of(workspace, 0)
+    records = workspace.batch(0).records()
     assert {key: str(record["id"]) for key, record in records.items()} == {u: u for u in UIDS}
-    progress = read_json(workspace.progress(0))
+    progress = read_json(workspace.batch(0).progress_file)
     assert (progress["planned"], progress["ok"], progress["requests"]) == (40, 40, 40)
 
 
@@ -68,7 +67,7 @@ def test_a_second_fetch_asks_for_nothing(workspace, simulator):
 def test_an_unknown_user_is_missing_and_not_asked_for_again(workspace, simulator):
     tally = fetch(workspace, simulator, ["1404376560", "7"])
     assert tally.count(Status.MISSING) == 1
-    assert "no user 7" in outcomes_of(workspace, 0)["7"].reason
+    assert "no user 7" in workspace.batch(0).outcomes()["7"].reason
     simulator.reset()
     fetch(workspace, simulator, ["1404376560", "7"])
     assert requests(simulator) == 0
@@ -91,7 +90,7 @@ def test_a_fault_that_stays_fails_that_user_alone_and_a_retry_asks_only_for_it(
     simulator.control(uids={UIDS[3]: "http_500"})
     with pytest.raises(BatchIncomplete, match=rf"1 of 40 items failed.*{UIDS[3]}"):
         fetch(workspace, simulator)
-    assert outcomes_of(workspace, 0)[UIDS[3]].attempts == 4
+    assert workspace.batch(0).outcomes()[UIDS[3]].attempts == 4
     simulator.reset()
     tally = fetch(workspace, simulator)
     assert tally.count(Status.OK) == len(UIDS)
@@ -116,7 +115,7 @@ def test_a_token_that_expires_midway_keeps_what_came(workspace, simulator):
     simulator.control(token_expires_after=20)
     with pytest.raises(CredentialRefused, match="21327"):
         fetch(workspace, simulator)
-    assert len(records_of(workspace, 0)) == 20
+    assert len(workspace.batch(0).records()) == 20
     simulator.reset()
     fetch(workspace, simulator)
     assert requests(simulator) == 20
@@ -128,7 +127,7 @@ def test_a_spent_quota_keeps_what_came_and_tells_the_reset(workspace, simulator,
     with pytest.raises(QuotaSpent, match=str(code)) as caught:
         fetch(workspace, simulator)
     assert timedelta(0) < caught.value.reset_at - datetime.now(UTC) <= timedelta(seconds=3602)
-    assert len(records_of(workspace, 0)) == 15
+    assert len(workspace.batch(0).records()) == 15
     endpoint = Endpoint("weibo_default", simulator.url, token=simulator.token)
     with Client(sources.get("weibo"), endpoint) as client:
         quota = client.source.quota(client)
@@ -157,7 +156,7 @@ def test_mastodons_spent_quota_tells_its_reset(workspace, simulator):
     with pytest.raises(QuotaSpent) as caught:
         fetch(workspace, simulator, ["a", "b", "c"], source="mastodon", concurrency=1)
     assert caught.value.reset_at is not None
-    assert len(records_of(workspace, 0)) == 2
+    assert len(workspace.batch(0).records()) == 2
 
 
 @pytest.mark.parametrize(
@@ -179,18 +178,18 @@ def test_an_answer_that_is_none_is_told_apart_in_the_reason(workspace, simulator
 
 
 def test_a_dead_host_fails_the_batch_and_no_item_so_that_a_retry_finds_them_all(workspace):
-    write_jsonl(workspace.items(0), UIDS[:2])
+    write_jsonl(workspace.batch(0).items_file, UIDS[:2])
     endpoint = Endpoint("weibo_default", "http://127.0.0.1:1", token="t")
     with (
         Client(sources.get("weibo"), endpoint) as client,
         pytest.raises(SourceBusy, match="the connection failed"),
     ):
-        fetch_batch(workspace, 0, client, concurrency=2, budget=Unlimited(), backoff=QUICK)
-    assert outcomes_of(workspace, 0) == {}
+        fetch_batch(workspace.batch(0), client, concurrency=2, budget=Unlimited(), backoff=QUICK)
+    assert workspace.batch(0).outcomes() == {}
 
 
 def selected(workspace, *keys, clearing=3):
-    return Selection(keys, last_sequence(workspace, 0), clearing)
+    return Selection(keys, workspace.batch(0).last_sequence(), clearing)
 
 
 def asked(simulator):
@@ -206,7 +205,7 @@ def test_a_selection_is_asked_for_alone_whatever_became_of_it(workspace, simulat
     with pytest.raises(LeftFailed, match=rf"1 of 40 items failed before .*First: {UIDS[3]}"):
         fetch(workspace, simulator, selection=selected(workspace, *UIDS[:3]))
     assert asked(simulator) == dict.fromkeys(UIDS[:3], 1)
-    statuses = {key: outcome.status for key, outcome in outcomes_of(workspace, 0).items()}
+    statuses = {key: outcome.status for key, outcome in workspace.batch(0).outcomes().items()}
     assert statuses == dict.fromkeys(UIDS, Status.OK) | {UIDS[3]: Status.FAILED}
 
 
@@ -223,13 +222,13 @@ def test_a_retry_of_a_selection_asks_only_for_what_did_not_come(workspace, simul
 
 
 def test_a_selection_belongs_to_one_clearing(workspace):
-    assert selection_of(workspace, 0, 3) is None
+    assert selection_of(workspace.batch(0), 3) is None
     choice = Selection(("1", "\ud800"), 2, 3)
-    write_selection(workspace, 0, choice)
-    assert selection_of(workspace, 0, 3) == choice
-    assert selection_of(workspace, 0, 10) is None
+    write_selection(workspace.batch(0), choice)
+    assert selection_of(workspace.batch(0), 3) == choice
+    assert selection_of(workspace.batch(0), 10) is None
     forget_selections(workspace, [0, 1])
-    assert selection_of(workspace, 0, 3) is None
+    assert selection_of(workspace.batch(0), 3) is None
 
 
 def test_progress_says_what_each_outcome_was_and_why(workspace, simulator):

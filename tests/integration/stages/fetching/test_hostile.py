@@ -28,7 +28,6 @@ from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.budget import Unlimited
 from fanfold.stages.processing import process_batch
 from fanfold.workspace.files import write_jsonl
-from fanfold.workspace.parts import invalid_of, outcomes_of
 from fanfold.workspace.paths import Workspace
 
 AS_OF = pd.Timestamp("2026-08-01", tz="UTC")
@@ -168,13 +167,13 @@ def workspace(tmp_path):
 
 def run(workspace, simulator, keys, source="weibo", **options):
     """Fetch and process a batch as the tasks do; return the outcome of each item."""
-    write_jsonl(workspace.items(0), keys)
+    write_jsonl(workspace.batch(0).items_file, keys)
     endpoint = Endpoint("hostile_default", simulator.url, token=simulator.token, read_timeout=0.3)
     arguments = {"concurrency": 1, "budget": Unlimited(), "backoff": ONCE, **options}
     with Client(sources.get(source), endpoint) as client, contextlib.suppress(BatchIncomplete):
-        fetch_batch(workspace, 0, client, **arguments)
-    process_batch(workspace, 0, sources.get(source), as_of=AS_OF)
-    return outcomes_of(workspace, 0) | invalid_of(workspace, 0)
+        fetch_batch(workspace.batch(0), client, **arguments)
+    process_batch(workspace.batch(0), sources.get(source), as_of=AS_OF)
+    return workspace.batch(0).outcomes() | workspace.batch(0).invalid()
 
 
 def misbehave(simulator, kinds, **settings):
@@ -183,7 +182,7 @@ def misbehave(simulator, kinds, **settings):
 
 
 def rows(workspace):
-    return pd.read_parquet(workspace.clean(0)).set_index("item")
+    return pd.read_parquet(workspace.batch(0).rows_file).set_index("item")
 
 
 def by_kind(outcomes, kinds):

@@ -23,7 +23,6 @@ from fanfold.stages.planning import write_plan
 from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
 from fanfold.workspace.files import read_jsonl, write_jsonl
-from fanfold.workspace.parts import invalid_of, outcomes_of
 from fanfold.workspace.paths import Workspace
 
 AS_OF = pd.Timestamp("2026-08-01", tz="UTC")
@@ -57,7 +56,7 @@ SETTINGS = {
 
 
 def outcomes_in(workspace, batch):
-    return outcomes_of(workspace, batch) | invalid_of(workspace, batch)
+    return workspace.batch(batch).outcomes() | workspace.batch(batch).invalid()
 
 
 def run(workspace, simulator, **options):
@@ -78,15 +77,14 @@ def run(workspace, simulator, **options):
         for batch in left:
             with Client(source, endpoint) as client, contextlib.suppress(BatchIncomplete):
                 fetch_batch(
-                    workspace,
-                    batch,
+                    workspace.batch(batch),
                     client,
                     concurrency=32,
                     budget=Unlimited(),
                     backoff=Backoff(attempts=4, first=0.05, cap=0.1),
                     **options,
                 )
-            process_batch(workspace, batch, source, as_of=AS_OF)
+            process_batch(workspace.batch(batch), source, as_of=AS_OF)
         left = [batch for batch in left if unfinished(workspace, batch)]
         if not left:
             break

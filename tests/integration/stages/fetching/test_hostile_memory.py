@@ -19,7 +19,7 @@ from fanfold.errors import BatchIncomplete
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.budget import Unlimited
-from fanfold.workspace.parts import outcomes_of
+
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
 from fanfold.workspace.files import write_jsonl
@@ -27,13 +27,13 @@ from fanfold.workspace.paths import Workspace
 
 def fetch(folder, uids):
     workspace = Workspace(Path(folder))
-    write_jsonl(workspace.items(0), uids)
+    write_jsonl(workspace.batch(0).items_file, uids)
     endpoint = Endpoint("hostile_default", sys.argv[1], token=sys.argv[2], read_timeout=0.3)
     with Client(sources.get("weibo"), endpoint) as client:
         with contextlib.suppress(BatchIncomplete):
-            fetch_batch(workspace, 0, client, concurrency=16, budget=Unlimited(),
+            fetch_batch(workspace.batch(0), client, concurrency=16, budget=Unlimited(),
                         backoff=Backoff(attempts=1))
-    return outcomes_of(workspace, 0)
+    return workspace.batch(0).outcomes()
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

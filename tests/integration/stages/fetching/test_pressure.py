@@ -22,7 +22,6 @@ from fanfold.stages.fetching import crew, fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.budget import open_budget
 from fanfold.workspace.files import write_jsonl
-from fanfold.workspace.parts import outcomes_of, records_of
 from fanfold.workspace.paths import Workspace
 
 UIDS = [str(1404376560 + number) for number in range(60)]
@@ -35,14 +34,14 @@ def workspace(tmp_path):
 
 
 def fetch(workspace, url, token, uids=UIDS, *, batch=0, rates=None, source="weibo", **options):
-    write_jsonl(workspace.items(batch), uids)
+    write_jsonl(workspace.batch(batch).items_file, uids)
     endpoint = Endpoint("weibo_default", url, token=token, read_timeout=2)
     arguments = {"concurrency": 8, "backoff": QUICK, **options}
     with (
         Client(sources.get(source), endpoint) as client,
         open_budget(workspace.root.parent, f"{source}_default", rates, None) as budget,
     ):
-        return fetch_batch(workspace, batch, client, budget=budget, **arguments)
+        return fetch_batch(workspace.batch(batch), client, budget=budget, **arguments)
 
 
 def asked(simulator, path):
@@ -80,7 +79,7 @@ def test_headers_that_say_that_nothing_is_left_hold_everybody_before_a_request_i
     with pytest.raises(QuotaSpent):
         fetch(workspace, simulator.url, simulator.token, accounts, source="mastodon", concurrency=1)
     assert simulator.stats()["statuses"].get("429", 0) == 0
-    assert len(outcomes_of(workspace, 0)) == 10
+    assert len(workspace.batch(0).outcomes()) == 10
 
 
 def test_retry_after_holds_all_items_and_not_only_the_one_that_met_it(workspace, simulator):
@@ -97,7 +96,7 @@ def test_a_user_that_alone_always_meets_a_quota_fails_in_the_end(workspace, simu
     simulator.control(uids={"alice": "http_429"}, retry_after_s=0)
     with pytest.raises(BatchIncomplete, match="alice"):
         fetch(workspace, simulator.url, simulator.token, ["alice", "bob"], source="mastodon")
-    assert outcomes_of(workspace, 0)["bob"].status is Status.OK
+    assert workspace.batch(0).outcomes()["bob"].status is Status.OK
 
 
 # outages
@@ -163,8 +162,8 @@ def test_an_item_that_alone_gets_no_answer_fails_and_does_not_stop_the_others(wo
     simulator.control(uids={UIDS[5]: "drop"})
     with pytest.raises(BatchIncomplete, match=UIDS[5]):
         fetch(workspace, simulator.url, simulator.token)
-    assert len(records_of(workspace, 0)) == len(UIDS) - 1
-    assert outcomes_of(workspace, 0)[UIDS[5]].attempts == QUICK.attempts
+    assert len(workspace.batch(0).records()) == len(UIDS) - 1
+    assert workspace.batch(0).outcomes()[UIDS[5]].attempts == QUICK.attempts
 
 
 # several items at once
@@ -175,7 +174,7 @@ def test_several_users_are_asked_for_at_once_where_the_connection_allows(workspa
     tally = fetch(workspace, simulator.url, simulator.token, uids, items_per_request=50)
     assert tally.count(Status.OK) == 1250
     assert tally.requests == simulator.stats()["requests"] == 25
-    assert {key: str(record["id"]) for key, record in records_of(workspace, 0).items()} == {
+    assert {key: str(record["id"]) for key, record in workspace.batch(0).records().items()} == {
         uid: uid for uid in uids
     }
 
@@ -194,7 +193,7 @@ def test_users_that_the_answer_omits_are_looked_up_singly_before_they_are_called
     assert tally.count(Status.MISSING) == 2
     assert asked(simulator, "/2/users/show.json") == 2
     assert tally.requests == simulator.stats()["requests"] == 3
-    assert outcomes_of(workspace, 0)["7"].attempts == 2
+    assert workspace.batch(0).outcomes()["7"].attempts == 2
 
 
 def test_a_request_for_several_that_keeps_failing_is_taken_apart(workspace, simulator):

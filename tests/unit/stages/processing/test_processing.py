@@ -13,8 +13,8 @@ from fanfold.sources import mastodon, weibo
 from fanfold.stages import processing
 from fanfold.stages.processing import clean_rows, process_batch
 from fanfold.stages.processing.contract import CONTRACT, SCHEMA
+from fanfold.workspace.batch import ITEM
 from fanfold.workspace.files import read_jsonl, write_jsonl
-from fanfold.workspace.parts import ITEM, fetched_of, invalid_of, write_part
 from fanfold.workspace.paths import Workspace
 
 AS_OF = pd.Timestamp("2026-01-01", tz="UTC")
@@ -131,30 +131,33 @@ def test_whatever_json_a_source_sends_each_record_is_a_clean_row_or_a_reason(cha
 def put(workspace, batch, sequence_records):
     """Write a batch whose fetch wrote one part a dictionary of key → record."""
     keys = list(dict.fromkeys(key for part in sequence_records for key in part))
-    write_jsonl(workspace.items(batch), keys)
+    write_jsonl(workspace.batch(batch).items_file, keys)
     for sequence, part in enumerate(sequence_records, start=1):
         done = [
             (Outcome(key, Status.OK if record else Status.MISSING, attempts=1), record)
             for key, record in part.items()
         ]
-        write_part(workspace, batch, sequence, done)
+        workspace.batch(batch).write_part(sequence, done)
 
 
 def test_processing_twice_writes_the_same_bytes(tmp_path):
     workspace = Workspace(tmp_path)
     put(workspace, 0, [{"1": profile(1), "2": profile(2, followers_count=-1)}, {"3": None}])
-    processed = process_batch(workspace, 0, weibo.SOURCE, as_of=AS_OF)
+    processed = process_batch(workspace.batch(0), weibo.SOURCE, as_of=AS_OF)
     assert (processed.rows, processed.invalid) == (1, 1)
-    first = workspace.clean(0).read_bytes(), workspace.invalid(0).read_bytes()
-    process_batch(workspace, 0, weibo.SOURCE, as_of=AS_OF)
-    assert (workspace.clean(0).read_bytes(), workspace.invalid(0).read_bytes()) == first
+    first = workspace.batch(0).rows_file.read_bytes(), workspace.batch(0).invalid_file.read_bytes()
+    process_batch(workspace.batch(0), weibo.SOURCE, as_of=AS_OF)
+    assert (
+        workspace.batch(0).rows_file.read_bytes(),
+        workspace.batch(0).invalid_file.read_bytes(),
+    ) == first
 
 
 def test_the_latest_record_of_an_item_counts(tmp_path):
     workspace = Workspace(tmp_path)
     put(workspace, 0, [{"1": profile(1, followers_count=-1)}, {"1": profile(1, followers_count=8)}])
-    process_batch(workspace, 0, weibo.SOURCE, as_of=AS_OF)
-    assert invalid_of(workspace, 0) == {}
+    process_batch(workspace.batch(0), weibo.SOURCE, as_of=AS_OF)
+    assert workspace.batch(0).invalid() == {}
 
 
 def test_the_same_records_give_the_same_bytes_however_they_came_and_are_sliced(
@@ -165,19 +168,19 @@ def test_the_same_records_give_the_same_bytes_however_they_came_and_are_sliced(
     records["21"] = profile(21, gender="?")
     whole = Workspace(tmp_path / "whole")
     put(whole, 0, [records])
-    process_batch(whole, 0, weibo.SOURCE, as_of=AS_OF)
+    process_batch(whole.batch(0), weibo.SOURCE, as_of=AS_OF)
 
     keys = list(records)
     parts = [keys[20:], keys[7:20][::-1], keys[:7]]
     sliced = Workspace(tmp_path / "sliced")
     put(sliced, 0, [{key: records[key] for key in part} for part in parts])
-    write_jsonl(sliced.items(0), keys)
+    write_jsonl(sliced.batch(0).items_file, keys)
     monkeypatch.setattr(processing, "SLICE", 4)
-    processed = process_batch(sliced, 0, weibo.SOURCE, as_of=AS_OF)
+    processed = process_batch(sliced.batch(0), weibo.SOURCE, as_of=AS_OF)
 
     assert (processed.rows, processed.invalid) == (28, 2)
-    assert sliced.clean(0).read_bytes() == whole.clean(0).read_bytes()
-    assert [data["key"] for data in read_jsonl(sliced.invalid(0))] == ["7", "21"]
+    assert sliced.batch(0).rows_file.read_bytes() == whole.batch(0).rows_file.read_bytes()
+    assert [data["key"] for data in read_jsonl(sliced.batch(0).invalid_file)] == ["7", "21"]
 
 
 def test_slices_hold_no_more_records_than_asked_for_and_each_ok_item_once(tmp_path):
@@ -191,7 +194,7 @@ def test_slices_hold_no_more_records_than_asked_for_and_each_ok_item_once(tmp_pa
             {"3": profile(3, followers_count=3)},
         ],
     )
-    slices = list(fetched_of(workspace, 0, 2))
+    slices = list(workspace.batch(0).fetched(2))
     assert [len(found) for found in slices] == [2, 2, 2]
     found = {outcome.key: record["followers_count"] for each in slices for outcome, record in each}
     assert found == {"1": 1, "2": 1, "5": 1, "6": 1, "7": 1, "3": 3}
