@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from measuring import Tree
 
-from fanfold.model import Basis, Forecast
 from fanfold.stages.planning import write_plan
 from fanfold.workspace.items import find_repeated, json_lines, unique_lines
 from fanfold.workspace.key_index import index_writer
@@ -38,7 +37,6 @@ def plan_index(items: int, folder: Path) -> dict[str, float]:
         wanted_size=None,
         logical_date="",
         started_at="",
-        foretell=lambda items, _: Forecast(items, None, Basis.UNKNOWN),
     )
     whole.end()
     peak = Tree([os.getpid()]).largest_mb()

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fanfold import readers, sources
-from fanfold.model import Basis, Forecast, Manifest, Outcome, Plan, RunIdentity, Status, utc_text
+from fanfold.model import Manifest, Outcome, Plan, RunIdentity, Status, utc_text
 from fanfold.simulator import people
 from fanfold.stages import comparing, consolidating, planning
 from fanfold.stages.fetching.meter import Meter
@@ -132,7 +132,6 @@ def make(shared: Path, run_id: str, date: datetime, items: int) -> Made:
         wanted_size=BATCH,
         logical_date=utc_text(date),
         started_at=utc_text(datetime.now(UTC)),
-        foretell=lambda items, _: Forecast(items, items / 1500, Basis.EARLIER_RUNS),
     )
     clock.note("plan")
     jobs = [(workspace, batch, date) for batch in range(plan.batches)]

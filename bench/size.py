@@ -277,7 +277,6 @@ sys.argv = ["airflow", "scheduler"]  # whose local settings import what tasks ne
 import airflow_local_settings
 from fanfold import readers, sources
 from fanfold.stages import planning
-from fanfold.model import Basis, Forecast
 from fanfold.workspace.paths import Workspace
 
 stage, path, folder = {arguments!r}
@@ -295,7 +294,6 @@ if stage == "read_items":
 else:
     plan = planning.write_plan(
         workspace, source="weibo", wanted_size=None, logical_date="", started_at="",
-        foretell=lambda items, _: Forecast(items, None, Basis.UNKNOWN),
     )
     refs = [ref.as_json() for ref in planning.batch_refs(workspace, plan)]
     items = plan.items

@@ -45,7 +45,6 @@ _STAGES = (
     "fanfold.airflow.tasks",
     "fanfold.stages.comparing",
     "fanfold.stages.consolidating",
-    "fanfold.stages.forecasting",
     "fanfold.stages.fetching",
     "fanfold.stages.fetching.budget",
     "fanfold.stages.fetching.budget.file_store",

@@ -23,7 +23,7 @@ from knife import Knife
 
 from fanfold import sources
 from fanfold.errors import BatchIncomplete
-from fanfold.model import Basis, Forecast, Manifest, Plan, RunIdentity
+from fanfold.model import Manifest, Plan, RunIdentity
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
 from fanfold.stages import consolidating, loading, planning, publishing
@@ -59,7 +59,6 @@ class Stages:
             wanted_size=self.given["batch_size"],
             logical_date=self.given["date"],
             started_at=self.given["date"],
-            foretell=lambda items, _: Forecast(items, None, Basis.UNKNOWN),
         )
 
     def _batches(self):

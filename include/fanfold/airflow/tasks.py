@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
@@ -14,7 +12,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from fanfold.airflow import connections, metrics, settings
 from fanfold.airflow.fetch import Fetch
 from fanfold.errors import Inconsistent, ToleranceExceeded
-from fanfold.model import BatchRef, Counts, Manifest, Plan, Quotas, RunStatus, utc_text
+from fanfold.model import BatchRef, Counts, Manifest, Plan, RunStatus, utc_text
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import FAILED, PARQUET
 
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Asset
 
-    from fanfold.model import Forecast
     from fanfold.sources import Quota, Source
     from fanfold.sources.endpoint import Endpoint
     from fanfold.workspace.paths import Workspace
@@ -70,69 +67,26 @@ def plan(source: str) -> list[dict[str, Any]]:
     workspace = settings.workspace_of(context)
     endpoint = connections.endpoint(source)
     connector = sources.get(source)
-    together = connector.together(endpoint.items_per_request)
-    told = _quota(connector, endpoint)
     metrics.announce(settings.identity(context).dag_id, source)
-    quotas = _quotas(endpoint, options, told)
-    made = planning.write_plan(
+    written = planning.write_plan(
         workspace,
         source=source,
         wanted_size=options.batch_size,
         logical_date=utc_text(settings.identity(context).logical_date),
         started_at=utc_text(datetime.now(UTC)),
-        foretell=partial(_foretell, quotas, told, together),
-        items_per_request=together,
-        quotas=quotas,
+        items_per_request=connector.together(endpoint.items_per_request),
+        quotas=planning.quotas_of(
+            endpoint, options.requests_per_second, _reported_quota(connector, endpoint)
+        ),
     )
-    log.info("%s", _foretold(made))
+    log.info("%s", planning.summary(written))
     if options.dry_run:
         raise AirflowSkipException("dry_run: the run ends with its plan.")
-    return [ref.as_json() for ref in planning.batch_refs(workspace, made)]
+    return [ref.as_json() for ref in planning.batch_refs(workspace, written)]
 
 
-def _foretell(
-    quotas: Quotas, told: Quota | None, together: int, items: int, batch_size: int
-) -> Forecast:
-    """Return what a run takes: under the quotas that are set, by the source's word, as before."""
-    from fanfold.stages import forecasting
-    from fanfold.workspace.history import read_history
-
-    allowances = []
-    if quotas.per_hour is not None:
-        allowances.append(forecasting.Allowance.hourly(quotas.per_hour))
-    if told is not None and quotas.limit:
-        allowances.append(
-            forecasting.Allowance(
-                quotas.limit, told.window, quotas.remaining or 0, told.reset_in or 0.0
-            )
-        )
-    return forecasting.foretell(
-        forecasting.requests_for(items, batch_size, together),
-        requests_per_second=quotas.per_second,
-        allowances=allowances,
-        past=read_history(settings.history(get_current_context())),
-    )
-
-
-def _quotas(endpoint: Endpoint, options: settings.Options, told: Quota | None) -> Quotas:
-    ours = Quotas(
-        per_second=options.requests_per_second or endpoint.requests_per_second,
-        per_hour=endpoint.requests_per_hour,
-    )
-    if told is None or told.reset_in is None or told.remaining is None or not told.limit:
-        return ours
-    reset_at = datetime.now(UTC) + timedelta(seconds=told.reset_in)
-    return replace(
-        ours,
-        limit=told.limit,
-        remaining=told.remaining,
-        reset_at=utc_text(reset_at),
-        window=told.window,
-    )
-
-
-def _quota(connector: Source, endpoint: Endpoint) -> Quota | None:
-    """Ask the source for its quota; a forecast is not worth a failure."""
+def _reported_quota(connector: Source, endpoint: Endpoint) -> Quota | None:
+    """Return the quota that the source reports; an error is logged, as it only affects the forecast."""
     from fanfold.errors import FanfoldError
     from fanfold.sources.http import Client
 
@@ -140,21 +94,8 @@ def _quota(connector: Source, endpoint: Endpoint) -> Quota | None:
         with Client(connector, endpoint) as client:
             return connector.quota(client)
     except FanfoldError as error:
-        log.warning("The source does not tell its quota: %s.", error)
+        log.warning("The source did not report its quota: %s.", error)
         return None
-
-
-def _foretold(made: Plan) -> str:
-    told = made.forecast
-    time = (
-        "how long they take is not known yet"
-        if told.seconds is None
-        else f"they take about {timedelta(seconds=round(told.seconds))} (by {told.basis})"
-    )
-    return (
-        f"{made.items} items ({made.duplicates} duplicates left out) in {made.batches} batches of "
-        f"up to {made.batch_size}: {told.requests} requests; {time}."
-    )
 
 
 @task(

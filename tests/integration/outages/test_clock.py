@@ -37,7 +37,7 @@ from fanfold.stages import consolidating, planning
 from fanfold.stages import fetching
 from fanfold.stages.fetching.budget import open_budget
 from fanfold.stages.loading import load
-from fanfold.model import Basis, Forecast, RunIdentity, utc_text
+from fanfold.model import RunIdentity, utc_text
 from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
 from fanfold.stages.publishing import Bucket, publish
@@ -70,7 +70,7 @@ items = [str(1404376560 + number) for number in range(told["items"])]
 readers.write_items(workspace, readers.from_list(items), weibo.check_item)
 planning.write_plan(
     workspace, source="weibo", wanted_size=len(items), logical_date="2026-03-01T00:00:00.000Z",
-    started_at=utc_text(datetime.now(UTC)), foretell=lambda n, _: Forecast(n, None, Basis.UNKNOWN),
+    started_at=utc_text(datetime.now(UTC)),
 )
 write = Batch.write_part
 

@@ -14,7 +14,7 @@ import pytest
 
 from fanfold import readers, sources
 from fanfold.errors import BadConfiguration, Retriable, WorkspaceUnavailable
-from fanfold.model import Basis, Forecast, Outcome, RunIdentity, Status
+from fanfold.model import Outcome, RunIdentity, Status
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
@@ -174,7 +174,6 @@ def write_plan(workspace):
         wanted_size=200,
         logical_date=moment,
         started_at=moment,
-        foretell=lambda items, _: Forecast(items, None, Basis.UNKNOWN),
     )
 
 

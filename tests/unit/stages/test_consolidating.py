@@ -18,9 +18,7 @@ from hypothesis import strategies as st
 
 from fanfold.errors import Inconsistent, ToleranceExceeded
 from fanfold.model import (
-    Basis,
     Counts,
-    Forecast,
     Manifest,
     Outcome,
     RunIdentity,
@@ -62,7 +60,6 @@ def run_of(tmp_path, fates, *, batch_size=3, name="张伟"):
         wanted_size=batch_size,
         logical_date="2026-01-01T00:00:00.000Z",
         started_at="2026-01-01T00:00:00.000Z",
-        foretell=lambda items, _: Forecast(items, None, Basis.UNKNOWN),
     )
     for batch in range(made.batches):
         keys = list(read_jsonl(workspace.batch(batch).items_file))

@@ -76,7 +76,6 @@ def test_items_with_one_hash_are_told_apart(tmp_path, monkeypatch):
 MEASURE = """
 import re, sys
 from pathlib import Path
-from fanfold.model import Basis, Forecast
 from fanfold.stages.planning import write_plan
 from fanfold.readers import from_file, write_items
 from fanfold.workspace.paths import Workspace
@@ -84,8 +83,7 @@ path = Path(sys.argv[1])
 workspace = Workspace(path.parent / "run")
 write_items(workspace, from_file(path, "user_id", name=path.name), str)
 made = write_plan(
-    workspace, source="weibo", wanted_size=None, logical_date="", started_at="",
-    foretell=lambda items, _: Forecast(items, None, Basis.UNKNOWN),
+    workspace, source="weibo", wanted_size=None, logical_date="", started_at="2026-01-01T00:00:00Z",
 )
 # ru_maxrss would also tell the peak of the process that started this one.
 print(made.items, re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])

@@ -27,7 +27,7 @@ from fanfold.airflow.page.runs import (
 from fanfold.airflow.page.verdict import ACTIVE, Outcome, outcome_of
 from fanfold.errors import Inconsistent
 from fanfold.queries.tallies import BatchTally, Tally, batch_tallies, total
-from fanfold.stages.forecasting import allowances_now
+from fanfold.stages.planning.forecast import quota_windows
 from fanfold.workspace.files import read_as
 from fanfold.workspace.history import read_history
 from fanfold.workspace.paths import PARQUET
@@ -191,7 +191,7 @@ class _Seen:
         """Return the seconds that the quotas let what is left take, at a speed in items a second."""
         together = plan.items_per_request
         now = datetime.now(UTC)
-        allowances = allowances_now(
+        allowances = quota_windows(
             plan.quotas,
             used=self._used(),
             # Since the plan, as the requests are counted: also in a redrive.

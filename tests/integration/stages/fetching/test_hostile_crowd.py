@@ -9,7 +9,7 @@ import pytest
 
 from fanfold import sources
 from fanfold.errors import BatchIncomplete
-from fanfold.model import Basis, Forecast, Outcome, RunIdentity, Status
+from fanfold.model import Outcome, RunIdentity, Status
 from fanfold.simulator import faults
 from fanfold.simulator.process import running
 from fanfold.simulator.settings import Settings
@@ -68,7 +68,6 @@ def run(workspace, simulator, **options):
         wanted_size=BATCH,
         logical_date="2026-08-01T00:00:00Z",
         started_at="2026-08-01T00:00:00Z",
-        foretell=lambda items, _: Forecast(items, None, Basis.UNKNOWN),
     )
     source = sources.get("weibo")
     endpoint = Endpoint("hostile_default", simulator.url, token=simulator.token, read_timeout=0.2)

@@ -1,37 +1,42 @@
-"""Plan: remove duplicates, keep order, cut batches."""
+"""Plan: deduplicate the items, cut them into batches and forecast the run."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
-from fanfold.model import BatchRef, Plan, Quotas
+from fanfold.model import BatchRef, Plan, Quotas, utc_text
+from fanfold.stages.planning.forecast import forecast, requests_for
 from fanfold.workspace.files import read_json, read_jsonl, whole_file, write_json
+from fanfold.workspace.history import read_history
 from fanfold.workspace.items import find_repeated, unique_lines
 from fanfold.workspace.key_index import index_writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from fanfold.model import Forecast
+    from fanfold.sources import Quota
+    from fanfold.sources.endpoint import Endpoint
     from fanfold.workspace.items import Repeated
     from fanfold.workspace.paths import Workspace
 
 SINGLE_ITEMS = 32
-"""Up to so many items, each is a batch, and so a mapped task, of its own."""
+"""Up to this number of items, each item is a batch, and so a mapped task."""
 SMALL_BATCH = 50
-"""Items below which a batch costs more in its task (some 0.5 s) than in its requests."""
+"""Below this number of items a batch costs more in its task (about 0.5 s) than in its requests."""
 LARGE_BATCH = 2500
-"""Items of a batch at which its memory (some 20 MB of records) is still small."""
+"""Maximum number of items of an automatic batch: about 20 MB of records in memory."""
 FEW_BATCHES = 8
-"""Batches that keep the slots of a small installation busy to the end."""
+"""Minimum number of batches: keeps the slots of a small installation busy until the end."""
 MOST_BATCHES = 900
-"""Batches that stay clear of Airflow's ``max_map_length`` (1024)."""
+"""Maximum number of batches: below Airflow's ``max_map_length`` (1024)."""
 
 
 def batch_size_for(items: int, wanted: int | None = None) -> int:
-    """Return how many items a batch holds.
+    """Return the number of items per batch.
 
     Args:
         items: Items of the run.
@@ -60,11 +65,10 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     wanted_size: int | None,
     logical_date: str,
     started_at: str,
-    foretell: Callable[[int, int], Forecast],
     items_per_request: int = 1,
     quotas: Quotas = Quotas(),  # noqa: B008 - frozen
 ) -> Plan:
-    """Cut the items that ``read_items`` listed into batches; write them, their index and the plan.
+    """Cut the items that ``read_items`` listed into batches; write batches, key index and plan.
 
     A run that is planned again keeps its first ``started_at``.
 
@@ -72,11 +76,10 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         workspace: The run's workspace, with the list.
         source: The source's name.
         wanted_size: The ``batch_size`` Param, or None for automatic.
-        logical_date: The date that the run stands for (ISO 8601, UTC).
+        logical_date: The run's logical date (ISO 8601, UTC).
         started_at: Now (ISO 8601, UTC).
-        foretell: Returns what a run of so many items in batches of such a size takes.
-        items_per_request: Items that one request asks for, at most.
-        quotas: What the run may ask for.
+        items_per_request: Maximum number of items per request.
+        quotas: Quotas of the run.
     """
     repeated = find_repeated(workspace.listed)
     items = repeated.lines - repeated.count
@@ -90,12 +93,56 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         batches=math.ceil(items / size),
         logical_date=logical_date,
         started_at=_first_start(workspace) or started_at,
-        forecast=foretell(items, size),
+        forecast=forecast(
+            requests_for(items, size, items_per_request),
+            quotas,
+            read_history(workspace.history),
+            datetime.fromisoformat(started_at),
+        ),
         items_per_request=items_per_request,
         quotas=quotas,
     )
     write_json(workspace.plan, plan.as_json())
     return plan
+
+
+def quotas_of(endpoint: Endpoint, per_second: float | None, reported: Quota | None) -> Quotas:
+    """Return the quotas of a run.
+
+    Args:
+        endpoint: The source's endpoint, with the rate limits of its connection.
+        per_second: The ``requests_per_second`` Param, or None for the connection's.
+        reported: What the source reports, or None.
+    """
+    quotas = Quotas(
+        per_second=per_second or endpoint.requests_per_second,
+        per_hour=endpoint.requests_per_hour,
+    )
+    if reported is None or reported.reset_in is None or reported.remaining is None:
+        return quotas
+    if not reported.limit:
+        return quotas
+    return replace(
+        quotas,
+        limit=reported.limit,
+        remaining=reported.remaining,
+        reset_at=utc_text(datetime.now(UTC) + timedelta(seconds=reported.reset_in)),
+        window=reported.window,
+    )
+
+
+def summary(plan: Plan) -> str:
+    """Return a plan and its forecast in one sentence, for the log."""
+    expected = plan.forecast
+    duration = (
+        "duration unknown"
+        if expected.seconds is None
+        else f"about {timedelta(seconds=round(expected.seconds))} (by {expected.basis})"
+    )
+    return (
+        f"{plan.items} items ({plan.duplicates} duplicates removed) in {plan.batches} batches of "
+        f"up to {plan.batch_size}: {expected.requests} requests, {duration}."
+    )
 
 
 def _write_batches(workspace: Workspace, repeated: Repeated, size: int) -> None:

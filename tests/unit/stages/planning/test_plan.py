@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanfold.errors import BadInput
-from fanfold.model import Basis, Forecast
 from fanfold.stages.planning import MOST_BATCHES, batch_refs, batch_size_for, write_plan
 from fanfold.workspace.files import read_jsonl, write_jsonl
 from fanfold.workspace.paths import Workspace
@@ -20,7 +19,6 @@ def plan(workspace, items, **changes):
         "wanted_size": None,
         "logical_date": "2026-01-01T00:00:00.000Z",
         "started_at": "2026-01-01T00:00:01.000Z",
-        "foretell": lambda items, _: Forecast(items, None, Basis.UNKNOWN),
     }
     return write_plan(workspace, **{**arguments, **changes})
 
