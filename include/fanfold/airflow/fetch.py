@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -12,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from fanfold.airflow import connections, metrics, settings
-from fanfold.errors import CredentialRefused, Inconsistent, QuotaSpent
+from fanfold.errors import CredentialRefused, QuotaSpent
 from fanfold.model import BatchRef, Plan, Status, utc_text
-from fanfold.workspace.files import read_json, write_json
+from fanfold.workspace.files import read_json
+from fanfold.workspace.stop import check_stop, token_digest, write_stop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
     from fanfold.sources.endpoint import Endpoint
     from fanfold.stages.fetching import Tally
     from fanfold.workspace.paths import Workspace
-
-HEED_STOP = 60.0
-"""Seconds for which other batches take a refusal for granted; then one of them asks again, for a
-permission may have been given to the same token."""
 
 
 class Fetch(BaseOperator):
@@ -51,13 +47,13 @@ class Fetch(BaseOperator):
         ref = BatchRef.from_json(self.batch)
         workspace = settings.workspace_of(context)
         endpoint = connections.endpoint(self.source)
-        mark = _mark(context, endpoint)
-        _heed_stop(workspace, mark)
+        digest = token_digest(endpoint.token, settings.identity(context).run_id)
+        check_stop(workspace, digest)
         began = time.perf_counter()
         try:
             tally = self._fetch(workspace, ref, endpoint, context)
         except CredentialRefused as error:
-            _stop(workspace, str(error), mark)
+            write_stop(workspace, str(error), digest)
             self._skip_others(workspace, ref.batch)
             raise
         except QuotaSpent as spent:
@@ -138,28 +134,3 @@ class Fetch(BaseOperator):
             # What a batch has already is worth processing: the run may be tolerable as it is.
             + [(process, number) for number in others if not workspace.batch(number).parts()]
         )
-
-
-def _mark(context: Context, endpoint: Endpoint) -> str:
-    """Return a mark of run and token together: it tells a new token, and gives none away."""
-    return hashlib.blake2b(
-        (endpoint.token or "").encode(),
-        key=hashlib.sha256(settings.identity(context).run_id.encode()).digest(),
-        digest_size=8,
-    ).hexdigest()
-
-
-def _stop(workspace: Workspace, reason: str, mark: str) -> None:
-    write_json(workspace.stop, {"reason": reason, "mark": mark})
-
-
-def _heed_stop(workspace: Workspace, mark: str) -> None:
-    """End at once where another batch has just found the same token refused."""
-    try:
-        age = time.time() - workspace.stop.stat().st_mtime
-        stop = read_json(workspace.stop)
-    except (FileNotFoundError, Inconsistent):
-        return
-    # A clock that was set back makes it negative.
-    if stop["mark"] == mark and abs(age) < HEED_STOP:
-        raise CredentialRefused(stop["reason"])

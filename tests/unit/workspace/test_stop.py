@@ -1,0 +1,35 @@
+"""A rejected token stops the other batches of its run, for a minute and for that token only."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from fanfold.errors import CredentialRefused
+from fanfold.workspace.paths import Workspace
+from fanfold.workspace.stop import VALID_FOR, check_stop, token_digest, write_stop
+
+
+def test_a_batch_with_the_same_token_stops(tmp_path):
+    write_stop(Workspace(tmp_path), "Weibo 21327: refused", "digest")
+    with pytest.raises(CredentialRefused, match="21327"):
+        check_stop(Workspace(tmp_path), "digest")
+
+
+def test_a_new_token_is_tried(tmp_path):
+    write_stop(Workspace(tmp_path), "refused", token_digest("old", "run"))
+    check_stop(Workspace(tmp_path), token_digest("new", "run"))
+
+
+def test_after_a_minute_the_same_token_is_tried_again(tmp_path):
+    workspace = Workspace(tmp_path)
+    write_stop(workspace, "refused", "digest")
+    past = time.time() - VALID_FOR - 1
+    os.utime(workspace.stop, (past, past))
+    check_stop(workspace, "digest")
+
+
+def test_without_a_stop_file_nothing_stops(tmp_path):
+    check_stop(Workspace(tmp_path), "digest")
