@@ -87,5 +87,5 @@ def test_airflow_asks_this_policy_on_every_task(policies):
     assert bag.dags
     for dag in bag.dags.values():
         for task in dag.tasks:
-            assert isinstance(task.retry_policy, policies.Patience)
-            assert task.retries == policies.PATIENT
+            assert isinstance(task.retry_policy, policies.RetryByError)
+            assert task.retries == policies.UNAVAILABLE_RETRIES

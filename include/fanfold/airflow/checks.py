@@ -1,4 +1,4 @@
-"""Preflight: everything that a run needs, asked for once, before anything is fetched."""
+"""Preflight: check all dependencies of a run before anything is fetched."""
 
 from __future__ import annotations
 
@@ -18,10 +18,8 @@ def check_all(source: str) -> None:
     """Check source, bucket, database and workspace.
 
     Raises:
-        BadConfiguration: Something is wrong that a person has to mend; the message names every
-            thing that is wrong.
-        SinkUnavailable: Something is away, or full, that may come back; the message names all
-            that is.
+        BadConfiguration: At least one check needs manual action; the message lists all failures.
+        SinkUnavailable: All failures are transient; the message lists them.
     """
     checks: list[tuple[str, Callable[[], None]]] = [
         (f"source {source}", lambda: _check_source(source)),
@@ -37,8 +35,8 @@ def check_all(source: str) -> None:
             found.append((name, error))
     if not found:
         return
-    said = "\n".join(f"  {name}: {error}" for name, error in found)
-    text = f"Before the run can start, {len(found)} of {len(checks)} checks fail:\n{said}"
+    failures = "\n".join(f"  {name}: {error}" for name, error in found)
+    text = f"{len(found)} of {len(checks)} preflight checks failed:\n{failures}"
     if any(isinstance(error, Fatal) for _, error in found):
         raise BadConfiguration(text)
     raise SinkUnavailable(text)

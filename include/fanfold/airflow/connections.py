@@ -1,4 +1,4 @@
-"""Airflow connections, turned into what the stages take."""
+"""Airflow connections, opened as the clients that the stages use."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ WAREHOUSE = "warehouse_default"
 
 S3: dict[str, Any] = {
     "connect_timeout": 5,
-    # S3 answers within milliseconds, and a slow completion of a large upload sends spaces.
+    # S3 answers within milliseconds, and sends spaces while it completes a large upload.
     "read_timeout": 30,
-    # These bridge a blip: up to 31 s of SlowDown and its like (half of it on average: each wait is
-    # drawn from 0 to 1, 2, 4, 8, 16 s), 1.5 s of other faults, 3 minutes of silence. An outage is
-    # the business of the task's retries, which hold no worker slot meanwhile.
+    # Retries for short faults: up to 31 s of throttling (full jitter over 1, 2, 4, 8, 16 s), 1.5 s
+    # of other errors, 3 minutes without an answer. Longer outages are left to the task's retries,
+    # which hold no worker slot.
     "retries": {"mode": "standard", "total_max_attempts": 6},
 }
 """Options of boto's client."""
 POSTGRES: dict[str, Any] = {
     "connect_timeout": 10,
-    # A server whose machine vanished says nothing: after a minute it counts as away.
+    # Detect a dead server machine after a minute.
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 60_000,
 }
-"""Options of libpq, where the connection's extra does not name them. Seconds; the last one is
+"""Default libpq options; the connection's extra overrides them. Seconds; the last one in
 milliseconds."""
-SQLITE_PATIENCE = 60.0
-"""Seconds to wait for another writer of an SQLite file."""
+SQLITE_TIMEOUT = 60.0
+"""Seconds to wait for the lock of another writer of an SQLite file."""
 
 
 def source_connection(source: str) -> str:
-    """Return the id of the connection of a source: ``weibo_default``."""
+    """Return the connection id of a source, such as ``weibo_default``."""
     return f"{source}_default"
 
 
 def endpoint(source: str) -> Endpoint:
-    """Return where a source is reached.
+    """Return the endpoint configured for a source.
 
     Raises:
         BadConfiguration: The connection is missing or wrong.
@@ -70,17 +70,17 @@ def endpoint(source: str) -> Endpoint:
 
 @contextlib.contextmanager
 def bucket(name: str) -> Iterator[Bucket]:
-    """Open a bucket through ``aws_default``, any endpoint.
+    """Open a bucket with the connection ``aws_default``.
 
     Raises:
-        BadConfiguration: There is no such connection.
+        BadConfiguration: The connection does not exist.
     """
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
 
     from fanfold.stages.publishing import Bucket
 
-    # Without the connection boto would look for credentials, and a place to write, elsewhere.
+    # Without the connection boto would fall back to credentials and endpoints from elsewhere.
     _connection(AWS)
     with contextlib.closing(S3Hook(aws_conn_id=AWS, config=Config(**S3)).get_conn()) as client:
         yield Bucket(client, name)
@@ -88,10 +88,10 @@ def bucket(name: str) -> Iterator[Bucket]:
 
 @contextlib.contextmanager
 def warehouse() -> Iterator[Any]:
-    """Open ``warehouse_default``: a psycopg 3 or sqlite3 connection, closed at the end.
+    """Open ``warehouse_default`` as a psycopg 3 or sqlite3 connection; close it on exit.
 
     Raises:
-        BadConfiguration: The connection is missing, or of another kind.
+        BadConfiguration: The connection is missing or has an unsupported type.
         SinkUnavailable: The database cannot be reached.
     """
     from fanfold.stages.loading import database_errors
@@ -128,7 +128,7 @@ def _sqlite(connection: Connection) -> Any:
         raise BadConfiguration(
             f"Connection {WAREHOUSE!r}: host must be the absolute path of an SQLite file."
         )
-    return sqlite3.connect(path, timeout=SQLITE_PATIENCE)
+    return sqlite3.connect(path, timeout=SQLITE_TIMEOUT)
 
 
 def _connection(connection_id: str) -> Connection:

@@ -1,9 +1,8 @@
-"""``python -m fanfold.airflow.installation``: make a cluster's database fit to be used.
+"""``python -m fanfold.airflow.installation``: set up the Airflow database of a cluster.
 
-Migrates it, makes the admin account and the connections that the cluster itself serves. To be run
-once before the other components, and again with each upgrade; what people have changed since in
-Airflow's UI stays as it is, but for the admin's password: that is always the one of
-``AIRFLOW_ADMIN_PASSWORD``, so that nobody is locked out.
+Migrates the database and creates the admin account and the connections of the cluster's own
+services. Run it before the other components, on installation and on each upgrade. Existing
+connections and accounts are kept; the admin's password is always set to ``AIRFLOW_ADMIN_PASSWORD``.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ SIMULATED = ("weibo", "mastodon")
 
 
 def required(environment: Mapping[str, str], name: str) -> str:
-    """Return a variable that must be set.
+    """Return a required environment variable.
 
     Raises:
-        BadConfiguration: It is not.
+        BadConfiguration: It is not set.
     """
     value = environment.get(name, "")
     if not value:
@@ -42,7 +41,7 @@ def required(environment: Mapping[str, str], name: str) -> str:
 
 
 def connections(environment: Mapping[str, str]) -> dict[str, dict[str, object]]:
-    """Return what Airflow's connections are made of, by id.
+    """Return the fields of the connections to create, by connection id.
 
     Raises:
         BadConfiguration: A variable is missing.
@@ -77,14 +76,14 @@ def connections(environment: Mapping[str, str]) -> dict[str, dict[str, object]]:
 
 
 def migrate() -> None:
-    """Bring the metadata database to the installed version of Airflow; make it where it is empty."""
+    """Migrate the metadata database to the installed version of Airflow."""
     from airflow.utils.db import upgradedb
 
     upgradedb()
 
 
 def ensure_connections(wanted: Mapping[str, dict[str, object]]) -> list[str]:
-    """Make the connections that are not there; return their ids."""
+    """Create the connections that do not exist; return their ids."""
     from airflow.models import Connection
     from airflow.utils.session import create_session
     from sqlalchemy import select
@@ -98,7 +97,7 @@ def ensure_connections(wanted: Mapping[str, dict[str, object]]) -> list[str]:
 
 
 def ensure_admin(password: str) -> None:
-    """Make Airflow's roles, and the admin's account with this password."""
+    """Create Airflow's roles and the admin account, and set its password."""
     from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
 
     with get_application_builder() as builder:
@@ -108,13 +107,15 @@ def ensure_admin(password: str) -> None:
         if user is None:
             role = manager.find_role("Admin")
             if not manager.add_user(ADMIN, "Fanfold", "Admin", "admin@localhost", role, password):
-                raise BadConfiguration(f"The account {ADMIN!r} cannot be made; see the log above.")
+                raise BadConfiguration(
+                    f"The account {ADMIN!r} could not be created; see the log above."
+                )
         else:
             manager.reset_password(user.id, password)
 
 
 def main() -> int:
-    """Install; return the exit code."""
+    """Run the installation; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
         wanted = connections(os.environ)
@@ -125,7 +126,7 @@ def main() -> int:
     except FanfoldError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    log.info("The database is up to date; connections made: %s.", ", ".join(made) or "none")
+    log.info("The database is up to date; created connections: %s.", ", ".join(made) or "none")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Where a run's items come from: its Params, a file, or a file in object storage."""
+"""Read the items of a run: from its Params, a local file or an object in S3."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def located_items(options: Options, column: str) -> Iterator[Iterable[readers.Located]]:
-    """Yield the items of a run with the places where they stand.
+    """Yield the items of a run with their locations (line or row), for error messages.
 
     Args:
-        options: The run's Params; a file counts more than the list.
-        column: The column that holds the items in a file.
+        options: Params of the run; an items file takes precedence over the list.
+        column: Name of the items column in a file.
 
     Raises:
         BadInput: The file is missing or cannot be read.

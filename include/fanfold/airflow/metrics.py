@@ -1,11 +1,10 @@
-"""Fanfold's own counters, beside Airflow's and through its settings: StatsD or OpenTelemetry.
+"""Fanfold's metrics, emitted through Airflow's StatsD or OpenTelemetry settings.
 
-The one place that emits them; docs/metrics.md lists them. Each event is counted once, where it
-happens: requests and waits by the fetch that made them, so that each try counts what it itself did;
-items and runs behind the gate, where an item has its one outcome however often it was tried.
+docs/metrics.md lists them. Each event is counted once: requests and waits by the try of the fetch
+that made them, items and runs in ``consolidate``, where each item has its final outcome.
 
-No tag grows with the data: no run, no item, no number of a mapped task. Without a receiver a call
-costs two microseconds. Nothing here fails a task.
+Tags have bounded cardinality: no run, item or map index. Without a receiver a call takes two
+microseconds. An error in this module never fails a task.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class Kind(StrEnum):
-    """What a receiver does with the values of a metric."""
+    """Type of a metric."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -46,12 +45,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A metric of ours.
+    """A metric.
 
     Attributes:
-        name: Its name in Airflow, to which Airflow's settings add a prefix.
+        name: Name, without the prefix that Airflow adds.
         kind: Counter, gauge or timer.
-        tags: The tags that each of its values has.
+        tags: Names of its tags.
     """
 
     name: str
@@ -74,11 +73,11 @@ STAGE = Metric("fanfold.stage.duration", Kind.TIMER, ("dag_id", "stage"))
 ALL = (ITEMS, RUNS, REQUESTS, RETRIES, WAITS, DEFERRALS, BYTES, ROWS, LAST_SUCCESS, STAGE)
 
 REFUSED = "refused"
-"""What became of a run whose failures were not tolerated; the others are :class:`RunStatus`."""
+"""Status of a run that exceeded the tolerance; the others are :class:`RunStatus`."""
 
 
 class Wait(StrEnum):
-    """What is waited for."""
+    """Reason of a wait."""
 
     BUDGET = "budget"
     BACKOFF = "backoff"
@@ -86,10 +85,10 @@ class Wait(StrEnum):
 
 
 def announce(dag_id: str, source: str) -> None:
-    """Let the counters of a pipeline begin at zero, before a run adds to them.
+    """Emit all counters of a pipeline as zero, before a run increments them.
 
-    A counter that is first seen at 5 never rose, for Prometheus: an alert would not see the first
-    run that fails.
+    Prometheus sees no increase in a counter that first appears with a value, so an alert would miss
+    the first failed run.
     """
     of_source = {"dag_id": dag_id, "source": source}
     for outcome in Status:
@@ -106,7 +105,7 @@ def announce(dag_id: str, source: str) -> None:
 
 
 def fetched(dag_id: str, source: str, effort: Effort) -> None:
-    """Count what a fetch did since it last told."""
+    """Count the requests and waits of a fetch since its last report."""
     of_source = {"dag_id": dag_id, "source": source}
     _count(REQUESTS, effort.requests, **of_source)
     _count(RETRIES, effort.repeats, **of_source)
@@ -115,7 +114,7 @@ def fetched(dag_id: str, source: str, effort: Effort) -> None:
 
 
 def deferred(dag_id: str, source: str, seconds: float) -> None:
-    """Count a batch that gives its slot back for so many seconds."""
+    """Count a batch that defers for some seconds."""
     of_source = {"dag_id": dag_id, "source": source}
     _count(DEFERRALS, 1, **of_source)
     _count(WAITS, max(0.0, seconds), **of_source, kind=Wait.QUOTA)
@@ -127,9 +126,9 @@ def decided(dag_id: str, source: str, counts: Counts, before: Counts) -> None:
     Args:
         dag_id: The pipeline.
         source: Its source.
-        counts: Of the run, as it was consolidated.
-        before: Of the same run when it was last consolidated, or nothing. Only what it has more of
-            is counted: a task that is tried again adds nothing, a redrive adds what it brought.
+        counts: Counts of the run.
+        before: Counts of the previous consolidation of the same run, or zeros. Only the increase is
+            counted: a retried task adds nothing, a redrive adds what it fetched.
     """
     for outcome in Status:
         more = getattr(counts, outcome) - getattr(before, outcome)
@@ -137,31 +136,31 @@ def decided(dag_id: str, source: str, counts: Counts, before: Counts) -> None:
 
 
 def judged(dag_id: str, status: str) -> None:
-    """Count a run that came to the gate: one of :class:`RunStatus`, or ``REFUSED``."""
+    """Count a consolidated run by status: one of :class:`RunStatus`, or ``REFUSED``."""
     _count(RUNS, 1, dag_id=dag_id, status=status)
 
 
 def sent(dag_id: str, stage: str, objects: Iterable[PublishedObject]) -> None:
-    """Count the bytes that a stage sent to object storage; what lay there already was not sent."""
+    """Count the bytes that a stage uploaded; unchanged objects are not uploaded."""
     size = sum(each.bytes for each in objects if each.sent)
     _count(BYTES, size, dag_id=dag_id, stage=stage)
 
 
 def succeeded(dag_id: str) -> None:
-    """Note that ``latest.json`` points to a run that was just published."""
+    """Record the time at which ``latest.json`` moved to a run."""
     with _harmless():
         stats.gauge(LAST_SUCCESS.name, time.time(), tags={"dag_id": dag_id})
 
 
 def loaded(dag_id: str, rows: int) -> None:
-    """Count the rows that were written into the warehouse."""
+    """Count the rows written to the warehouse."""
     _count(ROWS, rows, dag_id=dag_id)
 
 
 def timed(body: Callable[P, T]) -> Callable[P, T]:
-    """Return the body of a task that tells how long it took, where it came to its end.
+    """Decorate the body of a task to record its duration if it succeeds.
 
-    Neither a failure, nor a skip, nor a deferral has a duration that says anything of the stage.
+    Failures, skips and deferrals are not recorded.
     """
 
     @functools.wraps(body)
@@ -177,7 +176,7 @@ def timed(body: Callable[P, T]) -> Callable[P, T]:
 
 
 def took(dag_id: str, stage: str, seconds: float) -> None:
-    """Note how long a stage took."""
+    """Record the duration of a stage in seconds."""
     with _harmless():
         tags = {"dag_id": dag_id, "stage": stage}
         stats.timing(STAGE.name, timedelta(seconds=seconds), tags=tags)
@@ -185,9 +184,9 @@ def took(dag_id: str, stage: str, seconds: float) -> None:
 
 def _count(metric: Metric, amount: float, **tags: str) -> None:
     with _harmless():
-        told = {name: str(value) for name, value in tags.items()}
+        labels = {name: str(value) for name, value in tags.items()}
         # The signature says int; StatsD and OpenTelemetry take a fraction of a second as well.
-        stats.incr(metric.name, amount, tags=told)  # type: ignore[arg-type]
+        stats.incr(metric.name, amount, tags=labels)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager

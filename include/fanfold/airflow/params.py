@@ -1,4 +1,4 @@
-"""The Params of every pipeline over users: what the trigger form shows and the CLI accepts."""
+"""Params of the pipelines: the fields of the trigger form and the keys of ``--conf``."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from airflow.sdk import Param
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ITEMS = "What to fetch"
-PACE = "How to fetch it"
-OUTCOME = "What to make of it"
+ITEMS = "Items"
+PACE = "Concurrency and rate limit"
+OUTCOME = "Failure handling"
 
 
 def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, Param]:
     """Return the Params of a pipeline over users.
 
     Args:
-        users: The default list, so that Trigger works at once.
-        noun: What an item is called (``uid``), for the descriptions.
-        example: The name of a column in a file of items.
+        users: Default list.
+        noun: Name of an item (``uid``), for the descriptions.
+        example: Name of the items column in an items file.
 
     Returns:
-        Name → Param; wrong values are refused before anything runs.
+        Params by name; Airflow validates them before the run starts.
     """
     return {
         "user_ids": Param(
             list(users),
-            # Without a schema for its items the form shows a field of lines, not of JSON.
+            # Without an item schema the form shows a multi-line text field instead of JSON.
             type="array",
             maxItems=10_000,
             title="Users",
-            description=f"One {noun} a line. For longer lists use an items file.",
+            description=f"One {noun} per line. For longer lists use an items file.",
             section=ITEMS,
         ),
         "items_uri": Param(
             None,
             type=["null", "string"],
-            # An empty field of the form means: no file.
+            # The form submits an empty string for an empty field.
             pattern=r"^$|^(file:///|s3://[^/]+/).+\.(csv|jsonl|csv\.gz|jsonl\.gz|parquet)$",
             maxLength=2048,
             title="Items file",
             description=(
-                "Instead of the list: a CSV, JSONL or Parquet file with a column "
+                "Used instead of the list: a CSV, JSONL or Parquet file with a column "
                 f"{example}, as file:///path/users.csv or "
                 "s3://bucket/users.jsonl."
             ),
@@ -54,9 +54,9 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             type=["null", "integer"],
             minimum=1,
             maximum=100_000,
-            title="Items in a batch",
+            title="Batch size",
             description=(
-                "One mapped task handles one batch. Empty: automatic (up to 32 users, one each)."
+                "Items per mapped task. Empty: automatic (up to 32 users: one user per task)."
             ),
             section=PACE,
         ),
@@ -65,8 +65,8 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             type="integer",
             minimum=1,
             maximum=256,
-            title="Requests in flight",
-            description="In each batch. Batches run side by side, as far as Airflow has slots.",
+            title="Concurrency",
+            description="Maximum concurrent requests per batch. Batches run in parallel.",
             section=PACE,
         ),
         "requests_per_second": Param(
@@ -74,10 +74,10 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             type=["null", "number"],
             exclusiveMinimum=0,
             maximum=100_000,
-            title="Requests a second",
+            title="Requests per second",
             description=(
-                "Of all tasks together. Empty: what the connection says in "
-                "requests_per_second, or as fast as it goes."
+                "Rate limit over all tasks of the connection. Empty: requests_per_second of the "
+                "connection, or unlimited."
             ),
             section=PACE,
         ),
@@ -88,16 +88,16 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             maximum=100,
             title="Tolerated failures (%)",
             description=(
-                "With more failed or invalid users than this, nothing is published and the run "
-                "fails. Users that do not exist are no failures."
+                "If more users fail or are invalid, the run fails and nothing is published. Users "
+                "that do not exist do not count as failures."
             ),
             section=OUTCOME,
         ),
         "dry_run": Param(
             False,  # noqa: FBT003 - a Param's default is positional
             type="boolean",
-            title="Only plan",
-            description="Stop after plan, which logs requests and duration.",
+            title="Dry run",
+            description="Stop after the plan, which logs the forecast of requests and duration.",
             section=OUTCOME,
         ),
     }

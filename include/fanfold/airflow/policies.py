@@ -1,4 +1,4 @@
-"""What every pipeline asks of Airflow: retries, time-outs, schedule, tags."""
+"""Retry policy, timeouts and schedule of all pipelines."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from fanfold.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-AWAY = (BudgetUnavailable, SinkUnavailable, SourceBusy, WorkspaceUnavailable)
-"""Errors of what comes back by itself, or by somebody's hand within minutes."""
-PATIENT = 6
-"""Retries while something is away: with ``FIRST_DELAY`` doubled each time, 630 seconds at least."""
-OTHERWISE = 2
-"""Retries after any other error: of items that failed, and of what nobody foresaw."""
+UNAVAILABLE = (BudgetUnavailable, SinkUnavailable, SourceBusy, WorkspaceUnavailable)
+"""Errors of a dependency that is temporarily unavailable."""
+UNAVAILABLE_RETRIES = 6
+"""Retries while a dependency is unavailable: at least 630 seconds, as ``FIRST_DELAY`` doubles."""
+OTHER_RETRIES = 2
+"""Retries after any other error: failed items and unexpected exceptions."""
 FIRST_DELAY = timedelta(seconds=10)
 LONGEST_DELAY = timedelta(minutes=10)
 
 
-class Patience(RetryPolicy):
-    """How long a task is repeated depends on what it met.
+class RetryByError(RetryPolicy):
+    """Retry policy by error type.
 
-    A fatal error ends it at once: a person has to act. What is away is waited for, ten minutes at
-    least, without holding a worker slot. Anything else gets ``OTHERWISE`` retries.
+    A fatal error is not retried. An unavailable dependency is retried for at least ten minutes,
+    without holding a worker slot. Any other error gets ``OTHER_RETRIES`` retries.
 
-    It counts from the last clearing. Airflow's own back-off does not: a task that was tried six
-    times and is cleared would wait ten minutes for its first retry.
+    Retries are counted from the last clearing. Airflow's own back-off counts all tries: a cleared
+    task that had six tries would wait ten minutes before its first retry.
     """
 
     def evaluate(
@@ -46,46 +46,47 @@ class Patience(RetryPolicy):
         max_tries: int,
         context: Mapping[str, Any] | None = None,
     ) -> RetryDecision:
-        """Return whether the task is tried again, and when.
+        """Return whether and when the task is retried.
 
         Args:
-            exception: What ended the task.
-            try_number: Number of the try that ended, 1 for the first.
-            max_tries: Number of the last try that may be followed by another.
-            context: The task's; without it, ``TASKS`` holds.
+            exception: The exception that ended the task.
+            try_number: Number of the try that ended, from 1.
+            max_tries: Highest try number that may be retried.
+            context: Context of the task; if None, the defaults of ``TASKS`` apply.
         """
         if isinstance(exception, Fatal):
-            return RetryDecision.fail("A person has to act.")
+            return RetryDecision.fail("Needs manual action.")
         task = context["task"] if context else None
         retries = TASKS["retries"] if task is None else task.retries
         first: timedelta = TASKS["retry_delay"] if task is None else task.retry_delay
         done = max(0, retries - (max_tries - try_number + 1))
-        away = isinstance(exception, AWAY)
-        if not away and done >= OTHERWISE:
+        unavailable = isinstance(exception, UNAVAILABLE)
+        if not unavailable and done >= OTHER_RETRIES:
             return RetryDecision.fail(f"Tried {done + 1} times.")
-        # The jitter keeps tasks that one outage has ended from coming back at once.
+        # Jitter: tasks ended by the same outage must not all retry at the same moment.
         delay = first * 2**done * random.uniform(1, 1.25)  # noqa: S311
         return RetryDecision.retry(
-            min(delay, LONGEST_DELAY), "Something is away." if away else "It may pass."
+            min(delay, LONGEST_DELAY),
+            "Dependency unavailable." if unavailable else "Possibly transient.",
         )
 
 
 TASKS: dict[str, Any] = {
     "owner": "fanfold",
-    # These hold as they are where no exception says what happened: a process that was killed.
-    "retries": PATIENT,
+    # Without an exception (a killed process) these apply as they are.
+    "retries": UNAVAILABLE_RETRIES,
     "retry_delay": FIRST_DELAY,
     "retry_exponential_backoff": 2.0,
     "max_retry_delay": LONGEST_DELAY,
-    "retry_policy": Patience(),
+    "retry_policy": RetryByError(),
     "execution_timeout": timedelta(hours=1),
 }
 """Default arguments of all tasks."""
 
 PIPELINE: dict[str, Any] = {
-    # No start_date: with one, Airflow starts the run of the last date that is past at once.
+    # No start_date: with one, Airflow would immediately start the run of the latest past date.
     "catchup": False,
-    # Runs of one pipeline follow each other: an older one never overtakes a newer one.
+    # Runs of one pipeline are sequential: an older run never overtakes a newer one.
     "max_active_runs": 1,
     "dagrun_timeout": timedelta(hours=12),
     "default_args": TASKS,
@@ -94,7 +95,7 @@ PIPELINE: dict[str, Any] = {
 
 
 def daily(hour: int, timezone: str = "UTC") -> CronTriggerTimetable:
-    """Return a schedule of once a day, whose first run is the next one, never one that is past."""
+    """Return a daily schedule that starts with the next date, not with the latest past one."""
     return CronTriggerTimetable(
         f"0 {hour} * * *", timezone=timezone, run_immediately=timedelta(seconds=0)
     )

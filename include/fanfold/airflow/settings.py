@@ -1,4 +1,4 @@
-"""What a run is told: environment variables, Params and dates, parsed once into typed objects."""
+"""Configuration of a run: environment variables and Params, parsed once into typed objects."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The Params of a run; the form and the CLI have validated them (:mod:`.params`)."""
+    """Params of a run, validated by Airflow (:mod:`.params`)."""
 
     user_ids: tuple[Any, ...]
     items_uri: str | None
@@ -32,7 +32,7 @@ class Options:
 
     @classmethod
     def of(cls, context: Context) -> Options:
-        """Return the options of the running task's run."""
+        """Return the options of the current run."""
         params = context["params"]
         return cls(
             user_ids=tuple(params["user_ids"]),
@@ -46,9 +46,9 @@ class Options:
 
 
 def identity(context: Context) -> RunIdentity:
-    """Return which run the running task belongs to.
+    """Return the identity of the current run.
 
-    A run that was triggered without a logical date stands for the moment it was due.
+    A run without a logical date uses its ``run_after``.
     """
     run = context["dag_run"]
     date = run.logical_date or run.run_after or datetime.now(UTC)
@@ -65,7 +65,7 @@ def shared_directory(environment: Mapping[str, str] = os.environ) -> Path:
     if not value or not Path(value).is_absolute():
         raise BadConfiguration(
             f"FANFOLD_SHARED_DIR is {value!r}; set it to the absolute path of a directory that "
-            "every worker shares."
+            "all workers share."
         )
     return Path(value)
 
@@ -83,17 +83,17 @@ def bucket_name(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def rate_limit_url(environment: Mapping[str, str] = os.environ) -> str | None:
-    """Return ``FANFOLD_RATE_LIMIT_URL``: the Redis of a cluster, or None on one machine."""
+    """Return ``FANFOLD_RATE_LIMIT_URL``: the Redis of the rate limits, or None to use files."""
     return environment.get("FANFOLD_RATE_LIMIT_URL", "").strip() or None
 
 
 def defer_after(environment: Mapping[str, str] = os.environ) -> float:
-    """Return ``FANFOLD_DEFER_AFTER``: seconds of waiting for which a task keeps its slot (60).
+    """Return ``FANFOLD_DEFER_AFTER``: wait in seconds from which a task defers (60).
 
-    Below, a deferral costs more than the wait.
+    For shorter waits a deferral costs more than the slot.
 
     Raises:
-        BadConfiguration: It is no number above 0.
+        BadConfiguration: It is not a number above 0.
     """
     value = environment.get("FANFOLD_DEFER_AFTER", "").strip() or "60"
     try:
@@ -102,18 +102,18 @@ def defer_after(environment: Mapping[str, str] = os.environ) -> float:
         seconds = 0.0
     if not 0 < seconds < float("inf"):
         raise BadConfiguration(
-            f"FANFOLD_DEFER_AFTER is {value!r}; set it to a number of seconds above 0, or leave it "
-            "out (60)."
+            f"FANFOLD_DEFER_AFTER is {value!r}; set it to a number of seconds above 0 or unset it "
+            "(default 60)."
         )
     return seconds
 
 
 def workspace_of(context: Context) -> Workspace:
-    """Return the workspace of the running task's run."""
+    """Return the workspace of the current run."""
     run = identity(context)
     return Workspace.of_run(shared_directory(), run.dag_id, run.run_id)
 
 
 def history(context: Context) -> Path:
-    """Return the file that remembers how long earlier runs of the running task's DAG took."""
+    """Return the history file of the current DAG."""
     return workspace_of(context).history

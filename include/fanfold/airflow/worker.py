@@ -1,10 +1,9 @@
-"""What a Celery worker does beside its tasks: it shows that it lives, and stops in order.
+"""Liveness and graceful shutdown of a Celery worker.
 
-A worker that is told to stop (SIGTERM) takes no further task: that is Celery's own warm shutdown. It
-would wait for the tasks that it has for as long as they take, and a fetch may take hours, until
-whoever stops it loses patience and kills it; their heartbeats would then be missed only after a
-while. So after ``FANFOLD_DRAIN_SECONDS`` the tasks are ended: Airflow hears of it at once and repeats
-them on another worker, and a fetch goes on with what it has kept.
+On SIGTERM Celery performs a warm shutdown: the worker takes no new tasks and waits for the running
+ones, which may take hours. If it is killed meanwhile, Airflow notices only after missed heartbeats.
+So after ``FANFOLD_DRAIN_SECONDS`` the running tasks are terminated: Airflow retries them on another
+worker immediately, and a fetch continues with the parts it has written.
 """
 
 from __future__ import annotations
@@ -25,17 +24,17 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HEARTBEAT = Path("/tmp/worker-heartbeat")  # noqa: S108 - in a container of its own
-"""Touched at every heartbeat that the broker took (each two seconds); a health check reads its age."""
+"""Touched after each heartbeat sent to the broker (every two seconds); the health check reads its age."""
 DRAIN = "FANFOLD_DRAIN_SECONDS"
-PATIENCE = 5.0
-"""Seconds for a task that is told to end, before it is killed."""
+KILL_AFTER = 5.0
+"""Seconds between SIGTERM and SIGKILL of a task."""
 
 
 def drain_seconds(environment: Mapping[str, str] = os.environ) -> float:
-    """Return for how many seconds the tasks of a worker go on that is told to stop (60).
+    """Return ``FANFOLD_DRAIN_SECONDS``: seconds that running tasks have during a shutdown (60).
 
     Raises:
-        BadConfiguration: ``FANFOLD_DRAIN_SECONDS`` is no number from 0 on.
+        BadConfiguration: It is not a number of at least 0.
     """
     value = environment.get(DRAIN, "").strip() or "60"
     try:
@@ -43,12 +42,14 @@ def drain_seconds(environment: Mapping[str, str] = os.environ) -> float:
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise BadConfiguration(f"{DRAIN} is {value!r}; set it to a number of seconds from 0 on.")
+        raise BadConfiguration(
+            f"{DRAIN} is {value!r}; set it to a number of seconds of at least 0."
+        )
     return seconds
 
 
 def prepare() -> None:
-    """Register with Celery; to be called once in the worker's main process, before it begins.
+    """Register the Celery signal handlers; called once in the worker's main process at its start.
 
     Raises:
         BadConfiguration: ``FANFOLD_DRAIN_SECONDS`` is wrong.
@@ -61,36 +62,36 @@ def prepare() -> None:
     notice_ends()
 
     def stopping(**_: Any) -> None:
-        # A signal handler must not wait; a thread may.
+        # A signal handler must not block.
         threading.Thread(target=end_tasks_after, args=(seconds,), daemon=True).start()
 
-    signals.heartbeat_sent.connect(_lives, weak=False)
+    signals.heartbeat_sent.connect(_touch_heartbeat, weak=False)
     signals.worker_shutting_down.connect(stopping, weak=False)
 
 
-def _lives(**_: Any) -> None:
+def _touch_heartbeat(**_: Any) -> None:
     HEARTBEAT.touch()
 
 
 def end_tasks_after(seconds: float) -> int:
-    """Wait, then end every task of this process as Airflow does when it stops one.
+    """Wait, then terminate all running tasks of this process.
 
     Returns:
-        How many tasks were ended.
+        Number of terminated tasks.
     """
     import psutil
 
     time.sleep(seconds)
-    # The processes of the pool supervise; tasks are their children. A task that is told to end lets
-    # go of what it holds, and need not end by that. Its supervisor reports the end, however it came.
+    # The pool's processes are supervisors, tasks are their children. On SIGTERM a task calls on_kill
+    # and may go on; the supervisor reports its end in any case.
     tasks = [task for supervisor in psutil.Process().children() for task in supervisor.children()]
     for task in tasks:
         with contextlib.suppress(psutil.NoSuchProcess):
             task.terminate()
-    _, obstinate = psutil.wait_procs(tasks, timeout=PATIENCE)
-    for task in obstinate:
+    _, alive = psutil.wait_procs(tasks, timeout=KILL_AFTER)
+    for task in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
             task.kill()
     if tasks:
-        log.warning("%d tasks are given back after %g s.", len(tasks), seconds)
+        log.warning("Terminated %d tasks after %g s of draining.", len(tasks), seconds)
     return len(tasks)

@@ -77,7 +77,7 @@ def test_preflight_names_every_thing_that_is_wrong_in_one_message(pipeline, monk
     monkeypatch.setenv("FANFOLD_BUCKET", "not-there")
     monkeypatch.setenv("FANFOLD_SHARED_DIR", "relative")
     said = pipeline.run().error("preflight")
-    assert "4 of 4 checks fail" in said
+    assert "4 of 4 preflight checks failed" in said
     for name in ("21332", "not-there", "mysql", "FANFOLD_SHARED_DIR"):
         assert name in said
 

@@ -355,7 +355,7 @@ def test_a_file_that_another_program_writes_is_waited_for_and_then_told(
 ):
     path = tmp_path / "warehouse.db"
     opened = warehouse(conn_type="sqlite", host=str(path))
-    monkeypatch.setattr("fanfold.airflow.connections.SQLITE_PATIENCE", 0.1)
+    monkeypatch.setattr("fanfold.airflow.connections.SQLITE_TIMEOUT", 0.1)
 
     def run():
         with opened() as connection:

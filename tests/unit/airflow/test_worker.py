@@ -14,7 +14,7 @@ from fanfold.errors import BadConfiguration
 SCRIPT = """
 import os, signal, sys, time
 from fanfold.airflow import worker
-worker.PATIENCE = 0.2
+worker.KILL_AFTER = 0.2
 ready, said = os.pipe()
 supervisor = os.fork()
 if supervisor == 0:
