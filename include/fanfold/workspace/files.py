@@ -23,10 +23,10 @@ T = TypeVar("T")
 
 TEMPORARY_PREFIX = ".tmp-"
 _HALVES = "backslashreplace"
-"""JSON may hold half a surrogate pair, which UTF-8 cannot encode: it is written as its escape."""
+"""JSON may contain a lone surrogate, which UTF-8 cannot encode: it is written as its escape."""
 _DISK = frozenset(
-    # Full; over a quota; over the process's file size limit; read-only; a disk, or a server of a
-    # shared one, that does not answer. Source: errno(3), and NFS's "stale file handle".
+    # Full, over quota, over the file size limit, read-only; local or network disk not responding.
+    # Source: errno(3).
     {
         *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS),
         *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN),
@@ -36,17 +36,17 @@ _DISK = frozenset(
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it to ``path`` when the block ends well.
+    """Yield a temporary path beside ``path`` and rename it to ``path`` if the block succeeds.
 
-    The file is flushed to disk before it gets its name. A failed block leaves no file behind, and
-    what was at ``path`` before stays.
+    The file is synced before the rename. If the block fails, the temporary file is removed and a
+    previous file at ``path`` is kept.
 
     Raises:
-        WorkspaceUnavailable: The disk is full, read-only, or does not answer.
+        WorkspaceUnavailable: The disk is full, read-only or not responding.
     """
     folder = path.parent
     temporary = folder / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}-{path.name}"
-    # Removing the file needs a block of its own: what is free is told as it was before.
+    # The outer disk_errors covers the removal; the inner one reports the free space before it.
     with disk_errors(folder), _removed(temporary), disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -65,37 +65,36 @@ def _removed(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Turn what a disk refuses inside the block into an error with the way out.
+    """Translate the disk errors of the block.
 
     Args:
-        folder: Where the block writes; it need not exist.
+        folder: Folder that the block writes to; it need not exist.
 
     Raises:
-        WorkspaceUnavailable: The disk is full, over a quota, read-only, or does not answer.
+        WorkspaceUnavailable: The disk is full, over quota, read-only or not responding.
     """
     try:
         yield
     except OSError as error:
         if error.errno not in _DISK:
             raise
-        # Not the error's own text: libraries add to it, and repeat the name of a temporary file.
-        said = os.strerror(error.errno)
+        # Not str(error): it contains the name of a temporary file.
+        cause = os.strerror(error.errno)
         raise WorkspaceUnavailable(
-            f"{folder} cannot be written: {said}. {_room(folder)} Make room, or have the disk "
-            "mended, and clear the task if it is not retried any more: what the run has is kept, "
-            "and not fetched again."
+            f"{folder} cannot be written: {cause}. {_free_space(folder)} Free disk space or repair "
+            "the disk. If the task is out of retries, clear it; fetched data is kept."
         ) from error
 
 
-def _room(folder: Path) -> str:
-    """Say what is free on the disk of a folder, in bytes and in files."""
+def _free_space(folder: Path) -> str:
+    """Return a sentence on the free space of a folder's disk, in bytes and files."""
     there = next((path for path in (folder, *folder.parents) if path.is_dir()), folder.root)
     try:
         disk = os.statvfs(there)
     except OSError:
-        return "Its disk does not say what is free."
-    # A disk that is out of inodes has bytes left.
-    return f"{disk.f_bavail * disk.f_frsize:,} bytes and {disk.f_favail:,} files are free there."
+        return "Its free space is unknown."
+    # A disk without free inodes may have free bytes.
+    return f"{disk.f_bavail * disk.f_frsize:,} bytes and {disk.f_favail:,} files are free."
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -124,24 +123,24 @@ def read_json(path: Path) -> Any:
 
 
 def read_as(path: Path, parse: Callable[[Any], T]) -> T:
-    """Return what ``parse`` makes of the JSON document at ``path``.
+    """Return the JSON document at ``path``, parsed.
 
     Raises:
-        Inconsistent: The file is missing, is not JSON, or holds something else.
+        Inconsistent: The file is missing, is not JSON or has unexpected content.
     """
     data = read_json(path)
     try:
         return parse(data)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Inconsistent(
-            f"{path} does not hold what it should ({error!r}); clear the task that writes it."
+            f"{path} has unexpected content ({error!r}); clear the task that writes it."
         ) from error
 
 
 def _open_text(path: Path, mode: Literal["rt", "wt"]) -> TextIO:
     errors = _HALVES if mode == "wt" else "strict"
     if path.suffix == ".gz":
-        # Level 1: raw records shrink fivefold, at a tenth of the default level's time.
+        # Level 1 shrinks raw records fivefold in a tenth of the default level's time.
         return cast(
             "TextIO",
             gzip.open(path, mode, compresslevel=1, encoding="utf-8", errors=errors, newline="\n"),
@@ -151,9 +150,9 @@ def _open_text(path: Path, mode: Literal["rt", "wt"]) -> TextIO:
 
 @contextlib.contextmanager
 def jsonl_writer(path: Path) -> Iterator[Callable[[Any], None]]:
-    """Yield a function that writes one JSON document as a line; the file is whole at the end.
+    """Yield a function that writes one JSON document a line, atomically for the whole file.
 
-    The file is compressed where the name ends in ``.gz``.
+    The file is compressed if its name ends in ``.gz``.
     """
     with whole_file(path) as temporary, _open_text(temporary, "wt") as file:
         write = file.write
@@ -165,7 +164,7 @@ def jsonl_writer(path: Path) -> Iterator[Callable[[Any], None]]:
 
 
 def write_jsonl(path: Path, documents: Iterable[Any]) -> int:
-    """Write one JSON document a line, as :func:`jsonl_writer` does; return the lines."""
+    """Write one JSON document a line with :func:`jsonl_writer`; return the number of lines."""
     lines = 0
     with jsonl_writer(path) as add:
         for document in documents:

@@ -1,4 +1,4 @@
-"""What a DAG remembers of its last runs, in one small file beside their workspaces."""
+"""History of a DAG's latest runs, in one small file beside their workspaces."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fanfold.workspace.files import read_as, write_json
 if TYPE_CHECKING:
     from pathlib import Path
 
-REMEMBERED = 60
-"""Runs that the history holds."""
+MAX_RUNS = 60
+"""Number of runs in the history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,12 @@ class Past:
 
     Attributes:
         run_id: Airflow's run id.
-        requests: Requests that it made, the first time.
-        seconds: From its plan to its dataset, the first time.
-        logical_date: The date that it stands for (ISO 8601, UTC); empty where not known.
-        status: Of its dataset.
-        counts: Its items by outcome.
-        passed: Whether its dataset passed the gate.
+        requests: Requests of its first consolidation.
+        seconds: Duration from its plan to its first consolidation.
+        logical_date: Logical date (ISO 8601, UTC); empty if unknown.
+        status: Status of its manifest.
+        counts: Items by outcome.
+        passed: Whether its failures were tolerated.
     """
 
     run_id: str
@@ -45,22 +45,22 @@ class Past:
 
 
 def read_history(path: Path) -> list[Past]:
-    """Return the runs that a history holds, oldest first; none where there is no file."""
+    """Return the runs of a history, oldest first; empty if there is no file."""
     if not path.exists():
         return []
     return read_as(path, lambda found: [Past.from_json(entry) for entry in found])
 
 
 def remember(path: Path, manifest: Manifest, *, passed: bool) -> None:
-    """Add a run to the history, or bring what it holds of the run up to date.
+    """Add a run to the history or update it.
 
-    Requests and seconds stay those of the first time: what a redrive took later says nothing about
+    Requests and seconds of the first consolidation are kept: those of a redrive say nothing about
     the next run.
 
     Args:
-        path: The history.
-        manifest: Of the run.
-        passed: Whether its dataset passed the gate.
+        path: The history file.
+        manifest: Manifest of the run.
+        passed: Whether its failures were tolerated.
     """
     history = read_history(path)
     start, end = manifest.moments
@@ -79,16 +79,18 @@ def remember(path: Path, manifest: Manifest, *, passed: bool) -> None:
     else:
         first = history[place] if history[place].requests else past
         history[place] = replace(past, requests=first.requests, seconds=first.seconds)
-    write_json(path, [asdict(run) for run in history[-REMEMBERED:]])
+    write_json(path, [asdict(run) for run in history[-MAX_RUNS:]])
 
 
 def run_before(history: list[Past], run_id: str, logical_date: str) -> Past | None:
-    """Return the last published run that stands for an earlier date, or came earlier for the same.
+    """Return the previous run: the latest tolerated one with rows before this run, or None.
+
+    Runs are ordered by logical date, and by their position in the history for equal dates.
 
     Args:
-        history: As :func:`read_history` returns it.
+        history: The result of :func:`read_history`.
         run_id: The run.
-        logical_date: The date that it stands for (ISO 8601, UTC).
+        logical_date: Its logical date (ISO 8601, UTC).
     """
     own = _place(history, run_id)
     earlier = [

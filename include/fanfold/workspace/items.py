@@ -1,8 +1,8 @@
-"""The list of a run's items: one JSON string a line, however long it is.
+"""The item list of a run: one JSON string a line, deduplicated in bounded memory.
 
-Ten million items are more than Python objects fit for. So lines are written and read in blocks, and
-duplicates are found a share of the list at a time: memory is bounded by a block and a share, but for
-one bit an item and a few bytes a block.
+Lists of ten million items do not fit into memory as Python objects. Lines are read and written in
+blocks, and duplicates are found in one hash partition at a time: memory is bounded by a block and a
+partition, plus one bit an item.
 """
 
 from __future__ import annotations
@@ -21,38 +21,38 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BLOCK = 256 * 1024
-"""Bytes of lines that are read at once: some 20,000 items."""
-SHARE = 512 * 1024
-"""Bytes of lines whose duplicates are looked for at once: in memory ten times as many."""
-MOST_SHARES = 256
-"""Shares of a list; one of 130 MB, some ten million items, is the first to have larger ones."""
+"""Bytes read at once: about 20,000 items."""
+PARTITION = 512 * 1024
+"""Bytes of one partition; in memory about ten times as many."""
+MAX_PARTITIONS = 256
+"""Above 130 MB, about ten million items, partitions get larger."""
 
-# Printable ASCII without quote and backslash, which is what keys are made of nearly always.
+# Printable ASCII without quote and backslash: nearly all keys.
 _PLAIN = re.compile(r"[ !#-\[\]-~]*")
 
 
 def json_lines(texts: Sequence[str]) -> bytes:
-    """Return texts as lines of JSON, in the form in which all files of the workspace have them."""
+    """Return texts as JSON lines, in the form that all files of the workspace use."""
     if texts and _PLAIN.fullmatch("".join(texts)):
         return ('"' + '"\n"'.join(texts) + '"\n').encode("ascii")
     lines = "".join(json.dumps(text, ensure_ascii=False) + "\n" for text in texts)
-    return lines.encode("utf-8", "backslashreplace")  # half a surrogate pair stays an escape
+    return lines.encode("utf-8", "backslashreplace")  # a lone surrogate stays an escape
 
 
 def unique_lines(path: Path, repeated: Repeated) -> Iterator[list[bytes]]:
-    """Yield the lines of a list without those that stood in it before, in order, in blocks."""
+    """Yield the lines of a list without the duplicates, in order, in blocks."""
     start = 0
     for lines in _blocks(path):
-        yield repeated.left_out(start, lines)
+        yield repeated.without_duplicates(start, lines)
         start += len(lines)
 
 
 class Repeated:
-    """Which lines of a list stood in it before.
+    """Bit set of the duplicate lines of a list.
 
     Attributes:
-        lines: How many lines the list has.
-        count: How many of them are repeated.
+        lines: Number of lines of the list.
+        count: Number of duplicates.
     """
 
     def __init__(self) -> None:
@@ -61,60 +61,59 @@ class Repeated:
         self._bits = bytearray()
 
     def extend(self, lines: int) -> None:
-        """Take so many further lines for the first of their kind."""
+        """Append lines that are not duplicates."""
         self.lines += lines
         self._bits.extend(bytes(self.lines // 8 + 1 - len(self._bits)))
 
     def mark(self, position: int) -> None:
-        """Note that the line at a position, from 0, stood in the list before; once a line."""
+        """Mark the line at a position, from 0, as a duplicate; at most once a line."""
         self._bits[position >> 3] |= 1 << (position & 7)
         self.count += 1
 
-    def left_out(self, start: int, lines: list[bytes]) -> list[bytes]:
-        """Return the lines that are first of their kind, of those from position ``start`` on."""
+    def without_duplicates(self, start: int, lines: list[bytes]) -> list[bytes]:
+        """Return the lines that are not duplicates; ``start`` is the position of the first."""
         shift = start & 7
         bits = int.from_bytes(self._bits[start >> 3 : ((start + len(lines)) >> 3) + 1], "little")
         if not bits:
             return lines
-        # The last position is the first digit.
+        # Bit 0 is the last digit of the text.
         digits = f"{bits >> shift:0{len(lines)}b}"[::-1][: len(lines)]
         return list(compress(lines, map("0".__eq__, digits)))
 
 
 def find_repeated(path: Path) -> Repeated:
-    """Return which lines of a list stood in it before.
+    """Return the duplicate lines of a list.
 
-    Equal lines have equal hashes: the lines go into shares by their hash, in a temporary file
-    beside the list, and then each share is looked through by itself.
+    The lines are partitioned by hash in a temporary file beside the list; then each partition is
+    searched by itself.
 
     Args:
-        path: The list; lines are compared as bytes, so all have to come from :func:`json_lines`.
+        path: The list; lines are compared as bytes, so all must come from :func:`json_lines`.
 
     Raises:
-        WorkspaceUnavailable: The disk has no room for as much again.
+        WorkspaceUnavailable: The disk has no space for a copy of the list.
     """
     repeated = Repeated()
-    count = min(MOST_SHARES, path.stat().st_size // SHARE + 1)
+    count = min(MAX_PARTITIONS, path.stat().st_size // PARTITION + 1)
     with disk_errors(path.parent), tempfile.TemporaryFile(dir=path.parent) as spilled:
-        shares = _spill(path, spilled, count, repeated)
-        for runs in shares:
-            _look_through(spilled, runs, repeated)
+        for runs in _spill(path, spilled, count, repeated):
+            _search(spilled, runs, repeated)
     return repeated
 
 
 _RUN = 4
-"""Numbers that tell a run, the lines of one block in one share: the position of the block's first
-line, where the run begins in the temporary file, how many lines it has, how many bytes they take."""
+"""Numbers that describe a run, the lines of one block in one partition: position of the block's
+first line, offset of the run in the temporary file, number of lines, number of bytes."""
 
 
 def _spill(path: Path, spilled: IO[bytes], count: int, repeated: Repeated) -> list[array[int]]:
-    """Write the lines by share, with their positions, and return the runs of each share."""
-    shares = [array("Q") for _ in range(count)]
+    """Write the lines by partition, with their positions; return the runs of each partition."""
+    partitions = [array("Q") for _ in range(count)]
     begin = 0
     for lines in _blocks(path):
         start = repeated.lines
         repeated.extend(len(lines))
-        # A line that stands everywhere must not fill its share: a run has it once.
+        # A line that repeats everywhere must not fill its partition: a run contains it once.
         first = dict(zip(reversed(lines), range(len(lines) - 1, -1, -1), strict=True))
         if len(first) < len(lines):
             for position, line in enumerate(lines):
@@ -123,21 +122,21 @@ def _spill(path: Path, spilled: IO[bytes], count: int, repeated: Repeated) -> li
         texts: list[list[bytes]] = [[] for _ in range(count)]
         places: list[list[int]] = [[] for _ in range(count)]
         for line, position in first.items():
-            share = hash(line) % count
-            texts[share].append(line)
-            places[share].append(position)
-        for share, run in enumerate(texts):
+            partition = hash(line) % count
+            texts[partition].append(line)
+            places[partition].append(position)
+        for partition, run in enumerate(texts):
             if run:
                 text = b"".join(run)
-                spilled.write(array("I", places[share]).tobytes())
+                spilled.write(array("I", places[partition]).tobytes())
                 spilled.write(text)
-                shares[share].extend((start, begin, len(run), len(text)))
+                partitions[partition].extend((start, begin, len(run), len(text)))
                 begin += len(run) * array("I").itemsize + len(text)
-    return shares
+    return partitions
 
 
-def _look_through(spilled: IO[bytes], runs: array[int], repeated: Repeated) -> None:
-    """Mark the lines of one share that stand in an earlier run of it."""
+def _search(spilled: IO[bytes], runs: array[int], repeated: Repeated) -> None:
+    """Mark the lines of one partition that occur in one of its earlier runs."""
     known: set[bytes] = set()
     for number in range(0, len(runs), _RUN):
         start, begin, count, length = runs[number : number + _RUN]

@@ -1,7 +1,7 @@
-"""Where each item of a run stands in its plan: a small SQLite file in the workspace.
+"""Key index: an SQLite file with the position of each item in the plan.
 
-The plan writes it once, under a temporary name; whoever looks up reads it only. It is then opened
-as immutable, without locks, which not every shared file system has. Keys are compared as bytes.
+``plan`` writes it once. Readers open it as immutable, without locks, which not all shared file
+systems support. Keys are compared as bytes.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _PRAGMAS = (
-    # A file that is not finished has no name: there is nothing to recover.
+    # The file gets its name when it is complete, so no recovery is needed.
     "PRAGMA journal_mode = OFF",
     "PRAGMA synchronous = OFF",
     "PRAGMA cache_size = -2000",  # KiB
     "PRAGMA temp_store = FILE",
 )
 _AT_ONCE = 500
-"""Keys that one query asks for; SQLite takes 999 at least."""
+"""Keys per query; SQLite supports at least 999 parameters."""
 
 
 def _as_bytes(key: str) -> bytes:
-    return key.encode("utf-8", "surrogatepass")  # JSON may hold half a surrogate pair
+    return key.encode("utf-8", "surrogatepass")  # JSON may contain a lone surrogate
 
 
 @contextmanager
 def index_writer(path: Path) -> Iterator[Callable[[Sequence[bytes]], None]]:
-    """Yield a function that takes lines of JSON strings, in the order of the plan.
+    """Yield a function that adds lines of JSON strings, in the order of the plan.
 
-    Memory is bounded: keys are sorted over a temporary file of SQLite's (in ``SQLITE_TMPDIR`` or
-    ``/var/tmp``), which is as large as the index, 37 bytes a key.
+    Memory is bounded: SQLite sorts the keys in a temporary file (in ``SQLITE_TMPDIR`` or
+    ``/var/tmp``) of the size of the index, 37 bytes a key.
 
     Raises:
-        WorkspaceUnavailable: A disk takes no more.
+        WorkspaceUnavailable: A disk is full or not writable.
     """
     with (
         whole_file(path) as temporary,
@@ -64,21 +64,22 @@ def _disk_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         raise WorkspaceUnavailable(
-            f"{path} cannot be written: {error}. Make room in its folder, and in that of SQLite's "
-            "temporary files, SQLITE_TMPDIR or /var/tmp, and clear the task if it is not retried."
+            f"{path} cannot be written: {error}. Free disk space in its folder and in that of "
+            "SQLite's temporary files (SQLITE_TMPDIR or /var/tmp). If the task is out of retries, "
+            "clear it."
         ) from error
 
 
 def _add(connection: sqlite3.Connection, lines: Sequence[bytes]) -> None:
     document = b"[" + b",".join(lines) + b"]"
     if b"\\" not in document:
-        # SQLite unpacks the list itself, in half the time.
+        # SQLite parses the list itself in half the time.
         connection.execute(
             "INSERT INTO items (key) SELECT CAST(value AS BLOB) FROM json_each(?)",
             (document.decode(),),
         )
         return
-    # Its own reader of JSON ends a text at an escaped NUL, and has its own idea of half a surrogate.
+    # SQLite's JSON parser ends a string at an escaped NUL and differs on lone surrogates.
     keys = json.loads(document)
     connection.executemany(
         "INSERT INTO items (key) VALUES (?)", ((_as_bytes(key),) for key in keys)
@@ -98,7 +99,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def positions(path: Path, keys: Iterable[str]) -> dict[str, int]:
-    """Return where keys stand in the plan, from 0; those that it does not have are left out.
+    """Return the positions of keys in the plan, from 0; unknown keys are omitted.
 
     Raises:
         Inconsistent: The index is missing or damaged.
@@ -116,13 +117,13 @@ def positions(path: Path, keys: Iterable[str]) -> dict[str, int]:
 
 
 def starting_with(path: Path, prefix: str, limit: int) -> list[str]:
-    """Return the first keys, sorted by their bytes, that begin with a text.
+    """Return the first keys with a prefix, sorted by bytes.
 
     Raises:
         Inconsistent: The index is missing or damaged.
     """
     first = _as_bytes(prefix)
-    # 0xff is no byte of UTF-8: all that begins with the text sorts before it.
+    # 0xff never occurs in UTF-8: all keys with the prefix sort before prefix + 0xff.
     with _opened(path) as connection:
         rows = connection.execute(
             "SELECT key FROM items WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",

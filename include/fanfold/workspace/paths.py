@@ -1,23 +1,26 @@
-"""The run's own folder in the shared directory: where every file lies and how it is written.
+"""Paths in the workspace, the run's folder in the shared directory.
 
-<shared>/<dag_id>/<run>/
-plan.json                        what is planned, and the facts of the run
-items/00007.jsonl                the keys of batch 7, one JSON string a line
-items/keys.db                    where each key stands, to find one among millions
-raw/00007/0002-1f9c.jsonl.gz     records of batch 7, second part of its fetch
-outcomes/00007/0002-1f9c.jsonl   outcomes of the same part; written last: it commits the part
-progress/00007.json              counts of batch 7 so far, for people who watch
-redrive/00007.json               which items of batch 7 somebody selected to be fetched again
-clean/00007.parquet              clean rows of batch 7; clean/00007.invalid.jsonl beside it,
-and their counts in clean/00007.json
-dataset/                         users.parquet, users.csv.gz, failed.jsonl
-failures.json                    the items of failed.jsonl by reason
-report/                          report.html, and each chart as PNG and SVG
-comparison.json                  what differs from the run before
-manifest.json                    what the run produced
-stop.json                        why fetching was stopped, where a token was refused
+Layout::
 
-<shared>/<dag_id>/.history.json      the last runs of the DAG
+    <shared>/<dag_id>/<run>/
+        plan.json                        the plan
+        items/00007.jsonl                keys of batch 7, one JSON string a line
+        items/keys.db                    index of all keys
+        raw/00007/0002-1f9c.jsonl.gz     records of batch 7, part 2
+        outcomes/00007/0002-1f9c.jsonl   outcomes of that part; written last: it commits the part
+        progress/00007.json              fetch progress of batch 7, for the run page
+        redrive/00007.json               items of batch 7 that a redrive selected
+        clean/00007.parquet              rows of batch 7
+        clean/00007.invalid.jsonl        outcomes of its records that break the contract
+        clean/00007.json                 counts of both
+        dataset/                         users.parquet, users.csv.gz, failed.jsonl
+        failures.json                    failure groups of failed.jsonl
+        report/                          report.html and its charts
+        comparison.json                  differences to the previous run
+        manifest.json                    the manifest
+        stop.json                        why the fetch was stopped, if the token was rejected
+
+    <shared>/<dag_id>/.history.json      the latest runs of the DAG
 """
 
 from __future__ import annotations
@@ -40,11 +43,10 @@ FAILED = "failed.jsonl"
 
 
 def safe_name(text: str) -> str:
-    """Return a path segment for any text, so that two texts never share one.
+    """Return a path segment for any text; different texts get different segments.
 
-    Letters, digits and ``._+=:@-`` stay; every other byte becomes ``%XX``, so the name can be read
-    back. A name that would be too long, or that starts with a dot, is cut and ends in a digest of
-    the whole text behind ``~``, a character that the first form never holds.
+    Letters, digits and ``._+=:@-`` are kept, every other byte becomes ``%XX``. A name that is too
+    long or starts with a dot is truncated and gets a ``~`` and a digest of the text as its suffix.
     """
     name = "".join(
         char if _SAFE.fullmatch(char) else "".join(f"%{byte:02X}" for byte in char.encode())
@@ -58,7 +60,7 @@ def safe_name(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Where the files of one run lie. ``root`` need not exist yet."""
+    """The files of one run. ``root`` need not exist yet."""
 
     root: Path
 
@@ -73,17 +75,17 @@ class Workspace:
 
     @property
     def history(self) -> Path:
-        """What the DAG remembers of its last runs, for all of them."""
+        """History of the DAG's runs."""
         return self.root.parent / ".history.json"
 
     @property
     def plan(self) -> Path:
-        """The plan: what the run is about to do."""
+        """The plan."""
         return self.root / "plan.json"
 
     @property
     def listed(self) -> Path:
-        """The items as they were read, duplicates included."""
+        """The items as read, including duplicates."""
         return self.root / "items" / "listed.jsonl"
 
     def batch(self, number: int) -> Batch:
@@ -92,35 +94,35 @@ class Workspace:
 
     @property
     def keys(self) -> Path:
-        """The index of all keys."""
+        """The key index."""
         return self.root / "items" / "keys.db"
 
     @property
     def dataset(self) -> Path:
-        """The folder of the consolidated files."""
+        """Folder of the dataset and of ``failed.jsonl``."""
         return self.root / "dataset"
 
     @property
     def failures(self) -> Path:
-        """The items that are not in the dataset, by reason."""
+        """Failure groups: the items that are not in the dataset, by reason."""
         return self.root / "failures.json"
 
     @property
     def comparison(self) -> Path:
-        """What differs from the run before."""
+        """Comparison with the previous run."""
         return self.root / "comparison.json"
 
     @property
     def stop(self) -> Path:
-        """Why fetching was stopped, where a token was refused."""
+        """Why the fetch was stopped, if the token was rejected."""
         return self.root / "stop.json"
 
     @property
     def report(self) -> Path:
-        """The folder of the report and its charts."""
+        """Folder of the report and its charts."""
         return self.root / "report"
 
     @property
     def manifest(self) -> Path:
-        """What the run produced."""
+        """The manifest."""
         return self.root / "manifest.json"

@@ -1,7 +1,7 @@
-"""Items of a batch that somebody selected to be fetched again, in place of all that failed.
+"""Selected items of a redrive.
 
-A selection belongs to one clearing of the run, which Airflow counts (``clear_number``). Once anything
-of the run is cleared again, it means nothing any more: then all that failed is fetched.
+Without a selection a fetch repeats all failed items of its batch. A selection is bound to one
+clearing of the run (Airflow's ``clear_number``) and is void after the next one.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a redrive selected of a batch.
+    """Selected items of a batch.
 
     Attributes:
-        keys: The items.
-        after: Number of the last part that the batch had then: what is decided in later parts was
-            fetched again.
-        clearing: Airflow's number of the clearing that it belongs to.
+        keys: Keys of the items.
+        after: Sequence number of the last part at the time of the selection; items with an outcome
+            in a later part have been fetched again.
+        clearing: Airflow's ``clear_number`` that the selection is bound to.
     """
 
     keys: tuple[str, ...]
@@ -35,18 +35,18 @@ class Selection:
 
 
 def write_selection(batch: Batch, selection: Selection) -> None:
-    """Select items of a batch for the fetch that comes."""
+    """Write the selection of a batch for its next fetch."""
     write_json(batch.selection_file, asdict(selection))
 
 
 def forget_selections(workspace: Workspace, batches: Iterable[int]) -> None:
-    """Let the batches fetch all that failed."""
+    """Remove the selections of some batches."""
     for batch in batches:
         workspace.batch(batch).selection_file.unlink(missing_ok=True)
 
 
 def selection_of(batch: Batch, clearing: int) -> Selection | None:
-    """Return what is selected of a batch in this clearing, or None: all that failed.
+    """Return the selection of a batch for a clearing, or None.
 
     Raises:
         Inconsistent: The file is damaged.

@@ -120,7 +120,7 @@ def assert_clear(message, folder, said="No space left on device"):
     assert str(folder) in message
     assert said in message
     assert "bytes and" in message
-    assert "Make room" in message
+    assert "Free disk space" in message
     assert TEMPORARY_PREFIX not in message
 
 

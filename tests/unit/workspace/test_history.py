@@ -4,7 +4,7 @@ import pytest
 
 from fanfold.model import Counts, Manifest, RunStatus
 from fanfold.workspace.files import write_json
-from fanfold.workspace.history import REMEMBERED, Past, read_history, remember, run_before
+from fanfold.workspace.history import MAX_RUNS, Past, read_history, remember, run_before
 
 
 def manifest(run_id, day=1, *, requests=100, end="00:00:30", ok=5):
@@ -23,10 +23,10 @@ def path(tmp_path):
 
 def test_a_run_is_remembered_once_and_the_oldest_is_forgotten(path):
     assert read_history(path) == []
-    for number in range(REMEMBERED + 5):
+    for number in range(MAX_RUNS + 5):
         remember(path, manifest(f"run{number}"), passed=True)
     found = [past.run_id for past in read_history(path)]
-    assert found == [f"run{number}" for number in range(5, REMEMBERED + 5)]
+    assert found == [f"run{number}" for number in range(5, MAX_RUNS + 5)]
 
 
 def test_a_redrive_changes_the_outcome_and_not_what_the_first_time_took(path):

@@ -20,7 +20,7 @@ ANY_TEXT = st.text(st.characters())
 def small_blocks(monkeypatch):
     """Read a few lines at a time, and use many shares for a short list."""
     monkeypatch.setattr(items, "BLOCK", 64)
-    monkeypatch.setattr(items, "SHARE", 100)
+    monkeypatch.setattr(items, "PARTITION", 100)
 
 
 def deduplicated(folder, texts):

@@ -80,7 +80,7 @@ def test_a_full_disk_is_told_with_the_way_out(tmp_path):
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, limit[1]))
     try:
-        with pytest.raises(WorkspaceUnavailable, match="Make room"):
+        with pytest.raises(WorkspaceUnavailable, match="Free disk space"):
             write(path, [str(number) for number in range(20_000)], at_once=20_000)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
