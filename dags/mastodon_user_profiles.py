@@ -1,19 +1,18 @@
 """# Mastodon user profiles
 
-Fetches the profile of every account on a list from one Mastodon server and folds them into one
-dataset, with the columns of the Weibo pipeline where they have a counterpart.
+Fetches the profile of each account on a list from one Mastodon server and folds them into one
+dataset with the columns of the Weibo pipeline, as far as Mastodon has them.
 
-Point the connection `mastodon_default` at any server (`host` = `https://mastodon.social`); most
-answer without a token, so no application is needed. Accounts of other servers are written
-`alice@example.social`.
+Set the host of the connection `mastodon_default` to any server, such as `https://mastodon.social`. Most
+servers need no token. Accounts of other servers have the form `alice@example.social`.
 
-**Run it**: press *Trigger* and change what you want in the form; or
+**Run it**: press *Trigger*, change the Params if needed, or run
 
 ```
 airflow dags trigger mastodon_user_profiles --conf '{"user_ids": ["gargron"]}'
 ```
 
-What comes out, and what to do when something failed, is as for `weibo_user_profiles`.
+Output and redrive are the same as for `weibo_user_profiles`.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ USERS = ["gargron", "mastodon", "eff", "internetarchive", "wikipedia"]
     **policies.PIPELINE,
 )
 def mastodon_user_profiles() -> None:
-    """Wire the pipeline: fan out over the batches, fold, publish, load, report."""
+    """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(SOURCE)
     batches = tasks.batch.partial(source=SOURCE).expand(ref=planned)
     folded = tasks.consolidate()

@@ -1,28 +1,27 @@
 """# Weibo user profiles
 
-Fetches the profile of every user on a list from the Weibo API and folds them into one dataset.
+Fetches the profile of each user on a list from the Weibo API and folds them into one dataset.
 
-**Run it**: press *Trigger* and change what you want in the form; or
+**Run it**: press *Trigger*, change the Params if needed, or run
 
 ```
 airflow dags trigger weibo_user_profiles --conf '{"user_ids": ["1404376560"]}'
 ```
 
-**What comes out**, in the bucket `$FANFOLD_BUCKET`:
+**Output** in the bucket `$FANFOLD_BUCKET`:
 
-| object | what it is |
+| object | content |
 |---|---|
-| `weibo_user_profiles/latest.json` | points to the newest run's manifest |
-| `…/date=YYYY-MM-DD/run=<run>/users.parquet`, `users.csv.gz` | the dataset, in the order of the list |
-| `…/failed.jsonl` | a line for each user that is not in it, and why |
+| `weibo_user_profiles/latest.json` | reference to the manifest of the latest run |
+| `…/date=YYYY-MM-DD/run=<run>/users.parquet`, `users.csv.gz` | the dataset, in item order |
+| `…/failed.jsonl` | users that are not in the dataset, with the reason |
 | `…/report.html` | charts |
 | `…/manifest.json` | counts, sizes and SHA-256 |
 
 and the table `user_profiles` in the database of the connection `warehouse_default`.
 
-**What became of each user**: the tab *Items* of a run. **When something failed**: *Redrive* there runs
-again what failed and what follows from it. Users that are here already, or do not exist, are not fetched
-again.
+**Outcome of each user**: tab *Items* of the run. **After failures**: press *Redrive* there. It fetches the
+failed users again and runs the tasks downstream; users that are `ok` or `missing` are not fetched again.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
     **policies.PIPELINE,
 )
 def weibo_user_profiles() -> None:
-    """Wire the pipeline: fan out over the batches, fold, publish, load, report."""
+    """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(SOURCE)
     batches = tasks.batch.partial(source=SOURCE).expand(ref=planned)
     folded = tasks.consolidate()

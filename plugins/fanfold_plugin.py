@@ -1,7 +1,7 @@
-"""Registers the run page with Airflow: an application, a tab on each DAG run, a place in the menu.
+"""Registers the run page with Airflow: a FastAPI app, a tab on each DAG run and a menu entry.
 
-Airflow imports this file in every one of its processes, and again in each command: what the page
-consists of is imported where Airflow asks for it, which is in the api-server.
+Airflow imports this file in all of its processes and commands, so the page itself is imported only
+when the api-server requests the app.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class FanfoldPlugin(AirflowPlugin):
     """The run page."""
 
     name = "fanfold"
-    # Relative to Airflow's base address, which need not be the root of a host.
+    # Relative to Airflow's base URL, which may have a path.
     external_views = [  # noqa: RUF012 - Airflow's own form
         {
             "name": "Items",
@@ -37,7 +37,7 @@ class FanfoldPlugin(AirflowPlugin):
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The application, made when it is asked for."""
+        """The FastAPI app, created on access."""
         from fanfold.airflow.page.app import create_app
 
         return [{"app": create_app(), "url_prefix": "/fanfold", "name": "fanfold"}]

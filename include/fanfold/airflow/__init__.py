@@ -1,5 +1,5 @@
-"""The only part of Fanfold that knows Airflow: parameters, connections, tasks and policies.
+"""The Airflow layer: Params, connections, tasks and policies.
 
-DAG files import from here, and each mapped task parses its DAG file again, so nothing heavy is
-imported at the top of these modules: a task imports its stage when it runs.
+No other package imports Airflow, but for the tools. DAG files import these modules, and each mapped
+task parses its DAG file again, so heavy imports belong into the functions that need them.
 """

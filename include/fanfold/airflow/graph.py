@@ -1,9 +1,9 @@
-"""The names of a pipeline's tasks and its tag, by which others recognise it."""
+"""Task ids and tag of the pipelines."""
 
 from __future__ import annotations
 
 TAG = "fanfold"
-"""The tag of every pipeline: the run page is there for DAGs that have it."""
+"""Tag of all pipelines; the run page covers DAGs with this tag."""
 
 PLAN = "plan"
 FETCH = "batch.fetch"
@@ -15,4 +15,4 @@ REPORT = "report"
 STEPS = (
     "preflight", "read_items", PLAN, FETCH, PROCESS, CONSOLIDATE, PUBLISH, "load", REPORT,
 )  # fmt: skip
-"""The tasks in the order in which people think of them."""
+"""Task ids in display order."""
