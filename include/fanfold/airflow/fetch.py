@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from airflow.sdk import BaseOperator
 
 from fanfold.airflow import connections, metrics, settings
 from fanfold.errors import CredentialRefused, Inconsistent, QuotaSpent
+from fanfold.messages import Message
 from fanfold.model import BatchRef, Plan, Status, utc_text
 from fanfold.workspace.files import read_json, write_json
 
@@ -57,7 +59,7 @@ class Fetch(BaseOperator):
         try:
             tally = self._fetch(workspace, ref, endpoint, context)
         except CredentialRefused as error:
-            _stop(workspace, str(error), mark)
+            _stop(workspace, error.message, mark)
             self._skip_others(workspace, ref.batch)
             raise
         except QuotaSpent as spent:
@@ -148,8 +150,8 @@ def _mark(context: Context, endpoint: Endpoint) -> str:
     ).hexdigest()
 
 
-def _stop(workspace: Workspace, reason: str, mark: str) -> None:
-    write_json(workspace.stop, {"reason": reason, "mark": mark})
+def _stop(workspace: Workspace, message: Message, mark: str) -> None:
+    write_json(workspace.stop, {"reason": message.text, "message": asdict(message), "mark": mark})
 
 
 def _heed_stop(workspace: Workspace, mark: str) -> None:
@@ -161,4 +163,4 @@ def _heed_stop(workspace: Workspace, mark: str) -> None:
         return
     # A clock that was set back makes it negative.
     if stop["mark"] == mark and abs(age) < HEED_STOP:
-        raise CredentialRefused(stop["reason"])
+        raise CredentialRefused(Message(**stop["message"]))

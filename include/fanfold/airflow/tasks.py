@@ -83,6 +83,9 @@ def plan(source: str) -> list[dict[str, Any]]:
         foretell=partial(_foretell, quotas, told, together),
         items_per_request=together,
         quotas=quotas,
+        key_column=connector.identity_column,
+        key_form=connector.key_form,
+        messages=connector.messages,
     )
     log.info("%s", _foretold(made))
     if options.dry_run:
@@ -310,12 +313,14 @@ def report() -> str:
     workspace = settings.workspace_of(context)
     manifest = _manifest()
     _compare(workspace, manifest, settings.history(context))
+    made = Plan.from_json(read_json(workspace.plan))
     drawn = reporting.write_report(
         workspace.dataset / PARQUET,
         workspace.dataset / FAILED,
         manifest,
         workspace.report,
-        forecast=Plan.from_json(read_json(workspace.plan)).forecast,
+        forecast=made.forecast,
+        messages=made.messages,
     )
     with connections.bucket(settings.bucket_name()) as bucket:
         prefix = publishing.run_prefix(manifest)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
-from fanfold.model import BatchRef, Plan, Quotas
+from fanfold.model import BatchRef, KeyForm, Plan, Quotas
 from fanfold.workspace.files import read_json, read_jsonl, whole_file, write_json
 from fanfold.workspace.items import find_repeated, unique_lines
 from fanfold.workspace.key_index import index_writer
@@ -14,6 +14,7 @@ from fanfold.workspace.key_index import index_writer
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fanfold.messages import Texts
     from fanfold.model import Forecast
     from fanfold.workspace.items import Repeated
     from fanfold.workspace.paths import Workspace
@@ -63,6 +64,9 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     foretell: Callable[[int, int], Forecast],
     items_per_request: int = 1,
     quotas: Quotas = Quotas(),  # noqa: B008 - frozen
+    key_column: str | None = None,
+    key_form: KeyForm = KeyForm(),  # noqa: B008 - frozen
+    messages: Texts | None = None,
 ) -> Plan:
     """Cut the items that ``read_items`` listed into batches; write them, their index and the plan.
 
@@ -77,6 +81,9 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         foretell: Returns what a run of so many items in batches of such a size takes.
         items_per_request: Items that one request asks for, at most.
         quotas: What the run may ask for.
+        key_column: The column of the dataset that holds the items' keys, if one does.
+        key_form: What the keys of the source look like.
+        messages: The source's own messages.
     """
     repeated = find_repeated(workspace.listed)
     items = repeated.lines - repeated.count
@@ -93,6 +100,9 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         forecast=foretell(items, size),
         items_per_request=items_per_request,
         quotas=quotas,
+        key_column=key_column,
+        key_form=key_form,
+        messages=messages or {},
     )
     write_json(workspace.plan, plan.as_json())
     return plan

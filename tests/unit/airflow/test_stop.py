@@ -8,6 +8,7 @@ import time
 import pytest
 
 from fanfold.errors import CredentialRefused
+from fanfold.messages import Message
 from fanfold.workspace.paths import Workspace
 
 # Airflow and its providers warn about themselves.
@@ -23,19 +24,23 @@ def fetch(airflow_home):
 
 
 def test_a_batch_of_the_same_token_ends_without_asking(fetch, tmp_path):
-    fetch._stop(Workspace(tmp_path), "Weibo 21327: refused", "mark")
+    fetch._stop(
+        Workspace(tmp_path),
+        Message("Weibo 21327: rejected", "weibo.token", {"code": 21327}),
+        "mark",
+    )
     with pytest.raises(CredentialRefused, match="21327"):
         fetch._heed_stop(Workspace(tmp_path), "mark")
 
 
 def test_a_new_token_is_tried(fetch, tmp_path):
-    fetch._stop(Workspace(tmp_path), "refused", "mark")
+    fetch._stop(Workspace(tmp_path), Message("rejected"), "mark")
     fetch._heed_stop(Workspace(tmp_path), "another")
 
 
 def test_after_a_minute_the_same_token_is_tried_again(fetch, tmp_path):
     workspace = Workspace(tmp_path)
-    fetch._stop(workspace, "refused", "mark")
+    fetch._stop(workspace, Message("rejected"), "mark")
     past = time.time() - fetch.HEED_STOP - 1
     os.utime(workspace.stop, (past, past))
     fetch._heed_stop(workspace, "mark")
