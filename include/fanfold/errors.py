@@ -25,12 +25,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fanfold.messages import Message
+
 if TYPE_CHECKING:
     from datetime import datetime
 
 
 class FanfoldError(Exception):
-    """The base of all errors of this project."""
+    """The base of all errors of this project.
+
+    Attributes:
+        message: What happened; ``str(error)`` is its English text.
+    """
+
+    def __init__(self, message: Message | str = "") -> None:
+        super().__init__(str(message))
+        self.message = message if isinstance(message, Message) else Message(message)
 
 
 class Fatal(FanfoldError):  # noqa: N818 - the tree names recoveries, not "errors"
@@ -80,7 +90,7 @@ class SourceBusy(Retriable):
 
     def __init__(
         self,
-        message: str,
+        message: Message | str,
         *,
         retry_after: float | None = None,
         away: bool = False,
@@ -101,7 +111,7 @@ class QuotaSpent(SourceBusy):
 
     def __init__(
         self,
-        message: str,
+        message: Message | str,
         *,
         reset_at: datetime | None = None,
         retry_after: float | None = None,

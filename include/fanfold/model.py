@@ -5,7 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
+
+from fanfold.messages import Message
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fanfold.messages import Texts
 
 MANIFEST_VERSION = 1
 
@@ -41,6 +48,8 @@ class Outcome:
         value: For ``invalid``: the value found there, shortened.
         rule: For ``invalid``: the rule that it breaks.
         shared: How many of its attempts are counted with another item of the same request.
+        reason_id: Id of the message that the reason is, if it is one of a catalogue.
+        reason_params: The parameters of that message.
     """
 
     key: str
@@ -52,6 +61,25 @@ class Outcome:
     value: str | None = None
     rule: str | None = None
     shared: int | None = None
+    reason_id: str | None = None
+    reason_params: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, key: str, status: Status, reason: Message, **fields: Any) -> Self:
+        """Return an outcome whose reason is a message."""
+        return cls(
+            key,
+            status,
+            reason.text,
+            reason_id=reason.id or None,
+            reason_params=reason.params or None,
+            **fields,
+        )
+
+    @property
+    def message(self) -> Message:
+        """The reason as a message."""
+        return Message(self.reason, self.reason_id or "", self.reason_params or {})
 
     @property
     def requests(self) -> int:
@@ -67,7 +95,7 @@ class Outcome:
             "attempts": self.attempts,
             "at": self.at,
         }
-        for name in ("column", "value", "rule", "shared"):
+        for name in ("reason_id", "reason_params", "column", "value", "rule", "shared"):
             if (value := getattr(self, name)) is not None:
                 data[name] = value
         return data
@@ -147,6 +175,24 @@ class Quotas:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyForm:
+    """How the keys of a source differ from what people type, such as ``@Alice`` for ``alice``.
+
+    Attributes:
+        leading: Characters that no key begins with.
+        lower: Whether keys are in lower case.
+    """
+
+    leading: str = ""
+    lower: bool = False
+
+    def canonical(self, typed: str) -> str:
+        """Return what was typed in the form of a key."""
+        key = typed.strip().lstrip(self.leading)
+        return key.lower() if self.lower else key
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What a run is about to do; ``plan.json`` holds it.
 
@@ -161,6 +207,9 @@ class Plan:
         forecast: What it is expected to take.
         items_per_request: Items that one request asks for, at most.
         quotas: What the run may ask for.
+        key_column: The column of the dataset that holds the items' keys, if one does.
+        key_form: What the keys of the source look like.
+        messages: The source's own messages: English and Chinese text by id.
     """
 
     source: str
@@ -173,6 +222,9 @@ class Plan:
     forecast: Forecast
     items_per_request: int = 1
     quotas: Quotas = Quotas()
+    key_column: str | None = None
+    key_form: KeyForm = KeyForm()
+    messages: Texts = field(default_factory=dict)
 
     def batch_of(self, position: int) -> int:
         """Return the batch of the item at a position of the plan, from 0."""
@@ -188,7 +240,8 @@ class Plan:
         told = data["forecast"]
         forecast = Forecast(told["requests"], told["seconds"], Basis(told["basis"]))
         quotas = Quotas(**data.get("quotas", {}))
-        return cls(**{**data, "forecast": forecast, "quotas": quotas})
+        key_form = KeyForm(**data.get("key_form", {}))
+        return cls(**{**data, "forecast": forecast, "quotas": quotas, "key_form": key_form})
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def test_broken_users_are_redriven_and_turn_ok(
     assert simulator.stats(all_uids=True)["uids"] == dict.fromkeys(runs.broken, 1)
 
     simulator.reset()
-    frame.get_by_role("checkbox", name=re.compile("Choose all items.*there is no user")).check()
+    frame.get_by_role("checkbox", name=re.compile("Choose all items.*no such user")).check()
     redrive(frame, "Redrive selected", "3 items", "3 requests")
     frame.get_by_text("Every item of this run is in the dataset.").wait_for(timeout=90_000)
     assert number(frame, "ok") == 60

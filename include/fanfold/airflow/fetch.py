@@ -53,7 +53,7 @@ class Fetch(BaseOperator):
         try:
             tally = self._fetch(workspace, ref, endpoint, context)
         except CredentialRefused as error:
-            write_stop(workspace, str(error), digest)
+            write_stop(workspace, error.message, digest)
             self._skip_others(workspace, ref.batch)
             raise
         except QuotaSpent as spent:

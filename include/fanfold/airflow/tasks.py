@@ -78,6 +78,9 @@ def plan(source: str) -> list[dict[str, Any]]:
         quotas=planning.quotas_of(
             endpoint, options.requests_per_second, _reported_quota(connector, endpoint)
         ),
+        key_column=connector.identity_column,
+        key_form=connector.key_form,
+        messages=connector.messages,
     )
     log.info("%s", planning.summary(written))
     if options.dry_run:
@@ -250,12 +253,14 @@ def report() -> str:
     workspace = settings.workspace_of(context)
     manifest = _manifest()
     _compare(workspace, manifest, settings.history(context))
+    made = Plan.from_json(read_json(workspace.plan))
     drawn = reporting.write_report(
         workspace.dataset / PARQUET,
         workspace.dataset / FAILED,
         manifest,
         workspace.report,
-        forecast=Plan.from_json(read_json(workspace.plan)).forecast,
+        forecast=made.forecast,
+        messages=made.messages,
     )
     with connections.bucket(settings.bucket_name()) as bucket:
         prefix = publishing.run_prefix(manifest)

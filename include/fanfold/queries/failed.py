@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput, Inconsistent
 from fanfold.model import Outcome
-from fanfold.workspace.failure_groups import Group, merged
+from fanfold.workspace.failure_groups import Group, merge_groups
 from fanfold.workspace.files import read_as
 from fanfold.workspace.progress import all_cleaned, all_progress
 
@@ -45,7 +45,7 @@ def groups_of(workspace: Workspace, *, final: bool) -> list[Group]:
         return read_as(workspace.failures, lambda found: [Group.from_json(each) for each in found])
     fetched = (progress.reasons for progress in all_progress(workspace).values())
     cleaned = (each.reasons for each in all_cleaned(workspace).values())
-    return merged(group for reasons in chain(fetched, cleaned) for group in reasons)
+    return merge_groups(group for reasons in chain(fetched, cleaned) for group in reasons)
 
 
 class Choice:

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadConfiguration
+from fanfold.model import KeyForm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from fanfold.messages import Message, Texts
     from fanfold.sources.endpoint import Endpoint
     from fanfold.sources.http import Answer, Client
     from fanfold.sources.rows import Rows
@@ -44,9 +46,13 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class NotThere:
-    """The source says that there is no such item: an answer, not a failure."""
+    """The source says that there is no such item: an answer, not a failure.
 
-    reason: str
+    Attributes:
+        reason: What the source said, without the item's key: it is the same for many items.
+    """
+
+    reason: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,8 @@ class Source:
         spent: Reads from the headers of any answer for how many seconds nothing more is given; None
             where it gives more. Sources whose headers do not tell have no such function.
         several: A call for several items at once, where there is one.
+        key_form: What keys look like, so that the run page finds what people type.
+        messages: The source's own reasons: English and Chinese text by id, ``<name>.<id>``.
     """
 
     name: str
@@ -118,6 +126,8 @@ class Source:
     transform: Callable[[Sequence[dict[str, Any]]], Rows]
     spent: Callable[[Answer], float | None] | None = None
     several: Several | None = None
+    key_form: KeyForm = field(default_factory=KeyForm)
+    messages: Texts = field(default_factory=dict)
 
     def together(self, allowed: int) -> int:
         """Return how many items one request asks for, where the connection allows so many."""

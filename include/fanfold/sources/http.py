@@ -28,6 +28,7 @@ from urllib3.util import Retry, Timeout
 
 from fanfold import __version__
 from fanfold.errors import SourceBusy
+from fanfold.messages import ENGINE
 
 if TYPE_CHECKING:
     import socket
@@ -44,7 +45,6 @@ MOST_CONNECTIONS = 256
 """Connections that are kept open: the highest ``concurrency`` of a batch."""
 DEEPEST = 64
 """Objects and lists within each other in an answer; what is deeper, a later stage may not write."""
-_TOO_DEEP = f"an answer that is nested deeper than {DEEPEST} levels"
 _LONGEST_HEAD = 256 * 1024
 _CHUNK = 64 * 1024
 _PATIENCE = 3
@@ -59,13 +59,13 @@ class Answer:
         status: HTTP status.
         headers: Case-insensitive headers.
         body: The JSON document, or None where the body is none that we take.
-        flaw: What is wrong with such a body, for a message.
+        flaw: Id of the message that says what is wrong with such a body; "" for nothing.
     """
 
     status: int
     headers: Mapping[str, str]
     body: Any
-    flaw: str = "an answer that is not JSON"
+    flaw: str = "http.not_json"
 
 
 class Client:
@@ -156,7 +156,7 @@ class Client:
                 response.release_conn()
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             # The text of these errors holds the URL, and with it the token: only the kind is told.
-            raise SourceBusy(f"{call.path}: {_kind(error)}", away=True) from None
+            raise SourceBusy(ENGINE.message(_kind(error), path=call.path), away=True) from None
         answer = Answer(response.status, response.headers, *_document(body))
         if self.on_spent is not None and self.source.spent is not None:
             seconds = self.source.spent(answer)
@@ -252,7 +252,7 @@ def _body(response: urllib3.BaseHTTPResponse, call: Call, most: int) -> bytes:
             pieces.append(chunk)
             size += len(chunk)
             if size > most:
-                raise SourceBusy(f"{call.path}: the answer is larger than {most} bytes")
+                raise SourceBusy(ENGINE.message("http.too_large", path=call.path, bytes=most))
         body = b"".join(pieces)
     return body
 
@@ -262,18 +262,18 @@ class _DocumentError(ValueError):
 
 
 def _document(body: bytes) -> tuple[Any, str]:
-    """Return the JSON document of a body and "", or None and what is wrong with the body."""
+    """Return the JSON document of a body and "", or None and the id of what is wrong with the body."""
     try:
         document = _DECODER.decode(body.decode("utf-8"))
     except _DocumentError as error:
         return None, str(error)
     except ValueError:
-        return None, "an answer that is not JSON"
+        return None, "http.not_json"
     except RecursionError:
-        return None, _TOO_DEEP
+        return None, "http.too_deep"
     # Nearly every answer has so few brackets that it cannot be deep.
     if body.count(b"{") + body.count(b"[") > DEEPEST and _is_deep(document):
-        return None, _TOO_DEEP
+        return None, "http.too_deep"
     return document, ""
 
 
@@ -291,15 +291,15 @@ def _is_deep(document: Any) -> bool:
     return True
 
 
-def _refuse_constant(name: str) -> Any:
-    raise _DocumentError(f"an answer with {name}, which JSON does not have")
+def _refuse_constant(_: str) -> Any:
+    raise _DocumentError("http.not_a_number")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         # Which of two values is meant, nobody knows (RFC 8259, section 4).
-        raise _DocumentError("an answer in which a name stands twice in an object")
+        raise _DocumentError("http.duplicate_name")
     return made
 
 
@@ -325,13 +325,13 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 def busy_answer(path: str, answer: Answer) -> SourceBusy:
     """Return the error for an answer that no rule of the source knows."""
     if 300 <= answer.status < 400:
-        what = "a redirect, which is not followed: the connection's host must be the API's own"
+        what = "http.redirect"
     elif answer.body is None and answer.flaw:
         what = answer.flaw
     else:
-        what = "an answer of no known form"
+        what = "http.unexpected"
     return SourceBusy(
-        f"{path}: HTTP {answer.status}, {what}",
+        ENGINE.message(what, path=path, status=answer.status),
         retry_after=retry_after(answer.headers),
         overloaded=answer.status in {429, 503},
     )
@@ -339,17 +339,20 @@ def busy_answer(path: str, answer: Answer) -> SourceBusy:
 
 _KINDS: tuple[tuple[type[Exception], str], ...] = (
     # A kind of ConnectTimeoutError in urllib3, for history.
-    (urllib3.exceptions.NewConnectionError, "the connection failed"),
-    (urllib3.exceptions.ConnectTimeoutError, "no connection in time"),
-    (urllib3.exceptions.ReadTimeoutError, "no answer in time"),
-    (urllib3.exceptions.SSLError, "the TLS certificate is not trusted"),
-    (urllib3.exceptions.ProxyError, "the proxy refuses"),
-    (urllib3.exceptions.DecodeError, "the answer's compression is broken"),
-    (urllib3.exceptions.IncompleteRead, "the answer was cut off"),
-    (urllib3.exceptions.InvalidChunkLength, "the answer was cut off"),
-    (TimeoutError, "no answer in time"),
+    (urllib3.exceptions.NewConnectionError, "http.connection_failed"),
+    (urllib3.exceptions.ConnectTimeoutError, "http.connect_timeout"),
+    (urllib3.exceptions.ReadTimeoutError, "http.read_timeout"),
+    (urllib3.exceptions.SSLError, "http.tls"),
+    (urllib3.exceptions.ProxyError, "http.proxy"),
+    (urllib3.exceptions.DecodeError, "http.compression"),
+    (urllib3.exceptions.IncompleteRead, "http.cut_off"),
+    (urllib3.exceptions.InvalidChunkLength, "http.cut_off"),
+    (TimeoutError, "http.read_timeout"),
 )
 
 
 def _kind(error: Exception) -> str:
-    return next((text for kind, text in _KINDS if isinstance(error, kind)), "the connection failed")
+    """Return the id of the message for an error of the connection."""
+    return next(
+        (name for kind, name in _KINDS if isinstance(error, kind)), "http.connection_failed"
+    )

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
+from fanfold.messages import Catalogue
+from fanfold.model import KeyForm
 from fanfold.sources import Call, Found, NotThere, Quota, Source
 from fanfold.sources.http import busy_answer, retry_after
 from fanfold.sources.rows import Rows
@@ -25,6 +27,27 @@ if TYPE_CHECKING:
     from fanfold.sources.http import Answer, Client
 
 _LOOKUP = "/api/v1/accounts/lookup"
+_MESSAGES = Catalogue(
+    {
+        "mastodon.no_account": ("HTTP {status}: no such account", "HTTP {status}：没有这个账号"),
+        "mastodon.other_account": (
+            "{path}: HTTP 200, the response is about another account",
+            "{path}：HTTP 200，响应是另一个账号的",
+        ),
+        "mastodon.token": (
+            "Mastodon rejected the token (HTTP {status}); put a valid one, or none, into the password",
+            "Mastodon 拒绝了令牌（HTTP {status}）；请在连接的密码里填入有效的令牌，或者留空",
+        ),
+        "mastodon.quota": (
+            "Mastodon's quota is used up (HTTP 429)",
+            "Mastodon 的配额已用完（HTTP 429）",
+        ),
+        "mastodon.request": (
+            "Mastodon rejected the request (HTTP {status})",
+            "Mastodon 拒绝了请求（HTTP {status}）",
+        ),
+    }
+)
 _ACCT = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?(?:@[a-z0-9.-]+(?::[0-9]+)?)?")
 
 
@@ -52,11 +75,11 @@ def read(acct: str, answer: Answer) -> Found | NotThere:
         # An answer that belongs to another request would be another account under this name.
         told = answer.body.get("acct")
         if isinstance(told, str) and _name(told) != _name(acct):
-            raise SourceBusy(f"{_LOOKUP}: HTTP 200, the answer is about another account")
+            raise SourceBusy(_MESSAGES.message("mastodon.other_account", path=_LOOKUP))
         return Found(answer.body)
     # A lone 404 page (a proxy's, say) is no word about the account: it has to be Mastodon's JSON.
     if answer.status in {404, 410} and isinstance(answer.body, dict) and "error" in answer.body:
-        return NotThere(f"HTTP {answer.status}: there is no account {acct}")
+        return NotThere(_MESSAGES.message("mastodon.no_account", status=answer.status))
     _refuse(answer)
     raise busy_answer(_LOOKUP, answer)
 
@@ -106,18 +129,15 @@ def _reset_in(headers: Mapping[str, str]) -> float | None:
 
 def _refuse(answer: Answer) -> None:
     if answer.status in {401, 403}:
-        raise CredentialRefused(
-            f"Mastodon refuses the token (HTTP {answer.status}). Put a valid token into the "
-            "password of the connection, or none where the server allows it."
-        )
+        raise CredentialRefused(_MESSAGES.message("mastodon.token", status=answer.status))
     if answer.status == 429:
         raise QuotaSpent(
-            "Mastodon's quota is spent (HTTP 429)",
+            _MESSAGES.message("mastodon.quota"),
             reset_at=_reset(answer.headers),
             retry_after=retry_after(answer.headers),
         )
     if answer.status in {400, 422}:
-        raise ItemRefused(f"Mastodon refuses the request (HTTP {answer.status})")
+        raise ItemRefused(_MESSAGES.message("mastodon.request", status=answer.status))
 
 
 def _reset(headers: Mapping[str, str]) -> datetime | None:
@@ -186,4 +206,6 @@ SOURCE = Source(
     quota=quota,
     transform=transform,
     spent=spent,
+    key_form=KeyForm(leading="@", lower=True),
+    messages=_MESSAGES.texts,
 )

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
+from fanfold.messages import Catalogue
+from fanfold.model import KeyForm
 from fanfold.sources import Call, Found, NotThere, Quota, Several, Source
 from fanfold.sources.http import busy_answer, retry_after
 from fanfold.sources.rows import Rows
@@ -21,6 +23,7 @@ from fanfold.sources.rows import Rows
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fanfold.messages import Message
     from fanfold.sources.endpoint import Endpoint
     from fanfold.sources.http import Answer, Client
 
@@ -31,42 +34,69 @@ _CANONICAL = re.compile(r"[1-9][0-9]{0,17}")
 _CODE = re.compile(r"[0-9]{1,9}")
 
 
-class Verdict(Enum):
-    """What an error code of Weibo means for us."""
+_MESSAGES = Catalogue(
+    {
+        "weibo.missing": ("Weibo {code}: no such user", "微博 {code}：没有这个用户"),
+        "weibo.busy": ("Weibo {code}: service unavailable", "微博 {code}：服务不可用"),
+        "weibo.quota": ("Weibo {code}: the quota is used up", "微博 {code}：配额已用完"),
+        "weibo.token": (
+            "Weibo {code}: access token rejected; put a new one into the password of the connection",
+            "微博 {code}：访问令牌被拒绝；请重新授权应用，再把新令牌填入连接的密码",
+        ),
+        "weibo.forbidden": (
+            "Weibo {code}: IP address or application not permitted; request it in Weibo's console",
+            "微博 {code}：此 IP 地址或应用没有权限；请在应用的控制台申请",
+        ),
+        "weibo.request": ("Weibo {code}: invalid request", "微博 {code}：请求无效"),
+        "weibo.unknown": ("Weibo {code}: undocumented error", "微博 {code}：文档没有列出的错误"),
+        "weibo.no_code": (
+            "Weibo returned an error without a valid code",
+            "微博返回的错误没有有效的错误码",
+        ),
+    }
+)
 
-    MISSING = "there is no such user"
-    BUSY = "Weibo is busy"
-    QUOTA = "the quota is spent"
-    REFUSED = "the access token is refused"
-    FORBIDDEN = "this address or application may not ask"
-    OUR_FAULT = "the request is wrong"
-    UNKNOWN = "an error that its pages do not list"
+
+class ErrorKind(StrEnum):
+    """What an error code of Weibo means for the fetch; the value is the end of the message's id."""
+
+    MISSING = "missing"
+    BUSY = "busy"
+    QUOTA = "quota"
+    TOKEN = "token"  # noqa: S105 - a kind of error
+    FORBIDDEN = "forbidden"
+    REQUEST = "request"
+    UNKNOWN = "unknown"
+
+    def message(self, code: int) -> Message:
+        """Return what to say about a code of this kind."""
+        return _MESSAGES.message(f"weibo.{self}", code=code)
 
 
-VERDICTS: Mapping[int, Verdict] = {
-    10001: Verdict.BUSY,  # system error
-    10002: Verdict.BUSY,  # service unavailable
-    10003: Verdict.BUSY,  # remote service error
-    10009: Verdict.BUSY,  # too many pending tasks
-    10004: Verdict.FORBIDDEN,  # IP limit: this address may not ask
-    10006: Verdict.OUR_FAULT,  # source (app key) missing
-    10014: Verdict.FORBIDDEN,  # insufficient app permissions
-    10016: Verdict.OUR_FAULT,  # a required parameter is missing
-    10017: Verdict.OUR_FAULT,  # a parameter's value is invalid
-    10022: Verdict.QUOTA,  # requests of this IP
-    10023: Verdict.QUOTA,  # requests of this user
-    10024: Verdict.QUOTA,  # requests of this API
-    20003: Verdict.MISSING,  # user does not exist
-    21314: Verdict.REFUSED,  # token used
-    21315: Verdict.REFUSED,  # token expired
-    21316: Verdict.REFUSED,  # token revoked
-    21317: Verdict.REFUSED,  # token rejected
-    21318: Verdict.REFUSED,  # OAuth 1 token rejected
-    21319: Verdict.REFUSED,  # authorisation withdrawn by the user
-    21327: Verdict.REFUSED,  # token expired
-    21332: Verdict.REFUSED,  # token invalid
+ERROR_CODES: Mapping[int, ErrorKind] = {
+    10001: ErrorKind.BUSY,  # system error
+    10002: ErrorKind.BUSY,  # service unavailable
+    10003: ErrorKind.BUSY,  # remote service error
+    10009: ErrorKind.BUSY,  # too many pending tasks
+    10004: ErrorKind.FORBIDDEN,  # IP limit: this address may not ask
+    10006: ErrorKind.REQUEST,  # source (app key) missing
+    10014: ErrorKind.FORBIDDEN,  # insufficient app permissions
+    10016: ErrorKind.REQUEST,  # a required parameter is missing
+    10017: ErrorKind.REQUEST,  # a parameter's value is invalid
+    10022: ErrorKind.QUOTA,  # requests of this IP
+    10023: ErrorKind.QUOTA,  # requests of this user
+    10024: ErrorKind.QUOTA,  # requests of this API
+    20003: ErrorKind.MISSING,  # user does not exist
+    21314: ErrorKind.TOKEN,  # token used
+    21315: ErrorKind.TOKEN,  # token expired
+    21316: ErrorKind.TOKEN,  # token revoked
+    21317: ErrorKind.TOKEN,  # token rejected
+    21318: ErrorKind.TOKEN,  # OAuth 1 token rejected
+    21319: ErrorKind.TOKEN,  # authorisation withdrawn by the user
+    21327: ErrorKind.TOKEN,  # token expired
+    21332: ErrorKind.TOKEN,  # token invalid
 }
-"""Every code that we know; any other is taken for a passing fault and tried again."""
+"""The documented codes; any other is treated as a transient error and retried."""
 
 VERIFIED_TYPES: Mapping[int, str] = {
     -1: "none",
@@ -116,13 +146,13 @@ def credentials(endpoint: Endpoint) -> tuple[Mapping[str, str], Mapping[str, str
     return {}, {"Authorization": f"OAuth2 {endpoint.token}"} if endpoint.token else {}
 
 
-def read(uid: str, answer: Answer) -> Found | NotThere:
+def read(_: str, answer: Answer) -> Found | NotThere:
     """Turn the answer for one uid into its record, by ``error_code``."""
     body = answer.body
     code = _error_code(body)
     if code is not None:
-        if VERDICTS.get(code) is Verdict.MISSING:
-            return NotThere(f"Weibo {code}: there is no user {uid}")
+        if ERROR_CODES.get(code) is ErrorKind.MISSING:
+            return NotThere(ErrorKind.MISSING.message(code))
         raise _error(code, answer)
     if answer.status == 200 and isinstance(body, dict) and "id" in body:
         return Found(body)
@@ -143,7 +173,7 @@ def read_several(uids: Sequence[str], answer: Answer) -> dict[str, dict[str, Any
     code = _error_code(body)
     if code is not None:
         # One uid that Weibo dislikes is no word about the others: they are looked up singly.
-        if VERDICTS.get(code) is Verdict.MISSING:
+        if ERROR_CODES.get(code) is ErrorKind.MISSING:
             return {}
         raise _error(code, answer)
     users = body.get("users") if isinstance(body, dict) else None
@@ -160,7 +190,7 @@ def check(client: Client) -> None:
     """Ask who the token belongs to; a wrong token or a dead host is found here."""
     answer = client.get(Call("/2/account/get_uid.json"))
     code = _error_code(answer.body)
-    if code is not None and VERDICTS.get(code) is not Verdict.QUOTA:
+    if code is not None and ERROR_CODES.get(code) is not ErrorKind.QUOTA:
         raise _error(code, answer)
     if code is None and not (isinstance(answer.body, dict) and "uid" in answer.body):
         raise busy_answer("/2/account/get_uid.json", answer)
@@ -195,20 +225,15 @@ def _error_code(body: Any) -> int | None:
 
 
 def _error(code: int, answer: Answer) -> CredentialRefused | QuotaSpent | ItemRefused | SourceBusy:
-    verdict = VERDICTS.get(code, Verdict.UNKNOWN)
-    text = f"Weibo {code}: {verdict.value}" if code else "Weibo tells an error whose code is none"
-    if verdict is Verdict.REFUSED:
-        return CredentialRefused(
-            f"{text}. Authorise the application anew (there is no refresh) and put the new token "
-            "into the password of the connection."
-        )
-    if verdict is Verdict.FORBIDDEN:
-        return CredentialRefused(f"{text}. Ask for the permission in the application's console.")
-    if verdict is Verdict.QUOTA:
-        return QuotaSpent(text, retry_after=retry_after(answer.headers))
-    if verdict is Verdict.OUR_FAULT:
-        return ItemRefused(text)
-    return SourceBusy(text, retry_after=retry_after(answer.headers), overloaded=True)
+    kind = ERROR_CODES.get(code, ErrorKind.UNKNOWN)
+    message = kind.message(code) if code else _MESSAGES.message("weibo.no_code")
+    if kind in {ErrorKind.TOKEN, ErrorKind.FORBIDDEN}:
+        return CredentialRefused(message)
+    if kind is ErrorKind.QUOTA:
+        return QuotaSpent(message, retry_after=retry_after(answer.headers))
+    if kind is ErrorKind.REQUEST:
+        return ItemRefused(message)
+    return SourceBusy(message, retry_after=retry_after(answer.headers), overloaded=True)
 
 
 def transform(records: Sequence[dict[str, Any]]) -> Rows:
@@ -269,4 +294,6 @@ SOURCE = Source(
     quota=quota,
     transform=transform,
     several=Several(most=50, call=call_several, read=read_several),
+    key_form=KeyForm(leading="0"),
+    messages=_MESSAGES.texts,
 )

@@ -33,7 +33,7 @@ from fanfold.model import (
     utc_text,
 )
 from fanfold.workspace.batch import ITEM, decide
-from fanfold.workspace.failure_groups import Group, Reasons
+from fanfold.workspace.failure_groups import FailureGroups, Group
 from fanfold.workspace.files import jsonl_writer, read_json, whole_file, write_json
 from fanfold.workspace.paths import CSV, FAILED, PARQUET
 
@@ -80,7 +80,7 @@ def consolidate(workspace: Workspace, run: RunIdentity, schema: pa.Schema) -> Ma
     plan = Plan.from_json(read_json(workspace.plan))
     counts = Counts()
     requests = 0
-    reasons = Reasons()
+    reasons = FailureGroups()
     paths = [workspace.dataset / name for name in (PARQUET, CSV, FAILED)]
     with (
         jsonl_writer(paths[2]) as add_failure,

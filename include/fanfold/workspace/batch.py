@@ -6,6 +6,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fanfold.messages import ENGINE
 from fanfold.model import Outcome, Status
 from fanfold.workspace.files import disk_errors, read_jsonl, write_jsonl
 
@@ -178,13 +179,13 @@ def decide(key: str, fetched: Outcome | None, invalid: Outcome | None, *, clean:
         clean: Whether it has a row.
     """
     if fetched is None:
-        return Outcome(key, Status.FAILED, "it was not fetched: the fetch of its batch broke off")
+        return Outcome.of(key, Status.FAILED, ENGINE.message("item.not_fetched"))
     if fetched.status is not Status.OK or clean:
         return fetched
-    return invalid or Outcome(
+    return invalid or Outcome.of(
         key,
         Status.FAILED,
-        "it was fetched, but not processed: see the `process` task of its batch",
-        fetched.attempts,
-        fetched.at,
+        ENGINE.message("item.not_processed"),
+        attempts=fetched.attempts,
+        at=fetched.at,
     )

@@ -1,6 +1,7 @@
-"""The items that are not in the dataset, by reason, however many they are.
+"""Items that are not in the dataset, grouped by reason.
 
-Memory does not grow with the number of items: so many reasons are kept, others count as the rest.
+Memory does not grow with the number of items: at most ``kept`` reasons of an outcome are kept, items
+with further reasons are counted together.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from fanfold.errors import Inconsistent
+from fanfold.messages import Message
 from fanfold.model import Outcome, Status
 from fanfold.workspace.files import read_jsonl
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 SHOWN = 25
@@ -33,34 +35,46 @@ class Group:
 
     Attributes:
         status: Their outcome.
-        reason: Why, with the item's own key left out of the sentence; empty for the rest.
+        reason: Why; empty for the group of all further reasons.
         column: For ``invalid``: the column.
         rule: For ``invalid``: the rule that it breaks.
-        count: How many items.
+        reason_id: Id of the message that the reason is, if it is one of a catalogue.
+        reason_params: The parameters of that message.
+        count: Number of items.
         attempts: Requests made for all of them.
-        examples: The first keys, each with the value found, where there is one.
+        examples: The first keys, each with the value found, if there is one.
     """
 
     status: Status
     reason: str
     column: str | None = None
     rule: str | None = None
+    reason_id: str | None = None
+    reason_params: Mapping[str, Any] | None = None
     count: int = 0
     attempts: int = 0
     examples: list[tuple[str, str | None]] = field(default_factory=list)
 
     @property
+    def identity(self) -> tuple[str | None, ...]:
+        """What tells the group from others."""
+        return str(self.status), self.reason, self.column, self.rule
+
+    @property
     def id(self) -> str:
-        """A name for the group that is the same in every process."""
-        identity = repr((str(self.status), self.reason, self.column, self.rule))
-        return hashlib.blake2b(
-            identity.encode("utf-8", "backslashreplace"), digest_size=8
-        ).hexdigest()
+        """A digest of the identity, the same in every process."""
+        identity = repr(self.identity).encode("utf-8", "backslashreplace")
+        return hashlib.blake2b(identity, digest_size=8).hexdigest()
 
     @property
     def is_rest(self) -> bool:
-        """Whether it stands for all reasons that are not kept."""
+        """Whether it holds the items whose reasons are not kept."""
         return not self.reason and self.column is None
+
+    @property
+    def message(self) -> Message:
+        """The reason as a message."""
+        return Message(self.reason, self.reason_id or "", self.reason_params or {})
 
     @property
     def title(self) -> str:
@@ -74,14 +88,15 @@ class Group:
         """Return the group, still empty, that an outcome belongs to."""
         if outcome.column is not None:
             return cls(outcome.status, "", outcome.column, outcome.rule or "")
-        # "there is no user 17" is one reason for many items; a key within a word stays.
-        reason = outcome.reason[: 4 * _REASON_LIMIT]
-        if outcome.key and outcome.key in reason:
-            reason = _without(outcome.key, reason)
-        return cls(outcome.status, reason[:_REASON_LIMIT] or "–")
+        return cls(
+            outcome.status,
+            outcome.reason[:_REASON_LIMIT] or "–",
+            reason_id=outcome.reason_id,
+            reason_params=outcome.reason_params,
+        )
 
     def add(self, other: Group) -> None:
-        """Count the items of another group as this one's."""
+        """Add the items of another group."""
         self.count += other.count
         self.attempts += other.attempts
         if len(self.examples) < EXAMPLES:
@@ -98,32 +113,11 @@ class Group:
         return cls(**{**data, "status": Status(data["status"]), "examples": examples})
 
 
-def _without(key: str, reason: str) -> str:
-    """Return a reason with ``…`` for the key, where it is a word of its own.
-
-    A regular expression would have to be compiled for each item, which takes forty times as long.
-    """
-    parts: list[str] = []
-    done = start = 0
-    while (at := reason.find(key, start)) >= 0:
-        end = at + len(key)
-        if (at and _in_word(reason[at - 1])) or (end < len(reason) and _in_word(reason[end])):
-            start = at + 1
-        else:
-            parts += (reason[done:at], "…")
-            done = start = end
-    return "".join((*parts, reason[done:]))
-
-
-def _in_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
-
-
-class Reasons:
+class FailureGroups:
     """Counts items by reason.
 
     Args:
-        kept: Reasons of an outcome that are kept; items with others are counted as the rest.
+        kept: Reasons of an outcome that are kept; items with further reasons are counted together.
     """
 
     def __init__(self, kept: int = KEPT) -> None:
@@ -143,21 +137,21 @@ class Reasons:
 
     def merge(self, group: Group) -> None:
         """Count the items of a group."""
-        identity = (group.status, group.reason, group.column, group.rule)
-        if identity not in self._groups:
-            if not group.is_rest and self._known[group.status] >= self._kept:
-                identity = (group.status, "", None, None)
-            else:
-                self._known[group.status] += not group.is_rest
-            if identity not in self._groups:
-                self._groups[identity] = Group(group.status, *identity[1:])
-        self._groups[identity].add(group)
+        known = self._groups.get(group.identity)
+        if known is None and not group.is_rest and self._known[group.status] < self._kept:
+            self._known[group.status] += 1
+            self._groups[group.identity] = group
+            return
+        if known is None:
+            rest = Group(group.status, "")
+            known = self._groups.setdefault(rest.identity, rest)
+        known.add(group)
 
     def groups(self, shown: int = KEPT) -> list[Group]:
         """Return the groups: failures first, the most frequent first, the rest of each kind last.
 
         Args:
-            shown: How many of an outcome are named; the others are counted as the rest.
+            shown: Reasons of an outcome that are listed; items with further ones are the rest.
         """
         return [group for status in _ORDER for group in self._of(status, shown)]
 
@@ -178,27 +172,27 @@ def group_failures(failed: Path, *, shown: int = SHOWN, kept: int = KEPT) -> lis
 
     Args:
         failed: The file.
-        shown: How many of an outcome are named; the others are counted as the rest.
-        kept: How many are told apart on the way.
+        shown: Reasons of an outcome that are listed; items with further ones are the rest.
+        kept: Reasons of an outcome that are counted separately while the file is read.
 
     Raises:
-        Inconsistent: The file is missing, or a line of it is no outcome.
+        Inconsistent: The file is missing, or a line of it is not an outcome.
     """
-    reasons = Reasons(kept)
+    groups = FailureGroups(kept)
     try:
         for data in read_jsonl(failed):
-            reasons.add(Outcome.from_json(data))
+            groups.add(Outcome.from_json(data))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise Inconsistent(
             f"{failed} cannot be read as a list of outcomes ({error}); clear `consolidate` with "
             "its downstream tasks."
         ) from error
-    return reasons.groups(shown)
+    return groups.groups(shown)
 
 
-def merged(groups: Iterable[dict[str, Any]]) -> list[Group]:
-    """Return groups from several places, written by :meth:`Group.as_json`, as one list."""
-    reasons = Reasons()
-    for data in groups:
-        reasons.merge(Group.from_json(data))
-    return reasons.groups()
+def merge_groups(found: Iterable[dict[str, Any]]) -> list[Group]:
+    """Return the groups of several batches, written by :meth:`Group.as_json`, as one list."""
+    groups = FailureGroups()
+    for data in found:
+        groups.merge(Group.from_json(data))
+    return groups.groups()

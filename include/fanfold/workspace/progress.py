@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from fanfold.messages import Message
 from fanfold.workspace.files import write_json
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Progress:
     recent: tuple[tuple[float, int], ...] = ()
     reasons: tuple[dict[str, Any], ...] = ()
     waits_until: str | None = None
-    waits_for: str = ""
+    waits_for: Message | None = None
 
     @property
     def decided(self) -> int:
@@ -70,7 +71,9 @@ class Progress:
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Return what :func:`write_progress` wrote."""
         recent = tuple((at, items) for at, items in data["recent"])
-        return cls(**{**data, "recent": recent, "reasons": tuple(data["reasons"])})
+        waits_for = Message(**data["waits_for"]) if data["waits_for"] else None
+        reasons = tuple(data["reasons"])
+        return cls(**{**data, "recent": recent, "reasons": reasons, "waits_for": waits_for})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fanfold.errors import CredentialRefused, Inconsistent
+from fanfold.messages import Message
 from fanfold.workspace.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -24,9 +26,11 @@ def token_digest(token: str | None, run_id: str) -> str:
     ).hexdigest()
 
 
-def write_stop(workspace: Workspace, reason: str, digest: str) -> None:
+def write_stop(workspace: Workspace, message: Message, digest: str) -> None:
     """Stop the other batches of the run that use the same token."""
-    write_json(workspace.stop, {"reason": reason, "mark": digest})
+    write_json(
+        workspace.stop, {"reason": message.text, "message": asdict(message), "digest": digest}
+    )
 
 
 def check_stop(workspace: Workspace, digest: str) -> None:
@@ -41,5 +45,5 @@ def check_stop(workspace: Workspace, digest: str) -> None:
     except (FileNotFoundError, Inconsistent):
         return
     # Negative after the clock was set back.
-    if stop["mark"] == digest and abs(age) < VALID_FOR:
-        raise CredentialRefused(stop["reason"])
+    if stop["digest"] == digest and abs(age) < VALID_FOR:
+        raise CredentialRefused(Message(**stop["message"]))

@@ -27,7 +27,7 @@ def test_a_refused_token_is_found_by_preflight(pipeline):
     )
     run = pipeline.run()
     assert_stopped_at(run, "preflight", pipeline)
-    assert "Weibo 21332: the access token is refused" in run.error("preflight")
+    assert "Weibo 21332: access token rejected" in run.error("preflight")
     assert "wrong" not in run.error("preflight").replace("wrong:", "")
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import requests
 
+from fanfold.messages import Message
 from fanfold.workspace.files import read_json, write_json
 from fanfold.workspace.progress import all_progress, write_progress
 
@@ -66,7 +67,7 @@ def _tells_failures(page):
     assert (failed["status"], failed["count"]) == ("failed", 2)
     assert [example["key"] for example in failed["examples"]] == list(FAILED)
     assert (invalid["status"], invalid["count"], invalid["reason"]) == ("invalid", 1, "")
-    assert (missing["status"], missing["reason"].endswith("there is no user …")) == (
+    assert (missing["status"], missing["reason"].endswith("no such user")) == (
         "missing",
         True,
     )
@@ -99,7 +100,7 @@ def _tells_items(page):
 
     item = page.get("/items", key=FAILED[0])
     assert (item["status"], item["record"], item["row"]) == ("failed", None, None)
-    assert "error whose code is none" in item["latest"]["reason"]
+    assert "error without a valid code" in item["latest"]["reason"]
     assert page.get("/items", key=UNKNOWN)["status"] == "missing"
     assert page.get("/items", key=f"  {UIDS[1]} ")["key"] == UIDS[1]
 
@@ -189,15 +190,16 @@ def _tells_what_batches_have_so_far(page):
         page.workspace.batch(number).progress_file.unlink()
         page.workspace.batch(number).counts_file.unlink()
     until = "2030-01-01T14:00:00.000Z"
+    spent = Message("Weibo 10023: the quota is used up", "weibo.quota", {"code": 10023})
     fields = {"batch": 2, "planned": 7, "ok": 3, "missing": 0, "failed": 0, "requests": 3}
     write_progress(
         page.workspace.batch(2),
-        type(waiting)(**fields, recent=(), waits_until=until, waits_for="Weibo 10023: spent"),
+        type(waiting)(**fields, recent=(), waits_until=until, waits_for=spent),
     )
     set_states(page, "running", {"batch.fetch": "deferred", "batch.process": None})
     seen = page.get()
     assert seen["verdict"] == "waiting"
-    assert seen["wait"] == {"batches": 1, "until": until, "reason": "Weibo 10023: spent"}
+    assert seen["wait"] == {"batches": 1, "until": until, "reason": spent.text}
     assert seen["tally"] == TALLY | {"ok": 25, "waiting": 11}
     assert seen["timing"]["left"] > 86_400
     assert seen["timing"]["basis"] == "speed"
@@ -223,12 +225,12 @@ def _speaks_the_language_of_who_asks(page):
         del page.client.session.headers["Accept-Language"]
     english = page.get("/failures")["groups"]
     assert [group["id"] for group in chinese] == [group["id"] for group in english]
-    assert {"Weibo 20003: there is no user …"} <= {group["reason"] for group in english}
-    assert {"微博 20003：没有用户 …"} <= {group["reason"] for group in chinese}
-    assert item["latest"]["reason"] == f"微博 20003：没有用户 {UNKNOWN}"
+    assert {"Weibo 20003: no such user"} <= {group["reason"] for group in english}
+    assert {"微博 20003：没有这个用户"} <= {group["reason"] for group in chinese}
+    assert item["latest"]["reason"] == "微博 20003：没有这个用户"
     assert "不符合规则" in broken["latest"]["reason"]
     assert "不符合规则" in next(each["reason"] for each in listed if each["key"] == INVALID)
-    assert all("there is" not in each["reason"] for each in listed)
+    assert all("no such" not in each["reason"] for each in listed)
 
 
 def test_a_run_that_exceeds_its_tolerance_shows_its_dataset_and_sends_none(pipeline, run_page):

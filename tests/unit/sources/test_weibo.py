@@ -44,7 +44,7 @@ def test_each_code_has_its_consequence_whatever_the_http_status(code, kind, stat
 
 
 def test_every_code_of_the_table_is_tested_here():
-    assert sorted(weibo.VERDICTS) == sorted([20003, *BUSY, *QUOTA, *REFUSED, *OUR_FAULT])
+    assert sorted(weibo.ERROR_CODES) == sorted([20003, *BUSY, *QUOTA, *REFUSED, *OUR_FAULT])
 
 
 @pytest.mark.parametrize("code", [20003, "20003"])

@@ -1,5 +1,6 @@
 """What people see of batches that run: how fast they are, and nothing of what is not there."""
 
+from fanfold.messages import Message
 from fanfold.workspace.paths import Workspace
 from fanfold.workspace.progress import (
     Cleaned,
@@ -39,7 +40,9 @@ def test_a_worker_whose_clock_is_ahead_counts_all_the_same():
 def test_what_was_written_is_read_and_what_is_damaged_is_left_out(tmp_path):
     workspace = Workspace(tmp_path)
     assert all_progress(workspace) == {} == all_cleaned(workspace)
-    progress = Progress(7, 10, ok=3, recent=((1.5, 3),), reasons=({"a": 1},), waits_for="x")
+    progress = Progress(
+        7, 10, ok=3, recent=((1.5, 3),), reasons=({"a": 1},), waits_for=Message("x")
+    )
     write_progress(workspace.batch(7), progress)
     write_cleaned(workspace.batch(7), Cleaned(7, 2, 1, ({"b": 2},)))
     workspace.batch(8).progress_file.write_text("{")

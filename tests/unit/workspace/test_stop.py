@@ -8,24 +8,29 @@ import time
 import pytest
 
 from fanfold.errors import CredentialRefused
+from fanfold.messages import Message
 from fanfold.workspace.paths import Workspace
 from fanfold.workspace.stop import VALID_FOR, check_stop, token_digest, write_stop
 
 
 def test_a_batch_with_the_same_token_stops(tmp_path):
-    write_stop(Workspace(tmp_path), "Weibo 21327: refused", "digest")
+    write_stop(
+        Workspace(tmp_path),
+        Message("Weibo 21327: rejected", "weibo.token", {"code": 21327}),
+        "digest",
+    )
     with pytest.raises(CredentialRefused, match="21327"):
         check_stop(Workspace(tmp_path), "digest")
 
 
 def test_a_new_token_is_tried(tmp_path):
-    write_stop(Workspace(tmp_path), "refused", token_digest("old", "run"))
+    write_stop(Workspace(tmp_path), Message("rejected"), token_digest("old", "run"))
     check_stop(Workspace(tmp_path), token_digest("new", "run"))
 
 
 def test_after_a_minute_the_same_token_is_tried_again(tmp_path):
     workspace = Workspace(tmp_path)
-    write_stop(workspace, "refused", "digest")
+    write_stop(workspace, Message("rejected"), "digest")
     past = time.time() - VALID_FOR - 1
     os.utime(workspace.stop, (past, past))
     check_stop(workspace, "digest")

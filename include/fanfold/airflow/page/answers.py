@@ -185,6 +185,7 @@ class Decision(_Answer):
 
     status: Status
     reason: str
+    reason_id: str | None = Field(description="Id of the reason; null for a text without one.")
     attempts: int
     at: str
     column: str | None
@@ -223,9 +224,8 @@ class Group(_Answer):
 
     id: str
     status: Status
-    reason: str = Field(
-        description="With `…` for the item's key; empty for all reasons that are not listed."
-    )
+    reason: str = Field(description="Empty for all reasons that are not listed.")
+    reason_id: str | None = Field(description="Id of the reason; null for a text without one.")
     column: str | None
     rule: str | None
     count: int

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from fanfold.airflow.page import answers
 from fanfold.airflow.page.access import MAY_SEE, Run, RunDep
-from fanfold.airflow.page.language import ReadsChineseDep, outcome_for, reason_for, rule_for
+from fanfold.airflow.page.language import Translator, TranslatorDep
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import tasks_of
 from fanfold.airflow.page.verdict import outcome_of
@@ -33,14 +33,12 @@ GroupQuery = Annotated[
     responses=refusals(404, 500, 503),
     operation_id="get_failures",
 )
-def get_failures(run: RunDep, session: SessionDep, chinese: ReadsChineseDep) -> answers.Failures:
+def get_failures(run: RunDep, session: SessionDep, translator: TranslatorDep) -> answers.Failures:
     """Return the reasons why items are not in the dataset, failures first."""
     run.planned()
     final = _is_final(run, session)
     groups = groups_of(run.workspace, final=final)
-    return answers.Failures(
-        final=final, groups=[_group(group, chinese=chinese) for group in groups]
-    )
+    return answers.Failures(final=final, groups=[_group(group, translator) for group in groups])
 
 
 @router.get(
@@ -51,7 +49,7 @@ def get_failures(run: RunDep, session: SessionDep, chinese: ReadsChineseDep) -> 
 def get_failed_items(  # noqa: PLR0913, PLR0917 - what a route depends on
     run: RunDep,
     session: SessionDep,
-    chinese: ReadsChineseDep,
+    translator: TranslatorDep,
     group: GroupQuery = None,
     after: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
@@ -61,7 +59,7 @@ def get_failed_items(  # noqa: PLR0913, PLR0917 - what a route depends on
     page = page_of(failed, choice, after=after, limit=limit)
     return answers.FailedItems(
         items=[
-            answers.FailedItem.model_validate(outcome_for(outcome, chinese=chinese))
+            answers.FailedItem.model_validate(translator.outcome(outcome))
             for outcome in page.outcomes
         ],
         next=page.following,
@@ -106,13 +104,14 @@ def _chosen(run: Run, session: Session, group: str | None) -> tuple[Path, Choice
     return workspace.dataset / FAILED, choice
 
 
-def _group(group: Group, *, chinese: bool) -> answers.Group:
+def _group(group: Group, translator: Translator) -> answers.Group:
     return answers.Group(
         id=group.id,
         status=group.status,
-        reason=reason_for(group.reason, chinese=chinese),
+        reason=translator.reason(group.message),
+        reason_id=group.reason_id,
         column=group.column,
-        rule=rule_for(group.rule, chinese=chinese),
+        rule=translator.rule(group.rule),
         count=group.count,
         attempts=group.attempts,
         examples=[answers.Example(key=key, value=value) for key, value in group.examples],

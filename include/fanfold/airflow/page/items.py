@@ -7,10 +7,9 @@ from typing import Annotated
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Query
 
-from fanfold import sources
 from fanfold.airflow.page import answers
 from fanfold.airflow.page.access import MAY_SEE, RunDep
-from fanfold.airflow.page.language import ReadsChineseDep, outcome_for
+from fanfold.airflow.page.language import Translator, TranslatorDep
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import tasks_of
 from fanfold.airflow.page.verdict import outcome_of
@@ -31,7 +30,7 @@ SUGGESTED = 10
 def get_item(
     run: RunDep,
     session: SessionDep,
-    chinese: ReadsChineseDep,
+    translator: TranslatorDep,
     key: Annotated[str, Query(min_length=1, max_length=1000, description="The item's key.")],
 ) -> answers.Item:
     """Return what became of an item, its raw record and its clean row."""
@@ -39,26 +38,18 @@ def get_item(
     workspace = run.workspace
     outcome = outcome_of(run.dag_run, tasks_of(session, run.dag_run), workspace)
     final = outcome.manifest is not None
-    for each in dict.fromkeys((key, _canonical(plan.source, key))):
+    for each in dict.fromkeys((key, plan.key_form.canonical(key))):
         found = find(workspace, plan, each, final=final)
         if found is not None:
-            return _answer(found, chinese=chinese)
+            return _answer(found, translator)
     raise Refusal(404, "unknown_item", f"The plan of this run has no item {key[:100]!r}.")
 
 
-def _canonical(source: str, key: str) -> str:
-    """Return the form in which the plan has what a person types, such as ``@Alice``."""
-    try:
-        return sources.get(source).check_item(key.strip())
-    except ValueError:
-        return key.strip()
-
-
-def _answer(found: Found, *, chinese: bool) -> answers.Item:
+def _answer(found: Found, translator: Translator) -> answers.Item:
     latest = found.latest
 
     def decision(outcome: Outcome) -> answers.Decision:
-        return answers.Decision.model_validate(outcome_for(outcome, chinese=chinese))
+        return answers.Decision.model_validate(translator.outcome(outcome))
 
     return answers.Item(
         key=found.key,
@@ -86,5 +77,5 @@ def get_suggestions(
     path = run.workspace.keys
     found = starting_with(path, prefix, SUGGESTED)
     if not found:
-        found = starting_with(path, _canonical(plan.source, prefix), SUGGESTED)
+        found = starting_with(path, plan.key_form.canonical(prefix), SUGGESTED)
     return answers.Suggestions(keys=found)

@@ -1,49 +1,60 @@
-"""The language in which a person reads what the pipeline wrote: reasons and rules.
+"""The language of the person who reads: reasons and rules of the pipeline are translated.
 
-The page says which one in ``Accept-Language``; who sends none reads English. What the source itself
-sent, keys and values, stays as it is.
+Browsers send the language in ``Accept-Language``; without it, the texts are English. Keys and values
+come from the source and are not translated.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Header
 
-from fanfold.chinese import broken_in_chinese, reason_in_chinese, rule_in_chinese
+from fanfold.airflow.page.access import RunDep
+from fanfold.messages import ENGINE, Catalogue, Language, Message
 
 if TYPE_CHECKING:
     from fanfold.model import Outcome
 
 
-def _reads_chinese(
+@dataclass(frozen=True, slots=True)
+class Translator:
+    """Returns texts of a run in one language."""
+
+    language: Language
+    catalogue: Catalogue
+
+    def reason(self, message: Message) -> str:
+        """Return a reason."""
+        return self.catalogue.translate(message, self.language)
+
+    def rule(self, rule: str | None) -> str | None:
+        """Return a rule of the contract."""
+        return rule and self.catalogue.rule(rule, self.language)
+
+    def outcome(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with its reason and its rule translated."""
+        if self.language == "en":
+            return outcome
+        if outcome.column is None:
+            return replace(outcome, reason=self.reason(outcome.message))
+        rule = self.rule(outcome.rule)
+        broken = {"column": outcome.column, "value": repr(outcome.value), "rule": rule}
+        reason = self.reason(Message(outcome.reason, "item.invalid", broken))
+        return replace(outcome, reason=reason, rule=rule)
+
+
+def _translator(
+    run: RunDep,
     # Browsers send it by themselves: no part of the description.
     accept_language: Annotated[str, Header(include_in_schema=False)] = "",
-) -> bool:
-    return accept_language.strip().lower().startswith("zh")
+) -> Translator:
+    if not accept_language.strip().lower().startswith("zh"):
+        return Translator("en", ENGINE)
+    plan = run.plan()
+    return Translator("zh", Catalogue(ENGINE.texts, plan.messages if plan else {}))
 
 
-ReadsChineseDep = Annotated[bool, Depends(_reads_chinese)]
-"""Whether a person reads Chinese; English is for all others."""
-
-
-def reason_for(reason: str, *, chinese: bool) -> str:
-    """Return a reason in the language of who reads it."""
-    return reason_in_chinese(reason) if chinese else reason
-
-
-def rule_for(rule: str | None, *, chinese: bool) -> str | None:
-    """Return a rule of the contract in the language of who reads it."""
-    return rule_in_chinese(rule) if chinese and rule else rule
-
-
-def outcome_for(outcome: Outcome, *, chinese: bool) -> Outcome:
-    """Return an outcome in the language of who reads it."""
-    if not chinese:
-        return outcome
-    if outcome.column is None:
-        return replace(outcome, reason=reason_in_chinese(outcome.reason))
-    rule = outcome.rule or ""
-    reason = broken_in_chinese(outcome.column, outcome.value, rule)
-    return replace(outcome, reason=reason, rule=rule_in_chinese(rule))
+TranslatorDep = Annotated[Translator, Depends(_translator)]
+"""Translates what the pipeline wrote for the person who asks."""

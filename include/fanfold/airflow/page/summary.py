@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter
 
-from fanfold import sources
 from fanfold.airflow.page import answers
 from fanfold.airflow.page.access import MAY_SEE, MayEditDep, RunDep
 from fanfold.airflow.page.answers import Verdict
-from fanfold.airflow.page.language import ReadsChineseDep, reason_for
+from fanfold.airflow.page.language import Translator, TranslatorDep
 from fanfold.airflow.page.refusal import refusals
 from fanfold.airflow.page.runs import (
     BROKEN,
@@ -26,6 +25,7 @@ from fanfold.airflow.page.runs import (
 )
 from fanfold.airflow.page.verdict import ACTIVE, Outcome, outcome_of
 from fanfold.errors import Inconsistent
+from fanfold.messages import Message
 from fanfold.queries.tallies import BatchTally, Tally, batch_tallies, total
 from fanfold.stages.planning.forecast import quota_windows
 from fanfold.workspace.files import read_as
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from fanfold.airflow.page.runs import Task
     from fanfold.model import Plan
     from fanfold.workspace.paths import Workspace
+    from fanfold.workspace.progress import Progress
 
 router = APIRouter(dependencies=MAY_SEE, tags=["run"])
 
@@ -50,7 +51,7 @@ router = APIRouter(dependencies=MAY_SEE, tags=["run"])
     operation_id="get_run",
 )
 def get_run(
-    run: RunDep, session: SessionDep, editable: MayEditDep, chinese: ReadsChineseDep
+    run: RunDep, session: SessionDep, editable: MayEditDep, translator: TranslatorDep
 ) -> answers.RunSummary:
     """Return the numbers of a run: live while it is active, the manifest's afterwards."""
     tasks = tasks_of(session, run.dag_run)
@@ -73,14 +74,14 @@ def get_run(
         rate=seen.rate(),
         requests=seen.requests(),
         timing=seen.timing(),
-        wait=seen.wait(chinese=chinese),
-        stopped=_stopped(run.dag_run, workspace, chinese=chinese),
+        wait=seen.wait(translator),
+        stopped=_stopped(run.dag_run, workspace, translator),
         tasks=[answers.TaskState.model_validate(task) for task in tasks.values()],
         redrive=_redrivable(outcome, seen.tally if plan else None, tasks, allowed=editable),
         report=(workspace.report / "report.html").exists(),
         dataset=(workspace.dataset / PARQUET).exists(),
         previous=_previous(workspace),
-        key_column=sources.get(plan.source).identity_column if plan else None,
+        key_column=plan.key_column if plan else None,
         scheduler=scheduler_is_alive(session),
     )
 
@@ -206,36 +207,41 @@ class _Seen:
         return sum(batch.requests for batch in self._batches)
 
     def _pause(self) -> float:
-        wait = self.wait()
-        if wait is None:
+        waiting = self._waiting()
+        if not waiting:
             return 0.0
-        until = datetime.fromisoformat(wait.until)
+        until = datetime.fromisoformat(waiting[0].waits_until or "")
         return max(0.0, (until - datetime.now(UTC)).total_seconds())
 
-    def wait(self, *, chinese: bool = False) -> answers.Wait | None:
+    def _waiting(self) -> list[Progress]:
+        """Return the progress of the batches that wait, the one that resumes first at the front."""
         if not is_active(self._run.dag_run):
-            return None
+            return []
         waiting = [each for each in self._progress.values() if each.waits_until]
+        return sorted(waiting, key=lambda each: each.waits_until or "")
+
+    def wait(self, translator: Translator) -> answers.Wait | None:
+        waiting = self._waiting()
         if not waiting:
             return None
-        first = min(waiting, key=lambda each: each.waits_until or "")
+        first = waiting[0]
         return answers.Wait(
             batches=len(waiting),
             until=first.waits_until or "",
-            reason=reason_for(first.waits_for, chinese=chinese),
+            reason=translator.reason(first.waits_for) if first.waits_for else "",
         )
 
 
-def _stopped(dag_run: DagRun, workspace: Workspace, *, chinese: bool) -> str | None:
-    """Return why fetching was given up, if it was in this pass."""
+def _stopped(dag_run: DagRun, workspace: Workspace, translator: Translator) -> str | None:
+    """Return why the fetch was stopped, if it was since the run's last start."""
     try:
         written = datetime.fromtimestamp(workspace.stop.stat().st_mtime, UTC)
-        reason = read_as(workspace.stop, lambda found: str(found["reason"]))
+        reason = read_as(workspace.stop, lambda found: Message(**found["message"]))
     except (FileNotFoundError, Inconsistent):
         return None
     if str(dag_run.state) == "success" or (dag_run.start_date and written < dag_run.start_date):
         return None
-    return reason_for(reason, chinese=chinese)
+    return translator.reason(reason)
 
 
 def _previous(workspace: Workspace) -> str | None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 
 from fanfold.errors import CredentialRefused, FanfoldError, ItemRefused, QuotaSpent, Retriable
+from fanfold.messages import ENGINE, Message
 from fanfold.model import Outcome, Status, utc_text
 from fanfold.sources import Found
 from fanfold.stages.fetching.agenda import Agenda, Ask
@@ -37,6 +38,7 @@ TURNED_AWAY = 10
 """Quotas that one request may meet in a row; one that always meets them has another trouble."""
 SILENCES = 10
 """Requests in a row without any answer, after which the source is asked whether it is there."""
+_NOTHING = Message("")
 
 
 class Crew:
@@ -163,7 +165,7 @@ class Crew:
         key = ask.keys[0]
         answer = self._client.look_up(key)
         if isinstance(answer, Found):
-            return self._outcome(ask, key, Status.OK, ""), answer.record
+            return self._outcome(ask, key, Status.OK), answer.record
         return self._outcome(ask, key, Status.MISSING, answer.reason), None
 
     def _look_up_several(self, ask: Ask) -> list[Done]:
@@ -175,9 +177,7 @@ class Crew:
         if omitted:
             self._agenda.split(ask, omitted)
         return [
-            (self._outcome(ask, key, Status.OK, ""), records[key])
-            for key in ask.keys
-            if key in records
+            (self._outcome(ask, key, Status.OK), records[key]) for key in ask.keys if key in records
         ]
 
     # what did not come
@@ -204,7 +204,7 @@ class Crew:
             return
         self._agenda.close()
         key = ask.keys[0]
-        self._done.put([(self._outcome(ask, key, Status.FAILED, str(error)), None)])
+        self._done.put([(self._outcome(ask, key, Status.FAILED, error.message), None)])
 
     def _wait_for_quota(self, ask: Ask, spent: QuotaSpent) -> None:
         """Make everybody on this connection wait for the reset; stop where that is far away."""
@@ -230,14 +230,14 @@ class Crew:
 
     def _heed_headers(self, seconds: float) -> None:
         # No reason to stop: this answer may have been the last that was wanted.
-        self._budget.hold(min(seconds, LONGEST_HOLD), "the quota is spent, by the answer's headers")
+        self._budget.hold(min(seconds, LONGEST_HOLD), ENGINE.message("rate_limit.headers"))
 
     def _hold(self, seconds: float, error: FanfoldError) -> None:
         seconds = min(seconds, LONGEST_HOLD)
-        self._budget.hold(seconds, str(error))
+        self._budget.hold(seconds, error.message)
         if seconds > self._backoff.patience:
             reset_at = datetime.now(UTC) + timedelta(seconds=seconds)
-            self._halt(QuotaSpent(str(error), reset_at=reset_at))
+            self._halt(QuotaSpent(error.message, reset_at=reset_at))
 
     def _source_is_away(self, error: SourceBusy, sent_at: float) -> bool:
         """Whether the source answers nobody; all wait then, longer each time.
@@ -266,13 +266,18 @@ class Crew:
                 self._halt(error)
             return away
 
-    def _outcome(self, ask: Ask, key: str, status: Status, reason: str) -> Outcome:
+    def _outcome(self, ask: Ask, key: str, status: Status, reason: Message = _NOTHING) -> Outcome:
         attempts, shared = ask.requests, ask.shared_by(key)
         if (before := self._earlier.get(key)) is not None:
             attempts += before.attempts
             shared += before.shared or 0
-        return Outcome(
-            key, status, reason, attempts, utc_text(datetime.now(UTC)), shared=shared or None
+        return Outcome.of(
+            key,
+            status,
+            reason,
+            attempts=attempts,
+            at=utc_text(datetime.now(UTC)),
+            shared=shared or None,
         )
 
     def _halt(self, error: FanfoldError) -> None:

@@ -12,6 +12,7 @@ from fanfold.stages.fetching.backoff import Backoff
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fanfold.messages import Message
     from fanfold.stages.fetching.budget import Budget
 
 
@@ -88,7 +89,7 @@ class _Budget:
             self._efforts.asked(time.monotonic() - began, sent=leave)
         return leave
 
-    def hold(self, seconds: float, reason: str) -> None:
+    def hold(self, seconds: float, reason: Message) -> None:
         self._budget.hold(seconds, reason)
 
 

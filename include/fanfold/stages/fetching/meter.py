@@ -7,7 +7,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from fanfold.model import Status, utc_text
-from fanfold.workspace.failure_groups import Reasons
+from fanfold.workspace.failure_groups import FailureGroups
 from fanfold.workspace.progress import REASONS, RECENT_S, Progress, write_progress
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Meter:
         asked = set(wanted)
         self._before = {key: earlier[key].requests for key in asked if key in earlier}
         self._counts: Counter[Status] = Counter()
-        self._reasons = Reasons()
+        self._reasons = FailureGroups()
         self._count(outcome for key, outcome in earlier.items() if key not in asked)
         self._recent: deque[tuple[float, int]] = deque()
         self.write()
@@ -86,6 +86,6 @@ class Meter:
                 recent=tuple(self._recent),
                 reasons=tuple(group.as_json() for group in self._reasons.groups(REASONS)),
                 waits_until=utc_text(until) if until else None,
-                waits_for=str(waits) if waits else "",
+                waits_for=waits.message if waits else None,
             ),
         )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
-from fanfold.model import BatchRef, Plan, Quotas, utc_text
+from fanfold.model import BatchRef, KeyForm, Plan, Quotas, utc_text
 from fanfold.stages.planning.forecast import forecast, requests_for
 from fanfold.workspace.files import read_json, read_jsonl, whole_file, write_json
 from fanfold.workspace.history import read_history
@@ -18,6 +18,7 @@ from fanfold.workspace.key_index import index_writer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fanfold.messages import Texts
     from fanfold.sources import Quota
     from fanfold.sources.endpoint import Endpoint
     from fanfold.workspace.items import Repeated
@@ -67,6 +68,9 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     started_at: str,
     items_per_request: int = 1,
     quotas: Quotas = Quotas(),  # noqa: B008 - frozen
+    key_column: str | None = None,
+    key_form: KeyForm = KeyForm(),  # noqa: B008 - frozen
+    messages: Texts | None = None,
 ) -> Plan:
     """Cut the items that ``read_items`` listed into batches; write batches, key index and plan.
 
@@ -80,6 +84,9 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         started_at: Now (ISO 8601, UTC).
         items_per_request: Maximum number of items per request.
         quotas: Quotas of the run.
+        key_column: Column of the dataset that contains the item keys, if any.
+        key_form: Form of the source's keys.
+        messages: Messages of the source.
     """
     repeated = find_repeated(workspace.listed)
     items = repeated.lines - repeated.count
@@ -101,6 +108,9 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         ),
         items_per_request=items_per_request,
         quotas=quotas,
+        key_column=key_column,
+        key_form=key_form,
+        messages=messages or {},
     )
     write_json(workspace.plan, plan.as_json())
     return plan

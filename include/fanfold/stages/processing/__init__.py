@@ -14,11 +14,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fanfold.messages import ENGINE
 from fanfold.model import Outcome, Status
 from fanfold.sources.rows import Problem
 from fanfold.stages.processing.contract import SCHEMA, derive, problems
 from fanfold.workspace.batch import ITEM
-from fanfold.workspace.failure_groups import Reasons
+from fanfold.workspace.failure_groups import FailureGroups
 from fanfold.workspace.files import whole_file, write_jsonl
 from fanfold.workspace.progress import REASONS, Cleaned, write_cleaned
 
@@ -67,7 +68,7 @@ def process_batch(batch: Batch, source: Source, *, as_of: pd.Timestamp) -> Proce
     write_jsonl(batch.invalid_file, (outcome.as_json() for outcome in invalid))
     with whole_file(batch.rows_file) as temporary:
         pq.write_table(rows, temporary, compression="zstd")
-    reasons = Reasons()
+    reasons = FailureGroups()
     for outcome in invalid:
         reasons.add(outcome)
     groups = tuple(group.as_json() for group in reasons.groups(REASONS))
@@ -76,10 +77,14 @@ def process_batch(batch: Batch, source: Source, *, as_of: pd.Timestamp) -> Proce
 
 
 def _invalid(fetched: Outcome, problem: Problem) -> Outcome:
+    reason = ENGINE.message(
+        "item.invalid", column=problem.column, value=repr(problem.value), rule=problem.rule
+    )
     return replace(
         fetched,
         status=Status.INVALID,
-        reason=f"{problem.column}: {problem.value!r} breaks the rule {problem.rule!r}",
+        reason=reason.text,
+        reason_id=reason.id,
         column=problem.column,
         value=problem.value,
         rule=problem.rule,
@@ -131,7 +136,7 @@ def _strangers(source: Source, keys: list[str], frame: pd.DataFrame) -> list[Pro
     if column is None:
         return []
     return [
-        Problem(row, column, str(value), f"is the item asked for, {key}")
+        Problem(row, column, str(value), "is the requested item")
         for row, (key, value) in enumerate(zip(keys, frame[column], strict=True))
         if value != key
     ]

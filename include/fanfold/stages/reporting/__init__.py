@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fanfold.messages import ENGINE, Catalogue
 from fanfold.stages.reporting.aggregates import aggregate
 from fanfold.stages.reporting.chart import Chart, LeftOut
 from fanfold.stages.reporting.charts import charts_of
@@ -22,6 +23,7 @@ from fanfold.workspace.files import whole_file
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fanfold.messages import Texts
     from fanfold.model import Forecast, Manifest
 
 PAGE = "report.html"
@@ -46,13 +48,14 @@ class Report:
         return (*self.charts, self.page)
 
 
-def write_report(
+def write_report(  # noqa: PLR0913 - what a report shows
     dataset: Path,
     failed: Path,
     manifest: Manifest,
     folder: Path,
     *,
     forecast: Forecast | None = None,
+    messages: Texts | None = None,
 ) -> Report:
     """Draw the charts of a run and write them with their page.
 
@@ -62,6 +65,7 @@ def write_report(
         manifest: What the run produced.
         folder: Where the files go; those of an earlier report are replaced.
         forecast: What the run was expected to take, to be shown beside what it took.
+        messages: The source's own messages.
 
     Returns:
         The paths of the page and of the charts that have data.
@@ -80,7 +84,8 @@ def write_report(
         for path in paths_of(folder, chart.name).values():
             path.unlink(missing_ok=True)
     findings = Findings(data, drawn, left_out, failures)
-    page = page_of(manifest, findings, forecast=forecast)
+    catalogue = Catalogue(ENGINE.texts, messages or {})
+    page = page_of(manifest, findings, catalogue, forecast=forecast)
     with whole_file(folder / PAGE) as temporary:
         temporary.write_text(page, "utf-8", newline="\n")
     return Report(folder / PAGE, tuple(path for chart in drawn for path in chart.files))

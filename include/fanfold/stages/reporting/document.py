@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import jinja2
 from markupsafe import Markup
 
-from fanfold.chinese import reason_in_chinese, rule_in_chinese
 from fanfold.stages.reporting.outside import plain, visible
 from fanfold.stages.reporting.wording import (
     LANGUAGES,
@@ -32,8 +31,9 @@ from fanfold.stages.reporting.wording import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from fanfold.messages import Catalogue
     from fanfold.model import Forecast, Manifest
     from fanfold.stages.reporting.aggregates import Aggregates
     from fanfold.stages.reporting.chart import LeftOut
@@ -90,12 +90,15 @@ class FailureRow:
     examples: tuple[tuple[str, str | None], ...]
 
 
-def page_of(manifest: Manifest, findings: Findings, *, forecast: Forecast | None) -> str:
+def page_of(
+    manifest: Manifest, findings: Findings, catalogue: Catalogue, *, forecast: Forecast | None
+) -> str:
     """Return the page as HTML; the same arguments give the same text.
 
     Args:
         manifest: Of the run.
         findings: What the page shows of its files.
+        catalogue: Texts of the reasons in ``findings.failures``.
         forecast: What the run was expected to take, to be shown beside what it took; or None.
     """
     style, script = _asset("page.css"), _asset("page.js")
@@ -123,7 +126,7 @@ def page_of(manifest: Manifest, findings: Findings, *, forecast: Forecast | None
         },
         left_out=findings.left_out,
         intro=say("failures.intro", n=missing, planned=counts.planned),
-        failures=[_failure(group) for group in findings.failures],
+        failures=[_failure(group, catalogue) for group in findings.failures],
     )
 
 
@@ -174,17 +177,19 @@ def _run_tiles(manifest: Manifest, forecast: Forecast | None) -> list[Tile]:
     ]
 
 
-def _failure(group: Group) -> FailureRow:
+def _failure(group: Group, catalogue: Catalogue) -> FailureRow:
     if group.column is not None:
+        rules = (catalogue.rule(group.rule or "", language) for language in LANGUAGES)
         reason = say(
             "failures.rule",
             column=same(visible(group.column)),
-            rule=_both(group.rule or "", rule_in_chinese, 200),
+            rule=Text(*(visible(rule, 200) for rule in rules)),
         )
+    elif group.reason:
+        reasons = (catalogue.translate(group.message, language) for language in LANGUAGES)
+        reason = Text(*(visible(each, 300) for each in reasons))
     else:
-        reason = (
-            _both(group.reason, reason_in_chinese, 300) if group.reason else say("failures.rest")
-        )
+        reason = say("failures.rest")
     return FailureRow(
         kind=str(group.status),
         outcome=say(group.status),
@@ -196,11 +201,6 @@ def _failure(group: Group) -> FailureRow:
             for key, value in group.examples
         ),
     )
-
-
-def _both(text: str, in_chinese: Callable[[str], str], limit: int) -> Text:
-    """Return what the pipeline wrote in both languages, so many characters of it at most."""
-    return Text(visible(text, limit), visible(in_chinese(text), limit))
 
 
 @functools.cache

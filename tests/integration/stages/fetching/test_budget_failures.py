@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fanfold.errors import BadConfiguration, BudgetUnavailable, QuotaSpent
+from fanfold.messages import Message
 from fanfold.stages.fetching.budget import Unlimited, file_store, gate, open_budget
 from fanfold.stages.fetching.budget.file_store import FileStore, Instant
 from fanfold.stages.fetching.budget.pacing import HOUR, SECOND, Lease, Refusal, Terms
@@ -189,12 +190,11 @@ def test_a_hold_is_for_everybody_and_the_longest_counts(tmp_path, request, store
         open_budget(tmp_path, "another", *rates, redis_url=url, patience=5.0) as apart,
     ):
         assert other.acquire(stop)
-        one.hold(100, "quota 10022 is spent")
-        one.hold(1, "a second")
-        with pytest.raises(
-            QuotaSpent, match="c may not be asked now: quota 10022 is spent"
-        ) as told:
+        one.hold(100, Message("quota 10022 is used up", "x", {"n": 1}))
+        one.hold(1, Message("a second"))
+        with pytest.raises(QuotaSpent, match="quota 10022 is used up") as told:
             acquire_until_refused(other)
+        assert (told.value.message.id, told.value.message.params) == ("x", {"n": 1})
         assert 80 < (told.value.reset_at - datetime.now(UTC)).total_seconds() <= 100
         assert apart.acquire(stop)
 
@@ -218,10 +218,10 @@ def test_a_short_hold_is_waited_for(tmp_path, shared):
 
 def wait_for_hold(budget, stop):
     start = time.monotonic()
-    budget.hold(0.5, "a moment")
+    budget.hold(0.5, Message("a moment"))
     assert budget.acquire(stop)
     assert time.monotonic() - start >= 0.5
-    budget.hold(30, "long")
+    budget.hold(30, Message("long"))
     threading.Timer(0.2, stop.set).start()
     assert not budget.acquire(stop)
 

@@ -167,8 +167,8 @@ def failure_fixture():
 def failures_fixture():
     """Some failures of each kind."""
     return [
-        failure("17", "missing", "Weibo 20003: there is no user 17"),
-        failure("18", "missing", "Weibo 20003: there is no user 18"),
+        failure("17", "missing", "Weibo 20003: no such user"),
+        failure("18", "missing", "Weibo 20003: no such user"),
         failure("x\u200by"),
         failure("<b>1</b>", "invalid", "", column="name", value="<i>", rule="a < b"),
     ]

@@ -143,7 +143,7 @@ def test_a_report_again_is_the_same_to_the_byte(run, users, failures):
 def test_failures_stand_by_reason_with_counts_and_examples(run, users, failures):
     page = Page(run.write(users(3), failures).report().page)
     table = page.all("table")[len(page.all("table")) // 2 - 1]["text"]
-    assert re.search(r"Missing\s*2\s*Weibo 20003: there is no user …\s*17, 18", table)
+    assert re.search(r"Missing\s*2\s*Weibo 20003: no such user\s*17, 18", table)
     assert re.search(r"Invalid\s*1\s*name breaks the rule a < b\s*<b>1</b> \(<i>\)", table)
 
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from fanfold.errors import QuotaSpent
+from fanfold.messages import Message
 from fanfold.workspace.paths import safe_name
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class Budget(Protocol):
             BudgetUnavailable: What the processes share cannot be had.
         """
 
-    def hold(self, seconds: float, reason: str) -> None:
+    def hold(self, seconds: float, reason: Message) -> None:
         """Let nobody on this connection, in any process, ask before ``seconds`` are over.
 
         A longer hold that stands is kept.
@@ -54,7 +55,7 @@ class Unlimited:
     def __init__(self, patience: float = 60.0) -> None:
         self._patience = patience
         self._held_until = float("-inf")
-        self._reason = ""
+        self._reason = Message("")
         self._lock = threading.Lock()
 
     def acquire(self, stop: threading.Event) -> bool:
@@ -62,12 +63,12 @@ class Unlimited:
         while (seconds := self._held_until - time.monotonic()) > 0:
             if seconds > self._patience:
                 reset_at = datetime.now(UTC) + timedelta(seconds=seconds)
-                raise QuotaSpent(f"Nothing may be asked now: {self._reason}", reset_at=reset_at)
+                raise QuotaSpent(self._reason, reset_at=reset_at)
             if stop.wait(seconds):
                 return False
         return not stop.is_set()
 
-    def hold(self, seconds: float, reason: str) -> None:
+    def hold(self, seconds: float, reason: Message) -> None:
         """Let nobody ask before ``seconds`` are over; a longer hold that stands is kept."""
         until = time.monotonic() + seconds
         with self._lock:

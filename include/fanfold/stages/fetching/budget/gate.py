@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from fanfold.errors import BudgetUnavailable, QuotaSpent
+from fanfold.messages import ENGINE, Message
 from fanfold.stages.fetching.budget.pacing import SECOND, Lease, Refusal
 
 if TYPE_CHECKING:
@@ -117,14 +118,15 @@ class SharedBudget:
         except _Stopped:
             return False
 
-    def hold(self, seconds: float, reason: str) -> None:
+    def hold(self, seconds: float, reason: Message) -> None:
         """Let nobody on this connection ask before ``seconds`` are over.
 
         Raises:
             BudgetUnavailable: The store stays away; this process heeds the hold all the same.
         """
-        self._heed(time.monotonic() + seconds, reason)
-        self._patiently(lambda: self._store.hold(seconds, reason), threading.Event())
+        text = reason.as_text()
+        self._heed(time.monotonic() + seconds, text)
+        self._patiently(lambda: self._store.hold(seconds, text), threading.Event())
 
     def close(self) -> None:
         """Give back what was leased and not used."""
@@ -272,11 +274,11 @@ class SharedBudget:
         if refusal.why != "pace" and seconds > self._patience:
             reset_at = datetime.now(UTC) + timedelta(seconds=seconds)
             why = (
-                f"the budget of {self._terms.per_hour} requests an hour is spent"
+                ENGINE.message("rate_limit.per_hour", n=self._terms.per_hour)
                 if refusal.why == "hour"
-                else refusal.reason
+                else Message.from_text(refusal.reason)
             )
-            raise QuotaSpent(f"{self._connection} may not be asked now: {why}", reset_at=reset_at)
+            raise QuotaSpent(why, reset_at=reset_at)
         _sleep(min(seconds, _ASK_AGAIN), stop)
 
     def _give_back(self, slot: Slot) -> None:

@@ -1,0 +1,115 @@
+"""Messages: every id has both languages, every id in the code exists, and stored ones are translated."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import fanfold
+from fanfold.messages import ENGINE, Catalogue, Message
+from fanfold.sources import http, mastodon, rows, weibo
+from fanfold.stages import processing
+
+SOURCES = {"weibo.": weibo.SOURCE, "mastodon.": mastodon.SOURCE}
+ALL = Catalogue(ENGINE.texts, *(source.messages for source in SOURCES.values()))
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+def forms(text):
+    return [text] if isinstance(text, str) else list(text.values())
+
+
+def params(text):
+    return {name for form in forms(text) for name in re.findall(r"\{(\w+)\}", form)}
+
+
+@pytest.mark.parametrize("id_", ALL.texts)
+def test_a_message_has_both_languages_with_the_same_parameters(id_):
+    english, chinese = ALL.texts[id_]
+    assert params(english) == params(chinese)
+    assert not any(CHINESE.search(form) for form in forms(english)), english
+    spelled = re.sub(r"\{\w+\}|\W|[A-Z]\w*", "", chinese)
+    assert CHINESE.search(chinese) or not spelled, chinese
+
+
+def test_a_source_names_its_messages_after_itself():
+    for prefix, source in SOURCES.items():
+        assert source.messages
+        assert all(id_.startswith(prefix) for id_ in source.messages)
+
+
+def calls():
+    """Every call of ``Catalogue.message`` with a literal id, as (place, id, parameters)."""
+    for path in sorted(Path(fanfold.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "message":
+                for argument in node.args:
+                    if isinstance(argument, ast.Constant):
+                        where = f"{path.name}:{node.lineno}"
+                        yield where, argument.value, {each.arg for each in node.keywords}
+
+
+def test_every_id_in_the_code_exists_and_gets_its_parameters():
+    found = list(calls())
+    assert len(found) > 10
+    wrong = [
+        (where, id_)
+        for where, id_, given in found
+        if id_ not in ALL.texts or params(ALL.texts[id_][0]) != given
+    ]
+    assert wrong == []
+
+
+def test_every_id_that_is_computed_exists():
+    for kind in weibo.ErrorKind:
+        assert kind.message(1).id in weibo.SOURCE.messages
+    for _, id_ in http._KINDS:
+        assert ENGINE.message(id_, path="/x").text.startswith("/x: ")
+    for body in (b"{", b"[" * 99 + b"]" * 99, b"[NaN]", b'{"a":1,"a":2}'):
+        flaw = http._document(body)[1]
+        assert ENGINE.message(flaw, path="/x", status=200).text.startswith("/x: HTTP 200, ")
+
+
+def test_every_rule_of_a_transform_has_its_chinese():
+    code = "".join(Path(module.__file__).read_text("utf-8") for module in (rows, processing))
+    rules = set(re.findall(r'"(is [a-z0-9 ]+)"', code))
+    assert len(rules) == 6
+    assert all(CHINESE.search(ENGINE.rule(rule, "zh")) for rule in rules)
+    assert all(ENGINE.rule(rule, "en") == rule for rule in rules)
+
+
+def test_rules_that_pandera_names_stay():
+    assert ENGINE.rule("in_range(0, 9)", "zh") == "in_range(0, 9)"
+    assert ENGINE.rule("not_nullable", "zh") == "不可为空"
+
+
+def test_a_message_is_english_and_is_translated_by_its_id():
+    message = ALL.message("weibo.quota", code=10023)
+    assert str(message) == "Weibo 10023: the quota is used up"
+    assert ALL.translate(message, "zh") == "微博 10023：配额已用完"
+    assert Message.from_text(message.as_text()) == message
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message("no answer in time"),
+        Message("no answer in time", "of.another.version", {"n": 1}),
+        Message("no answer in time", "weibo.quota", {}),
+        Message.from_text("no answer in time"),
+    ],
+)
+def test_a_message_that_the_catalogue_does_not_know_stays_english(message):
+    assert ALL.translate(message, "zh") == "no answer in time"
+
+
+def test_a_parameter_is_inserted_as_it_is():
+    """It may come from outside, and may look like a parameter or a format."""
+    message = ENGINE.message("http.tls", path="{status} {0.__class__} \\1")
+    assert message.text == "{status} {0.__class__} \\1: TLS certificate is not trusted"
+
+
+def test_the_form_of_a_text_follows_n():
+    catalogue = Catalogue({"x": [{"one": "{n} item", "other": "{n} items"}, "{n} 个条目"]})
+    assert [catalogue.message("x", n=n).text for n in (0, 1, 2)] == ["0 items", "1 item", "2 items"]
