@@ -55,7 +55,7 @@ def prepare() -> None:
     """
     from celery import signals
 
-    from fanfold.airflow.supervision import notice_ends
+    from fanfold.airflow.task_ends import notice_ends
 
     seconds = drain_seconds()
     notice_ends()

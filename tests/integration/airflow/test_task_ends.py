@@ -13,7 +13,7 @@ SCRIPT = """
 import json, socket, subprocess, sys, time, uuid
 import psutil, structlog
 from airflow.sdk.execution_time.supervisor import PsutilTracker, WatchedSubprocess
-from fanfold.airflow.supervision import notice_ends
+from fanfold.airflow.task_ends import notice_ends
 
 notice_ends()
 once = WatchedSubprocess._service_subprocess
