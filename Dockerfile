@@ -41,21 +41,23 @@ RUN python3 -m venv /opt/tools \
 
 # --- the packages of the cluster ----------------------------------------------------------------
 FROM tools AS cluster-packages
-COPY requirements-cluster.lock ./
+COPY requirements.lock pyproject.toml ./
 # Their own tests and C headers are of no use in a container, and a tenth of it.
 RUN /opt/tools/bin/uv venv --quiet --python python3 /opt/venv \
     && VIRTUAL_ENV=/opt/venv /opt/tools/bin/uv pip install --quiet --no-cache \
-       ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} --require-hashes -r requirements-cluster.lock \
+       ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} --require-hashes \
+       --constraints requirements.lock -r pyproject.toml --extra cluster \
     && cd /opt/venv/lib/python3*/site-packages \
     && find pandas numpy pyarrow matplotlib -depth -type d -name tests -exec rm -r {} + \
     && rm -r pyarrow/include
 
 # --- the packages of the try-out ----------------------------------------------------------------
 FROM tools AS tryout-packages
-COPY requirements-tryout.lock ./
+COPY requirements.lock pyproject.toml ./
 RUN /opt/tools/bin/uv venv --quiet --python python3 /opt/venv \
     && VIRTUAL_ENV=/opt/venv /opt/tools/bin/uv pip install --quiet --no-cache \
-       ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} --require-hashes -r requirements-tryout.lock
+       ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} --require-hashes \
+       --constraints requirements.lock --group tryout
 
 # --- the project, in a layer of its own: an upgrade of it alone is small ------------------------------
 FROM tryout-packages AS project

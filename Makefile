@@ -1,6 +1,6 @@
-# Everything bootstraps itself from python3 (3.11-3.13) and the package registry.
+# All targets create or update .venv as needed, from python3 (3.11-3.13) and the package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status test lint chaos bench screenshots audit cluster-up cluster-run cluster-down cluster-logs cluster-test clean
+.PHONY: help run up down status lint check test chaos bench screenshots audit cluster-up cluster-run cluster-down cluster-logs cluster-test clean
 SHELL := /bin/sh
 USERS ?= 300
 SEED ?=
@@ -8,12 +8,20 @@ PYTHON ?=
 PROCESSES ?= logical
 export PYTHON
 BIN := .venv/bin
+PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadfile
+DEPTRY := $(BIN)/deptry --no-ansi
+TIMED := scripts/timed
+ifndef TIMES # .ci/run sets it
+export TIMES := .fanfold/times
+$(shell mkdir -p .fanfold && rm -f $(TIMES))
+endif
 EMBEDDED := $(BIN)/python -m fanfold.embedded
 
 help: ## Show this list
 	@printf 'Fanfold: fan out over a long list, fold into one dataset.\n\n'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@printf '\n  make run USERS=10000   another number of users\n'
+	@printf '  make check AT=loading  the unit tests of one folder\n'
 
 run: ## Run the pipeline once for USERS users (300), with everything it needs, and show what came out
 	@scripts/bootstrap
@@ -29,15 +37,20 @@ down: ## Stop what `make up` started
 status: ## Say what runs
 	@if [ -x $(BIN)/python ]; then exec $(EMBEDDED) status; else echo 'Nothing runs.'; fi
 
-lint: ## Check style, types and layers
+lint: ## Check style, types, layers and dependencies
 	@scripts/bootstrap dev
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
+	@$(TIMED) ruff sh -c '$(BIN)/ruff check && $(BIN)/ruff format --check'
+	@$(TIMED) mypy $(BIN)/mypy
+	@$(TIMED) import-linter $(BIN)/lint-imports --no-logo
+	@$(TIMED) deptry sh -c '$(DEPTRY) include plugins dags config && $(DEPTRY) --ignore DEP001,DEP002,DEP004 --exclude .venv include tests bench'
 
-test: lint ## Check everything and run all tests, four at once where there are cores; PROCESSES=0 one by one
-	$(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadfile $(TESTS)
+check: lint ## Lint and run the unit tests; AT=fetching: those of one folder
+	@$(TIMED) 'unit tests' $(PYTEST) tests/unit/$(AT)
+	@cat $(TIMES)
+
+test: check ## Run everything but the cluster tests; ALL=yes: tests of unchanged tools, too
+	@$(TIMED) 'other tests' $(PYTEST) $(wildcard tests/dags tests/integration tests/e2e tests/chaos) $$(scripts/changed-tools)
+	@cat $(TIMES)
 
 chaos: ## Kill processes at every point between two writes, and see that nothing is lost; SEED=7
 	@scripts/bootstrap dev
@@ -48,7 +61,7 @@ bench: ## Measure the speed on this machine, as ratios to peers (three quarters 
 	@rm -f .fanfold/bench.json
 	$(BIN)/python bench/run.py --json .fanfold/bench.json
 
-audit: ## Look the locked packages up among the known vulnerabilities (asks osv.dev)
+audit: ## Check the locked packages for known vulnerabilities (queries osv.dev)
 	@scripts/bootstrap dev
 	$(BIN)/python scripts/audit
 

@@ -34,7 +34,7 @@ def test_both_workers_had_a_part_and_it_is_visible_which(cluster, undisturbed):
 
 
 def test_a_worker_waits_for_the_end_of_its_tasks(cluster):
-    """What a process of that name does as it starts; see fanfold.airflow.supervision."""
+    """What a process of that name does as it starts; see fanfold.airflow.task_ends."""
     script = (
         "import sys; sys.argv[1:] = ['celery', 'worker']; import airflow_local_settings;"
         "from airflow.sdk.execution_time.supervisor import WatchedSubprocess;"

@@ -114,22 +114,22 @@ class Fetch(BaseOperator):
         """Give the slot back until the quota is full again; the label and the log say when."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
-        from fanfold.airflow import supervisor
+        from fanfold.airflow import task_messages
 
         until = (spent.reset_at or datetime.now(UTC)) + timedelta(seconds=1)
         self.log.warning("%s. What came is kept; going on at %s.", spent, utc_text(until))
-        supervisor.show_label(f"{ref.label} · waits until {until:%H:%M:%S} UTC")
+        task_messages.show_label(f"{ref.label} · waits until {until:%H:%M:%S} UTC")
         seconds = (until - datetime.now(UTC)).total_seconds()
         metrics.deferred(self.dag_id, self.source, seconds)
         self.defer(trigger=DateTimeTrigger(moment=until), method_name="resume")
 
     def _skip_others(self, workspace: Workspace, batch: int) -> None:
         """Spare the other batches their start: each would only find the same refusal."""
-        from fanfold.airflow import supervisor
+        from fanfold.airflow import task_messages
 
         others = [n for n in range(Plan.from_json(read_json(workspace.plan)).batches) if n != batch]
         process = self.task_id.replace("fetch", "process")
-        supervisor.skip(
+        task_messages.skip(
             [(self.task_id, number) for number in others]
             # What a batch has already is worth processing: the run may be tolerable as it is.
             + [(process, number) for number in others if not workspace.batch(number).parts()]

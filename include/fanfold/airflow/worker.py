@@ -56,10 +56,10 @@ def prepare() -> None:
     """
     from celery import signals
 
-    from fanfold.airflow.supervision import notice_ends
+    from fanfold.airflow.task_ends import detect_task_ends
 
     seconds = drain_seconds()
-    notice_ends()
+    detect_task_ends()
 
     def stopping(**_: Any) -> None:
         # A signal handler must not block.

@@ -1,4 +1,4 @@
-"""The scan of the locks finds what an advisory names, and says when it could not ask."""
+"""scripts/audit reports known vulnerabilities of locked packages, and an unreachable database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 ADVISORY = {
     "id": "PYSEC-2018-28",
-    "summary": "An old one.",
+    "summary": "Credentials are sent to other hosts.",
     "published": "2018-10-09T17:29:00Z",
     "modified": "2018-10-09T17:29:00Z",
     "affected": [
@@ -30,12 +30,12 @@ HASH = "0" * 64
 
 
 class Advisories(BaseHTTPRequestHandler):
-    """OSV's API, with one advisory."""
+    """OSV's API with one advisory."""
 
     def do_POST(self):
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append((asked["package"]["name"], asked["version"]))
-        bad = self.server.asked[-1] == ("requests", "2.19.0")
+        query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.queries.append((query["package"]["name"], query["version"]))
+        bad = self.server.queries[-1] == ("requests", "2.19.0")
         body = json.dumps({"vulns": [ADVISORY]} if bad else {}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -49,7 +49,7 @@ class Advisories(BaseHTTPRequestHandler):
 @pytest.fixture
 def osv():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Advisories)
-    server.asked = []
+    server.queries = []
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield server
@@ -58,7 +58,7 @@ def osv():
     server.server_close()
 
 
-def scan(url, *arguments):
+def audit(url, *arguments):
     return subprocess.run(
         [sys.executable, str(ROOT / "scripts" / "audit"), *map(str, arguments)],
         env={**os.environ, "OSV_URL": url},
@@ -68,28 +68,28 @@ def scan(url, *arguments):
     )
 
 
-def test_a_package_with_an_advisory_is_named_with_the_version_that_mends_it(osv, tmp_path):
-    lock = tmp_path / "some.lock"
+def test_a_vulnerable_package_is_reported_with_the_fixed_version(osv, tmp_path):
+    lock = tmp_path / "requirements.lock"
     lock.write_text(
         f"requests==2.19.0 --hash=sha256:{HASH}\nidna==3.10 --hash=sha256:{HASH}\n", "ascii"
     )
-    ended = scan(f"http://127.0.0.1:{osv.server_port}/v1/query", lock)
-    assert ended.returncode == 1, ended.stderr
-    assert "requests 2.19.0: PYSEC-2018-28 (mended in 2.20.0)" in ended.stdout
-    assert "idna" not in ended.stdout
+    process = audit(f"http://127.0.0.1:{osv.server_port}/v1/query", lock)
+    assert process.returncode == 1, process.stderr
+    assert "requests 2.19.0: PYSEC-2018-28 (fixed in 2.20.0)" in process.stdout
+    assert "idna" not in process.stdout
 
 
-def test_every_package_of_every_lock_is_asked_for(osv):
-    ended = scan(f"http://127.0.0.1:{osv.server_port}/v1/query")
-    assert ended.returncode == 0, ended.stderr
-    names = {name for name, _ in osv.asked}
+def test_the_packages_of_all_extras_are_audited(osv):
+    process = audit(f"http://127.0.0.1:{osv.server_port}/v1/query")
+    assert process.returncode == 0, process.stderr
+    names = {name for name, _ in osv.queries}
     assert {"apache-airflow-core", "celery", "apache-airflow-providers-fab", "moto"} <= names
 
 
-def test_where_nobody_can_be_asked_it_says_so_and_does_not_pass():
-    ended = scan("http://127.0.0.1:1/v1/query")
-    assert ended.returncode == 3
-    assert "NOT AUDITED" in ended.stderr
-    ended = scan("http://127.0.0.1:1/v1/query", "--where-reachable")
-    assert ended.returncode == 0
-    assert "NOT AUDITED" in ended.stderr
+def test_an_unreachable_database_fails_unless_the_option_permits_it():
+    process = audit("http://127.0.0.1:1/v1/query")
+    assert process.returncode == 3
+    assert "NOT AUDITED" in process.stderr
+    process = audit("http://127.0.0.1:1/v1/query", "--where-reachable")
+    assert process.returncode == 0
+    assert "NOT AUDITED" in process.stderr

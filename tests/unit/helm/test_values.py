@@ -140,7 +140,7 @@ def test_a_worker_has_the_time_to_drain_that_it_has_in_compose(values):
 
 def test_versions_are_those_of_the_project_and_its_lock(values):
     version = re.search(r'^version = "(.*)"$', read("pyproject.toml"), re.MULTILINE)[1]
-    airflow = re.search(r"^apache-airflow==(\S+)", read("requirements-cluster.lock"), re.MULTILINE)
+    airflow = re.search(r"^apache-airflow==(\S+)", read("requirements.lock"), re.MULTILINE)
     assert values["images"]["airflow"]["tag"] == version
     assert values["airflowVersion"] == airflow[1]
 
@@ -149,7 +149,7 @@ def test_the_image_has_what_each_executor_needs(values):
     needs = {"CeleryExecutor": "celery", "KubernetesExecutor": "cncf-kubernetes"}
     for executor in values["executor"].split(","):
         package = f"\napache-airflow-providers-{needs[executor]}=="
-        assert package in read("requirements-cluster.lock"), f"{executor} needs {package.strip()}"
+        assert package in read("requirements.lock"), f"{executor} needs {package.strip()}"
 
 
 def test_the_shared_directory_is_where_tasks_and_the_run_page_look_for_it(values):

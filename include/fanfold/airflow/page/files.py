@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import fastapi_offline
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse
@@ -18,9 +17,9 @@ from fanfold.airflow.page.headers import POLICY
 from fanfold.airflow.page.refusal import Refusal
 
 _STATIC = Path(__file__).parent / "static"
-_SWAGGER = Path(fastapi_offline.__file__).parent / "static"
-_FROM_SWAGGER = ("swagger-ui-bundle.js", "swagger-ui.css")
-_ASKED_FOR_LATER = frozenset({"chart.js", "docs.js", "vendor/uplot.js", "swagger-ui-bundle.js"})
+_ASKED_FOR_LATER = frozenset(
+    {"chart.js", "docs.js", "vendor/uplot.js", "vendor/swagger-ui-bundle.js"}
+)
 
 router = APIRouter(include_in_schema=False)
 
@@ -35,10 +34,8 @@ LOGGED_IN = Depends(_logged_in)
 @cache
 def _files() -> dict[str, Path]:
     """Return what may be asked for by name: no path is made of what a client sends."""
-    ours = {
-        path.relative_to(_STATIC).as_posix(): path for path in _STATIC.rglob("*") if path.is_file()
-    }
-    return ours | {name: _SWAGGER / name for name in _FROM_SWAGGER}
+    files = (path for path in _STATIC.rglob("*") if path.is_file())
+    return {path.relative_to(_STATIC).as_posix(): path for path in files}
 
 
 @cache

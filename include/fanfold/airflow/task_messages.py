@@ -1,7 +1,7 @@
-"""What a task tells Airflow beside its end: a new label, and that its siblings need not start.
+"""Messages from a task to its supervisor for which the Task SDK has no public function.
 
-Airflow's task runner has messages for both and no public function for a task; they are sent here
-and nowhere else. Neither decides about the data: where Airflow does not take one, work goes on.
+They change the label of a mapped task and skip tasks that have not started. Both are optional: if
+Airflow rejects a message, the task logs it and continues.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ log = logging.getLogger(__name__)
 
 
 def show_label(text: str) -> None:
-    """Show ``text`` as the name of this mapped task until it starts again."""
+    """Set the label of this mapped task until its next start."""
     from airflow.sdk.execution_time.comms import SetRenderedMapIndex
 
     _send(SetRenderedMapIndex(rendered_map_index=text))
 
 
 def skip(tasks: Sequence[tuple[str, int]]) -> None:
-    """Mark tasks of this run (task id, map index) as skipped, unless they run or have ended."""
+    """Mark tasks of this run (task id, map index) as skipped unless they are running or finished."""
     from airflow.sdk.execution_time.comms import SkipDownstreamTasks
 
     if tasks:
@@ -36,4 +36,4 @@ def _send(message: Any) -> None:
     try:
         task_runner.SUPERVISOR_COMMS.send(message)
     except Exception:
-        log.exception("Airflow does not take %s", type(message).__name__)
+        log.exception("Airflow rejected the message %s", type(message).__name__)
