@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fanfold.workspace import items
 from fanfold.workspace.items import find_repeated, json_lines, unique_lines
-from fanfold.workspace.paths import items
 
 ANY_TEXT = st.text(st.characters())
 
