@@ -87,7 +87,7 @@ def offer(load: Load) -> tuple[list[float], float]:
     numbers = itertools.count()
     stop = threading.Event()
     with open_budget(load.folder, "bench", load.limit, None, redis_url=load.url) as budget:
-        load.opened.wait()
+        load.opened.wait(timeout=60)
         cpu, start = time.process_time(), time.monotonic()
         end = start + load.seconds
 
@@ -134,12 +134,12 @@ def main() -> None:
     ):
         opened = manager.Barrier(given.processes)
         stores = {"file": None, "Redis": url} if url else {"file": None}
-        cases = [("none", None, None)]
+        cases: list[tuple[str, str | None, float | None]] = [("none", None, None)]
         for store, address in stores.items():
             cases += [(f"{store}, free", address, 2.0), (f"{store}, bound", address, 0.5)]
         free = 0.0
         for number, (case, address, share) in enumerate(cases):
-            limit = share and share * given.rate
+            limit = share * given.rate if share else None
             load = Load(
                 Path(name, str(number)), address, limit, given.rate / given.processes,
                 given.seconds, given.threads, opened,
@@ -148,7 +148,7 @@ def main() -> None:
             everything = [at for each in sent for at in each]
             rate = len(everything) / given.seconds
             free = free or rate
-            used = rate / (limit if share == 0.5 else free)
+            used = rate / (limit if limit and share == 0.5 else free)
             rows.append(
                 [
                     *(case, f"{limit:g}" if limit else "–", f"{rate:.0f}", f"{used:.1%}"),

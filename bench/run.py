@@ -124,7 +124,10 @@ def _tables(cells: Cells) -> str:
         rows = [
             [
                 CONTENDERS[name][0],
-                *(figure(of(case, rounds), base and of(case, base)) for of in metrics.values()),
+                *(
+                    figure(of(case, rounds), of(case, base) if base else None)
+                    for of in metrics.values()
+                ),
             ]
             for (name, its_case), rounds in cells.items()
             if its_case == case
