@@ -87,6 +87,8 @@ def offer(load: Load) -> tuple[list[float], float]:
     numbers = itertools.count()
     stop = threading.Event()
     with open_budget(load.folder, "bench", load.limit, None, redis_url=load.url) as budget:
+        if load.limit is not None:
+            budget.acquire(stop)  # connects to the store
         load.opened.wait(timeout=60)
         cpu, start = time.process_time(), time.monotonic()
         end = start + load.seconds
