@@ -56,10 +56,9 @@ chaos: ## Kill processes at every point between two writes, and see that nothing
 	@scripts/bootstrap dev
 	FANFOLD_CHAOS=long FANFOLD_CHAOS_SEED='$(SEED)' $(BIN)/pytest tests/chaos
 
-bench: ## Measure the speed on this machine, as ratios to peers (three quarters of an hour)
+bench: ## Measure the speed on this machine, as ratios to peers (a quarter of an hour)
 	@scripts/bootstrap dev
-	@rm -f .fanfold/bench.json
-	$(BIN)/python bench/run.py --json .fanfold/bench.json
+	$(BIN)/python bench/run.py
 
 audit: ## Check the locked packages for known vulnerabilities (queries osv.dev)
 	@scripts/bootstrap dev

@@ -1,103 +1,44 @@
-"""What the shared rate budget costs: throughput with it and without, and the price of a lease.
+"""What the rate budget costs, and how much of it is used.
 
-    python bench/budget.py [--offered 500] [--seconds 5] [--rounds 3] [--threads 50]
+    python bench/budget.py [--rate 500] [--seconds 5] [--threads 25] [--processes 2]
 
-Threads offer requests on a schedule, so many a second, to a server that counts and answers after a
-millisecond. "Bound" is a budget of as many as are offered, whose margin counts as its cost; "free"
-is one of twice as many, which never makes anybody wait, so that only its work is left. Without a
-Redis on the path (Debian: apt-get install redis-server) its rows are left out.
+Threads of several processes take permits and "send" requests of one millisecond. *Free* is a budget of
+twice the offered rate, so that nothing waits and only its work is left; *bound* is a budget of half
+the offered rate, so that its use shows. Without a Redis on the path (Debian: redis-server) the Redis
+store is left out.
 """
 
 from __future__ import annotations
 
 import argparse
-import http.client
 import itertools
-import json
 import shutil
 import socket
-import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fanfold.stages.fetching.budget import Unlimited
-from fanfold.stages.fetching.budget.file_store import FileStore, Instant, machine_clock
-from fanfold.stages.fetching.budget.gate import SharedBudget
-from fanfold.stages.fetching.budget.pacing import HOUR, SECOND, Lease, Terms
-from fanfold.stages.fetching.budget.redis_store import RedisStore
+from figures import machine, table
+
+from fanfold.stages.fetching.budget import open_budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator
 
-    from fanfold.stages.fetching.budget import Budget
-    from fanfold.stages.fetching.budget.store import Answer, Store
-
-SERVER = Path(__file__).parents[1] / "tests/integration/fetching/counting_server.py"
-REQUEST = b"GET / HTTP/1.1\r\nHost: counting\r\n\r\n"
-
-
-@dataclass
-class Measured:
-    """A store that counts and times its calls."""
-
-    store: Store
-    leases: list[float] = field(default_factory=list)
-    calls: int = 0
-
-    def take(self, wanted: int, unused: Sequence[int], slack: int) -> Answer:
-        """Lease, and note how long it took."""
-        self.calls += 1
-        start = time.perf_counter()
-        answer = self.store.take(wanted, unused, slack)
-        if isinstance(answer.given, Lease):
-            self.leases.append(time.perf_counter() - start)
-        return answer
-
-    def move(self, slot: int, slack: int) -> Answer:
-        """Count."""
-        self.calls += 1
-        return self.store.move(slot, slack)
-
-    def look(self) -> Answer:
-        """Count."""
-        self.calls += 1
-        return self.store.look()
-
-    def hold(self, seconds: float, reason: str) -> None:
-        """Pass on."""
-        self.store.hold(seconds, reason)
-
-    def give_back(self, unused: Sequence[int]) -> None:
-        """Pass on."""
-        self.store.give_back(unused)
-
-    def close(self) -> None:
-        """Pass on."""
-        self.store.close()
-
-
-@contextmanager
-def child(command: list[str]) -> Iterator[subprocess.Popen[str]]:
-    """Run a program until the block ends."""
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
+REQUEST_S = 0.001
 
 
 @contextmanager
 def redis() -> Iterator[str | None]:
-    """Start a Redis; yield its URL, or None where there is none."""
+    """Start a Redis; yield its URL, or None if it is not installed."""
     if shutil.which("redis-server") is None:
         yield None
         return
@@ -105,154 +46,125 @@ def redis() -> Iterator[str | None]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--loglevel", "notice"]
-    with child(["redis-server", *options]) as process:
-        lines = process.stdout or ()
-        for line in lines:
-            if "Ready to accept connections" in line:
-                break
-        yield f"redis://127.0.0.1:{port}/0"
+    with subprocess.Popen(["redis-server", *options], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            next(line for line in process.stdout or () if "Ready to accept" in line)
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            process.terminate()
 
 
-def stamps(port: int) -> list[int]:
-    """Return when requests arrived since the last call, in nanoseconds."""
-    with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
-        connection.request("GET", "/stamps")
-        return sorted(json.loads(connection.getresponse().read()).get("/", []))
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The requests of one process.
+
+    Attributes:
+        folder: Folder of the file store.
+        url: The Redis; None: the file store.
+        limit: The budget, requests a second; None: no budget.
+        rate: Requests a second offered by this process.
+        seconds: For how long.
+        threads: Threads of the process.
+        opened: Barrier at which the processes wait for each other.
+    """
+
+    folder: Path
+    url: str | None
+    limit: float | None
+    rate: float
+    seconds: float
+    threads: int
+    opened: Any
 
 
-def offer(budget: Budget, port: int, rate: float, seconds: float, threads: int) -> None:
-    """Offer requests on a schedule; a thread that is late takes the next one at once."""
-    stop = threading.Event()
+def offer(load: Load) -> tuple[list[float], float]:
+    """Offer requests on a schedule; a late thread takes the next one at once.
+
+    Returns:
+        Monotonic times of the requests, and CPU seconds of this process.
+    """
+    sent: list[float] = []
     numbers = itertools.count()
-    start = time.monotonic() + 0.2
-
-    def work() -> None:
-        with socket.create_connection(("127.0.0.1", port)) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            while (due := next(numbers) / rate) < seconds:
-                time.sleep(max(0.0, start + due - time.monotonic()))
-                if time.monotonic() > start + seconds or not budget.acquire(stop):
-                    return
-                connection.sendall(REQUEST)
-                connection.recv(4096)
-
-    crew = [threading.Thread(target=work) for _ in range(threads)]
-    for thread in crew:
-        thread.start()
-    for thread in crew:
-        thread.join()
-
-
-def run(store: Measured | None, terms: Terms, port: int, args: Any) -> dict[str, float]:
-    """Return the figures of one run."""
-    budget = SharedBudget(store, "bench", terms, 60.0) if store else Unlimited()
-    cpu = time.process_time()
-    offer(budget, port, args.offered, args.seconds, args.threads)
-    cpu = time.process_time() - cpu
-    arrived = stamps(port)
-    if isinstance(budget, SharedBudget):
-        budget.close()
-    busiest = max(
-        number - next(i for i, at in enumerate(arrived) if at > last - 1_000_000_000)
-        for number, last in enumerate(arrived, 1)
-    )
-    return {
-        "rate": len(arrived) / args.seconds,
-        "busiest": busiest,
-        "cpu": cpu / len(arrived) * 1e6,
-        "leases": len(store.leases) / args.seconds if store else 0,
-        "calls": store.calls / args.seconds if store else 0,
-        "lease": statistics.median(store.leases) * 1e6 if store and store.leases else 0,
-    }
-
-
-def acquire_cost(budget: Budget, times: int) -> float:
-    """Return the median microseconds of an acquire that does not wait, asked by one thread."""
     stop = threading.Event()
-    spent = []
-    for _ in range(times):
-        start = time.perf_counter()
-        budget.acquire(stop)
-        spent.append(time.perf_counter() - start)
-    return statistics.median(spent) * 1e6
+    with open_budget(load.folder, "bench", load.limit, None, redis_url=load.url) as budget:
+        if load.limit is not None:
+            budget.acquire(stop)  # connects to the store
+        load.opened.wait(timeout=60)
+        cpu, start = time.process_time(), time.monotonic()
+        end = start + load.seconds
+
+        def work() -> None:
+            while (due := start + next(numbers) / load.rate) < end:
+                time.sleep(max(0.0, due - time.monotonic()))
+                permitted = load.limit is None or budget.acquire(stop)
+                if time.monotonic() > end or not permitted:
+                    return
+                sent.append(time.monotonic())
+                time.sleep(REQUEST_S)
+
+        workers = [threading.Thread(target=work) for _ in range(load.threads)]
+        for each in workers:
+            each.start()
+        for each in workers:
+            each.join()
+    return sent, time.process_time() - cpu
 
 
-def hour_cost(path: Path) -> tuple[int, float]:
-    """Return bytes of the file, and median microseconds of a lease, late in an hour of 100,000."""
-    now = 0
-    terms = Terms.of(500, 100_000)
-    store = FileStore(path, terms, lambda: Instant("bench", now, now))
-    spent = []
-    while now < HOUR:
-        start = time.perf_counter()
-        given = store.take(14, (), 0).given
-        if now > HOUR * 0.95:
-            spent.append(time.perf_counter() - start)
-        now += given.wait if not isinstance(given, Lease) else SECOND // 2
-    return path.stat().st_size, statistics.median(spent) * 1e6
+def fullest_second(sent: list[float]) -> int:
+    """Return the most requests in any window of one second."""
+    ordered = sorted(sent)
+    return max(
+        number - bisect_right(ordered, at - 1.0) for number, at in enumerate(ordered, start=1)
+    )
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--offered", type=float, default=500)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--rate", type=float, default=500, help="requests a second offered")
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=50)
-    args = parser.parse_args()
+    parser.add_argument("--threads", type=int, default=25, help="of each process")
+    parser.add_argument("--processes", type=int, default=2)
+    given = parser.parse_args()
+    rows = []
+    context = get_context("spawn")
     with (
-        child([sys.executable, str(SERVER)]) as server,
         redis() as url,
         tempfile.TemporaryDirectory() as name,
+        context.Manager() as manager,
+        ProcessPoolExecutor(given.processes, mp_context=context) as pool,
     ):
-        port = int(server.stdout.readline()) if server.stdout else 0
-        folder = Path(name)
-        places: dict[str, Callable[[Terms], Store]] = {
-            "file": lambda terms: FileStore(folder / "bench.json", terms, machine_clock())
-        }
-        if url:
-            address = url
-            places["Redis"] = lambda terms: RedisStore.at(address, "bench", terms)
-        bound, free = Terms.of(args.offered, None), Terms.of(2 * args.offered, None)
-        cases: list[tuple[str, Callable[[Terms], Store] | None, Terms]] = [("none", None, bound)]
-        for place, make in places.items():
-            cases += [
-                (f"{place}, bound", make, bound),
-                (f"{place}, free", make, free),
-                (f"{place}, holds only", make, Terms.of(None, None)),
-            ]
-        rounds: dict[str, list[dict[str, float]]] = {case: [] for case, _, _ in cases}
-        for _ in range(args.rounds):
-            for case, maker, terms in cases:
-                store = Measured(maker(terms)) if maker else None
-                rounds[case].append(run(store, terms, port, args))
-        print(
-            f"{args.offered:g} requests a second offered by {args.threads} threads for "
-            f"{args.seconds:g} s, medians of {args.rounds} rounds\n"
-        )
-        print("| budget | requests/s | of none | fullest second | CPU µs/request "
-              "| leases/s | round trips/s | µs/lease |")  # fmt: skip
-        print("|---|---|---|---|---|---|---|---|")
-        without = statistics.median(one["rate"] for one in rounds["none"])
-        for case, each in rounds.items():
-            m = {key: statistics.median(one[key] for one in each) for key in each[0]}
-            print(
-                f"| {case} | {m['rate']:.0f} | {m['rate'] / without:.1%} | {m['busiest']:.0f} | "
-                f"{m['cpu']:.0f} | {m['leases']:.0f} | {m['calls']:.0f} | {m['lease']:.0f} |"
+        opened = manager.Barrier(given.processes)
+        stores = {"file": None, "Redis": url} if url else {"file": None}
+        cases: list[tuple[str, str | None, float | None]] = [("none", None, None)]
+        for store, address in stores.items():
+            cases += [(f"{store}, free", address, 2.0), (f"{store}, bound", address, 0.5)]
+        free = 0.0
+        for number, (case, address, share) in enumerate(cases):
+            limit = share * given.rate if share else None
+            load = Load(
+                Path(name, str(number)), address, limit, given.rate / given.processes,
+                given.seconds, given.threads, opened,
+            )  # fmt: skip
+            sent, cpu = zip(*pool.map(offer, [load] * given.processes), strict=True)
+            everything = [at for each in sent for at in each]
+            rate = len(everything) / given.seconds
+            free = free or rate
+            used = rate / (limit if limit and share == 0.5 else free)
+            rows.append(
+                [
+                    *(case, f"{limit:g}" if limit else "–", f"{rate:.0f}", f"{used:.1%}"),
+                    str(fullest_second(everything)),
+                    f"{1e6 * sum(cpu) / len(everything):.0f}",
+                ]
             )
-        print("\nAn acquire that does not wait, by one thread, median µs:")
-        print(f"  none: {acquire_cost(Unlimited(), 2000):.1f}")
-        for place, make in places.items():
-            for label, terms in (
-                ("counted", Terms.of(100_000, None)),
-                ("holds only", Terms.of(None, None)),
-            ):
-                with closing(SharedBudget(make(terms), "bench", terms, 60.0)) as budget:
-                    print(f"  {place}, {label}: {acquire_cost(budget, 1000):.1f}")
-        size, lease = hour_cost(folder / "hour.json")
-        print(
-            f"\nLate in an hour of 100,000 requests: file of {size:,} bytes, {lease:.0f} µs a lease"
-        )
+    print(machine())
+    print(
+        f"{given.rate:g} requests a second offered by {given.processes} × {given.threads} threads "
+        f"for {given.seconds:g} s. Used: of the limit where bound, else of the rate without budget.\n"
+    )
+    header = ["budget", "limit/s", "requests/s", "used", "fullest second", "CPU µs a request"]
+    print(table(header, rows))
 
 
 if __name__ == "__main__":

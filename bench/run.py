@@ -1,147 +1,197 @@
-"""Measure on this machine: `make bench`, or parts of it.
+"""Speed on this machine: `make bench`, or parts of it.
 
-    python bench/run.py --only matrix --sizes 100 1000 --latency 0 --contenders fanfold plain2
-    python bench/run.py --json figures.json && python bench/page.py figures.json
+    python bench/run.py --only matrix --sizes 1000 --latency 0 --contenders fanfold plain2
 
 Sections:
 
-    imports       importing a DAG file, over ``import airflow.sdk``
-    overhead      20 mapped users against a DAG of the same shape that does nothing
-    clients       HTTP clients against each other
-    matrix        Fanfold and its peers: time, CPU and memory, by size and latency
-    in-flight     how much of concurrency divided by latency is reached
-    mapped-tasks  what a mapped task costs, with and without what keeps it cheap
-    model         four constants that predict a run's time, checked on other runs
+    imports   import time of a DAG file, in addition to ``import airflow.sdk``
+    overhead  20 mapped users against a DAG of the same shape that does nothing
+    matrix    Fanfold and its peers: time, CPU and memory by size and latency
 
-Figures are medians, memory is the peak. A contender that fails is reported, and the rest goes on.
-What is kept with ``--json`` is written after each round; run again, it is added to.
+Times and CPU are medians of the rounds, memory is the peak. Prints each round and, at the end,
+Markdown tables. A contender that fails ends the bench.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
+import statistics
+import subprocess
 import sys
-import time
-from dataclasses import dataclass
-from pathlib import Path
+import tempfile
 from typing import TYPE_CHECKING, Any
 
-import matrix
-import model
-import startup
-import tables
-from ground import Ground
-from results import Results
+from figures import figure, machine, table
+from matrix import BASELINE, CONTENDERS, MAPPED_LIMIT, Case, Measured
+from stack import FIRST_UID, PIPELINE, ROOT, Bench, running_bench
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    Cells = dict[tuple[str, Case], list[Measured]]
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A part of the bench: what measures it, and the tables that show it."""
-
-    measure: Callable[[Ground, Results, Any], None]
-    tables: tuple[str, ...]
-
-
-def _matrix(ground: Ground, results: Results, given: Any) -> None:
-    if "mapped" in given.contenders:
-        matrix.measure_slope(ground, results)
-    matrix.measure_cells(
-        "matrix",
-        ground,
-        results,
-        matrix.cells(given.sizes, given.latency),
-        given.contenders,
-        given.rounds,
-        given.mapped_limit,
-    )
+SECTIONS = ("imports", "overhead", "matrix")
+_IMPORT = """
+import sys, time
+import airflow.sdk
+start = time.perf_counter()
+__import__(sys.argv[1])
+print((time.perf_counter() - start) * 1000)
+"""
+GOALS = ((10_000, BASELINE, 1.0), (10_000, "dlt", 0.55))
+"""Users, contender, and the ratio of Fanfold's time to it that is allowed, without latency."""
+OVERHEAD = 1.4
+"""Ratio that is allowed of 20 mapped users to an empty DAG of the same shape."""
 
 
-def _in_flight(ground: Ground, results: Results, given: Any) -> None:
-    cases = [matrix.Case(given.flight_items, 50, flight) for flight in (50, 100, 200)]
-    names = ["fanfold", "plain2", "fast1", "fast2"]
-    matrix.measure_cells("in_flight", ground, results, cases, names, given.rounds)
+def imports(rounds: int) -> list[list[str]]:
+    """Measure the import time of each DAG file, compiled as on a worker."""
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="fanfold-bench-") as folder:
+        environment = os.environ | {
+            "AIRFLOW_HOME": f"{folder}/airflow",
+            "PYTHONPATH": str(ROOT / "dags"),
+            "PYTHONPYCACHEPREFIX": f"{folder}/pycache",
+        }
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        for path in sorted((ROOT / "dags").glob("*.py")):
+            command = [sys.executable, "-W", "ignore", "-c", _IMPORT, path.stem]
+            taken = []
+            for _ in range(max(rounds, 5) + 1):  # the first one compiles
+                done = subprocess.run(command, env=environment, check=True, capture_output=True)
+                taken.append(float(done.stdout.split()[-1]))
+            cost = statistics.median(taken[1:])
+            rows.append([f"importing {path.name}, over `import airflow.sdk`", f"{cost:.0f} ms"])
+    return rows
 
 
-def _mapped_tasks(ground: Ground, results: Results, given: Any) -> None:
-    ground.close_stack()
-    startup.measure_mapped_tasks(results, given.model_rounds)
+def overhead(bench: Bench, rounds: int) -> list[list[str]]:
+    """Measure 20 users, one mapped task each, against a DAG of the same shape that does nothing."""
+    users = {"user_ids": [str(FIRST_UID + number) for number in range(20)]}
+    seconds: dict[str, list[float]] = {"empty_shape": [], PIPELINE: []}
+    for _ in range(rounds):
+        for dag_id, conf in (("empty_shape", {}), (PIPELINE, users)):
+            seconds[dag_id].append(bench.run(dag_id, conf).usage.seconds)
+            print(f"  {dag_id}: {seconds[dag_id][-1]:.2f} s", flush=True)
+    empty, pipeline = (statistics.median(taken) for taken in seconds.values())
+    return [
+        ["20 mapped users, a DAG of the same shape that does nothing", f"{empty:.1f} s"],
+        ["20 mapped users, the pipeline", f"{figure(pipeline, empty)}; at most ×{OVERHEAD}"],
+    ]
 
 
-SECTIONS = {
-    "imports": Section(
-        lambda ground, results, given: startup.measure_imports(
-            results, ground.folder, given.rounds
+def measure(bench: Bench, cases: list[Case], names: list[str], rounds: int) -> Cells:
+    """Measure each contender in each case, in turn."""
+    cells: Cells = {}
+    for case in cases:
+        for _ in range(rounds):
+            for name in names:
+                if name == "mapped" and case.items > MAPPED_LIMIT:
+                    continue
+                found = CONTENDERS[name][1](bench, case)
+                cells.setdefault((name, case), []).append(found)
+                used = found.usage
+                print(
+                    f"  {name}, {case}: {used.seconds:.2f} s, CPU {used.cpu_s:.2f} s, "
+                    f"{used.largest_mb:.0f} MB ({used.together_mb:.0f} MB together)",
+                    flush=True,
+                )
+    return cells
+
+
+def seconds_of(rounds: list[Measured]) -> float:
+    """Return the median time."""
+    return statistics.median(each.usage.seconds for each in rounds)
+
+
+def _tables(cells: Cells) -> str:
+    metrics: dict[str, Callable[[Case, list[Measured]], float]] = {
+        "seconds": lambda _, rounds: seconds_of(rounds),
+        "CPU s per 1,000": lambda case, rounds: (
+            1000 * statistics.median(each.usage.cpu_s for each in rounds) / case.items
         ),
-        (),
-    ),
-    "overhead": Section(
-        lambda ground, results, given: startup.measure_overhead(ground, results, given.rounds),
-        ("overhead",),
-    ),
-    "clients": Section(
-        lambda _, results, given: startup.measure_clients(results, given.rounds), ("clients",)
-    ),
-    "matrix": Section(_matrix, ("matrix", "not-run", "growth")),
-    "in-flight": Section(_in_flight, ("in-flight",)),
-    "model": Section(
-        lambda ground, results, given: model.measure_model(ground, results, given.model_rounds),
-        ("model",),
-    ),
-    # Last: it stops the stack and starts others.
-    "mapped-tasks": Section(_mapped_tasks, ("mapped-tasks",)),
-}
+        "largest process, MiB": lambda _, rounds: max(each.usage.largest_mb for each in rounds),
+        "all processes, MiB": lambda _, rounds: max(each.usage.together_mb for each in rounds),
+        "users fetched/s": lambda case, rounds: (
+            case.items / statistics.median(each.fetch_s for each in rounds)
+        ),
+    }
+    parts = []
+    for case in dict.fromkeys(case for _, case in cells):
+        base = cells.get((BASELINE, case))
+        rows = [
+            [
+                CONTENDERS[name][0],
+                *(
+                    figure(of(case, rounds), of(case, base) if base else None)
+                    for of in metrics.values()
+                ),
+            ]
+            for (name, its_case), rounds in cells.items()
+            if its_case == case
+        ]
+        flight = f"{case.in_flight} in flight" if case.in_flight else "16 in flight a process"
+        title = f"### {case.items:,} users, {case.latency_ms} ms, {flight}"
+        parts.append(f"{title}\n\n{table(['', *metrics], rows)}")
+    return "\n\n".join(parts)
 
 
-def main() -> None:
-    """Measure what is asked for and print the tables."""
-    given = _arguments()
-    results = Results(given.json)
-    print(tables.machine(results.data), flush=True)
-    print(f"Median of {given.rounds} rounds; one from {matrix.LONG:,} users on.\n", flush=True)
-    # Ended from outside, it stops its stack and removes its folder too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    start = time.monotonic()
-    with Ground() as ground:
-        for name, section in SECTIONS.items():
-            if name in given.only:
-                print(f"{name} (after {(time.monotonic() - start) / 60:.0f} min)", flush=True)
-                try:
-                    section.measure(ground, results, given)
-                except Exception as error:  # noqa: BLE001 - what fails is told, the rest goes on
-                    print(f"  {name}: FAILED: {error!r}", flush=True)
-                    ground.close_stack()
-    shown = [table for name in SECTIONS if name in given.only for table in SECTIONS[name].tables]
-    for name in (*shown, "goals"):
-        print(f"\n## {name}\n\n{tables.TABLES[name](results.data)}")
-    print(f"\n{(time.monotonic() - start) / 60:.0f} minutes.")
+def goals(cells: Cells) -> list[list[str]]:
+    """Return a row for each goal whose contenders were measured."""
+    rows = []
+    for items, other, most in GOALS:
+        ours, theirs = (cells.get((name, Case(items))) for name in ("fanfold", other))
+        if ours and theirs:
+            ratio = seconds_of(ours) / seconds_of(theirs)
+            label = f"{items:,} users, 0 ms: time of {CONTENDERS[other][0]}"
+            met = "yes" if ratio <= most else "no"
+            rows.append([label, f"×{most:.2f}", f"×{ratio:.2f}", met])
+    return rows
 
 
 def _arguments() -> Any:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", nargs="+", choices=list(SECTIONS), default=list(SECTIONS))
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 10_000, 100_000])
-    parser.add_argument(
-        "--latency", type=int, nargs="+", default=[0, 50], help="milliseconds of each answer"
-    )
-    names = list(matrix.CONTENDERS)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 10_000])
+    parser.add_argument("--latency", type=int, nargs="+", default=[0, 50], help="ms")
+    flight = "requests in flight of all processes, with latency"
+    parser.add_argument("--in-flight", type=int, nargs="+", default=[200], help=flight)
+    names = list(CONTENDERS)
     parser.add_argument("--contenders", nargs="+", choices=names, default=names)
-    parser.add_argument(
-        "--mapped-limit",
-        type=int,
-        default=matrix.MAPPED_LIMIT,
-        help="users up to which the DAG with a task a user is run (at most 1,024)",
-    )
-    parser.add_argument("--flight-items", type=int, default=5_000)
-    parser.add_argument("--model-rounds", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="where the raw figures are kept and added to")
     return parser.parse_args()
+
+
+def main() -> None:
+    """Measure the sections and print the tables."""
+    given = _arguments()
+    # Terminated, it stops its stack and removes its folder too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    rows = imports(given.rounds) if "imports" in given.only else []
+    cells: Cells = {}
+    if set(given.only) - {"imports"}:
+        with running_bench() as bench:
+            if "overhead" in given.only:
+                rows += overhead(bench, given.rounds)
+            if "matrix" in given.only:
+                cases = [
+                    Case(items, latency, in_flight if latency else None)
+                    for items in given.sizes
+                    for latency in given.latency
+                    for in_flight in (given.in_flight if latency else [None])
+                ]
+                cells = measure(bench, cases, given.contenders, given.rounds)
+    print(f"\n{machine()} Median of {given.rounds} rounds.")
+    if rows:
+        print(f"\n{table(['', ''], rows)}")
+    if cells:
+        print(f"\n{_tables(cells)}")
+    if met := goals(cells):
+        print(f"\n{table(['goal', 'at most', 'measured', 'met'], met)}")
 
 
 if __name__ == "__main__":

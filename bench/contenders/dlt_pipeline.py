@@ -2,8 +2,8 @@
 
     python dlt_pipeline.py --first 2000000000 --items 10000 --in-flight 16 --bucket BUCKET --dataset D
 
-Variables: ``BENCH_URL``, ``BENCH_TOKEN``, ``BENCH_S3``, ``BENCH_S3_KEY``, ``BENCH_S3_SECRET``. Its
-working folder is ``DLT_DATA_DIR``.
+Variables: ``BENCH_URL``, ``BENCH_TOKEN``, ``BENCH_S3``, ``BENCH_S3_KEY``, ``BENCH_S3_SECRET``, and
+``DLT_DATA_DIR``, its working folder.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     dlt.config["extract.workers"] = given.in_flight
     dlt.config["extract.max_parallel_items"] = 2 * given.in_flight
     dlt.config["runtime.dlthub_telemetry"] = False
-    # As fast as it goes: a file for each core, which are normalized side by side.
+    # For speed: one file for each core, normalized in parallel.
     cores = os.cpu_count() or 1
     dlt.config["normalize.workers"] = cores
     dlt.config["sources.data_writer.file_max_items"] = -(-given.items // cores)
@@ -43,7 +43,7 @@ def main() -> None:
     def addresses() -> Iterator[str]:
         yield from script.addresses(given.first, given.items)
 
-    # Lists become columns, not tables of their own: the others write one table too.
+    # Lists become columns, not child tables: the other contenders write one table too.
     @dlt.transformer(data_from=addresses, name="users", parallelized=True, max_table_nesting=0)
     def users(url: str) -> Any:
         return plain.get(url)

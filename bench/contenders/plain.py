@@ -1,4 +1,4 @@
-"""The baseline: a plain script with ``requests`` and threads, which writes one Parquet file."""
+"""The baseline: a script with ``requests`` and threads that writes one Parquet file."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What the plain scripts have in common: their command line, their processes, their one file.
+"""The command line, the processes and the output file of a plain script.
 
     python plain.py --first 2000000000 --items 10000 --in-flight 16 --processes 2 --out users.parquet
 
-The address and the token come from ``BENCH_URL`` and ``BENCH_TOKEN``: a process list shows no token.
+URL and token come from ``BENCH_URL`` and ``BENCH_TOKEN``: a process list must not show the token.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def addresses(first: int, items: int) -> list[str]:
-    """Return the addresses of so many profiles."""
+    """Return the URLs of N profiles."""
     show = f"{os.environ['BENCH_URL']}/2/users/show.json?access_token={os.environ['BENCH_TOKEN']}"
     return [f"{show}&uid={uid}" for uid in range(first, first + items)]
 
@@ -29,8 +29,8 @@ def run(fetch: Fetch) -> None:
     """Fetch all profiles and write them as one Parquet file.
 
     Args:
-        fetch: Takes addresses and how many requests may be in flight; returns the JSON documents in
-            the order of the addresses.
+        fetch: Takes URLs and the number of requests in flight; returns the JSON documents in the
+            order of the URLs.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("--first", type=int, required=True)

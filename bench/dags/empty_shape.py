@@ -1,4 +1,4 @@
-"""The shape of a user pipeline, with tasks that do nothing: what Airflow alone costs."""
+"""A DAG of the shape of a pipeline whose tasks do nothing: the cost of Airflow alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def nothing() -> None:
 
 @task(trigger_rule=TriggerRule.ALL_DONE)
 def nothing_after_all() -> None:
-    """Do nothing, whatever became of the tasks before."""
+    """Do nothing, in whatever state upstream tasks ended."""
 
 
 @task
@@ -35,7 +35,7 @@ def batch(ref: dict[str, int]) -> None:
 
 @dag(schedule=None)
 def empty_shape() -> None:
-    """Wire the tasks as a user pipeline does."""
+    """Wire the tasks as a pipeline does."""
     planned = twenty.override(task_id="plan")()
     batches = batch.expand(ref=planned)
     folded = nothing_after_all.override(task_id="consolidate")()

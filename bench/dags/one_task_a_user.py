@@ -9,7 +9,7 @@ from airflow.sdk import Param, dag, get_current_context, task
 
 @task
 def users() -> list[str]:
-    """Return the users of the Param ``items_uri``, a CSV file."""
+    """Return the users in the CSV file of the Param ``items_uri``."""
     from pathlib import Path
     from urllib.parse import urlparse
 
