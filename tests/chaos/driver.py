@@ -71,7 +71,8 @@ class Stages:
             # A batch with items that failed is retried by Airflow, and given up; the others go on.
             with Client(sources.get("weibo"), endpoint) as client, suppress(BatchIncomplete):
                 fetch_batch(
-                    self.workspace.batch(batch).batch(client),
+                    self.workspace.batch(batch),
+                    client,
                     concurrency=4,
                     budget=Unlimited(),
                     backoff=QUICK,

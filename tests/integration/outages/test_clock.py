@@ -83,10 +83,10 @@ endpoint = Endpoint("weibo_default", told["url"], token=told["token"])
 with Client(weibo, endpoint) as client, open_budget(
     workspace.root / ".rate-limits", "weibo_default", told["per_second"], None
 ) as budget:
-    fetching.fetch_batch(workspace.batch(0).batch(client), concurrency=8, budget=budget)
-    fetching.fetch_batch(workspace.batch(0).batch(client), concurrency=8, budget=budget)
+    fetching.fetch_batch(workspace.batch(0), client, concurrency=8, budget=budget)
+    fetching.fetch_batch(workspace.batch(0), client, concurrency=8, budget=budget)
 as_of = pd.Timestamp("2026-03-01", tz="UTC")
-process_batch(workspace.batch(0).batch(weibo), as_of=as_of)
+process_batch(workspace.batch(0), weibo, as_of=as_of)
 run = RunIdentity("weibo_user_profiles", "manual__1", as_of.to_pydatetime())
 keys = {"aws_access_key_id": told["s3"][1], "aws_secret_access_key": told["s3"][2]}
 client = boto3.client("s3", endpoint_url=told["s3"][0], region_name="us-east-1", **keys)

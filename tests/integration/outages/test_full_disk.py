@@ -90,7 +90,8 @@ def fetch(simulator):
         endpoint = Endpoint("weibo_default", simulator.url, token=simulator.token)
         with Client(sources.get("weibo"), endpoint) as client:
             return fetch_batch(
-                workspace.batch(batch).batch(client),
+                workspace.batch(batch),
+                client,
                 concurrency=8,
                 budget=Unlimited(),
                 backoff=Backoff(first=0.01, cap=0.05),

@@ -77,7 +77,7 @@ def run_of(tmp_path, fates, *, batch_size=3, name="张伟"):
                 done.append((Outcome(key, Status(fate), "why", 2), None))
         # What was fetched comes in the order of the answers, not of the list.
         workspace.batch(batch).write_part(1, list(reversed(done)))
-        process_batch(workspace.batch(batch).batch(weibo.SOURCE), as_of=AS_OF)
+        process_batch(workspace.batch(batch), weibo.SOURCE, as_of=AS_OF)
         if late:
             workspace.batch(batch).write_part(2, late)
     return workspace

@@ -41,7 +41,7 @@ def fetch(workspace, simulator, uids=UIDS, *, token=None, source="weibo", **opti
     )
     arguments = {"concurrency": 8, "budget": Unlimited(), "backoff": QUICK, **options}
     with Client(sources.get(source), endpoint) as client:
-        return fetch_batch(workspace.batch(0).batch(client), **arguments)
+        return fetch_batch(workspace.batch(0), client, **arguments)
 
 
 def requests(simulator):
@@ -184,9 +184,7 @@ def test_a_dead_host_fails_the_batch_and_no_item_so_that_a_retry_finds_them_all(
         Client(sources.get("weibo"), endpoint) as client,
         pytest.raises(SourceBusy, match="connection failed"),
     ):
-        fetch_batch(
-            workspace.batch(0).batch(client), concurrency=2, budget=Unlimited(), backoff=QUICK
-        )
+        fetch_batch(workspace.batch(0), client, concurrency=2, budget=Unlimited(), backoff=QUICK)
     assert workspace.batch(0).outcomes() == {}
 
 

@@ -171,7 +171,7 @@ def run(workspace, simulator, keys, source="weibo", **options):
     endpoint = Endpoint("hostile_default", simulator.url, token=simulator.token, read_timeout=0.3)
     arguments = {"concurrency": 1, "budget": Unlimited(), "backoff": ONCE, **options}
     with Client(sources.get(source), endpoint) as client, contextlib.suppress(BatchIncomplete):
-        fetch_batch(workspace.batch(0).batch(client), **arguments)
+        fetch_batch(workspace.batch(0), client, **arguments)
     process_batch(workspace.batch(0), sources.get(source), as_of=AS_OF)
     return workspace.batch(0).outcomes() | workspace.batch(0).invalid()
 

@@ -76,13 +76,14 @@ def run(workspace, simulator, **options):
         for batch in left:
             with Client(source, endpoint) as client, contextlib.suppress(BatchIncomplete):
                 fetch_batch(
-                    workspace.batch(batch).batch(client),
+                    workspace.batch(batch),
+                    client,
                     concurrency=32,
                     budget=Unlimited(),
                     backoff=Backoff(attempts=4, first=0.05, cap=0.1),
                     **options,
                 )
-            process_batch(workspace.batch(batch).batch(source), as_of=AS_OF)
+            process_batch(workspace.batch(batch), source, as_of=AS_OF)
         left = [batch for batch in left if unfinished(workspace, batch)]
         if not left:
             break

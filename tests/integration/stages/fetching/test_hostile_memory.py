@@ -31,7 +31,7 @@ def fetch(folder, uids):
     endpoint = Endpoint("hostile_default", sys.argv[1], token=sys.argv[2], read_timeout=0.3)
     with Client(sources.get("weibo"), endpoint) as client:
         with contextlib.suppress(BatchIncomplete):
-            fetch_batch(workspace.batch(0).batch(client), concurrency=16, budget=Unlimited(),
+            fetch_batch(workspace.batch(0), client, concurrency=16, budget=Unlimited(),
                         backoff=Backoff(attempts=1))
     return workspace.batch(0).outcomes()
 

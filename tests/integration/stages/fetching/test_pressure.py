@@ -41,7 +41,7 @@ def fetch(workspace, url, token, uids=UIDS, *, batch=0, rates=None, source="weib
         Client(sources.get(source), endpoint) as client,
         open_budget(workspace.root.parent, f"{source}_default", rates, None) as budget,
     ):
-        return fetch_batch(workspace.batch(batch).batch(client), budget=budget, **arguments)
+        return fetch_batch(workspace.batch(batch), client, budget=budget, **arguments)
 
 
 def asked(simulator, path):

@@ -143,10 +143,10 @@ def put(workspace, batch, sequence_records):
 def test_processing_twice_writes_the_same_bytes(tmp_path):
     workspace = Workspace(tmp_path)
     put(workspace, 0, [{"1": profile(1), "2": profile(2, followers_count=-1)}, {"3": None}])
-    processed = process_batch(workspace.batch(0).batch(weibo.SOURCE), as_of=AS_OF)
+    processed = process_batch(workspace.batch(0), weibo.SOURCE, as_of=AS_OF)
     assert (processed.rows, processed.invalid) == (1, 1)
     first = workspace.batch(0).rows_file.read_bytes(), workspace.batch(0).invalid_file.read_bytes()
-    process_batch(workspace.batch(0).batch(weibo.SOURCE), as_of=AS_OF)
+    process_batch(workspace.batch(0), weibo.SOURCE, as_of=AS_OF)
     assert (
         workspace.batch(0).rows_file.read_bytes(),
         workspace.batch(0).invalid_file.read_bytes(),
@@ -156,7 +156,7 @@ def test_processing_twice_writes_the_same_bytes(tmp_path):
 def test_the_latest_record_of_an_item_counts(tmp_path):
     workspace = Workspace(tmp_path)
     put(workspace, 0, [{"1": profile(1, followers_count=-1)}, {"1": profile(1, followers_count=8)}])
-    process_batch(workspace.batch(0).batch(weibo.SOURCE), as_of=AS_OF)
+    process_batch(workspace.batch(0), weibo.SOURCE, as_of=AS_OF)
     assert workspace.batch(0).invalid() == {}
 
 
@@ -168,7 +168,7 @@ def test_the_same_records_give_the_same_bytes_however_they_came_and_are_sliced(
     records["21"] = profile(21, gender="?")
     whole = Workspace(tmp_path / "whole")
     put(whole, 0, [records])
-    process_batch(whole.batch(0).batch(weibo.SOURCE), as_of=AS_OF)
+    process_batch(whole.batch(0), weibo.SOURCE, as_of=AS_OF)
 
     keys = list(records)
     parts = [keys[20:], keys[7:20][::-1], keys[:7]]
@@ -176,7 +176,7 @@ def test_the_same_records_give_the_same_bytes_however_they_came_and_are_sliced(
     put(sliced, 0, [{key: records[key] for key in part} for part in parts])
     write_jsonl(sliced.batch(0).items_file, keys)
     monkeypatch.setattr(processing, "SLICE", 4)
-    processed = process_batch(sliced.batch(0).batch(weibo.SOURCE), as_of=AS_OF)
+    processed = process_batch(sliced.batch(0), weibo.SOURCE, as_of=AS_OF)
 
     assert (processed.rows, processed.invalid) == (28, 2)
     assert sliced.batch(0).rows_file.read_bytes() == whole.batch(0).rows_file.read_bytes()
