@@ -47,13 +47,12 @@ _STAGES = (
     "fanfold.consolidation",
     "fanfold.forecasting",
     "fanfold.fetching",
-    "fanfold.fetching.budget",
-    "fanfold.fetching.budget.file_store",
-    "fanfold.fetching.budget.gate",
     "fanfold.loading",
     "fanfold.planning",
     "fanfold.processing",
     "fanfold.publishing",
+    "fanfold.rate_limit.file_store",
+    "fanfold.rate_limit.limiter",
     "fanfold.readers",
     "fanfold.reporting",
     "fanfold.selection",
@@ -100,7 +99,7 @@ if sys.argv[1:3] == ["celery", "worker"]:
 
 if _forks_tasks(sys.argv):
     # redis takes longer to import than all of the rest of a fetch: only where it is used.
-    _redis = ["fanfold.fetching.budget.redis_store"] * ("FANFOLD_RATE_LIMIT_URL" in os.environ)
+    _redis = ["fanfold.rate_limit.redis_store"] * ("FANFOLD_RATE_LIMIT_URL" in os.environ)
     for _name in (*_AIRFLOW, *_LIBRARIES, *_STAGES, *_redis):
         importlib.import_module(_name)
     _warm_up()

@@ -37,11 +37,11 @@ _PHRASES: tuple[tuple[str, str], ...] = (
     ("the quota is spent, by the answer's headers", "配额已用完（回答的头部所述）"),
     ("the quota is spent", "配额已用完"),
     (
-        r"the budget of ([\d.]+) requests an hour is spent",
+        r"the limit of ([\d.]+) requests per hour is used up",
         r"每小时 \1 次请求的额度已用完",
     ),
-    ("Nothing may be asked now: ", "目前不能请求："),
-    (r"^([\w-]+) may not be asked now: ", r"\1 目前不能请求："),
+    ("Requests are paused: ", "请求已暂停："),
+    (r"^Requests of ([\w-]+) are paused: ", r"\1 的请求已暂停："),
     # HTTP
     (
         "a redirect, which is not followed: the connection's host must be the API's own",

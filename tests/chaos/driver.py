@@ -25,10 +25,10 @@ from fanfold import consolidation, loading, planning, publishing, sources
 from fanfold.errors import BatchIncomplete
 from fanfold.fetching import crew, fetch_batch
 from fanfold.fetching.backoff import Backoff
-from fanfold.fetching.budget import Unlimited
 from fanfold.model import Basis, Forecast, Manifest, Plan, RunIdentity
 from fanfold.processing import process_batch
 from fanfold.processing.contract import SCHEMA
+from fanfold.rate_limit import Unlimited
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
 from fanfold.workspace import Workspace, read_json, write_jsonl

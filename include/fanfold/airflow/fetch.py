@@ -82,7 +82,7 @@ class Fetch(BaseOperator):
         from fanfold import sources
         from fanfold.fetching import fetch_batch
         from fanfold.fetching.backoff import Backoff
-        from fanfold.fetching.budget import open_budget
+        from fanfold.rate_limit import open_rate_limiter
         from fanfold.selection import selection_of
         from fanfold.sources.http import Client
 
@@ -91,13 +91,13 @@ class Fetch(BaseOperator):
         with ExitStack() as stack:
             client = stack.enter_context(Client(sources.get(self.source), endpoint))
             budget = stack.enter_context(
-                open_budget(
+                open_rate_limiter(
                     settings.shared_directory() / ".rate-limits",
                     endpoint.connection,
                     options.requests_per_second or endpoint.requests_per_second,
                     endpoint.requests_per_hour,
                     redis_url=settings.rate_limit_url(),
-                    patience=patience,
+                    max_wait=patience,
                 )
             )
             return fetch_batch(

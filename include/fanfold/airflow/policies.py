@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import CronTriggerTimetable, RetryDecision, RetryPolicy
 
 from fanfold.errors import (
-    BudgetUnavailable,
     Fatal,
+    RateLimitUnavailable,
     SinkUnavailable,
     SourceBusy,
     WorkspaceUnavailable,
@@ -19,7 +19,7 @@ from fanfold.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-AWAY = (BudgetUnavailable, SinkUnavailable, SourceBusy, WorkspaceUnavailable)
+AWAY = (RateLimitUnavailable, SinkUnavailable, SourceBusy, WorkspaceUnavailable)
 """Errors of what comes back by itself, or by somebody's hand within minutes."""
 PATIENT = 6
 """Retries while something is away: with ``FIRST_DELAY`` doubled each time, 630 seconds at least."""

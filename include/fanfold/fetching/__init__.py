@@ -22,8 +22,8 @@ from fanfold.workspace import read_jsonl
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fanfold.fetching.budget import Budget
     from fanfold.fetching.effort import Effort
+    from fanfold.rate_limit import RateLimiter
     from fanfold.selection import Selection
     from fanfold.sources.http import Client
     from fanfold.workspace import Workspace
@@ -60,7 +60,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     client: Client,
     *,
     concurrency: int,
-    budget: Budget,
+    budget: RateLimiter,
     backoff: Backoff | None = None,
     items_per_request: int = 1,
     selection: Selection | None = None,
@@ -74,7 +74,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         batch: Number of the batch.
         client: Asks the source.
         concurrency: Requests in flight, at most; fewer while the source is strained.
-        budget: Asked for leave before each request.
+        budget: Rate limiter that grants a permit for each request.
         backoff: How failed requests are repeated.
         items_per_request: Items that one request may ask for, where the source has such a call.
         selection: Fetch these items alone, whatever became of them before; None: all that are

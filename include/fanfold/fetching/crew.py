@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from fanfold.errors import SourceBusy
     from fanfold.fetching.backoff import Backoff
-    from fanfold.fetching.budget import Budget
     from fanfold.parts import Done
+    from fanfold.rate_limit import RateLimiter
     from fanfold.sources.http import Client
 
 PART_ITEMS = 500
@@ -51,7 +51,7 @@ class Crew:
     def __init__(  # noqa: PLR0913 - what a fetch depends on
         self,
         client: Client,
-        budget: Budget,
+        budget: RateLimiter,
         backoff: Backoff,
         wanted: Sequence[str],
         earlier: Mapping[str, Outcome],
@@ -230,11 +230,13 @@ class Crew:
 
     def _heed_headers(self, seconds: float) -> None:
         # No reason to stop: this answer may have been the last that was wanted.
-        self._budget.hold(min(seconds, LONGEST_HOLD), "the quota is spent, by the answer's headers")
+        self._budget.pause(
+            min(seconds, LONGEST_HOLD), "the quota is spent, by the answer's headers"
+        )
 
     def _hold(self, seconds: float, error: FanfoldError) -> None:
         seconds = min(seconds, LONGEST_HOLD)
-        self._budget.hold(seconds, str(error))
+        self._budget.pause(seconds, str(error))
         if seconds > self._backoff.patience:
             reset_at = datetime.now(UTC) + timedelta(seconds=seconds)
             self._halt(QuotaSpent(str(error), reset_at=reset_at))

@@ -12,7 +12,7 @@ from fanfold.fetching.backoff import Backoff
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fanfold.fetching.budget import Budget
+    from fanfold.rate_limit import RateLimiter
 
 
 @dataclass(slots=True)
@@ -45,7 +45,7 @@ class Efforts:
         self._lock = threading.Lock()
         self._new = Effort()
 
-    def of_budget(self, budget: Budget) -> Budget:
+    def of_budget(self, budget: RateLimiter) -> RateLimiter:
         """Return a budget that gives leave as the given one does, and is counted here."""
         return _Budget(budget, self)
 
@@ -74,7 +74,7 @@ class Efforts:
 
 
 class _Budget:
-    def __init__(self, budget: Budget, efforts: Efforts) -> None:
+    def __init__(self, budget: RateLimiter, efforts: Efforts) -> None:
         self._budget = budget
         self._efforts = efforts
 
@@ -88,8 +88,8 @@ class _Budget:
             self._efforts.asked(time.monotonic() - began, sent=leave)
         return leave
 
-    def hold(self, seconds: float, reason: str) -> None:
-        self._budget.hold(seconds, reason)
+    def pause(self, seconds: float, reason: str) -> None:
+        self._budget.pause(seconds, reason)
 
 
 class _Backoff(Backoff):

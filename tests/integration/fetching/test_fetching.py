@@ -16,10 +16,10 @@ from fanfold.errors import (
 )
 from fanfold.fetching import fetch_batch
 from fanfold.fetching.backoff import Backoff
-from fanfold.fetching.budget import Unlimited
 from fanfold.model import Status
 from fanfold.parts import last_sequence, outcomes_of, records_of
 from fanfold.progress import all_progress
+from fanfold.rate_limit import Unlimited
 from fanfold.selection import Selection, forget_selections, selection_of, write_selection
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client

@@ -20,10 +20,10 @@ from fanfold.chinese import reason_in_chinese
 from fanfold.errors import BatchIncomplete
 from fanfold.fetching import fetch_batch
 from fanfold.fetching.backoff import Backoff
-from fanfold.fetching.budget import Unlimited
 from fanfold.model import Status
 from fanfold.parts import invalid_of, outcomes_of
 from fanfold.processing import process_batch
+from fanfold.rate_limit import Unlimited
 from fanfold.simulator.faults import KINDS
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint

@@ -12,12 +12,12 @@ from fanfold.consolidation import consolidate
 from fanfold.errors import BatchIncomplete
 from fanfold.fetching import fetch_batch
 from fanfold.fetching.backoff import Backoff
-from fanfold.fetching.budget import Unlimited
 from fanfold.model import Basis, Forecast, Outcome, RunIdentity, Status
 from fanfold.parts import invalid_of, outcomes_of
 from fanfold.planning import write_plan
 from fanfold.processing import process_batch
 from fanfold.processing.contract import SCHEMA
+from fanfold.rate_limit import Unlimited
 from fanfold.simulator import faults
 from fanfold.simulator.process import running
 from fanfold.simulator.settings import Settings

@@ -18,7 +18,7 @@ from fanfold import sources
 from fanfold.errors import BatchIncomplete
 from fanfold.fetching import fetch_batch
 from fanfold.fetching.backoff import Backoff
-from fanfold.fetching.budget import Unlimited
+from fanfold.rate_limit import Unlimited
 from fanfold.parts import outcomes_of
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client

@@ -16,9 +16,9 @@ from fanfold import sources
 from fanfold.errors import BatchIncomplete, QuotaSpent
 from fanfold.fetching import crew, fetch_batch
 from fanfold.fetching.backoff import Backoff
-from fanfold.fetching.budget import open_budget
 from fanfold.model import Status
 from fanfold.parts import outcomes_of, records_of
+from fanfold.rate_limit import open_rate_limiter
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
@@ -39,7 +39,7 @@ def fetch(workspace, url, token, uids=UIDS, *, batch=0, rates=None, source="weib
     arguments = {"concurrency": 8, "backoff": QUICK, **options}
     with (
         Client(sources.get(source), endpoint) as client,
-        open_budget(workspace.root.parent, f"{source}_default", rates, None) as budget,
+        open_rate_limiter(workspace.root.parent, f"{source}_default", rates, None) as budget,
     ):
         return fetch_batch(workspace, batch, client, budget=budget, **arguments)
 

@@ -34,7 +34,7 @@ import pandas as pd
 
 from fanfold import consolidation, planning, readers, sources
 from fanfold import fetching
-from fanfold.fetching.budget import open_budget
+from fanfold.rate_limit import open_rate_limiter
 from fanfold.loading import load
 from fanfold.model import Basis, Forecast, RunIdentity, utc_text
 from fanfold.processing import process_batch
@@ -77,7 +77,7 @@ def writing(*arguments):
 
 fetching.write_part = writing
 endpoint = Endpoint("weibo_default", told["url"], token=told["token"])
-with Client(weibo, endpoint) as client, open_budget(
+with Client(weibo, endpoint) as client, open_rate_limiter(
     workspace.root / ".rate-limits", "weibo_default", told["per_second"], None
 ) as budget:
     fetching.fetch_batch(workspace, 0, client, concurrency=8, budget=budget)

@@ -16,11 +16,11 @@ from fanfold import comparison, consolidation, planning, readers, sources
 from fanfold.errors import BadConfiguration, Retriable, WorkspaceUnavailable
 from fanfold.fetching import fetch_batch
 from fanfold.fetching.backoff import Backoff
-from fanfold.fetching.budget import Unlimited
 from fanfold.model import Basis, Forecast, Outcome, RunIdentity, Status
 from fanfold.parts import outcomes_of, records_of, write_part
 from fanfold.processing import process_batch
 from fanfold.processing.contract import SCHEMA
+from fanfold.rate_limit import Unlimited
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
