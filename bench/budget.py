@@ -1,44 +1,96 @@
-"""What the rate budget costs, and how much of it is used.
+"""What the shared rate limit costs: throughput with and without it, and calls of its store.
 
-    python bench/budget.py [--rate 500] [--seconds 5] [--threads 25] [--processes 2]
+    python bench/budget.py [--offered 500] [--seconds 5] [--rounds 3] [--threads 50]
 
-Threads of several processes take permits and "send" requests of one millisecond. *Free* is a budget of
-twice the offered rate, so that nothing waits and only its work is left; *bound* is a budget of half
-the offered rate, so that its use shows. Without a Redis on the path (Debian: redis-server) the Redis
-store is left out.
+Threads offer requests on a schedule to a server that records arrivals and answers after a
+millisecond. "Bound" is a limit equal to the offered rate, so its margin counts as cost; "free" is a
+limit twice as high, so only its work is left. Without redis-server (Debian: apt-get install
+redis-server) its rows are left out.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import itertools
+import json
 import shutil
 import socket
+import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
-from bisect import bisect_right
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
-from multiprocessing import get_context
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from figures import machine, table
-
-from fanfold.stages.fetching.budget import open_budget
+from fanfold.rate_limit import SYSTEM_CLOCK, Unlimited
+from fanfold.rate_limit.file_store import FileStore
+from fanfold.rate_limit.limiter import SharedRateLimiter
+from fanfold.rate_limit.redis_store import RedisStore
+from fanfold.rate_limit.sliding_window import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-REQUEST_S = 0.001
+    from pyrate_limiter import Decision
+
+    from fanfold.rate_limit import RateLimiter
+    from fanfold.rate_limit.limiter import Store
+
+SERVER = Path(__file__).parents[1] / "tests/integration/rate_limit/counting_server.py"
+REQUEST = b"GET / HTTP/1.1\r\nHost: counting\r\n\r\n"
+
+
+class Measured:
+    """A store that counts its calls and times those that take permits."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.takes: list[float] = []
+        self.calls = 0
+
+    def check(self, *arguments: Any) -> Decision:
+        """Take permits, and note how long it took."""
+        self.calls += 1
+        start = time.perf_counter()
+        decision = self.store.check(*arguments)
+        if decision.allowed:
+            self.takes.append(time.perf_counter() - start)
+        return decision
+
+    def paused(self) -> tuple[float, str]:
+        """Count."""
+        self.calls += 1
+        return self.store.paused()
+
+    def pause(self, seconds: float, reason: str) -> None:
+        """Pass on."""
+        self.store.pause(seconds, reason)
+
+    def close(self) -> None:
+        """Pass on."""
+        self.store.close()
+
+
+@contextmanager
+def child(command: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """Run a program until the block ends."""
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 @contextmanager
 def redis() -> Iterator[str | None]:
-    """Start a Redis; yield its URL, or None if it is not installed."""
+    """Start a Redis; yield its URL, or None where there is none."""
     if shutil.which("redis-server") is None:
         yield None
         return
@@ -46,125 +98,113 @@ def redis() -> Iterator[str | None]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--loglevel", "notice"]
-    with subprocess.Popen(["redis-server", *options], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            next(line for line in process.stdout or () if "Ready to accept" in line)
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            process.terminate()
+    with child(["redis-server", *options]) as process:
+        lines = process.stdout or ()
+        for line in lines:
+            if "Ready to accept connections" in line:
+                break
+        yield f"redis://127.0.0.1:{port}/0"
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """The requests of one process.
-
-    Attributes:
-        folder: Folder of the file store.
-        url: The Redis; None: the file store.
-        limit: The budget, requests a second; None: no budget.
-        rate: Requests a second offered by this process.
-        seconds: For how long.
-        threads: Threads of the process.
-        opened: Barrier at which the processes wait for each other.
-    """
-
-    folder: Path
-    url: str | None
-    limit: float | None
-    rate: float
-    seconds: float
-    threads: int
-    opened: Any
+def stamps(port: int) -> list[int]:
+    """Return when requests arrived since the last call, in nanoseconds."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+        connection.request("GET", "/stamps")
+        return sorted(json.loads(connection.getresponse().read()).get("/", []))
 
 
-def offer(load: Load) -> tuple[list[float], float]:
-    """Offer requests on a schedule; a late thread takes the next one at once.
-
-    Returns:
-        Monotonic times of the requests, and CPU seconds of this process.
-    """
-    sent: list[float] = []
-    numbers = itertools.count()
+def offer(limiter: RateLimiter, port: int, rate: float, seconds: float, threads: int) -> None:
+    """Offer requests on a schedule; a thread that is late takes the next one at once."""
     stop = threading.Event()
-    with open_budget(load.folder, "bench", load.limit, None, redis_url=load.url) as budget:
-        if load.limit is not None:
-            budget.acquire(stop)  # connects to the store
-        load.opened.wait(timeout=60)
-        cpu, start = time.process_time(), time.monotonic()
-        end = start + load.seconds
+    numbers = itertools.count()
+    start = time.monotonic() + 0.2
 
-        def work() -> None:
-            while (due := start + next(numbers) / load.rate) < end:
-                time.sleep(max(0.0, due - time.monotonic()))
-                permitted = load.limit is None or budget.acquire(stop)
-                if time.monotonic() > end or not permitted:
+    def work() -> None:
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            while (due := next(numbers) / rate) < seconds:
+                time.sleep(max(0.0, start + due - time.monotonic()))
+                if time.monotonic() > start + seconds or not limiter.acquire(stop):
                     return
-                sent.append(time.monotonic())
-                time.sleep(REQUEST_S)
+                connection.sendall(REQUEST)
+                connection.recv(4096)
 
-        workers = [threading.Thread(target=work) for _ in range(load.threads)]
-        for each in workers:
-            each.start()
-        for each in workers:
-            each.join()
-    return sent, time.process_time() - cpu
+    crew = [threading.Thread(target=work) for _ in range(threads)]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
 
 
-def fullest_second(sent: list[float]) -> int:
-    """Return the most requests in any window of one second."""
-    ordered = sorted(sent)
-    return max(
-        number - bisect_right(ordered, at - 1.0) for number, at in enumerate(ordered, start=1)
+def run(store: Measured | None, limits: Limits, port: int, args: Any) -> dict[str, float]:
+    """Return the figures of one run."""
+    limiter = SharedRateLimiter(store, limits, 60.0, SYSTEM_CLOCK) if store else Unlimited()
+    cpu = time.process_time()
+    offer(limiter, port, args.offered, args.seconds, args.threads)
+    cpu = time.process_time() - cpu
+    arrived = stamps(port)
+    if store:
+        store.close()
+    busiest = max(
+        number - next(i for i, at in enumerate(arrived) if at > last - 1_000_000_000)
+        for number, last in enumerate(arrived, 1)
     )
+    return {
+        "rate": len(arrived) / args.seconds,
+        "busiest": busiest,
+        "cpu": cpu / len(arrived) * 1e6,
+        "takes": len(store.takes) / args.seconds if store else 0,
+        "calls": store.calls / args.seconds if store else 0,
+        "take": statistics.median(store.takes) * 1e6 if store and store.takes else 0,
+    }
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rate", type=float, default=500, help="requests a second offered")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--offered", type=float, default=500)
     parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--threads", type=int, default=25, help="of each process")
-    parser.add_argument("--processes", type=int, default=2)
-    given = parser.parse_args()
-    rows = []
-    context = get_context("spawn")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=50)
+    args = parser.parse_args()
     with (
+        child([sys.executable, str(SERVER)]) as server,
         redis() as url,
         tempfile.TemporaryDirectory() as name,
-        context.Manager() as manager,
-        ProcessPoolExecutor(given.processes, mp_context=context) as pool,
     ):
-        opened = manager.Barrier(given.processes)
-        stores = {"file": None, "Redis": url} if url else {"file": None}
-        cases: list[tuple[str, str | None, float | None]] = [("none", None, None)]
-        for store, address in stores.items():
-            cases += [(f"{store}, free", address, 2.0), (f"{store}, bound", address, 0.5)]
-        free = 0.0
-        for number, (case, address, share) in enumerate(cases):
-            limit = share * given.rate if share else None
-            load = Load(
-                Path(name, str(number)), address, limit, given.rate / given.processes,
-                given.seconds, given.threads, opened,
-            )  # fmt: skip
-            sent, cpu = zip(*pool.map(offer, [load] * given.processes), strict=True)
-            everything = [at for each in sent for at in each]
-            rate = len(everything) / given.seconds
-            free = free or rate
-            used = rate / (limit if limit and share == 0.5 else free)
-            rows.append(
-                [
-                    *(case, f"{limit:g}" if limit else "–", f"{rate:.0f}", f"{used:.1%}"),
-                    str(fullest_second(everything)),
-                    f"{1e6 * sum(cpu) / len(everything):.0f}",
-                ]
+        port = int(server.stdout.readline()) if server.stdout else 0
+        places: dict[str, Callable[[], Store]] = {
+            "file": lambda: FileStore(Path(name, "bench.json"), SYSTEM_CLOCK.now)
+        }
+        if url:
+            places["Redis"] = partial(RedisStore.at, url, "bench")
+        bound, free = Limits(args.offered, None), Limits(2 * args.offered, None)
+        cases: list[tuple[str, Callable[[], Store] | None, Limits]] = [("none", None, bound)]
+        for place, make in places.items():
+            cases += [
+                (f"{place}, bound", make, bound),
+                (f"{place}, free", make, free),
+                (f"{place}, pauses only", make, Limits(None, None)),
+            ]
+        rounds: dict[str, list[dict[str, float]]] = {case: [] for case, _, _ in cases}
+        for _ in range(args.rounds):
+            for case, maker, limits in cases:
+                store = Measured(maker()) if maker else None
+                rounds[case].append(run(store, limits, port, args))
+        print(
+            f"{args.offered:g} requests a second offered by {args.threads} threads for "
+            f"{args.seconds:g} s, medians of {args.rounds} rounds\n"
+        )
+        print("| limit | requests/s | of none | fullest second | CPU µs/request "
+              "| takes/s | store calls/s | µs/take |")  # fmt: skip
+        print("|---|---|---|---|---|---|---|---|")
+        without = statistics.median(one["rate"] for one in rounds["none"])
+        for case, each in rounds.items():
+            m = {key: statistics.median(one[key] for one in each) for key in each[0]}
+            print(
+                f"| {case} | {m['rate']:.0f} | {m['rate'] / without:.1%} | {m['busiest']:.0f} | "
+                f"{m['cpu']:.0f} | {m['takes']:.0f} | {m['calls']:.0f} | {m['take']:.0f} |"
             )
-    print(machine())
-    print(
-        f"{given.rate:g} requests a second offered by {given.processes} × {given.threads} threads "
-        f"for {given.seconds:g} s. Used: of the limit where bound, else of the rate without budget.\n"
-    )
-    header = ["budget", "limit/s", "requests/s", "used", "fullest second", "CPU µs a request"]
-    print(table(header, rows))
 
 
 if __name__ == "__main__":

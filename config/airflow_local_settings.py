@@ -46,9 +46,8 @@ _STAGES = (
     "fanfold.stages.comparing",
     "fanfold.stages.consolidating",
     "fanfold.stages.fetching",
-    "fanfold.stages.fetching.budget",
-    "fanfold.stages.fetching.budget.file_store",
-    "fanfold.stages.fetching.budget.gate",
+    "fanfold.rate_limit.file_store",
+    "fanfold.rate_limit.limiter",
     "fanfold.stages.loading",
     "fanfold.stages.planning",
     "fanfold.stages.processing",
@@ -99,9 +98,7 @@ if sys.argv[1:3] == ["celery", "worker"]:
 
 if _forks_tasks(sys.argv):
     # redis takes longer to import than all of the rest of a fetch: only where it is used.
-    _redis = ["fanfold.stages.fetching.budget.redis_store"] * (
-        "FANFOLD_RATE_LIMIT_URL" in os.environ
-    )
+    _redis = ["fanfold.rate_limit.redis_store"] * ("FANFOLD_RATE_LIMIT_URL" in os.environ)
     for _name in (*_AIRFLOW, *_LIBRARIES, *_STAGES, *_redis):
         importlib.import_module(_name)
     _warm_up()

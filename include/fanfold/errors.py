@@ -14,7 +14,7 @@
         │   └── QuotaSpent    nothing more until a known time
         ├── SinkUnavailable   object storage or database is away
         ├── WorkspaceUnavailable  the shared directory is full, or its disk does not answer
-        ├── BudgetUnavailable the shared rate budget cannot be had: nothing is asked without it
+        ├── RateLimitUnavailable  the shared rate-limit state is unavailable: no request without a permit
         └── BatchIncomplete   some items of a batch failed; a retry fetches only these
 
 Every message says what happened, to what, and what to do about it. No message holds a secret or
@@ -128,8 +128,8 @@ class WorkspaceUnavailable(Retriable):
     """The workspace takes no more: it is full, read-only, or its disk does not answer."""
 
 
-class BudgetUnavailable(Retriable):
-    """The shared rate budget cannot be had; nothing is asked without it."""
+class RateLimitUnavailable(Retriable):
+    """The shared rate-limit state is unavailable; no request is sent without a permit."""
 
 
 class BatchIncomplete(Retriable):

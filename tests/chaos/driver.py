@@ -24,12 +24,12 @@ from knife import Knife
 from fanfold import sources
 from fanfold.errors import BatchIncomplete
 from fanfold.model import Manifest, Plan, RunIdentity
+from fanfold.rate_limit import Unlimited
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
 from fanfold.stages import consolidating, loading, planning, publishing
 from fanfold.stages.fetching import crew, fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.fetching.budget import Unlimited
 from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
 from fanfold.workspace.files import read_json, write_jsonl
@@ -74,7 +74,7 @@ class Stages:
                     self.workspace.batch(batch),
                     client,
                     concurrency=4,
-                    budget=Unlimited(),
+                    limiter=Unlimited(),
                     backoff=QUICK,
                 )
 

@@ -11,7 +11,7 @@ import pytest
 from fanfold.errors import (
     BadConfiguration,
     BatchIncomplete,
-    BudgetUnavailable,
+    RateLimitUnavailable,
     SinkUnavailable,
     SourceBusy,
     WorkspaceUnavailable,
@@ -21,7 +21,7 @@ from fanfold.errors import (
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 DAGS = Path(__file__).parents[2] / "dags"
-AWAY = [BudgetUnavailable, SinkUnavailable, SourceBusy, WorkspaceUnavailable]
+AWAY = [RateLimitUnavailable, SinkUnavailable, SourceBusy, WorkspaceUnavailable]
 
 
 @pytest.fixture

@@ -76,31 +76,31 @@ class Fetch(BaseOperator):
         self, workspace: Workspace, ref: BatchRef, endpoint: Endpoint, context: Context
     ) -> Tally:
         from fanfold import sources
+        from fanfold.rate_limit import open_rate_limiter
         from fanfold.sources.http import Client
         from fanfold.stages.fetching import fetch_batch
         from fanfold.stages.fetching.backoff import Backoff
-        from fanfold.stages.fetching.budget import open_budget
         from fanfold.workspace.redrive import selection_of
 
         options = settings.Options.of(context)
         patience = settings.defer_after()
         with ExitStack() as stack:
             client = stack.enter_context(Client(sources.get(self.source), endpoint))
-            budget = stack.enter_context(
-                open_budget(
+            limiter = stack.enter_context(
+                open_rate_limiter(
                     settings.shared_directory() / ".rate-limits",
                     endpoint.connection,
                     options.requests_per_second or endpoint.requests_per_second,
                     endpoint.requests_per_hour,
                     redis_url=settings.rate_limit_url(),
-                    patience=patience,
+                    max_wait=patience,
                 )
             )
             return fetch_batch(
                 workspace.batch(ref.batch),
                 client,
                 concurrency=options.concurrency,
-                budget=budget,
+                limiter=limiter,
                 backoff=Backoff(patience=patience),
                 items_per_request=endpoint.items_per_request,
                 selection=selection_of(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import CronTriggerTimetable, RetryDecision, RetryPolicy
 
 from fanfold.errors import (
-    BudgetUnavailable,
     Fatal,
+    RateLimitUnavailable,
     SinkUnavailable,
     SourceBusy,
     WorkspaceUnavailable,
@@ -19,7 +19,7 @@ from fanfold.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-UNAVAILABLE = (BudgetUnavailable, SinkUnavailable, SourceBusy, WorkspaceUnavailable)
+UNAVAILABLE = (RateLimitUnavailable, SinkUnavailable, SourceBusy, WorkspaceUnavailable)
 """Errors of a dependency that is temporarily unavailable."""
 UNAVAILABLE_RETRIES = 6
 """Retries while a dependency is unavailable: at least 630 seconds, as ``FIRST_DELAY`` doubles."""

@@ -35,7 +35,7 @@ import pandas as pd
 from fanfold import readers, sources
 from fanfold.stages import consolidating, planning
 from fanfold.stages import fetching
-from fanfold.stages.fetching.budget import open_budget
+from fanfold.rate_limit import open_rate_limiter
 from fanfold.stages.loading import load
 from fanfold.model import RunIdentity, utc_text
 from fanfold.stages.processing import process_batch
@@ -80,11 +80,11 @@ def writing(*arguments):
 
 Batch.write_part = writing
 endpoint = Endpoint("weibo_default", told["url"], token=told["token"])
-with Client(weibo, endpoint) as client, open_budget(
+with Client(weibo, endpoint) as client, open_rate_limiter(
     workspace.root / ".rate-limits", "weibo_default", told["per_second"], None
 ) as budget:
-    fetching.fetch_batch(workspace.batch(0), client, concurrency=8, budget=budget)
-    fetching.fetch_batch(workspace.batch(0), client, concurrency=8, budget=budget)
+    fetching.fetch_batch(workspace.batch(0), client, concurrency=8, limiter=budget)
+    fetching.fetch_batch(workspace.batch(0), client, concurrency=8, limiter=budget)
 as_of = pd.Timestamp("2026-03-01", tz="UTC")
 process_batch(workspace.batch(0), weibo, as_of=as_of)
 run = RunIdentity("weibo_user_profiles", "manual__1", as_of.to_pydatetime())

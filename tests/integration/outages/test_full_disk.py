@@ -15,13 +15,13 @@ import pytest
 from fanfold import readers, sources
 from fanfold.errors import BadConfiguration, Retriable, WorkspaceUnavailable
 from fanfold.model import Outcome, RunIdentity, Status
+from fanfold.rate_limit import Unlimited
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
 from fanfold.stages import comparing, consolidating, planning
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.fetching.budget import Unlimited
 from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
 from fanfold.workspace.batch import Batch
@@ -93,7 +93,7 @@ def fetch(simulator):
                 workspace.batch(batch),
                 client,
                 concurrency=8,
-                budget=Unlimited(),
+                limiter=Unlimited(),
                 backoff=Backoff(first=0.01, cap=0.05),
             )
 

@@ -20,8 +20,8 @@ from fanfold.stages.fetching.meter import Meter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fanfold.rate_limit import RateLimiter
     from fanfold.sources.http import Client
-    from fanfold.stages.fetching.budget import Budget
     from fanfold.stages.fetching.effort import Effort
     from fanfold.workspace.batch import Batch
     from fanfold.workspace.redrive import Selection
@@ -57,7 +57,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     client: Client,
     *,
     concurrency: int,
-    budget: Budget,
+    limiter: RateLimiter,
     backoff: Backoff | None = None,
     items_per_request: int = 1,
     selection: Selection | None = None,
@@ -70,7 +70,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         batch: The batch.
         client: Asks the source.
         concurrency: Requests in flight, at most; fewer while the source is strained.
-        budget: Asked for leave before each request.
+        limiter: Rate limiter that grants a permit for each request.
         backoff: How failed requests are repeated.
         items_per_request: Items that one request may ask for, where the source has such a call.
         selection: Fetch these items alone, whatever became of them before; None: all that are
@@ -96,7 +96,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     efforts = Efforts(tell)
     crew = Crew(
         client,
-        efforts.of_budget(budget),
+        efforts.of_limiter(limiter),
         efforts.of_backoff(backoff or Backoff()),
         wanted,
         tally.outcomes,

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from fanfold.errors import SourceBusy
+    from fanfold.rate_limit import RateLimiter
     from fanfold.sources.http import Client
     from fanfold.stages.fetching.backoff import Backoff
-    from fanfold.stages.fetching.budget import Budget
     from fanfold.workspace.batch import Done
 
 PART_ITEMS = 500
@@ -53,7 +53,7 @@ class Crew:
     def __init__(  # noqa: PLR0913 - what a fetch depends on
         self,
         client: Client,
-        budget: Budget,
+        limiter: RateLimiter,
         backoff: Backoff,
         wanted: Sequence[str],
         earlier: Mapping[str, Outcome],
@@ -64,7 +64,7 @@ class Crew:
         self.stopped_by: FanfoldError | None = None
         self.window = Window(concurrency)
         self._client = client
-        self._budget = budget
+        self._limiter = limiter
         self._backoff = backoff
         self._earlier = earlier
         self._stop = threading.Event()
@@ -137,7 +137,7 @@ class Crew:
     def _try(self, ask: Ask) -> None:
         """Make one request; file what came of it or put it back on the agenda."""
         try:
-            if not self._budget.acquire(self._stop):
+            if not self._limiter.acquire(self._stop):
                 return
         except Retriable as error:  # a spent quota, or a store that is away
             self._halt(error)
@@ -230,11 +230,11 @@ class Crew:
 
     def _heed_headers(self, seconds: float) -> None:
         # No reason to stop: this answer may have been the last that was wanted.
-        self._budget.hold(min(seconds, LONGEST_HOLD), ENGINE.message("rate_limit.headers"))
+        self._limiter.pause(min(seconds, LONGEST_HOLD), ENGINE.message("rate_limit.headers"))
 
     def _hold(self, seconds: float, error: FanfoldError) -> None:
         seconds = min(seconds, LONGEST_HOLD)
-        self._budget.hold(seconds, error.message)
+        self._limiter.pause(seconds, error.message)
         if seconds > self._backoff.patience:
             reset_at = datetime.now(UTC) + timedelta(seconds=seconds)
             self._halt(QuotaSpent(error.message, reset_at=reset_at))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fanfold.messages import Message
-    from fanfold.stages.fetching.budget import Budget
+    from fanfold.rate_limit import RateLimiter
 
 
 @dataclass(slots=True)
@@ -46,9 +46,9 @@ class Efforts:
         self._lock = threading.Lock()
         self._new = Effort()
 
-    def of_budget(self, budget: Budget) -> Budget:
+    def of_limiter(self, limiter: RateLimiter) -> RateLimiter:
         """Return a budget that gives leave as the given one does, and is counted here."""
-        return _Budget(budget, self)
+        return _Limiter(limiter, self)
 
     def of_backoff(self, backoff: Backoff) -> Backoff:
         """Return a back-off with the same waits, which are counted here."""
@@ -74,23 +74,23 @@ class Efforts:
             self._tell(new)
 
 
-class _Budget:
-    def __init__(self, budget: Budget, efforts: Efforts) -> None:
-        self._budget = budget
+class _Limiter:
+    def __init__(self, limiter: RateLimiter, efforts: Efforts) -> None:
+        self._limiter = limiter
         self._efforts = efforts
 
     def acquire(self, stop: threading.Event) -> bool:
         began = time.monotonic()
         leave = False
         try:
-            leave = self._budget.acquire(stop)
+            leave = self._limiter.acquire(stop)
         finally:
             # A wait that ended in no leave was a wait.
             self._efforts.asked(time.monotonic() - began, sent=leave)
         return leave
 
-    def hold(self, seconds: float, reason: Message) -> None:
-        self._budget.hold(seconds, reason)
+    def pause(self, seconds: float, reason: Message) -> None:
+        self._limiter.pause(seconds, reason)
 
 
 class _Backoff(Backoff):

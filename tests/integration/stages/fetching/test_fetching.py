@@ -15,11 +15,11 @@ from fanfold.errors import (
     SourceBusy,
 )
 from fanfold.model import Status
+from fanfold.rate_limit import Unlimited
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.fetching.budget import Unlimited
 from fanfold.workspace.files import read_json, write_jsonl
 from fanfold.workspace.paths import Workspace
 from fanfold.workspace.progress import all_progress
@@ -39,7 +39,7 @@ def fetch(workspace, simulator, uids=UIDS, *, token=None, source="weibo", **opti
     endpoint = Endpoint(
         "weibo_default", simulator.url, token=token or simulator.token, read_timeout=2
     )
-    arguments = {"concurrency": 8, "budget": Unlimited(), "backoff": QUICK, **options}
+    arguments = {"concurrency": 8, "limiter": Unlimited(), "backoff": QUICK, **options}
     with Client(sources.get(source), endpoint) as client:
         return fetch_batch(workspace.batch(0), client, **arguments)
 
@@ -184,7 +184,7 @@ def test_a_dead_host_fails_the_batch_and_no_item_so_that_a_retry_finds_them_all(
         Client(sources.get("weibo"), endpoint) as client,
         pytest.raises(SourceBusy, match="connection failed"),
     ):
-        fetch_batch(workspace.batch(0), client, concurrency=2, budget=Unlimited(), backoff=QUICK)
+        fetch_batch(workspace.batch(0), client, concurrency=2, limiter=Unlimited(), backoff=QUICK)
     assert workspace.batch(0).outcomes() == {}
 
 

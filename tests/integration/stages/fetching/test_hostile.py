@@ -19,13 +19,13 @@ from fanfold import sources
 from fanfold.errors import BatchIncomplete
 from fanfold.messages import ENGINE, Catalogue
 from fanfold.model import Status
+from fanfold.rate_limit import Unlimited
 from fanfold.simulator.faults import KINDS
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.fetching.budget import Unlimited
 from fanfold.stages.processing import process_batch
 from fanfold.workspace.files import write_jsonl
 from fanfold.workspace.paths import Workspace
@@ -169,7 +169,7 @@ def run(workspace, simulator, keys, source="weibo", **options):
     """Fetch and process a batch as the tasks do; return the outcome of each item."""
     write_jsonl(workspace.batch(0).items_file, keys)
     endpoint = Endpoint("hostile_default", simulator.url, token=simulator.token, read_timeout=0.3)
-    arguments = {"concurrency": 1, "budget": Unlimited(), "backoff": ONCE, **options}
+    arguments = {"concurrency": 1, "limiter": Unlimited(), "backoff": ONCE, **options}
     with Client(sources.get(source), endpoint) as client, contextlib.suppress(BatchIncomplete):
         fetch_batch(workspace.batch(0), client, **arguments)
     process_batch(workspace.batch(0), sources.get(source), as_of=AS_OF)

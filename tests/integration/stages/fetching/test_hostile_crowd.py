@@ -10,6 +10,7 @@ import pytest
 from fanfold import sources
 from fanfold.errors import BatchIncomplete
 from fanfold.model import Outcome, RunIdentity, Status
+from fanfold.rate_limit import Unlimited
 from fanfold.simulator import faults
 from fanfold.simulator.process import running
 from fanfold.simulator.settings import Settings
@@ -18,7 +19,6 @@ from fanfold.sources.http import Client
 from fanfold.stages.consolidating import consolidate
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.fetching.budget import Unlimited
 from fanfold.stages.planning import write_plan
 from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
@@ -79,7 +79,7 @@ def run(workspace, simulator, **options):
                     workspace.batch(batch),
                     client,
                     concurrency=32,
-                    budget=Unlimited(),
+                    limiter=Unlimited(),
                     backoff=Backoff(attempts=4, first=0.05, cap=0.1),
                     **options,
                 )

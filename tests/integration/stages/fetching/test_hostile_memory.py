@@ -18,7 +18,7 @@ from fanfold import sources
 from fanfold.errors import BatchIncomplete
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.fetching.budget import Unlimited
+from fanfold.rate_limit import Unlimited
 
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
@@ -31,7 +31,7 @@ def fetch(folder, uids):
     endpoint = Endpoint("hostile_default", sys.argv[1], token=sys.argv[2], read_timeout=0.3)
     with Client(sources.get("weibo"), endpoint) as client:
         with contextlib.suppress(BatchIncomplete):
-            fetch_batch(workspace.batch(0), client, concurrency=16, budget=Unlimited(),
+            fetch_batch(workspace.batch(0), client, concurrency=16, limiter=Unlimited(),
                         backoff=Backoff(attempts=1))
     return workspace.batch(0).outcomes()
 

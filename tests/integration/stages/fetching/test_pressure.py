@@ -15,12 +15,12 @@ import pytest
 from fanfold import sources
 from fanfold.errors import BatchIncomplete, QuotaSpent
 from fanfold.model import Status
+from fanfold.rate_limit import open_rate_limiter
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
 from fanfold.stages.fetching import crew, fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.fetching.budget import open_budget
 from fanfold.workspace.files import write_jsonl
 from fanfold.workspace.paths import Workspace
 
@@ -39,9 +39,9 @@ def fetch(workspace, url, token, uids=UIDS, *, batch=0, rates=None, source="weib
     arguments = {"concurrency": 8, "backoff": QUICK, **options}
     with (
         Client(sources.get(source), endpoint) as client,
-        open_budget(workspace.root.parent, f"{source}_default", rates, None) as budget,
+        open_rate_limiter(workspace.root.parent, f"{source}_default", rates, None) as budget,
     ):
-        return fetch_batch(workspace.batch(batch), client, budget=budget, **arguments)
+        return fetch_batch(workspace.batch(batch), client, limiter=budget, **arguments)
 
 
 def asked(simulator, path):

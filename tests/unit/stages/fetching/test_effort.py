@@ -31,7 +31,7 @@ class Slow:
         self.clock = clock
         self.seconds = seconds
         self.gives = gives
-        self.held = []
+        self.paused = []
 
     def acquire(self, stop):
         assert not stop.is_set()
@@ -40,8 +40,8 @@ class Slow:
             raise self.gives
         return self.gives
 
-    def hold(self, seconds, reason):
-        self.held.append((seconds, reason))
+    def pause(self, seconds, reason):
+        self.paused.append((seconds, reason))
 
 
 @pytest.fixture
@@ -82,10 +82,10 @@ def test_one_for_which_the_quota_is_spent_has_waited_and_was_not_sent(clock, eff
     assert told == [Effort(requests=0, waited=2.0)]
 
 
-def test_a_hold_reaches_the_budget(clock, efforts):
+def test_a_pause_reaches_the_rate_limiter(clock, efforts):
     budget = Slow(clock, 0, gives=True)
-    efforts.of_budget(budget).hold(30.0, "Retry-After")
-    assert budget.held == [(30.0, "Retry-After")]
+    efforts.of_budget(budget).pause(30.0, "Retry-After")
+    assert budget.paused == [(30.0, "Retry-After")]
 
 
 def test_repeats_are_counted_with_their_waits_and_giving_up_is_none(efforts, told):

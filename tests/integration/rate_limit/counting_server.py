@@ -1,11 +1,10 @@
-"""A server that counts: it notes when each request reached this machine.
+"""A server that records when each request arrived at this machine.
 
     python counting_server.py [--answer-after 0.001]
 
-It prints its port. A request is counted and answered after a while; ``GET /stamps`` answers with the
-stamps so far and forgets them: nanoseconds, by path. The kernel stamps what arrives, so that a busy
-machine does not make requests look as if they had come together because this process slept.
-It ends when its stdin does.
+It prints its port. Requests are answered after a delay; ``GET /stamps`` returns and clears the
+arrival times so far: nanoseconds, by path. The kernel takes them, so that a busy machine does not
+make requests look simultaneous because this process was not scheduled. It ends when stdin closes.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ class Server:
 
     def listen(self):
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        # Connections inherit it, so that their first request is stamped, too.
+        # Inherited by connections, so that their first request has a timestamp too.
         listener.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         listener.settimeout(0)
         self.loop.add_reader(listener, self.accept, listener)
@@ -71,7 +70,7 @@ async def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--answer-after", type=float, default=0.001)
     server = Server(parser.parse_args().answer_after)
-    print(server.listen(), flush=True)  # noqa: T201 - whoever started it reads the port
+    print(server.listen(), flush=True)  # noqa: T201 - read by the test
     await server.loop.run_in_executor(None, sys.stdin.read)
 
 
