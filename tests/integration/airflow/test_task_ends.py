@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import subprocess
 import time
@@ -28,14 +29,13 @@ def supervisor(airflow_home, monkeypatch):
 def watched(supervisor, *, lives):
     """A supervised process that has closed its sockets and ends after some seconds."""
     import psutil
-    import structlog
 
     with subprocess.Popen(["sleep", str(lives)]) as task, closing(socket.socket()) as stdin:
         yield supervisor.WatchedSubprocess(
             id=uuid.uuid4(),
             pid=task.pid,
             stdin=stdin,
-            process_log=structlog.get_logger(),
+            process_log=logging.getLogger(),
             process=supervisor.PsutilTracker(psutil.Process(task.pid)),
         )
         task.kill()
