@@ -55,7 +55,7 @@ _STAGES = (
     "fanfold.readers",
     "fanfold.stages.reporting",
     "fanfold.workspace.redrive",
-    "fanfold.sources.endpoint",
+    "fanfold.sources.session",
     "fanfold.sources.mastodon",
     "fanfold.sources.weibo",
 )

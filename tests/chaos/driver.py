@@ -26,9 +26,9 @@ from fanfold.errors import BatchIncomplete
 from fanfold.model import Manifest, Plan, RunIdentity
 from fanfold.rate_limit import Unlimited
 from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.http import Client
+from fanfold.sources.session import Session
 from fanfold.stages import consolidating, loading, planning, publishing
-from fanfold.stages.fetching import crew, fetch_batch
+from fanfold.stages.fetching import fetch_batch, workers
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
@@ -65,14 +65,14 @@ class Stages:
         return range(Plan.from_json(read_json(self.workspace.plan)).batches)
 
     def fetch(self):
-        crew.PART_ITEMS = PART_ITEMS
+        workers.PART_ITEMS = PART_ITEMS
         endpoint = Endpoint("weibo_default", self.given["source"], token=self.given["token"])
         for batch in self._batches():
             # A batch with items that failed is retried by Airflow, and given up; the others go on.
-            with Client(sources.get("weibo"), endpoint) as client, suppress(BatchIncomplete):
+            with Session(sources.get("weibo"), endpoint) as session, suppress(BatchIncomplete):
                 fetch_batch(
                     self.workspace.batch(batch),
-                    client,
+                    session,
                     concurrency=4,
                     limiter=Unlimited(),
                     backoff=QUICK,

@@ -64,10 +64,10 @@ def test_every_id_in_the_code_exists_and_gets_its_parameters():
 def test_every_id_that_is_computed_exists():
     for kind in weibo.ErrorKind:
         assert kind.message(1).id in weibo.SOURCE.messages
-    for _, id_ in http._KINDS:
+    for _, id_ in http._MESSAGE_IDS:
         assert ENGINE.message(id_, path="/x").text.startswith("/x: ")
     for body in (b"{", b"[" * 99 + b"]" * 99, b"[NaN]", b'{"a":1,"a":2}'):
-        flaw = http._document(body)[1]
+        flaw = http.parse(body)[1]
         assert ENGINE.message(flaw, path="/x", status=200).text.startswith("/x: HTTP 200, ")
 
 

@@ -43,11 +43,10 @@ def check_all(source: str) -> None:
 
 
 def _check_source(source: str) -> None:
-    from fanfold.sources.http import Client
+    from fanfold.sources.session import Session
 
-    connector = sources.get(source)
-    with Client(connector, connections.endpoint(source)) as client:
-        connector.check(client)
+    with Session(sources.get(source), connections.endpoint(source)) as session:
+        session.check()
 
 
 def _check_bucket() -> None:

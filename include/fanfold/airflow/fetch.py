@@ -1,4 +1,4 @@
-"""The ``fetch`` task of a batch: it gives its slot back while a spent quota is waited for."""
+"""The ``fetch`` task of a batch: a deferrable operator that waits for quotas without a slot."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from fanfold.sources.endpoint import Endpoint
-    from fanfold.stages.fetching import Tally
+    from fanfold.stages.fetching import BatchOutcomes
     from fanfold.workspace.paths import Workspace
 
 
 class Fetch(BaseOperator):
-    """Fetch what a batch does not have yet.
+    """Fetch the missing items of a batch.
 
     Args:
         source: Name of the source.
@@ -43,7 +43,7 @@ class Fetch(BaseOperator):
         self.batch = batch
 
     def execute(self, context: Context) -> None:
-        """Fetch into the workspace. Nothing goes through XCom, not even counts: it costs a request."""
+        """Fetch into the workspace. Nothing is returned: each XCom costs a request."""
         ref = BatchRef.from_json(self.batch)
         workspace = settings.workspace_of(context)
         endpoint = connections.endpoint(self.source)
@@ -51,7 +51,7 @@ class Fetch(BaseOperator):
         check_stop(workspace, digest)
         began = time.perf_counter()
         try:
-            tally = self._fetch(workspace, ref, endpoint, context)
+            result = self._fetch(workspace, ref, endpoint, context)
         except CredentialRefused as error:
             write_stop(workspace, error.message, digest)
             self._skip_others(workspace, ref.batch)
@@ -62,30 +62,30 @@ class Fetch(BaseOperator):
             metrics.took(self.dag_id, "fetch", time.perf_counter() - began)
             self.log.info(
                 "%d items: %d ok, %d missing; %d requests.",
-                tally.planned,
-                tally.count(Status.OK),
-                tally.count(Status.MISSING),
-                tally.requests,
+                result.planned,
+                result.count(Status.OK),
+                result.count(Status.MISSING),
+                result.requests,
             )
 
     def resume(self, context: Context, event: Any = None) -> None:  # noqa: ARG002
-        """Go on after a deferral, which is to fetch what is missing."""
+        """Continue after a deferral."""
         self.execute(context)
 
     def _fetch(
         self, workspace: Workspace, ref: BatchRef, endpoint: Endpoint, context: Context
-    ) -> Tally:
+    ) -> BatchOutcomes:
         from fanfold import sources
         from fanfold.rate_limit import open_rate_limiter
-        from fanfold.sources.http import Client
+        from fanfold.sources.session import Session
         from fanfold.stages.fetching import fetch_batch
         from fanfold.stages.fetching.backoff import Backoff
         from fanfold.workspace.redrive import selection_of
 
         options = settings.Options.of(context)
-        patience = settings.defer_after()
+        max_wait = settings.defer_after()
         with ExitStack() as stack:
-            client = stack.enter_context(Client(sources.get(self.source), endpoint))
+            session = stack.enter_context(Session(sources.get(self.source), endpoint))
             limiter = stack.enter_context(
                 open_rate_limiter(
                     settings.shared_directory() / ".rate-limits",
@@ -93,44 +93,43 @@ class Fetch(BaseOperator):
                     options.requests_per_second or endpoint.requests_per_second,
                     endpoint.requests_per_hour,
                     redis_url=settings.rate_limit_url(),
-                    max_wait=patience,
+                    max_wait=max_wait,
                 )
             )
             return fetch_batch(
                 workspace.batch(ref.batch),
-                client,
+                session,
                 concurrency=options.concurrency,
                 limiter=limiter,
-                backoff=Backoff(patience=patience),
-                items_per_request=endpoint.items_per_request,
+                backoff=Backoff(max_wait=max_wait),
                 selection=selection_of(
                     workspace.batch(ref.batch), context["dag_run"].clear_number or 0
                 ),
                 log=self.log.info,
-                tell=partial(metrics.fetched, self.dag_id, self.source),
+                report=partial(metrics.fetched, self.dag_id, self.source),
             )
 
     def _wait(self, ref: BatchRef, spent: QuotaSpent) -> None:
-        """Give the slot back until the quota is full again; the label and the log say when."""
+        """Defer until the quota is renewed; show the time in the log and the map index label."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
         from fanfold.airflow import task_messages
 
         until = (spent.reset_at or datetime.now(UTC)) + timedelta(seconds=1)
-        self.log.warning("%s. What came is kept; going on at %s.", spent, utc_text(until))
+        self.log.warning("%s. Fetched items are kept; resuming at %s.", spent, utc_text(until))
         task_messages.show_label(f"{ref.label} · waits until {until:%H:%M:%S} UTC")
         seconds = (until - datetime.now(UTC)).total_seconds()
         metrics.deferred(self.dag_id, self.source, seconds)
         self.defer(trigger=DateTimeTrigger(moment=until), method_name="resume")
 
     def _skip_others(self, workspace: Workspace, batch: int) -> None:
-        """Spare the other batches their start: each would only find the same refusal."""
+        """Skip the batches that have not started: the source would reject the token again."""
         from fanfold.airflow import task_messages
 
         others = [n for n in range(Plan.from_json(read_json(workspace.plan)).batches) if n != batch]
         process = self.task_id.replace("fetch", "process")
         task_messages.skip(
             [(self.task_id, number) for number in others]
-            # What a batch has already is worth processing: the run may be tolerable as it is.
+            # Process what is already fetched: the run may still be within its tolerance.
             + [(process, number) for number in others if not workspace.batch(number).parts()]
         )

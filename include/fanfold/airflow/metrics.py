@@ -26,7 +26,7 @@ from fanfold.model import Counts, RunStatus, Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from fanfold.stages.fetching.effort import Effort
+    from fanfold.stages.fetching.counters import Counters
     from fanfold.stages.publishing import PublishedObject
 
 P = ParamSpec("P")
@@ -104,13 +104,13 @@ def announce(dag_id: str, source: str) -> None:
     _count(ROWS, 0, dag_id=dag_id)
 
 
-def fetched(dag_id: str, source: str, effort: Effort) -> None:
+def fetched(dag_id: str, source: str, counters: Counters) -> None:
     """Count the requests and waits of a fetch since its last report."""
     of_source = {"dag_id": dag_id, "source": source}
-    _count(REQUESTS, effort.requests, **of_source)
-    _count(RETRIES, effort.repeats, **of_source)
-    _count(WAITS, effort.waited, **of_source, kind=Wait.BUDGET)
-    _count(WAITS, effort.backed_off, **of_source, kind=Wait.BACKOFF)
+    _count(REQUESTS, counters.requests, **of_source)
+    _count(RETRIES, counters.retries, **of_source)
+    _count(WAITS, counters.waited, **of_source, kind=Wait.BUDGET)
+    _count(WAITS, counters.backed_off, **of_source, kind=Wait.BACKOFF)
 
 
 def deferred(dag_id: str, source: str, seconds: float) -> None:

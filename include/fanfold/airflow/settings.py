@@ -112,8 +112,3 @@ def workspace_of(context: Context) -> Workspace:
     """Return the workspace of the current run."""
     run = identity(context)
     return Workspace.of_run(shared_directory(), run.dag_id, run.run_id)
-
-
-def history(context: Context) -> Path:
-    """Return the history file of the current DAG."""
-    return workspace_of(context).history

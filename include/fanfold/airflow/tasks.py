@@ -1,4 +1,4 @@
-"""The tasks of a pipeline, by the names that the Airflow graph shows. Each calls its stage."""
+"""Tasks of the pipelines. Each calls its stage."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import FAILED, PARQUET
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from airflow.sdk import Asset
 
     from fanfold.sources import Quota, Source
@@ -31,17 +29,17 @@ log = logging.getLogger(__name__)
 @task(multiple_outputs=False)
 @metrics.timed
 def preflight(source: str) -> None:
-    """Fail early, in one message that names every thing that is wrong."""
+    """Check all dependencies; the message of a failure lists everything that is wrong."""
     from fanfold.airflow.checks import check_all
 
     check_all(source)
-    log.info("The token is accepted; bucket, database and workspace are there and writable.")
+    log.info("Source, bucket, database and workspace are available.")
 
 
 @task(multiple_outputs=False)
 @metrics.timed
 def read_items(source: str) -> int:
-    """List the items in the workspace, each checked by name; return how many they are."""
+    """Read, check and store the items; return their number."""
     from fanfold import readers, sources
     from fanfold.airflow.items import located_items
 
@@ -51,14 +49,14 @@ def read_items(source: str) -> int:
         items, blanks = readers.write_items(
             settings.workspace_of(context), located, connector.check_item
         )
-    log.info("%d items are listed, %d blanks were left out.", items, blanks)
+    log.info("%d items; %d blank ones were ignored.", items, blanks)
     return items
 
 
 @task(multiple_outputs=False)
 @metrics.timed
 def plan(source: str) -> list[dict[str, Any]]:
-    """Cut the items into batches and return references to them; with ``dry_run``, end here."""
+    """Cut the items into batches and return references to them; a ``dry_run`` ends here."""
     from fanfold import sources
     from fanfold.stages import planning
 
@@ -74,7 +72,7 @@ def plan(source: str) -> list[dict[str, Any]]:
         wanted_size=options.batch_size,
         logical_date=utc_text(settings.identity(context).logical_date),
         started_at=utc_text(datetime.now(UTC)),
-        items_per_request=connector.together(endpoint.items_per_request),
+        items_per_request=connector.items_per_request(endpoint),
         quotas=planning.quotas_of(
             endpoint, options.requests_per_second, _reported_quota(connector, endpoint)
         ),
@@ -84,18 +82,18 @@ def plan(source: str) -> list[dict[str, Any]]:
     )
     log.info("%s", planning.summary(written))
     if options.dry_run:
-        raise AirflowSkipException("dry_run: the run ends with its plan.")
+        raise AirflowSkipException("Dry run: stopped after the plan.")
     return [ref.as_json() for ref in planning.batch_refs(workspace, written)]
 
 
 def _reported_quota(connector: Source, endpoint: Endpoint) -> Quota | None:
     """Return the quota that the source reports; an error is logged, as it only affects the forecast."""
     from fanfold.errors import FanfoldError
-    from fanfold.sources.http import Client
+    from fanfold.sources.session import Session
 
     try:
-        with Client(connector, endpoint) as client:
-            return connector.quota(client)
+        with Session(connector, endpoint) as session:
+            return session.quota()
     except FanfoldError as error:
         log.warning("The source did not report its quota: %s.", error)
         return None
@@ -103,13 +101,13 @@ def _reported_quota(connector: Source, endpoint: Endpoint) -> Quota | None:
 
 @task(
     multiple_outputs=False,
-    # Also behind a fetch that failed: what it kept is part of the dataset.
+    # Also after a failed fetch: its fetched items belong to the dataset.
     trigger_rule=TriggerRule.ALL_DONE,
     map_index_template="{{ task.op_kwargs['ref']['label'] }}",
 )
 @metrics.timed
 def process(source: str, ref: dict[str, Any]) -> None:
-    """Make clean rows of a batch's records; quarantine those that break the contract."""
+    """Turn the records of a batch into rows; set records that break the contract aside."""
     import pandas as pd
 
     from fanfold import sources
@@ -121,7 +119,7 @@ def process(source: str, ref: dict[str, Any]) -> None:
         sources.get(source),
         as_of=pd.Timestamp(settings.identity(context).logical_date),
     )
-    log.info("%d clean rows, %d records quarantined.", processed.rows, processed.invalid)
+    log.info("%d rows, %d invalid records.", processed.rows, processed.invalid)
 
 
 @task_group
@@ -132,7 +130,7 @@ def batch(source: str, ref: dict[str, Any]) -> None:
         source=source,
         batch=ref,
         map_index_template="{{ task.batch['label'] }}",
-        # A batch may wait for its rate budget for hours.
+        # A batch may wait for its rate limit for hours.
         execution_timeout=timedelta(hours=6),
     )
     fetched >> process(source=source, ref=ref)
@@ -141,7 +139,7 @@ def batch(source: str, ref: dict[str, Any]) -> None:
 @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
 @metrics.timed
 def consolidate() -> dict[str, int]:
-    """Fold all parts into the dataset, and let it pass where the run's failures are tolerated."""
+    """Fold all batches into the dataset; fail if more items failed than tolerated."""
     from dataclasses import asdict
 
     from fanfold.stages import consolidating
@@ -149,38 +147,37 @@ def consolidate() -> dict[str, int]:
     from fanfold.workspace.history import remember
 
     context = get_current_context()
-    _heed_plan()
+    _check_plan()
     workspace = settings.workspace_of(context)
-    before = _counted_before(workspace)
+    before = _previous_counts(workspace)
     manifest = consolidating.consolidate(workspace, settings.identity(context), SCHEMA)
     source = Plan.from_json(read_json(workspace.plan)).source
     metrics.decided(manifest.dag_id, source, manifest.counts, before)
     counts = asdict(manifest.counts)
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
-    history = settings.history(context)
-    remember(history, manifest, passed=False)
+    remember(workspace.history, manifest, passed=False)
     tolerated = settings.Options.of(context).tolerated_failure_percentage
     try:
         consolidating.gate(workspace, manifest, tolerated)
     except ToleranceExceeded:
         metrics.judged(manifest.dag_id, metrics.REFUSED)
         raise
-    remember(history, manifest, passed=True)
+    remember(workspace.history, manifest, passed=True)
     metrics.judged(manifest.dag_id, manifest.status)
     return counts
 
 
-def _counted_before(workspace: Workspace) -> Counts:
-    """Return the counts of this run's last consolidation, or zeros."""
+def _previous_counts(workspace: Workspace) -> Counts:
+    """Return the counts of the previous consolidation of this run, or zeros."""
     try:
         return Manifest.from_json(read_json(workspace.manifest)).counts
     except (Inconsistent, OSError, ValueError, LookupError, TypeError):
-        # None yet, or none that can be read: it is about to be written anew.
+        # Missing or unreadable; it is about to be replaced.
         return Counts()
 
 
-def _heed_plan() -> None:
-    """Go on only behind a plan of this run: an earlier one may lie in the workspace still."""
+def _check_plan() -> None:
+    """Raise unless ``plan`` succeeded: the workspace may contain the plan of an earlier try."""
     context = get_current_context()
     run_id = context["run_id"]
     states = context["ti"].get_task_states(
@@ -188,17 +185,15 @@ def _heed_plan() -> None:
     )
     state = states.get(run_id, {}).get("plan")
     if state == "skipped":
-        raise AirflowSkipException("dry_run: nothing was fetched.")
+        raise AirflowSkipException("Dry run: nothing was fetched.")
     if state != "success":
-        raise Inconsistent(
-            "There is no plan, so there is nothing to consolidate: see the failed task before it."
-        )
+        raise Inconsistent("There is no plan to consolidate: see the failed task upstream.")
 
 
 @task(multiple_outputs=False)
 @metrics.timed
 def publish(dataset: Asset) -> str:
-    """Upload the dataset, then its manifest; then move ``latest.json``. Return the prefix."""
+    """Upload dataset and manifest, then move ``latest.json``; return the prefix."""
     from fanfold.stages import publishing
 
     context = get_current_context()
@@ -211,9 +206,9 @@ def publish(dataset: Asset) -> str:
         metrics.succeeded(manifest.dag_id)
     log.info("%d objects under %s.", len(result.objects), result.prefix)
     if not result.latest_moved:
-        log.warning("latest.json stays where it is: %s.", result.note)
+        log.warning("latest.json was not moved: %s.", result.note)
     if manifest.status is RunStatus.EMPTY:
-        raise AirflowSkipException(f"Nothing new to read: {result.note}.")
+        raise AirflowSkipException(f"No new data: {result.note}.")
     context["outlet_events"][dataset].extra = {
         "counts": manifest.as_json()["counts"],
         "status": str(manifest.status),
@@ -239,64 +234,36 @@ def load() -> dict[str, int]:
             connection_id=connections.WAREHOUSE,
         )
     metrics.loaded(manifest.dag_id, result.written)
-    log.info("%s: %d rows written of %d.", result.table, result.written, result.rows_in_dataset)
+    log.info("%s: %d of %d rows written.", result.table, result.written, result.rows_in_dataset)
     return {"rows": result.rows_in_dataset, "written": result.written}
 
 
 @task(multiple_outputs=False)
 @metrics.timed
 def report() -> str:
-    """Draw the run's charts, compare it with the run before; return where the page was published."""
-    from fanfold.stages import publishing, reporting
+    """Compare with the previous run, draw and publish the report; return its key."""
+    from fanfold.stages import comparing, publishing, reporting
 
-    context = get_current_context()
-    workspace = settings.workspace_of(context)
+    workspace = settings.workspace_of(get_current_context())
     manifest = _manifest()
-    _compare(workspace, manifest, settings.history(context))
-    made = Plan.from_json(read_json(workspace.plan))
+    log.info("%s", comparing.compare_with_previous(workspace, manifest))
+    run_plan = Plan.from_json(read_json(workspace.plan))
     drawn = reporting.write_report(
         workspace.dataset / PARQUET,
         workspace.dataset / FAILED,
         manifest,
         workspace.report,
-        forecast=made.forecast,
-        messages=made.messages,
+        forecast=run_plan.forecast,
+        messages=run_plan.messages,
     )
     with connections.bucket(settings.bucket_name()) as bucket:
         prefix = publishing.run_prefix(manifest)
-        # The page holds the charts as SVG: beside it go the pictures that other tools can show.
+        # The page contains the SVG charts; other tools need the PNG files.
         pictures = [path for path in drawn.files if path.suffix != ".svg"]
         uploaded = publishing.upload_extra(bucket, prefix, pictures)
     metrics.sent(manifest.dag_id, "report", uploaded)
-    log.info("The page is %s, and %sreport.html in the bucket.", drawn.page, prefix)
+    log.info("Report: %s, and %sreport.html in the bucket.", drawn.page, prefix)
     return f"{prefix}report.html"
-
-
-def _compare(workspace: Workspace, manifest: Manifest, history: Path) -> None:
-    """Write what differs from the last published run, where its dataset is still there."""
-    from fanfold.stages import comparing
-    from fanfold.workspace.history import read_history, run_before
-
-    before = run_before(read_history(history), manifest.run_id, manifest.logical_date)
-    dataset = workspace.sibling(before.run_id).dataset / PARQUET if before else None
-    if before is None or dataset is None or not dataset.exists():
-        workspace.comparison.unlink(missing_ok=True)
-        log.info("There is no earlier dataset to compare with.")
-        return
-    made = comparing.compare(
-        workspace.dataset / PARQUET,
-        dataset,
-        previous=before.run_id,
-        previous_date=before.logical_date,
-    )
-    comparing.write_comparison(workspace.comparison, made)
-    log.info(
-        "Since %s: %d users are new, %d gone, %d have other followers.",
-        before.run_id,
-        made.new.count,
-        made.gone.count,
-        made.changed,
-    )
 
 
 def _manifest() -> Manifest:

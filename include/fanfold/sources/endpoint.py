@@ -1,4 +1,4 @@
-"""Where a source is reached and with what: a connection, parsed once at the edge."""
+"""The endpoint of a source: an Airflow connection, parsed once."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ class Endpoint:
     """A connection to a source.
 
     Attributes:
-        connection: Id of the connection, for messages and for the shared rate budget.
-        url: Scheme, host and port, without a slash at the end.
-        token: Access token, or None. Not part of the representation.
-        requests_per_second: Budget of all tasks of this connection together, or None.
-        requests_per_hour: Same, per hour.
-        items_per_request: Items that one request may ask for, where the source has such a call.
-        connect_timeout: Seconds until a connection must stand.
-        read_timeout: Seconds of silence after which an answer is given up.
+        connection: Connection id, for messages and as the scope of the rate limit.
+        url: Scheme, host and port, without a trailing slash.
+        token: Access token, or None; not part of the representation.
+        requests_per_second: Rate limit of the connection, or None.
+        requests_per_hour: Rate limit of the connection per hour, or None.
+        items_per_request: Maximum number of items per request, if the source supports several.
+        connect_timeout: Seconds.
+        read_timeout: Seconds between two reads.
     """
 
     connection: str
@@ -57,12 +57,12 @@ class Endpoint:
         token: str | None,
         extra: Mapping[str, Any],
     ) -> Endpoint:
-        """Return the endpoint that the fields of an Airflow connection describe.
+        """Return the endpoint of an Airflow connection.
 
-        ``host`` may be a bare name (``api.weibo.com``: https is meant) or a URL.
+        ``host`` is a name (``api.weibo.com``, with https) or a URL.
 
         Raises:
-            BadConfiguration: A field is wrong; the message names the connection and the field.
+            BadConfiguration: A field is invalid; the message names connection and field.
         """
         if not host:
             raise BadConfiguration(

@@ -1,6 +1,6 @@
 """Mastodon: account profiles by ``acct``, from ``GET /api/v1/accounts/lookup``.
 
-Most servers answer without a token. Facts: docs.joinmastodon.org, "accounts API methods" (lookup),
+Most servers need no token. Facts: docs.joinmastodon.org, "accounts API methods" (lookup),
 "Account" (entity) and "Rate limits" (``X-RateLimit-*``; the reset is an ISO 8601 time).
 """
 
@@ -16,17 +16,18 @@ import pandas as pd
 from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
 from fanfold.messages import Catalogue
 from fanfold.model import KeyForm
-from fanfold.sources import Call, Found, NotThere, Quota, Source
-from fanfold.sources.http import busy_answer, retry_after
+from fanfold.sources import Found, NotThere, Probe, Quota, Source
+from fanfold.sources.http import Call, retry_after, unexpected_response
 from fanfold.sources.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fanfold.sources.endpoint import Endpoint
-    from fanfold.sources.http import Answer, Client
+    from fanfold.sources.http import Response
 
 _LOOKUP = "/api/v1/accounts/lookup"
+_INSTANCE = "/api/v2/instance"
 _MESSAGES = Catalogue(
     {
         "mastodon.no_account": ("HTTP {status}: no such account", "HTTP {status}：没有这个账号"),
@@ -69,40 +70,47 @@ def credentials(endpoint: Endpoint) -> tuple[Mapping[str, str], Mapping[str, str
     return {}, {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
 
 
-def read(acct: str, answer: Answer) -> Found | NotThere:
-    """Turn the answer for one account into its record, by HTTP status."""
-    if answer.status == 200 and isinstance(answer.body, dict) and "id" in answer.body:
-        # An answer that belongs to another request would be another account under this name.
-        told = answer.body.get("acct")
-        if isinstance(told, str) and _name(told) != _name(acct):
+def read(acct: str, response: Response) -> Found | NotThere:
+    """Return the account in a response, by HTTP status."""
+    if response.status == 200 and isinstance(response.body, dict) and "id" in response.body:
+        # A response that belongs to another request must not be stored under this name.
+        received = response.body.get("acct")
+        if isinstance(received, str) and _name(received) != _name(acct):
             raise SourceBusy(_MESSAGES.message("mastodon.other_account", path=_LOOKUP))
-        return Found(answer.body)
-    # A lone 404 page (a proxy's, say) is no word about the account: it has to be Mastodon's JSON.
-    if answer.status in {404, 410} and isinstance(answer.body, dict) and "error" in answer.body:
-        return NotThere(_MESSAGES.message("mastodon.no_account", status=answer.status))
-    _refuse(answer)
-    raise busy_answer(_LOOKUP, answer)
+        return Found(response.body)
+    # Only Mastodon's JSON says that the account does not exist; a proxy's 404 page does not.
+    if (
+        response.status in {404, 410}
+        and isinstance(response.body, dict)
+        and "error" in response.body
+    ):
+        return NotThere(_MESSAGES.message("mastodon.no_account", status=response.status))
+    _raise_for_status(response)
+    raise unexpected_response(response)
 
 
 def _name(acct: str) -> str:
-    """Return an account's name without its server, which tells its own accounts without it."""
+    """Return an account's name without its server: servers omit it for their own accounts."""
     return acct.partition("@")[0].lower()
 
 
-def check(client: Client) -> None:
-    """Ask for the server's description, or with a token for its owner."""
-    path = "/api/v1/accounts/verify_credentials" if client.endpoint.token else "/api/v2/instance"
-    answer = client.get(Call(path))
-    if answer.status == 429:
+def check_call(endpoint: Endpoint) -> Call:
+    """Return the request for the server's description, or with a token for its owner."""
+    return Call("/api/v1/accounts/verify_credentials") if endpoint.token else Call(_INSTANCE)
+
+
+def read_check(response: Response) -> None:
+    """Check the response to :func:`check_call`."""
+    if response.status == 429:
         return
-    _refuse(answer)
-    if answer.status != 200 or not isinstance(answer.body, dict):
-        raise busy_answer(path, answer)
+    _raise_for_status(response)
+    if response.status != 200 or not isinstance(response.body, dict):
+        raise unexpected_response(response)
 
 
-def quota(client: Client) -> Quota:
-    """Return what the headers of the server's description say (``X-RateLimit-*``)."""
-    headers = client.get(Call("/api/v2/instance")).headers
+def read_quota(response: Response) -> Quota:
+    """Return the quota in the headers of the server's description (``X-RateLimit-*``)."""
+    headers = response.headers
     return Quota(
         remaining=_count(headers, "X-RateLimit-Remaining"),
         reset_in=_reset_in(headers),
@@ -111,10 +119,10 @@ def quota(client: Client) -> Quota:
     )
 
 
-def spent(answer: Answer) -> float | None:
-    """Return the seconds until the reset where an answer was the last one that the quota allows."""
-    left = _count(answer.headers, "X-RateLimit-Remaining")
-    return _reset_in(answer.headers) if left == 0 else None
+def exhausted_for(response: Response) -> float | None:
+    """Return the seconds until the reset if no requests remain after this response."""
+    left = _count(response.headers, "X-RateLimit-Remaining")
+    return _reset_in(response.headers) if left == 0 else None
 
 
 def _count(headers: Mapping[str, str], name: str) -> int | None:
@@ -127,17 +135,17 @@ def _reset_in(headers: Mapping[str, str]) -> float | None:
     return None if moment is None else max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-def _refuse(answer: Answer) -> None:
-    if answer.status in {401, 403}:
-        raise CredentialRefused(_MESSAGES.message("mastodon.token", status=answer.status))
-    if answer.status == 429:
+def _raise_for_status(response: Response) -> None:
+    if response.status in {401, 403}:
+        raise CredentialRefused(_MESSAGES.message("mastodon.token", status=response.status))
+    if response.status == 429:
         raise QuotaSpent(
             _MESSAGES.message("mastodon.quota"),
-            reset_at=_reset(answer.headers),
-            retry_after=retry_after(answer.headers),
+            reset_at=_reset(response.headers),
+            retry_after=retry_after(response.headers),
         )
-    if answer.status in {400, 422}:
-        raise ItemRefused(_MESSAGES.message("mastodon.request", status=answer.status))
+    if response.status in {400, 422}:
+        raise ItemRefused(_MESSAGES.message("mastodon.request", status=response.status))
 
 
 def _reset(headers: Mapping[str, str]) -> datetime | None:
@@ -149,9 +157,9 @@ def _reset(headers: Mapping[str, str]) -> datetime | None:
 
 
 def transform(records: Sequence[dict[str, Any]]) -> Rows:
-    """Return the rows of accounts, with the columns of the contract that Mastodon knows.
+    """Return the rows of accounts, with the columns of the contract that Mastodon has.
 
-    Mastodon verifies links, not people: ``verified`` is true where a link of the profile is.
+    Mastodon verifies links, not people: ``verified`` is true if a link of the profile is verified.
     """
     rows = Rows([{**record, "verified": _has_verified_link(record)} for record in records])
     rows.constant("source", "mastodon")
@@ -182,15 +190,14 @@ def _moment(text: str) -> pd.Timestamp:
     return moment.tz_localize(UTC) if moment.tzinfo is None else moment.tz_convert(UTC)
 
 
-# A line ends with <br> and with a paragraph. None of these looks further than to the next "<", so
-# their time grows with the length of a text alone; html.parser's grows with its square, and it
-# raises AssertionError for some texts.
+# <br> and </p> end a line. These patterns never scan past the next "<", so they take linear time;
+# html.parser takes quadratic time and raises AssertionError for some texts.
 _LINE_END = re.compile(r"<(?:br|/p)(?![a-z])[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"""<[a-z/!?](?:[^<>"']|"[^"<]*"|'[^'<]*')*+>""", re.IGNORECASE)
 
 
 def _plain(note: str) -> str:
-    """Return the text of a profile's HTML, a line a paragraph. What is no whole tag is text."""
+    """Return the text of a profile's HTML, one line per paragraph; incomplete tags are text."""
     return html.unescape(_TAG.sub("", _LINE_END.sub("\n", note)))
 
 
@@ -202,10 +209,10 @@ SOURCE = Source(
     call=call,
     credentials=credentials,
     read=read,
-    check=check,
-    quota=quota,
+    check=Probe(check_call, read_check),
+    quota=Probe(lambda _: Call(_INSTANCE), read_quota),
     transform=transform,
-    spent=spent,
+    exhausted_for=exhausted_for,
     key_form=KeyForm(leading="@", lower=True),
     messages=_MESSAGES.texts,
 )

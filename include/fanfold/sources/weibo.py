@@ -1,8 +1,8 @@
 """Weibo: user profiles by uid, from ``GET /2/users/show.json``.
 
-Facts: the open platform's pages "users/show", "account/rate_limit_status", "account/get_uid" and
-"error codes" (open.weibo.com/wiki). Decisions go by ``error_code``, not by the HTTP status, which
-is 400 or 403 for nearly everything.
+Facts: "users/show", "account/rate_limit_status", "account/get_uid" and "error codes" of the open
+platform (open.weibo.com/wiki). ``error_code`` decides, not the HTTP status, which is 400 or 403 for
+nearly all errors.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
 from fanfold.messages import Catalogue
 from fanfold.model import KeyForm
-from fanfold.sources import Call, Found, NotThere, Quota, Several, Source
-from fanfold.sources.http import busy_answer, retry_after
+from fanfold.sources import Found, NotThere, Probe, Quota, Several, Source
+from fanfold.sources.http import Call, retry_after, unexpected_response
 from fanfold.sources.rows import Rows
 
 if TYPE_CHECKING:
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
     from fanfold.messages import Message
     from fanfold.sources.endpoint import Endpoint
-    from fanfold.sources.http import Answer, Client
+    from fanfold.sources.http import Response
 
 _SHOW = "/2/users/show.json"
 _SHOW_BATCH = "/2/users/show_batch/other.json"
+_GET_UID = "/2/account/get_uid.json"
+_RATE_LIMIT = "/2/account/rate_limit_status.json"
 _UID = re.compile(r"[0-9]{1,19}")
 _CANONICAL = re.compile(r"[1-9][0-9]{0,17}")
 _CODE = re.compile(r"[0-9]{1,9}")
@@ -141,64 +143,63 @@ def call(uid: str) -> Call:
 def credentials(endpoint: Endpoint) -> tuple[Mapping[str, str], Mapping[str, str]]:
     """Return the token as an ``OAuth2`` header.
 
-    Weibo takes it as a query parameter or as a header; a header never reaches an access log.
+    Weibo also takes a query parameter, but that would reach access logs.
     """
     return {}, {"Authorization": f"OAuth2 {endpoint.token}"} if endpoint.token else {}
 
 
-def read(_: str, answer: Answer) -> Found | NotThere:
-    """Turn the answer for one uid into its record, by ``error_code``."""
-    body = answer.body
+def read(_: str, response: Response) -> Found | NotThere:
+    """Return the profile in a response, by ``error_code``."""
+    body = response.body
     code = _error_code(body)
     if code is not None:
         if ERROR_CODES.get(code) is ErrorKind.MISSING:
             return NotThere(ErrorKind.MISSING.message(code))
-        raise _error(code, answer)
-    if answer.status == 200 and isinstance(body, dict) and "id" in body:
+        raise _error(code, response)
+    if response.status == 200 and isinstance(body, dict) and "id" in body:
         return Found(body)
-    raise busy_answer(_SHOW, answer)
+    raise unexpected_response(response)
 
 
 def call_several(uids: Sequence[str]) -> Call:
-    """Return the request for the profiles of up to 50 users; a call for commercial partners."""
+    """Return the request for up to 50 profiles; for commercial partners only."""
     return Call(_SHOW_BATCH, {"uids": ",".join(uids)})
 
 
-def read_several(uids: Sequence[str], answer: Answer) -> dict[str, dict[str, Any]]:
-    """Return the profiles that an answer holds, by uid; users that are not asked for are left out.
+def read_several(uids: Sequence[str], response: Response) -> dict[str, dict[str, Any]]:
+    """Return the requested profiles in a response by uid.
 
-    A user that does not exist is omitted by Weibo, and so is one that it hides for the moment.
+    Weibo omits users that do not exist, and users that it hides temporarily.
     """
-    body = answer.body
+    body = response.body
     code = _error_code(body)
     if code is not None:
-        # One uid that Weibo dislikes is no word about the others: they are looked up singly.
+        # Caused by one of the users; all are requested singly.
         if ERROR_CODES.get(code) is ErrorKind.MISSING:
             return {}
-        raise _error(code, answer)
+        raise _error(code, response)
     users = body.get("users") if isinstance(body, dict) else None
-    if answer.status != 200 or not isinstance(users, list):
-        raise busy_answer(_SHOW_BATCH, answer)
+    if response.status != 200 or not isinstance(users, list):
+        raise unexpected_response(response)
     found = [(str(user["id"]), user) for user in users if isinstance(user, dict) and "id" in user]
-    # An id that stands twice is a wrong one beside the right one: nobody knows which is which.
-    times = Counter(uid for uid, _ in found)
-    asked = set(uids)
-    return {uid: user for uid, user in found if uid in asked and times[uid] == 1}
+    # Of two profiles with one id at least one is wrong: neither is used.
+    count = Counter(uid for uid, _ in found)
+    requested = set(uids)
+    return {uid: user for uid, user in found if uid in requested and count[uid] == 1}
 
 
-def check(client: Client) -> None:
-    """Ask who the token belongs to; a wrong token or a dead host is found here."""
-    answer = client.get(Call("/2/account/get_uid.json"))
-    code = _error_code(answer.body)
+def read_check(response: Response) -> None:
+    """Check the response to the request for the token's owner."""
+    code = _error_code(response.body)
     if code is not None and ERROR_CODES.get(code) is not ErrorKind.QUOTA:
-        raise _error(code, answer)
-    if code is None and not (isinstance(answer.body, dict) and "uid" in answer.body):
-        raise busy_answer("/2/account/get_uid.json", answer)
+        raise _error(code, response)
+    if code is None and not (isinstance(response.body, dict) and "uid" in response.body):
+        raise unexpected_response(response)
 
 
-def quota(client: Client) -> Quota | None:
-    """Return what ``rate_limit_status`` says: the lower of what is left for user and address."""
-    body = client.get(Call("/2/account/rate_limit_status.json")).body
+def read_quota(response: Response) -> Quota | None:
+    """Return the quota in a ``rate_limit_status``: the lower one of user and IP address."""
+    body = response.body
     if not isinstance(body, dict):
         return None
     seconds = body.get("reset_time_in_seconds")
@@ -216,24 +217,26 @@ def _least(body: Mapping[str, Any], *names: str) -> int | None:
 
 
 def _error_code(body: Any) -> int | None:
-    """Return the code of an error, 0 for a code that is no number, None for no error."""
+    """Return the error code, 0 if it is not a number, None if there is no error."""
     code = body.get("error_code") if isinstance(body, dict) else None
     if code is None:
         return None
-    # A reader that is more generous would take 20003.5, or digits of another script, for a code.
+    # int() alone would accept 20003.5 and digits of other scripts.
     return int(code) if _CODE.fullmatch(str(code)) else 0
 
 
-def _error(code: int, answer: Answer) -> CredentialRefused | QuotaSpent | ItemRefused | SourceBusy:
+def _error(
+    code: int, response: Response
+) -> CredentialRefused | QuotaSpent | ItemRefused | SourceBusy:
     kind = ERROR_CODES.get(code, ErrorKind.UNKNOWN)
     message = kind.message(code) if code else _MESSAGES.message("weibo.no_code")
     if kind in {ErrorKind.TOKEN, ErrorKind.FORBIDDEN}:
         return CredentialRefused(message)
     if kind is ErrorKind.QUOTA:
-        return QuotaSpent(message, retry_after=retry_after(answer.headers))
+        return QuotaSpent(message, retry_after=retry_after(response.headers))
     if kind is ErrorKind.REQUEST:
         return ItemRefused(message)
-    return SourceBusy(message, retry_after=retry_after(answer.headers), overloaded=True)
+    return SourceBusy(message, retry_after=retry_after(response.headers), overloaded=True)
 
 
 def transform(records: Sequence[dict[str, Any]]) -> Rows:
@@ -265,13 +268,13 @@ def transform(records: Sequence[dict[str, Any]]) -> Rows:
 
 
 def _moment(text: str) -> datetime:
-    """Parse ``Fri Aug 28 00:00:00 +0800 2009``, in English whatever the machine's locale."""
+    """Parse ``Fri Aug 28 00:00:00 +0800 2009``, independently of the locale."""
     _, month, day, clock, zone, year = text.split()
     hour, minute, second = clock.split(":")
     if not _ZONE.fullmatch(zone):
         raise ValueError(text)
     offset = timedelta(hours=int(zone[1:3]), minutes=int(zone[3:]))
-    # Not pandas' own Timestamp, which takes ten times as long.
+    # A pandas Timestamp takes ten times as long.
     local = datetime(
         int(year), _MONTHS.get(month, 0), int(day), int(hour), int(minute), int(second), tzinfo=UTC
     )
@@ -290,10 +293,10 @@ SOURCE = Source(
     call=call,
     credentials=credentials,
     read=read,
-    check=check,
-    quota=quota,
+    check=Probe(lambda _: Call(_GET_UID), read_check),
+    quota=Probe(lambda _: Call(_RATE_LIMIT), read_quota),
     transform=transform,
-    several=Several(most=50, call=call_several, read=read_several),
+    several=Several(max_items=50, call=call_several, read=read_several),
     key_form=KeyForm(leading="0"),
     messages=_MESSAGES.texts,
 )

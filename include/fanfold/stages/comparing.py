@@ -23,9 +23,14 @@ from pandas.util import hash_array
 
 from fanfold.errors import Inconsistent
 from fanfold.workspace.files import TEMPORARY_PREFIX, disk_errors, write_json
+from fanfold.workspace.history import read_history, run_before
+from fanfold.workspace.paths import PARQUET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from fanfold.model import Manifest
+    from fanfold.workspace.paths import Workspace
 
 SHOWN = 20
 """Examples of each kind."""
@@ -158,6 +163,34 @@ def compare(dataset: Path, before: Path, *, previous: str, previous_date: str) -
             Change(row["user_id"], names[row["user_id"]], row["before"], row["after"])
             for row in changes
         ),
+    )
+
+
+def compare_with_previous(workspace: Workspace, manifest: Manifest) -> str:
+    """Compare a run's dataset with the previous run's and write the result.
+
+    Args:
+        workspace: The run's workspace.
+        manifest: The run's manifest.
+
+    Returns:
+        The result in one sentence, for the log.
+    """
+    before = run_before(read_history(workspace.history), manifest.run_id, manifest.logical_date)
+    dataset = workspace.sibling(before.run_id).dataset / PARQUET if before else None
+    if before is None or dataset is None or not dataset.exists():
+        workspace.comparison.unlink(missing_ok=True)
+        return "There is no previous dataset to compare with."
+    comparison = compare(
+        workspace.dataset / PARQUET,
+        dataset,
+        previous=before.run_id,
+        previous_date=before.logical_date,
+    )
+    write_comparison(workspace.comparison, comparison)
+    return (
+        f"Since {before.run_id}: {comparison.new.count} users are new, {comparison.gone.count} are "
+        f"gone, {comparison.changed} have a different number of followers."
     )
 
 

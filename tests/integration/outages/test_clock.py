@@ -42,7 +42,7 @@ from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
 from fanfold.stages.publishing import Bucket, publish
 from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.http import Client
+from fanfold.sources.session import Session
 from fanfold.workspace.batch import Batch
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
@@ -80,11 +80,11 @@ def writing(*arguments):
 
 Batch.write_part = writing
 endpoint = Endpoint("weibo_default", told["url"], token=told["token"])
-with Client(weibo, endpoint) as client, open_rate_limiter(
+with Session(weibo, endpoint) as session, open_rate_limiter(
     workspace.root / ".rate-limits", "weibo_default", told["per_second"], None
 ) as budget:
-    fetching.fetch_batch(workspace.batch(0), client, concurrency=8, limiter=budget)
-    fetching.fetch_batch(workspace.batch(0), client, concurrency=8, limiter=budget)
+    fetching.fetch_batch(workspace.batch(0), session, concurrency=8, limiter=budget)
+    fetching.fetch_batch(workspace.batch(0), session, concurrency=8, limiter=budget)
 as_of = pd.Timestamp("2026-03-01", tz="UTC")
 process_batch(workspace.batch(0), weibo, as_of=as_of)
 run = RunIdentity("weibo_user_profiles", "manual__1", as_of.to_pydatetime())

@@ -18,7 +18,7 @@ from fanfold.model import Outcome, RunIdentity, Status
 from fanfold.rate_limit import Unlimited
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.http import Client
+from fanfold.sources.session import Session
 from fanfold.stages import comparing, consolidating, planning
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
@@ -88,10 +88,10 @@ def fetch(simulator):
 
     def run(workspace, batch=0):
         endpoint = Endpoint("weibo_default", simulator.url, token=simulator.token)
-        with Client(sources.get("weibo"), endpoint) as client:
+        with Session(sources.get("weibo"), endpoint) as session:
             return fetch_batch(
                 workspace.batch(batch),
-                client,
+                session,
                 concurrency=8,
                 limiter=Unlimited(),
                 backoff=Backoff(first=0.01, cap=0.05),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fanfold.model import Counts
-from fanfold.stages.fetching.effort import Effort
+from fanfold.stages.fetching.counters import Counters
 from fanfold.stages.publishing import PublishedObject
 
 # Airflow and its providers warn about themselves.
@@ -71,7 +71,7 @@ def receiver(airflow_home, monkeypatch):
 def emit_each(metrics):
     """Let each metric be emitted, once or more often."""
     metrics.announce("w", "weibo")
-    metrics.fetched("w", "weibo", Effort(3, 1, 0.25, 0.5))
+    metrics.fetched("w", "weibo", Counters(3, 1, 0.25, 0.5))
     metrics.deferred("w", "weibo", 60.0)
     metrics.decided("w", "weibo", Counts(2, ok=2), Counts())
     metrics.judged("w", metrics.REFUSED)
@@ -128,7 +128,7 @@ def test_bytes_that_lay_in_the_bucket_already_are_not_counted_as_sent(metrics, r
 
 
 def test_waits_keep_their_fractions_of_a_second(metrics, receiver):
-    metrics.fetched("w", "weibo", Effort(requests=2, repeats=1, waited=0.25, backed_off=0.5))
+    metrics.fetched("w", "weibo", Counters(requests=2, retries=1, waited=0.25, backed_off=0.5))
     waited = {tags["kind"]: value for _, tags, value in receiver.lines() if "kind" in tags}
     assert waited == {"budget": "0.25|c", "backoff": "0.5|c"}
 

@@ -4,7 +4,8 @@ import pytest
 
 from fanfold.errors import SourceBusy
 from fanfold.sources import Found, mastodon, weibo
-from fanfold.sources.http import DEEPEST, Answer, _document, busy_answer
+from fanfold.sources.http import Response, unexpected_response
+from fanfold.sources.strict_json import MAX_DEPTH, parse
 
 
 @pytest.mark.parametrize(
@@ -12,24 +13,24 @@ from fanfold.sources.http import DEEPEST, Answer, _document, busy_answer
 )
 def test_an_error_code_that_is_none_says_nothing_about_the_user(code):
     with pytest.raises(SourceBusy, match="an error without a valid code"):
-        weibo.read("1404376560", Answer(400, {}, {"error": "x", "error_code": code}))
+        weibo.read("1404376560", Response(400, {}, {"error": "x", "error_code": code}))
 
 
 def test_a_code_that_no_page_lists_is_told_as_it_is():
     with pytest.raises(SourceBusy, match=r"Weibo 99999: undocumented error"):
-        weibo.read("1404376560", Answer(400, {}, {"error_code": "99999"}))
+        weibo.read("1404376560", Response(400, {}, {"error_code": "99999"}))
 
 
 @pytest.mark.parametrize("acct", ["bob", "bob@example.social", "", "alic"])
 def test_another_account_under_the_name_is_asked_for_again(acct):
     with pytest.raises(SourceBusy, match="about another account"):
-        mastodon.read("alice@example.social", Answer(200, {}, {"id": "1", "acct": acct}))
+        mastodon.read("alice@example.social", Response(200, {}, {"id": "1", "acct": acct}))
 
 
 @pytest.mark.parametrize("acct", ["alice", "Alice", "alice@example.social"])
 def test_a_server_may_tell_its_own_accounts_without_itself(acct):
     record = {"id": "1", "acct": acct}
-    assert mastodon.read("alice@example.social", Answer(200, {}, record)) == Found(record)
+    assert mastodon.read("alice@example.social", Response(200, {}, record)) == Found(record)
 
 
 @pytest.mark.parametrize(
@@ -68,38 +69,38 @@ def test_a_note_of_a_megabyte_is_read_in_one_go(unit):
         (b'{"id":NaN}', "http.not_a_number"),
         (b'[{"a":{"id":1,"id":1}}]', "http.duplicate_name"),
         (b"[" * 100_000, "http.too_deep"),
-        (b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1), "http.too_deep"),
-        (b'{"a":' * (DEEPEST + 1) + b"1" + b"}" * (DEEPEST + 1), "http.too_deep"),
+        (b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1), "http.too_deep"),
+        (b'{"a":' * (MAX_DEPTH + 1) + b"1" + b"}" * (MAX_DEPTH + 1), "http.too_deep"),
     ],
 )
 def test_a_body_that_is_no_document_says_why(body, flaw):
-    document, said = _document(body)
+    document, said = parse(body)
     assert document is None
     assert said == flaw
-    assert busy_answer("/x", Answer(200, {}, document, said)).message.id == flaw
+    assert unexpected_response(Response(200, {}, document, said)).message.id == flaw
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        b"[" * DEEPEST + b"]" * DEEPEST,
-        b'[{"b":[]},' + b'{"a":' * (DEEPEST - 1) + b"1" + b"}" * (DEEPEST - 1) + b"]",
+        b"[" * MAX_DEPTH + b"]" * MAX_DEPTH,
+        b'[{"b":[]},' + b'{"a":' * (MAX_DEPTH - 1) + b"1" + b"}" * (MAX_DEPTH - 1) + b"]",
         b"[" + b"[]," * 5_000 + b"[]]",
         b"null",
         b'"' + b"[" * 100 + b'"',
     ],
 )
 def test_a_wide_body_and_one_of_64_levels_are_documents(body):
-    assert _document(body)[1] == ""
+    assert parse(body)[1] == ""
 
 
 def test_a_redirect_says_what_to_do():
     with pytest.raises(SourceBusy, match=r"HTTP 302, redirect not followed.*host"):
-        weibo.read("1", Answer(302, {"Location": "http://secret.example"}, None))
+        weibo.read("1", Response(302, {"Location": "http://secret.example"}, None))
 
 
 def test_a_user_who_stands_twice_in_a_batch_is_looked_up_alone():
     """One of them is somebody else under a wrong id."""
     users = [{"id": 5, "name": "a"}, {"id": 6, "name": "b"}, {"id": 5, "name": "c"}]
-    answer = Answer(200, {}, {"users": users})
+    answer = Response(200, {}, {"users": users})
     assert weibo.read_several(["5", "6", "7"], answer) == {"6": {"id": 6, "name": "b"}}

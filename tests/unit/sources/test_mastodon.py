@@ -8,13 +8,13 @@ from requests.structures import CaseInsensitiveDict
 
 from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
 from fanfold.sources import Found, NotThere, mastodon
-from fanfold.sources.http import Answer
+from fanfold.sources.http import Response
 
 JSON_ERROR = {"error": "words"}
 
 
 def answer(status, body=None, **headers):
-    return Answer(status, CaseInsensitiveDict(headers), body)
+    return Response(status, CaseInsensitiveDict(headers), body)
 
 
 @pytest.mark.parametrize(

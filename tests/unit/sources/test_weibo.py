@@ -9,7 +9,7 @@ from requests.structures import CaseInsensitiveDict
 from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
 from fanfold.sources import Found, NotThere, weibo
 from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.http import Answer
+from fanfold.sources.http import Response
 
 BUSY = [10001, 10002, 10003, 10009]
 QUOTA = [10022, 10023, 10024]
@@ -18,7 +18,7 @@ OUR_FAULT = [10006, 10016, 10017]
 
 
 def answer(body, status=200, **headers):
-    return Answer(status, CaseInsensitiveDict(headers), body)
+    return Response(status, CaseInsensitiveDict(headers), body)
 
 
 def error(code, status=400, **headers):

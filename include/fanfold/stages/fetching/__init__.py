@@ -1,7 +1,7 @@
-"""Fetch: ask for a batch's items concurrently; keep records and outcomes as parts.
+"""Fetch: request a batch's items concurrently; write records and outcomes in parts.
 
-What a batch already has is not fetched again, so a retry, a cleared task and a redrive are the
-same thing. Threads ask, the caller's thread alone writes: a part every few hundred items or few
+Items that a batch already has are not fetched again, so a retry, a cleared task and a redrive are the
+same. Threads send requests; only the caller's thread writes: a part every few hundred items or few
 seconds, so that a killed task loses little.
 """
 
@@ -13,125 +13,120 @@ from typing import TYPE_CHECKING, Final
 from fanfold.errors import BatchIncomplete, LeftFailed, QuotaSpent
 from fanfold.model import Outcome, Status
 from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.fetching.crew import Crew
-from fanfold.stages.fetching.effort import Efforts
-from fanfold.stages.fetching.meter import Meter
+from fanfold.stages.fetching.counters import RequestCounters
+from fanfold.stages.fetching.progress import ProgressWriter
+from fanfold.stages.fetching.workers import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fanfold.rate_limit import RateLimiter
-    from fanfold.sources.http import Client
-    from fanfold.stages.fetching.effort import Effort
+    from fanfold.sources.session import Session
+    from fanfold.stages.fetching.counters import Counters
     from fanfold.workspace.batch import Batch
     from fanfold.workspace.redrive import Selection
 
 DECIDED: Final = frozenset({Status.OK, Status.MISSING})
-"""Outcomes that a second fetch leaves alone."""
+"""Outcomes that are not fetched again."""
 
 
 @dataclass(slots=True)
-class Tally:
-    """What a batch has so far, over all its fetches.
+class BatchOutcomes:
+    """The outcomes of a batch over all of its fetches.
 
     Attributes:
-        planned: Items of the batch.
-        outcomes: The latest outcome of each item that has one.
+        planned: Number of items of the batch.
+        outcomes: Latest outcome by key.
     """
 
     planned: int
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     def count(self, status: Status) -> int:
-        """Return how many items have that outcome."""
+        """Return the number of items with that outcome."""
         return sum(outcome.status is status for outcome in self.outcomes.values())
 
     @property
     def requests(self) -> int:
-        """Requests made for the items of this batch."""
+        """Requests made for the items of the batch."""
         return sum(outcome.requests for outcome in self.outcomes.values())
 
 
 def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     batch: Batch,
-    client: Client,
+    session: Session,
     *,
     concurrency: int,
     limiter: RateLimiter,
     backoff: Backoff | None = None,
-    items_per_request: int = 1,
     selection: Selection | None = None,
     log: Callable[[str], None] = lambda _: None,
-    tell: Callable[[Effort], None] = lambda _: None,
-) -> Tally:
-    """Fetch what a batch does not have yet, and return what it has then.
+    report: Callable[[Counters], None] = lambda _: None,
+) -> BatchOutcomes:
+    """Fetch the missing items of a batch; return the outcomes of all its items.
 
     Args:
         batch: The batch.
-        client: Asks the source.
-        concurrency: Requests in flight, at most; fewer while the source is strained.
-        limiter: Rate limiter that grants a permit for each request.
-        backoff: How failed requests are repeated.
-        items_per_request: Items that one request may ask for, where the source has such a call.
-        selection: Fetch these items alone, whatever became of them before; None: all that are
-            neither ``ok`` nor ``missing``.
-        log: Takes a sentence for the task's log.
-        tell: Takes what this fetch did, with each part that it keeps and at its end, however it
-            ends; each request is told once.
+        session: Session with the source.
+        concurrency: Maximum number of concurrent requests.
+        limiter: Rate limiter of the connection.
+        backoff: Back-off of failed requests.
+        selection: Fetch only these items, whatever their outcomes; None: all items that are neither
+            ``ok`` nor ``missing``.
+        log: Receives sentences for the task's log.
+        report: Receives request counters with each part and at the end.
 
     Raises:
-        CredentialRefused: The token is refused; the other items were not tried.
-        QuotaSpent: Nothing more until a time; what came is kept.
-        SourceBusy: The source has not answered anybody for minutes; what came is kept.
-        BatchIncomplete: All items were tried, some failed; what came is kept.
-        LeftFailed: All that was selected came; items that failed before were not selected.
+        CredentialRefused: The source rejected the token.
+        QuotaSpent: The quota is used up for longer than ``backoff.max_wait``.
+        SourceBusy: The source has been unavailable for longer than ``backoff.max_outage``.
+        BatchIncomplete: All items were tried, some failed.
+        LeftFailed: All selected items were fetched; items that failed earlier were not selected.
+
+    Whatever is raised, fetched items are kept.
     """
     keys = batch.keys()
-    tally = Tally(len(keys), batch.outcomes())
-    wanted = _wanted(batch, keys, tally, selection)
+    result = BatchOutcomes(len(keys), batch.outcomes())
+    wanted = _wanted(batch, keys, result, selection)
     if len(wanted) < len(keys):
-        log(f"{len(keys) - len(wanted)} of {len(keys)} items are here already.")
+        log(f"{len(keys) - len(wanted)} of {len(keys)} items are already fetched.")
     sequence = batch.last_sequence()
-    meter = Meter(batch, len(keys), tally.outcomes, wanted)
-    efforts = Efforts(tell)
-    crew = Crew(
-        client,
-        efforts.of_limiter(limiter),
-        efforts.of_backoff(backoff or Backoff()),
-        wanted,
-        tally.outcomes,
+    progress = ProgressWriter(batch, len(keys), result.outcomes, wanted)
+    counters = RequestCounters(report)
+    workers = WorkerPool(
+        session,
+        limiter,
+        backoff or Backoff(),
+        counters,
+        wanted=wanted,
+        earlier=result.outcomes,
         concurrency=concurrency,
-        together=client.source.together(items_per_request),
     )
     try:
-        with crew:
-            for part in crew.parts():
+        with workers:
+            for part in workers.parts():
                 sequence += 1
                 batch.write_part(sequence, part)
-                meter.add([outcome for outcome, _ in part])
-                tally.outcomes.update((outcome.key, outcome) for outcome, _ in part)
-                meter.write()
-                efforts.tell()
+                progress.add([outcome for outcome, _ in part])
+                result.outcomes.update((outcome.key, outcome) for outcome, _ in part)
+                progress.write()
+                counters.flush()
     finally:
-        # Behind the last thread: what it sent belongs to this fetch.
-        efforts.tell()
-    meter.write(crew.stopped_by if isinstance(crew.stopped_by, QuotaSpent) else None)
-    if crew.stopped_by is not None:
-        raise crew.stopped_by
-    _heed_failures(tally, wanted)
-    return tally
+        # After the last thread has ended, so that all of its requests are counted.
+        counters.flush()
+    progress.write(workers.stopped_by if isinstance(workers.stopped_by, QuotaSpent) else None)
+    if workers.stopped_by is not None:
+        raise workers.stopped_by
+    _raise_for_failed(result, wanted)
+    return result
 
 
 def _wanted(
-    batch: Batch,
-    keys: list[str],
-    tally: Tally,
-    selection: Selection | None,
+    batch: Batch, keys: list[str], result: BatchOutcomes, selection: Selection | None
 ) -> list[str]:
-    """Return the items that are to be fetched, in order."""
+    """Return the keys of the items to fetch, in order."""
     if selection is None:
-        again = batch.invalid()
-        done = tally.outcomes
+        again, done = batch.invalid(), result.outcomes
         return [
             key
             for key in keys
@@ -146,18 +141,18 @@ def _wanted(
     ]
 
 
-def _heed_failures(tally: Tally, wanted: list[str]) -> None:
-    failed = [o for o in tally.outcomes.values() if o.status is Status.FAILED]
+def _raise_for_failed(result: BatchOutcomes, wanted: list[str]) -> None:
+    failed = [each for each in result.outcomes.values() if each.status is Status.FAILED]
     if not failed:
         return
     tried = frozenset(wanted)
-    ours = [outcome for outcome in failed if outcome.key in tried]
-    if not ours:
+    failed_now = [outcome for outcome in failed if outcome.key in tried]
+    if not failed_now:
         raise LeftFailed(
-            f"What was selected is fetched. {len(failed)} of {tally.planned} items failed before "
-            f"and were not selected: clear the task, and they are fetched. First: {failed[0].key}."
+            f"The selected items were fetched. {len(failed)} of {result.planned} items that failed "
+            f"earlier were not selected; clear the task to fetch them. First: {failed[0].key}."
         )
     raise BatchIncomplete(
-        f"{len(failed)} of {tally.planned} items failed, the others are kept. "
-        f"First: {ours[0].key}: {ours[0].reason}."
+        f"{len(failed)} of {result.planned} items failed, the others are kept. "
+        f"First: {failed_now[0].key}: {failed_now[0].reason}."
     )

@@ -17,7 +17,7 @@ from fanfold.errors import (
 from fanfold.model import Status
 from fanfold.rate_limit import Unlimited
 from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.http import Client
+from fanfold.sources.session import Session
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.workspace.files import read_json, write_jsonl
@@ -26,7 +26,7 @@ from fanfold.workspace.progress import all_progress
 from fanfold.workspace.redrive import Selection, forget_selections, selection_of, write_selection
 
 UIDS = [str(1404376560 + number) for number in range(40)]
-QUICK = Backoff(attempts=4, first=0.01, cap=0.05, away_cap=0.2, away_patience=0.5)
+QUICK = Backoff(attempts=4, first=0.01, cap=0.05, max_probe_wait=0.2, max_outage=0.5)
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def fetch(workspace, simulator, uids=UIDS, *, token=None, source="weibo", **opti
         "weibo_default", simulator.url, token=token or simulator.token, read_timeout=2
     )
     arguments = {"concurrency": 8, "limiter": Unlimited(), "backoff": QUICK, **options}
-    with Client(sources.get(source), endpoint) as client:
-        return fetch_batch(workspace.batch(0), client, **arguments)
+    with Session(sources.get(source), endpoint) as session:
+        return fetch_batch(workspace.batch(0), session, **arguments)
 
 
 def requests(simulator):
@@ -129,8 +129,8 @@ def test_a_spent_quota_keeps_what_came_and_tells_the_reset(workspace, simulator,
     assert timedelta(0) < caught.value.reset_at - datetime.now(UTC) <= timedelta(seconds=3602)
     assert len(workspace.batch(0).records()) == 15
     endpoint = Endpoint("weibo_default", simulator.url, token=simulator.token)
-    with Client(sources.get("weibo"), endpoint) as client:
-        quota = client.source.quota(client)
+    with Session(sources.get("weibo"), endpoint) as session:
+        quota = session.quota()
     assert quota.remaining == 0
     assert 0 < quota.reset_in <= 3600
 
@@ -181,10 +181,10 @@ def test_a_dead_host_fails_the_batch_and_no_item_so_that_a_retry_finds_them_all(
     write_jsonl(workspace.batch(0).items_file, UIDS[:2])
     endpoint = Endpoint("weibo_default", "http://127.0.0.1:1", token="t")
     with (
-        Client(sources.get("weibo"), endpoint) as client,
+        Session(sources.get("weibo"), endpoint) as session,
         pytest.raises(SourceBusy, match="connection failed"),
     ):
-        fetch_batch(workspace.batch(0), client, concurrency=2, limiter=Unlimited(), backoff=QUICK)
+        fetch_batch(workspace.batch(0), session, concurrency=2, limiter=Unlimited(), backoff=QUICK)
     assert workspace.batch(0).outcomes() == {}
 
 

@@ -23,7 +23,7 @@ from fanfold.rate_limit import Unlimited
 from fanfold.simulator.faults import KINDS
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.http import Client
+from fanfold.sources.session import Session
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.processing import process_batch
@@ -170,8 +170,8 @@ def run(workspace, simulator, keys, source="weibo", **options):
     write_jsonl(workspace.batch(0).items_file, keys)
     endpoint = Endpoint("hostile_default", simulator.url, token=simulator.token, read_timeout=0.3)
     arguments = {"concurrency": 1, "limiter": Unlimited(), "backoff": ONCE, **options}
-    with Client(sources.get(source), endpoint) as client, contextlib.suppress(BatchIncomplete):
-        fetch_batch(workspace.batch(0), client, **arguments)
+    with Session(sources.get(source), endpoint) as session, contextlib.suppress(BatchIncomplete):
+        fetch_batch(workspace.batch(0), session, **arguments)
     process_batch(workspace.batch(0), sources.get(source), as_of=AS_OF)
     return workspace.batch(0).outcomes() | workspace.batch(0).invalid()
 

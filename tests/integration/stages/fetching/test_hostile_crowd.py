@@ -15,7 +15,7 @@ from fanfold.simulator import faults
 from fanfold.simulator.process import running
 from fanfold.simulator.settings import Settings
 from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.http import Client
+from fanfold.sources.session import Session
 from fanfold.stages.consolidating import consolidate
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
@@ -74,10 +74,10 @@ def run(workspace, simulator, **options):
     left = range(plan.batches)
     for _ in range(ROUNDS):
         for batch in left:
-            with Client(source, endpoint) as client, contextlib.suppress(BatchIncomplete):
+            with Session(source, endpoint) as session, contextlib.suppress(BatchIncomplete):
                 fetch_batch(
                     workspace.batch(batch),
-                    client,
+                    session,
                     concurrency=32,
                     limiter=Unlimited(),
                     backoff=Backoff(attempts=4, first=0.05, cap=0.1),

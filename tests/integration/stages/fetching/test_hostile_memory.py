@@ -21,7 +21,7 @@ from fanfold.stages.fetching.backoff import Backoff
 from fanfold.rate_limit import Unlimited
 
 from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.http import Client
+from fanfold.sources.session import Session
 from fanfold.workspace.files import write_jsonl
 from fanfold.workspace.paths import Workspace
 
@@ -29,9 +29,9 @@ def fetch(folder, uids):
     workspace = Workspace(Path(folder))
     write_jsonl(workspace.batch(0).items_file, uids)
     endpoint = Endpoint("hostile_default", sys.argv[1], token=sys.argv[2], read_timeout=0.3)
-    with Client(sources.get("weibo"), endpoint) as client:
+    with Session(sources.get("weibo"), endpoint) as session:
         with contextlib.suppress(BatchIncomplete):
-            fetch_batch(workspace.batch(0), client, concurrency=16, limiter=Unlimited(),
+            fetch_batch(workspace.batch(0), session, concurrency=16, limiter=Unlimited(),
                         backoff=Backoff(attempts=1))
     return workspace.batch(0).outcomes()
 

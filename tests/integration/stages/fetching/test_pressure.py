@@ -18,14 +18,14 @@ from fanfold.model import Status
 from fanfold.rate_limit import open_rate_limiter
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.http import Client
-from fanfold.stages.fetching import crew, fetch_batch
+from fanfold.sources.session import Session
+from fanfold.stages.fetching import fetch_batch, workers
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.workspace.files import write_jsonl
 from fanfold.workspace.paths import Workspace
 
 UIDS = [str(1404376560 + number) for number in range(60)]
-QUICK = Backoff(attempts=4, first=0.02, cap=0.1, away_cap=0.2, away_patience=60)
+QUICK = Backoff(attempts=4, first=0.02, cap=0.1, max_probe_wait=0.2, max_outage=60)
 
 
 @pytest.fixture
@@ -33,15 +33,19 @@ def workspace(tmp_path):
     return Workspace(tmp_path / "run")
 
 
-def fetch(workspace, url, token, uids=UIDS, *, batch=0, rates=None, source="weibo", **options):
+def fetch(
+    workspace, url, token, uids=UIDS, *, batch=0, rates=None, source="weibo", several=1, **options
+):
     write_jsonl(workspace.batch(batch).items_file, uids)
-    endpoint = Endpoint("weibo_default", url, token=token, read_timeout=2)
+    endpoint = Endpoint(
+        "weibo_default", url, token=token, read_timeout=2, items_per_request=several
+    )
     arguments = {"concurrency": 8, "backoff": QUICK, **options}
     with (
-        Client(sources.get(source), endpoint) as client,
-        open_rate_limiter(workspace.root.parent, f"{source}_default", rates, None) as budget,
+        Session(sources.get(source), endpoint) as session,
+        open_rate_limiter(workspace.root.parent, f"{source}_default", rates, None) as limiter,
     ):
-        return fetch_batch(workspace.batch(batch), client, limiter=budget, **arguments)
+        return fetch_batch(workspace.batch(batch), session, limiter=limiter, **arguments)
 
 
 def asked(simulator, path):
@@ -92,7 +96,7 @@ def test_retry_after_holds_all_items_and_not_only_the_one_that_met_it(workspace,
 
 
 def test_a_user_that_alone_always_meets_a_quota_fails_in_the_end(workspace, simulator, monkeypatch):
-    monkeypatch.setattr(crew, "TURNED_AWAY", 2)
+    monkeypatch.setattr(workers, "MAX_QUOTA_ERRORS", 2)
     simulator.control(uids={"alice": "http_429"}, retry_after_s=0)
     with pytest.raises(BatchIncomplete, match="alice"):
         fetch(workspace, simulator.url, simulator.token, ["alice", "bob"], source="mastodon")
@@ -171,7 +175,7 @@ def test_an_item_that_alone_gets_no_answer_fails_and_does_not_stop_the_others(wo
 
 def test_several_users_are_asked_for_at_once_where_the_connection_allows(workspace, simulator):
     uids = [str(1404376560 + number) for number in range(1250)]
-    tally = fetch(workspace, simulator.url, simulator.token, uids, items_per_request=50)
+    tally = fetch(workspace, simulator.url, simulator.token, uids, several=50)
     assert tally.count(Status.OK) == 1250
     assert tally.requests == simulator.stats()["requests"] == 25
     assert {key: str(record["id"]) for key, record in workspace.batch(0).records().items()} == {
@@ -180,7 +184,7 @@ def test_several_users_are_asked_for_at_once_where_the_connection_allows(workspa
 
 
 def test_the_source_knows_how_many_at_once_it_takes(workspace, simulator):
-    fetch(workspace, simulator.url, simulator.token, UIDS, items_per_request=1000)
+    fetch(workspace, simulator.url, simulator.token, UIDS, several=1000)
     assert asked(simulator, "/2/users/show_batch/other.json") == 2
 
 
@@ -188,7 +192,7 @@ def test_users_that_the_answer_omits_are_looked_up_singly_before_they_are_called
     workspace, simulator
 ):
     uids = ["7", *UIDS[:48], "8"]
-    tally = fetch(workspace, simulator.url, simulator.token, uids, items_per_request=50)
+    tally = fetch(workspace, simulator.url, simulator.token, uids, several=50)
     assert tally.count(Status.OK) == 48
     assert tally.count(Status.MISSING) == 2
     assert asked(simulator, "/2/users/show.json") == 2
@@ -198,7 +202,7 @@ def test_users_that_the_answer_omits_are_looked_up_singly_before_they_are_called
 
 def test_a_request_for_several_that_keeps_failing_is_taken_apart(workspace, simulator):
     simulator.control(paths={"/2/users/show_batch/other.json": "10017"})
-    tally = fetch(workspace, simulator.url, simulator.token, UIDS[:20], items_per_request=50)
+    tally = fetch(workspace, simulator.url, simulator.token, UIDS[:20], several=50)
     assert tally.count(Status.OK) == 20
     assert tally.requests == simulator.stats()["requests"] == 21
 
@@ -206,6 +210,6 @@ def test_a_request_for_several_that_keeps_failing_is_taken_apart(workspace, simu
 def test_a_source_without_such_a_call_is_asked_singly(workspace, simulator):
     tally = fetch(
         workspace, simulator.url, simulator.token, ["alice", "bob"],
-        source="mastodon", items_per_request=50,
+        source="mastodon", several=50,
     )  # fmt: skip
     assert tally.count(Status.OK) == tally.requests == 2

@@ -1,4 +1,4 @@
-"""Counts the items of a batch as they come, and writes the counts for people who watch."""
+"""Fetch progress of a batch, written for the run page."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from fanfold.workspace.batch import Batch
 
 
-class Meter:
-    """The counts of one batch; what was decided before counts until it is decided anew.
+class ProgressWriter:
+    """Counts the items of a batch by outcome and writes the counts.
 
     Args:
         batch: The batch.
-        planned: Its items.
-        earlier: The outcomes that it has.
-        wanted: Items that are fetched now.
+        planned: Number of its items.
+        earlier: Outcomes of earlier fetches by key.
+        wanted: Keys of the items to fetch now; they count when they have a new outcome.
     """
 
     def __init__(
@@ -38,25 +38,24 @@ class Meter:
         self._batch = batch
         self._planned = planned
         self._requests = sum(outcome.requests for outcome in earlier.values())
-        # Items that are fetched now are counted when they come, and not what they were before.
-        asked = set(wanted)
-        self._before = {key: earlier[key].requests for key in asked if key in earlier}
+        requested = set(wanted)
+        self._before = {key: earlier[key].requests for key in requested if key in earlier}
         self._counts: Counter[Status] = Counter()
         self._reasons = FailureGroups()
-        self._count(outcome for key, outcome in earlier.items() if key not in asked)
+        self._count(outcome for key, outcome in earlier.items() if key not in requested)
         self._recent: deque[tuple[float, int]] = deque()
         self.write()
 
     def add(self, part: Sequence[Outcome]) -> None:
-        """Count the items of a part."""
+        """Count the outcomes of a part."""
         self._count(part)
-        # The requests of an outcome are those of all tries.
+        # The requests of an outcome include those of earlier fetches.
         self._requests += sum(
             outcome.requests - self._before.pop(outcome.key, 0) for outcome in part
         )
         now = time.time()
         self._recent.append((now, len(part)))
-        # A clock that was set back must not keep them for ever.
+        # abs(): the clock may have been set back.
         while abs(now - self._recent[0][0]) > RECENT_S:
             self._recent.popleft()
 
@@ -67,10 +66,10 @@ class Meter:
                 self._reasons.add(outcome)
 
     def write(self, waits: QuotaSpent | None = None) -> None:
-        """Write the counts.
+        """Write the progress of the batch.
 
         Args:
-            waits: Why the batch is about to wait, if it is.
+            waits: The quota that the batch is about to wait for, if any.
         """
         until = waits.reset_at if waits else None
         write_progress(

@@ -1,0 +1,155 @@
+"""The requests of a batch: which one is next and when, shared by the threads of a fetch."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Sequence
+
+    from fanfold.stages.fetching.backoff import Backoff
+    from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
+    from fanfold.stages.fetching.concurrency import AdaptiveLimit
+
+
+@dataclass(slots=True)
+class Request:
+    """A request for one or several items.
+
+    Attributes:
+        keys: Keys of the items.
+        attempts: Failed attempts, without those due to an unavailable source or a quota.
+        quota_errors: Attempts that met a quota that was used up.
+        sent: Number of requests sent.
+        shared: Number of them that count as another item's.
+        payer: Key of the item that shared requests count as, if it is not the first.
+    """
+
+    keys: tuple[str, ...]
+    attempts: int = 0
+    quota_errors: int = 0
+    sent: int = 0
+    shared: int = 0
+    payer: str = ""
+
+    def shared_by(self, key: str) -> int:
+        """Return the number of requests that count as another item's than ``key``."""
+        return self.shared if key == (self.payer or self.keys[0]) else self.sent
+
+
+class RequestQueue:
+    """The open requests of a batch. Thread-safe.
+
+    Args:
+        fresh: Requests to send.
+        limit: Limit of concurrent requests.
+        breaker: Circuit breaker of the source.
+    """
+
+    def __init__(
+        self, fresh: deque[Request], limit: AdaptiveLimit, breaker: CircuitBreaker
+    ) -> None:
+        self._fresh = fresh
+        self._delayed: list[tuple[float, int, Request]] = []
+        self._number = itertools.count()
+        self._open = len(fresh)
+        self._in_flight = 0
+        self._limit = limit
+        self._breaker = breaker
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def take(self, *, after_one: bool = False) -> Request | None:
+        """Wait for the next request; return None when there are no more.
+
+        Args:
+            after_one: Whether the caller has just finished another request.
+        """
+        with self._changed:
+            if after_one:
+                self._in_flight -= 1
+            while True:
+                if self._closed or not self._open:
+                    self._changed.notify_all()
+                    return None
+                request, wait = self._next()
+                if request is not None:
+                    break
+                self._changed.wait(wait)
+            self._in_flight += 1
+            if self._in_flight < self._limit.limit and (self._fresh or self._delayed):
+                self._changed.notify()
+            return request
+
+    def _next(self) -> tuple[Request | None, float | None]:
+        """Return a request that is due, or the seconds to wait (None: until something changes)."""
+        if self._in_flight >= self._limit.limit:
+            return None, None
+        now = time.monotonic()
+        if now < self._breaker.retry_at:
+            return None, self._breaker.retry_at - now
+        if self._delayed and self._delayed[0][0] <= now:
+            return heapq.heappop(self._delayed)[2], None
+        if self._fresh:
+            return self._fresh.popleft(), None
+        return None, self._delayed[0][0] - now if self._delayed else None
+
+    def retry(self, request: Request, delay: float) -> None:
+        """Repeat a request after ``delay`` seconds."""
+        with self._changed:
+            heapq.heappush(self._delayed, (time.monotonic() + delay, next(self._number), request))
+
+    def split(self, request: Request, keys: Sequence[str]) -> None:
+        """Request some items of a request for several singly, before all others."""
+        # The requests so far count once: as those of an item that is done, or of the first one.
+        some_done = len(keys) < len(request.keys)
+        if some_done:
+            request.payer = next(key for key in request.keys if key not in set(keys))
+        with self._changed:
+            for number, key in enumerate(keys):
+                shared = request.sent if some_done or number else request.shared
+                self._fresh.appendleft(Request((key,), sent=request.sent, shared=shared))
+            self._open += len(keys) - (0 if some_done else 1)
+            self._changed.notify()
+
+    def done(self) -> None:
+        """Record that a request is done."""
+        with self._changed:
+            self._open -= 1
+
+    def close(self) -> None:
+        """Hand out no more requests."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    # health of the source
+
+    def record_response(self, sent_at: float) -> None:
+        """Record a response to a request sent at that time."""
+        with self._changed:
+            self._breaker.record_response()
+            self._limit.record_response(sent_at, time.monotonic())
+
+    def record_error(self, sent_at: float, *, unavailable: bool, overloaded: bool) -> int:
+        """Record a failed request; return the number of consecutive ones without any response."""
+        with self._changed:
+            if unavailable or overloaded:
+                self._limit.record_overload(sent_at, time.monotonic())
+            return self._breaker.record_error(unavailable=unavailable)
+
+    def record_probe(self, backoff: Backoff, *, unavailable: bool) -> float:
+        """Record a probe of the source; return the seconds for which it has been unavailable."""
+        with self._changed:
+            return self._breaker.record_probe(time.monotonic(), backoff, unavailable=unavailable)
+
+    @property
+    def is_source_unavailable(self) -> bool:
+        """Whether the circuit breaker is open."""
+        return self._breaker.is_open

@@ -1,0 +1,309 @@
+"""The threads that send the requests of a batch.
+
+What a request may wait for, in this order:
+
+1. its due time after a failure (``backoff``) and the limit of concurrent requests (``concurrency``)
+2. the circuit breaker, while the source gives no response at all (``circuit_breaker``)
+3. a permit of the rate limiter, shared by all tasks of the connection, with its pauses
+   (``Retry-After``, a quota that is used up)
+
+A pause that is longer than ``Backoff.max_wait`` ends the fetch with ``QuotaSpent``, so that the task
+defers; an outage longer than ``Backoff.max_outage`` ends it with the error, so that Airflow retries.
+"""
+
+from __future__ import annotations
+
+import itertools
+import queue
+import threading
+import time
+from collections import deque
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Self
+
+from fanfold.errors import (
+    CredentialRefused,
+    FanfoldError,
+    ItemRefused,
+    QuotaSpent,
+    Retriable,
+    SourceBusy,
+)
+from fanfold.messages import ENGINE, Message
+from fanfold.model import Outcome, Status, utc_text
+from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
+from fanfold.stages.fetching.concurrency import AdaptiveLimit
+from fanfold.stages.fetching.queue import Request, RequestQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from fanfold.rate_limit import RateLimiter
+    from fanfold.sources import Reply
+    from fanfold.sources.session import Session
+    from fanfold.stages.fetching.backoff import Backoff
+    from fanfold.stages.fetching.counters import RequestCounters
+    from fanfold.workspace.batch import Done
+
+PART_ITEMS = 500
+"""A part is handed over with this number of items …"""
+PART_SECONDS = 2.0
+"""… or after these seconds, if it has any."""
+DEFAULT_RESET = 300.0
+"""Seconds to wait if the source does not report when its quota is renewed."""
+MAX_PAUSE = 3600.0
+"""Longest pause in seconds, whatever the source requests: an hourly quota is renewed by then."""
+MAX_QUOTA_ERRORS = 10
+"""Quota errors of one request before its item fails: the quota is not its problem then."""
+PROBE_AFTER = 10
+"""Consecutive requests without a response after which the source is probed."""
+_NO_REASON = Message("")
+
+
+class WorkerPool:
+    """Threads that process one request queue until it is empty or the fetch must stop.
+
+    Attributes:
+        stopped_by: The rejected token, quota or outage that stopped the fetch early, or None.
+        limit: Limit of concurrent requests.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a fetch depends on
+        self,
+        session: Session,
+        limiter: RateLimiter,
+        backoff: Backoff,
+        counters: RequestCounters,
+        *,
+        wanted: Sequence[str],
+        earlier: Mapping[str, Outcome],
+        concurrency: int,
+    ) -> None:
+        self.stopped_by: FanfoldError | None = None
+        self.limit = AdaptiveLimit(concurrency)
+        self._session = session
+        self._limiter = limiter
+        self._backoff = backoff
+        self._counters = counters
+        self._earlier = earlier
+        self._stop = threading.Event()
+        keys = iter(wanted)
+        chunks = iter(lambda: tuple(itertools.islice(keys, session.items_per_request)), ())
+        self._queue = RequestQueue(deque(map(Request, chunks)), self.limit, CircuitBreaker())
+        self._results: queue.SimpleQueue[list[Done] | BaseException | None] = queue.SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
+            for number in range(min(concurrency, len(wanted)))
+        ]
+        self._probe_lock = threading.Lock()
+        self._probed_at = float("-inf")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def parts(self) -> Iterator[list[Done]]:
+        """Start the threads and yield their results in parts until all items are tried."""
+        for thread in self._threads:
+            thread.start()
+        running = len(self._threads)
+        part: list[Done] = []
+        due = time.monotonic() + PART_SECONDS
+        try:
+            while running:
+                try:
+                    result = self._results.get(timeout=max(0.01, due - time.monotonic()))
+                except queue.Empty:
+                    pass
+                else:
+                    if result is None:
+                        running -= 1
+                    elif isinstance(result, BaseException):
+                        raise result
+                    else:
+                        part += result
+                if len(part) >= PART_ITEMS or time.monotonic() >= due:
+                    if part:
+                        yield part
+                        part = []
+                    due = time.monotonic() + PART_SECONDS
+        finally:
+            self._end()
+        if part:
+            yield part
+
+    # in the threads
+
+    def _work(self) -> None:
+        try:
+            request = self._queue.take()
+            while request is not None:
+                self._send(request)
+                request = self._queue.take(after_one=True)
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            self._results.put(error)
+            self._end()
+        finally:
+            self._results.put(None)
+
+    def _send(self, request: Request) -> None:
+        if not self._permit():
+            return
+        sent_at = time.monotonic()
+        request.sent += 1
+        try:
+            reply = self._session.fetch(request.keys)
+        except CredentialRefused as error:
+            self._halt(error)
+        except QuotaSpent as error:
+            self._retry_after_quota(request, error)
+        except ItemRefused as error:
+            self._queue.record_response(sent_at)
+            self._give_up(request, error)
+        except SourceBusy as error:
+            self._retry(request, error, sent_at)
+        else:
+            self._queue.record_response(sent_at)
+            self._accept(request, reply)
+
+    def _permit(self) -> bool:
+        """Wait for a permit; return False if the fetch stops."""
+        started = time.monotonic()
+        granted = False
+        try:
+            granted = self._limiter.acquire(self._stop)
+        except Retriable as error:
+            self._halt(error)
+        finally:
+            self._counters.permit(time.monotonic() - started, granted=granted)
+        return granted
+
+    def _accept(self, request: Request, reply: Reply) -> None:
+        if reply.pause is not None:
+            # Does not end the fetch: this may have been the last request.
+            self._limiter.pause(min(reply.pause, MAX_PAUSE), ENGINE.message("rate_limit.headers"))
+        answered = reply.records.keys() | reply.missing.keys()
+        omitted = [key for key in request.keys if key not in answered]
+        if omitted:
+            self._queue.split(request, omitted)
+        results: list[Done] = []
+        for key in request.keys:
+            if key in reply.records:
+                results.append((self._outcome(request, key, Status.OK), reply.records[key]))
+            elif key in reply.missing:
+                reason = reply.missing[key]
+                results.append((self._outcome(request, key, Status.MISSING, reason), None))
+        if results:
+            self._queue.done()
+            self._results.put(results)
+
+    # failed requests
+
+    def _retry(self, request: Request, error: SourceBusy, sent_at: float) -> None:
+        """Retry later; after too many attempts, find out whether the item or the source fails."""
+        errors = self._queue.record_error(
+            sent_at, unavailable=error.away, overloaded=error.overloaded
+        )
+        if error.retry_after is not None:
+            self._pause(error.retry_after, error)
+        request.attempts += 1
+        delay = self._backoff.wait_after(request.attempts, error.retry_after)
+        if (delay is None or errors >= PROBE_AFTER) and self._is_unavailable(error, sent_at):
+            request.attempts -= 1
+            delay = 0.0
+        if delay is None:
+            self._give_up(request, error)
+        else:
+            self._counters.retry(delay)
+            self._queue.retry(request, delay)
+
+    def _give_up(self, request: Request, error: FanfoldError) -> None:
+        if len(request.keys) > 1:
+            # One item may fail the request for the others.
+            self._queue.split(request, request.keys)
+            return
+        self._queue.done()
+        outcome = self._outcome(request, request.keys[0], Status.FAILED, error.message)
+        self._results.put([(outcome, None)])
+
+    def _retry_after_quota(self, request: Request, error: QuotaSpent) -> None:
+        """Pause the connection until the quota is renewed."""
+        seconds = error.retry_after
+        if seconds is None and error.reset_at is not None:
+            seconds = (error.reset_at - datetime.now(UTC)).total_seconds()
+        if seconds is None:
+            seconds = self._quota_reset()
+        # A second more: clocks differ, and resets are reported in whole seconds.
+        self._pause(max(0.0, seconds) + 1.0, error)
+        request.quota_errors += 1
+        if request.quota_errors < MAX_QUOTA_ERRORS:
+            self._queue.retry(request, 0.0)
+        else:
+            self._give_up(request, error)
+
+    def _quota_reset(self) -> float:
+        try:
+            quota = self._session.quota()
+        except FanfoldError:
+            quota = None
+        return DEFAULT_RESET if quota is None or quota.reset_in is None else quota.reset_in
+
+    def _pause(self, seconds: float, error: FanfoldError) -> None:
+        seconds = min(seconds, MAX_PAUSE)
+        self._limiter.pause(seconds, error.message)
+        if seconds > self._backoff.max_wait:
+            reset_at = datetime.now(UTC) + timedelta(seconds=seconds)
+            self._halt(QuotaSpent(error.message, reset_at=reset_at))
+
+    def _is_unavailable(self, error: SourceBusy, sent_at: float) -> bool:
+        """Probe the source, once for all requests in flight; open or close the circuit breaker."""
+        with self._probe_lock:
+            if self._stop.is_set():
+                return False
+            if sent_at < self._probed_at:
+                return self._queue.is_source_unavailable
+            self._probed_at = time.monotonic()
+            try:
+                self._session.check()
+            except QuotaSpent:
+                unavailable = False
+            except Retriable:
+                unavailable = True
+            except FanfoldError as fatal:
+                self._halt(fatal)
+                return False
+            else:
+                unavailable = False
+            outage = self._queue.record_probe(self._backoff, unavailable=unavailable)
+            if outage > self._backoff.max_outage:
+                self._halt(error)
+            return unavailable
+
+    def _outcome(
+        self, request: Request, key: str, status: Status, reason: Message = _NO_REASON
+    ) -> Outcome:
+        attempts, shared = request.sent, request.shared_by(key)
+        if (before := self._earlier.get(key)) is not None:
+            attempts += before.attempts
+            shared += before.shared or 0
+        return Outcome.of(
+            key,
+            status,
+            reason,
+            attempts=attempts,
+            at=utc_text(datetime.now(UTC)),
+            shared=shared or None,
+        )
+
+    def _halt(self, error: FanfoldError) -> None:
+        self.stopped_by = self.stopped_by or error
+        self._end()
+
+    def _end(self) -> None:
+        self._stop.set()
+        self._queue.close()
