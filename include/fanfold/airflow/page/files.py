@@ -13,6 +13,7 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse
 
+import fanfold.messages
 from fanfold.airflow.page.access import MAY_SEE, MAY_SEE_SOME
 from fanfold.airflow.page.headers import POLICY
 from fanfold.airflow.page.refusal import Refusal
@@ -38,7 +39,9 @@ def _files() -> dict[str, Path]:
     ours = {
         path.relative_to(_STATIC).as_posix(): path for path in _STATIC.rglob("*") if path.is_file()
     }
-    return ours | {name: _SWAGGER / name for name in _FROM_SWAGGER}
+    messages = Path(fanfold.messages.__file__).with_suffix(".json")
+    swagger = {name: _SWAGGER / name for name in _FROM_SWAGGER}
+    return {**ours, **swagger, "messages.json": messages}
 
 
 @cache

@@ -14,8 +14,8 @@ from fanfold.stages.reporting.aggregates import aggregate
 from fanfold.stages.reporting.chart import Chart, LeftOut
 from fanfold.stages.reporting.charts import charts_of
 from fanfold.stages.reporting.document import Findings, page_of
-from fanfold.stages.reporting.outside import plain
 from fanfold.stages.reporting.rendering import paths_of, render
+from fanfold.stages.reporting.sanitising import plain
 from fanfold.stages.reporting.wording import same, say
 from fanfold.workspace.failure_groups import group_failures
 from fanfold.workspace.files import whole_file

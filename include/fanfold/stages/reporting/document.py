@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import jinja2
 from markupsafe import Markup
 
-from fanfold.stages.reporting.outside import plain, visible
+from fanfold.messages import LANGUAGES
+from fanfold.stages.reporting.sanitising import plain, visible
 from fanfold.stages.reporting.wording import (
-    LANGUAGES,
     Text,
     day,
     duration,

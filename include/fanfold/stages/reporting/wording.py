@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from fanfold.stages.reporting.catalogue import CATALOGUE
-
-Language = Literal["en", "zh"]
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
+from fanfold.messages import LANGUAGES, REPORT, Language
 
 
 class Text(NamedTuple):
@@ -36,10 +33,11 @@ def say(key: str, **values: Text | int) -> Text:
     texts = {
         name: full(value) if isinstance(value, int) else value for name, value in values.items()
     }
-    en, zh = CATALOGUE[key]
     return Text(
-        en.format(**{name: text.en for name, text in texts.items()}),
-        zh.format(**{name: text.zh for name, text in texts.items()}),
+        *(
+            REPORT.text(key, each, {name: text.in_language(each) for name, text in texts.items()})
+            for each in LANGUAGES
+        )
     )
 
 
