@@ -26,9 +26,9 @@ def test_pressing_trigger_in_the_form_runs_the_pipeline_and_the_graph_shows_it(s
     log_in(page, stack, f"/dags/{DAG}")
     page.get_by_role("button", name="Trigger").first.click()
     for section, name in [
-        ("What to fetch", "items_uri"),
-        ("How to fetch it", "concurrency"),
-        ("What to make of it", "tolerated_failure_percentage"),
+        ("Items to fetch", "items_uri"),
+        ("Rate and concurrency", "concurrency"),
+        ("Failure handling", "tolerated_failure_percentage"),
     ]:
         page.get_by_role("button", name=section).click()
         page.locator(f"input[name=element_{name}]").wait_for()
@@ -50,7 +50,7 @@ def test_a_wrong_value_is_refused_by_the_form_with_its_name(stack, page):
     before = stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns")["total_entries"]
     log_in(page, stack, f"/dags/{DAG}")
     page.get_by_role("button", name="Trigger").first.click()
-    page.get_by_role("button", name="What to fetch").click()
+    page.get_by_role("button", name="Items to fetch").click()
     page.locator("input[name=element_items_uri]").fill("/etc/passwd")
     page.get_by_role("button", name="Trigger").last.click()
     page.get_by_text("Invalid input for param items_uri").first.wait_for()

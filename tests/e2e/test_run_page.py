@@ -21,7 +21,7 @@ def test_a_person_triggers_with_the_form_and_watches_the_numbers_move(
     person = visitor(page)
     person.log_in(f"/dags/{DAG}")
     page.get_by_role("button", name="Trigger").first.click()
-    page.get_by_role("button", name="What to fetch").click()
+    page.get_by_role("button", name="Items to fetch").click()
     page.locator("input[name=element_items_uri]").fill(runs.listed(runs.users[:600]))
     page.get_by_role("button", name="Trigger").last.click()
     page.wait_for_url(re.compile(r"/runs/manual__"))

@@ -1,4 +1,4 @@
-"""The Params of every pipeline over users: what the trigger form shows and the CLI accepts."""
+"""The Params of pipelines over users, for the trigger form and the CLI."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from airflow.sdk import Param
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ITEMS = "What to fetch"
-PACE = "How to fetch it"
-OUTCOME = "What to make of it"
+ITEMS = "Items to fetch"
+RATE = "Rate and concurrency"
+FAILURES = "Failure handling"
 
 
 def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, Param]:
     """Return the Params of a pipeline over users.
 
     Args:
-        users: The default list, so that Trigger works at once.
-        noun: What an item is called (``uid``), for the descriptions.
+        users: The default list.
+        noun: The name of an item (``uid``), for the descriptions.
         example: The name of a column in a file of items.
 
     Returns:
-        Name → Param; wrong values are refused before anything runs.
+        Params by name; invalid values are rejected before the run starts.
     """
     return {
         "user_ids": Param(
             list(users),
-            # Without a schema for its items the form shows a field of lines, not of JSON.
+            # Without a schema for its items, the form shows a text area with one item per line.
             type="array",
             maxItems=10_000,
             title="Users",
-            description=f"One {noun} a line. For longer lists use an items file.",
+            description=f"One {noun} per line. Use an items file for longer lists.",
             section=ITEMS,
         ),
         "items_uri": Param(
             None,
             type=["null", "string"],
-            # An empty field of the form means: no file.
+            # The form sends an empty string for an empty field.
             pattern=r"^$|^(file:///|s3://[^/]+/).+\.(csv|jsonl|csv\.gz|jsonl\.gz|parquet)$",
             maxLength=2048,
             title="Items file",
@@ -54,32 +54,32 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             type=["null", "integer"],
             minimum=1,
             maximum=100_000,
-            title="Items in a batch",
+            title="Batch size",
             description=(
-                "One mapped task handles one batch. Empty: automatic (up to 32 users, one each)."
+                "Items per mapped task. Empty: automatic (one item per task for up to 32 items)."
             ),
-            section=PACE,
+            section=RATE,
         ),
         "concurrency": Param(
             16,
             type="integer",
             minimum=1,
             maximum=256,
-            title="Requests in flight",
-            description="In each batch. Batches run side by side, as far as Airflow has slots.",
-            section=PACE,
+            title="Concurrent requests",
+            description="Maximum per batch. Batches run in parallel, as far as Airflow has slots.",
+            section=RATE,
         ),
         "requests_per_second": Param(
             None,
             type=["null", "number"],
             exclusiveMinimum=0,
             maximum=100_000,
-            title="Requests a second",
+            title="Requests per second",
             description=(
-                "Of all tasks together. Empty: what the connection says in "
-                "requests_per_second, or as fast as it goes."
+                "Limit for all tasks of the connection. Empty: requests_per_second of the "
+                "connection, or unlimited."
             ),
-            section=PACE,
+            section=RATE,
         ),
         "tolerated_failure_percentage": Param(
             5,
@@ -88,16 +88,16 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             maximum=100,
             title="Tolerated failures (%)",
             description=(
-                "With more failed or invalid users than this, nothing is published and the run "
-                "fails. Users that do not exist are no failures."
+                "If more items are failed or invalid, the run fails and publishes nothing. Missing "
+                "items do not count as failures."
             ),
-            section=OUTCOME,
+            section=FAILURES,
         ),
         "dry_run": Param(
             False,  # noqa: FBT003 - a Param's default is positional
             type="boolean",
-            title="Only plan",
-            description="Stop after plan, which logs requests and duration.",
-            section=OUTCOME,
+            title="Dry run",
+            description="Stop after the plan, which logs the expected requests and duration.",
+            section=FAILURES,
         ),
     }
