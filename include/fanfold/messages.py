@@ -2,8 +2,8 @@
 
 Logs, errors and files hold the English text, because that is what people search for. Where a reason
 is stored, its id and parameters are stored beside the text; the run page and the report use them to
-show it in Chinese. ``messages.json`` has the texts of the engine, the page and the report. Each source
-defines its own in its module, and ``plan.json`` carries them to the page.
+show it in Chinese. ``messages.json`` has the texts of the engine, the run page and the report. Each
+source defines its own in its module, and ``plan.json`` carries them to the page.
 """
 
 from __future__ import annotations
@@ -95,4 +95,8 @@ class Catalogue:
         return self.translate(Message(rule, f"rule.{rule}"), language)
 
 
-ENGINE = Catalogue(json.loads(Path(__file__).with_suffix(".json").read_text("utf-8")))
+_SECTIONS = json.loads(Path(__file__).with_suffix(".json").read_text("utf-8"))
+ENGINE = Catalogue(_SECTIONS["reasons"])
+"""Reasons of the engine; what the page shows (``page``) is read by its script alone."""
+REPORT = Catalogue(_SECTIONS["report"])
+"""What the report shows."""

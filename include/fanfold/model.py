@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
+from operator import add
 from typing import TYPE_CHECKING, Any, Self
 
 from fanfold.messages import Message
@@ -254,14 +255,8 @@ class Counts:
     invalid: int = 0
     failed: int = 0
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(
-            self.planned + other.planned,
-            self.ok + other.ok,
-            self.missing + other.missing,
-            self.invalid + other.invalid,
-            self.failed + other.failed,
-        )
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,9 @@ def visitor(stack):
 def failures_of(frame):
     """Open the tab of failures; return its table once it is there, and no other tab's."""
     frame.get_by_role("tab", name="Failures").click()
-    table = frame.get_by_role("region", name="What is not in the dataset").get_by_role("table")
+    table = frame.get_by_role("region", name="Items that are not in the dataset").get_by_role(
+        "table"
+    )
     table.first.wait_for()
     return table.first
 

@@ -26,8 +26,8 @@ def test_pressing_trigger_in_the_form_runs_the_pipeline_and_the_graph_shows_it(s
     log_in(page, stack, f"/dags/{DAG}")
     page.get_by_role("button", name="Trigger").first.click()
     for section, name in [
-        ("Items", "items_uri"),
-        ("Concurrency and rate limit", "concurrency"),
+        ("Items to fetch", "items_uri"),
+        ("Rate and concurrency", "concurrency"),
         ("Failure handling", "tolerated_failure_percentage"),
     ]:
         page.get_by_role("button", name=section).click()
@@ -50,7 +50,7 @@ def test_a_wrong_value_is_refused_by_the_form_with_its_name(stack, page):
     before = stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns")["total_entries"]
     log_in(page, stack, f"/dags/{DAG}")
     page.get_by_role("button", name="Trigger").first.click()
-    page.get_by_role("button", name="Items").click()
+    page.get_by_role("button", name="Items to fetch").click()
     page.locator("input[name=element_items_uri]").fill("/etc/passwd")
     page.get_by_role("button", name="Trigger").last.click()
     page.get_by_text("Invalid input for param items_uri").first.wait_for()

@@ -21,7 +21,7 @@ def test_a_person_triggers_with_the_form_and_watches_the_numbers_move(
     person = visitor(page)
     person.log_in(f"/dags/{DAG}")
     page.get_by_role("button", name="Trigger").first.click()
-    page.get_by_role("button", name="Items").click()
+    page.get_by_role("button", name="Items to fetch").click()
     page.locator("input[name=element_items_uri]").fill(runs.listed(runs.users[:600]))
     page.get_by_role("button", name="Trigger").last.click()
     page.wait_for_url(re.compile(r"/runs/manual__"))
@@ -99,7 +99,7 @@ def test_the_dataset_is_sorted_filtered_and_downloaded(runs, partial_run, visito
     frame.get_by_role("button", name="user_id").click()
     assert max(shown) in rows.nth(1).inner_text()
     frame.get_by_label("Filter these rows").fill(shown[7])
-    frame.get_by_text("1 row fits").wait_for()
+    frame.get_by_text("1 matching row").wait_for()
     assert shown[7] in rows.nth(1).inner_text()
     with page.expect_download() as download:
         frame.get_by_role("link", name="Download: users.parquet").click()
@@ -117,10 +117,10 @@ def test_the_report_is_shown_and_the_run_compared_with_the_one_before(
     report.get_by_text("Planned", exact=True).wait_for()
     assert report.locator(".charts > article").count() >= 8
     frame.get_by_role("tab", name="Compare").click()
-    frame.get_by_text("The run before:").wait_for()
+    frame.get_by_text("Previous run:").wait_for()
     # 15 are not on the list any more, 5 are broken and 3 unknown.
     assert number(frame, "in both runs") == 577
-    assert (number(frame, "new"), number(frame, "gone")) == (40, 23)
+    assert (number(frame, "new"), number(frame, "removed")) == (40, 23)
     away = {*runs.broken, *runs.unknown}
     both = {uid: moved[uid] for uid in runs.users[15:600] if uid not in away}
     assert number(frame, "followers changed") == sum(change != 0 for change in both.values()) > 300
@@ -144,9 +144,9 @@ def test_a_run_that_waits_for_its_quota_says_until_when(
     simulator.control(quota_per_hour=30, quota_window_s=15)
     run_id = stack.trigger(DAG, {"user_ids": list(runs.users[:40]), "batch_size": 40})
     frame = visitor(page).items_tab(run_id)
-    frame.get_by_text(re.compile(r"^Waits for quota until \d")).wait_for(timeout=60_000)
+    frame.get_by_text(re.compile(r"^Waiting for quota until \d")).wait_for(timeout=60_000)
     assert number(frame, "ok") == 30
-    frame.get_by_text("1 batch waits for the source’s quota").wait_for()
+    frame.get_by_text("1 batch is waiting for the source’s quota").wait_for()
     frame.get_by_text("Complete", exact=True).wait_for(timeout=90_000)
     assert number(frame, "ok") == 40
 

@@ -24,7 +24,7 @@ def test_the_page_is_chinese_for_who_reads_chinese(stack, partial_run, visitor, 
         assert not re.search(r"\b(planned|missing|invalid|waiting|Dataset|Batches)\b", shown)
         assert frame.locator("html").get_attribute("lang") == "zh-CN"
         frame.get_by_role("tab", name="失败项").click()
-        frame.get_by_text("微博 20003：没有用户 …").wait_for()
+        frame.get_by_text("微博 20003：没有这个用户").wait_for()
         frame.get_by_text("不符合规则").first.wait_for()
         assert page.goto(f"{stack.url}/plugin/fanfold").ok
         person.frame("Fanfold").get_by_role("heading", level=2).first.wait_for()
@@ -66,7 +66,7 @@ def test_a_run_that_failed_and_one_without_users_say_what_became_of_them(
 
     visitor(page).alone(failed)
     alert = page.get_by_role("alert").first
-    alert.get_by_text("The run failed at its gate").wait_for()
+    alert.get_by_text("more items failed than it tolerates").wait_for()
     assert alert.get_by_role("link").inner_text() == "Open the log of “consolidate”"
     assert (number(page, "ok"), number(page, "invalid")) == (15, 5)
     page.get_by_role("tab", name="Dataset").click()
@@ -75,7 +75,7 @@ def test_a_run_that_failed_and_one_without_users_say_what_became_of_them(
     page.get_by_role("tab", name="Report").click()
     page.get_by_role("tabpanel").get_by_text("report").first.wait_for()
     page.get_by_role("tab", name="Compare").click()
-    page.get_by_text("This run was not compared with the one before").wait_for()
+    page.get_by_text("This run was not compared with the previous run").wait_for()
 
     page.goto(f"{stack.url}/fanfold/run?dag_id={DAG}&run_id={empty}")
     page.get_by_text("Empty", exact=True).wait_for()
@@ -111,17 +111,17 @@ def test_nothing_hinders_who_cannot_see_or_point(
     visitor(page).alone(partial_run, theme=theme)
     ready = {
         "Batches": page.get_by_role("list", name="Batches"),
-        "Failures": page.get_by_role("region", name="What is not in the dataset"),
+        "Failures": page.get_by_role("region", name="Items that are not in the dataset, by reason"),
         "Dataset": page.get_by_role("region", name="Files"),
         "Report": page.locator("iframe"),
-        "Compare": page.get_by_text("The run before:"),
+        "Compare": page.get_by_text("Previous run:"),
     }
     for name, there in ready.items():
         page.get_by_role("tab", name=name).click()
         there.wait_for()
         has_no_violation(page, name)
     unfolded(page)
-    page.get_by_role("checkbox", name=f"Choose {runs.broken[0]}").wait_for()
+    page.get_by_role("checkbox", name=f"Select {runs.broken[0]}").wait_for()
     page.get_by_role("button", name="Redrive all failed").first.click()
     page.get_by_role("dialog").get_by_text("5 items").wait_for()
     has_no_violation(page, "dialog")

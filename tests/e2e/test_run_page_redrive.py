@@ -21,7 +21,7 @@ def redrive(frame, button, *lines):
     dialog.get_by_role("button", name="Redrive", exact=True).click()
     dialog.wait_for(state="detached")
     # An earlier redrive's message may be there still.
-    frame.get_by_text(f"The redrive has begun: {lines[0]}").wait_for()
+    frame.get_by_text(f"Redrive started: {lines[0]}").wait_for()
 
 
 def test_broken_users_are_redriven_and_turn_ok(
@@ -35,7 +35,7 @@ def test_broken_users_are_redriven_and_turn_ok(
     frame.get_by_text("Partial", exact=True).wait_for()
     assert (number(frame, "invalid"), number(frame, "missing")) == (5, 3)
     unfolded(frame)
-    frame.get_by_role("checkbox", name=f"Choose {runs.broken[0]}").wait_for()
+    frame.get_by_role("checkbox", name=f"Select {runs.broken[0]}").wait_for()
     assert frame.get_by_role("button", name="Redrive selected").is_disabled()
 
     redrive(frame, "Redrive all failed", "5 items", "5 requests", "1 batch")
@@ -44,7 +44,7 @@ def test_broken_users_are_redriven_and_turn_ok(
     assert simulator.stats(all_uids=True)["uids"] == dict.fromkeys(runs.broken, 1)
 
     simulator.reset()
-    frame.get_by_role("checkbox", name=re.compile("Choose all items.*no such user")).check()
+    frame.get_by_role("checkbox", name=re.compile("Select all items.*no such user")).check()
     redrive(frame, "Redrive selected", "3 items", "3 requests")
     frame.get_by_text("Every item of this run is in the dataset.").wait_for(timeout=90_000)
     assert number(frame, "ok") == 60

@@ -46,8 +46,8 @@ def test_without_a_scheduler_or_a_server_the_page_says_so(stack, runs, visitor, 
         say_in_database(stack, "UPDATE dag_run SET state = 'running' WHERE run_id = ?", run_id)
         try:
             visitor(page).alone(run_id)
-            page.get_by_text("Airflow’s scheduler is not running").wait_for()
-            silence = page.get_by_text("Airflow’s server does not answer; trying again.")
+            page.get_by_text("The Airflow scheduler is not running").wait_for()
+            silence = page.get_by_text("The Airflow API server does not respond; retrying.")
             with still(stack, "api-server"):
                 silence.wait_for(timeout=40_000)
                 # What was known is still there.

@@ -1,4 +1,4 @@
-"""Params of the pipelines: the fields of the trigger form and the keys of ``--conf``."""
+"""The Params of pipelines over users, for the trigger form and the CLI."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from airflow.sdk import Param
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ITEMS = "Items"
-PACE = "Concurrency and rate limit"
-OUTCOME = "Failure handling"
+ITEMS = "Items to fetch"
+RATE = "Rate and concurrency"
+FAILURES = "Failure handling"
 
 
 def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, Param]:
     """Return the Params of a pipeline over users.
 
     Args:
-        users: Default list.
-        noun: Name of an item (``uid``), for the descriptions.
-        example: Name of the items column in an items file.
+        users: The default list.
+        noun: The name of an item (``uid``), for the descriptions.
+        example: The name of a column in a file of items.
 
     Returns:
-        Params by name; Airflow validates them before the run starts.
+        Params by name; invalid values are rejected before the run starts.
     """
     return {
         "user_ids": Param(
             list(users),
-            # Without an item schema the form shows a multi-line text field instead of JSON.
+            # Without a schema for its items, the form shows a text area with one item per line.
             type="array",
             maxItems=10_000,
             title="Users",
-            description=f"One {noun} per line. For longer lists use an items file.",
+            description=f"One {noun} per line. Use an items file for longer lists.",
             section=ITEMS,
         ),
         "items_uri": Param(
             None,
             type=["null", "string"],
-            # The form submits an empty string for an empty field.
+            # The form sends an empty string for an empty field.
             pattern=r"^$|^(file:///|s3://[^/]+/).+\.(csv|jsonl|csv\.gz|jsonl\.gz|parquet)$",
             maxLength=2048,
             title="Items file",
@@ -56,18 +56,18 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             maximum=100_000,
             title="Batch size",
             description=(
-                "Items per mapped task. Empty: automatic (up to 32 users: one user per task)."
+                "Items per mapped task. Empty: automatic (one item per task for up to 32 items)."
             ),
-            section=PACE,
+            section=RATE,
         ),
         "concurrency": Param(
             16,
             type="integer",
             minimum=1,
             maximum=256,
-            title="Concurrency",
-            description="Maximum concurrent requests per batch. Batches run in parallel.",
-            section=PACE,
+            title="Concurrent requests",
+            description="Maximum per batch. Batches run in parallel, as far as Airflow has slots.",
+            section=RATE,
         ),
         "requests_per_second": Param(
             None,
@@ -76,10 +76,10 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             maximum=100_000,
             title="Requests per second",
             description=(
-                "Rate limit over all tasks of the connection. Empty: requests_per_second of the "
+                "Limit for all tasks of the connection. Empty: requests_per_second of the "
                 "connection, or unlimited."
             ),
-            section=PACE,
+            section=RATE,
         ),
         "tolerated_failure_percentage": Param(
             5,
@@ -88,16 +88,16 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             maximum=100,
             title="Tolerated failures (%)",
             description=(
-                "If more users fail or are invalid, the run fails and nothing is published. Users "
-                "that do not exist do not count as failures."
+                "If more items are failed or invalid, the run fails and publishes nothing. Missing "
+                "items do not count as failures."
             ),
-            section=OUTCOME,
+            section=FAILURES,
         ),
         "dry_run": Param(
             False,  # noqa: FBT003 - a Param's default is positional
             type="boolean",
             title="Dry run",
-            description="Stop after the plan, which logs the forecast of requests and duration.",
-            section=OUTCOME,
+            description="Stop after the plan, which logs the expected requests and duration.",
+            section=FAILURES,
         ),
     }

@@ -1,13 +1,13 @@
-"""What a person sees of a run, read from its workspace: nothing here writes.
+"""Read-only queries of a run's workspace, for the run page.
 
-| module | what it tells |
+| module | returns |
 |---|---|
-| ``tallies`` | items by what became of them, of each batch and of the run |
+| ``item_counts`` | items by outcome, of each batch and of the run |
 | ``items`` | one item: its outcomes, its record, its clean row |
-| ``failed`` | the items that are not in the dataset, by reason and one by one |
+| ``failures`` | the items that are not in the dataset, by reason and one by one |
 | ``dataset`` | columns and rows of the dataset |
-| ``redriving`` | what would be fetched again, and what that costs |
+| ``redrive`` | what a redrive would fetch again, and its cost in requests |
 
-Each reads what it needs and no more: small files for numbers that are asked for every two seconds,
-the parts of one batch for one item, a row group for some rows.
+Each query reads as little as it can: small files for numbers that are polled every two seconds, the
+parts of one batch for one item, a row group for a page of rows.
 """

@@ -1,4 +1,4 @@
-"""Columns and rows of a dataset, without reading more of it than is shown."""
+"""Columns and rows of a dataset; only the row groups of the page are read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fanfold.errors import Inconsistent
-from fanfold.queries.values import plain
+from fanfold.queries.values import json_value
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name, its type in words, and how many of its values are null."""
+    """A column: its name, its type and its number of nulls."""
 
     name: str
     type: str
@@ -25,13 +25,13 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
-    """Some rows of a dataset.
+class DatasetPage:
+    """One page of the rows of a dataset.
 
     Attributes:
-        total: Rows that it has.
+        total: Rows of the dataset.
         columns: Its columns, in order.
-        page: A list of values for each row, as JSON has them.
+        page: The JSON values of each row.
     """
 
     total: int
@@ -39,20 +39,20 @@ class Rows:
     page: tuple[list[Any], ...]
 
 
-def rows_of(dataset: Path, *, offset: int, limit: int) -> Rows:
-    """Return rows of a Parquet file, and what its metadata tell of the columns.
+def rows_of(dataset: Path, *, offset: int, limit: int) -> DatasetPage:
+    """Return a page of rows of a Parquet file, and its columns from the metadata.
 
     Args:
         dataset: The file.
         offset: The first row, from 0.
-        limit: Rows, at most.
+        limit: Maximum number of rows.
 
     Raises:
         Inconsistent: The file is missing or damaged.
     """
     try:
         with pq.ParquetFile(dataset) as file:
-            return Rows(file.metadata.num_rows, _columns(file), _page(file, offset, limit))
+            return DatasetPage(file.metadata.num_rows, _columns(file), _page(file, offset, limit))
     except (pa.ArrowException, OSError) as error:
         raise Inconsistent(
             f"{dataset} cannot be read as a dataset ({error}); clear `consolidate` with its "
@@ -82,7 +82,7 @@ def _type(kind: pa.DataType) -> str:
 
 
 def _page(file: pq.ParquetFile, offset: int, limit: int) -> tuple[list[Any], ...]:
-    """Read the row groups that hold the rows, and no other."""
+    """Read only the row groups that hold the rows."""
     found: list[pa.Table] = []
     wanted = limit
     for group in range(file.num_row_groups):
@@ -93,5 +93,7 @@ def _page(file: pq.ParquetFile, offset: int, limit: int) -> tuple[list[Any], ...
             wanted -= rows.num_rows
         offset = max(0, offset - size)
     return tuple(
-        [plain(value) for value in row.values()] for table in found for row in table.to_pylist()
+        [json_value(value) for value in row.values()]
+        for table in found
+        for row in table.to_pylist()
     )

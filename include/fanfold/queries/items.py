@@ -1,4 +1,4 @@
-"""One item among millions: what became of it, what came, and what was made of it."""
+"""One item among millions: its outcomes, its raw record and its clean row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from fanfold.errors import Inconsistent
 from fanfold.model import Outcome, Status
-from fanfold.queries.values import plain_row
+from fanfold.queries.values import json_row
 from fanfold.workspace.batch import ITEM, decide
 from fanfold.workspace.key_index import positions
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ItemDetails:
     """An item of the plan.
 
     Attributes:
         key: Its key.
         batch: Number of its batch.
-        position: Its place in the plan, from 0.
-        latest: What became of it; None while it has no outcome.
-        earlier: What was decided before, oldest first.
+        position: Its position in the plan, from 0.
+        latest: Its current outcome; None while it has none.
+        earlier: Its earlier outcomes, oldest first.
         record: Its raw record, or None.
         row: Its clean row by column, or None.
     """
@@ -49,14 +49,14 @@ class Found:
     row: dict[str, Any] | None
 
 
-def find(workspace: Workspace, plan: Plan, key: str, *, final: bool) -> Found | None:
-    """Return an item of the plan, or None where the plan does not have it.
+def find_item(workspace: Workspace, plan: Plan, key: str, *, final: bool) -> ItemDetails | None:
+    """Return an item of the plan, or None if the plan does not have it.
 
     Args:
         workspace: The run's workspace.
         plan: Its plan.
         key: The item's key.
-        final: Whether its dataset is consolidated: what has no row then has failed.
+        final: Whether its dataset is consolidated: an item without a row has failed then.
 
     Raises:
         Inconsistent: A file of its batch is damaged.
@@ -78,7 +78,7 @@ def find(workspace: Workspace, plan: Plan, key: str, *, final: bool) -> Found | 
         (_record(raw, key) for outcome, raw in reversed(decided) if outcome.status is Status.OK),
         None,
     )
-    return Found(
+    return ItemDetails(
         key=key,
         batch=batch,
         position=position,
@@ -103,7 +103,7 @@ def _record(raw: Path, key: str) -> dict[str, Any] | None:
 
 
 def _documents(path: Path, key: str) -> Iterator[dict[str, Any]]:
-    """Yield the documents of an item: the lines of a part begin with the key."""
+    """Yield the documents of an item; a line of a part begins with the key."""
     text = json.dumps(key, ensure_ascii=False)
     beginning = b'{"key":' + text.encode("utf-8", "backslashreplace") + b","
     try:
@@ -131,4 +131,4 @@ def _row(path: Path, key: str) -> dict[str, Any] | None:
             rows = file.read(use_threads=False).drop_columns(ITEM)
     except (pa.ArrowException, OSError) as error:
         raise Inconsistent(f"{path} cannot be read ({error}): clear `batch.process`.") from error
-    return plain_row(rows.slice(place, 1).to_pylist()[0])
+    return json_row(rows.slice(place, 1).to_pylist()[0])

@@ -1,4 +1,4 @@
-"""Values of a Parquet file as JSON has them."""
+"""Values of a Parquet file as JSON values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 from fanfold.model import utc_text
 
 
-def plain(value: Any) -> Any:
-    """Return a value as JSON has it: moments as ISO 8601 in UTC, what is no number as None."""
+def json_value(value: Any) -> Any:
+    """Return a value as JSON: times as ISO 8601 in UTC, NaN and infinity as None."""
     if isinstance(value, datetime):
         return utc_text(value if value.tzinfo else value.replace(tzinfo=UTC))
     if isinstance(value, float) and not math.isfinite(value):
@@ -18,6 +18,6 @@ def plain(value: Any) -> Any:
     return value
 
 
-def plain_row(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row as JSON has it."""
-    return {name: plain(value) for name, value in row.items()}
+def json_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with JSON values."""
+    return {name: json_value(value) for name, value in row.items()}

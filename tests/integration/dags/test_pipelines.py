@@ -213,7 +213,7 @@ def test_a_run_foretells_its_time_by_the_runs_before_and_the_report_compares(pip
     assert forecast["seconds"] > 0
     page = (second.workspace / "report" / "report.html").read_text("utf-8")
     assert "by earlier runs" in page
-    assert "foretold: 3" in page
+    assert "forecast: 3" in page
 
 
 def test_a_quota_is_part_of_the_forecast(pipeline):

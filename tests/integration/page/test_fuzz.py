@@ -11,7 +11,7 @@ import schemathesis
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from fanfold.queries.failed import groups_of
+from fanfold.queries.failures import groups_of
 from fanfold.workspace.paths import Workspace
 
 DAG = "weibo_user_profiles"

@@ -44,7 +44,7 @@ FORGED_NAMES = {
     "up": "../app.py",
     "up, encoded": "%2e%2e/app.py",
     "up, all encoded": "%2e%2e%2fapp.py",
-    "down and up": "vendor/../../answers.py",
+    "down and up": "vendor/../../schemas.py",
     "down and up, to a file that there is": "vendor/../page.css",
     "here": "./page.css",
     "doubled": "vendor//uplot.css",
@@ -139,7 +139,7 @@ def test_a_forged_name_of_a_file_leads_nowhere(door, route):
 
 @pytest.mark.parametrize("version", ["..", "%2e%2e", "~", "vendor", "%00", "x" * 10_000])
 def test_a_forged_version_of_a_file_leads_nowhere(door, version):
-    for name in ("app.py", "static/page.css", "answers.py"):
+    for name in ("app.py", "static/page.css", "schemas.py"):
         answer = raw(door, GET, door.address(STATIC, version=version, name=name))
         door.assert_safe(answer, STATIC)
         assert answer.status_code == 404, (name, answer.text[:200])

@@ -70,7 +70,7 @@ def test_every_answer_has_a_type(document, operations):
 
 def test_every_operation_says_how_it_refuses(document, operations):
     """Whoever is not logged in or has no right gets a problem like any other."""
-    problem = {"$ref": "#/components/schemas/Problem"}
+    problem = {"$ref": "#/components/schemas/ApiError"}
     for where, operation in operations.items():
         refused = {
             status: answer
@@ -81,7 +81,7 @@ def test_every_operation_says_how_it_refuses(document, operations):
         for status, answer in refused.items():
             schema = answer["content"]["application/json"]["schema"]
             assert schema == problem, f"{where}: {status}"
-    assert set(document["components"]["schemas"]["Problem"]["required"]) == {"code", "detail"}
+    assert set(document["components"]["schemas"]["ApiError"]["required"]) == {"code", "detail"}
 
 
 def test_every_operation_asks_for_a_login(document, operations):

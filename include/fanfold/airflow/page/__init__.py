@@ -1,19 +1,19 @@
-"""The run page inside Airflow's UI: an API, one static page, and their registration.
+"""The run page in Airflow's UI: an API, a static page, and their registration.
 
-| module | what it is for |
+| module | purpose |
 |---|---|
 | ``app`` | the FastAPI application that Airflow mounts under ``/fanfold`` |
-| ``access`` | who may see and do what; which run a request is about |
-| ``answers`` | what the API answers, typed |
-| ``language`` | what the pipeline wrote, in the language of who reads it |
-| ``headers`` | what every response tells the browser to refuse |
-| ``runs`` | what Airflow's database tells of a run |
-| ``verdict`` | a run in one word |
-| ``summary``, ``batches``, ``items``, ``failures``, ``dataset``, ``redrive``, ``pipelines`` | a module is a part of the page: its routes |
-| ``files`` | the static page, and the page that describes the API |
-| ``static/`` | HTML, CSS and JavaScript, as they are; ``static/vendor/`` are libraries |
+| ``access`` | permissions, and the run of a request |
+| ``schemas`` | the responses of the API |
+| ``language`` | translates reasons and rules |
+| ``headers`` | security headers |
+| ``runs`` | queries of Airflow's database |
+| ``verdict`` | the verdict on a run |
+| ``summary``, ``batches``, ``items``, ``failures``, ``dataset``, ``redrive``, ``pipelines`` | the routes of each part of the page |
+| ``files`` | the static page and the API documentation |
+| ``static/`` | HTML, CSS and JavaScript; ``static/vendor/`` holds libraries |
 
-It holds no state, only files that it has read and that have not changed: every answer comes from
-Airflow's database and the run's workspace, so any number of api-servers can answer. What a run left is
-read by :mod:`fanfold.queries`.
+It is stateless, apart from caches of unchanged files: every response comes from Airflow's database and
+the run's workspace, which :mod:`fanfold.queries` reads, so any number of api-servers can run. It imports
+no source and no pipeline: ``plan.json`` holds what it needs of them.
 """

@@ -1,8 +1,8 @@
-"""Who may see and do what, and which run a request is about.
+"""Permissions, and the run of a request.
 
-The right is asked first, of Airflow's auth manager; then the run is looked up in Airflow's database;
-only then is its workspace opened. What a client sends never becomes a path: the workspace's name
-is made of the ids that Airflow has (:func:`fanfold.workspace.safe_name`).
+Airflow's auth manager is asked for the permission first; then the run is looked up in Airflow's
+database; only then is its workspace opened. Input of a client never becomes a path: the name of the
+workspace is made of the ids in Airflow's database (:func:`fanfold.workspace.safe_name`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def _no_zero_byte(_: GetUserDep, request: Request) -> None:
-    """Refuse ids with a zero byte: Postgres takes none, and the right is asked of the database."""
+    """Reject ids with a zero byte, which Postgres does not accept in a query."""
     values = (*request.path_params.values(), *request.query_params.getlist("dag_id"))
     if any("\0" in value for value in values):
         raise Refusal(404, "no_run", "No id has a zero byte.")
@@ -50,14 +50,14 @@ MAY_EDIT = (
     Depends(requires_access_dag("PUT", DagAccessEntity.RUN)),
     Depends(requires_access_dag("PUT", DagAccessEntity.TASK_INSTANCE)),
 )
-"""What Airflow asks of who clears tasks, and of who edits runs."""
+"""The permissions that Airflow requires to clear tasks and to edit runs."""
 
 
 def shared_directory() -> Path:
     """Return the shared directory.
 
     Raises:
-        Refusal: It is not set, or not there.
+        Refusal: It is not configured or does not exist.
     """
     try:
         shared = settings.shared_directory()
@@ -72,7 +72,7 @@ def shared_directory() -> Path:
     return shared
 
 
-def workspace_is_there() -> bool:
+def workspace_is_readable() -> bool:
     """Return whether the shared directory can be read."""
     try:
         shared_directory()
@@ -83,10 +83,10 @@ def workspace_is_there() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """The run that a request is about.
+    """The run of a request.
 
     Attributes:
-        dag_run: Airflow's row; it belongs to the request's session.
+        dag_run: The row in Airflow's database, in the session of the request.
     """
 
     dag_run: DagRun
@@ -96,12 +96,12 @@ class Run:
         """Its workspace.
 
         Raises:
-            Refusal: The shared directory is away.
+            Refusal: The shared directory is unavailable.
         """
         return Workspace.of_run(shared_directory(), self.dag_run.dag_id, self.dag_run.run_id)
 
     def plan(self) -> Plan | None:
-        """Return its plan, or None where it has none yet."""
+        """Return its plan, or None if there is none yet."""
         path = self.workspace.plan
         return read_as(path, Plan.from_json) if path.exists() else None
 
@@ -109,7 +109,7 @@ class Run:
         """Return its plan.
 
         Raises:
-            Refusal: It has none.
+            Refusal: There is none.
         """
         plan = self.plan()
         if plan is None and is_active(self.dag_run):
@@ -120,7 +120,7 @@ class Run:
 
 
 def the_run(dag_id: str, run_id: str, session: SessionDep) -> Run:
-    """Return the run of a request; the right to see it is asked before."""
+    """Return the run of a request; the permission to read it was checked before."""
     tagged = select(DagTag.name).where(DagTag.dag_id == dag_id, DagTag.name == TAG)
     if session.scalar(select(DagModel.dag_id).where(DagModel.dag_id == dag_id)) is None:
         raise Refusal(404, "no_run", f"There is no DAG {dag_id[:100]!r}.")
@@ -147,12 +147,12 @@ def _has_rights(
 
 
 def may_see_runs(user: BaseUser, dag_id: str) -> bool:
-    """Return whether a person may see the runs of a DAG: who may see the DAG need not."""
+    """Return whether a user may read the runs of a DAG; the permission for the DAG is not enough."""
     return _has_rights(user, dag_id, "GET", DagAccessEntity.RUN)
 
 
 def may_edit(dag_id: str, user: GetUserDep) -> bool:
-    """Return whether a person may edit the runs of a DAG."""
+    """Return whether a user may edit the runs of a DAG."""
     return _has_rights(user, dag_id, "PUT", DagAccessEntity.RUN, DagAccessEntity.TASK_INSTANCE)
 
 
@@ -160,13 +160,13 @@ MayEditDep = Annotated[bool, Depends(may_edit)]
 
 
 def same_site(
-    # Browsers alone send it: no part of the description.
+    # Only browsers send it: not part of the OpenAPI document.
     sec_fetch_site: Annotated[str | None, Header(include_in_schema=False)] = None,
 ) -> None:
-    """Refuse what another site's page makes a browser send.
+    """Reject a request that another site's page made the browser send (CSRF).
 
-    Airflow's cookie is ``SameSite=Lax``, so such a request comes without it, and what changes
-    something takes JSON alone. Browsers also say where a request comes from: that is heeded too.
+    Airflow's cookie is ``SameSite=Lax``, so such a request has no cookie, and a call that changes
+    something accepts only JSON. Browsers also send the origin of a request in ``Sec-Fetch-Site``.
     Source: Fetch Metadata Request Headers (W3C).
     """
     if sec_fetch_site not in {None, "same-origin", "none"}:

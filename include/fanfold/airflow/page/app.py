@@ -32,7 +32,7 @@ _SLOW = (
     "fanfold.stages.comparing",
     "fanfold.stages.publishing",
 )
-"""What takes a second to import; whoever is the first to ask need not wait for it."""
+"""Modules that take a second to import; imported in the background before the first request."""
 
 
 def _import_slow_modules() -> None:
@@ -51,13 +51,13 @@ def create_app() -> FastAPI:
     app = FastAPI(
         title="Fanfold",
         description=(
-            "What the run page shows. Every call asks Airflow's auth manager for the right to see "
-            "runs of the DAG, and a redrive for the right to edit them. Log in as for Airflow's "
-            "REST API: with its cookie, or with a bearer token."
+            "The API of the run page. Every call requires Airflow's permission to read the runs of "
+            "the DAG; a redrive requires the permission to edit them. Authentication is that of "
+            "Airflow's REST API: its cookie or a bearer token."
         ),
         version=fanfold.__version__,
         lifespan=_lifespan,
-        # These are routes of ours, for people who are logged in.
+        # Replaced by routes in `files`, which require a login.
         docs_url=None,
         redoc_url=None,
         openapi_url=None,

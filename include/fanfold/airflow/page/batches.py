@@ -6,11 +6,11 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter
 
 from fanfold.airflow.graph import FETCH, PROCESS
-from fanfold.airflow.page import answers
+from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_SEE, RunDep
 from fanfold.airflow.page.refusal import refusals
 from fanfold.airflow.page.runs import Instance, batch_instances, is_active, moment
-from fanfold.queries.tallies import batch_tallies
+from fanfold.queries.item_counts import counts_by_batch
 from fanfold.stages.planning import batch_refs
 
 router = APIRouter(dependencies=MAY_SEE, tags=["run"])
@@ -21,35 +21,35 @@ router = APIRouter(dependencies=MAY_SEE, tags=["run"])
     responses=refusals(404, 500, 503),
     operation_id="get_batches",
 )
-def get_batches(run: RunDep, session: SessionDep) -> answers.Batches:
+def get_batches(run: RunDep, session: SessionDep) -> schemas.Batches:
     """Return all batches, in order."""
     plan = run.planned()
     workspace = run.workspace
     instances = batch_instances(session, run.dag_run)
     active = is_active(run.dag_run)
-    return answers.Batches(
+    return schemas.Batches(
         fetch_task=FETCH,
         process_task=PROCESS,
         batches=[
-            answers.Batch(
+            schemas.Batch(
                 batch=ref.batch,
                 label=ref.label,
-                fetch=_attempted(instances.get(ref.batch, {}).get(FETCH)),
-                process=_attempted(instances.get(ref.batch, {}).get(PROCESS)),
-                tally=answers.Tally.model_validate(found.tally),
+                fetch=_batch_task(instances.get(ref.batch, {}).get(FETCH)),
+                process=_batch_task(instances.get(ref.batch, {}).get(PROCESS)),
+                tally=found.items,
                 requests=found.requests,
                 waits_until=found.waits_until if active else None,
             )
             for ref, found in zip(
-                batch_refs(workspace, plan), batch_tallies(workspace, plan), strict=True
+                batch_refs(workspace, plan), counts_by_batch(workspace, plan), strict=True
             )
         ],
     )
 
 
-def _attempted(instance: Instance | None) -> answers.Attempted:
+def _batch_task(instance: Instance | None) -> schemas.BatchTask:
     found = instance or Instance("", -1, None)
-    return answers.Attempted(
+    return schemas.BatchTask(
         state=found.state,
         started_at=moment(found.started_at),
         ended_at=moment(found.ended_at),

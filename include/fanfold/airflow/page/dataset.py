@@ -1,4 +1,4 @@
-"""The dataset of a run: rows, files, report, and what differs from the run before."""
+"""The dataset of a run: rows, files, report, and the comparison with the previous run."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from fanfold.airflow import connections, settings
 from fanfold.airflow.graph import PUBLISH, REPORT
-from fanfold.airflow.page import answers
+from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_SEE, Run, RunDep
 from fanfold.airflow.page.headers import REPORT_POLICY
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import is_active, tasks_of
-from fanfold.airflow.page.verdict import outcome_of
+from fanfold.airflow.page.verdict import result_of
 from fanfold.model import FileEntry, Manifest
 from fanfold.queries.dataset import rows_of
 from fanfold.workspace.files import read_as
@@ -25,7 +25,7 @@ from fanfold.workspace.paths import PARQUET
 router = APIRouter(dependencies=MAY_SEE, tags=["dataset"])
 
 LINK_SECONDS = 300
-"""Seconds for which a presigned address works."""
+"""Lifetime of a presigned URL, in seconds."""
 
 
 @router.get(
@@ -37,17 +37,17 @@ def get_dataset(
     run: RunDep,
     offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> answers.Dataset:
+) -> schemas.Dataset:
     """Return some rows of the dataset, and its columns."""
     path = run.workspace.dataset / PARQUET
     if not path.exists():
         raise Refusal(404, "no_dataset", "This run has no dataset.")
     found = rows_of(path, offset=offset, limit=limit)
-    return answers.Dataset(
+    return schemas.Dataset(
         rows=found.total,
         offset=offset,
         columns=[
-            answers.Column(
+            schemas.Column(
                 name=column.name,
                 type=column.type,
                 nulls=column.nulls,
@@ -64,12 +64,12 @@ def get_dataset(
     responses=refusals(404, 500, 503),
     operation_id="get_files",
 )
-def get_files(run: RunDep, session: SessionDep) -> answers.Files:
+def get_files(run: RunDep, session: SessionDep) -> schemas.Files:
     """Return the files of the dataset, with sizes and digests."""
     from fanfold.stages.publishing import run_prefix
 
     manifest, published = _produced(run, session)
-    return answers.Files(
+    return schemas.Files(
         published=published,
         prefix=f"s3://{settings.bucket_name()}/{run_prefix(manifest)}",
         files=[_file(entry) for entry in manifest.files],
@@ -86,9 +86,9 @@ def get_files(run: RunDep, session: SessionDep) -> answers.Files:
 def download_file(
     run: RunDep,
     session: SessionDep,
-    name: Annotated[str, Path(max_length=200, description="A name that `files` lists.")],
+    name: Annotated[str, Path(max_length=200, description="A name from `files`.")],
 ) -> RedirectResponse:
-    """Send the browser to object storage, with an address that works for five minutes."""
+    """Redirect the browser to a presigned URL of object storage, valid for five minutes."""
     from fanfold.stages.publishing import download_address, run_prefix
 
     manifest, published = _produced(run, session)
@@ -104,17 +104,17 @@ def download_file(
 
 
 def _produced(run: Run, session: Session) -> tuple[Manifest, bool]:
-    """Return the manifest of a run, and whether its files were sent to object storage."""
+    """Return the manifest of a run, and whether its files were published."""
     tasks = tasks_of(session, run.dag_run)
-    manifest = outcome_of(run.dag_run, tasks, run.workspace).manifest
+    manifest = result_of(run.dag_run, tasks, run.workspace).manifest
     if manifest is None:
         raise Refusal(404, "no_dataset", "This run has no dataset yet.")
-    # A run without rows is published too, and marks its task as skipped.
+    # A run without rows is published too; its task is skipped then.
     return manifest, PUBLISH in tasks and tasks[PUBLISH].state in {"success", "skipped"}
 
 
-def _file(entry: FileEntry) -> answers.File:
-    return answers.File(
+def _file(entry: FileEntry) -> schemas.File:
+    return schemas.File(
         name=entry.key,
         format=entry.format,
         rows=entry.rows,
@@ -130,7 +130,7 @@ def _file(entry: FileEntry) -> answers.File:
     operation_id="get_report",
 )
 def get_report(run: RunDep) -> FileResponse:
-    """Return the report of a run: a page that needs nothing else."""
+    """Return the report of a run: a self-contained page."""
     path = run.workspace.report / "report.html"
     if not path.exists():
         raise Refusal(404, "no_report", "This run has no report.")
@@ -146,8 +146,8 @@ def get_report(run: RunDep) -> FileResponse:
     responses=refusals(404, 500, 503),
     operation_id="get_comparison",
 )
-def get_comparison(run: RunDep, session: SessionDep) -> answers.Comparison:
-    """Return what differs from the run before: users new, gone, changed most."""
+def get_comparison(run: RunDep, session: SessionDep) -> schemas.Comparison:
+    """Return the comparison with the previous run: users new, removed, changed most."""
     from fanfold.stages.comparing import Comparison, Side
 
     path = run.workspace.comparison
@@ -155,18 +155,18 @@ def get_comparison(run: RunDep, session: SessionDep) -> answers.Comparison:
         raise _why_not_compared(run, session)
     found = read_as(path, Comparison.from_json)
 
-    def side(of: Side) -> answers.Side:
-        examples = [answers.Example(key=key, value=name) for key, name in of.examples]
-        return answers.Side(count=of.count, examples=examples)
+    def side(of: Side) -> schemas.Side:
+        examples = [schemas.Example(key=key, value=name) for key, name in of.examples]
+        return schemas.Side(count=of.count, examples=examples)
 
-    return answers.Comparison(
+    return schemas.Comparison(
         previous=found.previous,
         previous_date=found.previous_date,
         both=found.both,
         new=side(found.new),
         gone=side(found.gone),
         changed=found.changed,
-        most_changed=[answers.Change.model_validate(each) for each in found.most_changed],
+        most_changed=[schemas.Change.model_validate(each) for each in found.most_changed],
     )
 
 

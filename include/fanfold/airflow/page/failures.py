@@ -1,4 +1,4 @@
-"""The items that are not in the dataset: by reason, a page at a time, as a file."""
+"""Items that are not in the dataset: by reason, in pages, and as a file."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
-from fanfold.airflow.page import answers
+from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_SEE, Run, RunDep
 from fanfold.airflow.page.language import Translator, TranslatorDep
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import tasks_of
-from fanfold.airflow.page.verdict import outcome_of
+from fanfold.airflow.page.verdict import result_of
 from fanfold.errors import BadInput
-from fanfold.queries.failed import Choice, groups_of, lines_of, page_of
+from fanfold.queries.failures import GroupFilter, groups_of, lines_of, page_of
 from fanfold.workspace.failure_groups import Group
 from fanfold.workspace.paths import FAILED
 
 router = APIRouter(dependencies=MAY_SEE, tags=["failures"])
 
 GroupQuery = Annotated[
-    str | None, Query(max_length=64, description="Id of a group; without it: all items.")
+    str | None, Query(max_length=64, description="Id of a group; default: all items.")
 ]
 
 
@@ -33,12 +33,12 @@ GroupQuery = Annotated[
     responses=refusals(404, 500, 503),
     operation_id="get_failures",
 )
-def get_failures(run: RunDep, session: SessionDep, translator: TranslatorDep) -> answers.Failures:
+def get_failures(run: RunDep, session: SessionDep, translator: TranslatorDep) -> schemas.Failures:
     """Return the reasons why items are not in the dataset, failures first."""
     run.planned()
     final = _is_final(run, session)
     groups = groups_of(run.workspace, final=final)
-    return answers.Failures(final=final, groups=[_group(group, translator) for group in groups])
+    return schemas.Failures(final=final, groups=[_group(group, translator) for group in groups])
 
 
 @router.get(
@@ -51,15 +51,15 @@ def get_failed_items(  # noqa: PLR0913, PLR0917 - what a route depends on
     session: SessionDep,
     translator: TranslatorDep,
     group: GroupQuery = None,
-    after: Annotated[int, Query(ge=0, le=2**53, description="`next` of the page before.")] = 0,
+    after: Annotated[int, Query(ge=0, le=2**53, description="`next` of the previous page.")] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-) -> answers.FailedItems:
+) -> schemas.FailedItems:
     """Return a page of the items that are not in the dataset."""
-    failed, choice = _chosen(run, session, group)
-    page = page_of(failed, choice, after=after, limit=limit)
-    return answers.FailedItems(
+    failed, groups = _selected(run, session, group)
+    page = page_of(failed, groups, after=after, limit=limit)
+    return schemas.FailedItems(
         items=[
-            answers.FailedItem.model_validate(translator.outcome(outcome))
+            schemas.FailedItem.model_validate(translator.outcome(outcome))
             for outcome in page.outcomes
         ],
         next=page.following,
@@ -78,10 +78,10 @@ def get_failed_items(  # noqa: PLR0913, PLR0917 - what a route depends on
 def download_failures(
     run: RunDep, session: SessionDep, group: GroupQuery = None
 ) -> StreamingResponse:
-    """Return the items that are not in the dataset, a JSON document a line."""
-    failed, choice = _chosen(run, session, group)
+    """Return the items that are not in the dataset as JSON lines."""
+    failed, groups = _selected(run, session, group)
     return StreamingResponse(
-        lines_of(failed, choice),
+        lines_of(failed, groups),
         media_type="application/x-ndjson",
         headers={"Content-Disposition": f'attachment; filename="{FAILED}"'},
     )
@@ -89,23 +89,23 @@ def download_failures(
 
 def _is_final(run: Run, session: Session) -> bool:
     tasks = tasks_of(session, run.dag_run)
-    return outcome_of(run.dag_run, tasks, run.workspace).manifest is not None
+    return result_of(run.dag_run, tasks, run.workspace).manifest is not None
 
 
-def _chosen(run: Run, session: Session, group: str | None) -> tuple[Path, Choice | None]:
+def _selected(run: Run, session: Session, group: str | None) -> tuple[Path, GroupFilter | None]:
     run.planned()
     if not _is_final(run, session):
-        raise Refusal(409, "not_final", "Single items are listed after `consolidate` has run.")
+        raise Refusal(409, "not_final", "Individual items are listed after `consolidate`.")
     workspace = run.workspace
     try:
-        choice = Choice(workspace, [group]) if group is not None else None
+        groups = GroupFilter(workspace, [group]) if group is not None else None
     except BadInput as error:
         raise Refusal(404, "unknown_item", str(error)) from error
-    return workspace.dataset / FAILED, choice
+    return workspace.dataset / FAILED, groups
 
 
-def _group(group: Group, translator: Translator) -> answers.Group:
-    return answers.Group(
+def _group(group: Group, translator: Translator) -> schemas.FailureGroup:
+    return schemas.FailureGroup(
         id=group.id,
         status=group.status,
         reason=translator.reason(group.message),
@@ -114,5 +114,5 @@ def _group(group: Group, translator: Translator) -> answers.Group:
         rule=translator.rule(group.rule),
         count=group.count,
         attempts=group.attempts,
-        examples=[answers.Example(key=key, value=value) for key, value in group.examples],
+        examples=[schemas.Example(key=key, value=value) for key, value in group.examples],
     )

@@ -1,4 +1,4 @@
-"""The static page and its files, and the page that describes the API."""
+"""The static page and its files, and the API documentation."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import FileResponse, HTMLResponse
 
+import fanfold.messages
 from fanfold.airflow.page.access import MAY_SEE, MAY_SEE_SOME
 from fanfold.airflow.page.headers import POLICY
 from fanfold.airflow.page.refusal import Refusal
 
 _STATIC = Path(__file__).parent / "static"
-_ASKED_FOR_LATER = frozenset(
-    {"chart.js", "docs.js", "vendor/uplot.js", "vendor/swagger-ui-bundle.js"}
-)
+_LOADED_LATER = frozenset({"chart.js", "docs.js", "vendor/uplot.js", "vendor/swagger-ui-bundle.js"})
 
 router = APIRouter(include_in_schema=False)
 
 
 def _logged_in(_: GetUserDep) -> None:
-    """Ask for a person, whoever it is: these files say nothing about any run."""
+    """Require a login, without further permissions: these files hold no data of runs."""
 
 
 LOGGED_IN = Depends(_logged_in)
@@ -33,14 +32,17 @@ LOGGED_IN = Depends(_logged_in)
 
 @cache
 def _files() -> dict[str, Path]:
-    """Return what may be asked for by name: no path is made of what a client sends."""
-    files = (path for path in _STATIC.rglob("*") if path.is_file())
-    return {path.relative_to(_STATIC).as_posix(): path for path in files}
+    """Return the files by name; a path is never made from the input of a client."""
+    ours = {
+        path.relative_to(_STATIC).as_posix(): path for path in _STATIC.rglob("*") if path.is_file()
+    }
+    messages = Path(fanfold.messages.__file__).with_suffix(".json")
+    return {**ours, "messages.json": messages}
 
 
 @cache
 def _version() -> str:
-    """Return a name for what all files hold together: another content has another name."""
+    """Return a digest of the contents of all files."""
     digest = hashlib.sha256()
     for name, path in sorted(_files().items()):
         digest.update(name.encode() + b"\0" + path.read_bytes())
@@ -49,12 +51,12 @@ def _version() -> str:
 
 @cache
 def _page() -> str:
-    """Return the page: its files are asked for by version, and all modules at once."""
+    """Return the page, with versioned URLs and a preload of all modules."""
     text = _files()["page.html"].read_text("utf-8")
     modules = [
         f'    <link rel="modulepreload" href="static/{name}">\n'
         for name in sorted(_files())
-        if name.endswith(".js") and name not in _ASKED_FOR_LATER
+        if name.endswith(".js") and name not in _LOADED_LATER
     ]
     text = text.replace("  </head>", "".join(modules) + "  </head>")
     return text.replace('="static/', f'="static/{_version()}/')
@@ -65,7 +67,7 @@ def _file(name: str, *, cached: bool) -> FileResponse:
     if path is None:
         raise Refusal(404, "no_file", "There is no such file.")
     kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-    # Under its version a file never changes. Otherwise the browser asks each time.
+    # A file never changes under its version; otherwise the browser revalidates it.
     control = "private, max-age=31536000, immutable" if cached else "no-cache"
     return FileResponse(
         path,
@@ -76,13 +78,13 @@ def _file(name: str, *, cached: bool) -> FileResponse:
 
 @router.get("/run", dependencies=MAY_SEE)
 def run_page() -> HTMLResponse:
-    """Return the page of a run; its script asks the API for the numbers."""
+    """Return the page of a run; its script fetches the data from the API."""
     return HTMLResponse(_page())
 
 
 @router.get("/pipelines", dependencies=MAY_SEE_SOME)
 def pipelines_page() -> HTMLResponse:
-    """Return the page of all pipelines: the same file."""
+    """Return the page of all pipelines; it is the same file."""
     return HTMLResponse(_page())
 
 
@@ -90,16 +92,16 @@ def pipelines_page() -> HTMLResponse:
 def static_file(version: str, name: str) -> FileResponse:
     """Return a file of the page.
 
-    While api-servers are upgraded one after the other, a page may ask one of them for the files of
-    another version: it gets what there is, and keeps it for this once.
+    During a rolling upgrade, a page may request files of another version than this server's. It gets
+    the current files, which the browser does not cache then.
     """
     return _file(name, cached=version == _version())
 
 
 @router.get("/docs", dependencies=[LOGGED_IN])
 def docs_page() -> HTMLResponse:
-    """Return the page that describes the API."""
-    # Swagger UI writes style attributes; nothing that a client sent is on that page.
+    """Return the API documentation (Swagger UI)."""
+    # Swagger UI writes style attributes; this page shows no input of a client.
     policy = POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'")
     text = _files()["docs.html"].read_text("utf-8").replace("static/", f"static/{_version()}/")
     return HTMLResponse(text, headers={"Content-Security-Policy": policy})
@@ -107,6 +109,6 @@ def docs_page() -> HTMLResponse:
 
 @router.get("/openapi.json", dependencies=[LOGGED_IN])
 def openapi(request: Request) -> dict[str, Any]:
-    """Return the description of the API."""
+    """Return the OpenAPI document."""
     document: dict[str, Any] = request.app.openapi()
     return {**document, "servers": [{"url": request.scope.get("root_path", "")}]}

@@ -1,4 +1,4 @@
-"""What every response tells the browser to refuse."""
+"""Security headers of every response."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ POLICY = (
     "connect-src 'self'; frame-src 'self'; frame-ancestors 'self'; base-uri 'none'; "
     "form-action 'none'"
 )
-"""Our own files and nothing else: no inline script or style, no other site, no foreign frame."""
+"""Only files of this application: no inline script or style, no other origin, no foreign frame."""
 
 REPORT_POLICY = (
     "sandbox allow-scripts; default-src 'none'; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'; "
     "form-action 'none'"
 )
-"""Of the report: it brings its own policy along, which names its script and style by their digests;
-both hold. In the sandbox it has no origin, so it could not reach Airflow if it wanted to."""
+"""Policy of the report, in addition to the one in its head, which allows its script and style by their
+digests. In the sandbox it has an opaque origin and cannot reach Airflow."""
 
 _ALWAYS = {
     "Content-Security-Policy": POLICY,
@@ -33,21 +33,21 @@ _ALWAYS = {
     "Cache-Control": "no-store",
 }
 
-_UNFORESEEN = {"code": "error", "detail": "The page failed; Airflow's api-server has logged why."}
+_UNFORESEEN = {"code": "error", "detail": "Internal error; see the log of Airflow's api-server."}
 
 
 class Headers:
-    """ASGI middleware that adds the headers, where a route does not set its own.
+    """ASGI middleware that adds the headers that a route does not set itself.
 
     Args:
-        app: The application behind it.
+        app: The wrapped application.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one request; an error that nobody foresaw is answered, and goes on to the log."""
+        """Handle one request; answer an unexpected error with 500 and raise it, so that it is logged."""
         begun = False
 
         async def send_with_headers(message: Message) -> None:
@@ -62,7 +62,7 @@ class Headers:
         try:
             await self._app(scope, receive, send_with_headers)
         except Exception:
-            # Starlette's own answer to these is given outside of every middleware.
+            # Starlette's own response to these would bypass this middleware.
             if scope["type"] == "http" and not begun:
                 await JSONResponse(_UNFORESEEN, 500)(scope, receive, send_with_headers)
             raise

@@ -7,14 +7,14 @@ from typing import Annotated
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Query
 
-from fanfold.airflow.page import answers
+from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_SEE, RunDep
 from fanfold.airflow.page.language import Translator, TranslatorDep
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import tasks_of
-from fanfold.airflow.page.verdict import outcome_of
+from fanfold.airflow.page.verdict import result_of
 from fanfold.model import Outcome
-from fanfold.queries.items import Found, find
+from fanfold.queries.items import ItemDetails, find_item
 from fanfold.workspace.key_index import starting_with
 
 router = APIRouter(dependencies=MAY_SEE, tags=["items"])
@@ -32,30 +32,30 @@ def get_item(
     session: SessionDep,
     translator: TranslatorDep,
     key: Annotated[str, Query(min_length=1, max_length=1000, description="The item's key.")],
-) -> answers.Item:
-    """Return what became of an item, its raw record and its clean row."""
+) -> schemas.Item:
+    """Return the outcomes of an item, its raw record and its clean row."""
     plan = run.planned()
     workspace = run.workspace
-    outcome = outcome_of(run.dag_run, tasks_of(session, run.dag_run), workspace)
-    final = outcome.manifest is not None
+    result = result_of(run.dag_run, tasks_of(session, run.dag_run), workspace)
+    final = result.manifest is not None
     for each in dict.fromkeys((key, plan.key_form.canonical(key))):
-        found = find(workspace, plan, each, final=final)
+        found = find_item(workspace, plan, each, final=final)
         if found is not None:
             return _answer(found, translator)
     raise Refusal(404, "unknown_item", f"The plan of this run has no item {key[:100]!r}.")
 
 
-def _answer(found: Found, translator: Translator) -> answers.Item:
+def _answer(found: ItemDetails, translator: Translator) -> schemas.Item:
     latest = found.latest
 
-    def decision(outcome: Outcome) -> answers.Decision:
-        return answers.Decision.model_validate(translator.outcome(outcome))
+    def decision(outcome: Outcome) -> schemas.ItemOutcome:
+        return schemas.ItemOutcome.model_validate(translator.outcome(outcome))
 
-    return answers.Item(
+    return schemas.Item(
         key=found.key,
         batch=found.batch,
         position=found.position,
-        status=answers.ItemStatus(latest.status.value if latest else "waiting"),
+        status=schemas.ItemStatus(latest.status.value if latest else "waiting"),
         latest=decision(latest) if latest else None,
         earlier=[decision(outcome) for outcome in found.earlier],
         record=found.record,
@@ -70,12 +70,12 @@ def _answer(found: Found, translator: Translator) -> answers.Item:
 )
 def get_suggestions(
     run: RunDep,
-    prefix: Annotated[str, Query(min_length=1, max_length=1000, description="What was typed.")],
-) -> answers.Suggestions:
-    """Return the first keys of the plan that begin with what was typed."""
+    prefix: Annotated[str, Query(min_length=1, max_length=1000, description="The typed text.")],
+) -> schemas.Suggestions:
+    """Return the first keys of the plan with a prefix."""
     plan = run.planned()
     path = run.workspace.keys
     found = starting_with(path, prefix, SUGGESTED)
     if not found:
         found = starting_with(path, plan.key_form.canonical(prefix), SUGGESTED)
-    return answers.Suggestions(keys=found)
+    return schemas.Suggestions(keys=found)

@@ -47,7 +47,7 @@ class Translator:
 
 def _translator(
     run: RunDep,
-    # Browsers send it by themselves: no part of the description.
+    # Browsers send it: not part of the OpenAPI document.
     accept_language: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Translator:
     if not accept_language.strip().lower().startswith("zh"):

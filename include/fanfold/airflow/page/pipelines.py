@@ -1,4 +1,4 @@
-"""All pipelines with their last runs."""
+"""All pipelines with their recent runs."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from fanfold.airflow.graph import PLAN, TAG
-from fanfold.airflow.page import answers
+from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import (
     MAY_SEE_SOME,
     may_see_runs,
     shared_directory,
-    workspace_is_there,
+    workspace_is_readable,
 )
 from fanfold.airflow.page.refusal import refusals
 from fanfold.airflow.page.runs import (
@@ -33,7 +33,7 @@ from fanfold.airflow.page.runs import (
 )
 from fanfold.airflow.page.verdict import active, ended
 from fanfold.model import Plan, RunStatus
-from fanfold.queries.tallies import Tally, batch_tallies, total
+from fanfold.queries.item_counts import ItemCounts, counts_by_batch, total
 from fanfold.workspace.files import read_as
 from fanfold.workspace.history import Past, read_history
 from fanfold.workspace.paths import Workspace
@@ -45,9 +45,11 @@ router = APIRouter(dependencies=MAY_SEE_SOME, tags=["pipelines"])
 def get_pipelines(
     session: SessionDep,
     user: GetUserDep,
-    runs: Annotated[int, Query(ge=1, le=60, description="Runs of each pipeline.")] = 20,
-) -> answers.Pipelines:
-    """Return the pipelines whose runs this person may see, each with its last runs."""
+    runs: Annotated[
+        int, Query(ge=1, le=60, description="Maximum number of runs per pipeline.")
+    ] = 20,
+) -> schemas.Pipelines:
+    """Return the pipelines whose runs this user may read, each with its recent runs."""
     allowed = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
     found = session.scalars(
         select(DagModel)
@@ -55,47 +57,47 @@ def get_pipelines(
         .where(DagTag.name == TAG, DagModel.dag_id.in_(allowed), ~DagModel.is_stale)
         .order_by(DagModel.dag_id)
     ).all()
-    there = workspace_is_there()
-    return answers.Pipelines(
+    readable = workspace_is_readable()
+    return schemas.Pipelines(
         pipelines=[
-            answers.Pipeline(
+            schemas.Pipeline(
                 dag_id=dag.dag_id,
                 name=dag.dag_display_name or dag.dag_id,
                 paused=bool(dag.is_paused),
                 description=dag.description,
-                runs=_Runs(session, dag.dag_id, runs, there=there).shown(),
+                runs=_Runs(session, dag.dag_id, runs, readable=readable).shown(),
             )
             for dag in found
             if may_see_runs(user, dag.dag_id)
         ],
         scheduler=scheduler_is_alive(session),
-        workspace=there,
+        workspace=readable,
     )
 
 
 class _Runs:
-    """The last runs of one pipeline.
+    """The recent runs of one pipeline.
 
     Args:
-        session: Of Airflow's database.
+        session: A session of Airflow's database.
         dag_id: The pipeline.
-        most: How many runs.
-        there: Whether the shared directory can be read; without it, only Airflow's facts are told.
+        limit: Maximum number of runs.
+        readable: Whether the shared directory can be read; otherwise only Airflow's data is shown.
     """
 
-    def __init__(self, session: Session, dag_id: str, most: int, *, there: bool) -> None:
+    def __init__(self, session: Session, dag_id: str, limit: int, *, readable: bool) -> None:
         self._session = session
         self._runs = session.scalars(
             select(DagRun)
             .where(DagRun.dag_id == dag_id)
             .order_by(func.coalesce(DagRun.logical_date, DagRun.run_after).desc(), DagRun.id.desc())
-            .limit(most)
+            .limit(limit)
         ).all()
-        self._there = there
+        self._readable = readable
         self._past: dict[str, Past] = {}
-        if there:
+        if readable:
             history = Workspace.of_run(shared_directory(), dag_id, "-").history
-            # What an earlier version remembered has no counts.
+            # Entries of an earlier version have no counts.
             self._past = {past.run_id: past for past in read_history(history) if past.status}
         self._skipped = self._with_plans_skipped(dag_id)
 
@@ -112,16 +114,15 @@ class _Runs:
             )
         )
 
-    def shown(self) -> list[answers.PipelineRun]:
-        return [self._answer(run) for run in self._runs]
+    def shown(self) -> list[schemas.PipelineRun]:
+        return [self._run(run) for run in self._runs]
 
-    def _answer(self, run: DagRun) -> answers.PipelineRun:
+    def _run(self, run: DagRun) -> schemas.PipelineRun:
         past = self._past.get(run.run_id)
         duration = None
         if run.start_date is not None and run.end_date is not None:
             duration = (run.end_date - run.start_date).total_seconds()
-        found = self._tally(run, past)
-        return answers.PipelineRun(
+        return schemas.PipelineRun(
             run_id=run.run_id,
             verdict=self._verdict(run, past),
             state=str(run.state),
@@ -130,22 +131,22 @@ class _Runs:
             ended_at=moment(run.end_date),
             seconds=duration,
             rows=past.counts.ok if past and not is_active(run) else None,
-            tally=answers.Tally.model_validate(found) if found else None,
+            tally=self._counts(run, past),
         )
 
-    def _verdict(self, run: DagRun, past: Past | None) -> answers.Verdict:
+    def _verdict(self, run: DagRun, past: Past | None) -> schemas.Verdict:
         state = str(run.state)
         if state not in ENDED:
             return active(state, tasks_of(self._session, run))
         status = RunStatus(past.status) if past else None
         return ended(state, status, planned_only=run.run_id in self._skipped)
 
-    def _tally(self, run: DagRun, past: Past | None) -> Tally | None:
+    def _counts(self, run: DagRun, past: Past | None) -> ItemCounts | None:
         if not is_active(run):
-            return Tally.of_counts(past.counts) if past else None
-        if not self._there:
+            return ItemCounts.of(past.counts) if past else None
+        if not self._readable:
             return None
         workspace = Workspace.of_run(shared_directory(), run.dag_id, run.run_id)
         if not workspace.plan.exists():
             return None
-        return total(batch_tallies(workspace, read_as(workspace.plan, Plan.from_json)))
+        return total(counts_by_batch(workspace, read_as(workspace.plan, Plan.from_json)))

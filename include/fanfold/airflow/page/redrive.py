@@ -1,8 +1,8 @@
-"""Run again what failed, and what follows from it, through Airflow's own clearing.
+"""Redrive: clear failed tasks and their downstream tasks through Airflow's own API.
 
-What is cleared are the batches that have something to fetch, and the tasks that failed; Airflow adds
-what is downstream of them. A selection of items is written to the workspace for the fetch of each
-batch, marked with the number that Airflow gives to this clearing (``clear_number``).
+Batches with items to fetch and failed tasks are cleared; Airflow adds their downstream tasks. A
+selection of items is written to the workspace for the fetch of each batch, together with Airflow's
+``clear_number`` of this clearing.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from fanfold.airflow.graph import FETCH, PROCESS
-from fanfold.airflow.page import answers
+from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_EDIT, SAME_SITE, Run, RunDep
-from fanfold.airflow.page.refusal import Refusal, refusals, senseless
+from fanfold.airflow.page.refusal import Refusal, refusals, validation_refusal
 from fanfold.airflow.page.runs import Instance, broken_instances, is_active, tasks_of
-from fanfold.airflow.page.verdict import outcome_of
+from fanfold.airflow.page.verdict import result_of
 from fanfold.errors import BadInput
-from fanfold.queries.redriving import Scope, all_that_failed, selection
+from fanfold.queries.redrive import RedriveScope, all_failed, selection
 from fanfold.workspace.redrive import Selection, forget_selections, write_selection
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["redrive"])
 
-# Airflow notes a clearing in its audit log under this name, and leaves dry runs out.
+# The event of a clearing in Airflow's audit log, which omits dry runs.
 _EVENT = "post_clear_task_instances"
 _JSON = "application/json"
 
 Marker = str | tuple[str, int]
-"""A task, or one mapped instance of it, as Airflow's clearing takes them."""
+"""A task, or one of its mapped instances, in the form of Airflow's clearing API."""
 
 
 @cache
@@ -53,20 +53,20 @@ def _dag_bag() -> DBDagBag:
     return create_dag_bag()
 
 
-async def wanted(request: Request) -> answers.RedriveRequest:
-    """Return what is asked for; the rights are asked before.
+async def wanted(request: Request) -> schemas.RedriveRequest:
+    """Return the validated body; the permissions were checked before.
 
-    FastAPI itself would read the body before any right is asked, and Airflow's audit log would take
-    DAG, run and task from a body, or a query, that nobody had looked at.
+    FastAPI would read the body before it checks permissions, and Airflow's audit log would take DAG,
+    run and task from an unchecked body or query.
     """
     if request.query_params:
-        raise Refusal(422, "senseless", "This call takes a body and no query.")
+        raise Refusal(422, "senseless", "This call accepts a body and no query.")
     if request.headers.get("Content-Type", "").split(";")[0].strip().lower() != _JSON:
-        raise Refusal(415, "senseless", f"The body must be JSON, and say so: {_JSON}.")
+        raise Refusal(415, "senseless", f"The body must be JSON, with the Content-Type {_JSON}.")
     try:
-        return answers.RedriveRequest.model_validate(await request.json())
+        return schemas.RedriveRequest.model_validate(await request.json())
     except ValidationError as error:
-        raise senseless(error.errors()) from error
+        raise validation_refusal(error.errors()) from error
     except (ValueError, RecursionError) as error:
         raise Refusal(422, "senseless", "The body is not JSON.") from error
 
@@ -81,20 +81,20 @@ _WANTED = Depends(wanted)
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {_JSON: {"schema": answers.RedriveRequest.model_json_schema()}},
+            "content": {_JSON: {"schema": schemas.RedriveRequest.model_json_schema()}},
         }
     },
     operation_id="redrive",
 )
 def redrive(
     run: RunDep,
-    wanted: Annotated[answers.RedriveRequest, _WANTED],
+    wanted: Annotated[schemas.RedriveRequest, _WANTED],
     session: SessionDep,
     user: GetUserDep,
-) -> answers.Redrive:
-    """Fetch again what failed, or what is selected; with ``dry_run``, only say what that costs."""
+) -> schemas.Redrive:
+    """Fetch failed or selected items again; with ``dry_run``, only return the cost."""
     if not wanted.dry_run:
-        # Of two people who press the button at once, the second waits here, and is refused.
+        # A concurrent second redrive waits here and is rejected.
         session.refresh(run.dag_run, with_for_update=True)
     scope, seeds = _scope(run, wanted, session)
     cleared = post_clear_task_instances(
@@ -112,9 +112,9 @@ def redrive(
         user,
     )
     if not wanted.dry_run:
-        # The clearing is committed when this function has returned: without the selection it is not.
+        # The clearing is committed after this function returns; an error here rolls it back.
         _select(run, scope)
-    return answers.Redrive(
+    return schemas.Redrive(
         dry_run=wanted.dry_run,
         items=sum(scope.items.values()),
         requests=scope.requests,
@@ -124,37 +124,37 @@ def redrive(
 
 
 def _scope(
-    run: Run, wanted: answers.RedriveRequest, session: Session
-) -> tuple[Scope, list[Marker]]:
-    """Return what is fetched again, and the tasks that this begins with.
+    run: Run, wanted: schemas.RedriveRequest, session: Session
+) -> tuple[RedriveScope, list[Marker]]:
+    """Return the items to fetch again, and the tasks to clear with their downstream tasks.
 
     Raises:
         Refusal: The run is not finished, or there is nothing to run again.
     """
     if is_active(run.dag_run):
-        raise Refusal(409, "active", "This run is not finished: what failed may still come.")
+        raise Refusal(409, "active", "This run is not finished: failed items may still be fetched.")
     selected = bool(wanted.keys or wanted.groups)
     broken = [] if selected else broken_instances(session, run.dag_run)
     seeds: set[Marker] = {each.task_id for each in broken if each.map_index < 0}
-    scope = Scope({}, None, 0)
+    scope = RedriveScope({}, None, 0)
     if _was_begun(session, run.dag_run):
         plan = run.planned()
         scope = (
-            _selection(run, plan, wanted, session)
-            if selected
-            else all_that_failed(run.workspace, plan)
+            _selection(run, plan, wanted, session) if selected else all_failed(run.workspace, plan)
         )
         seeds |= _mapped_seeds(scope, broken, plan)
     elif selected:
         raise Refusal(409, "nothing", "No item of this run was ever fetched.")
     if not seeds:
-        raise Refusal(409, "nothing", "Nothing of this run can be run again: nothing failed.")
+        raise Refusal(409, "nothing", "Nothing to redrive: nothing failed.")
     return scope, sorted(seeds, key=str)
 
 
-def _selection(run: Run, plan: Plan, wanted: answers.RedriveRequest, session: Session) -> Scope:
+def _selection(
+    run: Run, plan: Plan, wanted: schemas.RedriveRequest, session: Session
+) -> RedriveScope:
     tasks = tasks_of(session, run.dag_run)
-    if wanted.groups and outcome_of(run.dag_run, tasks, run.workspace).manifest is None:
+    if wanted.groups and result_of(run.dag_run, tasks, run.workspace).manifest is None:
         raise Refusal(409, "not_final", "Items are listed by reason after `consolidate`.")
     try:
         return selection(run.workspace, plan, wanted.keys, wanted.groups)
@@ -163,7 +163,7 @@ def _selection(run: Run, plan: Plan, wanted: answers.RedriveRequest, session: Se
 
 
 def _was_begun(session: Session, dag_run: DagRun) -> bool:
-    """Return whether there are batches: a dry run, and one that failed before, have none."""
+    """Return whether there are mapped tasks; a dry run has none, nor a run that failed early."""
     return (
         session.scalar(
             select(TaskInstance.id)
@@ -179,10 +179,10 @@ def _was_begun(session: Session, dag_run: DagRun) -> bool:
     )
 
 
-def _mapped_seeds(scope: Scope, broken: list[Instance], plan: Plan) -> set[Marker]:
-    """Return the batches that have something to fetch, and those whose records are to be processed."""
+def _mapped_seeds(scope: RedriveScope, broken: list[Instance], plan: Plan) -> set[Marker]:
+    """Return the batches with items to fetch, and those whose processing failed."""
     if plan.batches and len(scope.items) == plan.batches:
-        return {FETCH}  # all of them: Airflow need not look at each
+        return {FETCH}  # faster than naming each instance
     seeds: set[Marker] = {(FETCH, batch) for batch in scope.items}
     for each in broken:
         if each.task_id == PROCESS and each.map_index >= 0:
@@ -190,8 +190,8 @@ def _mapped_seeds(scope: Scope, broken: list[Instance], plan: Plan) -> set[Marke
     return seeds
 
 
-def _select(run: Run, scope: Scope) -> None:
-    """Tell the fetch of each batch which items are meant."""
+def _select(run: Run, scope: RedriveScope) -> None:
+    """Write the selected items of each batch to the workspace."""
     workspace = run.workspace
     if scope.selected is None:
         forget_selections(workspace, scope.items)

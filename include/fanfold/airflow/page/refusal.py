@@ -1,4 +1,4 @@
-"""A request that is refused: a status, a word for the page, and a sentence."""
+"""Requests that are rejected: an HTTP status, a code for the page, and a sentence."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from fanfold.airflow.page.answers import Problem
+from fanfold.airflow.page.schemas import ApiError
 from fanfold.errors import BadConfiguration, FanfoldError, SinkUnavailable, WorkspaceUnavailable
 
 if TYPE_CHECKING:
@@ -19,66 +19,66 @@ if TYPE_CHECKING:
 _CODES = {401: "no_login", 403: "no_right"}
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, no error of ours
-    """An answer other than 200.
+class Refusal(Exception):  # noqa: N818 - a response, not a failure
+    """A response other than 200.
 
     Attributes:
         status: The HTTP status.
-        problem: What is said.
+        body: The body.
     """
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(detail)
         self.status = status
-        self.problem = Problem(code=code, detail=detail)
+        self.body = ApiError(code=code, detail=detail)
 
 
-def _respond(status: int, problem: Problem) -> JSONResponse:
-    return JSONResponse(problem.model_dump(), status)
+def _respond(status: int, body: ApiError) -> JSONResponse:
+    return JSONResponse(body.model_dump(), status)
 
 
-def senseless(errors: Iterable[Mapping[str, Any]]) -> Refusal:
-    """Return the refusal of a request that does not fit its description.
+def validation_refusal(errors: Iterable[Mapping[str, Any]]) -> Refusal:
+    """Return the response to a request that does not match the schema.
 
-    What was sent is not repeated: JSON takes texts and numbers that cannot be written again.
+    It does not repeat the input: JSON allows texts and numbers that cannot be serialised again.
     """
     said = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in errors)
     return Refusal(422, "senseless", said[:500].encode("ascii", "backslashreplace").decode())
 
 
 def install(app: FastAPI) -> None:
-    """Turn what the routes raise into answers."""
+    """Convert the errors that routes raise into responses."""
 
     @app.exception_handler(Refusal)
     def refused(_: Request, error: Refusal) -> JSONResponse:
-        return _respond(error.status, error.problem)
+        return _respond(error.status, error.body)
 
     @app.exception_handler(FanfoldError)
     def failed(_: Request, error: FanfoldError) -> JSONResponse:
         if isinstance(error, WorkspaceUnavailable):
-            return _respond(503, Problem(code="workspace_away", detail=str(error)))
+            return _respond(503, ApiError(code="workspace_away", detail=str(error)))
         if isinstance(error, BadConfiguration | SinkUnavailable):
-            return _respond(503, Problem(code="storage_away", detail=str(error)))
-        return _respond(500, Problem(code="damaged", detail=str(error)))
+            return _respond(503, ApiError(code="storage_away", detail=str(error)))
+        return _respond(500, ApiError(code="damaged", detail=str(error)))
 
     @app.exception_handler(HTTPException)
     def denied(_: Request, error: HTTPException) -> JSONResponse:
         code = _CODES.get(error.status_code, "refused")
-        answer = _respond(error.status_code, Problem(code=code, detail=str(error.detail)))
+        answer = _respond(error.status_code, ApiError(code=code, detail=str(error.detail)))
         answer.headers.update(error.headers or {})
         return answer
 
     @app.exception_handler(RequestValidationError)
     def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        refusal = senseless(error.errors())
-        return _respond(refusal.status, refusal.problem)
+        refusal = validation_refusal(error.errors())
+        return _respond(refusal.status, refusal.body)
 
     @app.exception_handler(OSError)
     def unreadable(_: Request, error: OSError) -> JSONResponse:
         said = f"The shared directory cannot be read: {error.strerror or type(error).__name__}."
-        return _respond(503, Problem(code="workspace_away", detail=said))
+        return _respond(503, ApiError(code="workspace_away", detail=said))
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the description of these answers for OpenAPI, and of those that every route gives."""
-    return {status: {"model": Problem} for status in sorted({401, 403, 422, *statuses})}
+    """Return the OpenAPI description of these responses and of those that every route has."""
+    return {status: {"model": ApiError} for status in sorted({401, 403, 422, *statuses})}

@@ -1,4 +1,4 @@
-"""What Airflow's database tells of a run: read, never written."""
+"""Read-only queries of Airflow's database about a run."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Task:
     Attributes:
         task_id: Its id.
         mapped: Whether it has mapped instances.
-        states: How many instances there are by state; ``none`` for one that is not scheduled.
-        started_at: When its first instance began (UTC).
+        states: Number of instances by state; ``none`` for instances that are not scheduled.
+        started_at: When its first instance started (UTC).
     """
 
     task_id: str
@@ -54,7 +54,7 @@ class Task:
 
 
 def moment(value: datetime | None) -> str | None:
-    """Return a moment as the API answers it."""
+    """Return a time in the format of the API."""
     return utc_text(value) if value else None
 
 
@@ -64,7 +64,7 @@ def is_active(dag_run: DagRun) -> bool:
 
 
 def date_of(dag_run: DagRun) -> datetime:
-    """Return the date that a run stands for, as its tasks take it (UTC)."""
+    """Return the logical date of a run, as its tasks use it (UTC)."""
     return (dag_run.logical_date or dag_run.run_after).astimezone(UTC)
 
 
@@ -107,14 +107,14 @@ class Instance:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, or takes so far."""
+        """Its duration so far."""
         if self.started_at is None:
             return None
         return ((self.ended_at or datetime.now(UTC)) - self.started_at).total_seconds()
 
 
 def batch_instances(session: Session, dag_run: DagRun) -> dict[int, dict[str, Instance]]:
-    """Return the mapped tasks of all batches, by number of the batch and task."""
+    """Return the mapped task instances of all batches, by batch number and task."""
     found: dict[int, dict[str, Instance]] = defaultdict(dict)
     for instance in _instances(session, dag_run, TaskInstance.task_id.in_([FETCH, PROCESS])):
         if instance.map_index >= 0:
@@ -123,7 +123,7 @@ def batch_instances(session: Session, dag_run: DagRun) -> dict[int, dict[str, In
 
 
 def broken_instances(session: Session, dag_run: DagRun) -> list[Instance]:
-    """Return the task instances that failed, or stand behind one."""
+    """Return the task instances that are ``failed`` or ``upstream_failed``."""
     return list(_instances(session, dag_run, TaskInstance.state.in_(BROKEN)))
 
 
@@ -150,6 +150,6 @@ def _instances(session: Session, dag_run: DagRun, condition: object) -> Iterable
 
 
 def scheduler_is_alive(session: Session) -> bool:
-    """Return whether a scheduler has said so lately."""
+    """Return whether a scheduler sent a heartbeat recently."""
     job = most_recent_job("SchedulerJob", session=session)
     return bool(job and job.is_alive())

@@ -1,4 +1,4 @@
-"""The head of a run's page: asked for every two seconds while the run is active."""
+"""The head of a run's page, polled every two seconds while the run is active."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter
 
-from fanfold.airflow.page import answers
+from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_SEE, MayEditDep, RunDep
-from fanfold.airflow.page.answers import Verdict
 from fanfold.airflow.page.language import Translator, TranslatorDep
 from fanfold.airflow.page.refusal import refusals
 from fanfold.airflow.page.runs import (
@@ -23,10 +22,11 @@ from fanfold.airflow.page.runs import (
     scheduler_is_alive,
     tasks_of,
 )
-from fanfold.airflow.page.verdict import ACTIVE, Outcome, outcome_of
+from fanfold.airflow.page.schemas import Verdict
+from fanfold.airflow.page.verdict import ACTIVE, RunResult, result_of
 from fanfold.errors import Inconsistent
 from fanfold.messages import Message
-from fanfold.queries.tallies import BatchTally, Tally, batch_tallies, total
+from fanfold.queries.item_counts import BatchCounts, ItemCounts, counts_by_batch, total
 from fanfold.stages.planning.forecast import quota_windows
 from fanfold.workspace.files import read_as
 from fanfold.workspace.history import read_history
@@ -52,32 +52,32 @@ router = APIRouter(dependencies=MAY_SEE, tags=["run"])
 )
 def get_run(
     run: RunDep, session: SessionDep, editable: MayEditDep, translator: TranslatorDep
-) -> answers.RunSummary:
+) -> schemas.RunSummary:
     """Return the numbers of a run: live while it is active, the manifest's afterwards."""
     tasks = tasks_of(session, run.dag_run)
     workspace = run.workspace
-    outcome = outcome_of(run.dag_run, tasks, workspace)
+    result = result_of(run.dag_run, tasks, workspace)
     plan = run.plan()
-    batches = batch_tallies(workspace, plan) if plan and not outcome.manifest else []
-    seen = _Seen(run, plan, outcome, batches)
-    return answers.RunSummary(
+    batches = counts_by_batch(workspace, plan) if plan and not result.manifest else []
+    numbers = _Numbers(run, plan, result, batches)
+    return schemas.RunSummary(
         dag_id=run.dag_run.dag_id,
         run_id=run.dag_run.run_id,
-        verdict=outcome.verdict,
+        verdict=result.verdict,
         state=str(run.dag_run.state),
-        status=outcome.manifest.status if outcome.manifest else None,
-        final=outcome.manifest is not None,
+        status=result.manifest.status if result.manifest else None,
+        final=result.manifest is not None,
         logical_date=moment(date_of(run.dag_run)),
         started_at=moment(run.dag_run.start_date),
         ended_at=moment(run.dag_run.end_date),
-        tally=seen.shown_tally(),
-        rate=seen.rate(),
-        requests=seen.requests(),
-        timing=seen.timing(),
-        wait=seen.wait(translator),
+        tally=numbers.counts if plan else None,
+        rate=numbers.rate(),
+        requests=numbers.requests(),
+        timing=numbers.timing(),
+        wait=numbers.wait(translator),
         stopped=_stopped(run.dag_run, workspace, translator),
-        tasks=[answers.TaskState.model_validate(task) for task in tasks.values()],
-        redrive=_redrivable(outcome, seen.tally if plan else None, tasks, allowed=editable),
+        tasks=[schemas.TaskState.model_validate(task) for task in tasks.values()],
+        redrive=_redrivable(result, numbers.counts if plan else None, tasks, allowed=editable),
         report=(workspace.report / "report.html").exists(),
         dataset=(workspace.dataset / PARQUET).exists(),
         previous=_previous(workspace),
@@ -86,37 +86,34 @@ def get_run(
     )
 
 
-class _Seen:
-    """What is known of a run at this moment, and what follows from it.
+class _Numbers:
+    """The numbers of a run at this moment.
 
     Args:
         run: The run.
         plan: Its plan, if it has one.
-        outcome: What it came to.
-        batches: Its batches, while nothing is consolidated.
+        result: Its verdict and its manifest.
+        batches: Its batches; none once it is consolidated.
     """
 
     def __init__(
-        self, run: Run, plan: Plan | None, outcome: Outcome, batches: list[BatchTally]
+        self, run: Run, plan: Plan | None, result: RunResult, batches: list[BatchCounts]
     ) -> None:
         self._run = run
         self._plan = plan
-        self._manifest = outcome.manifest
+        self._manifest = result.manifest
         self._batches = batches
         self._progress = {
             number: batch.progress for number, batch in enumerate(batches) if batch.progress
         }
-        counts = outcome.manifest.counts if outcome.manifest else None
-        self.tally = Tally.of_counts(counts) if counts else total(batches)
-
-    def shown_tally(self) -> answers.Tally | None:
-        return answers.Tally.model_validate(self.tally) if self._plan else None
+        counts = result.manifest.counts if result.manifest else None
+        self.counts = ItemCounts.of(counts) if counts else total(batches)
 
     def _elapsed(self) -> float | None:
         if self._plan is None:
             return None
         if self._manifest is not None:
-            # A redrive adds the time in between to the manifest's: the history has the first pass.
+            # After a redrive the manifest's times include the pause before it; the history does not.
             history = read_history(self._run.workspace.history)
             first = [past.seconds for past in history if past.run_id == self._manifest.run_id]
             start, end = self._manifest.moments
@@ -128,7 +125,7 @@ class _Seen:
         return max(0.0, (end - started).total_seconds())
 
     def _is_redrive(self) -> bool:
-        # Clearing a finished run starts it anew, and its plan is older then.
+        # Clearing a finished run restarts it; its plan is older than its start then.
         start = self._run.dag_run.start_date
         return bool(
             self._plan
@@ -137,26 +134,26 @@ class _Seen:
             and start > datetime.fromisoformat(self._plan.started_at)
         )
 
-    def rate(self) -> answers.Rate:
+    def rate(self) -> schemas.Rate:
         now = None
         if is_active(self._run.dag_run):
             now = items_per_second(self._progress, time.time())
         elapsed = self._elapsed()
-        done = self.tally.planned - self.tally.waiting
-        # In a redrive, what was done before would count as if it had come now.
+        done = self.counts.planned - self.counts.waiting
+        # In a redrive, items of earlier starts would count as fetched since this start.
         average = done / elapsed if elapsed and done and not self._is_redrive() else None
-        return answers.Rate(now=now, average=average)
+        return schemas.Rate(now=now, average=average)
 
-    def requests(self) -> answers.Requests | None:
+    def requests(self) -> schemas.Requests | None:
         if self._plan is None:
             return None
         quotas = self._plan.quotas
         quota = None
         if quotas.limit is not None and quotas.reset_at is not None:
-            quota = answers.Quota(
+            quota = schemas.SourceQuota(
                 limit=quotas.limit, remaining=quotas.remaining or 0, reset_at=quotas.reset_at
             )
-        return answers.Requests(
+        return schemas.Requests(
             used=self._manifest.requests if self._manifest else self._used(),
             expected=self._plan.forecast.requests,
             per_second=quotas.per_second,
@@ -164,17 +161,17 @@ class _Seen:
             quota=quota,
         )
 
-    def timing(self) -> answers.Timing:
+    def timing(self) -> schemas.Timing:
         elapsed = self._elapsed()
         expected = self._plan.forecast.seconds if self._plan else None
         left, basis = self._left(elapsed, expected)
-        return answers.Timing(elapsed=elapsed, left=left, basis=basis, expected=expected)
+        return schemas.Timing(elapsed=elapsed, left=left, basis=basis, expected=expected)
 
     def _left(
         self, elapsed: float | None, expected: float | None
     ) -> tuple[float | None, str | None]:
-        """Return the seconds until all items are fetched, and what that rests on."""
-        waiting = self.tally.waiting
+        """Return the seconds until all items are fetched, and the basis of this estimate."""
+        waiting = self.counts.waiting
         if not is_active(self._run.dag_run) or self._plan is None or not waiting:
             return None, None
         pause = self._pause()
@@ -182,25 +179,25 @@ class _Seen:
         if speed := rate.now or rate.average:
             by_speed = pause + waiting / speed
             by_quota = self._by_quota(self._plan, pause, speed)
-            # Of one quota and one pause they are the same, but for a rounding.
+            # For one quota and one pause both are the same, except for rounding.
             return (by_quota, "quota") if by_quota > by_speed + 1 else (by_speed, "speed")
         if expected is not None and elapsed is not None:
             return max(pause, expected - elapsed), "forecast"
         return None, None
 
     def _by_quota(self, plan: Plan, pause: float, speed: float) -> float:
-        """Return the seconds that the quotas let what is left take, at a speed in items a second."""
+        """Return the seconds for the waiting items under the quotas, at a speed in items per second."""
         together = plan.items_per_request
         now = datetime.now(UTC)
         allowances = quota_windows(
             plan.quotas,
             used=self._used(),
-            # Since the plan, as the requests are counted: also in a redrive.
+            # Since the plan, like the count of requests; also in a redrive.
             elapsed=(now - datetime.fromisoformat(plan.started_at)).total_seconds(),
             now=now,
             resumes_in=pause,
         )
-        requests = math.ceil(self.tally.waiting / together)
+        requests = math.ceil(self.counts.waiting / together)
         return max((each.seconds(requests, speed / together) for each in allowances), default=0.0)
 
     def _used(self) -> int:
@@ -220,12 +217,12 @@ class _Seen:
         waiting = [each for each in self._progress.values() if each.waits_until]
         return sorted(waiting, key=lambda each: each.waits_until or "")
 
-    def wait(self, translator: Translator) -> answers.Wait | None:
+    def wait(self, translator: Translator) -> schemas.Wait | None:
         waiting = self._waiting()
         if not waiting:
             return None
         first = waiting[0]
-        return answers.Wait(
+        return schemas.Wait(
             batches=len(waiting),
             until=first.waits_until or "",
             reason=translator.reason(first.waits_for) if first.waits_for else "",
@@ -251,17 +248,17 @@ def _previous(workspace: Workspace) -> str | None:
 
 
 def _redrivable(
-    outcome: Outcome, found: Tally | None, tasks: dict[str, Task], *, allowed: bool
-) -> answers.Redrivable:
+    result: RunResult, found: ItemCounts | None, tasks: dict[str, Task], *, allowed: bool
+) -> schemas.Redrivable:
     items = found.to_fetch if found else 0
     broken = any(task.has(*BROKEN) for task in tasks.values())
     why_not = None
-    if outcome.verdict in ACTIVE:
+    if result.verdict in ACTIVE:
         why_not = "active"
-    elif outcome.verdict is Verdict.PLANNED:
+    elif result.verdict is Verdict.PLANNED:
         why_not, items = "nothing", 0
     elif not items and not broken:
         why_not = "nothing" if found else "no_plan"
-    return answers.Redrivable(
+    return schemas.Redrivable(
         allowed=allowed, possible=why_not is None, why_not=why_not, items=items
     )

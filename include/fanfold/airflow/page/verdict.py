@@ -1,4 +1,4 @@
-"""A run in one word: what Airflow says of it, and what its dataset is."""
+"""The verdict on a run, from its state in Airflow and the status of its dataset."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fanfold.airflow.graph import CONSOLIDATE, FETCH, PLAN
-from fanfold.airflow.page.answers import Verdict
 from fanfold.airflow.page.runs import is_active
+from fanfold.airflow.page.schemas import Verdict
 from fanfold.model import Manifest, RunStatus
 from fanfold.workspace.files import read_as
 
@@ -25,25 +25,25 @@ _BUSY = ("running", "queued", "scheduled", "up_for_retry", "restarting", "up_for
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run came to.
+class RunResult:
+    """The verdict on a run, and its manifest.
 
     Attributes:
-        verdict: In a word.
-        manifest: What it produced; None while nothing of this pass is consolidated.
+        verdict: One word.
+        manifest: What it produced; None until it is consolidated since its last start.
     """
 
     verdict: Verdict
     manifest: Manifest | None
 
 
-def outcome_of(dag_run: DagRun, tasks: Mapping[str, Task], workspace: Workspace) -> Outcome:
-    """Return what a run came to, or is at."""
+def result_of(dag_run: DagRun, tasks: Mapping[str, Task], workspace: Workspace) -> RunResult:
+    """Return the verdict on a run, and its manifest if it is consolidated."""
     if is_active(dag_run):
-        return Outcome(active(str(dag_run.state), tasks), None)
+        return RunResult(active(str(dag_run.state), tasks), None)
     manifest = _manifest(tasks, workspace)
     status = manifest.status if manifest else None
-    return Outcome(ended(str(dag_run.state), status, planned_only=_planned_only(tasks)), manifest)
+    return RunResult(ended(str(dag_run.state), status, planned_only=_planned_only(tasks)), manifest)
 
 
 def active(state: str, tasks: Mapping[str, Task]) -> Verdict:
@@ -60,8 +60,8 @@ def ended(state: str, status: RunStatus | None, *, planned_only: bool) -> Verdic
 
     Args:
         state: Airflow's.
-        status: Of its dataset, where it is known.
-        planned_only: Whether it ended with its plan (``dry_run``).
+        status: Status of its dataset, if known.
+        planned_only: Whether it ended after its plan (``dry_run``).
     """
     if state != "success":
         return Verdict.FAILED
@@ -75,7 +75,7 @@ def _planned_only(tasks: Mapping[str, Task]) -> bool:
 
 
 def _manifest(tasks: Mapping[str, Task], workspace: Workspace) -> Manifest | None:
-    """Return the manifest, if it is of the last pass: a cleared run may end before it has one."""
+    """Return the manifest, unless it is older than the last start of `consolidate`."""
     task = tasks.get(CONSOLIDATE)
     if task is None or task.state not in {"success", "failed"} or not workspace.manifest.exists():
         return None

@@ -1,7 +1,7 @@
-"""Report: the charts of a run, as one self-contained page with PNG and SVG beside it.
+"""Report: the charts of a run as one self-contained page, with PNG and SVG files.
 
-The page is made of the dataset, ``failed.jsonl`` and the manifest alone, each read as a stream, so
-that the same run gives the same bytes again, and memory does not grow with its items.
+The page depends only on the dataset, ``failed.jsonl`` and the manifest, which are read as streams: the
+same run gives the same bytes, and memory does not grow with its items.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from fanfold.stages.reporting.aggregates import aggregate
 from fanfold.stages.reporting.chart import Chart, LeftOut
 from fanfold.stages.reporting.charts import charts_of
 from fanfold.stages.reporting.document import Findings, page_of
-from fanfold.stages.reporting.outside import plain
 from fanfold.stages.reporting.rendering import paths_of, render
+from fanfold.stages.reporting.sanitising import plain
 from fanfold.stages.reporting.wording import same, say
 from fanfold.workspace.failure_groups import group_failures
 from fanfold.workspace.files import whole_file
@@ -62,9 +62,9 @@ def write_report(  # noqa: PLR0913 - what a report shows
     Args:
         dataset: The run's Parquet file, under the contract of user profiles.
         failed: Its ``failed.jsonl``.
-        manifest: What the run produced.
-        folder: Where the files go; those of an earlier report are replaced.
-        forecast: What the run was expected to take, to be shown beside what it took.
+        manifest: Manifest of the run.
+        folder: Destination; files of an earlier report are replaced.
+        forecast: Forecast of the plan, shown beside the actual values.
         messages: The source's own messages.
 
     Returns:

@@ -17,7 +17,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Affine2D
 
 from fanfold.stages.reporting import style
-from fanfold.stages.reporting.outside import width
+from fanfold.stages.reporting.sanitising import width
 
 if TYPE_CHECKING:
     from matplotlib.transforms import Transform

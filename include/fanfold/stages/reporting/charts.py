@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from fanfold.model import Status
 from fanfold.stages.reporting.aggregates import RECENCY_DAYS
 from fanfold.stages.reporting.chart import Bar, Chart, LeftOut
-from fanfold.stages.reporting.outside import isolated, plain
-from fanfold.stages.reporting.places import REGIONS
+from fanfold.stages.reporting.region_names import REGIONS
+from fanfold.stages.reporting.sanitising import isolated, plain
 from fanfold.stages.reporting.spreads import histogram, quartile_marks
 from fanfold.stages.reporting.wording import Text, full, number, percent, rate, same, say, short
 

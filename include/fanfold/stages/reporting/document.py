@@ -1,7 +1,7 @@
-"""The page: tiles, charts, tables and failures in both languages, in one self-contained document.
+"""The report page: tiles, charts, tables and failures in both languages, in one self-contained file.
 
-Jinja escapes every value. The policy in the page's head allows its own style sheet and script by
-their digests, and no request at all.
+Jinja escapes every value. The Content-Security-Policy in its head allows its style sheet and script
+by their digests, and no requests.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import jinja2
 from markupsafe import Markup
 
-from fanfold.stages.reporting.outside import plain, visible
+from fanfold.messages import LANGUAGES
+from fanfold.stages.reporting.sanitising import plain, visible
 from fanfold.stages.reporting.wording import (
-    LANGUAGES,
     Text,
     day,
     duration,
@@ -46,13 +46,13 @@ _HTML_LANGUAGES = {"en": "en", "zh": "zh-Hans"}
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What the page shows of the run's files.
+    """The contents of the page.
 
     Attributes:
         data: The figures of the dataset.
         charts: The charts, in order.
         left_out: The charts without data.
-        failures: What is not in the dataset, by reason.
+        failures: The items that are not in the dataset, by reason.
     """
 
     data: Aggregates
@@ -66,10 +66,10 @@ class Tile:
     """A key figure.
 
     Attributes:
-        label: What it is.
+        label: Its name.
         value: The figure.
-        note: More about it; None for nothing.
-        kind: Class of its look: an outcome, or empty.
+        note: A remark, or None.
+        kind: CSS class: an outcome, or empty.
     """
 
     label: Text
@@ -80,7 +80,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class FailureRow:
-    """A line of the failures' table."""
+    """A row of the table of failures."""
 
     kind: str
     outcome: Text
@@ -96,10 +96,10 @@ def page_of(
     """Return the page as HTML; the same arguments give the same text.
 
     Args:
-        manifest: Of the run.
-        findings: What the page shows of its files.
+        manifest: Manifest of the run.
+        findings: The contents of the page.
         catalogue: Texts of the reasons in ``findings.failures``.
-        forecast: What the run was expected to take, to be shown beside what it took; or None.
+        forecast: Forecast of the plan, shown beside the actual values; or None.
     """
     style, script = _asset("page.css"), _asset("page.js")
     counts = manifest.counts

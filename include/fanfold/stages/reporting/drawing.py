@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from fanfold.stages.reporting import style
 from fanfold.stages.reporting.canvas import Canvas, extent
 from fanfold.stages.reporting.histogram import Histogram
-from fanfold.stages.reporting.outside import shortened, width
 from fanfold.stages.reporting.plot import Plot
+from fanfold.stages.reporting.sanitising import shortened, width
 from fanfold.stages.reporting.wording import percent, short
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from fanfold.messages import Language
     from fanfold.stages.reporting.chart import Bar, Chart
-    from fanfold.stages.reporting.wording import Language
 
 _ROW = 19.0  # points from bar to bar
 _THICK = 13.0

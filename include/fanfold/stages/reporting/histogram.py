@@ -12,9 +12,9 @@ from fanfold.stages.reporting.plot import Plot
 from fanfold.stages.reporting.wording import short
 
 if TYPE_CHECKING:
+    from fanfold.messages import Language
     from fanfold.stages.reporting.canvas import Canvas
     from fanfold.stages.reporting.chart import Chart, Mark
-    from fanfold.stages.reporting.wording import Language
 
 _ROW = 13.0  # points from label to label of the quartiles
 _ZERO_WIDTH = 1 / 3  # decades, as any other bar

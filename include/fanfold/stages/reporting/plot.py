@@ -12,9 +12,9 @@ from fanfold.stages.reporting.canvas import extent
 from fanfold.stages.reporting.wording import short
 
 if TYPE_CHECKING:
+    from fanfold.messages import Language
     from fanfold.stages.reporting.canvas import Canvas
     from fanfold.stages.reporting.chart import Bar, Chart
-    from fanfold.stages.reporting.wording import Language
 
 PLOT_HEIGHT = 150.0
 BELOW = 38.0

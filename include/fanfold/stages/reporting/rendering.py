@@ -6,10 +6,11 @@ import unicodedata
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from fanfold.messages import LANGUAGES
 from fanfold.stages.reporting import style
 from fanfold.stages.reporting.drawing import draw
 from fanfold.stages.reporting.svg import to_svg
-from fanfold.stages.reporting.wording import LANGUAGES, Text, same
+from fanfold.stages.reporting.wording import Text, same
 from fanfold.workspace.files import whole_file
 
 if TYPE_CHECKING:

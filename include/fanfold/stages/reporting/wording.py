@@ -1,18 +1,15 @@
-"""Texts in both languages, and how numbers and moments are written in each."""
+"""Texts in both languages, and the format of numbers, times and durations in each."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from fanfold.stages.reporting.catalogue import CATALOGUE
-
-Language = Literal["en", "zh"]
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
+from fanfold.messages import LANGUAGES, REPORT, Language
 
 
 class Text(NamedTuple):
-    """The same in English and in Simplified Chinese."""
+    """A text in English and in Simplified Chinese."""
 
     en: str
     zh: str
@@ -28,18 +25,19 @@ def same(text: str) -> Text:
 
 
 def say(key: str, **values: Text | int) -> Text:
-    """Return a text of the catalogue with its values; whole numbers are written in full.
+    """Return a text of the catalogue with its parameters; integers are formatted in full.
 
     Raises:
-        KeyError: The catalogue has no such text, or the text asks for another value.
+        KeyError: The catalogue has no such text, or a parameter is missing.
     """
     texts = {
         name: full(value) if isinstance(value, int) else value for name, value in values.items()
     }
-    en, zh = CATALOGUE[key]
     return Text(
-        en.format(**{name: text.en for name, text in texts.items()}),
-        zh.format(**{name: text.zh for name, text in texts.items()}),
+        *(
+            REPORT.text(key, each, {name: text.in_language(each) for name, text in texts.items()})
+            for each in LANGUAGES
+        )
     )
 
 
@@ -69,7 +67,7 @@ def short(value: float) -> Text:
 
 
 def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
-    # A value that three digits round up to the next unit (999,999) is written in that unit.
+    # A value that is rounded up to the next unit (999,999) is written in that unit.
     rounded = float(f"{value:.3g}")
     for size, unit in units:
         if rounded >= size:
@@ -78,7 +76,7 @@ def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
 
 
 def percent(part: float, whole: float) -> Text:
-    """Return a share in percent; never 0 % or 100 % for what only comes close."""
+    """Return a share in percent; never 0 % or 100 % for values that are only close."""
     if not whole:
         return same("–")
     share = 100 * part / whole
@@ -96,7 +94,7 @@ def day(moment: str) -> Text:
 
 
 def duration(start: str, end: str) -> Text:
-    """Return how long it is from one ISO 8601 text to another."""
+    """Return the duration between two ISO 8601 times."""
     first, last = _parsed(start), _parsed(end)
     return lasting((last - first).total_seconds()) if first and last else same("–")
 

@@ -12,7 +12,7 @@ import pytest
 
 from fanfold.model import Counts, Manifest, RunStatus
 from fanfold.stages.processing.contract import SCHEMA, VERIFIED_TYPES
-from fanfold.stages.reporting.places import REGIONS
+from fanfold.stages.reporting.region_names import REGIONS
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 

@@ -73,7 +73,7 @@ def test_a_source_without_regions_and_types_leaves_their_charts_out(run, users):
     left_out = {chart.name: chart.why for chart in made if isinstance(chart, LeftOut)}
     assert set(left_out) == {"regions", "verified", "recency"}
     assert left_out["regions"] == (
-        "Regions: the source does not say.",
+        "Regions: the source does not provide this.",
         "地区：数据源没有这项数据。",
     )
 

@@ -78,7 +78,7 @@ def test_both_languages_show_the_same(run, users, failures):
     page = Page(run.write(users(50), failures).report().page)
     english, chinese = page.all("main")
     assert (english["lang"], chinese["lang"]) == ("en", "zh-Hans")
-    assert "At a glance" in english["text"]
+    assert "Overview" in english["text"]
     assert "概览" in chinese["text"]
     assert not re.search("[一-鿿]", re.sub("(用户|名字)[0-9]+", "", english["text"]))
     half = len(page.all("h3")) // 2
@@ -159,9 +159,9 @@ def test_key_figures_are_those_of_the_manifest(run, users, failures):
         "Invalid 1",
         "Failed 1",
         "Rows 3",
-        "Requests 12,345 foretold: 12,000",
+        "Requests 12,345 forecast: 12,000",
         "Duration 1 min 30 s",
-        "Forecast 1 min 1 s by the quota",
+        "Forecast 1 min 1 s based on the quota",
         "Logical date 2026-03-01 00:00 UTC",
         "Run manual__2026-03-01T00:00:00+00:00",
     ):

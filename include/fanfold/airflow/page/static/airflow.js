@@ -1,10 +1,10 @@
-// Airflow's own pages, and how to get to them from inside its iframe.
+// Links from the iframe to Airflow's own pages.
 
 import { html } from "./vendor/preact.js";
 
 const root = new URL("../", document.baseURI);
 
-/** The document that Airflow shows us in; null where the page stands alone. */
+/** The parent document of Airflow; null if the page is not in its iframe. */
 export function parentDocument() {
   if (window.parent === window) return null;
   try {
@@ -26,8 +26,8 @@ export const logPath = (dag, run, task, index) => `${mappedPath(dag, run, task)}
 /**
  * A link to a page of Airflow, given as its path below Airflow's root.
  *
- * The iframe's sandbox allows neither to leave it nor to open a window. A link that belongs to the
- * parent is not in the sandbox: so a twin is put there and clicked.
+ * The sandbox of the iframe blocks navigation of the parent and new windows. So a copy of the link is
+ * added to the parent document, outside of the sandbox, and clicked.
  */
 export function AirflowLink({ path, children, ...rest }) {
   const href = new URL(path, root).href;

@@ -1,4 +1,4 @@
-// What stands in a run's way, and what to know about it before reading its numbers.
+// Errors and warnings about a run, above its numbers.
 
 import { html } from "./vendor/preact.js";
 import { AirflowLink } from "./airflow.js";
@@ -8,11 +8,11 @@ import { Banner, problemText } from "./notices.js";
 import { shortName, taskHref, taskState } from "./steps.js";
 import { say } from "./text.js";
 
-/** `problem`, `away`: how the last request for the summary went. */
+/** `problem`, `away`: the result of the last request for the summary. */
 export function Alerts({ problem, away }) {
   const { summary, active } = useHere();
   const { wait, verdict } = summary;
-  // Both regions are always there: screen readers speak only of what is added to one they know.
+  // Both live regions always exist: screen readers announce only additions to existing ones.
   return html`
     <div class="alerts" role="alert">
       ${away && html`<${Banner} kind="warn">${say("server.away")}<//>`}
@@ -42,7 +42,7 @@ function Waiting({ wait }) {
 function RunFailed() {
   const { dag, run, summary } = useHere();
   const failed = summary.tasks.filter((task) => taskState(task) === "failed");
-  // What `consolidate` wrote is whole; that it failed all the same was its gate.
+  // `consolidate` wrote its files and failed, so the tolerance was exceeded.
   const gate = summary.final && failed.some((task) => task.task_id === "consolidate");
   return html`
     ${say(gate ? "run.gate_failed" : "run.failed")}

@@ -1,11 +1,11 @@
-// Requests to the page's API: what it answers, that it refuses, or that nobody answers.
+// Requests to the page's API: responses, rejections and connection errors.
 
 import { language } from "./text.js";
 
 const base = new URL("api/", document.baseURI);
 const PATIENCE = 10_000; // milliseconds
 
-/** The server refused, and said why: `code` is a word of the API's. */
+/** The server rejected the request; `code` is a code of the API. */
 export class Refused extends Error {
   constructor(code, detail) {
     super(detail);
@@ -14,32 +14,32 @@ export class Refused extends Error {
   }
 }
 
-/** Nobody answered, or something between us and Airflow did. */
+/** No response, or one of a proxy in front of Airflow. */
 export class Away extends Error {}
 
-/** Where the API has this, for links and frames. */
+/** The URL of a path of the API, for links and frames. */
 export const address = (path) => new URL(path, base).href;
 
 /** The API's path of a run. */
 export const runAddress = (dag, run) =>
   `dags/${encodeURIComponent(dag)}/runs/${encodeURIComponent(run)}`;
 
-/** A query from names and values; those without a value are left out. */
+/** A query string; names without a value are omitted. */
 export function query(values) {
   const given = Object.entries(values).filter(([, value]) => value !== null && value !== undefined);
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
-/** Ask; returns the answer as text, which `parse` reads. */
+/** GET; returns the body as text, for `parse`. */
 export const get = (path, signal) => send(path, { signal });
 
-/** Ask for a change; returns the answer. */
+/** POST; returns the response. */
 export async function post(path, body) {
   const headers = { "content-type": "application/json" };
   return parse(await send(path, { method: "POST", headers, body: JSON.stringify(body) }));
 }
 
-/** Read JSON without rounding: whole numbers too large for a double keep all their digits. */
+/** Parse JSON without rounding: integers too large for a double keep all digits. */
 export function parse(text) {
   if (!JSON.rawJSON) return JSON.parse(text);
   return JSON.parse(text, (_, value, context) =>
@@ -58,7 +58,7 @@ async function send(path, { signal, ...options }) {
     const response = await fetch(address(path), {
       ...options,
       signal: stopper.signal,
-      // What the pipeline wrote comes in the language of the page.
+      // The API translates reasons into the language of the page.
       headers: { accept: "application/json", "accept-language": language, ...options.headers },
     });
     const text = await response.text();

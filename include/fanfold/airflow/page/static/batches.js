@@ -1,4 +1,4 @@
-// All batches of the run: as a grid in which a slow or failed one stands out, or as a table.
+// All batches of the run, as a heat map or as a table.
 
 import { html, useMemo, useState } from "./vendor/preact.js";
 import { BatchGrid } from "./batchgrid.js";

@@ -1,5 +1,5 @@
-// The batches as a grid of cells, each a link to a log. One of them is in the order of Tab; arrow
-// keys move to the others.
+// The batches as a grid of cells, each a link to a log. One cell is in the tab order; arrow keys
+// move to the others (roving tabindex).
 
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { AirflowLink, logPath } from "./airflow.js";
@@ -12,7 +12,7 @@ import { say } from "./text.js";
 const SHADES = 5;
 const SHORTEST = 0.1; // seconds; what is shorter looks the same
 
-/** How many cells a row of the grid has, as the browser laid it out. */
+/** Cells per row of the grid, as laid out by the browser. */
 function columns(grid) {
   const top = grid.firstElementChild.offsetTop;
   const cells = [...grid.children];
@@ -21,8 +21,8 @@ function columns(grid) {
 }
 
 /**
- * The shades' upper bounds in seconds, or null where nothing has begun. From shade to shade they
- * grow by the same factor: one very slow batch then does not make all others look the same.
+ * The upper bounds of the shades in seconds, or null if no batch has started. They grow by a constant
+ * factor, so that one very slow batch does not make all others look the same.
  */
 function scale(batches) {
   const known = batches.map((batch) => batch.seconds).filter((value) => value !== null);
@@ -37,7 +37,7 @@ function shadeOf(seconds, bounds) {
   return shade < 0 ? bounds.length - 1 : shade;
 }
 
-/** `view`: what the colours say, `state` or `duration`. */
+/** `view`: meaning of the colours, `state` or `duration`. */
 export function BatchGrid({ batches, view }) {
   const { dag, run } = useHere();
   const grid = useRef(null);

@@ -1,4 +1,4 @@
-// A link from an item to the log of the batch that handled it.
+// A link from an item to the log of its batch.
 
 import { html } from "./vendor/preact.js";
 import { AirflowLink, logPath } from "./airflow.js";
@@ -6,11 +6,11 @@ import { useHere } from "./here.js";
 import { shortName } from "./steps.js";
 import { say } from "./text.js";
 
-/** The mapped task that fetches or processes, by its id's last part. */
+/** The mapped task, by the last part of its id. */
 const mapped = (tasks, name) =>
   tasks.find((task) => task.mapped && shortName(task.task_id) === name)?.task_id;
 
-/** What broke the contract is in the log of `process`; everything else in that of `fetch`. */
+/** Invalid items link to the log of `process`, all others to the log of `fetch`. */
 export function BatchLink({ batch, status }) {
   const { dag, run, summary } = useHere();
   const task = mapped(summary.tasks, status === "invalid" ? "process" : "fetch");

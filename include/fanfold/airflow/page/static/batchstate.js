@@ -1,11 +1,11 @@
-// What the two tasks of a batch amount to: one state, one duration, and the log worth reading.
+// Combines the two tasks of a batch: one state, one duration, and the relevant log.
 
 import { duration, momentText } from "./format.js";
 import { tallyText } from "./progress.js";
 import { stateWord } from "./states.js";
 import { say } from "./text.js";
 
-/** Whether `process` is the task that the batch is about now: it failed, or has begun. */
+/** Whether `process` is the current task of the batch: it has failed or started. */
 function pastFetching({ fetch, process }) {
   if (process.state === "failed") return true;
   return fetch.state === "success" && process.state !== null && process.state !== "upstream_failed";
@@ -17,9 +17,8 @@ function total(...seconds) {
 }
 
 /**
- * The batches of an answer, each with `task` and `state` of the task to look at, `seconds` of both,
- * `tries` of the one that was tried more, `lost` (items that are not in the dataset through a
- * failure) and `text`, all of it in a sentence.
+ * The batches of a response, each with `task` and `state` of the current task, `seconds` of both tasks,
+ * the larger number of `tries`, `lost` (failed and invalid items) and a summary as `text`.
  */
 export function described({ batches, fetch_task: fetchTask, process_task: processTask }) {
   return batches.map((batch) => {

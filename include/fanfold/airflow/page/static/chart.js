@@ -1,4 +1,4 @@
-// How long a pipeline's last runs took and how many rows they made, over time.
+// Duration and rows of a pipeline's recent runs, over time.
 
 import { html, useEffect, useRef } from "./vendor/preact.js";
 import { count, duration } from "./format.js";
@@ -6,7 +6,7 @@ import { language, say } from "./text.js";
 import { onTheme } from "./theme.js";
 
 const HEIGHT = 180; // pixels
-// What lies between two marks of the durations' axis, in seconds: round numbers of its unit.
+// Possible distances of the ticks on the duration axis, in seconds: round numbers of its unit.
 const STEPS = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400];
 // Seconds.
 const MINUTE = 60;
@@ -15,7 +15,7 @@ const days = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" 
 const hours = new Intl.DateTimeFormat(language, { timeStyle: "short" });
 const seconds = new Intl.DateTimeFormat(language, { timeStyle: "medium" });
 
-/** Load the chart library and its style sheet, once; the run's page does without them. */
+/** Load the chart library and its style sheet once; the run's page does not need them. */
 let loading = null;
 function library() {
   loading ??= new Promise((done, fail) => {
@@ -29,8 +29,8 @@ function library() {
 }
 
 /**
- * Runs as uPlot takes them: seconds since 1970, durations in seconds, rows. They are in the order in
- * which they started, which need not be that of the dates that they stand for.
+ * Runs as uPlot data: seconds since 1970, durations in seconds, rows. They are ordered by start time,
+ * which may differ from the order of their logical dates.
  */
 function columns(runs) {
   const dated = runs
@@ -43,7 +43,7 @@ function columns(runs) {
   ];
 }
 
-/** Marks of the time axis: days, or times of the day where they lie closer. */
+/** Tick labels of the time axis: days, or times of day if the ticks are closer. */
 function moments(_, ticks, __, ___, step) {
   const format = step < MINUTE ? seconds : step < DAY ? hours : days;
   return ticks.map((tick) => format.format(new Date(tick * 1000)));

@@ -1,4 +1,4 @@
-// What differs from the run before: who is new, who is gone, and whose followers changed most.
+// Comparison with the previous run: users new, removed, and with the largest changes.
 
 import { html } from "./vendor/preact.js";
 import { AirflowLink, itemsPath } from "./airflow.js";
@@ -89,12 +89,12 @@ function MostChanged({ changes, linked }) {
   `;
 }
 
-/** An id that leads to the view of its item, where it is the item's key and in this run. */
+/** An id; a link to its item if it is the item's key and in this run. */
 function User({ id, linked }) {
   return linked ? html`<${ItemLink} itemKey=${id} />` : html`<bdi class="clamp">${id}</bdi>`;
 }
 
-/** Users of one run only; those that are gone have no view in this run. */
+/** Users of one run only; removed users have no item view in this run. */
 function Side({ name, side, linked = false }) {
   const label = say(`compare.${name}`);
   return html`

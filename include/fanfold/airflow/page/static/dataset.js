@@ -1,4 +1,4 @@
-// The dataset: how many rows, which columns, the rows themselves a page at a time, and its files.
+// The dataset: its columns, its rows in pages, and its files.
 
 import { html, useState } from "./vendor/preact.js";
 import { query } from "./api.js";

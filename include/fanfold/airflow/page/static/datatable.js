@@ -1,4 +1,4 @@
-// A page of the dataset's rows, to be sorted and filtered; both act on the rows that are shown.
+// A page of the dataset's rows; sorting and filtering apply to the rows shown.
 
 import { html, useMemo, useState } from "./vendor/preact.js";
 import { useHere } from "./here.js";
@@ -7,16 +7,16 @@ import { SortHead, useSorted } from "./sorting.js";
 import { say } from "./text.js";
 import { Clamped, valueText } from "./values.js";
 
-// Large numbers come as objects that hold their digits.
+// Large integers are objects that hold their digits.
 const sortable = (value) =>
   value !== null && typeof value === "object" ? valueText(value) : value;
 
 const NUMERIC = /^(u?int|float|double|decimal)/;
 
-/** Whether a column is of numbers that are compared; an id is a name. */
+/** Whether a column holds numbers; ids are text. */
 const numeric = ({ name, type }) => NUMERIC.test(type) && !name.endsWith("id");
 
-/** `range`: which rows of how many these are. */
+/** `range`: the first row, the last row and the total. */
 export function DataTable({ columns, page, range }) {
   const [wanted, setWanted] = useState("");
   const needle = wanted.trim().toLocaleLowerCase();

@@ -1,2 +1,2 @@
-// Shows the description of the API with Swagger UI.
+// Shows the OpenAPI document with Swagger UI.
 SwaggerUIBundle({ dom_id: "#api", url: "openapi.json", deepLinking: true });

@@ -1,4 +1,4 @@
-// The items of one group of failures, a page at a time.
+// The items of one group of failures, in pages.
 
 import { html, useState } from "./vendor/preact.js";
 import { query } from "./api.js";
@@ -12,10 +12,10 @@ import { Clamped, ItemLink, Reason } from "./values.js";
 
 const SIZE = 50; // items a page
 
-/** `selection`: which items and groups are chosen; null where there is nothing to choose. */
+/** `selection`: the selected items and groups; null if selection is not possible. */
 export function FailedItems({ group, name, selection }) {
   const { home, stamp } = useHere();
-  // Where each page that was seen begins: the API only tells what comes after a page.
+  // The start of each visited page: the API only returns the start of the next page.
   const [starts, setStarts] = useState([null]);
   const after = starts[starts.length - 1];
   const address = `${home}/failures/items${query({ group: group.id, after, limit: SIZE })}`;

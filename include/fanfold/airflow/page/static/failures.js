@@ -1,4 +1,4 @@
-// What is not in the dataset, by reason: to look at, to download, and to fetch again.
+// Items that are not in the dataset, by reason, with download and redrive.
 
 import { html, useState } from "./vendor/preact.js";
 import { address, query } from "./api.js";
@@ -16,7 +16,7 @@ import { ItemLink, Reason } from "./values.js";
 const PAUSE = 4_000; // milliseconds
 const NAME_LENGTH = 200; // characters of a reason or a value, where it is not shown in full
 
-/** A set that is state, and how to put something in it or take it out. */
+/** A set as state, and a function that toggles a member. */
 function useSet() {
   const [set, change] = useState(() => new Set());
   const toggle = (member) =>
@@ -43,7 +43,7 @@ export function Failures({ shown }) {
   if (failures.groups.length === 0) {
     return html`<p class="absent">${say(active ? "failures.none_yet" : "failures.none")}</p>`;
   }
-  // A group may be gone since it was chosen, when what was chosen was fetched again.
+  // A selected group may have disappeared after a redrive.
   const chosen = failures.groups.map(({ id }) => id).filter((id) => groups.has(id));
   const request = { groups: chosen, keys: [...keys] };
   const selection = { groups, toggleGroup, keys, toggleKey, open, toggleOpen };
@@ -69,7 +69,7 @@ export function Failures({ shown }) {
   `;
 }
 
-/** Why the items of a group are not in the dataset; empty for all reasons that are not listed. */
+/** The reason of a group; empty for the group of all further reasons. */
 function reasonOf({ reason, column, rule }) {
   return column === null ? reason : say("failures.rule", { column, rule: rule ?? "" });
 }

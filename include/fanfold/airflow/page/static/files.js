@@ -1,4 +1,4 @@
-// The files of the dataset: size, rows, checksum and, where it was published, a download.
+// The files of the dataset: size, rows, checksum and, if published, a download.
 
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { address } from "./api.js";
@@ -89,7 +89,7 @@ function Checksum({ file }) {
   `;
 }
 
-/** Copy a text; returns whether that went well. An iframe may not use the newer way. */
+/** Copy a text; returns whether it succeeded. The Clipboard API is not allowed in the iframe. */
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-// Numbers, moments, durations and sizes, as people of that language write them.
+// Formats numbers, times, durations and sizes for the language.
 
 import { html } from "./vendor/preact.js";
 import { language } from "./text.js";
@@ -17,7 +17,7 @@ export const count = (value) => (value === null ? NONE : whole.format(value));
 export const rate = (value) => (value === null ? NONE : short.format(value));
 const LEAST = 0.001; // of a share that is written as such
 
-/** A share; neither is little written as nothing, nor almost all as all. */
+/** A share in percent; never 0 % or 100 % for values that are only close. */
 export function percent(value) {
   if (value > 0 && value < LEAST) return `<${share.format(LEAST)}`;
   if (value < 1 && value > 1 - LEAST) return `>${share.format(1 - LEAST)}`;
@@ -31,7 +31,7 @@ function unit(value, name, digits = 0) {
   return new Intl.NumberFormat(language, style).format(value);
 }
 
-/** Seconds in the two largest units that matter: "1 hr 5 min", "12 sec", "0.4 sec". */
+/** Seconds in the two largest units: "1 hr 5 min", "12 sec", "0.4 sec". */
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return NONE;
   if (seconds < 10) return unit(seconds, "second", 1);
@@ -50,7 +50,7 @@ export function duration(seconds) {
     .join(" ");
 }
 
-/** A size in bytes, in the unit that leaves one to three digits. */
+/** A size in bytes, in the unit with one to three digits. */
 export function bytes(size) {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
   let step = 0;
@@ -60,15 +60,15 @@ export function bytes(size) {
 
 const sameDay = (a, b) => a.toDateString() === b.toDateString();
 
-/** A moment as text: only the time of day, where it is today's. */
+/** A time as text; without the date if it is today. */
 export function momentText(iso) {
   const date = new Date(iso);
   return (sameDay(date, new Date()) ? clock : minute).format(date);
 }
 
 /**
- * A moment in the browser's time zone, with the UTC one behind it; to the second, to the minute,
- * or as brief as it can be understood.
+ * A time in the browser's time zone, with UTC in the tooltip; to the second, to the minute, or
+ * without the date if it is today (`brief`).
  */
 export function Moment({ iso, brief = false, toMinute = false }) {
   if (!iso) return NONE;

@@ -1,4 +1,4 @@
-// The head of a run's page: what became of it, its numbers, its steps, and what stands in its way.
+// The head of a run's page: verdict, alerts, steps and numbers.
 
 import { html } from "./vendor/preact.js";
 import { parentDocument } from "./airflow.js";
@@ -11,7 +11,7 @@ import { Verdict } from "./states.js";
 import { Steps } from "./steps.js";
 import { say } from "./text.js";
 
-/** `trouble`: the poll of the summary, for what it could not get. */
+/** `trouble`: the state of the poll of the summary. */
 export function Head({ trouble }) {
   const { dag, run, summary, active } = useHere();
   const { tally } = summary;
@@ -45,7 +45,7 @@ function Fact({ name, children }) {
   return html`<div><dt>${say(`fact.${name}`)}</dt><dd class="wrap">${children}</dd></div>`;
 }
 
-/** Seconds from Airflow's start of the run to its end, or until now. */
+/** Seconds from the start of the run in Airflow to its end, or to now. */
 function lasted({ started_at: from, ended_at: to }) {
   if (!from) return null;
   return Math.max(0, ((to ? Date.parse(to) : Date.now()) - Date.parse(from)) / 1000);

@@ -1,4 +1,4 @@
-// The run that the page shows, for every part of the page.
+// The context of the page: the run that it shows.
 
 import { createContext, useContext } from "./vendor/preact.js";
 
@@ -6,8 +6,8 @@ const Here = createContext(null);
 
 /**
  * `dag`, `run`: the ids; `home`: the API's path of the run; `summary`: its last RunSummary;
- * `active`: whether it goes on; `stamp`: changes when answers about it may have changed;
- * `redrive`: asks what to run again, and whether really.
+ * `active`: whether it is not finished; `stamp`: changes when responses may have changed;
+ * `redrive`: opens the dialog of a redrive.
  */
 export const useHere = () => useContext(Here);
 export const HereProvider = Here.Provider;

@@ -1,4 +1,4 @@
-// One item: what became of it and why, what the source sent, and the row that was made of it.
+// One item: its outcomes with reasons, its raw record and its clean row.
 
 import { html, useEffect, useRef } from "./vendor/preact.js";
 import { query } from "./api.js";
@@ -14,7 +14,7 @@ import { Reason, valueText, Whole } from "./values.js";
 
 const PAUSE = 4_000; // milliseconds
 
-/** `tab`: where the person came from, and goes back to. */
+/** `tab`: the tab that the back link opens. */
 export function ItemView({ itemKey, tab }) {
   const { home, active, stamp } = useHere();
   const every = (item) => (active && (!item || item.status === "waiting") ? PAUSE : null);
@@ -141,10 +141,10 @@ function Row({ row }) {
   `;
 }
 
-// Characters that turn the direction of what follows them: a name could rearrange the record.
+// Bidirectional control characters: a name could rearrange the record.
 const TURNING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
-/** The record as JSON to be read, with what cannot be seen as escapes. */
+/** The record as formatted JSON, with invisible characters as escapes. */
 function recordText(record) {
   return JSON.stringify(record, null, 2).replace(
     TURNING,

@@ -1,4 +1,4 @@
-// The start of both pages: which one it is, by the last segment of the address.
+// Entry point of both pages; the last segment of the URL selects the page.
 
 import { html, render, useErrorBoundary } from "./vendor/preact.js";
 import { language, say } from "./text.js";
@@ -6,7 +6,7 @@ import { followTheme } from "./theme.js";
 import { Pipelines } from "./pipelines.js";
 import { Run } from "./run.js";
 
-/** Shows a sentence in place of a blank page, should drawing fail. */
+/** Shows an error message instead of a blank page if rendering fails. */
 function Guarded({ children }) {
   const [error] = useErrorBoundary((problem) => console.error(problem));
   if (!error) return children;

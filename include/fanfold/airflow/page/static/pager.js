@@ -1,9 +1,9 @@
-// The way through what is shown a page at a time.
+// Navigation between pages of rows.
 
 import { html } from "./vendor/preact.js";
 import { say } from "./text.js";
 
-/** Buttons to the page before and after; each is off where its handler is not given. */
+/** Buttons for the previous and the next page; disabled without their handler. */
 export function Pager({ range, onBack, onNext }) {
   return html`
     <div class="pager">

@@ -1,4 +1,4 @@
-// The page of all pipelines: their last runs as a chart and as a table.
+// The page of all pipelines: their recent runs as a chart and as a table.
 
 import { html, useEffect } from "./vendor/preact.js";
 import { AirflowLink, dagPath, itemsPath } from "./airflow.js";

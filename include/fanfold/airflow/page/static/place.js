@@ -1,4 +1,4 @@
-// Where in the run's page somebody is: a tab or an item, in the address, so that "back" works.
+// The current tab or item, kept in the URL fragment, so that "back" works.
 
 import { useEffect, useRef, useState } from "./vendor/preact.js";
 import { parentDocument } from "./airflow.js";
@@ -28,7 +28,7 @@ function read(lastTab) {
 const SAVED = `fanfold${location.search}`;
 const JUST_NOW = 15_000; // milliseconds
 
-/** Whether the page that we are shown in was reloaded, and therefore gave us our first address. */
+/** Whether the parent page was reloaded, which resets the URL of the iframe. */
 function reloadedAround() {
   if (!parentDocument()) return false;
   const { performance } = window.parent;
@@ -36,13 +36,13 @@ function reloadedAround() {
   return navigation?.type === "reload" && performance.now() < JUST_NOW;
 }
 
-/** Come back to where somebody was when Airflow's page was reloaded. */
+/** Restore the tab or item after a reload of Airflow's page. */
 function restore() {
   const saved = sessionStorage.getItem(SAVED);
   if (!location.hash && saved && reloadedAround()) location.replace(saved);
 }
 
-/** The tab that is open and the item before it, if any; an item leaves the tab as it is. */
+/** The open tab, and the item in front of it, if any. */
 export function usePlace() {
   const last = useRef(TABS[0]);
   const [place, setPlace] = useState(() => {

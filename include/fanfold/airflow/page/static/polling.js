@@ -1,4 +1,4 @@
-// Answers of the API that are kept fresh: one request at a time, none while nobody looks.
+// Polls the API: one request at a time, none while the page is hidden.
 
 import { useEffect, useRef, useState } from "./vendor/preact.js";
 import { Away, get, parse, Refused } from "./api.js";
@@ -24,7 +24,7 @@ class Poll {
     this.stopper.abort();
   }
 
-  /** Ask now; while a request is under way, ask again after it. */
+  /** Request now, or after the request in flight. */
   wake() {
     clearTimeout(this.timer);
     if (document.hidden || this.settings().paused || this.stopper.signal.aborted) return;
@@ -36,7 +36,7 @@ class Poll {
     this.busy = true;
     try {
       const text = await get(this.address, this.stopper.signal);
-      // An answer that says the same is not drawn again.
+      // An identical response is not rendered again.
       const data = text === this.text ? this.state.data : parse(text);
       this.text = text;
       this.change({ data, problem: null, away: false });
@@ -69,11 +69,11 @@ class Poll {
 }
 
 /**
- * What the API answers at an address (null: nothing is asked).
+ * The response of the API at an address (null: no request).
  *
- * `every` gives the pause in milliseconds, by the data, or null to ask once; `paused` holds it up;
- * a new `stamp` asks at once; `keep` leaves the last answer on screen when the address changes.
- * Returns `data`, `problem` (a refusal), `away` (nobody answers) and `reload`.
+ * `every` returns the interval in milliseconds for the data, or null to request once; `paused` stops
+ * polling; a new `stamp` requests at once; `keep` keeps the last response when the address changes.
+ * Returns `data`, `problem` (rejected), `away` (no connection) and `reload`.
  */
 export function usePolled(address, options = {}) {
   const { every = () => null, paused = false, stamp = "", keep = false } = options;

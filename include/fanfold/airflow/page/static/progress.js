@@ -1,4 +1,4 @@
-// How far a run is: its items by outcome, its speed, its requests and its time.
+// Progress of a run: items by outcome, speed, requests and time.
 
 import { html } from "./vendor/preact.js";
 import { count, duration, Moment, percent, rate } from "./format.js";
@@ -28,7 +28,7 @@ export function Tiles({ tally }) {
   `;
 }
 
-/** The same in a sentence. */
+/** The same as a sentence, for screen readers. */
 export function tallyText(tally) {
   const parts = OUTCOMES.filter((outcome) => tally[outcome] > 0).map((outcome) =>
     say("tally.part", { n: tally[outcome], outcome: outcomeWord(outcome) }),
@@ -36,7 +36,7 @@ export function tallyText(tally) {
   return say("tally.all", { n: tally.planned, parts: parts.join(say("list.comma")) });
 }
 
-/** The same as one bar; the fewest items still are a visible segment. */
+/** The same as a bar; small counts still have a visible segment. */
 export function OutcomeBar({ tally, small = false }) {
   const label = tallyText(tally);
   return html`
@@ -50,7 +50,7 @@ export function OutcomeBar({ tally, small = false }) {
   `;
 }
 
-/** Speed, requests, budget, quota and time, as far as they are known. */
+/** Speed, requests, rate limit, quota and time, if known. */
 export function Figures({ summary, active }) {
   const { rate: speed, requests, timing } = summary;
   return html`
@@ -88,7 +88,7 @@ function budgetText({ per_second: second, per_hour: hour }) {
   return parts.join(" · ");
 }
 
-/** What is left: until the quota is renewed, the source's word less what the run has used since. */
+/** The remaining quota: until its reset, the reported value minus the requests made since. */
 function Quota({ quota, used }) {
   const { limit, remaining: told } = quota;
   const holds = Date.now() < Date.parse(quota.reset_at);

@@ -1,4 +1,4 @@
-// Run again what failed: what it would cost, a confirmation, and what came of it.
+// Redrive: its cost, a confirmation dialog, and its result.
 
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { post, Refused } from "./api.js";
@@ -7,21 +7,20 @@ import { Banner, problemText } from "./notices.js";
 import { Sign } from "./signs.js";
 import { say } from "./text.js";
 
-/** Whether a request names what to run again. */
+/** Whether a request selects items or groups. */
 const chosen = ({ keys = [], groups = [] }) => keys.length + groups.length > 0;
 
 /**
- * A button that asks to run something again; without `request`, everything that failed.
+ * A button for a redrive of a selection; without `request`, of everything that failed.
  *
- * It is not there for people who may not, and says why where it is not possible; unless `mute`,
- * beside one that says it.
+ * It is hidden without the permission. If a redrive is not possible, the reason is shown, unless `mute`.
  */
 export function RedriveButton({ request = {}, children, ...looks }) {
   const { small = false, mute = false, disabled = false } = looks;
   const { summary, redrive } = useHere();
   const { allowed, why_not: why } = summary.redrive;
   if (!allowed) return null;
-  // What somebody chose is fetched again whatever became of it: that nothing failed is no hindrance.
+  // A selection is fetched again whatever its outcome, even if nothing failed.
   const hindered = why !== null && !(why === "nothing" && chosen(request));
   const reason = hindered ? say(`redrive.not_${why}`) : undefined;
   return html`
@@ -44,7 +43,7 @@ function failureText(error) {
   return error instanceof Refused ? problemText(error) : say("redrive.away");
 }
 
-/** Ask what it would cost, show that, and run it when confirmed. */
+/** Requests the cost (dry run), shows it, and starts the redrive when confirmed. */
 export function RedriveDialog({ request, onClose, onDone }) {
   const { home } = useHere();
   const dialog = useRef(null);
@@ -111,7 +110,7 @@ function Estimate({ estimate, all }) {
   `;
 }
 
-/** What was begun, until it is put away. */
+/** The started redrive, until it is closed. */
 export function Redriven({ answer, onClose }) {
   return html`
     <div class="alerts" role="status">

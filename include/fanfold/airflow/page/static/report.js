@@ -1,4 +1,4 @@
-// The run's report, in a frame of its own: it is a page that stands alone, with its own scripts.
+// The run's report, a self-contained page, in a frame.
 
 import { html } from "./vendor/preact.js";
 import { address } from "./api.js";

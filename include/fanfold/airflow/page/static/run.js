@@ -59,7 +59,7 @@ export function Run({ dag, run }) {
     home,
     summary,
     active: stillActive(summary.state),
-    // What the tabs have is out of date when one of these changes.
+    // The data of the tabs is out of date when one of these changes.
     stamp: [summary.state, tallied, summary.final, summary.ended_at, hurriedAt].join(),
     redrive: ask,
   };
@@ -80,7 +80,7 @@ export function Run({ dag, run }) {
   `;
 }
 
-/** An item, or the tabs; under an item the open tab stays as it was left. */
+/** An item, or the tabs; an open item does not change the state of the tab. */
 function Views() {
   const place = usePlace();
   const View = VIEWS[place.tab];

@@ -1,4 +1,4 @@
-// Find a user by key: a combobox with suggestions, after the ARIA Authoring Practices Guide.
+// Search by key: a combobox with suggestions (ARIA Authoring Practices Guide).
 
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { get, query } from "./api.js";
@@ -9,7 +9,7 @@ import { say } from "./text.js";
 
 const PAUSE = 150; // milliseconds without a key press, before we ask
 
-/** Keys that begin with what was typed; empty while there are none or nothing was typed. */
+/** Keys that begin with the typed text; empty without text. */
 function useSuggestions(home, prefix) {
   const [keys, setKeys] = useState([]);
   useEffect(() => {
@@ -25,7 +25,7 @@ function useSuggestions(home, prefix) {
         );
         if (!stopper.signal.aborted) setKeys(answer.keys);
       } catch {
-        // Without suggestions a key can still be typed to its end.
+        // Without suggestions the whole key can still be typed.
         if (!stopper.signal.aborted) setKeys([]);
       }
     }, PAUSE);
@@ -66,7 +66,7 @@ export function Search() {
     if (step && keys.length > 0) {
       event.preventDefault();
       setWanted(true);
-      // One place more than there are keys: between the last and the first is what was typed.
+      // One position more than keys: between the last and the first is the typed text.
       const places = keys.length + 1;
       setActive(((at + 1 + step + places) % places) - 1);
     } else if (event.key === "Enter") {

@@ -1,8 +1,8 @@
-// Small drawn signs: states and outcomes are told apart by them, not by colour alone.
+// Icons that distinguish states and outcomes without colour.
 
 import { html } from "./vendor/preact.js";
 
-// Strokes on a ground of 16 by 16.
+// Strokes in a view box of 16 by 16.
 const STROKES = {
   check: "M3 8.5 6.5 12 13 4.5",
   cross: "M4 4 12 12 M12 4 4 12",
@@ -24,7 +24,7 @@ const STROKES = {
   descending: "M4.5 6.5 8 10 11.5 6.5",
 };
 
-/** A sign; words beside it say the same, so it is hidden from screen readers. */
+/** An icon; the text beside it says the same, so it is hidden from screen readers. */
 export function Sign({ name }) {
   return html`
     <svg class="sign" viewBox="0 0 16 16" aria-hidden="true" focusable="false">

@@ -1,4 +1,4 @@
-// Tables that are sorted by a press on a column's head.
+// Tables that are sorted by a click on a column header.
 
 import { html, useMemo, useState } from "./vendor/preact.js";
 import { Sign } from "./signs.js";
@@ -14,10 +14,10 @@ function compare(a, b) {
 }
 
 /**
- * Rows in the order that was asked for; at first as they come.
+ * Rows in the selected order; initially in their own order.
  *
- * `valueOf(row, column)` gives what to sort by; rows without a value come last either way.
- * Returns `sorted`, and `sort`, which `<SortHead>` takes.
+ * `valueOf(row, column)` returns the sort key; rows without one come last in both directions.
+ * Returns `sorted`, and `sort` for `<SortHead>`.
  */
 export function useSorted(rows, valueOf) {
   const [order, setOrder] = useState(null);
@@ -35,7 +35,7 @@ export function useSorted(rows, valueOf) {
   return { sorted, sort: { order, press } };
 }
 
-/** The head of a column, with a button that sorts by it. */
+/** A column header with a sort button. */
 export function SortHead({ column, sort, children, numeric = false }) {
   const here = sort.order?.column === column;
   const kind = numeric ? "number" : undefined;

@@ -1,11 +1,11 @@
-// What states of tasks, outcomes of items and verdicts on runs are called, and how they look.
+// Labels and icons of task states, item outcomes and run verdicts.
 
 import { html } from "./vendor/preact.js";
 import { momentText } from "./format.js";
 import { Sign } from "./signs.js";
 import { has, say } from "./text.js";
 
-/** Outcomes in the order in which they are shown. */
+/** Outcomes in display order. */
 export const OUTCOMES = ["ok", "missing", "invalid", "failed", "waiting"];
 
 const OUTCOME_SIGNS = {
@@ -18,14 +18,14 @@ const STATE_SIGNS = {
   upstream_failed: "up", skipped: "skip", removed: "dash", none: "dots",
 };
 
-// A verdict has the colours of the state of Airflow's that is nearest to it.
+// A verdict has the colours of the most similar Airflow state.
 const VERDICTS = {
   queued: ["queued", "clock"], running: ["running", "play"], waiting: ["deferred", "pause"],
   planned: ["scheduled", "dots"], complete: ["success", "check"], partial: ["up_for_retry", "half"],
   empty: ["none", "none"], failed: ["failed", "cross"],
 };
 
-/** A state of Airflow's as a word; one that we do not know as Airflow writes it. */
+/** The label of an Airflow state; an unknown state is shown as it is. */
 export const stateWord = (state) => {
   const name = state ?? "none";
   return has(`state.${name}`) ? say(`state.${name}`) : name;
@@ -36,7 +36,7 @@ export const stateSign = (state) => STATE_SIGNS[state ?? "none"] ?? "dots";
 export const stateClass = (state) => `state-${state in STATE_SIGNS ? state : "none"}`;
 export const stillActive = (state) => state === "queued" || state === "running";
 
-/** An outcome as a sign and a word in its colour. */
+/** An outcome as an icon and a label in its colour. */
 export function Outcome({ status }) {
   return html`
     <span class="outcome of-${status}">
@@ -45,7 +45,7 @@ export function Outcome({ status }) {
   `;
 }
 
-/** A state of Airflow's as a badge. */
+/** An Airflow state as a badge. */
 export function State({ state }) {
   return html`
     <span class="badge ${stateClass(state)}">
@@ -54,7 +54,7 @@ export function State({ state }) {
   `;
 }
 
-/** What became of a run, as a badge. */
+/** The verdict on a run, as a badge. */
 export function Verdict({ verdict, until = null }) {
   const [state, sign] = VERDICTS[verdict];
   const word = until

@@ -7,7 +7,7 @@ import { Sign } from "./signs.js";
 import { stateClass, stateSign, stateWord } from "./states.js";
 import { say } from "./text.js";
 
-// What many instances amount to: the first of these that one of them is.
+// The state of a mapped task: the first of these that one of its instances has.
 const WEIGHTIEST = [
   "failed", "upstream_failed", "running", "restarting", "deferred", "up_for_retry",
   "up_for_reschedule", "queued", "scheduled", "none", "success", "skipped", "removed",
@@ -15,18 +15,18 @@ const WEIGHTIEST = [
 
 const hasInstances = (task) => task.mapped && Object.keys(task.states).length > 0;
 
-/** The state of a task; of a mapped one, what its instances amount to. */
+/** The state of a task; for a mapped task, the combined state of its instances. */
 export function taskState(task) {
   if (!hasInstances(task)) return task.state;
   return WEIGHTIEST.find((state) => task.states[state] > 0) ?? task.state;
 }
 
-/** Where Airflow shows the task: its log, or the list of its instances. */
+/** Airflow's page of the task: its log, or the list of its instances. */
 export function taskHref(dag, run, task) {
   return task.mapped ? mappedPath(dag, run, task.task_id) : taskPath(dag, run, task.task_id);
 }
 
-/** The name without that of its group. */
+/** The task id without its group. */
 export const shortName = (taskId) => taskId.slice(taskId.lastIndexOf(".") + 1);
 
 function done(task) {

@@ -1,10 +1,10 @@
-// Tabs with panels, after the pattern of the ARIA Authoring Practices Guide.
+// Tabs with panels (ARIA Authoring Practices Guide).
 
 import { html, useRef } from "./vendor/preact.js";
 
 /**
- * A row of tabs. `tabs`: pairs of name and title; `open` the name of the open one, whose panel is
- * the caller's `<TabPanel>`. Arrow keys, Home and End move along; a tab that is reached opens.
+ * A row of tabs. `tabs`: pairs of name and title; `open`: the name of the open tab, whose panel is the
+ * caller's `<TabPanel>`. Arrow keys, Home and End move between the tabs and open them.
  */
 export function Tabs({ tabs, open, label, onOpen }) {
   const row = useRef(null);

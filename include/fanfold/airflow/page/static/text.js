@@ -1,40 +1,36 @@
-// Every sentence of the page, in the browser's language.
+// The texts of the page, in the language of the browser: section "page" of the catalogue.
 
-import { sentences as english } from "./text.en.js";
-import { sentences as chinese } from "./text.zh.js";
+import catalogue from "./messages.json" with { type: "json" };
 
-const known = { en: english, zh: chinese };
+const LANGUAGES = ["en", "zh"]; // as the catalogue orders the two forms of a text
 
 function preferred() {
-  for (const tag of navigator.languages ?? [navigator.language]) {
-    const base = tag.toLowerCase().split("-")[0];
-    if (base in known) return base;
-  }
-  return "en";
+  const tags = navigator.languages ?? [navigator.language];
+  return tags.map((tag) => tag.toLowerCase().split("-")[0]).find((tag) => LANGUAGES.includes(tag));
 }
 
-const chosen = preferred();
+const chosen = preferred() ?? "en";
 
 /** The language as a tag for <html lang> and for Intl. */
 export const language = chosen === "zh" ? "zh-CN" : "en";
 
-const sentences = known[chosen];
+const texts = catalogue.page;
 const numbers = new Intl.NumberFormat(language);
 const plurals = new Intl.PluralRules(language);
 
-/** Whether there is a sentence of that name. */
-export const has = (key) => Object.hasOwn(sentences, key);
+/** Whether the catalogue has a text with that id. */
+export const has = (id) => Object.hasOwn(texts, id);
 
 /**
- * The sentence of that name, with `{name}` replaced by the values; numbers are written as people
- * of that language do. A sentence with several forms takes the one that fits the value `n`.
+ * The text with that id. `{name}` is replaced by the parameter, numbers are formatted for the
+ * language. The parameter `n` selects among the plural forms of a text.
  */
-export function say(key, values = {}) {
-  if (!has(key)) throw new Error(`There is no sentence "${key}" in ${language}.`);
-  let sentence = sentences[key];
-  if (typeof sentence !== "string") sentence = sentence[plurals.select(values.n)] ?? sentence.other;
-  return sentence.replace(/\{(\w+)\}/g, (_, name) => {
-    const value = values[name];
+export function say(id, params = {}) {
+  if (!has(id)) throw new Error(`There is no text "${id}".`);
+  let text = texts[id][LANGUAGES.indexOf(chosen)];
+  if (typeof text !== "string") text = text[plurals.select(params.n)] ?? text.other;
+  return text.replace(/\{(\w+)\}/g, (_, name) => {
+    const value = params[name];
     return typeof value === "number" ? numbers.format(value) : String(value);
   });
 }

@@ -1,8 +1,8 @@
-// Dark or light, as Airflow is: its page is the parent of ours, and says so in a class of <html>.
+// Follows Airflow's dark or light theme, a class of <html> in its page.
 
 import { parentDocument } from "./airflow.js";
 
-// Colours that an administrator may have changed, taken from Airflow; theme.css has fallbacks.
+// Colours taken from Airflow, where an administrator can change them; theme.css has fallbacks.
 const TAKEN = {
   "--bg": "bg",
   "--bg-muted": "bg-muted",
@@ -16,13 +16,13 @@ const TAKEN = {
 const own = document.documentElement;
 const listeners = new Set();
 
-/** Call `listener` whenever the theme changes; returns how to stop that. */
+/** Call `listener` when the theme changes; returns the function that unsubscribes. */
 export function onTheme(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
-/** Take the theme of Airflow, or of the system where the page stands alone, and follow it. */
+/** Apply the theme of Airflow, or of the system outside of Airflow, and follow its changes. */
 export function followTheme() {
   const parent = parentDocument();
   if (parent) {

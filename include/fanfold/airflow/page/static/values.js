@@ -1,4 +1,4 @@
-// Keys and values from outside: shown as text, in their own direction, never wider than their place.
+// Keys and values of the source: shown as text, in their own direction, never wider than their box.
 
 import { html } from "./vendor/preact.js";
 import { NONE } from "./format.js";
@@ -15,21 +15,21 @@ export function valueText(value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-/** A value in one line, cut off where there is no more room. */
+/** A value in one line, truncated to the available width. */
 export function Clamped({ value }) {
   if (value === null || value === undefined) return html`<span class="quiet">${NONE}</span>`;
   const text = valueText(value);
   const title = text.length > 30 ? text.slice(0, TITLE_LENGTH) : undefined;
-  // What is behind the cut is never seen: ten kilobytes a cell would only slow the page.
+  // Long values would slow down the page, although the truncated part is not visible.
   return html`<span class="clamp" dir="auto" title=${title}>${text.slice(0, TITLE_LENGTH)}</span>`;
 }
 
-/** A key that leads to the view of its item. */
+/** A key as a link to the view of its item. */
 export function ItemLink({ itemKey }) {
   return html`<a class="key clamp" href=${itemHref(itemKey)}><bdi>${itemKey}</bdi></a>`;
 }
 
-/** A text in full; a long one in a region of its own that scrolls. */
+/** A whole text; a long one in a scrollable region. */
 export function Whole({ text, label }) {
   if (text.length < LONG) return html`<span class="wrap value" dir="auto">${text}</span>`;
   return html`
@@ -39,7 +39,7 @@ export function Whole({ text, label }) {
   `;
 }
 
-/** A reason, as the pipeline wrote it. */
+/** A reason, as returned by the API. */
 export function Reason({ text }) {
   if (!text) return html`<span class="quiet">${say("reason.none")}</span>`;
   return html`<span class="wrap" dir="auto">${text}</span>`;

@@ -1,4 +1,4 @@
-"""The English names of the regions that Weibo's users state."""
+"""English names of the regions in Weibo profiles."""
 
 from __future__ import annotations
 
@@ -40,4 +40,4 @@ REGIONS = {
     "其他": "Other",
     "海外": "Overseas",
 }
-"""English name by Chinese name. A region that is not here keeps its own name."""
+"""English name by Chinese name; other regions keep their own name."""

@@ -1,4 +1,4 @@
-"""What a redrive would fetch again, and what that costs."""
+"""What a redrive would fetch again, and its cost in requests."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
-from fanfold.queries.failed import Choice, keys_of
-from fanfold.queries.tallies import batch_tallies
+from fanfold.queries.failures import GroupFilter, keys_of
+from fanfold.queries.item_counts import counts_by_batch
 from fanfold.workspace.key_index import positions
 from fanfold.workspace.paths import FAILED
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """What is fetched again.
+class RedriveScope:
+    """The items that are fetched again.
 
     Attributes:
-        items: How many items of each batch.
-        selected: Of a selection, the items of each batch; None: all that failed.
-        requests: Requests that this takes, if none fails.
+        items: Number of items of each batch.
+        selected: The selected items of each batch; None: all that failed.
+        requests: Requests that this takes if none fails.
     """
 
     items: Mapping[int, int]
@@ -35,33 +35,33 @@ class Scope:
     requests: int
 
 
-def all_that_failed(workspace: Workspace, plan: Plan) -> Scope:
-    """Return what a fetch asks for by itself: all that is neither ``ok`` nor ``missing``."""
+def all_failed(workspace: Workspace, plan: Plan) -> RedriveScope:
+    """Return what a fetch requests without a selection: all that is neither ``ok`` nor ``missing``."""
     items = {
-        batch: found.tally.to_fetch
-        for batch, found in enumerate(batch_tallies(workspace, plan))
-        if found.tally.to_fetch
+        batch: found.items.to_fetch
+        for batch, found in enumerate(counts_by_batch(workspace, plan))
+        if found.items.to_fetch
     }
-    return Scope(items, None, _requests(items, plan))
+    return RedriveScope(items, None, _requests(items, plan))
 
 
 def selection(
     workspace: Workspace, plan: Plan, keys: Sequence[str], groups: Sequence[str]
-) -> Scope:
-    """Return some items, whatever became of them.
+) -> RedriveScope:
+    """Return selected items, whatever their outcome.
 
     Args:
         workspace: The run's workspace; its dataset is consolidated.
         plan: Its plan.
         keys: Keys of items.
-        groups: Ids of groups of failures; all of their items are meant.
+        groups: Ids of groups of failures, for all of their items.
 
     Raises:
-        BadInput: The plan has no such item, or the run no such group.
+        BadInput: The plan has no such item, or the run has no such group.
     """
     wanted = dict.fromkeys(keys)
     if groups:
-        choice = Choice(workspace, groups)
+        choice = GroupFilter(workspace, groups)
         wanted.update(dict.fromkeys(keys_of(workspace.dataset / FAILED, choice)))
     places = positions(workspace.keys, wanted)
     for key in wanted:
@@ -72,7 +72,7 @@ def selection(
         by_batch[plan.batch_of(places[key])].append(key)
     items = {batch: len(found) for batch, found in by_batch.items()}
     selected = {batch: tuple(found) for batch, found in by_batch.items()}
-    return Scope(items, selected, _requests(items, plan))
+    return RedriveScope(items, selected, _requests(items, plan))
 
 
 def _requests(items: Mapping[int, int], plan: Plan) -> int:

@@ -1,4 +1,4 @@
-"""The items that are not in the dataset: by reason, and one by one."""
+"""Items that are not in the dataset: by reason, and one by one."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """Some lines of ``failed.jsonl``.
+class OutcomePage:
+    """One page of ``failed.jsonl``.
 
     Attributes:
-        outcomes: What became of the items.
-        following: Where the next page begins, in bytes; None at the end.
+        outcomes: The outcomes of the items.
+        following: Offset of the next page, in bytes; None at the end.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -39,7 +39,7 @@ def groups_of(workspace: Workspace, *, final: bool) -> list[Group]:
 
     Args:
         workspace: The run's workspace.
-        final: Whether its dataset is consolidated; before, the batches say what they have so far.
+        final: Whether its dataset is consolidated; before that, the batches' files are read.
     """
     if final:
         return read_as(workspace.failures, lambda found: [Group.from_json(each) for each in found])
@@ -48,15 +48,15 @@ def groups_of(workspace: Workspace, *, final: bool) -> list[Group]:
     return merge_groups(group for reasons in chain(fetched, cleaned) for group in reasons)
 
 
-class Choice:
-    """Lines of ``failed.jsonl`` that belong to some groups.
+class GroupFilter:
+    """Selects the items of some groups of failures.
 
     Args:
         workspace: The run's workspace; its dataset is consolidated.
         wanted: Ids of groups.
 
     Raises:
-        BadInput: There is no such group.
+        BadInput: The run has no such group.
     """
 
     def __init__(self, workspace: Workspace, wanted: Collection[str]) -> None:
@@ -66,11 +66,11 @@ class Choice:
             if each not in named:
                 raise BadInput(f"There is no group {each!r} of failures in this run.")
         self._wanted = frozenset(wanted)
-        # The rest of an outcome are the items whose own group is not named.
+        # The items of the rest of an outcome have a group that is not listed.
         self._named = frozenset(named)
         self._rests = {group.status for group in known if group.is_rest and group.id in wanted}
 
-    def has(self, outcome: Outcome) -> bool:
+    def matches(self, outcome: Outcome) -> bool:
         """Whether an item belongs to one of the groups."""
         own = Group.of(outcome)
         if own.id in self._wanted:
@@ -78,48 +78,48 @@ class Choice:
         return outcome.status in self._rests and own.id not in self._named
 
 
-def page_of(failed: Path, choice: Choice | None, *, after: int, limit: int) -> Page:
+def page_of(failed: Path, groups: GroupFilter | None, *, after: int, limit: int) -> OutcomePage:
     """Return a page of ``failed.jsonl``.
 
     Args:
         failed: The file.
-        choice: Which lines; None: all.
-        after: Where to begin, in bytes: 0, or what the page before said.
-        limit: Lines of a page, at most.
+        groups: Selects the lines; None: all.
+        after: Offset to start at, in bytes: 0, or ``following`` of the previous page.
+        limit: Maximum number of lines.
 
     Raises:
         Inconsistent: The file is missing or damaged.
     """
     found: list[Outcome] = []
     for position, outcome, _ in _lines(failed, after):
-        if choice is None or choice.has(outcome):
+        if groups is None or groups.matches(outcome):
             if len(found) == limit:
-                return Page(tuple(found), position)
+                return OutcomePage(tuple(found), position)
             found.append(outcome)
-    return Page(tuple(found), None)
+    return OutcomePage(tuple(found), None)
 
 
-def lines_of(failed: Path, choice: Choice | None) -> Iterator[bytes]:
-    """Yield the lines of ``failed.jsonl``, or those of some groups, as they are."""
+def lines_of(failed: Path, groups: GroupFilter | None) -> Iterator[bytes]:
+    """Yield the lines of ``failed.jsonl``, or those of some groups, unchanged."""
     for _, outcome, line in _lines(failed, 0):
-        if choice is None or choice.has(outcome):
+        if groups is None or groups.matches(outcome):
             yield line
 
 
-def keys_of(failed: Path, choice: Choice) -> Iterator[str]:
+def keys_of(failed: Path, groups: GroupFilter) -> Iterator[str]:
     """Yield the keys of the items of some groups."""
     for _, outcome, _ in _lines(failed, 0):
-        if choice.has(outcome):
+        if groups.matches(outcome):
             yield outcome.key
 
 
 def _lines(failed: Path, after: int) -> Iterator[tuple[int, Outcome, bytes]]:
-    """Yield where each line begins, the outcome in it, and the line."""
+    """Yield the offset of each line, its outcome, and the line."""
     try:
         with failed.open("rb") as file:
             if after:
-                # Wherever it points to, the next whole line is what follows.
-                # Not beyond the end: a file system has a largest position, and refuses others.
+                # An offset within a line means the next line. It is limited to the file's size,
+                # because a file system rejects offsets above its maximum.
                 file.seek(min(after - 1, file.seek(0, os.SEEK_END)))
                 file.readline()
             position = file.tell()

@@ -1,0 +1,366 @@
+"""Requests and responses of the run page's API.
+
+Times are ISO 8601 in UTC, durations are in seconds, sizes in bytes, shares from 0 to 1.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fanfold.model import RunStatus, Status
+from fanfold.queries.item_counts import ItemCounts
+
+
+class Verdict(StrEnum):
+    """The state of a run and the status of its dataset, in one word."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    PLANNED = "planned"
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    EMPTY = "empty"
+    FAILED = "failed"
+
+
+class ItemStatus(StrEnum):
+    """The outcome of an item; ``waiting`` if it has none yet."""
+
+    OK = Status.OK.value
+    MISSING = Status.MISSING.value
+    INVALID = Status.INVALID.value
+    FAILED = Status.FAILED.value
+    WAITING = "waiting"
+
+
+class _Schema(BaseModel):
+    # Built from dataclasses, by the names of their attributes.
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class ApiError(_Schema):
+    """Why a request is rejected."""
+
+    code: str = Field(description="The page has a translated text for each code.")
+    detail: str = Field(description="An English sentence with the remedy.")
+
+
+class Rate(_Schema):
+    """Items per second."""
+
+    now: float | None = Field(description="Of the last seconds; null while nothing is fetched.")
+    average: float | None = Field(description="From the plan until now, or until the dataset.")
+
+
+class SourceQuota(_Schema):
+    """The quota of the source in its current window, as reported when the run was planned."""
+
+    limit: int
+    remaining: int
+    reset_at: str
+
+
+class Requests(_Schema):
+    """Requests made, and the limits on them."""
+
+    used: int
+    expected: int | None = Field(description="According to the plan, if none fails.")
+    per_second: float | None = Field(description="Rate limit of the connection, or of this run.")
+    per_hour: float | None
+    quota: SourceQuota | None
+
+
+class Timing(_Schema):
+    """Durations of the run, in seconds."""
+
+    elapsed: float | None = Field(description="From the plan until now, or until the dataset.")
+    left: float | None = Field(description="Until all items are fetched; null if unknown.")
+    basis: str | None = Field(description="Basis of ``left``: `speed`, `quota` or `forecast`.")
+    expected: float | None = Field(description="Forecast of the plan for the whole run.")
+
+
+class Wait(_Schema):
+    """Deferred batches that wait for a quota."""
+
+    batches: int
+    until: str = Field(description="When the first of them resumes.")
+    reason: str
+
+
+class TaskState(_Schema):
+    """An unmapped task of the run, or all instances of a mapped one."""
+
+    task_id: str
+    state: str | None = Field(description="Airflow's state; null before it is scheduled.")
+    mapped: bool
+    states: dict[str, int] = Field(description="Instances by state; `none` for null.")
+
+
+class Redrivable(_Schema):
+    """Whether a redrive is possible now, and allowed for this user."""
+
+    allowed: bool = Field(description="Whether this user may edit runs of the DAG.")
+    possible: bool
+    why_not: str | None = Field(
+        description="`active` (the run is not finished), `no_plan`, or `nothing` (nothing failed)."
+    )
+    items: int = Field(description="Items that a redrive fetches again.")
+
+
+class RunSummary(_Schema):
+    """The head of a run's page; polled every two seconds while the run is active."""
+
+    dag_id: str
+    run_id: str
+    verdict: Verdict
+    state: str = Field(description="Airflow's state of the run.")
+    status: RunStatus | None = Field(description="Status of its dataset, if it has one.")
+    final: bool = Field(description="Whether the numbers are those of the manifest.")
+    logical_date: str | None
+    started_at: str | None
+    ended_at: str | None
+    tally: ItemCounts | None = Field(description="Null before the run is planned.")
+    rate: Rate
+    requests: Requests | None
+    timing: Timing
+    wait: Wait | None
+    stopped: str | None = Field(description="Why the fetch was stopped: a rejected token.")
+    tasks: list[TaskState]
+    redrive: Redrivable
+    report: bool = Field(description="Whether there is a report.")
+    dataset: bool = Field(description="Whether there is a dataset.")
+    previous: str | None = Field(description="The run of the comparison.")
+    key_column: str | None = Field(
+        description="The column of the dataset that holds the items' keys, if one does."
+    )
+    scheduler: bool = Field(description="Whether Airflow's scheduler is alive.")
+
+
+class BatchTask(_Schema):
+    """One mapped task of a batch."""
+
+    state: str | None
+    started_at: str | None
+    ended_at: str | None
+    seconds: float | None
+    tries: int
+
+
+class Batch(_Schema):
+    """One batch: two mapped tasks and its items."""
+
+    batch: int = Field(description="Number of the batch; the map index of its tasks.")
+    label: str
+    fetch: BatchTask
+    process: BatchTask
+    tally: ItemCounts
+    requests: int
+    waits_until: str | None
+
+
+class Batches(_Schema):
+    """All batches of a run, in order, and the ids of their tasks."""
+
+    fetch_task: str
+    process_task: str
+    batches: list[Batch]
+
+
+class ItemOutcome(_Schema):
+    """A current or earlier outcome of an item."""
+
+    status: Status
+    reason: str
+    reason_id: str | None = Field(description="Id of the reason; null for a text without one.")
+    attempts: int
+    at: str
+    column: str | None
+    value: str | None
+    rule: str | None
+
+
+class Item(_Schema):
+    """One item: its outcomes, its raw record and its clean row."""
+
+    key: str
+    batch: int
+    position: int = Field(description="Position in the plan, from 0.")
+    status: ItemStatus
+    latest: ItemOutcome | None
+    earlier: list[ItemOutcome] = Field(description="Earlier outcomes, oldest first.")
+    record: Any = Field(description="The raw record of the source, if there is one.")
+    row: dict[str, Any] | None = Field(description="The clean row, by column.")
+
+
+class Suggestions(_Schema):
+    """Keys of the plan that begin with the typed text."""
+
+    keys: list[str]
+
+
+class Example(_Schema):
+    """An item of a group, with its invalid value, if there is one."""
+
+    key: str
+    value: str | None
+
+
+class FailureGroup(_Schema):
+    """Items with the same outcome for the same reason."""
+
+    id: str
+    status: Status
+    reason: str = Field(description="Empty for the group of all further reasons.")
+    reason_id: str | None = Field(description="Id of the reason; null for a text without one.")
+    column: str | None
+    rule: str | None
+    count: int
+    attempts: int
+    examples: list[Example]
+
+
+class Failures(_Schema):
+    """The items that are not in the dataset, by reason."""
+
+    final: bool = Field(description="Whether individual items can be listed: after `consolidate`.")
+    groups: list[FailureGroup]
+
+
+class FailedItem(ItemOutcome):
+    """A line of ``failed.jsonl``."""
+
+    key: str
+
+
+class FailedItems(_Schema):
+    """A page of ``failed.jsonl``."""
+
+    items: list[FailedItem]
+    next: int | None = Field(description="`after` of the next page; null at the end.")
+
+
+class Column(_Schema):
+    """A column of the dataset."""
+
+    name: str
+    type: str
+    nulls: int
+    null_share: float
+
+
+class Dataset(_Schema):
+    """A page of rows of the dataset."""
+
+    rows: int = Field(description="Rows of the dataset.")
+    offset: int
+    columns: list[Column]
+    page: list[list[Any]] = Field(description="Rows from `offset`, as lists of values.")
+
+
+class File(_Schema):
+    """A file of the dataset."""
+
+    name: str
+    format: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class Files(_Schema):
+    """The files of the dataset, and whether they can be downloaded."""
+
+    published: bool = Field(description="Whether this dataset was published.")
+    prefix: str = Field(description="`s3://bucket/prefix/`.")
+    files: list[File]
+
+
+class Change(_Schema):
+    """A user whose followers changed."""
+
+    user_id: str
+    name: str
+    before: int
+    after: int
+
+
+class Side(_Schema):
+    """Users that are only in one of two runs."""
+
+    count: int
+    examples: list[Example] = Field(description="Key: the user's id; value: the name.")
+
+
+class Comparison(_Schema):
+    """Comparison with the previous run."""
+
+    previous: str = Field(description="Id of the previous run.")
+    previous_date: str = Field(description="Its logical date.")
+    both: int = Field(description="Users that are in both runs.")
+    new: Side
+    gone: Side
+    changed: int = Field(description="Users whose followers changed.")
+    most_changed: list[Change] = Field(description="The largest changes first.")
+
+
+class RedriveRequest(BaseModel):
+    """What to fetch again; without both lists: everything that failed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dry_run: bool = Field(
+        default=True,
+        # Airflow's audit log takes "false" for a dry run and omits it.
+        strict=True,
+        description="Only return the cost; change nothing.",
+    )
+    keys: list[str] = Field(default=[], max_length=10_000, description="Only these items.")
+    groups: list[str] = Field(
+        default=[], max_length=500, description="Only items with these reasons, by group id."
+    )
+
+
+class Redrive(_Schema):
+    """The cost of a redrive."""
+
+    dry_run: bool
+    items: int
+    requests: int
+    batches: int
+    tasks: int = Field(description="Cleared task instances, downstream tasks included.")
+
+
+class PipelineRun(_Schema):
+    """One run in the list of a pipeline."""
+
+    run_id: str
+    verdict: Verdict
+    state: str
+    logical_date: str | None
+    started_at: str | None
+    ended_at: str | None
+    seconds: float | None = Field(description="From start to end of the run in Airflow.")
+    rows: int | None = Field(description="Rows of the dataset, if it has one.")
+    tally: ItemCounts | None
+
+
+class Pipeline(_Schema):
+    """A pipeline and its recent runs, newest first."""
+
+    dag_id: str
+    name: str
+    paused: bool
+    description: str | None
+    runs: list[PipelineRun]
+
+
+class Pipelines(_Schema):
+    """The pipelines that this user may read."""
+
+    pipelines: list[Pipeline]
+    scheduler: bool
+    workspace: bool = Field(description="Whether the shared directory can be read.")
