@@ -62,7 +62,7 @@ def test_a_read_only_sqlite_file_is_told(tmp_path):
         connection.execute("CREATE TABLE x (y)")
     with (
         closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection,
-        pytest.raises(BadConfiguration, match="my_file: SQLite answers SQLITE_READONLY"),
+        pytest.raises(BadConfiguration, match="my_file: SQLite returned SQLITE_READONLY"),
     ):
         check_database(connection, connection_id="my_file")
 
@@ -72,7 +72,7 @@ def test_a_file_that_is_no_database_is_told(tmp_path):
     path.write_text("this is a text and no database\n" * 100)
     with (
         closing(sqlite3.connect(path)) as connection,
-        pytest.raises(BadConfiguration, match="no SQLite database"),
+        pytest.raises(BadConfiguration, match="not an SQLite database"),
     ):
         check_database(connection)
 

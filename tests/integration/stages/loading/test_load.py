@@ -223,13 +223,13 @@ def test_a_row_that_the_database_refuses_leaves_the_table_as_it_was(warehouse, m
     else:
         warehouse.run("ALTER TABLE user_profiles ADD CHECK (followers_count <= 9000)")
     before = warehouse.everything()
-    with pytest.raises(Inconsistent, match=r"warehouse_default: .* refuses the rows"):
+    with pytest.raises(Inconsistent, match=r"warehouse_default: .* rejects the rows"):
         warehouse.load(make_dataset([user(number) for number in range(9_100)], day=2))
     assert warehouse.everything() == before
 
 
 def test_a_missing_version_is_refused(warehouse, make_dataset):
-    with pytest.raises(Inconsistent, match="refuses the rows"):
+    with pytest.raises(Inconsistent, match="rejects the rows"):
         warehouse.load(make_dataset([user(1, as_of=None)]))
     tables = "sqlite_master" if warehouse.kind == "sqlite" else "pg_stat_user_tables"
     assert warehouse.query(f"SELECT count(*) FROM {tables}") == [(0,)]
