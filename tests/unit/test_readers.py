@@ -124,7 +124,7 @@ def test_an_account_that_cannot_be_is_refused(item):
         ("a.csv", b"user_id\n\xff\xfe\n", "not UTF-8"),
         ("a.jsonl", '{"user_id": 1}\n{oops\n', "line 2 is not JSON"),
         ("a.jsonl", '{"id": 1}\n', "line 1 has no 'user_id'"),
-        ("a.jsonl", json.dumps({"user_id": None}) + "\n[1]\n", "item is a string"),
+        ("a.jsonl", json.dumps({"user_id": None}) + "\n[1]\n", "item is a string or an integer"),
         ("a.parquet", b"PAR1 is not enough", "not a Parquet file"),
         ("a.csv.gz", b"user_id\n1\n", "cannot be read"),
         ("a.xlsx", b"", "must end in"),
