@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from fanfold.stages.fetching.effort import Effort
-    from fanfold.stages.publishing import PublishedObject
+    from fanfold.storage.objects import PublishedObject
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -150,7 +150,7 @@ def test_a_service_that_stays_away_ends_in_one_message(stages, front, retried, c
     message = str(caught.value)
     assert front.url in message
     assert "SlowDown" in message
-    assert "Clear the task later" in message
+    assert "out of retries, clear it later" in message
     assert clock.now > 600
 
 

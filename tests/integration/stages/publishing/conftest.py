@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fanfold.model import Counts, FileEntry, Manifest, RunStatus
-from fanfold.stages.publishing import Bucket
+from fanfold.storage.objects import Bucket
 
 
 @dataclass(frozen=True)

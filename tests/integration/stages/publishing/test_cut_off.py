@@ -2,7 +2,8 @@
 
 import pytest
 
-from fanfold.stages.publishing import Bucket, Parts, publish
+from fanfold.stages.publishing import publish
+from fanfold.storage.objects import Bucket, Parts
 
 MIB = 1024 * 1024
 

@@ -11,7 +11,8 @@ from botocore.config import Config
 
 from fanfold.embedded.s3 import running_s3
 from fanfold.errors import BadConfiguration, SinkUnavailable
-from fanfold.stages.publishing import Bucket, check_bucket, publish
+from fanfold.stages.publishing import check_bucket, publish
+from fanfold.storage.objects import Bucket
 
 
 @pytest.fixture(scope="module")
