@@ -195,5 +195,8 @@ def test_a_request_that_s3_finds_too_old_or_too_new_is_worth_a_retry(hours):
         "Error": {"Code": "403"},
         "ResponseMetadata": {"HTTPStatusCode": 403, "HTTPHeaders": {"date": date}},
     }
-    with pytest.raises(SinkUnavailable, match="Synchronize this machine's clock"), s3_errors("b", "http://s3"):
+    with (
+        pytest.raises(SinkUnavailable, match="Synchronize this machine's clock"),
+        s3_errors("b", "http://s3"),
+    ):
         raise ClientError(answer, "HeadBucket")
