@@ -21,36 +21,32 @@ def answer(code, status, operation="PutObject"):
     )
 
 
-@pytest.mark.parametrize(
-    ("code", "status", "hint"),
-    [
-        ("NoSuchBucket", 404, "create the bucket"),
-        ("InvalidBucketName", 400, "FANFOLD_BUCKET"),
-        ("AccessDenied", 403, "s3:PutObject"),
-        ("AllAccessDisabled", 403, "s3:PutObject"),
-        ("UnauthorizedAccess", 401, "s3:PutObject"),
-        ("AccountProblem", 403, "owner"),
-        ("NotSignedUp", 403, "owner"),
-        ("InvalidAccessKeyId", 403, "access key"),
-        ("SignatureDoesNotMatch", 403, "secret key"),
-        ("InvalidToken", 400, "secret key"),
-        ("ExpiredToken", 400, "expired"),
-        ("AuthorizationHeaderMalformed", 400, "region_name"),
-        ("PermanentRedirect", 301, "region_name"),
-        ("IllegalLocationConstraintException", 400, "region_name"),
-        ("403", 403, "s3:PutObject"),
-        ("301", 301, "region_name"),
-        ("307", 307, "region_name"),
-        ("401", 401, "secret key"),
-        ("SomethingNew", 403, "s3:PutObject"),
-    ],
-)
-def test_an_error_that_needs_manual_action_is_a_configuration_error(code, status, hint):
-    error = translated(answer(code, status))
-    assert type(error) is BadConfiguration
-    assert hint in str(error)
-    assert "'the-bucket' at http://s3.example:9000" in str(error)
-    assert code in str(error)
+CONFIGURATION = {
+    "create the bucket": "NoSuchBucket:404",
+    "FANFOLD_BUCKET": "InvalidBucketName:400",
+    "s3:PutObject": (
+        "AccessDenied:403 AllAccessDisabled:403 UnauthorizedAccess:401 403:403 SomethingNew:403"
+    ),
+    "owner": "AccountProblem:403 NotSignedUp:403",
+    "secret key": "InvalidAccessKeyId:403 SignatureDoesNotMatch:403 InvalidToken:400 401:401",
+    "expired": "ExpiredToken:400",
+    "region_name": (
+        "AuthorizationHeaderMalformed:400 IllegalLocationConstraintException:400 "
+        "PermanentRedirect:301 301:301 307:307"
+    ),
+}
+
+
+@pytest.mark.parametrize("hint", CONFIGURATION)
+def test_an_error_that_needs_manual_action_is_a_configuration_error(hint):
+    for case in CONFIGURATION[hint].split():
+        code, status = case.split(":")
+        error = translated(answer(code, int(status)))
+        assert type(error) is BadConfiguration, code
+        assert hint in str(error), code
+        assert f"'the-bucket' at http://s3.example:9000: PutObject failed with {code};" in str(
+            error
+        )
 
 
 TRANSIENT = {

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from fanfold.errors import BadConfiguration, Inconsistent
-from fanfold.stages.loading.merging import merge, probe
+from fanfold.stages.loading.merging import LoadResult, merge, probe
 from fanfold.stages.loading.runs import RUNS, RUNS_SCHEMA, run_row
 from fanfold.stages.loading.sql_errors import database_errors
 from fanfold.stages.loading.tables import TargetTable
@@ -44,25 +43,6 @@ USER_PROFILES = TargetTable("user_profiles", ("source", "user_id"), "as_of")
 _BATCH_ROWS = 2_500
 """Rows in memory at once: about 5 MB of user profiles as Python objects."""
 _REBUILD = "clear `consolidate` with its downstream tasks."
-
-
-@dataclass(frozen=True, slots=True)
-class LoadResult:
-    """Row counts of a load.
-
-    Attributes:
-        table: The table.
-        rows_in_dataset: Rows of the dataset.
-        duplicates: Rows skipped because a later row has the same key.
-        written: Rows inserted or updated; the others were unchanged or older.
-        rows_in_table: Rows in the table afterwards.
-    """
-
-    table: str
-    rows_in_dataset: int
-    duplicates: int
-    written: int
-    rows_in_table: int
 
 
 def load(
@@ -92,15 +72,9 @@ def load(
         _open_dataset(dataset, manifest) as file,
         _transaction(connection, connection_id) as opened,
     ):
-        merged = merge(opened, into, file.schema_arrow, _batches(file, dataset))
-        merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest, merged.staged)])
-    return LoadResult(
-        table=into.name,
-        rows_in_dataset=merged.staged,
-        duplicates=merged.staged - merged.distinct,
-        written=merged.written,
-        rows_in_table=merged.total,
-    )
+        result = merge(opened, into, file.schema_arrow, _batches(file, dataset))
+        merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest, result.rows_in_dataset)])
+    return result
 
 
 def check_database(

@@ -21,20 +21,22 @@ _INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.ins
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
-    """Row counts of a merge.
+class LoadResult:
+    """Row counts of a load.
 
     Attributes:
-        staged: Rows of the dataset.
-        distinct: Distinct keys among them.
-        written: Rows inserted or updated.
-        total: Rows in the table afterwards.
+        table: The table.
+        rows_in_dataset: Rows of the dataset.
+        duplicates: Rows skipped because a later row has the same key.
+        written: Rows inserted or updated; the others were unchanged or older.
+        rows_in_table: Rows in the table afterwards.
     """
 
-    staged: int
-    distinct: int
+    table: str
+    rows_in_dataset: int
+    duplicates: int
     written: int
-    total: int
+    rows_in_table: int
 
 
 def merge(
@@ -42,7 +44,7 @@ def merge(
     target: TargetTable,
     schema: pa.Schema,
     batches: Iterable[pa.RecordBatch],
-) -> Merged:
+) -> LoadResult:
     """Merge rows into a table, inside the caller's transaction.
 
     A missing table is created; missing columns are added. If several rows have the same key, the
@@ -55,14 +57,15 @@ def merge(
     keys = [staging.c[name] for name in target.key]
     distinct = sa.select(*keys).distinct().subquery()
     upsert = _upsert(connection, target, table, staging)
-    merged = Merged(
-        staged=staged,
-        distinct=_count(connection, distinct),
+    result = LoadResult(
+        table=target.name,
+        rows_in_dataset=staged,
+        duplicates=staged - _count(connection, distinct),
         written=connection.execute(upsert, execution_options={"preserve_rowcount": True}).rowcount,
-        total=_count(connection, table),
+        rows_in_table=_count(connection, table),
     )
     staging.drop(connection, checkfirst=False)
-    return merged
+    return result
 
 
 def probe(connection: sa.Connection, targets: Iterable[TargetTable]) -> None:
