@@ -32,6 +32,7 @@ from fanfold.stages.fetching import fetch_batch, workers
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
+from fanfold.storage.objects import Bucket
 from fanfold.workspace.files import read_json, write_jsonl
 from fanfold.workspace.paths import Workspace
 
@@ -98,7 +99,7 @@ class Stages:
             config=Config(proxies={}, s3={"addressing_style": "path"}),
         )
         with closing(client):
-            bucket = publishing.Bucket(client, s3["bucket"])
+            bucket = Bucket(client, s3["bucket"])
             publishing.publish(bucket, self.workspace.dataset, self._manifest())
 
     def load(self):

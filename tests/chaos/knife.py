@@ -86,8 +86,8 @@ class Knife:
                 return super().cursor(factory)
 
         for owner, names in (
-            (Cursor, ("execute",)),
-            (Connection, ("execute", "executemany", "commit")),
+            (Cursor, ("execute", "executemany")),
+            (Connection, ("commit",)),
         ):
             for name in names:
                 knife.around(owner, name, name=f"SQLite's {name}")

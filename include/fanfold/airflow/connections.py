@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fanfold.sources.endpoint import Endpoint
-    from fanfold.stages.publishing import Bucket
+    from fanfold.storage.objects import Bucket
 
 AWS = "aws_default"
 WAREHOUSE = "warehouse_default"
@@ -78,7 +78,7 @@ def bucket(name: str) -> Iterator[Bucket]:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
 
-    from fanfold.stages.publishing import Bucket
+    from fanfold.storage.objects import Bucket
 
     # Without the connection boto would fall back to credentials and endpoints from elsewhere.
     _connection(AWS)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from fanfold.stages.fetching.counters import Counters
-    from fanfold.stages.publishing import PublishedObject
+    from fanfold.storage.objects import PublishedObject
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -1,1 +1,1 @@
-"""Object storage: uploads that are verified, conditional writes, and translated errors."""
+"""Object storage: verified uploads, small reads, and translated errors."""

@@ -1,21 +1,22 @@
-"""One object at a time: written once, read back, compared.
+"""Objects in a bucket: verified uploads, small reads, download links.
 
-Every object that Fanfold writes carries its SHA-256 in its metadata, so that a retried task sees
-what is there already and sends only the rest.
+The server checks uploads against their SHA-256 and reports it with HEAD. Servers that report none,
+such as Ceph RGW, need a full read of each object instead.
 """
 
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from fanfold.errors import Inconsistent
-from fanfold.storage.faults import s3_errors
+from fanfold.storage.s3_errors import s3_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB = 1024 * 1024
-SHA256 = "sha256"
-"""Name of the metadata field that holds the digest."""
 
 CONTENT_TYPES = {
     ".parquet": "application/vnd.apache.parquet",
@@ -36,15 +35,17 @@ CONTENT_TYPES = {
     ".svg": "image/svg+xml",
 }
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+_MAX_PARTS = 10_000
+"""S3's limit per object."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """How large files are cut.
+    """Settings of multipart uploads.
 
     Attributes:
-        threshold: Bytes from which a file is sent in parts.
-        size: Bytes of a part; S3 takes 5 MiB to 5 GiB, and 10,000 parts an object.
+        threshold: Bytes from which a file is uploaded in parts.
+        size: Bytes of a part; S3 accepts 5 MiB to 5 GiB.
     """
 
     threshold: int = 128 * MIB
@@ -56,10 +57,10 @@ LARGE_PARTS = Parts()
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket and how to reach it.
+    """A bucket and its client.
 
     Attributes:
-        client: A boto3 S3 client; who made it closes it.
+        client: A boto3 S3 client; its creator closes it.
         name: The bucket's name.
     """
 
@@ -67,31 +68,25 @@ class Bucket:
     name: str
 
     def errors(self) -> AbstractContextManager[None]:
-        """Return a block in which errors of the service become ours."""
+        """Return a block that translates errors of the service."""
         return s3_errors(self.name, str(self.client.meta.endpoint_url))
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedObject:
-    """An object that was verified.
+    """A verified object.
 
     Attributes:
         key: Its key in the bucket.
         bytes: Its size.
         sha256: Its SHA-256, in hex.
-        sent: Whether it was written now; False where it lay there already.
+        sent: Whether it was uploaded now; False if it already existed.
     """
 
     key: str
     bytes: int
     sha256: str
     sent: bool
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def put_file(
@@ -102,25 +97,32 @@ def put_file(
     sha256: str | None = None,
     parts: Parts = LARGE_PARTS,
 ) -> PublishedObject:
-    """Make the object at ``key`` equal to a file, and verify it.
+    """Upload a file to ``key`` unless it is already there, and verify the object.
 
-    Memory is bounded by a few parts, whatever the size of the file.
+    Memory is bounded by a few parts.
 
     Args:
-        bucket: Where to.
-        key: Under which key.
+        bucket: The bucket.
+        key: The object's key.
         path: The file.
-        sha256: Its SHA-256 in hex, where the caller knows it.
-        parts: How it is cut where it is large.
+        sha256: Expected SHA-256 in hex, if known: the file is then not hashed again.
+        parts: When and how to upload in parts.
 
     Raises:
-        Inconsistent: The object differs from the file after it was written.
-        BadConfiguration: The bucket is missing or closed.
-        SinkUnavailable: The service is away.
+        Inconsistent: File or object do not have the expected SHA-256.
+        BadConfiguration: The bucket is missing or access is denied.
+        SinkUnavailable: The service is unavailable.
     """
-    digest = sha256 or sha256_of(path)
+    size = path.stat().st_size
+    part_size = max(parts.size, -(-size // _MAX_PARTS))
+    if sha256 is not None and size < parts.threshold:
+        digest, composite = sha256, ""
+    else:
+        digest, composite = _hash(path, part_size)
+    if sha256 not in {None, digest}:
+        raise Inconsistent(f"{path} has the SHA-256 {digest} instead of {sha256}.")
     transfer = TransferConfig(
-        multipart_threshold=parts.threshold, multipart_chunksize=parts.size, max_concurrency=4
+        multipart_threshold=parts.threshold, multipart_chunksize=part_size, max_concurrency=4
     )
 
     def send() -> None:
@@ -128,21 +130,21 @@ def put_file(
             str(path), bucket.name, key, ExtraArgs=_headers(key, digest), Config=transfer
         )
 
-    return _settle(bucket, key, path.stat().st_size, digest, send)
+    return _settle(bucket, PublishedObject(key, size, digest, sent=True), send, composite)
 
 
 def put_bytes(bucket: Bucket, key: str, data: bytes) -> PublishedObject:
-    """Make the object at ``key`` equal to ``data``, and verify it; raises as :func:`put_file`."""
+    """Upload ``data`` to ``key`` like :func:`put_file`."""
     digest = hashlib.sha256(data).hexdigest()
 
     def send() -> None:
         bucket.client.put_object(Bucket=bucket.name, Key=key, Body=data, **_headers(key, digest))
 
-    return _settle(bucket, key, len(data), digest, send)
+    return _settle(bucket, PublishedObject(key, len(data), digest, sent=True), send)
 
 
 def read_bytes(bucket: Bucket, key: str) -> tuple[bytes, str] | None:
-    """Return the bytes and the ETag of a small object, or None where there is none."""
+    """Return the bytes and the ETag of a small object, or None if there is none."""
     with bucket.errors():
         try:
             answer = bucket.client.get_object(Bucket=bucket.name, Key=key)
@@ -154,89 +156,22 @@ def read_bytes(bucket: Bucket, key: str) -> tuple[bytes, str] | None:
             return body.read(), answer["ETag"]
 
 
-def _settle(
-    bucket: Bucket, key: str, size: int, digest: str, send: Callable[[], None]
-) -> PublishedObject:
-    """Send an object unless it is there already; in both cases read it back."""
-    with bucket.errors():
-        # Metadata that is right does not make the bytes right: a damaged object is sent again.
-        if _present(bucket, key) == (size, digest) and _stored(bucket, key)[1] == (size, digest):
-            return PublishedObject(key, size, digest, sent=False)
-        send()
-        for found in _stored(bucket, key):
-            if found != (size, digest):
-                raise Inconsistent(_differs(bucket, key, (size, digest), found))
-    return PublishedObject(key, size, digest, sent=True)
-
-
-def _present(bucket: Bucket, key: str) -> tuple[int, str] | None:
-    """Return size and noted digest of an object, or None where there is none."""
-    try:
-        answer = bucket.client.head_object(Bucket=bucket.name, Key=key)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in _ABSENT:
-            return None
-        raise
-    return _noted(answer)
-
-
-def _stored(bucket: Bucket, key: str) -> tuple[tuple[int, str], tuple[int, str]]:
-    """Return size and SHA-256 of an object twice: as noted with it, and of its bytes."""
-    digest = hashlib.sha256()
-    size = 0
-    answer = bucket.client.get_object(Bucket=bucket.name, Key=key)
-    with closing(answer["Body"]) as body:
-        for piece in body.iter_chunks(MIB):
-            digest.update(piece)
-            size += len(piece)
-    return _noted(answer), (size, digest.hexdigest())
-
-
-def _noted(answer: Any) -> tuple[int, str]:
-    # Some services give metadata names back with capitals.
-    noted = {name.lower(): value for name, value in answer["Metadata"].items()}
-    return int(answer["ContentLength"]), noted.get(SHA256, "")
-
-
-def _headers(key: str, digest: str) -> dict[str, Any]:
-    suffix = key[key.rfind(".") :]
-    headers: dict[str, Any] = {
-        "Metadata": {SHA256: digest},
-        "ContentType": CONTENT_TYPES.get(suffix, "application/octet-stream"),
-    }
-    if suffix in {".html", ".png", ".svg"}:
-        headers["ContentDisposition"] = "inline"  # a person opens the report, not saves it
-    return headers
-
-
-def _differs(bucket: Bucket, key: str, sent: tuple[int, str], found: tuple[int, str]) -> str:
-    return (
-        f"s3://{bucket.name}/{key} differs from what was sent: {found[0]} bytes with SHA-256 "
-        f"{found[1]} instead of {sent[0]} bytes with {sent[1]}. latest.json was not moved. Clear "
-        "the task to send it again; if it happens again, something else writes to this key."
-    )
-
-
 def download_address(bucket: Bucket, key: str, *, seconds: int) -> str | None:
-    """Return an address at which anybody can download an object for some time, or None.
+    """Return a presigned URL of an object, or None if there is no such object.
 
     Args:
-        bucket: Where it lies.
-        key: Its key.
-        seconds: For how long.
+        bucket: The bucket.
+        key: The object's key.
+        seconds: How long the URL is valid.
 
     Raises:
-        BadConfiguration: The bucket is missing or closed.
-        SinkUnavailable: The service is away.
+        BadConfiguration: The bucket is missing or access is denied.
+        SinkUnavailable: The service is unavailable.
     """
     name = key.rpartition("/")[2]
     with bucket.errors():
-        try:
-            bucket.client.head_object(Bucket=bucket.name, Key=key)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in _ABSENT:
-                return None
-            raise
+        if _head(bucket, key) is None:
+            return None
         return str(
             bucket.client.generate_presigned_url(
                 "get_object",
@@ -248,3 +183,92 @@ def download_address(bucket: Bucket, key: str, *, seconds: int) -> str | None:
                 ExpiresIn=seconds,
             )
         )
+
+
+def _settle(
+    bucket: Bucket, target: PublishedObject, send: Callable[[], None], composite: str = ""
+) -> PublishedObject:
+    """Upload an object unless it is already there, and verify it.
+
+    Args:
+        bucket: The bucket.
+        target: The object.
+        send: Uploads it.
+        composite: The composite checksum, if it is uploaded in parts.
+    """
+    checksum = _base64(target.sha256)
+    expected = {(target.bytes, checksum), (target.bytes, composite)}
+    with bucket.errors():
+        if _stored(bucket, target) in expected:
+            return replace(target, sent=False)
+        send()
+        found = _stored(bucket, target)
+    if found in expected:
+        return target
+    raise Inconsistent(
+        f"s3://{bucket.name}/{target.key} differs from the upload: size and SHA-256 (base64) are "
+        f"{found} instead of {(target.bytes, composite or checksum)}. latest.json was not moved. "
+        "Clear the task to upload it again; if this happens again, another program writes to this "
+        "key."
+    )
+
+
+def _stored(bucket: Bucket, target: PublishedObject) -> tuple[int, str] | None:
+    """Return size and SHA-256 of an object, or None if there is none.
+
+    If the server reports no checksum, an object of the expected size is read.
+    """
+    head = _head(bucket, target.key)
+    if head is None:
+        return None
+    # The checksum of a multipart upload may have the number of parts behind it: "…=-3".
+    checksum: str = head.get("ChecksumSHA256", "").partition("-")[0]
+    if not checksum and head["ContentLength"] == target.bytes:
+        read = hashlib.sha256()
+        answer = bucket.client.get_object(Bucket=bucket.name, Key=target.key)
+        with closing(answer["Body"]) as body:
+            for chunk in body.iter_chunks(MIB):
+                read.update(chunk)
+        checksum = _base64(read.hexdigest())
+    return head["ContentLength"], checksum
+
+
+def _head(bucket: Bucket, key: str) -> dict[str, Any] | None:
+    try:
+        head: dict[str, Any] = bucket.client.head_object(
+            Bucket=bucket.name, Key=key, ChecksumMode="ENABLED"
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _ABSENT:
+            return None
+        raise
+    return head
+
+
+def _headers(key: str, digest: str) -> dict[str, Any]:
+    suffix = key[key.rfind(".") :]
+    headers: dict[str, Any] = {
+        "Metadata": {"sha256": digest},
+        "ContentType": CONTENT_TYPES.get(suffix, "application/octet-stream"),
+        "ChecksumAlgorithm": "SHA256",
+    }
+    if suffix in {".html", ".png", ".svg"}:
+        headers["ContentDisposition"] = "inline"  # browsers open the report instead of saving it
+    return headers
+
+
+def _hash(path: Path, part_size: int) -> tuple[str, str]:
+    """Return the SHA-256 of a file in hex, and its composite checksum in base64.
+
+    Source: "Checking object integrity in Amazon S3", Amazon S3 User Guide.
+    """
+    whole, composite = hashlib.sha256(), hashlib.sha256()
+    with path.open("rb") as file:
+        while part := file.read(part_size):
+            whole.update(part)
+            composite.update(hashlib.sha256(part).digest())
+    return whole.hexdigest(), _base64(composite.hexdigest())
+
+
+def _base64(digest: str) -> str:
+    return b64encode(bytes.fromhex(digest)).decode()

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from fanfold.errors import SinkUnavailable
 from fanfold.simulator.process import running
-from fanfold.storage.faults import s3_errors
+from fanfold.storage.s3_errors import s3_errors
 
 HOUR = 3600
 ITEMS = 300
@@ -40,10 +40,11 @@ from fanfold.stages.loading import load
 from fanfold.model import RunIdentity, utc_text
 from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
-from fanfold.stages.publishing import Bucket, publish
+from fanfold.stages.publishing import publish
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.session import Session
 from fanfold.workspace.batch import Batch
+from fanfold.storage.objects import Bucket
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
 
@@ -195,5 +196,8 @@ def test_a_request_that_s3_finds_too_old_or_too_new_is_worth_a_retry(hours):
         "Error": {"Code": "403"},
         "ResponseMetadata": {"HTTPStatusCode": 403, "HTTPHeaders": {"date": date}},
     }
-    with pytest.raises(SinkUnavailable, match="Set this machine's"), s3_errors("b", "http://s3"):
+    with (
+        pytest.raises(SinkUnavailable, match="Synchronize this machine's clock"),
+        s3_errors("b", "http://s3"),
+    ):
         raise ClientError(answer, "HeadBucket")

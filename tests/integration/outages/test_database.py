@@ -1,4 +1,4 @@
-"""Databases that refuse, end, or are busy, and come back."""
+"""Databases that are unavailable for a while: errors are retriable, and a retry succeeds."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from sqlalchemy import Engine, event
 
 from fanfold.errors import BadConfiguration, SinkUnavailable
 from fanfold.model import Counts, FileEntry, Manifest, RunStatus
-from fanfold.stages.loading import check_database, load
+from fanfold.stages.loading import check_database, load, staging
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -45,6 +46,7 @@ class Postgres:
     def __init__(self, binaries, home, user):
         self.binaries, self.home, self.user = binaries, home, user
         self.password = secrets.token_urlsafe(16)
+        self.running = False
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -53,7 +55,6 @@ class Postgres:
         secret.chmod(0o644)
         self._run("initdb", "-U", "fanfold", "--pwfile", str(secret), "-A", "scram-sha-256")
         secret.unlink()
-        self._server = None
 
     def _run(self, name, *options):
         command = [str(self.binaries / name), "-D", str(self.home / "data"), *options]
@@ -62,43 +63,32 @@ class Postgres:
         )
 
     def start(self, **settings):
-        options = {
+        settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
             "unix_socket_directories": self.home,
             "fsync": "off",
             **settings,
         }
-        command = [
-            # The shell ends the server when its stdin closes: also when the tests are killed.
-            *("sh", "-c", '"$@" & read -r _; kill -QUIT $! 2>/dev/null; wait $!', "sh"),
-            *(str(self.binaries / "postgres"), "-D", str(self.home / "data")),
-            *(part for name, value in options.items() for part in ("-c", f"{name}={value}")),
-        ]
-        with (self.home / "log").open("ab") as log:
-            self._server = subprocess.Popen(
-                command,
-                user=self.user,
-                cwd=self.home,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-            )
-        end = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(psycopg.OperationalError):
-                self.connect().close()
-                return
-            if time.monotonic() > end:
-                pytest.fail(f"Postgres did not start: {(self.home / 'log').read_text()}")
-            time.sleep(0.02)
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        self._run("pg_ctl", "-w", "-l", str(self.home / "log"), "-o", options, "start")
+        self.running = True
 
     def stop(self, mode="immediate"):
-        """End it now, as a crash does (``immediate``), or politely (``fast``)."""
-        if self._server is not None:
+        """Stop it like a crash (``immediate``) or a shutdown (``fast``)."""
+        if self.running:
             self._run("pg_ctl", "-m", mode, "-w", "stop")
-            self._server.communicate()
-            self._server = None
+            self.running = False
+
+    @contextlib.contextmanager
+    def guarded(self):
+        """Stop the server at the end of the block, also if the tests are killed."""
+        command = ["sh", "-c", 'read -r _; "$0" -D "$1" -m immediate stop 2>/dev/null || true']
+        arguments = [str(self.binaries / "pg_ctl"), str(self.home / "data")]
+        with subprocess.Popen(
+            [*command, *arguments], user=self.user, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        ):
+            yield self
 
     def connect(self, **options):
         parameters = {"user": "fanfold", "password": self.password, "dbname": "postgres"}
@@ -117,22 +107,19 @@ def installed():
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    # initdb refuses to run as root: then the server belongs to the user of Debian's package.
+    # initdb does not run as root: the server runs as the user of Debian's package.
     user = "postgres" if os.geteuid() == 0 else None
     with tempfile.TemporaryDirectory(prefix="fanfold-outages-") as folder:
         home = Path(folder)
         if user:
             shutil.chown(home, user)
-        server = Postgres(found[-1].parent, home, user)
-        try:
+        with Postgres(found[-1].parent, home, user).guarded() as server:
             yield server
-        finally:
-            server.stop()
 
 
 @pytest.fixture
 def postgres(installed):
-    """A server that runs, and holds no tables."""
+    """A running server without tables."""
     installed.stop()
     installed.start()
     with installed.connect(autocommit=True) as connection:
@@ -142,7 +129,7 @@ def postgres(installed):
 
 @pytest.fixture
 def dataset(tmp_path):
-    """A dataset of enough rows that its COPY takes several writes, and its manifest."""
+    """A dataset whose COPY takes several writes, and its manifest."""
     as_of = datetime(2026, 3, 1, tzinfo=UTC)
     table = pa.table(
         {
@@ -183,19 +170,24 @@ def warehouse(airflow_home, monkeypatch):
 
 
 @pytest.fixture
-def loaded(warehouse, postgres, dataset):
-    """What the task ``load`` does, with the server of the test."""
-    opened = warehouse(
-        conn_type="postgres",
-        host="127.0.0.1",
-        port=postgres.port,
-        login="fanfold",
-        password=postgres.password,
-        schema="postgres",
-    )
+def opened(warehouse, postgres):
+    """Return a function that sets ``warehouse_default`` to the server."""
+
+    def connected(**fields):
+        server = {"host": "127.0.0.1", "port": postgres.port, "login": "fanfold"}
+        login = {"password": postgres.password, "schema": "postgres"}
+        return warehouse(conn_type="postgres", **{**server, **login, **fields})
+
+    return connected
+
+
+@pytest.fixture
+def loaded(opened, dataset):
+    """Return a function that does what the task ``load`` does."""
+    connection_of = opened()
 
     def run():
-        with opened() as connection:
+        with connection_of() as connection:
             return load(connection, *dataset)
 
     return run
@@ -208,11 +200,11 @@ def counted(postgres):
 
 
 @pytest.mark.parametrize("minutes", [0.5, 10])
-def test_a_server_that_is_down_is_waited_for(loaded, postgres, retried, clock, minutes):
+def test_a_stopped_server_is_retried_until_it_runs(loaded, postgres, retried, clock, minutes):
     postgres.stop()
 
     def restart(_):
-        if clock.now >= minutes * 60 and postgres._server is None:
+        if clock.now >= minutes * 60 and not postgres.running:
             postgres.start()
 
     result, errors = retried(loaded, between=restart)
@@ -224,36 +216,33 @@ def test_a_server_that_is_down_is_waited_for(loaded, postgres, retried, clock, m
 
 @pytest.mark.parametrize("mode", ["immediate", "fast"])
 @pytest.mark.parametrize("moment", ["COPY", "INSERT"])
-def test_a_server_that_ends_during_a_load_leaves_all_or_nothing(
-    loaded, postgres, retried, clock, monkeypatch, mode, moment
+def test_a_server_that_stops_during_a_load_rolls_back(
+    loaded, postgres, retried, clock, monkeypatch, request, mode, moment
 ):
-    """It ends after some of the rows are sent, or after all of them and before the commit."""
-    from fanfold.stages.loading import postgres as module
-
-    original = {"COPY": module.pa_csv.write_csv, "INSERT": module.Postgres.execute}[moment]
+    """It stops after some of the rows are sent, or between the upsert and the commit."""
+    write_csv = staging.pa_csv.write_csv
     calls = []
 
     def copying(*arguments):
         calls.append(arguments)
         if len(calls) == 2:
             postgres.stop(mode)
-        return original(*arguments)
+        return write_csv(*arguments)
 
-    def executing(self, statement):
-        done = original(self, statement)
-        if statement.startswith("INSERT INTO") and not calls:
+    def inserted(_connection, _cursor, statement, *_):
+        if statement.startswith("INSERT INTO user_profiles") and not calls:
             calls.append(statement)
             postgres.stop(mode)
-        return done
 
     if moment == "COPY":
-        monkeypatch.setattr(module.pa_csv, "write_csv", copying)
+        monkeypatch.setattr(staging.pa_csv, "write_csv", copying)
     else:
-        monkeypatch.setattr(module.Postgres, "execute", executing)
+        event.listen(Engine, "after_cursor_execute", inserted)
+        request.addfinalizer(lambda: event.remove(Engine, "after_cursor_execute", inserted))
     seen = []
 
     def restart(_):
-        if postgres._server is None:
+        if not postgres.running:
             postgres.start()
             seen.extend(postgres.query("SELECT to_regclass('user_profiles')"))
 
@@ -266,13 +255,13 @@ def test_a_server_that_ends_during_a_load_leaves_all_or_nothing(
     assert clock.now < 15
 
 
-def test_too_many_connections_are_waited_for(loaded, postgres, retried):
+def test_too_many_connections_are_retried(loaded, postgres, retried):
     postgres.stop()
     postgres.start(max_connections=5, superuser_reserved_connections=0, max_wal_senders=0)
     with contextlib.ExitStack() as others:
         for _ in range(5):
-            # The server counts a connection some time after it is closed.
-            others.enter_context(_patiently(postgres.connect))
+            # The server frees a closed connection with a delay.
+            others.enter_context(_connected(postgres))
         result, errors = retried(loaded, between=lambda _: others.close())
     assert result.written == ROWS
     assert len(errors) <= 2
@@ -280,23 +269,23 @@ def test_too_many_connections_are_waited_for(loaded, postgres, retried):
     assert counted(postgres) == (ROWS, 1)
 
 
-def _patiently(connect):
+def _connected(postgres):
     end = time.monotonic() + 10
     while True:
         try:
-            return connect()
+            return postgres.connect()
         except psycopg.OperationalError:
             if time.monotonic() > end:
                 raise
             time.sleep(0.02)
 
 
-def test_a_connection_that_an_administrator_ends_is_made_again(loaded, postgres, retried):
-    """Two sessions: the first holds the lock that the load waits for, and ends the load's."""
+def test_a_terminated_connection_is_opened_again(loaded, postgres, retried):
+    """A second session holds the lock that the load waits for, and terminates the load's session."""
     with postgres.connect(autocommit=True) as other:
         lock = "(hashtext('fanfold'), hashtext('user_profiles'))"
         other.execute(f"SELECT pg_advisory_lock{lock}")
-        ended = threading.Thread(target=_end_who_waits, args=(other, lock))
+        ended = threading.Thread(target=_terminate_the_waiting, args=(other, lock))
         ended.start()
         result, errors = retried(loaded)
         ended.join()
@@ -306,7 +295,7 @@ def test_a_connection_that_an_administrator_ends_is_made_again(loaded, postgres,
     assert counted(postgres) == (ROWS, 1)
 
 
-def _end_who_waits(other, lock):
+def _terminate_the_waiting(other, lock):
     waiting = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted"
     end = time.monotonic() + 30
     while not other.execute(waiting).fetchall():
@@ -315,27 +304,20 @@ def _end_who_waits(other, lock):
     other.execute(f"SELECT pg_advisory_unlock{lock}")
 
 
-def test_a_wrong_password_fails_at_once(warehouse, postgres, retried, clock):
-    opened = warehouse(
-        conn_type="postgres",
-        host="127.0.0.1",
-        port=postgres.port,
-        login="fanfold",
-        password="falsch",
-        schema="postgres",
-    )
+def test_a_wrong_password_is_not_retried(opened, retried, clock):
+    connection_of = opened(password="falsch")
 
     def check():
-        with opened() as connection:
+        with connection_of() as connection:
             check_database(connection)
 
-    with pytest.raises(BadConfiguration, match="the login is refused"):
+    with pytest.raises(BadConfiguration, match="the login failed"):
         retried(check)
     assert clock.now == 0
 
 
-def test_libpq_is_told_how_to_notice_that_a_server_vanished(loaded, postgres, monkeypatch):
-    """Options of libpq that the connection's extra does not name are ours."""
+def test_libpq_gets_timeouts_that_detect_a_lost_server(loaded, postgres, monkeypatch):
+    """They are defaults for options that the connection's extra does not set."""
     parameters = []
     connect = psycopg.Connection.connect
 
@@ -350,7 +332,7 @@ def test_libpq_is_told_how_to_notice_that_a_server_vanished(loaded, postgres, mo
     assert counted(postgres) == (ROWS, 1)
 
 
-def test_a_file_that_another_program_writes_is_waited_for_and_then_told(
+def test_a_locked_file_is_retried_and_then_named(
     warehouse, retried, dataset, tmp_path, monkeypatch, clock
 ):
     path = tmp_path / "warehouse.db"
@@ -366,7 +348,7 @@ def test_a_file_that_another_program_writes_is_waited_for_and_then_told(
         with pytest.raises(SinkUnavailable) as caught:
             retried(run)
         assert "SQLITE_BUSY" in str(caught.value)
-        assert "end the program that writes to the file" in str(caught.value)
+        assert "stop the program that writes to the file" in str(caught.value)
         assert clock.now > 600
         result, errors = retried(run, between=lambda _: other.rollback())
     assert len(errors) == 1

@@ -1,4 +1,4 @@
-"""Object storage that is overloaded, broken, silent or away, and comes back."""
+"""Object storage that is overloaded or unreachable for a while: a retry succeeds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def stages(through_front, bucket_name, run, tmp_path):
-    """What speaks to object storage, each as its task calls it."""
+    """The stages that use object storage, each called as its task calls it."""
     folder, manifest = run
     page = tmp_path / "report.html"
     page.write_text("<html></html>")
@@ -63,7 +63,7 @@ def stages(through_front, bucket_name, run, tmp_path):
 
 @pytest.fixture
 def outage(front, clock):
-    """Return a function that makes the service ill from a request on, for so many seconds."""
+    """Return a function that starts an outage of some seconds at the N-th request."""
 
     def begin(kind, seconds, *, after=0):
         if kind == "refused":
@@ -103,7 +103,7 @@ def outage(front, clock):
         ("preflight", "refused"),
     ],
 )
-def test_half_a_minute_of_it_is_waited_for(stages, outage, retried, clock, stage, kind):
+def test_an_outage_of_half_a_minute_is_retried(stages, outage, retried, clock, stage, kind):
     outage(kind, 30)
     _, errors = retried(stages[stage])
     assert 30 <= clock.now < 120
@@ -111,7 +111,7 @@ def test_half_a_minute_of_it_is_waited_for(stages, outage, retried, clock, stage
 
 
 @pytest.mark.parametrize("kind", ["SlowDown", "refused"])
-def test_ten_minutes_of_it_are_waited_for_without_a_worker(stages, outage, retried, clock, kind):
+def test_an_outage_of_ten_minutes_is_retried_by_the_task(stages, outage, retried, clock, kind):
     outage(kind, 600)
     result, errors = retried(stages["publish"])
     assert result.latest_moved
@@ -120,10 +120,10 @@ def test_ten_minutes_of_it_are_waited_for_without_a_worker(stages, outage, retri
 
 
 @pytest.mark.parametrize("after", [2, 6, 11])
-def test_an_outage_midway_leaves_readers_a_whole_run(
+def test_an_outage_during_publish_never_shows_an_incomplete_run(
     stages, outage, retried, s3_client, bucket_name, after
 ):
-    """From whichever request on the service is away: latest.json is absent, or leads to all."""
+    """From any request on: latest.json is absent, or all objects exist."""
     outage("SlowDown", 120, after=after)
     key = "weibo_user_profiles/latest.json"
 
@@ -139,24 +139,22 @@ def test_an_outage_midway_leaves_readers_a_whole_run(
         found = s3_client.get_object(Bucket=bucket_name, Key=entry.key)["Body"].read()
         assert hashlib.sha256(found).hexdigest() == entry.sha256
     assert latest["prefix"] == result.prefix
-    # What had arrived before the outage was not sent again.
+    # Objects uploaded before the outage were not uploaded again.
     assert sum(entry.sent for entry in result.objects) <= len(result.objects) - (after > 5)
 
 
-def test_a_service_that_stays_away_ends_in_one_message(stages, front, retried, clock):
+def test_a_service_that_stays_unavailable_ends_in_one_message(stages, front, retried, clock):
     front.fault = "SlowDown"
     with pytest.raises(SinkUnavailable) as caught:
         retried(stages["publish"])
     message = str(caught.value)
     assert front.url in message
     assert "SlowDown" in message
-    assert "Clear the task later" in message
+    assert "out of retries, clear it later" in message
     assert clock.now > 600
 
 
-def test_a_service_that_says_nothing_is_given_up_in_time(
-    stages, front, clock, monkeypatch, through_front
-):
+def test_a_service_that_does_not_answer_times_out(stages, front, clock, monkeypatch, through_front):
     monkeypatch.setitem(through_front.S3, "read_timeout", 0.2)
     front.fault = "hang"
     with pytest.raises(SinkUnavailable, match="ReadTimeoutError"):
@@ -165,7 +163,7 @@ def test_a_service_that_says_nothing_is_given_up_in_time(
     assert clock.now < 2
 
 
-def test_a_bucket_that_is_not_there_fails_at_once(through_front, retried, clock, run):
+def test_a_missing_bucket_is_not_retried(through_front, retried, clock, run):
     folder, manifest = run
 
     def published():
@@ -177,7 +175,7 @@ def test_a_bucket_that_is_not_there_fails_at_once(through_front, retried, clock,
     assert clock.now == 0
 
 
-def test_items_are_read_from_a_bucket_that_comes_back(
+def test_reading_items_from_a_bucket_is_retried(
     through_front, outage, retried, s3_client, bucket_name, clock
 ):
     assert through_front

@@ -9,7 +9,7 @@ import pytest
 
 from fanfold.model import Counts
 from fanfold.stages.fetching.counters import Counters
-from fanfold.stages.publishing import PublishedObject
+from fanfold.storage.objects import PublishedObject
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")

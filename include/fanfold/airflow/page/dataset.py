@@ -89,7 +89,8 @@ def download_file(
     name: Annotated[str, Path(max_length=200, description="A name from `files`.")],
 ) -> RedirectResponse:
     """Redirect the browser to a presigned URL of object storage, valid for five minutes."""
-    from fanfold.stages.publishing import download_address, run_prefix
+    from fanfold.stages.publishing import run_prefix
+    from fanfold.storage.objects import download_address
 
     manifest, published = _produced(run, session)
     if name not in {entry.key for entry in manifest.files}:

@@ -1,36 +1,34 @@
-"""Load: merge the dataset into a table, by key, in one transaction.
+"""Load: merge the dataset into a table by key, in one transaction.
 
-Loading twice changes nothing; an older run never overwrites newer rows; a load that fails leaves
-the database as it was. What it needs is an open connection of psycopg 3 or sqlite3.
+Loading a dataset twice changes nothing; an older run never overwrites newer rows; a failed load
+rolls back.
 
-    user_profiles   a row a user: the dataset's columns; key source, user_id
-    fanfold_runs    a row a run: its counts and times; key dag_id, run_id
+    user_profiles   one row per user: the dataset's columns; key source, user_id
+    fanfold_runs    one row per run: its counts and times; key dag_id, run_id
 """
 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
+import sqlalchemy as sa
 
 from fanfold.errors import BadConfiguration, Inconsistent
-from fanfold.stages.loading.faults import database_errors
-from fanfold.stages.loading.merging import merge, probe
-from fanfold.stages.loading.postgres import Postgres
-from fanfold.stages.loading.runs import RUNS, run_row
-from fanfold.stages.loading.sqlite import Sqlite
-from fanfold.stages.loading.tables import Table
+from fanfold.stages.loading.merging import LoadResult, merge, probe
+from fanfold.stages.loading.runs import RUNS, RUNS_SCHEMA, run_row
+from fanfold.stages.loading.sql_errors import database_errors
+from fanfold.stages.loading.tables import TargetTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from fanfold.model import Manifest
-    from fanfold.stages.loading.merging import Database
 
 __all__ = [
     "USER_PROFILES",
@@ -41,46 +39,10 @@ __all__ = [
     "load",
 ]
 
-_BATCH_ROWS = 2_500
-"""Rows in memory at once: about 5 MB of user profiles as Python's values."""
-_WAY_OUT = "clear `consolidate` with its downstream tasks."
-
-
-@dataclass(frozen=True, slots=True)
-class TargetTable:
-    """Where the rows of a dataset go.
-
-    Attributes:
-        name: The table; it is created where it is missing.
-        key: The columns that identify a row.
-        version: The column that tells which of two rows is newer.
-    """
-
-    name: str
-    key: tuple[str, ...]
-    version: str
-
-
 USER_PROFILES = TargetTable("user_profiles", ("source", "user_id"), "as_of")
-
-
-@dataclass(frozen=True, slots=True)
-class LoadResult:
-    """What a load did.
-
-    Attributes:
-        table: The table.
-        rows_in_dataset: Rows that came.
-        duplicates: Rows left out because a later one has the same key.
-        written: Rows inserted or updated; the others were the same, or newer, already.
-        rows_in_table: Rows in the table afterwards.
-    """
-
-    table: str
-    rows_in_dataset: int
-    duplicates: int
-    written: int
-    rows_in_table: int
+_BATCH_ROWS = 2_500
+"""Rows in memory at once: about 5 MB of user profiles as Python objects."""
+_REBUILD = "clear `consolidate` with its downstream tasks."
 
 
 def load(
@@ -91,35 +53,28 @@ def load(
     into: TargetTable = USER_PROFILES,
     connection_id: str = "warehouse_default",
 ) -> LoadResult:
-    """Merge a dataset and its run into the database, in one transaction.
+    """Merge a dataset and the row of its run into the database, in one transaction.
 
     Args:
-        connection: An open connection of psycopg 3 or sqlite3; a transaction that is open on it is
-            committed. The caller closes it.
-        dataset: The dataset's Parquet file, as the manifest names it.
-        manifest: What the run produced.
-        into: The table, its key and the column that orders versions of a row.
-        connection_id: The Airflow connection, for messages.
+        connection: An open psycopg 3 or sqlite3 connection, sqlite3 with its default transaction
+            control. A transaction that is open on it is committed. The caller closes it.
+        dataset: The dataset's Parquet file, as named in the manifest.
+        manifest: The manifest of the run.
+        into: The target table.
+        connection_id: The Airflow connection, for error messages.
 
     Raises:
-        Inconsistent: File and manifest contradict each other, or the table refuses the rows.
-        BadConfiguration: Rights, file or existing tables are wrong.
-        SinkUnavailable: The database is away, full or locked.
+        Inconsistent: File and manifest do not match, or the table rejects the rows.
+        BadConfiguration: Permissions, file or existing tables are wrong.
+        SinkUnavailable: The database is unavailable, out of space or locked.
     """
-    with _open_dataset(dataset, manifest) as file:
-        table = Table(into.name, file.schema_arrow, into.key, into.version)
-        with database_errors(connection_id):
-            database = _database(connection, connection_id)
-            with database.transaction():
-                merged = merge(database, table, _batches(file, dataset))
-                merge(database, RUNS, [run_row(manifest, merged.staged)])
-    return LoadResult(
-        table=into.name,
-        rows_in_dataset=merged.staged,
-        duplicates=merged.staged - merged.distinct,
-        written=merged.written,
-        rows_in_table=merged.total,
-    )
+    with (
+        _open_dataset(dataset, manifest) as file,
+        _transaction(connection, connection_id) as opened,
+    ):
+        result = merge(opened, into, file.schema_arrow, _batches(file, dataset))
+        merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest, result.rows_in_dataset)])
+    return result
 
 
 def check_database(
@@ -128,50 +83,69 @@ def check_database(
     into: TargetTable = USER_PROFILES,
     connection_id: str = "warehouse_default",
 ) -> None:
-    """Make sure that a load could write, in a transaction that is rolled back.
-
-    Tables that exist have to take rows; where one is missing, creating one has to be allowed.
+    """Check that a load could write, in a transaction that is rolled back.
 
     Raises:
-        BadConfiguration: Rights, file or existing tables are wrong; the message names the
+        BadConfiguration: Permissions, file or existing tables are wrong; the message names the
             connection and what to change.
-        SinkUnavailable: The database is away, full or locked.
+        SinkUnavailable: The database is unavailable, out of space or locked.
     """
+    with _transaction(connection, connection_id) as opened:
+        probe(opened, (into, RUNS))
+        opened.rollback()
+
+
+@contextmanager
+def _transaction(connection: Any, connection_id: str) -> Iterator[sa.Connection]:
+    """Open a transaction of SQLAlchemy on a driver's connection; an error rolls it back."""
     with database_errors(connection_id):
-        database = _database(connection, connection_id)
-        with database.transaction(keep=False):
-            probe(database, {into.name: into.key, RUNS.name: RUNS.key})
+        engine = _engine(connection, connection_id)
+        with engine.begin() as opened:
+            if engine.dialect.name == "sqlite":
+                # A deferred transaction fails if another writer commits after its first read.
+                opened.exec_driver_sql("BEGIN IMMEDIATE")
+            yield opened
 
 
-def _database(connection: Any, connection_id: str) -> Database:
-    if isinstance(connection, sqlite3.Connection):
-        return Sqlite(connection)
+def _engine(connection: Any, connection_id: str) -> sa.Engine:
     if isinstance(connection, psycopg.Connection):
-        return Postgres(connection)
-    raise BadConfiguration(
-        f"{connection_id} gives a {type(connection).__module__}.{type(connection).__qualname__}; "
-        "load needs PostgreSQL through psycopg 3, or SQLite."
+        dialect, rows = "postgresql+psycopg", psycopg.rows.tuple_row
+    elif isinstance(connection, sqlite3.Connection):
+        dialect, rows = "sqlite", None
+    else:
+        kind = type(connection)
+        raise BadConfiguration(
+            f"{connection_id} gives a {kind.__module__}.{kind.__qualname__}; "
+            "load needs PostgreSQL through psycopg 3, or SQLite."
+        )
+    connection.commit()
+    # The Airflow connection's extra may have set these two.
+    connection.row_factory = rows
+    if dialect != "sqlite":
+        connection.autocommit = False
+    return sa.create_engine(
+        f"{dialect}://", creator=lambda: connection, poolclass=sa.StaticPool, hide_parameters=True
     )
 
 
 def _open_dataset(dataset: Path, manifest: Manifest) -> pq.ParquetFile:
-    """Open the dataset where it is the one that the manifest describes."""
+    """Open the dataset and check its number of rows against the manifest."""
     rows = {entry.key: entry.rows for entry in manifest.files}.get(dataset.name)
     try:
-        # Buffering ahead would hold all row groups at once.
+        # Pre-buffering would hold all row groups in memory.
         file = pq.ParquetFile(dataset, pre_buffer=False)
     except (OSError, pa.ArrowInvalid) as error:
-        raise Inconsistent(f"{dataset} cannot be read ({error}); {_WAY_OUT}") from error
+        raise Inconsistent(f"{dataset} cannot be read ({error}); {_REBUILD}") from error
     if file.metadata.num_rows != rows:
         found = file.metadata.num_rows
         file.close()
-        raise Inconsistent(f"{dataset} has {found} rows, its manifest says {rows}; {_WAY_OUT}")
+        raise Inconsistent(f"{dataset} has {found} rows, its manifest says {rows}; {_REBUILD}")
     return file
 
 
 def _batches(file: pq.ParquetFile, dataset: Path) -> Iterator[pa.RecordBatch]:
     try:
-        # Threads keep memory of their own, 40 MB in all.
+        # Threads would buffer about 40 MB.
         yield from file.iter_batches(_BATCH_ROWS, use_threads=False)
     except (OSError, pa.ArrowInvalid) as error:
-        raise Inconsistent(f"{dataset} is damaged ({error}); {_WAY_OUT}") from error
+        raise Inconsistent(f"{dataset} is damaged ({error}); {_REBUILD}") from error

@@ -1,115 +1,147 @@
-"""How rows get into a table, whichever database it is: stage, make the table fit, merge."""
+"""Merge rows into a table of PostgreSQL or SQLite: stage them, add columns, upsert."""
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateColumn
 
-from fanfold.stages.loading.tables import (
-    STAGING,
-    Table,
-    add_column_sql,
-    create_sql,
-    distinct_sql,
-    listed,
-    merge_sql,
-    plain_batches,
-    quoted,
-)
+from fanfold.stages.loading.staging import ORDINAL, stage
+from fanfold.stages.loading.tables import TargetTable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterable
 
-
-class Database(Protocol):
-    """What PostgreSQL and SQLite do differently."""
-
-    differs: str
-    """The operator that compares two values and takes nulls as equal."""
-
-    def transaction(self, *, keep: bool = True) -> AbstractContextManager[None]:
-        """Commit what the block does, or nothing of it; nothing in any case unless ``keep``."""
-
-    def execute(self, statement: str) -> int:
-        """Run a statement and return how many rows it touched."""
-
-    def scalar(self, statement: str) -> Any:
-        """Return the first value of a query."""
-
-    def lock(self, name: str) -> None:
-        """Wait until no other load works on a table; held until the transaction ends."""
-
-    def columns(self, name: str) -> frozenset[str]:
-        """Return the columns of a table; none where there is no such table."""
-
-    def stage(self, table: Table, batches: Iterable[pa.RecordBatch]) -> int:
-        """Fill a new staging table with the rows of a table, and return their number."""
-
-    def type_of(self, field: pa.Field) -> str:
-        """Return the database's type for a column."""
+_INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
-    """What a merge did, in rows.
+class LoadResult:
+    """Row counts of a load.
 
     Attributes:
-        staged: Rows that came.
-        distinct: Keys among them.
-        written: Rows inserted or updated.
-        total: Rows in the table afterwards.
+        table: The table.
+        rows_in_dataset: Rows of the dataset.
+        duplicates: Rows skipped because a later row has the same key.
+        written: Rows inserted or updated; the others were unchanged or older.
+        rows_in_table: Rows in the table afterwards.
     """
 
-    staged: int
-    distinct: int
+    table: str
+    rows_in_dataset: int
+    duplicates: int
     written: int
-    total: int
+    rows_in_table: int
 
 
-def merge(database: Database, table: Table, batches: Iterable[pa.RecordBatch]) -> Merged:
+def merge(
+    connection: sa.Connection,
+    target: TargetTable,
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+) -> LoadResult:
     """Merge rows into a table, inside the caller's transaction.
 
-    The table is created where it is missing, and gets the columns that it lacks.
+    A missing table is created; missing columns are added. If several rows have the same key, the
+    last one is used. An existing row is updated if the staged row is at least as new and differs.
     """
-    staged = database.stage(table, plain_batches(batches))
-    database.lock(table.name)
-    present = database.columns(table.name)
-    if not present:
-        database.execute(create_sql(table, database.type_of))
-    for field in table.schema:
-        if present and field.name not in present:
-            database.execute(add_column_sql(table, field, database.type_of))
-    distinct = database.scalar(distinct_sql(table))
-    written = database.execute(merge_sql(table, database.differs))
-    total = database.scalar(f"SELECT count(*) FROM {quoted(table.name)}")  # noqa: S608 - quoted
-    database.execute(f"DROP TABLE {STAGING}")
-    return Merged(staged, distinct, written, total)
+    table = target.define(schema)
+    staging, staged = stage(connection, table, batches)
+    _lock(connection, table.name)
+    _create_or_extend(connection, table)
+    keys = [staging.c[name] for name in target.key]
+    distinct = sa.select(*keys).distinct().subquery()
+    upsert = _upsert(connection, target, table, staging)
+    result = LoadResult(
+        table=target.name,
+        rows_in_dataset=staged,
+        duplicates=staged - _count(connection, distinct),
+        written=connection.execute(upsert, execution_options={"preserve_rowcount": True}).rowcount,
+        rows_in_table=_count(connection, table),
+    )
+    staging.drop(connection, checkfirst=False)
+    return result
 
 
-def probe(database: Database, keys: Mapping[str, tuple[str, ...]]) -> None:
-    """Try everything that a load does, inside a transaction that the caller rolls back.
+def probe(connection: sa.Connection, targets: Iterable[TargetTable]) -> None:
+    """Run every kind of statement that a load needs, in a transaction that the caller rolls back.
 
-    Args:
-        database: The database.
-        keys: The tables of the load and their keys. Those that exist have to take rows; where one
-            is missing, creating one has to be allowed.
+    Existing tables must accept rows. If one is missing, the user must be permitted to create it.
     """
     schema = pa.schema([pa.field("probe", pa.string())])
-    tried = Table(f"fanfold_preflight_{secrets.token_hex(8)}", schema, ("probe",), "probe")
     rows = [pa.record_batch([["probe"]], schema=schema)]
-    if all(database.columns(name) for name in keys):
-        database.stage(tried, rows)
+    trial = TargetTable(f"fanfold_preflight_{secrets.token_hex(8)}", ("probe",), "probe")
+    inspector = sa.inspect(connection)
+    existing = [target for target in targets if inspector.has_table(target.name)]
+    if existing == list(targets):
+        stage(connection, trial.define(schema), rows)
     else:
-        merge(database, tried, rows)
-    for name, key in keys.items():
-        if database.columns(name):
-            # It touches no row, and still needs the rights and the key that a merge needs.
-            database.execute(
-                f"INSERT INTO {quoted(name)} ({listed(key)}) "  # noqa: S608 - names are quoted
-                f"SELECT {listed(key)} FROM {quoted(name)} WHERE 1 = 0 ON CONFLICT "
-                f"({listed(key)}) DO UPDATE SET {quoted(key[0])} = excluded.{quoted(key[0])}"
-            )
+        merge(connection, trial, schema, rows)
+    for target in existing:
+        # It touches no row, but needs the permissions and the unique key that an upsert needs.
+        table = sa.table(target.name, *map(sa.column, target.key))
+        insert = _INSERT[connection.dialect.name](table)
+        insert = insert.from_select(target.key, sa.select(table).where(sa.false()))
+        changed = {target.key[0]: insert.excluded[target.key[0]]}
+        connection.execute(insert.on_conflict_do_update(index_elements=target.key, set_=changed))
+
+
+def _lock(connection: sa.Connection, name: str) -> None:
+    """Wait for other loads of a table; the lock is held until the transaction ends.
+
+    Concurrent CREATE TABLE statements can fail, and concurrent updates of the same rows in
+    different order can deadlock. In SQLite the transaction holds the only write lock.
+    """
+    if connection.dialect.name == "postgresql":
+        lock = sa.func.pg_advisory_xact_lock(sa.func.hashtext("fanfold"), sa.func.hashtext(name))
+        connection.execute(sa.select(lock))
+
+
+def _create_or_extend(connection: sa.Connection, table: sa.Table) -> None:
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(table.name):
+        table.create(connection, checkfirst=False)
+        return
+    present = {column["name"] for column in inspector.get_columns(table.name)}
+    name = connection.dialect.identifier_preparer.format_table(table)
+    for column in table.columns:
+        if column.name not in present:
+            # Existing rows have no value in it, so it is nullable.
+            nullable = sa.Column(column.name, column.type)
+            definition = CreateColumn(nullable).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {definition}")
+
+
+def _upsert(
+    connection: sa.Connection, target: TargetTable, table: sa.Table, staging: sa.Table
+) -> Any:
+    names = table.columns.keys()
+    last = sa.select(sa.func.max(staging.c[ORDINAL])).group_by(
+        *(staging.c[name] for name in target.key)
+    )
+    rows = sa.select(*(staging.c[name] for name in names)).where(staging.c[ORDINAL].in_(last))
+    insert = _INSERT[connection.dialect.name](table).from_select(names, rows)
+    excluded = insert.excluded
+    others = [name for name in names if name not in target.key]
+    changed = [
+        table.c[name].is_distinct_from(excluded[name])
+        for name in others
+        if name not in target.ignored
+    ]
+    if not changed:
+        return insert.on_conflict_do_nothing(index_elements=target.key)
+    newer = excluded[target.version] >= table.c[target.version]
+    return insert.on_conflict_do_update(
+        index_elements=target.key,
+        set_={name: excluded[name] for name in others},
+        where=sa.and_(newer, sa.or_(*changed)),
+    )
+
+
+def _count(connection: sa.Connection, rows: sa.FromClause) -> int:
+    return connection.execute(sa.select(sa.func.count()).select_from(rows)).scalar_one()

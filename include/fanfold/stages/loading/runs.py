@@ -1,4 +1,4 @@
-"""``fanfold_runs``: a row a run, with its counts and times."""
+"""``fanfold_runs``: one row per run, with its counts and times."""
 
 from __future__ import annotations
 
@@ -8,56 +8,47 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from fanfold.stages.loading.tables import Table
+from fanfold.stages.loading.tables import TargetTable
 
 if TYPE_CHECKING:
     from fanfold.model import Manifest
 
-_TIME = pa.timestamp("us", "UTC")
+RUNS = TargetTable("fanfold_runs", ("dag_id", "run_id"), "finished_at", ignored=("loaded_at",))
+"""``loaded_at`` is when this outcome of the run was first loaded."""
 
-RUNS = Table(
-    name="fanfold_runs",
-    schema=pa.schema(
-        {
-            "dag_id": pa.string(),
-            "run_id": pa.string(),
-            "logical_date": _TIME,
-            "status": pa.string(),
-            "planned": pa.int64(),
-            "ok": pa.int64(),
-            "missing": pa.int64(),
-            "invalid": pa.int64(),
-            "failed": pa.int64(),
-            "requests": pa.int64(),
-            "rows": pa.int64(),
-            "started_at": _TIME,
-            "finished_at": _TIME,
-            "loaded_at": _TIME,
-        }
-    ),
-    key=("dag_id", "run_id"),
-    version="finished_at",
-    stamps=("loaded_at",),
+_TEXT, _COUNT, _TIME = pa.string(), pa.int64(), pa.timestamp("us", "UTC")
+RUNS_SCHEMA = pa.schema(
+    {
+        "dag_id": _TEXT,
+        "run_id": _TEXT,
+        "logical_date": _TIME,
+        "status": _TEXT,
+        "planned": _COUNT,
+        "ok": _COUNT,
+        "missing": _COUNT,
+        "invalid": _COUNT,
+        "failed": _COUNT,
+        "requests": _COUNT,
+        "rows": _COUNT,
+        "started_at": _TIME,
+        "finished_at": _TIME,
+        "loaded_at": _TIME,
+    }
 )
-"""A row a run. ``loaded_at`` is when this outcome of the run was first loaded."""
 
 
 def run_row(manifest: Manifest, rows: int) -> pa.RecordBatch:
-    """Return the row of a run whose dataset has so many rows."""
-
-    def moment(text: str) -> datetime:
-        return datetime.fromisoformat(text)
-
+    """Return the row of a run whose dataset has ``rows`` rows."""
     row = {
         "dag_id": manifest.dag_id,
         "run_id": manifest.run_id,
-        "logical_date": moment(manifest.logical_date),
+        "logical_date": datetime.fromisoformat(manifest.logical_date),
         "status": manifest.status.value,
         **asdict(manifest.counts),
         "requests": manifest.requests,
         "rows": rows,
-        "started_at": moment(manifest.started_at),
-        "finished_at": moment(manifest.finished_at),
+        "started_at": datetime.fromisoformat(manifest.started_at),
+        "finished_at": datetime.fromisoformat(manifest.finished_at),
         "loaded_at": datetime.now(UTC),
     }
-    return pa.RecordBatch.from_pylist([row], schema=RUNS.schema)
+    return pa.RecordBatch.from_pylist([row], schema=RUNS_SCHEMA)

@@ -1,149 +1,95 @@
-"""What a table is, and the SQL that both databases share.
-
-Names of tables and columns are quoted wherever they stand; values never become part of a
-statement.
-"""
+"""Tables in SQLAlchemy, defined by the Arrow schema of their rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
+import sqlalchemy as sa
 
 from fanfold.errors import Inconsistent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable
 
 _NAME_BYTES = 63
-"""PostgreSQL cuts longer names, so that two could become one."""
-STAGING = "fanfold_staging"
-ORDINAL = "fanfold_ordinal"
-"""Column of the staging table that counts its rows in the order in which they came."""
+"""PostgreSQL truncates longer names, so two columns could become one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
-    """A table that rows are merged into.
+class TargetTable:
+    """The table that the rows of a dataset are merged into.
 
     Attributes:
-        name: Its name.
-        schema: Its columns, in Arrow's types.
-        key: The columns that identify a row.
-        version: The column that tells which of two rows with one key is newer.
-        stamps: Columns that do not make a row a different one, such as the time of loading.
+        name: Table name; the table is created if it does not exist.
+        key: Columns that identify a row.
+        version: Column that orders the versions of a row.
+        ignored: Columns that are not compared when rows are checked for changes.
     """
 
     name: str
-    schema: pa.Schema
     key: tuple[str, ...]
     version: str
-    stamps: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
-    def __post_init__(self) -> None:
-        for name in (self.name, *self.schema.names):
-            quoted(name)
-        absent = {*self.key, self.version, *self.stamps} - set(self.schema.names)
+    def define(self, schema: pa.Schema) -> sa.Table:
+        """Return the table with the columns of a schema.
+
+        Only key and version are NOT NULL: a later dataset may lack any of the other columns.
+
+        Raises:
+            Inconsistent: A name or a type cannot be stored, or key or version is missing.
+        """
+        _check_name(self.name)
+        absent = {*self.key, self.version, *self.ignored} - set(schema.names)
         if absent or not self.key:
             raise Inconsistent(
                 f"Table {self.name!r} needs the columns {sorted(absent)}, which the dataset lacks: "
-                "key, version and dataset do not belong together."
+                "its key and version do not match the dataset."
             )
-
-    @property
-    def required(self) -> frozenset[str]:
-        """The columns that are never null.
-
-        The others may be null although the contract says otherwise: a later dataset may have
-        columns more or fewer than the one that created the table.
-        """
-        return frozenset({*self.key, self.version})
-
-
-def quoted(name: str) -> str:
-    """Return a name as SQL takes it, whatever it holds.
-
-    Raises:
-        Inconsistent: No database takes it.
-    """
-    if not name or "\x00" in name or len(name.encode()) > _NAME_BYTES:
-        raise Inconsistent(
-            f"{name[:80]!r} cannot name a table or a column: it takes 1 to {_NAME_BYTES} bytes "
-            "without NUL."
-        )
-    return '"' + name.replace('"', '""') + '"'
-
-
-def listed(names: Iterable[str]) -> str:
-    """Return quoted names with commas between them."""
-    return ", ".join(quoted(name) for name in names)
-
-
-def create_sql(table: Table, type_of: Callable[[pa.Field], str]) -> str:
-    """Return the statement that creates a table unless it is there."""
-    columns = [
-        f"{quoted(field.name)} {type_of(field)}{' NOT NULL' * (field.name in table.required)}"
-        for field in table.schema
-    ]
-    return (
-        f"CREATE TABLE IF NOT EXISTS {quoted(table.name)} "
-        f"({', '.join(columns)}, PRIMARY KEY ({listed(table.key)}))"
-    )
-
-
-def add_column_sql(table: Table, field: pa.Field, type_of: Callable[[pa.Field], str]) -> str:
-    """Return the statement that adds a column to a table that has rows."""
-    return f"ALTER TABLE {quoted(table.name)} ADD COLUMN {quoted(field.name)} {type_of(field)}"
-
-
-def merge_sql(table: Table, differs: str) -> str:
-    """Return the statement that merges the staging table into a table.
-
-    Of several staged rows with one key the last one counts. A row of the table is replaced where
-    the staged one is at least as new and differs from it.
-
-    Args:
-        table: The table.
-        differs: The operator that compares two values and takes nulls as equal.
-    """
-    columns = table.schema.names
-    others = [name for name in columns if name not in table.key]
-    compared = [quoted(name) for name in others if name not in table.stamps]
-    version = quoted(table.version)
-    changes = " OR ".join(f"target.{name} {differs} excluded.{name}" for name in compared)
-    sets = ", ".join(f"{quoted(name)} = excluded.{quoted(name)}" for name in others)
-    update = (
-        f"DO UPDATE SET {sets} WHERE excluded.{version} >= target.{version} AND ({changes})"
-        if compared
-        else "DO NOTHING"
-    )
-    return (
-        f"INSERT INTO {quoted(table.name)} AS target ({listed(columns)}) "  # noqa: S608 - quoted
-        f"SELECT {listed(columns)} FROM {STAGING} WHERE {ORDINAL} IN "
-        f"(SELECT max({ORDINAL}) FROM {STAGING} GROUP BY {listed(table.key)}) "
-        f"ON CONFLICT ({listed(table.key)}) {update}"
-    )
-
-
-def distinct_sql(table: Table) -> str:
-    """Return the statement that counts the keys in the staging table."""
-    keys = listed(table.key)
-    return f"SELECT count(*) FROM (SELECT DISTINCT {keys} FROM {STAGING}) AS keys"  # noqa: S608 - quoted
-
-
-def plain_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Yield batches whose texts are plain strings without NUL, which PostgreSQL cannot hold."""
-    for batch in batches:
-        columns = []
-        for column in batch.columns:
-            text = column.cast(pa.string()) if is_text(column.type) else column
-            columns.append(pc.replace_substring(text, "\x00", "") if is_text(text.type) else text)
-        yield pa.record_batch(columns, names=batch.schema.names)
+        required = {*self.key, self.version}
+        columns = [
+            sa.Column(field.name, _type_of(field), nullable=field.name not in required)
+            for field in schema
+        ]
+        return sa.Table(self.name, sa.MetaData(), *columns, sa.PrimaryKeyConstraint(*self.key))
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a column holds text, as it is or as categories."""
+    """Whether a column holds text, plain or dictionary-encoded."""
     inner = kind.value_type if pa.types.is_dictionary(kind) else kind
     return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
+
+
+def has_time_zone(kind: pa.DataType) -> bool:
+    """Whether a column holds timestamps with a time zone."""
+    return bool(pa.types.is_timestamp(kind) and kind.tz is not None)
+
+
+_TYPES: tuple[tuple[Callable[[pa.DataType], bool], sa.types.TypeEngine[Any]], ...] = (
+    (is_text, sa.Text()),
+    (pa.types.is_boolean, sa.Boolean()),
+    (pa.types.is_uint64, sa.Numeric(20)),
+    (pa.types.is_integer, sa.BigInteger()),
+    (pa.types.is_floating, sa.Double()),
+    # SQLite has no types for these; ISO 8601 text in UTC sorts by time.
+    (pa.types.is_date, sa.Date().with_variant(sa.Text(), "sqlite")),
+    (has_time_zone, sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")),
+)
+
+
+def _type_of(field: pa.Field) -> sa.types.TypeEngine[Any]:
+    _check_name(field.name)
+    for fits, sql_type in _TYPES:
+        if fits(field.type):
+            return sql_type
+    raise Inconsistent(f"Column {field.name!r} has the type {field.type}, which load cannot store.")
+
+
+def _check_name(name: str) -> None:
+    if not name or "\x00" in name or len(name.encode()) > _NAME_BYTES:
+        raise Inconsistent(
+            f"{name[:80]!r} is not a valid name for a table or column: use 1 to {_NAME_BYTES} "
+            "bytes without NUL."
+        )

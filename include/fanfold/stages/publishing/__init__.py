@@ -1,15 +1,15 @@
-"""Publish: send the dataset to object storage so that readers see whole runs only.
+"""Publish: upload the dataset to object storage so that readers only see whole runs.
 
     <dag_id>/date=YYYY-MM-DD/run=<run>/
-        users.parquet, users.csv.gz, failed.jsonl    first, each read back and compared
-        manifest.json                                last of the folder
-        report.html, *.png, *.svg                    afterwards, by the report
-    <dag_id>/latest.json                             moved when all of that is verified
+        users.parquet, users.csv.gz, failed.jsonl    first, each verified
+        manifest.json                                last of the dataset
+        report.html, *.png                           later, by the task `report`
+    <dag_id>/latest.json                             replaced when all of these are verified
 
-A run whose folder ``latest.json`` already points to, and whose dataset changed (its failed items
-were fetched again), would be overwritten under its readers. Such a dataset is first sent to a
-folder aside, ``latest.json`` moves there, the run's folder is replaced, and ``latest.json`` moves
-back: at every moment it points to something whole.
+If ``latest.json`` already points to this run and the dataset has changed (failed items were fetched
+again), an upload would overwrite objects under their readers. The new dataset is then first
+uploaded to a folder aside, ``latest.json`` moves there, the run's folder is replaced, and
+``latest.json`` moves back: it points to a whole dataset at any time.
 """
 
 from __future__ import annotations
@@ -25,17 +25,14 @@ from typing import TYPE_CHECKING
 from fanfold.errors import BadConfiguration, Inconsistent
 from fanfold.model import RunStatus
 from fanfold.stages.publishing.latest import Latest, move_latest, read_latest
-from fanfold.storage.faults import s3_errors
 from fanfold.storage.objects import (
     LARGE_PARTS,
     Bucket,
     Parts,
     PublishedObject,
-    download_address,
     put_bytes,
     put_file,
     read_bytes,
-    sha256_of,
 )
 from fanfold.workspace.paths import safe_name
 
@@ -46,18 +43,13 @@ if TYPE_CHECKING:
     from fanfold.model import Manifest
 
 __all__ = [
-    "Bucket",
     "Latest",
-    "Parts",
     "PublishResult",
-    "PublishedObject",
     "check_bucket",
-    "download_address",
     "latest_key",
     "publish",
     "read_latest",
     "run_prefix",
-    "s3_errors",
     "upload_extra",
 ]
 
@@ -65,24 +57,24 @@ MANIFEST = "manifest.json"
 LATEST = "latest.json"
 _ASIDE = ".aside-"
 _PROBES = ".fanfold-preflight/"
-_SENDERS = 4
-"""Extra files on their way at once; a boto3 client may be used by several threads."""
+_UPLOADS = 4
+"""Concurrent uploads of extra files; boto3 clients are thread-safe."""
 _EMPTY = "the run is empty"
 _OLDER = (
-    "latest.json points to a run of a later date; where a clock was wrong on that date, remove "
+    "latest.json points to a run of a later date; if that date came from a wrong clock, delete "
     "latest.json and clear `publish`"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """What publishing did.
+    """The result of publishing.
 
     Attributes:
         prefix: Prefix of the run's objects, ending in a slash.
         objects: The data files and, last, the manifest.
         latest_moved: Whether ``latest.json`` points to this run now.
-        note: Why it does not; empty where it does.
+        note: Why it does not; empty if it does.
     """
 
     prefix: str
@@ -94,7 +86,7 @@ class PublishResult:
 def run_prefix(manifest: Manifest) -> str:
     """Return the prefix of a run's objects: ``<dag_id>/date=YYYY-MM-DD/run=<run>/``.
 
-    The date is the logical date's in UTC.
+    The date is the logical date in UTC.
     """
     date = datetime.fromisoformat(manifest.logical_date).astimezone(UTC).date().isoformat()
     return f"{safe_name(manifest.dag_id)}/date={date}/run={safe_name(manifest.run_id)}/"
@@ -112,26 +104,26 @@ def publish(
     *,
     parts: Parts = LARGE_PARTS,
 ) -> PublishResult:
-    """Send the files of a manifest, the manifest, and then move ``latest.json``.
+    """Upload the files of a manifest, then the manifest, then move ``latest.json``.
 
-    It can be cut off at any point and called again: what is there and right is not sent again,
-    and ``latest.json`` points to a whole run all the time. It never moves back to an earlier
+    It may be interrupted at any point and called again: verified objects are not uploaded again,
+    and ``latest.json`` points to a whole run at any time. It never moves back to an earlier
     logical date, and never to an empty run.
 
     Args:
-        bucket: Where to.
+        bucket: The bucket.
         dataset: The folder with the manifest's files.
-        manifest: What the run produced.
-        parts: How large files are cut.
+        manifest: The manifest of the run.
+        parts: When and how to upload in parts.
 
     Returns:
         The verified objects, and whether ``latest.json`` points to them.
 
     Raises:
-        Inconsistent: A file differs from the manifest, an object from its file, or the run is
-            empty although ``latest.json`` points to an earlier outcome of the same run.
-        BadConfiguration: The bucket is missing or closed.
-        SinkUnavailable: The service is away.
+        Inconsistent: A file does not match the manifest, an object does not match its file, or the
+            run is empty although ``latest.json`` points to an earlier outcome of it.
+        BadConfiguration: The bucket is missing or access is denied.
+        SinkUnavailable: The service is unavailable.
     """
     _check_files(dataset, manifest)
     document = (json.dumps(manifest.as_json(), ensure_ascii=False, indent=1) + "\n").encode()
@@ -139,14 +131,8 @@ def publish(
 
     def send(prefix: str) -> tuple[PublishedObject, ...]:
         files = [
-            put_file(
-                bucket,
-                prefix + entry.key,
-                dataset / entry.key,
-                sha256=entry.sha256,
-                parts=parts,
-            )
-            for entry in manifest.files
+            put_file(bucket, prefix + file.key, dataset / file.key, sha256=file.sha256, parts=parts)
+            for file in manifest.files
         ]
         return (*files, put_bytes(bucket, prefix + MANIFEST, document))
 
@@ -158,10 +144,9 @@ def publish(
     if manifest.status is RunStatus.EMPTY:
         if under_readers:
             raise Inconsistent(
-                f"Run {manifest.run_id!r} was published with rows before and is empty now: "
-                f"s3://{bucket.name}/{pointer} still points to the rows, so nothing was "
-                "overwritten. Clear `read_items` if the list should not be empty, or trigger "
-                "a new run."
+                f"Run {manifest.run_id!r} was published with rows and is empty now. "
+                f"s3://{bucket.name}/{pointer} still points to the rows; nothing was overwritten. "
+                "Clear `read_items` if the items should not be empty, or trigger a new run."
             )
         return PublishResult(target.prefix, send(target.prefix), latest_moved=False, note=_EMPTY)
     if under_readers:
@@ -176,37 +161,36 @@ def publish(
 
 
 def upload_extra(bucket: Bucket, prefix: str, paths: Iterable[Path]) -> list[PublishedObject]:
-    """Send further files of a run, such as its report and charts, beside its dataset.
+    """Upload further files of a run, such as report and charts, next to its dataset.
 
-    Each is verified as the dataset is; what is there and right is not sent again.
+    They are uploaded concurrently and verified like the dataset.
 
     Args:
-        bucket: Where to.
+        bucket: The bucket.
         prefix: The run's prefix, from :func:`run_prefix` or :class:`PublishResult`.
-        paths: The files; the last part of each path names its object. They are sent side by side.
+        paths: The files; each object has the name of its file.
 
     Raises:
-        Inconsistent: A file is missing, would replace the dataset, or its object differs from it.
-        BadConfiguration: The bucket is missing or closed.
-        SinkUnavailable: The service is away.
+        Inconsistent: A file is missing, would replace the manifest, or differs from its object.
+        BadConfiguration: The bucket is missing or access is denied.
+        SinkUnavailable: The service is unavailable.
     """
     files = list(paths)
     for path in files:
         if path.name == MANIFEST or not path.is_file():
             raise Inconsistent(f"{path} cannot be published as an extra file: clear `report`.")
-    with ThreadPoolExecutor(_SENDERS) as senders:
-        return list(
-            senders.map(lambda path: put_file(bucket, prefix + safe_name(path.name), path), files)
-        )
+    keys = [prefix + safe_name(path.name) for path in files]
+    with ThreadPoolExecutor(_UPLOADS) as pool:
+        return list(pool.map(lambda key, path: put_file(bucket, key, path), keys, files))
 
 
 def check_bucket(bucket: Bucket) -> None:
-    """Make sure that a bucket is there and that its objects can be written, read and deleted.
+    """Check that a bucket exists and that its objects can be written, read and deleted.
 
     Raises:
-        BadConfiguration: It is missing, or the key of the connection may not do one of these; the
-            message names bucket, address and what to change.
-        SinkUnavailable: The service cannot be reached.
+        BadConfiguration: The bucket is missing or a permission is missing; the message names
+            bucket, endpoint and what to change.
+        SinkUnavailable: The service is unavailable.
     """
     key = f"{_PROBES}{secrets.token_hex(16)}"
     with bucket.errors():
@@ -219,8 +203,8 @@ def check_bucket(bucket: Bucket) -> None:
             bucket.client.delete_object(Bucket=bucket.name, Key=key)
     if found is None or found[0] != b"fanfold":
         raise BadConfiguration(
-            f"Bucket {bucket.name!r} does not give back what was just "
-            "written; choose a service that reads its own writes."
+            f"Bucket {bucket.name!r} does not return an object that was just written; use a "
+            "service with read-after-write consistency."
         )
 
 
@@ -237,14 +221,14 @@ def _target(manifest: Manifest, document: bytes) -> Latest:
 
 
 def _check_files(dataset: Path, manifest: Manifest) -> None:
-    """Hold the files against the manifest before anything is sent."""
+    """Check names and sizes before any upload; the upload checks each SHA-256."""
     for entry in manifest.files:
         path = dataset / entry.key
         plain = entry.key == safe_name(entry.key) and entry.key != MANIFEST
-        if not plain or not path.is_file() or sha256_of(path) != entry.sha256:
+        if not plain or not path.is_file() or path.stat().st_size != entry.bytes:
             raise Inconsistent(
-                f"{path} is not the file that the manifest describes; clear `consolidate` with "
-                "its downstream tasks."
+                f"{path} does not match the manifest; clear `consolidate` with its downstream "
+                "tasks."
             )
 
 

@@ -1,12 +1,12 @@
-"""``<dag_id>/latest.json``: where the newest complete dataset lies.
+"""``<dag_id>/latest.json``: the location of the newest complete dataset.
 
-It is the only object that readers have to trust, and it is moved in one write.
+Readers start at this object; it is replaced in one conditional write.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,30 +14,30 @@ from botocore.exceptions import ClientError
 
 from fanfold.errors import Inconsistent, SinkUnavailable
 from fanfold.model import utc_text
-from fanfold.storage.objects import put_bytes, read_bytes
+from fanfold.storage.objects import read_bytes
 
 if TYPE_CHECKING:
     from fanfold.storage.objects import Bucket
 
 _TRIES = 5
-_OVERTAKEN = {409, 412}
-"""How S3 says that a condition does not hold, or that another write is under way."""
-_WITHOUT_CONDITIONS = {400, 405, 501}
-"""How services say that they know no conditions. A plain write shows whether that was it."""
+_CONFLICT = {409, 412}
+"""Statuses of a failed condition, or of a concurrent write."""
+_UNSUPPORTED = {400, 405, 501}
+"""Statuses of services without conditional writes; a plain write tells whether that was it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """What ``latest.json`` says.
+    """The content of ``latest.json``.
 
     Attributes:
         dag_id: The DAG.
-        run_id: The run whose dataset it is.
-        logical_date: The date that the run stands for (ISO 8601, UTC).
+        run_id: The run that produced the dataset.
+        logical_date: The run's logical date (ISO 8601, UTC).
         manifest: Key of the manifest.
-        prefix: Prefix of all objects of the run, ending in a slash.
+        prefix: Prefix of the run's objects, ending in a slash.
         sha256: SHA-256 of the manifest, in hex.
-        published_at: When it was moved (ISO 8601, UTC).
+        published_at: When ``latest.json`` was written (ISO 8601, UTC).
     """
 
     dag_id: str
@@ -49,39 +49,37 @@ class Latest:
     published_at: str = ""
 
     def is_newer_than(self, other: Latest) -> bool:
-        """Whether it stands for a later date."""
-        return datetime.fromisoformat(self.logical_date) > datetime.fromisoformat(
-            other.logical_date
-        )
+        """Whether its logical date is later."""
+        mine, theirs = map(datetime.fromisoformat, (self.logical_date, other.logical_date))
+        return mine > theirs
 
     def same_dataset(self, other: Latest) -> bool:
         """Whether both point to the same manifest of the same run."""
-        return {**asdict(self), "published_at": ""} == {**asdict(other), "published_at": ""}
+        return replace(self, published_at="") == replace(other, published_at="")
 
 
 def read_latest(bucket: Bucket, key: str) -> Latest | None:
-    """Return what ``latest.json`` at ``key`` says, or None where there is none yet.
+    """Return the content of ``latest.json`` at ``key``, or None if there is none yet.
 
     Raises:
-        Inconsistent: It is there and is not ours.
+        Inconsistent: The object is not a ``latest.json`` of Fanfold.
     """
     found = read_bytes(bucket, key)
     return None if found is None else _parse(bucket, key, found[0])
 
 
 def move_latest(bucket: Bucket, key: str, target: Latest) -> bool:
-    """Point ``latest.json`` to a run, unless it points to one of a later date.
+    """Point ``latest.json`` to a run unless it points to a later logical date.
 
-    The write is conditional on what was read, so that of two runs that publish at once the newer
-    wins. Services without conditional writes ignore the condition or refuse it; there the order
-    of the two decides.
+    The write is conditional on the version that was read, so of two concurrent runs the newer one
+    wins. On services without conditional writes the last write wins.
 
     Returns:
         Whether it points to ``target`` now.
 
     Raises:
-        Inconsistent: What lies there is not a ``latest.json``.
-        SinkUnavailable: Others keep moving it.
+        Inconsistent: The object is not a ``latest.json`` of Fanfold.
+        SinkUnavailable: Concurrent writers keep replacing it.
     """
     for _ in range(_TRIES):
         found = read_bytes(bucket, key)
@@ -94,33 +92,31 @@ def move_latest(bucket: Bucket, key: str, target: Latest) -> bool:
         if _write(bucket, key, target, condition):
             return True
     raise SinkUnavailable(
-        f"s3://{bucket.name}/{key} was moved by others {_TRIES} times in a row; clear the task."
+        f"s3://{bucket.name}/{key} was replaced by concurrent writers {_TRIES} times in a row; "
+        "clear the task."
     )
 
 
 def _write(bucket: Bucket, key: str, target: Latest, condition: dict[str, str]) -> bool:
-    """Write ``latest.json`` and read it back; False where the condition no longer holds."""
+    """Write ``latest.json``; return False if the condition no longer holds."""
     moved = {**asdict(target), "published_at": utc_text(datetime.now(UTC))}
-    data = (json.dumps(moved, ensure_ascii=False, indent=1) + "\n").encode()
+    document = {
+        "Bucket": bucket.name,
+        "Key": key,
+        "Body": (json.dumps(moved, ensure_ascii=False, indent=1) + "\n").encode(),
+        "ContentType": "application/json",
+        "CacheControl": "no-cache",
+    }
     with bucket.errors():
         try:
-            bucket.client.put_object(
-                Bucket=bucket.name,
-                Key=key,
-                Body=data,
-                ContentType="application/json",
-                CacheControl="no-cache",
-                **condition,
-            )
+            bucket.client.put_object(**document, **condition)
         except ClientError as error:
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if status in _OVERTAKEN or error.response["Error"]["Code"] == "NoSuchKey":
+            if status in _CONFLICT or error.response["Error"]["Code"] == "NoSuchKey":
                 return False
-            if status not in _WITHOUT_CONDITIONS:
+            if status not in _UNSUPPORTED:
                 raise
-        else:
-            return True
-    put_bytes(bucket, key, data)
+            bucket.client.put_object(**document)
     return True
 
 
@@ -128,16 +124,12 @@ def _parse(bucket: Bucket, key: str, data: bytes) -> Latest:
     try:
         fields: dict[str, Any] = json.loads(data)
         latest = Latest(**{name: str(value) for name, value in fields.items()})
-        moment = datetime.fromisoformat(latest.logical_date)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise _foreign(bucket, key) from error
-    if moment.tzinfo is None:
-        raise _foreign(bucket, key)
+        zone = datetime.fromisoformat(latest.logical_date).tzinfo
+    except (ValueError, TypeError, AttributeError):
+        zone = None
+    if zone is None:
+        raise Inconsistent(
+            f"s3://{bucket.name}/{key} is not a latest.json of Fanfold: move it to another key, or "
+            "set FANFOLD_BUCKET to a separate bucket, and clear the task."
+        )
     return latest
-
-
-def _foreign(bucket: Bucket, key: str) -> Inconsistent:
-    return Inconsistent(
-        f"s3://{bucket.name}/{key} is not a latest.json of Fanfold: move it away, or set "
-        "FANFOLD_BUCKET to a bucket of its own, and clear the task."
-    )

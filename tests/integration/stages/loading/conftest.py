@@ -1,7 +1,7 @@
-"""Datasets to load, and both databases to load them into."""
+"""Datasets, and both databases."""
 
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,25 +23,13 @@ SCHEMA = pa.schema(
         "screen_name": pa.string(),
         "name": pa.string(),
         "description": pa.string(),
-        "location": pa.string(),
-        "region": pa.string(),
         "gender": CATEGORY,
-        "url": pa.string(),
-        "profile_url": pa.string(),
-        "avatar_url": pa.string(),
         "verified": pa.bool_(),
-        "verified_type": CATEGORY,
-        "verified_reason": pa.string(),
         "followers_count": pa.int64(),
-        "friends_count": pa.int64(),
-        "statuses_count": pa.int64(),
-        "favourites_count": pa.int64(),
-        "mutual_followers_count": pa.int64(),
+        "followers_to_friends": pa.float64(),
+        "born_on": pa.date32(),
         "created_at": TIME,
         "last_status_at": TIME,
-        "followers_to_friends": pa.float64(),
-        "account_age_days": pa.int64(),
-        "statuses_per_day": pa.float64(),
         "as_of": TIME,
     }
 )
@@ -55,7 +43,7 @@ class Dataset:
 
 @pytest.fixture
 def make_dataset(tmp_path):
-    """Return a function that writes a dataset of a day, with its manifest."""
+    """Return a function that writes the dataset of a logical date, with its manifest."""
 
     def make(rows, *, day=1, attempt=0, schema=SCHEMA, row_group=5_000, **counts):
         as_of = datetime(2026, 3, day, tzinfo=UTC)
@@ -87,7 +75,7 @@ def make_dataset(tmp_path):
 
 @dataclass(frozen=True)
 class Warehouse:
-    """A fresh database, and how to look into it without the code under test."""
+    """A fresh database, read without the code under test."""
 
     kind: str
     connect: Any
@@ -107,7 +95,7 @@ class Warehouse:
             connection.commit()
 
     def everything(self):
-        """Every row of both tables, as text."""
+        """Return the rows of both tables, as text."""
         return [
             sorted(map(str, self.query(f"SELECT * FROM {table}")))
             for table in ("user_profiles", "fanfold_runs")
@@ -116,22 +104,13 @@ class Warehouse:
 
 @pytest.fixture
 def sqlite_warehouse(tmp_path):
-    @contextmanager
-    def connect(**others):
-        with closing(sqlite3.connect(tmp_path / "warehouse.db", **others)) as connection:
-            yield connection
-
-    return Warehouse("sqlite", connect)
+    path = tmp_path / "warehouse.db"
+    return Warehouse("sqlite", lambda **others: closing(sqlite3.connect(path, **others)))
 
 
 @pytest.fixture
 def postgres_warehouse(postgres_database):
-    @contextmanager
-    def connect(**others):
-        with closing(postgres_database.connect(**others)) as connection:
-            yield connection
-
-    return Warehouse("postgres", connect)
+    return Warehouse("postgres", lambda **others: closing(postgres_database.connect(**others)))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -1,4 +1,4 @@
-"""The check before a run: it tries everything, leaves nothing, and names what is wrong."""
+"""The preflight check of the database runs every statement and changes nothing."""
 
 import sqlite3
 from contextlib import closing
@@ -39,47 +39,27 @@ def test_a_table_without_the_key_is_found_before_the_run(warehouse):
         check_database(connection)
 
 
-@pytest.fixture
-def locked(sqlite_warehouse):
-    """The warehouse while somebody writes to it."""
-    with sqlite_warehouse.connect() as other:
-        other.execute("BEGIN IMMEDIATE")
-        yield sqlite_warehouse
-
-
-def test_a_locked_sqlite_file_is_worth_a_retry(locked, make_dataset):
+def test_a_locked_sqlite_file_is_retriable(sqlite_warehouse, make_dataset):
     dataset = make_dataset(ROWS)
-    with locked.connect(timeout=0.01) as connection:
+    with sqlite_warehouse.connect() as other, sqlite_warehouse.connect(timeout=0.01) as connection:
+        other.execute("BEGIN IMMEDIATE")
         with pytest.raises(SinkUnavailable, match="SQLITE_BUSY"):
             check_database(connection)
         with pytest.raises(SinkUnavailable, match="SQLITE_BUSY"):
             load(connection, dataset.path, dataset.manifest)
 
 
-def test_a_read_only_sqlite_file_is_told(tmp_path):
-    path = tmp_path / "read-only.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE x (y)")
-    with (
-        closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection,
-        pytest.raises(BadConfiguration, match="my_file: SQLite answers SQLITE_READONLY"),
-    ):
-        check_database(connection, connection_id="my_file")
-
-
-def test_a_file_that_is_no_database_is_told(tmp_path):
-    path = tmp_path / "text.db"
-    path.write_text("this is a text and no database\n" * 100)
-    with (
-        closing(sqlite3.connect(path)) as connection,
-        pytest.raises(BadConfiguration, match="no SQLite database"),
-    ):
-        check_database(connection)
-
-
-def test_a_folder_that_is_not_there_is_told(tmp_path):
-    with (
-        pytest.raises(BadConfiguration, match="check its folder"),
-        database_errors("warehouse_default"),
-    ):
-        sqlite3.connect(tmp_path / "absent" / "warehouse.db")
+def test_an_sqlite_file_that_cannot_be_used_is_a_configuration_error(tmp_path):
+    (tmp_path / "empty.db").touch()
+    (tmp_path / "text.db").write_text("a text, not a database\n" * 100)
+    for uri, message in {
+        "empty.db?mode=ro": "my_file: SQLite returned SQLITE_READONLY",
+        "text.db": "not an SQLite database",
+        "absent/warehouse.db": "check its folder",
+    }.items():
+        with (
+            pytest.raises(BadConfiguration, match=message),
+            database_errors("my_file"),
+            closing(sqlite3.connect(f"file:{tmp_path}/{uri}", uri=True)) as connection,
+        ):
+            check_database(connection, connection_id="my_file")

@@ -1,7 +1,6 @@
-"""What only Postgres shows: several writers, rights, logins, servers that go away."""
+"""Only with PostgreSQL: terminated connections, permissions, logins."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 
 import psycopg
 import pytest
@@ -10,25 +9,15 @@ from fanfold.errors import BadConfiguration, SinkUnavailable
 from fanfold.stages.loading import check_database, database_errors, load
 
 
-def users(order, followers):
-    return [
-        {
-            "source": "weibo",
-            "user_id": str(number),
-            "followers_count": followers,
-            "created_at": datetime(2012, 1, 1, tzinfo=UTC),
-        }
-        for number in order
-    ]
+def users(name):
+    return [{"source": "weibo", "user_id": str(number), "name": name} for number in range(3)]
 
 
-def test_a_server_that_ends_the_connection_leaves_the_table_and_is_worth_a_retry(
-    postgres_warehouse, make_dataset
-):
-    """The load waits for another one, its rows staged; then the server throws it out."""
-    postgres_warehouse.load(make_dataset(users(range(3), 1), day=1))
+def test_a_terminated_connection_is_rolled_back_and_retriable(postgres_warehouse, make_dataset):
+    """The load waits for another one, its rows staged; then its connection is terminated."""
+    postgres_warehouse.load(make_dataset(users("old"), day=1))
     before = postgres_warehouse.everything()
-    dataset = make_dataset(users(range(3), 2), day=2)
+    dataset = make_dataset(users("new"), day=2)
 
     def run():
         with postgres_warehouse.connect() as connection:
@@ -36,14 +25,14 @@ def test_a_server_that_ends_the_connection_leaves_the_table_and_is_worth_a_retry
 
     with (
         postgres_warehouse.connect() as other,
-        postgres_warehouse.connect(autocommit=True) as judge,
+        postgres_warehouse.connect(autocommit=True) as observer,
         ThreadPoolExecutor(1) as pool,
     ):
         other.execute(
             "SELECT pg_advisory_xact_lock(hashtext('fanfold'), hashtext('user_profiles'))"
         )
         loading = pool.submit(run)
-        while not judge.execute(
+        while not observer.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_locks "
             "WHERE locktype = 'advisory' AND NOT granted"
         ).fetchall():
@@ -56,7 +45,7 @@ def test_a_server_that_ends_the_connection_leaves_the_table_and_is_worth_a_retry
 
 @pytest.fixture
 def stranger(postgres_database):
-    """The parameters of a user who may log in and no more."""
+    """Parameters of a user with no other permission than to log in."""
     name = f"stranger_{postgres_database.name}"
     with postgres_database.connect(autocommit=True) as connection:
         connection.execute(f"CREATE USER {name} PASSWORD 'streng-geheim'")
@@ -67,7 +56,7 @@ def stranger(postgres_database):
         connection.execute(f"DROP USER {name}")
 
 
-def test_a_user_without_rights_learns_it_early(stranger):
+def test_a_user_without_permissions_fails_the_check(stranger):
     with psycopg.connect(**stranger) as connection, pytest.raises(BadConfiguration) as caught:
         check_database(connection, connection_id="my_warehouse")
     assert str(caught.value).startswith("my_warehouse: permission denied for schema public")
@@ -78,20 +67,20 @@ def test_a_user_without_rights_learns_it_early(stranger):
 def test_a_user_who_may_only_write_existing_tables_may_load(
     stranger, postgres_warehouse, make_dataset
 ):
-    postgres_warehouse.load(make_dataset(users(range(3), 1), day=1))
+    postgres_warehouse.load(make_dataset(users("old"), day=1))
     name = stranger["user"]
     with psycopg.connect(**stranger) as connection, pytest.raises(BadConfiguration, match="42501"):
         check_database(connection)
     for table in ("user_profiles", "fanfold_runs"):
         postgres_warehouse.run(f"GRANT SELECT, INSERT, UPDATE ON {table} TO {name}")
-    dataset = make_dataset(users(range(3), 2), day=2)
+    dataset = make_dataset(users("new"), day=2)
     with psycopg.connect(**stranger) as connection:
         check_database(connection)
         assert load(connection, dataset.path, dataset.manifest).written == 3
 
 
-def test_a_read_only_database_is_told(postgres_warehouse, make_dataset):
-    dataset = make_dataset(users(range(3), 1))
+def test_a_read_only_database_is_a_configuration_error(postgres_warehouse, make_dataset):
+    dataset = make_dataset(users("old"))
     with postgres_warehouse.connect() as connection:
         connection.read_only = True
         with pytest.raises(BadConfiguration, match="point the connection to the primary"):
@@ -109,7 +98,7 @@ def test_a_read_only_database_is_told(postgres_warehouse, make_dataset):
         ({"port": 1}, SinkUnavailable),
     ],
 )
-def test_a_connection_that_cannot_be_opened_is_judged(postgres_database, wrong, expected):
+def test_a_connection_that_cannot_be_opened_is_classified(postgres_database, wrong, expected):
     with pytest.raises(expected) as caught, database_errors("my_warehouse"):
         psycopg.connect(**postgres_database.parameters(**wrong))
     assert str(caught.value).startswith("my_warehouse: ")

@@ -1,4 +1,4 @@
-"""Runs to publish, as consolidate leaves them."""
+"""Runs to publish, as consolidate writes them."""
 
 import gzip
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fanfold.model import Counts, FileEntry, Manifest, RunStatus
-from fanfold.stages.publishing import Bucket
+from fanfold.storage.objects import Bucket
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def make_run(tmp_path):
 
 @pytest.fixture
 def read_as_a_reader(s3_client, bucket_name):
-    """Return a function that follows latest.json, checks all it leads to, and names the run."""
+    """Return a function that follows latest.json, verifies its files, and returns the manifest."""
 
     def get(key):
         with s3_client.get_object(Bucket=bucket_name, Key=key)["Body"] as body:

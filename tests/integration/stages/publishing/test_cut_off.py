@@ -1,18 +1,19 @@
-"""Publish cut off at every single call: readers never see half a run."""
+"""Publish is killed at every single request: readers never see an incomplete run."""
 
 import pytest
 
-from fanfold.stages.publishing import Bucket, Parts, publish
+from fanfold.stages.publishing import publish
+from fanfold.storage.objects import Bucket, Parts
 
 MIB = 1024 * 1024
 
 
-class CutOff(Exception):  # noqa: N818 - it is an event, not an error
-    """The process was killed here; the client can do nothing from now on."""
+class Killed(Exception):  # noqa: N818 - an event, not an error
+    """The process was killed; its client sends nothing more."""
 
 
-class Knife:
-    """Counts the calls of a client, and lets none through from one of them on."""
+class Killer:
+    """Counts the requests of a client, and stops it at one of them."""
 
     def __init__(self, client):
         self.calls = 0
@@ -22,9 +23,9 @@ class Knife:
     def count(self, **_):
         self.calls += 1
         if self.at is not None and self.calls >= self.at:
-            raise CutOff
+            raise Killed
 
-    def cut_at(self, number):
+    def kill_at(self, number):
         self.calls, self.at = 0, number
 
 
@@ -36,51 +37,51 @@ class Knife:
     ],
     ids=["the next day", "the same run again"],
 )
-def test_wherever_it_is_cut_latest_is_whole(
+def test_latest_points_to_a_whole_run_at_any_time(
     new_s3_client, s3_client, make_run, read_as_a_reader, bucket_name, former, then
 ):
-    """Cut at the k-th call for every k; read; run it again; read."""
+    """Kill it at the k-th request for every k; read; run it again; read."""
     bucket = Bucket(new_s3_client, bucket_name)
     undisturbed = Bucket(s3_client, bucket_name)
-    # Each file more is some calls more to cut at, and each costs a run: two show the order.
+    # Every further file adds requests, and each costs a run: two files show the order.
     old, new = (make_run(**run, without=("users.csv.gz",)) for run in (former, then))
     publish(undisturbed, old.dataset, old.manifest)
     at_first = _objects(undisturbed)
-    knife = Knife(new_s3_client)
+    killer = Killer(new_s3_client)
     seen = set()
     for number in range(1, 200):
         _restore(undisturbed, at_first)
-        knife.cut_at(number)
+        killer.kill_at(number)
         try:
             publish(bucket, new.dataset, new.manifest)
-        except CutOff:
+        except Killed:
             found = read_as_a_reader()
             assert found in {old.manifest, new.manifest}, number
             seen.add(found)
         else:
             break
-        knife.cut_at(None)
+        killer.kill_at(None)
         assert publish(bucket, new.dataset, new.manifest).latest_moved
         assert read_as_a_reader() == new.manifest
         assert len(_keys(undisturbed)) == 4 + 3 * (old.manifest.run_id != new.manifest.run_id)
-    assert number >= 14, "every call of a publish is cut once"
+    assert number >= 14, "publish is killed at each of its requests"
     assert seen == {old.manifest, new.manifest}
 
 
 @pytest.mark.parametrize("number", range(1, 9))
-def test_an_upload_in_parts_that_is_cut_leaves_the_former_run(
+def test_a_killed_upload_in_parts_keeps_the_former_run(
     new_s3_client, s3_client, make_run, read_as_a_reader, bucket_name, number
 ):
-    """Parts go out on several threads; whichever call is cut, no half file appears."""
+    """Parts are uploaded by several threads; no incomplete object appears."""
     old, new = make_run(1), make_run(2, padding=11 * MIB)
     publish(Bucket(s3_client, bucket_name), old.dataset, old.manifest)
-    knife = Knife(new_s3_client)
+    killer = Killer(new_s3_client)
     parts = Parts(threshold=5 * MIB, size=5 * MIB)
-    knife.cut_at(number)
-    with pytest.raises(CutOff):
+    killer.kill_at(number)
+    with pytest.raises(Killed):
         publish(Bucket(new_s3_client, bucket_name), new.dataset, new.manifest, parts=parts)
     assert read_as_a_reader() == old.manifest
-    knife.cut_at(None)
+    killer.kill_at(None)
     publish(Bucket(new_s3_client, bucket_name), new.dataset, new.manifest, parts=parts)
     assert read_as_a_reader() == new.manifest
 

@@ -1,7 +1,7 @@
-"""What an S3 service refuses, and what the caller can do about it: the one place that decides.
+"""Translate errors of boto3 and botocore into Fanfold's error tree.
 
-Codes from "Error responses", Amazon S3 API Reference. Other services that speak S3 use the same
-ones; what is not in the table is decided by its HTTP status.
+Codes: "Error responses", Amazon S3 API Reference. S3-compatible services use the same ones; other
+codes are classified by HTTP status.
 """
 
 from __future__ import annotations
@@ -39,29 +39,29 @@ _REGION = "set region_name and endpoint_url of the S3 connection to those of the
 
 _CONFIGURATION = {
     "NoSuchBucket": _MISSING_BUCKET,
-    "InvalidBucketName": "set FANFOLD_BUCKET to the name of a bucket",
+    "InvalidBucketName": "set FANFOLD_BUCKET to a valid bucket name",
     "AccessDenied": _DENIED,
     "AllAccessDisabled": _DENIED,
     "UnauthorizedAccess": _DENIED,
     "AccountProblem": "the account of the S3 connection is blocked: ask its owner",
-    "NotSignedUp": "the account of the S3 connection has no S3: ask its owner",
+    "NotSignedUp": "the account of the S3 connection is not signed up for S3: ask its owner",
     "InvalidAccessKeyId": _KEYS,
     "SignatureDoesNotMatch": _KEYS,
     "InvalidToken": _KEYS,
-    "ExpiredToken": "the session token of the S3 connection has expired: make a new one",
+    "ExpiredToken": "the session token of the S3 connection has expired: create a new one",
     "AuthorizationHeaderMalformed": _REGION,
     "PermanentRedirect": _REGION,
     "IllegalLocationConstraintException": _REGION,
 }
-"""Codes that a person has to act on, and how."""
+"""Codes that need manual action."""
+_BY_STATUS = {301: _REGION, 307: _REGION, 401: _KEYS, 403: _DENIED}
 
-_CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
 _UNAVAILABLE = frozenset(
     {
         "BandwidthLimitExceeded",
         "ConditionalRequestConflict",
         "InternalError",
-        # The service forgot the parts of an upload, perhaps with its restart: it begins again.
+        # The service lost the parts of an upload, perhaps in a restart: a retry starts a new one.
         "NoSuchUpload",
         "OperationAborted",
         "RequestLimitExceeded",
@@ -75,45 +75,38 @@ _UNAVAILABLE = frozenset(
         "TooManyRequestsException",
     }
 )
-"""Codes that pass by themselves, whatever their HTTP status."""
-_CLOCK = "RequestTimeTooSkewed"
-"""A clock that jumped is set right again within minutes where NTP runs."""
+"""Codes of transient errors, whatever their HTTP status."""
+_BAD_CHECKSUM = frozenset({"BadDigest", "XAmzContentChecksumMismatch"})
+_CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
 _SKEW = timedelta(minutes=15)
-"""What S3 tolerates. Source: "Authenticating Requests", Amazon S3 API Reference."""
-
-_BY_STATUS = {
-    301: _REGION,
-    307: _REGION,
-    401: _KEYS,
-    403: _DENIED,
-}
+"""Clock difference that S3 accepts. Source: "Authenticating Requests", Amazon S3 API Reference."""
 
 _CONFIGURATION_BY_TYPE = {
     NoCredentialsError: f"no access key is set; {_KEYS}",
     PartialCredentialsError: f"the access key is incomplete; {_KEYS}",
     NoRegionError: f"no region is set; {_REGION}",
-    ParamValidationError: "this is no name of a bucket; set FANFOLD_BUCKET",
+    ParamValidationError: "the bucket name is invalid; set FANFOLD_BUCKET",
     SSLError: (
         "the TLS handshake failed; check scheme and port of endpoint_url in the S3 connection, and "
         "`verify` in its extra"
     ),
 }
-"""Errors that botocore raises before any answer, for which a person has to act, and how."""
+"""Errors that botocore raises without a response and that need manual action."""
 
 
 @contextmanager
 def s3_errors(bucket: str, endpoint: str) -> Iterator[None]:
-    """Turn every error of boto3 and botocore inside the block into one of ours.
+    """Translate all errors of boto3 and botocore inside the block.
 
     Args:
-        bucket: The bucket that the block speaks to.
-        endpoint: The address of the service.
+        bucket: The bucket that the block uses.
+        endpoint: The URL of the service.
 
     Raises:
         BadConfiguration: Bucket, permissions, keys, region or certificate are wrong.
-        SinkUnavailable: The service is away, overloaded or slow.
-        Inconsistent: An object that has to be there is gone, or the service refuses a request that
-            no configuration explains.
+        SinkUnavailable: The service is unavailable, overloaded or slow.
+        Inconsistent: An object that must exist is missing, or the service rejects a request for
+            another reason than its configuration.
     """
     try:
         yield
@@ -122,72 +115,74 @@ def s3_errors(bucket: str, endpoint: str) -> Iterator[None]:
 
 
 def _cause(error: Exception) -> Exception:
-    # boto3's transfers wrap what went wrong in an error of their own and keep only its text.
+    # boto3's transfers wrap the cause in an error of their own and keep only its text.
     while isinstance(error, Boto3Error) and isinstance(error.__context__, Exception):
         error = error.__context__
     return error
 
 
 def _shown(endpoint: str) -> str:
-    """Return scheme, host and port: an endpoint in a connection may carry a password."""
+    """Return scheme, host and port: the endpoint of a connection may contain a password."""
     parts = urlsplit(endpoint)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
 def _translate(error: Exception, where: str) -> FanfoldError:
     if isinstance(error, ClientError):
-        return _translate_answer(error.response, error.operation_name, where)
+        return _translate_response(error.response, error.operation_name, where)
     for kind, hint in _CONFIGURATION_BY_TYPE.items():
         if isinstance(error, kind):
             return BadConfiguration(f"{where}: {hint}.")
     return SinkUnavailable(
-        f"{where} cannot be reached, or the connection broke ({type(error).__name__}); check that "
-        "the service runs and that endpoint_url of the S3 connection is right."
+        f"{where} cannot be reached, or the connection was lost ({type(error).__name__}); check "
+        "that the service runs and that endpoint_url of the S3 connection is right."
     )
 
 
-def _clock_is_off(response: Any) -> bool:
-    """Whether an answer was written at another time than it came. HEAD's answers say no more."""
+def _is_clock_skewed(response: Any) -> bool:
+    """Whether the Date header differs from this machine's clock; HEAD has no error code for it."""
     date = response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
-        written = parsedate_to_datetime(date).replace(tzinfo=UTC)  # HTTP knows GMT only
+        written = parsedate_to_datetime(date).replace(tzinfo=UTC)  # HTTP dates are in GMT
     except ValueError:
         return False
     return abs(datetime.now(UTC) - written) > _SKEW
 
 
-def _translate_answer(response: Any, operation: str, where: str) -> FanfoldError:
+def _translate_response(response: Any, operation: str, where: str) -> FanfoldError:
     code = str(response.get("Error", {}).get("Code", ""))
     if not _CODE.fullmatch(code):
-        code = ""  # what a stranger wrote belongs in no message
+        code = ""  # arbitrary text from the server stays out of messages
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     if not status and code.isdecimal():
         status = int(code)
-    said = f"{operation} was refused with {code or status}"
-    if code == _CLOCK or (status == 403 and code not in _CONFIGURATION and _clock_is_off(response)):
+    failed = f"{where}: {operation} failed with {code or status}"
+    if code == "RequestTimeTooSkewed" or (
+        status == 403 and code not in _CONFIGURATION and _is_clock_skewed(response)
+    ):
         return SinkUnavailable(
-            f"{where}: {said}: the clocks of this machine and of the service differ by more than "
-            "15 minutes. Set this machine's (NTP does), and clear the task if it is not retried "
-            "any more."
+            f"{failed}: the clocks of this machine and of the service differ by more than "
+            "15 minutes. Synchronize this machine's clock (NTP). If the task is out of retries, "
+            "clear it."
         )
     hint = _CONFIGURATION.get(code)
     if hint is None and code not in _UNAVAILABLE:
-        # What has no body has no code: HEAD on a bucket that is not there answers a bare 404.
-        headless = operation == "HeadBucket" and status == 404
-        hint = _MISSING_BUCKET if headless else _BY_STATUS.get(status)
+        # HEAD responses have no body, so no code: a missing bucket is a bare 404.
+        missing = operation == "HeadBucket" and status == 404
+        hint = _MISSING_BUCKET if missing else _BY_STATUS.get(status)
     if hint:
-        return BadConfiguration(f"{where}: {said}; {hint}.")
+        return BadConfiguration(f"{failed}; {hint}.")
     if code in _UNAVAILABLE or status >= 500 or status in {0, 408, 429}:
         return SinkUnavailable(
-            f"{where}: {said}; the service is overloaded. Clear the task later, if it is not "
-            "retried any more."
+            f"{failed}; the service is overloaded. If the task is out of retries, clear it later."
         )
     if status == 404:
         return Inconsistent(
-            f"{where}: {said}: an object that was written before is gone; clear `publish` with its "
+            f"{failed}: an object that was uploaded earlier is missing; clear `publish` with its "
             "downstream tasks."
         )
+    if code in _BAD_CHECKSUM:
+        return Inconsistent(f"{failed}: the data was damaged in transit; clear the task.")
     return Inconsistent(
-        f"{where}: {said}, which no setting of Fanfold explains; look the code up in the manual "
-        "of the service."
+        f"{failed}, which is not a known configuration error; see the manual of the service."
     )

@@ -1,0 +1,130 @@
+"""Translate errors of PostgreSQL and SQLite into Fanfold's error tree.
+
+SQLSTATE codes: PostgreSQL manual, appendix A. SQLite result codes: sqlite.org/rescode.html.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from fanfold.errors import BadConfiguration, FanfoldError, Inconsistent, SinkUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_UNAVAILABLE = "the database is unavailable or overloaded; check that it runs"
+_CONFLICT = "a concurrent transaction interfered"
+_LOCKED = "another program holds the file: stop the program that writes to the file, or wait"
+_FULL = "the database is out of disk, memory or connections: free some"
+_GRANT = "grant its user CREATE and TEMPORARY on database and schema, and the tables themselves"
+_LOGIN = "check host, port, login, password and schema of the connection"
+_SCHEMA = (
+    "a table of this name exists with other columns, types or key: rename it, or give the "
+    "connection a separate schema or database"
+)
+_READ_ONLY = "the database is read-only: point the connection to the primary"
+_NOT_WRITABLE = "the file is not writable: check its permissions"
+_DATA = "a constraint of the table rejects the rows: drop the constraint, or change the contract"
+
+_Recovery = tuple[type[FanfoldError], str]
+
+_POSTGRES: dict[str, _Recovery] = {
+    "08": (SinkUnavailable, _UNAVAILABLE),
+    "0A": (BadConfiguration, "this server lacks a feature: use PostgreSQL 12 or later"),
+    "25006": (BadConfiguration, _READ_ONLY),
+    "28": (BadConfiguration, _LOGIN),
+    "3D": (BadConfiguration, _LOGIN),
+    "3F": (BadConfiguration, "no schema to create tables in: set search_path of the user"),
+    "40": (SinkUnavailable, _CONFLICT),
+    "42": (BadConfiguration, _SCHEMA),
+    "42501": (BadConfiguration, _GRANT),
+    "53": (SinkUnavailable, _FULL),
+    "55": (SinkUnavailable, _CONFLICT),
+    "57": (SinkUnavailable, _UNAVAILABLE),
+    "57P04": (BadConfiguration, _LOGIN),
+    "58": (SinkUnavailable, _UNAVAILABLE),
+    "XX": (SinkUnavailable, _UNAVAILABLE),
+}
+"""By SQLSTATE or its class (first two characters); any other code rejects the data."""
+
+_SQLITE: dict[str, _Recovery] = {
+    "AUTH": (BadConfiguration, _GRANT),
+    "BUSY": (SinkUnavailable, _LOCKED),
+    "CANTOPEN": (
+        BadConfiguration,
+        "the file cannot be opened: check its folder and its permissions",
+    ),
+    "CORRUPT": (BadConfiguration, "the file is damaged: restore it, or use another file"),
+    "ERROR": (BadConfiguration, _SCHEMA),
+    "FULL": (SinkUnavailable, _FULL),
+    "IOERR": (SinkUnavailable, "the disk reports an I/O error"),
+    "LOCKED": (SinkUnavailable, _LOCKED),
+    "NOMEM": (SinkUnavailable, _FULL),
+    "NOTADB": (BadConfiguration, "the file is not an SQLite database: use another file"),
+    "PERM": (BadConfiguration, _NOT_WRITABLE),
+    "PROTOCOL": (SinkUnavailable, _CONFLICT),
+    "READONLY": (BadConfiguration, _NOT_WRITABLE),
+    "SCHEMA": (SinkUnavailable, _CONFLICT),
+}
+"""By the second word of the code (SQLITE_BUSY_SNAPSHOT is BUSY); any other rejects the data."""
+
+_LOGIN_FAILED = re.compile(
+    r"authentication failed|no password supplied|does not exist|pg_hba\.conf|not permitted"
+    r"|certificate|SSL|could not translate host name|Name or service not known"
+)
+"""libpq reports a failed login as text without a code. In other languages than English the error
+is treated as transient and retried."""
+
+
+@contextmanager
+def database_errors(connection_id: str) -> Iterator[None]:
+    """Translate errors of psycopg, sqlite3 and SQLAlchemy inside the block, connecting included.
+
+    Args:
+        connection_id: The Airflow connection, for the message.
+
+    Raises:
+        BadConfiguration: Login, permissions, file or existing tables are wrong.
+        SinkUnavailable: The database is unavailable, out of space or locked.
+        Inconsistent: The database rejects the rows.
+    """
+    try:
+        yield
+    except (sqlite3.Error, psycopg.Error, OverflowError, DBAPIError) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if not isinstance(cause, psycopg.Error):
+            raise _of_sqlite(cause, connection_id) from cause
+        translated = _of_postgres(cause, connection_id)
+        if cause.sqlstate is None and not isinstance(cause, psycopg.OperationalError):
+            # libpq quotes parts of a connection string that it cannot parse: maybe the password.
+            raise translated from None
+        raise translated from cause
+
+
+def _of_postgres(error: psycopg.Error, connection_id: str) -> FanfoldError:
+    state = error.sqlstate
+    if state is not None:
+        kind, hint = _POSTGRES.get(state) or _POSTGRES.get(state[:2]) or (Inconsistent, _DATA)
+        # Only the first line: the details may contain rows.
+        reason = (error.diag.message_primary or type(error).__name__).splitlines()[0][:200]
+        return kind(f"{connection_id}: {reason} (SQLSTATE {state}); {hint}.")
+    if not isinstance(error, psycopg.OperationalError):
+        return BadConfiguration(f"{connection_id}: psycopg rejects the connection; {_LOGIN}.")
+    if _LOGIN_FAILED.search(str(error)):
+        return BadConfiguration(f"{connection_id}: the login failed; {_LOGIN}.")
+    return SinkUnavailable(f"{connection_id}: the connection failed or was lost; {_UNAVAILABLE}.")
+
+
+def _of_sqlite(error: BaseException | None, connection_id: str) -> FanfoldError:
+    name = getattr(error, "sqlite_errorname", None)
+    if name is None:
+        # The sqlite3 module itself rejects a value or a closed connection.
+        return Inconsistent(f"{connection_id}: sqlite3 rejects the call ({type(error).__name__}).")
+    kind, hint = _SQLITE.get(name.split("_")[1]) or (Inconsistent, _DATA)
+    return kind(f"{connection_id}: SQLite returned {name}; {hint}.")
