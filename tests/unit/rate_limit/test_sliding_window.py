@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import random
 from itertools import chain
+from math import ceil
 
 import pytest
 from pyrate_limiter import InMemoryStateStore
@@ -63,15 +64,15 @@ def most_within(sent, window):
 def test_no_window_exceeds_the_limit_and_processes_use_94_percent_of_it(rate, late):
     seconds = max(10, 60 / rate)
     sent = sorted(chain(*simulate([Limits(rate, None)] * 3, seconds, late=late)))
-    limit = Limits(rate, None).rates[1].limit
-    assert limit < rate + 1
-    assert most_within(sent, max(SECOND_MS, 1000 / rate) - 1) <= limit
+    dice = random.Random(2)
+    arrivals = sorted(moment + dice.uniform(0, 34) for moment in sent)
+    assert most_within(arrivals, max(1000, 1000 / rate)) <= ceil(rate)
     assert len(sent) >= 0.94 * rate * (sent[-1] - sent[0]) / 1000
 
 
 def test_requests_of_a_second_are_spread_over_it():
     (sent,) = simulate([Limits(100, None)], 5)
-    assert most_within(sent, 100) <= 18
+    assert most_within(sent, 100) <= 21
 
 
 @pytest.mark.parametrize("limit", [70, 1000, 100_000])
@@ -100,9 +101,4 @@ def test_a_lost_state_costs_a_whole_window(rate):
 @pytest.mark.parametrize("key", ["requests_per_second", "requests_per_hour"])
 def test_a_limit_out_of_range_is_named(key, value):
     with pytest.raises(BadConfiguration, match=key):
-        Limits(
-            *(
-                value if key == each else None
-                for each in ("requests_per_second", "requests_per_hour")
-            )
-        )
+        Limits(*(value, None) if key == "requests_per_second" else (None, value))
