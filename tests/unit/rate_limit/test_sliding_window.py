@@ -16,7 +16,7 @@ from fanfold.rate_limit.sliding_window import HOUR_MS, SECOND_MS, Limits, Slidin
 ALGORITHM = SlidingWindow()
 
 
-def simulate(processes, seconds, *, late=2, think=1, store=None):
+def simulate(processes, seconds, *, late=2, think=1, stall=0):
     """Return when processes send their requests: ms, for each process.
 
     Args:
@@ -24,10 +24,10 @@ def simulate(processes, seconds, *, late=2, think=1, store=None):
         seconds: Length of the simulation.
         late: Milliseconds by which a process wakes up late, at most.
         think: Milliseconds from one request to the next, at most.
-        store: State shared by the processes.
+        stall: Milliseconds for which a process sleeps after every 100 requests.
     """
     dice = random.Random(1)
-    store = store or InMemoryStateStore()
+    store = InMemoryStateStore()
     sent = [[] for _ in processes]
     start = 1_000_000
     due = [(float(start), number) for number in range(len(processes))]
@@ -41,7 +41,7 @@ def simulate(processes, seconds, *, late=2, think=1, store=None):
             decision = store.check(ALGORITHM, limits.rates, int(now), weight)
         if decision.allowed:
             sent[number] += [now] * weight
-            now += dice.uniform(0, think)
+            now += dice.uniform(0, think) + stall * (len(sent[number]) % 100 == 0)
         else:
             assert decision.retry_after_ms > 0
             now += decision.retry_after_ms + dice.uniform(0, late)
@@ -68,6 +68,11 @@ def test_no_window_exceeds_the_limit_and_processes_use_94_percent_of_it(rate, la
     arrivals = sorted(moment + dice.uniform(0, 34) for moment in sent)
     assert most_within(arrivals, max(1000, 1000 / rate)) <= ceil(rate)
     assert len(sent) >= 0.94 * rate * (sent[-1] - sent[0]) / 1000
+
+
+def test_missed_time_is_made_up_for():
+    (sent,) = simulate([Limits(100, None)], 60, stall=60)
+    assert len(sent) >= 0.94 * 100 * 60
 
 
 def test_requests_of_a_second_are_spread_over_it():
