@@ -73,13 +73,13 @@ class Limits:
             ]
         limit = ceil(self.per_second)
         interval = ceil(SECOND_MS * limit / self.per_second)
-        burst = min(max(2, limit // 20), limit, hour.limit)
+        burst = min(max(3, limit // 10), limit, hour.limit)
         return [Rate(limit, int(interval / SPEEDUP), burst), Rate(limit, interval), hour]
 
     @property
     def batch(self) -> int:
         """Permits to take at once: 20 ms worth of requests."""
-        return max(1, self.rates[0].burst * 2 // 5)
+        return max(1, self.rates[0].burst // 5)
 
 
 class SlidingWindow(GCRA):
@@ -94,16 +94,15 @@ class SlidingWindow(GCRA):
         self, rates: list[Rate], state: State, now: int, weight: int
     ) -> tuple[State, Decision]:
         """Take ``weight`` permits at ``now`` (ms), or return how long to wait."""
-        pace = rates[0]
-        emission, burst, block = self.redis_args(rates)[:3]
         if not state:
+            emission, burst, block = self.redis_args(rates)[:3]
             state = ((now + block) * 1000 + burst * emission, 0)
         tat, length, *numbers = map(int, state)
         logs = (numbers[:length], numbers[length:])
         for rate, log, width in reversed(list(zip(rates[1:], logs, CELL_MS, strict=True))):
             if wait := _wait(rate, log, width, now, weight):
                 return state, Decision(rate, wait)
-        tats, decision = super().step([pace], (tat,), now, weight)
+        tats, decision = super().step(rates[:1], (tat,), now, weight)
         if not decision.allowed:
             return state, decision
         for log, width in zip(logs, CELL_MS, strict=True):

@@ -10,6 +10,7 @@ class VirtualClock:
 
     def __init__(self):
         self.time = 10_000.0
+        self.waits = 0
         self._scheduled = []
 
     def now(self):
@@ -20,6 +21,8 @@ class VirtualClock:
         self._scheduled.append((self.time + seconds, action))
 
     def wait(self, stop, seconds):
+        self.waits += 1
+        assert self.waits < 10_000, "it waits for ever"
         end = self.time + seconds
         for moment, action in sorted(self._scheduled, key=lambda one: one[0]):
             if moment <= end and not stop.is_set():

@@ -156,6 +156,17 @@ def test_a_permit_that_arrives_late_is_not_used_but_a_slow_store_is(tmp_path, cl
     assert limiter.expired == expired
 
 
+def test_permits_that_no_thread_uses_in_time_expire(tmp_path, clock, stop):
+    store = Delayed(tmp_path / "c.json", clock)
+    limiter = SharedRateLimiter(store, "c", Limits(1000, None), 5, clock)
+    limiter._waiting = 5
+    assert all(limiter.acquire(stop) for _ in range(2))
+    clock.time += 0.016
+    assert limiter.acquire(stop)
+    assert store.weights == [6, 6]
+    assert limiter.expired == 4
+
+
 def test_one_question_serves_all_waiting_threads(tmp_path, clock, stop):
     store = Delayed(tmp_path / "c.json", clock)
     limiter = SharedRateLimiter(store, Limits(1000, None), 5, clock)
