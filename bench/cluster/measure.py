@@ -3,7 +3,7 @@
     python bench/cluster/measure.py [--items 6000] [--workers 1 2 4] [--rounds 2] [--json FILE]
 
 Starts a cluster of its own (Docker, root; the images are built, and stood in for where they cannot be
-pulled: tests/cluster/standins.py), runs the same users through each number of workers in turn, and
+pulled: tests/cluster/images.py), runs the same users through each number of workers in turn, and
 prints seconds, items a second and CPU seconds per 1,000 items, as medians and as ratios. CPU is that of
 all of Airflow's containers with Postgres and Redis, as the kernel counts it for each container; the
 simulator and the S3 server are left out. Answers take 50 ms and few requests are in flight, so that
@@ -20,10 +20,8 @@ import contextlib
 import json
 import os
 import platform
-import secrets
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 from datetime import UTC, datetime
@@ -31,13 +29,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "bench")]
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests" / "cluster")]
 
+import driver  # noqa: E402
+import images  # noqa: E402
 from dagruns import run_dag  # noqa: E402
 from ground import FIRST_UID, Ground  # noqa: E402
 
 from fanfold.cluster import environment, rolling, runs  # noqa: E402
-from fanfold.cluster.compose import Compose  # noqa: E402
+from fanfold.cluster.compose import Compose, docker  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,9 +71,8 @@ def cluster() -> Iterator[Compose]:
         environment.ensure(env_file, given)
         compose = Compose(ROOT, env_file)
         try:
-            compose.run("build", rolling.INSTALLATION, "simulator")
-            compose.run("up", "--detach", "--no-build")
-            rolling.wait_until_well(compose)
+            images.build(env_file)
+            rolling.start(compose)
             yield compose
         finally:
             compose.run("down", "--volumes", "--timeout", "20")
@@ -82,9 +81,9 @@ def cluster() -> Iterator[Compose]:
 def cpu_seconds(compose: Compose) -> float:
     """Return the CPU seconds of all containers so far but those that Fanfold does not need."""
     return sum(
-        int(compose.execute(each, "sh", "-c", _CPU)) / 1e9
+        int(docker("exec", each["ID"], "sh", "-c", _CPU)) / 1e9
         for each in compose.containers()
-        if each.state == "running" and each.service not in NOT_COUNTED
+        if each["State"] == "running" and each["Service"] not in NOT_COUNTED
     )
 
 
@@ -96,17 +95,15 @@ def params(items: int) -> dict[str, Any]:
 
 def in_cluster(compose: Compose, items: int) -> dict[str, float]:
     """Run the items through the cluster as it is."""
-    api = runs.airflow(compose)
-    run_id = f"bench__{secrets.token_hex(6)}"
     before = cpu_seconds(compose)
-    api.trigger(runs.PIPELINE, run_id, params(items))
-    run = runs.wait(api, run_id, patience=A_RUN)
+    run_id = runs.start(compose, items, **params(items))
+    seconds = driver.Cluster(compose).wait(run_id, timeout=A_RUN)
     used = cpu_seconds(compose) - before
-    manifest = json.loads(runs.read(compose, runs.workspace(run_id).manifest))
-    if run["state"] != "success" or manifest["counts"]["ok"] != items:
-        raise SystemExit(f"The run ended as {run['state']}: {manifest['counts']}")
+    counts = runs.manifest(compose, run_id)["counts"]
+    if counts["ok"] != items:
+        raise SystemExit(f"Not all items were fetched: {counts}")
     # As with the embedded stack: from the moment it was queued.
-    return {"seconds": runs.seconds_of(run, since="queued_at"), "cpu_seconds": used}
+    return {"seconds": seconds, "cpu_seconds": used}
 
 
 def in_embedded(items: int, rounds: int) -> list[dict[str, float]]:
@@ -200,7 +197,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write the figures there, for capacity.py")
     given = parser.parse_args()
-    subprocess.run([sys.executable, str(ROOT / "tests/cluster/standins.py")], check=True)
     data = measured(given.workers, given.items, given.rounds)
     if given.json:
         given.json.write_text(json.dumps(data, indent=1), "utf-8")
