@@ -11,6 +11,7 @@ import socket
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from fanfold.cluster import runs
 from fanfold.cluster.compose import CommandFailed, docker
@@ -50,12 +51,11 @@ def eventually(look, *, within, what, pause=0.3):
         time.sleep(pause)
 
 
-@dataclass(frozen=True)
-class Task:
+class Task(NamedTuple):
     """A task instance."""
 
-    key: tuple[str, str]
-    tries: int
+    key: str
+    tries: str
     state: str
     hostname: str
 
@@ -114,18 +114,17 @@ class Cluster:
         )
         state, seconds = ended.split("|")
         assert state == "success", [
-            task for task in self.tasks(run_id) if task.state != "success" or task.tries > 1
+            task for task in self.tasks(run_id) if task.state != "success" or task.tries > "1"
         ]
         return float(seconds)
 
     def tasks(self, run_id):
         found = self.sql(
             "airflow",
-            "SELECT task_id, map_index, try_number, state, hostname FROM task_instance"
+            "SELECT concat(task_id, map_index), try_number, state, hostname FROM task_instance"
             f" WHERE run_id = '{run_id}'",
         )
-        rows = [line.split("|") for line in found.splitlines()]
-        return [Task((name, index), int(tries), *rest) for name, index, tries, *rest in rows]
+        return [Task(*line.split("|")) for line in found.splitlines()]
 
     # --- results ---
     def manifest(self, run_id):

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 FOLDER = Path(__file__).resolve().parents[3]
 ENV_FILE = FOLDER / ".env"
-RUN_TIMEOUT = 3600.0
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -70,7 +69,7 @@ def run(compose: Compose, users: int) -> int:
     """
     run_id = runs.start(compose, users)
     print(f"Triggered {runs.PIPELINE} for {users} users: {run_id}", flush=True)
-    ended = runs.wait(compose, run_id, timeout=RUN_TIMEOUT)
+    ended = runs.wait(compose, run_id, timeout=3600)
     print(runs.summary(compose, ended))
     return int(ended["state"] != "success")
 

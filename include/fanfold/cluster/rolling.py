@@ -37,11 +37,10 @@ def start(compose: Compose, *arguments: str, service: str | None = None) -> None
         CommandFailed: A container is not healthy in time.
     """
     wait = ("--wait", "--wait-timeout", str(START_TIMEOUT))
-    only = [] if service is None else [service]
-    alone = ["--no-deps"] if only else []
-    compose.run("up", "--detach", "--no-build", *wait, *alone, *arguments, *only, stdout=None)
+    only = [] if service is None else ["--no-deps", service]
+    compose.run("up", "--detach", "--no-build", *wait, *arguments, *only, stdout=None)
     # Compose 2.26 may exit with 0 when --wait-timeout is over.
-    late = [each["Name"] for each in compose.containers(*only) if not is_healthy(each)]
+    late = [each["Name"] for each in compose.containers(*only[1:]) if not is_healthy(each)]
     if late:
         raise CommandFailed(f"Not healthy after {START_TIMEOUT} s: {', '.join(late)}")
 

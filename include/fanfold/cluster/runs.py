@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 PIPELINE = "weibo_user_profiles"
 MAX_USERS = 10_000
 """A longer list does not fit into a command-line argument (128 KiB)."""
-FINISHED = {"success", "failed"}
 POLL_SECONDS = 5.0
 """Each poll starts an ``airflow`` process in the api-server's container."""
 SHARED = Path("/var/lib/fanfold/shared")
@@ -66,7 +65,7 @@ def wait(compose: Compose, run_id: str, *, timeout: float) -> dict[str, Any]:
             state = run["state"]
         except CommandFailed as error:
             state = str(error)
-        if state in FINISHED:
+        if state in {"success", "failed"}:
             return run
         if time.monotonic() > deadline:
             raise Inconsistent(f"The run {run_id} has not finished after {timeout:g} s: {state}")
