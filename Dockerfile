@@ -1,39 +1,39 @@
 # Two images from one file:
 #
-#   cluster  Airflow with Fanfold: every component of docker-compose.yaml
-#   tryout   the API simulator and an S3 server, to try the cluster out; no Airflow in it
+#   cluster  Airflow with Fanfold: all Airflow services of docker-compose.yaml
+#   tryout   the API simulator and an S3 server, without Airflow
 #
-# The base is an argument, so that a mirror or a digest can be named without a change here:
+# The base image is an argument, for a mirror or a digest:
 #   docker build --build-arg BASE_IMAGE=registry.example/debian@sha256:… .
-# It must be Debian 13, or anything with apt and Python 3.11 to 3.13 as python3.
+# It must have apt and Python 3.11 to 3.13 as python3, as Debian 13 has.
 ARG BASE_IMAGE=debian:trixie-20260918-slim
 
-# --- what both run on -------------------------------------------------------------------------
+# --- base of both images ----------------------------------------------------------------------
 FROM ${BASE_IMAGE} AS base
-# The base is as old as its tag: what Debian has mended since comes in here.
+# Security updates since the release of the base image.
 RUN apt-get update \
     && apt-get upgrade -y \
     && apt-get install -y --no-install-recommends ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/archives/* /var/log/*
-# Nothing here becomes root: no program may run as its owner.
+# No setuid or setgid programs.
 RUN find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
     && useradd --uid 50000 --gid 0 --no-create-home --home-dir /opt/airflow --shell /usr/sbin/nologin airflow
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    # Modules are compiled below; at run time nothing may be written there.
+    # Modules are compiled at build time; the file system is read-only at run time.
     PYTHONDONTWRITEBYTECODE=1
 
-# --- tools, which stay behind -------------------------------------------------------------------
+# --- build tools, not in the images---------------------------------------------------------------
 FROM base AS tools
 RUN apt-get update && apt-get install -y --no-install-recommends python3-venv
 WORKDIR /build
 COPY requirements-uv.lock ./
-# An index of your own, for pip and uv alike; empty: the public one.
+# A package index for pip and uv; empty: the public one.
 ARG PIP_INDEX_URL=
 ENV UV_LINK_MODE=copy \
     UV_COMPILE_BYTECODE=1 \
     UV_PYTHON_DOWNLOADS=never \
-    # Certificates of the system: also those that a company adds to its base image.
+    # The system's certificates, with those that a company adds to its base image.
     SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt
 RUN python3 -m venv /opt/tools \
     && /opt/tools/bin/pip install --quiet --no-cache-dir ${PIP_INDEX_URL:+--index-url "$PIP_INDEX_URL"} \
@@ -42,7 +42,7 @@ RUN python3 -m venv /opt/tools \
 # --- the packages of the cluster ----------------------------------------------------------------
 FROM tools AS cluster-packages
 COPY requirements.lock pyproject.toml ./
-# Their own tests and C headers are of no use in a container, and a tenth of it.
+# Tests and C headers of packages are a tenth of the image.
 RUN /opt/tools/bin/uv venv --quiet --python python3 /opt/venv \
     && VIRTUAL_ENV=/opt/venv /opt/tools/bin/uv pip install --quiet --no-cache \
        ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} --require-hashes \
@@ -51,7 +51,7 @@ RUN /opt/tools/bin/uv venv --quiet --python python3 /opt/venv \
     && find pandas numpy pyarrow matplotlib -depth -type d -name tests -exec rm -r {} + \
     && rm -r pyarrow/include
 
-# --- the packages of the try-out ----------------------------------------------------------------
+# --- the packages of tryout --------------------------------------------------------------------
 FROM tools AS tryout-packages
 COPY requirements.lock pyproject.toml ./
 RUN /opt/tools/bin/uv venv --quiet --python python3 /opt/venv \
@@ -59,7 +59,7 @@ RUN /opt/tools/bin/uv venv --quiet --python python3 /opt/venv \
        ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} --require-hashes \
        --constraints requirements.lock --group tryout
 
-# --- the project, in a layer of its own: an upgrade of it alone is small ------------------------------
+# --- the project, in a layer of its own: its upgrades are small --------------------------------------
 FROM tryout-packages AS project
 COPY pyproject.toml README.md LICENSE ./
 COPY include ./include
@@ -77,21 +77,21 @@ RUN install -d -o airflow -g 0 -m 0750 /var/lib/fanfold/s3
 USER 50000:0
 WORKDIR /tmp
 
-# --- cluster: the last stage is what `docker build .` makes -----------------------------------------
+# --- cluster: the default target of `docker build` -------------------------------------------------
 FROM base AS cluster
 COPY --from=cluster-packages /opt/venv /opt/venv
 COPY --from=project /out /
 COPY config /opt/fanfold/config
 COPY plugins /opt/fanfold/plugins
 COPY dags /opt/fanfold/dags
-# A new named volume takes over owner and mode of the folder that it is mounted on.
+# A new named volume gets the owner and mode of the folder that it is mounted on.
 RUN install -d -o airflow -g 0 -m 0770 /opt/airflow /var/lib/fanfold/shared /var/lib/fanfold/logs
 ENV AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/fanfold/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/fanfold/plugins \
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=/var/lib/fanfold/logs \
     FANFOLD_SHARED_DIR=/var/lib/fanfold/shared \
-    # airflow_local_settings.py lies there.
+    # For airflow_local_settings.py.
     PYTHONPATH=/opt/fanfold/config
 ARG FANFOLD_VERSION=0.1.0
 LABEL org.opencontainers.image.title=fanfold \

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Run once by the image of Postgres, when its volume is empty: a database and a role for each use.
-# A role reaches its own database only. The passwords come from the environment of this container.
+# Run by the Postgres image when its volume is empty. Creates a database and a role per purpose; a role
+# can connect to its own database only. The passwords are in the container's environment.
 set -euo pipefail
 
 make_database() { # make_database NAME PASSWORD
-    # The password goes in on stdin: command lines are seen by everyone on the machine.
+    # The password is passed on stdin: all users of the machine can see command lines.
     psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<SQL
 \set password \`printenv $2\`
 CREATE ROLE $1 LOGIN PASSWORD :'password';

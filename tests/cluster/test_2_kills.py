@@ -1,129 +1,127 @@
-"""Each part is killed in the middle of a run: the run completes, and its dataset is the same."""
+"""Each component is killed in the middle of a run: the run completes with the same dataset."""
 
 from __future__ import annotations
 
+import json
 import time
+from collections import Counter
 
 import driver
 import pytest
 
-
-def _same(cluster, run_id, undisturbed):
-    assert cluster.rows(run_id) == undisturbed[1]
-    assert cluster.manifest(run_id)["counts"] == cluster.manifest(undisturbed[0])["counts"]
+from fanfold.cluster import rolling
+from fanfold.cluster.compose import docker
 
 
-def _tries(cluster, run_id):
-    return {
-        (task["task_id"], task["map_index"]): (task["try_number"], task["state"], task["hostname"])
-        for task in cluster.tasks(run_id)
-    }
+@pytest.fixture
+def completes(cluster, undisturbed, recoveries):
+    """Waits for a run, and compares its result with that of the undisturbed one."""
+
+    def check(run_id, what, recovered):
+        seconds = cluster.wait(run_id)
+        assert cluster.rows(run_id) == undisturbed[1]
+        assert cluster.manifest(run_id)["counts"] == cluster.manifest(undisturbed[0])["counts"]
+        recoveries.append((what, recovered, seconds))
+
+    return check
 
 
-def _restarted(cluster, lost, *, well=False):
-    """Whether a part of which there is one runs again; for a moment there is none."""
-    found = cluster.containers(lost.service)
-    return found and found[0].pid != lost.pid and (found[0].well or not well)
+def _revive(cluster, lost):
+    docker("start", lost["Id"])
+    rolling.start(cluster.compose, "--no-recreate")
 
 
-def test_a_worker_that_is_gone(cluster, undisturbed, recoveries):
-    run_id = cluster.started_in_the_middle()
-    lost = max(
-        cluster.containers("airflow-worker"),
-        key=lambda each: sum(
-            state == "running" and host == each.hostname
-            for _, state, host in _tries(cluster, run_id).values()
-        ),
-    )
-    cluster.destroy(lost)
+def _crash(lost, *, healthy=True):
+    """Crash a container; return the seconds until Docker has restarted it."""
+
+    def restarted():
+        state = json.loads(docker("inspect", lost["Id"]))[0]["State"]
+        pid, health = state["Pid"], state.get("Health", {}).get("Status", "healthy")
+        return pid not in {0, lost["State"]["Pid"]} and (health == "healthy" or not healthy)
+
     began = time.monotonic()
-    had = {
-        key
-        for key, (_, state, host) in _tries(cluster, run_id).items()
-        if state == "running" and host == lost.hostname
+    driver.crash(lost)
+    driver.eventually(restarted, within=180, what=f"{lost['Name']}, restarted")
+    return time.monotonic() - began
+
+
+def test_a_worker_that_does_not_come_back(cluster, completes):
+    run_id = cluster.start_and_reach_the_middle()
+
+    hosts = Counter(task.hostname for task in cluster.tasks(run_id) if task.state == "running")
+    busiest = hosts.most_common(1)[0][0]
+    workers = cluster.containers("airflow-worker")
+    (lost,) = [each for each in workers if each["Config"]["Hostname"] == busiest]
+    docker("kill", lost["Id"])
+    began = time.monotonic()
+    interrupted = {
+        task.key
+        for task in cluster.tasks(run_id)
+        if task.state == "running" and task.hostname == busiest
     }
-    assert had
+    assert interrupted
 
-    def begun_elsewhere():
-        now = _tries(cluster, run_id)
-        return now and all(now[key][0] > 1 and now[key][1] in {"running", "success"} for key in had)
+    def retried():
+        return interrupted <= {
+            task.key
+            for task in cluster.tasks(run_id)
+            if task.hostname != busiest and task.state in {"running", "success"}
+        }
 
-    driver.eventually(begun_elsewhere, within=240, what="its tasks on another worker", pause=1)
-    back = time.monotonic() - began
-    seconds = cluster.wait(run_id)
-    cluster.revive(lost)
-    _same(cluster, run_id, undisturbed)
-    recoveries.append(("worker, for good (docker kill)", back, seconds))
-    cluster.well("airflow-worker")
+    driver.eventually(retried, within=240, what="its tasks on another worker", pause=1)
+    completes(run_id, "worker, for good (docker kill)", time.monotonic() - began)
+    _revive(cluster, lost)
 
 
-def test_the_scheduler_that_queued_the_tasks(cluster, undisturbed, recoveries):
-    run_id = cluster.started_in_the_middle()
+@pytest.mark.quick
+def test_the_scheduler_that_queued_the_tasks(cluster, completes):
+    run_id = cluster.start_and_reach_the_middle()
     active = cluster.sql(
         "airflow",
         "SELECT job.hostname FROM task_instance JOIN job ON job.id = queued_by_job_id"
         f" WHERE run_id = '{run_id}' GROUP BY 1 ORDER BY count(*) DESC LIMIT 1",
     )
-    (lost,) = [each for each in cluster.containers("airflow-scheduler") if each.hostname == active]
-    before = len([each for each in _tries(cluster, run_id).values() if each[1] == "success"])
-    cluster.destroy(lost)
+    schedulers = cluster.containers("airflow-scheduler")
+    (lost,) = [each for each in schedulers if each["Config"]["Hostname"] == active]
+
+    def successes():
+        return [task.state for task in cluster.tasks(run_id)].count("success")
+
+    before = successes()
+    docker("kill", lost["Id"])
     began = time.monotonic()
-
-    def goes_on():
-        now = [state for _, state, _ in _tries(cluster, run_id).values()]
-        return now.count("success") > before + 3
-
-    driver.eventually(goes_on, within=240, what="further tasks")
-    back = time.monotonic() - began
-    seconds = cluster.wait(run_id)
-    cluster.revive(lost)
-    _same(cluster, run_id, undisturbed)
-    recoveries.append(("active scheduler, for good (docker kill)", back, seconds))
-    cluster.well("airflow-scheduler")
+    driver.eventually(lambda: successes() > before + 3, within=240, what="further tasks")
+    completes(run_id, "active scheduler, for good (docker kill)", time.monotonic() - began)
+    _revive(cluster, lost)
 
 
-def test_the_triggerer_while_fetches_are_deferred(cluster, undisturbed, recoveries):
-    run_id = cluster.started_in_the_middle(
+def test_the_triggerer_while_fetches_are_deferred(cluster, completes):
+    run_id = cluster.start_and_reach_the_middle(
         simulator={"quota_per_hour": 1_800, "quota_window_s": 40}
     )
     driver.eventually(
-        lambda: any(state == "deferred" for _, state, _ in _tries(cluster, run_id).values()),
+        lambda: any(task.state == "deferred" for task in cluster.tasks(run_id)),
         within=120,
         what="a deferred fetch",
     )
-    lost = cluster.one("airflow-triggerer")
-    began = time.monotonic()
-    cluster.crash(lost)
-    driver.eventually(
-        lambda: _restarted(cluster, lost), within=60, what="the triggerer, started again"
-    )
-    back = time.monotonic() - began
-    seconds = cluster.wait(run_id)
-    _same(cluster, run_id, undisturbed)
-    recoveries.append(("triggerer, fetches deferred for 40 s", back, seconds))
+    recovered = _crash(cluster.one("airflow-triggerer"), healthy=False)
+    completes(run_id, "triggerer, fetches deferred for 40 s", recovered)
 
 
 @pytest.mark.parametrize(
     "service", ["airflow-dag-processor", "airflow-apiserver", "redis", "postgres", "s3"]
 )
-def test_a_part_of_which_there_is_one(cluster, undisturbed, recoveries, service):
-    run_id = cluster.started_in_the_middle()
+def test_a_component_with_one_container(cluster, completes, service):
+    run_id = cluster.start_and_reach_the_middle()
     if service == "s3":
-        # Nothing goes there before.
+        # No earlier task uses it.
         driver.eventually(
-            lambda: _tries(cluster, run_id).get(("consolidate", -1), (0, None))[1],
+            lambda: any(
+                task.key.startswith("consolidate") and task.state in {"running", "success"}
+                for task in cluster.tasks(run_id)
+            ),
             within=180,
             what="consolidate",
             pause=0.1,
         )
-    lost = cluster.one(service)
-    began = time.monotonic()
-    cluster.crash(lost)
-
-    driver.eventually(
-        lambda: _restarted(cluster, lost, well=True), within=180, what=f"{service}, well"
-    )
-    back = time.monotonic() - began
-    seconds = cluster.wait(run_id)
-    _same(cluster, run_id, undisturbed)
-    recoveries.append((service, back, seconds))
+    completes(run_id, service, _crash(cluster.one(service)))

@@ -1,26 +1,30 @@
-"""Workers come and go, and a new image rolls in, while a run goes on."""
+"""Workers are added and removed, and a new image is rolled out, while a run continues."""
 
 from __future__ import annotations
 
 import time
+from threading import Thread
 
 import driver
 
 from fanfold.cluster import rolling
-from fanfold.cluster.compose import Compose
+from fanfold.cluster.compose import Compose, docker
 
 
-def test_workers_that_are_added_take_up_work_and_leave_in_order(cluster, undisturbed):
-    run_id = cluster.started_in_the_middle(requests_per_second=50)
-    there = {each.hostname for each in cluster.containers("airflow-worker")}
+def test_added_workers_run_tasks_and_removed_ones_lose_none(cluster, undisturbed):
+    run_id = cluster.start_and_reach_the_middle(requests_per_second=50)
+    before = {each["Config"]["Hostname"] for each in cluster.containers("airflow-worker")}
     began = time.monotonic()
-    rolling.scale(cluster.compose, "airflow-worker", 4, wait=False)
-
-    def at_work():
-        return {task["hostname"] for task in cluster.tasks(run_id) if task["hostname"]} - there
-
-    driver.eventually(at_work, within=60, what="a task on a new worker")
+    # Not waited for: their first task shows that they work.
+    scaling = Thread(target=rolling.scale, args=(cluster.compose, "airflow-worker", 4))
+    scaling.start()
+    driver.eventually(
+        lambda: {task.hostname for task in cluster.tasks(run_id)} - before - {""},
+        within=60,
+        what="a task on a new worker",
+    )
     print(f"\nfirst task on a new worker after {time.monotonic() - began:.1f} s")
+    scaling.join()
     began = time.monotonic()
     rolling.scale(cluster.compose, "airflow-worker", 2)
     print(f"back to two workers after {time.monotonic() - began:.1f} s")
@@ -29,19 +33,17 @@ def test_workers_that_are_added_take_up_work_and_leave_in_order(cluster, undistu
     assert len(cluster.containers("airflow-worker")) == 2
 
 
-def test_another_image_rolls_in_under_a_run(cluster, undisturbed):
+def test_a_rolling_upgrade_during_a_run(cluster, undisturbed):
     before = cluster.compose
-    changed = {**before.changed, "FANFOLD_VERSION": "0.1.1"}
-    new = Compose(before.folder, before.env_file, before.overrides, changed)
-    new.run("build", "airflow-init", "simulator")
-    image = new.docker("image", "inspect", "--format", "{{.Id}}", "fanfold:0.1.1").strip()
-    run_id = cluster.started_in_the_middle(requests_per_second=50)
+    new = Compose(before.folder, before.env_file, {"FANFOLD_VERSION": "test-2"})
+    new.run("build", stdout=None)
+    image = docker("image", "inspect", "--format", "{{.Id}}", "fanfold:test-2").strip()
+    run_id = cluster.start_and_reach_the_middle(requests_per_second=50)
     began = time.monotonic()
     rolling.upgrade(new)
-    print(f"\nrolled out after {time.monotonic() - began:.1f} s")
+    print(f"\nupgraded after {time.monotonic() - began:.1f} s")
     cluster.compose = new
-    running = [each for each in cluster.containers() if each.service.startswith("airflow-")]
-    assert {each.image for each in running} == {image}
-    assert len(running) == 7
+    services = (*rolling.SINGLE, *rolling.SEVERAL)
+    assert [each["Image"] for each in cluster.containers(*services)] == [image] * 7
     cluster.wait(run_id)
     assert cluster.rows(run_id) == undisturbed[1]

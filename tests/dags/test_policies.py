@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -57,11 +58,14 @@ def test_it_has_an_owner_tags_and_a_schedule_without_catch_up(dag):
     assert dag.start_date is None, "with a start_date, Airflow starts a run of yesterday at once"
 
 
-def test_every_task_is_retried_and_ends(dag):
+def test_every_task_is_retried_and_ends_before_redis_redelivers_its_message(dag):
+    settings = (DAGS.parent / "config" / "cluster.env").read_text("utf-8")
+    redelivered = float(re.search(r"__VISIBILITY_TIMEOUT=(\d+)", settings)[1])
     for task in dag.tasks:
         assert task.retries > 0, f"{task.task_id}: pass **policies.PIPELINE"
         assert task.retry_policy is not None, f"{task.task_id}: pass **policies.PIPELINE"
         assert task.execution_timeout, f"{task.task_id}: give it an execution_timeout"
+        assert task.execution_timeout.total_seconds() < redelivered, task.task_id
 
 
 def test_every_param_explains_itself(dag):

@@ -1,11 +1,10 @@
-"""What Prometheus's statsd_exporter does, as far as Fanfold's metrics need it, in Python.
+"""A replacement for Prometheus's statsd_exporter, which no package registry has.
 
     python statsd_exporter.py --statsd.mapping-config=statsd.yaml \
         --statsd.listen-udp=:9125 --web.listen-address=:9102
 
-Same options, same mapping file, same lines over UDP, same names under ``/metrics``. What it does not
-know, of options, lines and mappings alike, it refuses, so that nothing passes here that is not
-understood. Source: README and ``pkg/line``, ``pkg/mapper`` of prometheus/statsd_exporter.
+It takes the same options, mapping file and lines, as far as Fanfold's metrics use them; it reports
+anything else as an error. Source: README, ``pkg/line`` and ``pkg/mapper`` of prometheus/statsd_exporter.
 """
 
 from __future__ import annotations
@@ -16,223 +15,165 @@ import signal
 import socket
 import sys
 import threading
-import time
-from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import yaml
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import Metric as Family
 
-TYPES = {"c": "counter", "g": "gauge", "ms": "observer", "h": "observer", "d": "observer"}
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TYPES = {"c": "counter", "g": "gauge", "ms": "observer"}
 LINE = re.compile(
     r"(?P<name>[^:,#]+)(?P<tags>(?:,[^:,=#]+=[^:,#]+)*)"
-    r":(?P<value>[+-]?[\d.]+(?:e[+-]?\d+)?)\|(?P<type>c|g|ms|h|d)(?:\|@(?P<sent>[\d.]+))?"
+    r":(?P<value>[+-]?[\d.]+(?:e[+-]?\d+)?)\|(?P<type>c|g|ms)(?:\|@(?P<rate>[\d.]+))?"
 )
-MAPPING = {"match", "match_type", "match_metric_type", "name", "help", "action", "ttl"}
-DEFAULTS = {"observer_type", "match_type", "histogram_options"}
+Labels = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True)
-class Event:
-    """A value that came in."""
+class Event(NamedTuple):
+    """A received value."""
 
     name: str
     type: str
     value: float
     relative: bool
-    labels: tuple[tuple[str, str], ...]
+    labels: Labels
 
 
 def parse(line: str) -> Event:
-    """Read a line with tags in the form of InfluxDB: ``name,tag=value,…:1|c``.
+    """Parse a line with tags in InfluxDB's format: ``name,tag=value,…:1|c``.
 
-    Of what is sent only sometimes (``|@0.1``, as Airflow's API server does) a counter is taken for
-    all that it stands for, and a gauge as it is.
+    Counters are divided by their sampling rate (``|@0.1``); milliseconds are converted to seconds.
     """
     found = LINE.fullmatch(line)
-    sent = found and float(found["sent"] or 1)
-    if not found or not (sent == 1 or (found["type"] in "cg" and 0 < sent < 1)):
-        raise ValueError(f"{line!r} is no line that is understood here")
-    kind = TYPES[found["type"]]
-    # Milliseconds become seconds, as in Prometheus every time is.
-    unit = 1000 if found["type"] == "ms" else 1
-    value = float(found["value"]) / unit / (sent if kind == "counter" else 1)
-    pairs = [tag.partition("=") for tag in found["tags"].split(",")[1:]]
-    labels = tuple(sorted((escaped(key), label) for key, _, label in pairs))
-    return Event(found["name"], kind, value, found["value"][0] in "+-", labels)
+    rate = float(found["rate"] or 1) if found else 0
+    if not found or not 0 < rate <= 1 or (rate < 1 and found["type"] == "ms"):
+        raise ValueError(f"{line!r} is not supported")
+    value = float(found["value"]) / {"c": rate, "g": 1, "ms": 1000}[found["type"]]
+    pairs = (tag.split("=", 1) for tag in found["tags"].split(",")[1:])
+    labels = tuple(sorted((escaped(key), label) for key, label in pairs))
+    return Event(found["name"], TYPES[found["type"]], value, found["value"][0] in "+-", labels)
 
 
 def escaped(name: str) -> str:
-    """Return a name as Prometheus takes it."""
+    """Return a valid Prometheus name."""
     return re.sub(r"[^a-zA-Z0-9_]", "_", re.sub(r"^(?=\d)", "_", name))
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A mapping of the file."""
+    """An entry of the mapping file."""
 
-    pattern: re.Pattern[str]
-    only: str | None
+    match: str
     name: str
-    help: str
-    drop: bool
-    ttl: float
+    match_type: str = "glob"
+    match_metric_type: str | None = None
+    action: str = "map"
+    help: str = ""  # not used
+    ttl: str = ""  # not used
 
     def name_of(self, event: Event) -> str | None:
-        """Return the name of an event's metric, or None where the mapping is not for it."""
-        found = self.pattern.search(event.name)
-        if found is None or self.only not in {None, event.type}:
+        """Return the metric's name for an event, or None if the rule does not match it."""
+        glob = "^" + re.escape(self.match).replace(r"\*", "([^.]*)") + "$"
+        found = re.search(glob if self.match_type == "glob" else self.match, event.name)
+        if found is None or self.match_metric_type not in {None, event.type}:
             return None
         return escaped(re.sub(r"\$\{(\d+)\}", lambda group: found[int(group[1])], self.name))
 
 
-class Mapping:
-    """The mapping file."""
-
-    def __init__(self, text: str) -> None:
-        told = yaml.safe_load(text)
-        defaults = told.get("defaults", {})
-        unknown = (set(told) - {"defaults", "mappings"}) | (set(defaults) - DEFAULTS)
-        unknown |= {key for each in told["mappings"] for key in set(each) - MAPPING}
-        if unknown or defaults.get("observer_type") != "histogram":
-            raise ValueError(f"not understood here: {sorted(unknown) or 'summaries'}")
-        self.buckets = [float(bound) for bound in defaults["histogram_options"]["buckets"]]
-        usual = defaults.get("match_type", "glob")
-        kinds = [each.get("match_type", usual) for each in told["mappings"]]
-        rules = [_rule(each, kind) for each, kind in zip(told["mappings"], kinds, strict=True)]
-        # Globs come first, wherever they stand.
-        order = sorted(range(len(rules)), key=lambda number: kinds[number] != "glob")
-        self._rules = [rules[number] for number in order]
-
-    def of(self, event: Event) -> tuple[Rule | None, str]:
-        """Return the first mapping for an event, and the name of its metric."""
-        for rule in self._rules:
-            if (name := rule.name_of(event)) is not None:
-                return rule, name
-        return None, escaped(event.name)
-
-
-def _rule(told: dict[str, str], kind: str) -> Rule:
-    match = told["match"]
-    if kind == "glob":
-        match = "^" + re.escape(match).replace(r"\*", "([^.]*)") + "$"
-    ttl = re.fullmatch(r"(\d+)([smh])", told.get("ttl", "0s"))
-    return Rule(
-        pattern=re.compile(match),
-        only=told.get("match_metric_type"),
-        name=told["name"],
-        help=told.get("help", "Metric autogenerated by statsd_exporter."),
-        drop=told.get("action") == "drop",
-        ttl=int(ttl[1]) * {"s": 1, "m": 60, "h": 3600}[ttl[2]],
-    )
-
-
-@dataclass
-class Series:
-    """The value of a metric with its labels; of a histogram, also how many fell under each bound."""
-
-    value: float = 0.0
-    under: list[int] = field(default_factory=list)
-    dies_at: float = float("inf")
-
-
 class Exporter:
-    """Takes lines, and is a collector of prometheus_client."""
+    """Adds up values, and is a collector of prometheus_client.
 
-    def __init__(self, mapping: Mapping) -> None:
-        self.mapping = mapping
-        self._lock = threading.Lock()
-        self._types: dict[str, tuple[str, str]] = {}
-        self._series: dict[str, dict[tuple[tuple[str, str], ...], Series]] = {}
-        self._own = Counter(
-            {"lines": 0, "udp_packets": 0, "sample_errors": 0, "events_conflict": 0}
+    Args:
+        mapping: The text of the mapping file.
+    """
+
+    def __init__(self, mapping: str) -> None:
+        config = yaml.safe_load(mapping)
+        options = config["defaults"]["histogram_options"]
+        self._bounds = [*map(float, options["buckets"]), float("inf")]
+        # Globs take precedence over regular expressions.
+        self._rules = sorted(
+            (Rule(**each) for each in config["mappings"]), key=lambda each: each.match_type
         )
+        self._lock = threading.Lock()
+        self._values: dict[tuple[str, str], dict[Labels, float]] = {}
+        self._counts: dict[tuple[str, Labels], list[int]] = {}
+        self._own = dict.fromkeys(("lines", "sample_errors"), 0)
 
     def take(self, packet: bytes) -> None:
-        """Count what a packet says; each of its lines is a value."""
+        """Count the values in a packet, one a line."""
         with self._lock:
-            self._own["udp_packets"] += 1
             for line in packet.decode().splitlines():
                 self._own["lines"] += 1
                 try:
-                    event = parse(line)
+                    self._count(parse(line))
                 except ValueError as error:
-                    sys.stderr.write(f"{error}\n")
-                    sys.stderr.flush()
+                    print(error, file=sys.stderr, flush=True)  # noqa: T201
                     self._own["sample_errors"] += 1
-                else:
-                    self._count(event)
 
     def _count(self, event: Event) -> None:
-        rule, name = self.mapping.of(event)
-        if rule is not None and rule.drop:
+        names = ((rule, rule.name_of(event)) for rule in self._rules)
+        rule, name = next((found for found in names if found[1]), (None, escaped(event.name)))
+        if rule and rule.action == "drop":
             return
-        kind = "histogram" if event.type == "observer" else event.type
-        said = "Metric autogenerated by statsd_exporter." if rule is None else rule.help
-        negative = kind == "counter" and event.value < 0
-        if negative or self._types.setdefault(name, (kind, said))[0] != kind:
-            self._own["events_conflict"] += 1
-            return
-        series = self._series.setdefault(name, {}).setdefault(event.labels, Series())
-        if rule is not None and rule.ttl:
-            series.dies_at = time.monotonic() + rule.ttl
-        if kind == "histogram":
-            bounds = [*self.mapping.buckets, float("inf")]
-            under = series.under or [0] * len(bounds)
-            series.under = [
-                count + (event.value <= bound) for count, bound in zip(under, bounds, strict=True)
-            ]
-        absolute = kind == "gauge" and not event.relative
-        series.value = event.value if absolute else series.value + event.value
+        values = self._values.setdefault((name, event.type), {})
+        if event.type == "observer":
+            counts = self._counts.setdefault((name, event.labels), [0] * len(self._bounds))
+            counts[sum(bound < event.value for bound in self._bounds)] += 1
+        absolute = event.type == "gauge" and not event.relative
+        before = 0.0 if absolute else values.get(event.labels, 0.0)
+        values[event.labels] = before + event.value
 
-    def collect(self) -> list[Family]:
-        """Return everything, for prometheus_client."""
+    def collect(self) -> Iterator[Family]:
+        """Yield all metrics."""
         with self._lock:
-            families = [self._family(name) for name in self._types]
+            for (name, kind), values in self._values.items():
+                family = Family(
+                    name.removesuffix("_total"), name, kind.replace("observer", "histogram")
+                )
+                for labels, value in values.items():
+                    if kind == "observer":
+                        self._add_buckets(family, labels, value)
+                    else:
+                        family.add_sample(name, dict(labels), value)
+                yield family
             for name, count in self._own.items():
                 family = Family(f"statsd_exporter_{name}", "Of the exporter itself.", "counter")
                 family.add_sample(f"statsd_exporter_{name}_total", {}, count)
-                families.append(family)
-        return families
+                yield family
 
-    def _family(self, name: str) -> Family:
-        kind, said = self._types[name]
-        family = Family(name.removesuffix("_total") if kind == "counter" else name, said, kind)
-        now = time.monotonic()
-        alive = {key: each for key, each in self._series[name].items() if each.dies_at > now}
-        self._series[name] = alive
-        for labels, series in alive.items():
-            told = dict(labels)
-            if kind != "histogram":
-                family.add_sample(name, told, series.value)
-                continue
-            bounds = [*(f"{bound:g}" for bound in self.mapping.buckets), "+Inf"]
-            for bound, count in zip(bounds, series.under, strict=True):
-                family.add_sample(f"{name}_bucket", {**told, "le": bound}, count)
-            family.add_sample(f"{name}_sum", told, series.value)
-            family.add_sample(f"{name}_count", told, series.under[-1])
-        return family
+    def _add_buckets(self, family: Family, key: Labels, total: float) -> None:
+        name, labels, counts = family.name, dict(key), self._counts[family.name, key]
+        for bound, count in zip(self._bounds, accumulate(counts), strict=True):
+            le = "+Inf" if bound == float("inf") else f"{bound:g}"
+            family.add_sample(f"{name}_bucket", {**labels, "le": le}, count)
+        family.add_sample(f"{name}_sum", labels, total)
+        family.add_sample(f"{name}_count", labels, sum(counts))
 
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    return host or "0.0.0.0", int(port)  # noqa: S104 - as the exporter does, in a network of its own
+    return host or "0.0.0.0", int(port)  # noqa: S104 - the exporter's default
 
 
 def main() -> None:
-    """Listen until told to stop."""
+    """Receive until SIGTERM."""
     options = argparse.ArgumentParser()
     options.add_argument("--statsd.mapping-config", dest="mapping", type=Path, required=True)
-    options.add_argument("--statsd.listen-udp", dest="udp", type=_address, default=":9125")
-    # Nothing of ours is sent over TCP.
-    options.add_argument("--statsd.listen-tcp", choices=[""], default="")
-    options.add_argument("--web.listen-address", dest="web", type=_address, default=":9102")
+    options.add_argument("--statsd.listen-udp", dest="udp", type=_address, required=True)
+    # TCP is not supported.
+    options.add_argument("--statsd.listen-tcp", choices=[""])
+    options.add_argument("--web.listen-address", dest="web", type=_address, required=True)
     chosen = options.parse_args()
-    # The first process of a container ends by a signal only if it asks for that.
-    signal.signal(signal.SIGTERM, lambda *_: exit_now())
-    exporter = Exporter(Mapping(chosen.mapping.read_text("utf-8")))
+    # The first process of a container has no default handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    exporter = Exporter(chosen.mapping.read_text("utf-8"))
     registry = CollectorRegistry()
     registry.register(exporter)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
@@ -241,11 +182,6 @@ def main() -> None:
         start_http_server(chosen.web[1], chosen.web[0], registry)
         while True:
             exporter.take(receiver.recv(65_535))
-
-
-def exit_now() -> None:
-    """End the process."""
-    raise SystemExit(0)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
-"""The cluster of docker-compose.yaml, from outside: start, run, upgrade, back up, stop.
+"""Command line for the cluster of docker-compose.yaml: ``python3 -m fanfold.cluster --help``.
 
-Needs Docker, Compose and a bare ``python3``: nothing here imports more than the standard library, and
-nothing of it runs inside the containers. ``python3 -m fanfold.cluster --help`` lists the commands.
+It runs on the host and needs only Python's standard library and ``docker compose`` (version 2).
+``health.py`` is the exception: it is the health check inside the containers.
 
-    environment.py  the .env: random secrets, written once
-    compose.py      finds Compose, and calls it
-    api.py          Airflow's REST API, through the port that is published
-    runs.py         starts the sample, waits, and says what came out
-    rolling.py      more workers, and another image, under runs that go on
-    backups.py      database and workspaces into a folder, and back
+    environment.py  reads and writes .env, generates the secrets
+    compose.py      runs ``docker compose``
+    rolling.py      start, scale and rolling upgrade
+    backups.py      backup and restore of databases and workspaces
+    runs.py         triggers the sample run and waits for it
     commands.py     the command line
 """

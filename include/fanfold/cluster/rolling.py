@@ -1,104 +1,78 @@
-"""More workers, fewer workers, and another image, while runs go on."""
+"""Start, scale and upgrade the cluster while runs continue."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
-from fanfold.errors import SinkUnavailable
+from fanfold.cluster.compose import CommandFailed, docker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-    from fanfold.cluster.compose import Compose, Container
+    from fanfold.cluster.compose import Compose
 
-PATIENCE = 300.0
-"""Seconds for something that was started to be well."""
-GRACE = 150
-"""Seconds for something that is told to stop: stop_grace_period of a worker."""
+START_TIMEOUT = 300
+"""Seconds until started containers must be healthy."""
 INSTALLATION = "airflow-init"
 SINGLE = ("airflow-apiserver", "airflow-dag-processor", "airflow-triggerer")
 SEVERAL = ("airflow-scheduler", "airflow-worker")
 
 
-def done(container: Container) -> bool:
-    """Whether it is the installation, which ends when it is done."""
-    ended = container.state == "exited" and container.exit_code == 0
-    return container.service == INSTALLATION and ended
+def is_healthy(container: Mapping[str, object]) -> bool:
+    """Whether a container (of ``Compose.containers``) is healthy, or has completed its job."""
+    if container["Service"] == INSTALLATION and container["State"] == "exited":
+        return container["ExitCode"] == 0
+    return container["State"] == "running" and container["Health"] in {"", "healthy"}
 
 
-def wait_until_well(
-    compose: Compose,
-    *services: str,
-    choose: Callable[[Container], bool] = lambda _: True,
-    patience: float = PATIENCE,
-) -> None:
-    """Return when every container of these services (all) that is chosen is well.
+def start(compose: Compose, *arguments: str, service: str | None = None) -> None:
+    """Run ``docker compose up`` and wait until the containers are healthy.
 
-    Raises:
-        SinkUnavailable: One is not in time, or there is none; the message names it.
-    """
-    until = time.monotonic() + patience
-    while True:
-        found = [each for each in compose.containers(*services) if choose(each)]
-        ill = [each for each in found if not each.well and not done(each)]
-        if found and not ill:
-            return
-        if time.monotonic() > until:
-            told = ", ".join(f"{each.name} is {each.health or each.state}" for each in ill)
-            raise SinkUnavailable(
-                f"After {patience:g} s, {told or 'nothing runs'}. See `make cluster-logs`."
-            )
-        time.sleep(0.5)
-
-
-def scale(compose: Compose, service: str, count: int, *, wait: bool = True) -> None:
-    """Run so many containers of a service; those that are too many are stopped in order.
+    Args:
+        compose: The cluster.
+        arguments: Further options of ``up``.
+        service: The service to start, without its dependencies; None: all.
 
     Raises:
-        Refused: Compose refuses.
-        SinkUnavailable: They are not well in time.
+        CommandFailed: A container is not healthy in time.
     """
-    compose.run(
-        *("up", "--detach", "--no-deps", "--no-recreate", "--no-build"),
-        *("--timeout", str(GRACE), "--scale", f"{service}={count}", service),
-    )
-    if wait:
-        wait_until_well(compose, service)
+    wait = ("--wait", "--wait-timeout", str(START_TIMEOUT))
+    only = [] if service is None else ["--no-deps", service]
+    compose.run("up", "--detach", "--no-build", *wait, *arguments, *only, stdout=None)
+    # Compose 2.26 may exit with 0 when --wait-timeout is over.
+    late = [each["Name"] for each in compose.containers(*only[1:]) if not is_healthy(each)]
+    if late:
+        raise CommandFailed(f"Not healthy after {START_TIMEOUT} s: {', '.join(late)}")
 
 
-def upgrade(compose: Compose, say: Callable[[str], None] = lambda _: None) -> None:
-    """Put the image that the settings name under each component, one after the other.
-
-    The database is migrated first. Of schedulers and workers, new ones are there before old ones are
-    told to stop; a worker lets its tasks go on for FANFOLD_DRAIN_SECONDS, and what is left is
-    repeated on a new one.
+def scale(compose: Compose, service: str, count: int) -> None:
+    """Set the number of containers of a service; surplus ones are stopped with their grace period.
 
     Raises:
-        Refused: Compose refuses.
-        SinkUnavailable: A new container is not well in time; the old ones run on.
+        CommandFailed: New containers are not healthy in time.
     """
-    say("migrating the database")
-    compose.run("run", "--rm", "--no-deps", "-T", INSTALLATION)
+    start(compose, "--no-recreate", "--scale", f"{service}={count}", service=service)
+
+
+def upgrade(compose: Compose, report: Callable[[str], None] = lambda _: None) -> None:
+    """Roll out the image that FANFOLD_VERSION names, one service after the other.
+
+    The database is migrated first. New schedulers and workers are healthy before the old ones are
+    stopped; a worker's tasks run for up to FANFOLD_DRAIN_SECONDS more, then are retried elsewhere.
+
+    Raises:
+        CommandFailed: A new container is not healthy in time; the old ones keep running.
+    """
+    report("database migration")
+    compose.run("run", "--rm", "--no-deps", "--no-TTY", INSTALLATION)
     for service in SINGLE:
-        say(service)
-        compose.run("up", "--detach", "--no-deps", "--no-build", service)
-        wait_until_well(compose, service)
+        report(service)
+        start(compose, service=service)
     for service in SEVERAL:
-        say(service)
-        replace(compose, service)
-
-
-def replace(compose: Compose, service: str) -> None:
-    """Start as many new containers of a service as there are, then stop the old ones.
-
-    Raises:
-        Refused: Docker or Compose refuses.
-        SinkUnavailable: The new ones are not well in time.
-    """
-    old = compose.containers(service)
-    scale(compose, service, 2 * len(old))
-    # One after the other: the others take what it gives back.
-    for each in old:
-        compose.docker("stop", "-t", str(GRACE), each.id)
-        compose.docker("rm", each.id)
+        report(service)
+        old = [each["ID"] for each in compose.containers(service)]
+        scale(compose, service, 2 * len(old))
+        # One at a time, so that the others can take over its tasks.
+        for container in old:
+            docker("stop", container)
+            docker("rm", container)

@@ -1,127 +1,108 @@
-"""The sample through the cluster: started, waited for, and what came out."""
+"""The sample run: trigger it, wait for it, summarise its result."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fanfold.cluster.api import Airflow, Away
+from fanfold.cluster.compose import CommandFailed
 from fanfold.errors import Inconsistent
 from fanfold.simulator.sample import user_ids
 from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from fanfold.cluster.compose import Compose
 
 PIPELINE = "weibo_user_profiles"
-FINISHED = {"success", "failed"}
-SHARED = "/var/lib/fanfold/shared"
+MAX_USERS = 10_000
+"""A longer list does not fit into a command-line argument (128 KiB)."""
+POLL_SECONDS = 5.0
+"""Each poll starts an ``airflow`` process in the api-server's container."""
+SHARED = Path("/var/lib/fanfold/shared")
 """FANFOLD_SHARED_DIR in the containers."""
-SILENCE = 180.0
-"""Seconds for which the API server may be away while a run is waited for."""
-
-
-def airflow(compose: Compose) -> Airflow:
-    """Return the API of a cluster, as its admin."""
-    variables = compose.variables
-    address = f"http://{variables.get('FANFOLD_BIND', '127.0.0.1')}"
-    url = f"{address}:{variables.get('FANFOLD_PORT', '8080')}"
-    return Airflow(url, "admin", variables["AIRFLOW_ADMIN_PASSWORD"])
 
 
 def start(
-    api: Airflow, users: int, *, logical_date: datetime | None = None, **params: object
+    compose: Compose, users: int, *, logical_date: datetime | None = None, **params: object
 ) -> str:
-    """Trigger the sample for so many users; return the run's id.
+    """Trigger the sample pipeline; return the run's id.
 
     Args:
-        api: The cluster's API.
-        users: How many, up to 10,000; one in a hundred is unknown to the simulator.
-        logical_date: That of the run; None: none.
+        compose: The cluster.
+        users: Number of users, at most MAX_USERS; one in a hundred is unknown to the simulator.
+        logical_date: The logical date of the run.
         params: Further Params of the pipeline.
+
+    Raises:
+        CommandFailed: Airflow refuses.
     """
     run_id = f"cluster-run__{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%f}"
-    conf = {"user_ids": user_ids(users), **params}
-    api.trigger(PIPELINE, run_id, conf, logical_date)
+    conf = json.dumps({"user_ids": user_ids(users), **params}, separators=(",", ":"))
+    given = ["--run-id", run_id, "--conf", conf]
+    if logical_date is not None:
+        given += ["--logical-date", logical_date.isoformat(), "--no-replace-microseconds"]
+    _airflow(compose, "dags", "unpause", PIPELINE)
+    _airflow(compose, "dags", "trigger", PIPELINE, *given)
     return run_id
 
 
-def wait(api: Airflow, run_id: str, *, patience: float) -> dict[str, Any]:
-    """Return the run when it has ended. The API server may be away meanwhile.
+def wait(compose: Compose, run_id: str, *, timeout: float) -> dict[str, Any]:
+    """Return the run once it has finished. The api-server may be unavailable in between.
 
     Raises:
-        Inconsistent: It did not end within ``patience`` seconds.
-        Away: The API server did not answer for a long time.
+        Inconsistent: The run has not finished within ``timeout`` seconds.
     """
-    until = time.monotonic() + patience
-    heard = time.monotonic()
+    deadline = time.monotonic() + timeout
     while True:
         try:
-            run = api.run(PIPELINE, run_id)
-            heard = time.monotonic()
-        except Away:
-            if time.monotonic() - heard > SILENCE:
-                raise
-        else:
-            if run["state"] in FINISHED:
-                return run
-        if time.monotonic() > until:
-            raise Inconsistent(f"The run {run_id} has not ended after {patience:g} s.")
-        time.sleep(0.5)
-
-
-def seconds_of(run: dict[str, Any], since: str = "start_date") -> float:
-    """Return how long a run took, from its start or from another of its moments (``queued_at``)."""
-    began, ended = (datetime.fromisoformat(run[key]) for key in (since, "end_date"))
-    return (ended - began).total_seconds()
+            output = _airflow(compose, "dags", "list-runs", PIPELINE, "--output", "json")
+            # Airflow logs warnings to stdout, too.
+            listed: list[dict[str, Any]] = json.loads(output.strip().splitlines()[-1])
+            (run,) = [each for each in listed if each["run_id"] == run_id]
+            state = run["state"]
+        except CommandFailed as error:
+            state = str(error)
+        if state in {"success", "failed"}:
+            return run
+        if time.monotonic() > deadline:
+            raise Inconsistent(f"The run {run_id} has not finished after {timeout:g} s: {state}")
+        time.sleep(POLL_SECONDS)
 
 
 def workspace(run_id: str) -> Workspace:
-    """Return the workspace of a run of the sample, with its paths in the containers."""
-    from pathlib import Path
-
-    return Workspace.of_run(Path(SHARED), PIPELINE, run_id)
+    """Return the workspace of a sample run, with its paths in the containers."""
+    return Workspace.of_run(SHARED, PIPELINE, run_id)
 
 
-def read(compose: Compose, path: Path, *, command: str = "cat") -> str:
-    """Return a text file from the shared directory.
+def manifest(compose: Compose, run_id: str) -> dict[str, Any]:
+    """Return the manifest of a sample run.
 
     Raises:
-        Refused: It is not there.
-        Inconsistent: Nothing runs that reaches it.
+        CommandFailed: There is none, or no worker is running.
     """
-    for container in compose.containers("airflow-worker", "airflow-apiserver"):
-        if container.state == "running":
-            return compose.execute(container, command, str(path))
-    raise Inconsistent("Neither a worker nor the API server runs: see `make cluster-up`.")
+    text = compose.execute("airflow-worker", "cat", str(workspace(run_id).manifest))
+    return dict(json.loads(text))
 
 
-def by_worker(compose: Compose, api: Airflow, run_id: str) -> Counter[str]:
-    """Return how many tasks of a run each worker did, by the name of its container."""
-    names = {each.hostname: each.name for each in compose.containers("airflow-worker")}
-    done = [task["hostname"] for task in api.tasks(PIPELINE, run_id) if task["hostname"]]
-    return Counter(names.get(host, f"{host} (gone)") for host in done)
-
-
-def summary(compose: Compose, api: Airflow, run: dict[str, Any]) -> str:
-    """Return what came out of a run that has ended."""
-    run_id = run["dag_run_id"]
-    lines = ["", f"{PIPELINE}: {run['state']} in {seconds_of(run):.1f} s"]
+def summary(compose: Compose, run: dict[str, Any]) -> str:
+    """Return the result of a finished run as text for the terminal."""
+    began, ended = (datetime.fromisoformat(run[key]) for key in ("start_date", "end_date"))
+    seconds = (ended - began).total_seconds()
+    lines = ["", f"{PIPELINE}: {run['state']} in {seconds:.1f} s"]
     if run["state"] == "success":
-        manifest = json.loads(read(compose, workspace(run_id).manifest))
-        counts = ", ".join(f"{number} {name}" for name, number in manifest["counts"].items())
-        lines.append(f"  users    {counts} ({manifest['requests']} requests)")
+        found = manifest(compose, run["run_id"])
+        counts = ", ".join(f"{number} {name}" for name, number in found["counts"].items())
+        lines.append(f"  users    {counts} ({found['requests']} requests)")
         lines += [
             f"  file     {each['key']:<16} {each['rows']:>8} rows {each['bytes'] / 1024:>10.1f} KiB"
-            for each in manifest["files"]
+            for each in found["files"]
         ]
-    for name, count in sorted(by_worker(compose, api, run_id).items()):
-        lines.append(f"  tasks    {count:>4} on {name}")
-    url = compose.variables.get("FANFOLD_URL", api.url)
-    lines += ["", f"{url}/dags/{PIPELINE}/runs/{run_id} (login admin)"]
-    return "\n".join(lines)
+    page = f"{compose.variables['FANFOLD_URL']}/dags/{PIPELINE}/runs/{run['run_id']}"
+    return "\n".join([*lines, "", f"{page} (login admin)"])
+
+
+def _airflow(compose: Compose, *arguments: str) -> str:
+    return compose.execute("airflow-apiserver", "airflow", *arguments)

@@ -42,5 +42,5 @@ def test_a_line_that_airflow_sends_is_a_value(parse, line, event):
              "a:1|c|@0", "a:1|c|#b:c", "a:1|c|@0.1|@0.1"],
 )  # fmt: skip
 def test_what_is_not_understood_is_refused(parse, line):
-    with pytest.raises(ValueError, match="is no line"):
+    with pytest.raises(ValueError, match="is not supported"):
         parse(line)
