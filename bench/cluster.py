@@ -3,7 +3,7 @@
     python bench/cluster.py [--items 6000] [--workers 1 2 4] [--rounds 2]
 
 Starts a cluster of its own (needs Docker; images that cannot be pulled are built by
-tests/cluster/standins.py) and runs the same users through each number of workers in turn. CPU is that of
+tests/cluster/images.py) and runs the same users through each number of workers in turn. CPU is that of
 all Airflow containers with Postgres and Redis, from their cgroups; simulator and S3 server are left
 out. Responses take 50 ms and few requests are in flight, so that latency bounds the run, as with a
 remote API, and not the cores of one machine.
@@ -15,14 +15,13 @@ of Celery, Postgres and Redis.
 from __future__ import annotations
 
 import argparse
-import json
-import secrets
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +29,7 @@ from figures import figure, machine, table
 from stack import FIRST_UID, PIPELINE, ROOT, running_bench
 
 from fanfold.cluster import environment, rolling, runs
-from fanfold.cluster.compose import Compose
+from fanfold.cluster.compose import Compose, docker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,8 +66,7 @@ def cluster() -> Iterator[Compose]:
         compose = Compose(ROOT, Path(folder, "env"))
         try:
             compose.run("build", rolling.INSTALLATION, "simulator")
-            compose.run("up", "--detach", "--no-build")
-            rolling.wait_until_well(compose)
+            rolling.start(compose)
             yield compose
         finally:
             compose.run("down", "--volumes", "--timeout", "20")
@@ -77,9 +75,9 @@ def cluster() -> Iterator[Compose]:
 def cpu_seconds(compose: Compose) -> float:
     """Return the CPU seconds of the containers of Airflow, Postgres and Redis since their start."""
     return sum(
-        int(compose.execute(each, "sh", "-c", _CPU_NS)) / 1e9
+        int(docker("exec", each["ID"], "sh", "-c", _CPU_NS)) / 1e9
         for each in compose.containers()
-        if each.state == "running" and each.service not in EXCLUDED
+        if each["State"] == "running" and each["Service"] not in EXCLUDED
     )
 
 
@@ -90,17 +88,16 @@ def params(items: int) -> dict[str, Any]:
 
 
 def in_cluster(compose: Compose, items: int) -> tuple[float, float]:
-    """Run the items through the cluster; return its seconds since queued, and CPU seconds."""
-    api = runs.airflow(compose)
-    run_id = f"bench__{secrets.token_hex(6)}"
+    """Run the items through the cluster; return its seconds and CPU seconds."""
     before = cpu_seconds(compose)
-    api.trigger(PIPELINE, run_id, params(items))
-    run = runs.wait(api, run_id, patience=TIMEOUT_S)
+    batches = {"batch_size": -(-items // BATCHES), "concurrency": CONCURRENCY}
+    run_id = runs.start(compose, items, **batches)
+    run = runs.wait(compose, run_id, timeout=TIMEOUT_S)
     used = cpu_seconds(compose) - before
-    manifest = json.loads(runs.read(compose, runs.workspace(run_id).manifest))
-    if run["state"] != "success" or manifest["counts"]["ok"] != items:
-        raise SystemExit(f"The run ended as {run['state']}: {manifest['counts']}")
-    return runs.seconds_of(run, since="queued_at"), used
+    if run["state"] != "success":
+        raise SystemExit(f"The run {run_id} ended as {run['state']}.")
+    began, ended = (datetime.fromisoformat(run[key]) for key in ("start_date", "end_date"))
+    return (ended - began).total_seconds(), used
 
 
 def in_local(items: int, rounds: int) -> list[tuple[float, float]]:
@@ -122,7 +119,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
-    subprocess.run([sys.executable, str(ROOT / "tests/cluster/standins.py")], check=True)
+    subprocess.run([sys.executable, str(ROOT / "tests/cluster/images.py")], check=True)
     found: dict[str, list[tuple[float, float]]] = {}
     with cluster() as compose:
         for _ in range(given.rounds):
