@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _ALGORITHM: Final = SlidingWindow()
 _STORE_TIME: Final = 0
 """Stores decide by their own clock."""
-_LIFETIME: Final = 0.015
+_LIFETIME: Final = 0.01
 """Seconds for which a permit is valid; the rest of the window's margin is for the network."""
 _HOURLY_LIFETIME: Final = 0.5
 """The same where there is only an hourly limit, whose window has a margin of a second."""
@@ -81,7 +81,7 @@ class SharedRateLimiter:
         self._waiting = 0
         self._permits = 0
         self._expires_at = float("-inf")
-        self._round_trip = float("inf")
+        self._round_trip = 0.001
         self._pause_read_at = float("-inf")
         self._pause = (float("-inf"), "")
 
