@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import jinja2
 from markupsafe import Markup
 
-from fanfold.stages.reporting.outside import plain, visible
+from fanfold.stages.reporting.sanitizing import plain, visible
 from fanfold.stages.reporting.wording import (
     LANGUAGES,
     Text,

@@ -54,7 +54,7 @@ def texts(svg):
 @pytest.mark.usefixtures("without_chinese_fonts")
 def test_a_name_is_text_in_an_svg(tmp_path, hostile_name):
     """A formula, a tag or an entity is neither drawn nor parsed as one."""
-    from fanfold.stages.reporting.outside import plain
+    from fanfold.stages.reporting.sanitizing import plain
 
     label = plain(hostile_name, 20) or "nothing"
     rendered = render(bars(label), tmp_path, foot=FOOT)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanfold.stages.reporting.outside import isolated, plain, shortened, visible, width
+from fanfold.stages.reporting.sanitizing import isolated, plain, shortened, visible, width
 
 ANY = st.text(st.characters(codec=None) | st.sampled_from("\u200b\u202e\0\n\ud800 é中"))
 
