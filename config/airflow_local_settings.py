@@ -1,8 +1,8 @@
-"""Imports what the tasks need once, in the process that they are forked from.
+"""Preload the modules that tasks need in the process they are forked from.
 
-Airflow imports this module (it is found through ``PYTHONPATH``) whenever it starts. Each task runs
-in a process forked from the scheduler's (LocalExecutor) or the worker's (Celery): what is imported
-there before costs the task nothing, what is not costs it seconds. All other processes stay light.
+Airflow imports this module from ``PYTHONPATH`` at every start. Tasks are forked from the scheduler
+(LocalExecutor) or the worker (Celery), so modules imported there cost a task nothing. Other
+processes import nothing here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import inspect
 import os
 import sys
 
-# What Airflow's own task runner needs for a task, and what ours need.
 _AIRFLOW = (
     "airflow.sdk",
     "airflow.sdk.definitions.retry_policy",
@@ -62,17 +61,17 @@ _STAGES = (
 
 
 def _forks_tasks(arguments: list[str]) -> bool:
-    """Whether this process is one that tasks are forked from."""
+    """Return whether tasks are forked from this process."""
     commands = arguments[1:3]
     if commands == ["celery", "worker"]:
         return True
-    # With Celery the scheduler forks none.
+    # With the CeleryExecutor the scheduler forks no tasks.
     executor = os.environ.get("AIRFLOW__CORE__EXECUTOR", "LocalExecutor")
     return commands[:1] == ["scheduler"] and "Local" in executor
 
 
 def _warm_up() -> None:
-    """Do once what is slow the first time only, and is inherited by the forked tasks."""
+    """Run slow initializations once; forked tasks inherit the result."""
     from pandas import Timestamp
     from pyarrow import BufferOutputStream
     from pyarrow.parquet import write_table
@@ -80,14 +79,13 @@ def _warm_up() -> None:
     from fanfold import sources
     from fanfold.stages.processing import clean_rows
 
-    # pandas, pandera and pyarrow set up much of themselves when the first row passes through them.
+    # pandas, pandera and pyarrow initialize lazily with the first row.
     counts = {"followers_count": 1, "friends_count": 1, "statuses_count": 1}
     born = "Fri Aug 28 00:00:00 +0800 2009"
     record = {"id": 1, "screen_name": "x", "created_at": born, **counts}
     rows, _ = clean_rows(sources.get("weibo"), ["1"], [record], Timestamp.now(tz="UTC"))
     write_table(rows, BufferOutputStream(), compression="zstd")
-    # The Amazon hooks look through the stack for their operator (user agent of boto). Python then
-    # resolves the files of all modules, 0.1 s, and keeps what it found.
+    # The Amazon hooks inspect the stack for the user agent of boto; this fills a cache in 0.1 s.
     inspect.stack()
 
 
@@ -97,11 +95,11 @@ if sys.argv[1:3] == ["celery", "worker"]:
     worker.prepare()
 
 if _forks_tasks(sys.argv):
-    # redis takes longer to import than all of the rest of a fetch: only where it is used.
+    # redis is slow to import: only where it is used.
     _redis = ["fanfold.rate_limit.redis_store"] * ("FANFOLD_RATE_LIMIT_URL" in os.environ)
     for _name in (*_AIRFLOW, *_LIBRARIES, *_STAGES, *_redis):
         importlib.import_module(_name)
     _warm_up()
 
-# Airflow takes every public name that is listed here as a setting; there is none.
+# Airflow reads the public names listed here as settings; there are none.
 __all__: list[str] = []

@@ -1,24 +1,24 @@
-"""Every error that Fanfold raises, as a tree by what the caller can do about it.
+"""All Fanfold errors, grouped by how the caller can recover.
 
     FanfoldError
-    ├── Fatal                 the run cannot go on; a person has to act; never retried
-    │   ├── BadInput          a Param, an items file or an item is wrong
-    │   ├── BadConfiguration  a connection or an environment variable is wrong or missing
-    │   ├── CredentialRefused the source refuses the token
-    │   ├── ToleranceExceeded more items failed than the run tolerates
-    │   ├── LeftFailed        what was selected is fetched; other items failed before
-    │   └── Inconsistent      workspace, sink or manifest contradict each other
-    ├── ItemRefused           this item fails, at once; the others go on
-    └── Retriable             the same call may succeed later
-        ├── SourceBusy        the source is overloaded, slow or away
-        │   └── QuotaSpent    nothing more until a known time
-        ├── SinkUnavailable   object storage or database is away
-        ├── WorkspaceUnavailable  the shared directory is full, or its disk does not answer
-        ├── RateLimitUnavailable  the shared rate-limit state is unavailable: no request without a permit
-        └── BatchIncomplete   some items of a batch failed; a retry fetches only these
+    ├── Fatal                     needs manual action; never retried
+    │   ├── BadInput              invalid Param, items file or item
+    │   ├── BadConfiguration      invalid or missing connection or environment variable
+    │   ├── CredentialRefused     the source rejected the token
+    │   ├── ToleranceExceeded     more items failed than the run tolerates
+    │   ├── LeftFailed            the selected items were fetched; other items failed earlier
+    │   └── Inconsistent          workspace, sink and manifest disagree
+    ├── ItemRefused               permanent failure of one item; the others continue
+    └── Retriable                 transient; the same call may succeed later
+        ├── SourceBusy            source overloaded, slow or unavailable
+        │   └── QuotaSpent        quota exhausted until it resets
+        ├── SinkUnavailable       object storage or database unavailable
+        ├── WorkspaceUnavailable  shared directory full, read-only or not responding
+        ├── RateLimitUnavailable  shared rate-limit state unavailable
+        └── BatchIncomplete       some items of a batch failed; a retry fetches only these
 
-Every message says what happened, to what, and what to do about it. No message holds a secret or
-a response body.
+Each message says what happened, to what, and what to do. Messages contain no secrets and no
+response bodies.
 """
 
 from __future__ import annotations
@@ -32,11 +32,7 @@ if TYPE_CHECKING:
 
 
 class FanfoldError(Exception):
-    """The base of all errors of this project.
-
-    Attributes:
-        message: What happened; ``str(error)`` is its English text.
-    """
+    """Base of all Fanfold errors; ``message`` is translatable, ``str(error)`` its English text."""
 
     def __init__(self, message: Message | str = "") -> None:
         super().__init__(str(message))
@@ -44,19 +40,19 @@ class FanfoldError(Exception):
 
 
 class Fatal(FanfoldError):  # noqa: N818 - the tree names recoveries, not "errors"
-    """The run cannot go on until a person acts."""
+    """The run needs manual action."""
 
 
 class BadInput(Fatal):
-    """A Param, an items file or an item is wrong; the message names it."""
+    """A Param, an items file or an item is invalid."""
 
 
 class BadConfiguration(Fatal):
-    """A connection or an environment variable is wrong or missing; the message names its key."""
+    """A connection or environment variable is invalid or missing; the message names its key."""
 
 
 class CredentialRefused(Fatal):
-    """The source refuses the token of the connection."""
+    """The source rejected the token of the connection."""
 
 
 class ToleranceExceeded(Fatal):
@@ -64,28 +60,28 @@ class ToleranceExceeded(Fatal):
 
 
 class LeftFailed(Fatal):
-    """Items of a batch that failed before were not selected to be fetched again."""
+    """Items of a batch that failed earlier were not selected for the redrive."""
 
 
 class Inconsistent(Fatal):
-    """What lies in the workspace or in a sink contradicts what was written there."""
+    """The workspace, a sink or the manifest disagree with each other."""
 
 
 class ItemRefused(FanfoldError):  # noqa: N818
-    """The source will never answer the request for this item; asking again is of no use."""
+    """The source permanently rejects the request for this item; do not retry it."""
 
 
 class Retriable(FanfoldError):  # noqa: N818
-    """The same call may succeed later."""
+    """A transient error: the same call may succeed later."""
 
 
 class SourceBusy(Retriable):
-    """The source is overloaded, slow or away.
+    """The source is overloaded, slow or unavailable.
 
     Attributes:
-        retry_after: Seconds that the source asked to wait, or None.
-        away: Whether no whole answer came at all: nothing listens, or it is broken off.
-        overloaded: Whether the source says that it has too much to do.
+        retry_after: Seconds to wait, if the source asked for it.
+        away: No complete response: connection refused, reset or cut off.
+        overloaded: The source reported an overload.
     """
 
     def __init__(
@@ -103,11 +99,7 @@ class SourceBusy(Retriable):
 
 
 class QuotaSpent(SourceBusy):
-    """The source gives nothing more until its quota is reset.
-
-    Attributes:
-        reset_at: When the quota is reset (UTC), or None where the source does not say.
-    """
+    """The quota is exhausted until ``reset_at`` (UTC; None if the source did not report it)."""
 
     def __init__(
         self,
@@ -121,11 +113,11 @@ class QuotaSpent(SourceBusy):
 
 
 class SinkUnavailable(Retriable):
-    """Object storage or database cannot be reached or is overloaded."""
+    """Object storage or the database is unreachable or overloaded."""
 
 
 class WorkspaceUnavailable(Retriable):
-    """The workspace takes no more: it is full, read-only, or its disk does not answer."""
+    """The workspace is full, read-only, or its disk does not respond."""
 
 
 class RateLimitUnavailable(Retriable):
@@ -133,4 +125,4 @@ class RateLimitUnavailable(Retriable):
 
 
 class BatchIncomplete(Retriable):
-    """Some items of a batch failed although each was tried several times."""
+    """Some items of a batch failed after all their attempts."""

@@ -1,4 +1,4 @@
-"""The values that stages hand to each other: outcomes, batches, counts and the manifest."""
+"""Values passed between stages: outcomes, batches, plans, counts and the manifest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MANIFEST_VERSION = 1
 
 
 class Status(StrEnum):
-    """What became of an item."""
+    """The outcome of an item."""
 
     OK = "ok"
     MISSING = "missing"
@@ -28,7 +28,7 @@ class Status(StrEnum):
 
 
 class RunStatus(StrEnum):
-    """What became of a run that reached its gate."""
+    """The outcome of a run whose failures were tolerated."""
 
     COMPLETE = "complete"
     PARTIAL = "partial"
@@ -37,20 +37,15 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one item.
+    """The outcome of one item.
 
     Attributes:
-        key: The item's key.
-        status: One of the four outcomes.
-        reason: Why it is not ``ok``: one sentence; empty for ``ok``.
-        attempts: Requests made for it, alone or together with others.
-        at: When it was decided (ISO 8601, UTC).
-        column: For ``invalid``: the column that breaks the contract.
-        value: For ``invalid``: the value found there, shortened.
-        rule: For ``invalid``: the rule that it breaks.
-        shared: How many of its attempts are counted with another item of the same request.
-        reason_id: Id of the message that the reason is, if it is one of a catalogue.
-        reason_params: The parameters of that message.
+        reason: One sentence; empty for ``ok``.
+        attempts: Requests made for the item, including those shared with other items.
+        at: Time of the outcome (ISO 8601, UTC).
+        column, value, rule: For ``invalid``: the violated rule and the value, shortened.
+        shared: How many attempts are counted for another item of the same request.
+        reason_id, reason_params: The reason as a catalogue message, if it is one.
     """
 
     key: str
@@ -67,7 +62,7 @@ class Outcome:
 
     @classmethod
     def of(cls, key: str, status: Status, reason: Message, **fields: Any) -> Self:
-        """Return an outcome whose reason is a message."""
+        """Return an outcome with a message as its reason."""
         return cls(
             key,
             status,
@@ -84,37 +79,29 @@ class Outcome:
 
     @property
     def requests(self) -> int:
-        """Requests that count as this item's, so that the sum over all items is that of the run."""
+        """Requests counted for this item; the sum over all items is the run's total."""
         return self.attempts - (self.shared or 0)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the outcome as a JSON object, without the fields that do not apply."""
-        data: dict[str, Any] = {
-            "key": self.key,
-            "status": self.status,
-            "reason": self.reason,
-            "attempts": self.attempts,
-            "at": self.at,
+        """Return the outcome as a JSON object without unset fields."""
+        return {
+            name: value for name in self.__slots__ if (value := getattr(self, name)) is not None
         }
-        for name in ("reason_id", "reason_params", "column", "value", "rule", "shared"):
-            if (value := getattr(self, name)) is not None:
-                data[name] = value
-        return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Outcome:
-        """Return the outcome that :meth:`as_json` wrote."""
+        """Parse the result of :meth:`as_json`."""
         return cls(**{**data, "status": Status(data["status"])})
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRef:
-    """A small reference to a batch: what the task mapping carries.
+    """Reference to a batch, passed through XCom to its mapped tasks.
 
     Attributes:
-        batch: Number of the batch, from 0.
-        items: How many items it holds.
-        label: What the Airflow UI shows for its mapped tasks.
+        batch: Batch number, from 0.
+        items: Number of items.
+        label: Name of the mapped task in the Airflow UI.
     """
 
     batch: int
@@ -122,17 +109,17 @@ class BatchRef:
     label: str
 
     def as_json(self) -> dict[str, Any]:
-        """Return the reference as a JSON object, for XCom."""
+        """Return the reference as a JSON object."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> BatchRef:
-        """Return the reference that :meth:`as_json` wrote."""
+        """Parse the result of :meth:`as_json`."""
         return cls(**data)
 
 
 class Basis(StrEnum):
-    """What a forecast rests on."""
+    """What a forecast is based on."""
 
     QUOTA = "quota"
     EARLIER_RUNS = "earlier runs"
@@ -141,12 +128,12 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a run is expected to take.
+    """Expected cost of a run.
 
     Attributes:
-        requests: Requests, if none fails.
-        seconds: From the plan to the dataset, or None where nothing is known.
-        basis: What ``seconds`` rests on.
+        requests: Number of requests if none fails.
+        seconds: Duration from plan to dataset; None if unknown.
+        basis: What ``seconds`` is based on.
     """
 
     requests: int
@@ -156,15 +143,15 @@ class Forecast:
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """What a run may ask for, as known when it was planned.
+    """Rate limits and the quota reported by the source at planning time; None means not set.
 
     Attributes:
-        per_second: Budget of the connection or of the run, in requests per second, or None.
-        per_hour: Budget of the connection in any 60 minutes, or None.
-        limit: Requests that the source gives in a window, by its own word, or None.
-        remaining: What was left of them.
-        reset_at: When the next window begins (ISO 8601, UTC).
-        window: Its length in seconds.
+        per_second: Requests per second of the connection or the run.
+        per_hour: Requests of the connection in any 60 minutes.
+        limit: Requests per window of the source.
+        remaining: Requests left in the window.
+        reset_at: Start of the next window (ISO 8601, UTC).
+        window: Length of the window in seconds.
     """
 
     per_second: float | None = None
@@ -177,40 +164,35 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True)
 class KeyForm:
-    """How the keys of a source differ from what people type, such as ``@Alice`` for ``alice``.
+    """How to normalize user input to a key, such as ``@Alice`` to ``alice``.
 
     Attributes:
-        leading: Characters that no key begins with.
-        lower: Whether keys are in lower case.
+        leading: Characters to strip from the start.
+        lower: Whether keys are lower case.
     """
 
     leading: str = ""
     lower: bool = False
 
     def canonical(self, typed: str) -> str:
-        """Return what was typed in the form of a key."""
+        """Return user input as a key."""
         key = typed.strip().lstrip(self.leading)
         return key.lower() if self.lower else key
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run is about to do; ``plan.json`` holds it.
+    """The plan of a run, stored in ``plan.json``. Times are ISO 8601 in UTC.
 
     Attributes:
-        source: The source's name.
-        items: Items to fetch, without duplicates.
-        duplicates: Items left out because they stood in the list before.
-        batch_size: Items of each batch but the last.
-        batches: How many batches.
-        logical_date: The date that the run stands for (ISO 8601, UTC).
-        started_at: When the run was first planned (ISO 8601, UTC).
-        forecast: What it is expected to take.
-        items_per_request: Items that one request asks for, at most.
-        quotas: What the run may ask for.
-        key_column: The column of the dataset that holds the items' keys, if one does.
-        key_form: What the keys of the source look like.
-        messages: The source's own messages: English and Chinese text by id.
+        items: Number of items, without duplicates.
+        duplicates: Number of repeated items that were dropped.
+        batch_size: Items per batch; the last batch may have fewer.
+        batches: Number of batches.
+        started_at: When the run was first planned.
+        items_per_request: Maximum number of items per request.
+        key_column: Column of the dataset with the items' keys, if any.
+        messages: The source's messages: English and Chinese text by id.
     """
 
     source: str
@@ -228,7 +210,7 @@ class Plan:
     messages: Texts = field(default_factory=dict)
 
     def batch_of(self, position: int) -> int:
-        """Return the batch of the item at a position of the plan, from 0."""
+        """Return the batch number of the item at a position (from 0)."""
         return position // self.batch_size
 
     def as_json(self) -> dict[str, Any]:
@@ -237,9 +219,8 @@ class Plan:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Plan:
-        """Return the plan that :meth:`as_json` wrote."""
-        told = data["forecast"]
-        forecast = Forecast(told["requests"], told["seconds"], Basis(told["basis"]))
+        """Parse the result of :meth:`as_json`."""
+        forecast = Forecast(**{**data["forecast"], "basis": Basis(data["forecast"]["basis"])})
         quotas = Quotas(**data.get("quotas", {}))
         key_form = KeyForm(**data.get("key_form", {}))
         return cls(**{**data, "forecast": forecast, "quotas": quotas, "key_form": key_form})
@@ -247,7 +228,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Items of a run by outcome; ``planned`` is the sum of the other four."""
+    """Number of items by outcome; ``planned`` is the sum of the other four."""
 
     planned: int = 0
     ok: int = 0
@@ -261,14 +242,14 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """One file of the dataset.
+    """One published file.
 
     Attributes:
-        key: Object key, relative to the run's prefix (``users.parquet``).
+        key: Object key relative to the run's prefix (``users.parquet``).
         format: ``parquet``, ``csv.gz`` or ``jsonl``.
-        rows: Rows in it, without a header.
-        bytes: Its size.
-        sha256: Its SHA-256, in hex.
+        rows: Number of rows, without the header.
+        bytes: Size of the file.
+        sha256: Hex digest.
     """
 
     key: str
@@ -280,13 +261,7 @@ class FileEntry:
 
 @dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """Which run this is.
-
-    Attributes:
-        dag_id: The DAG.
-        run_id: Airflow's run id, as it is.
-        logical_date: The date that the run stands for (UTC).
-    """
+    """Airflow's identifiers of a run; ``logical_date`` is in UTC."""
 
     dag_id: str
     run_id: str
@@ -295,7 +270,7 @@ class RunIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a run produced. ``started_at`` and ``finished_at`` are ISO 8601 in UTC."""
+    """What a run produced. Times are ISO 8601 in UTC."""
 
     dag_id: str
     run_id: str
@@ -306,21 +281,21 @@ class Manifest:
     requests: int
     started_at: str
     finished_at: str
-    version: int = field(default=MANIFEST_VERSION)
+    version: int = MANIFEST_VERSION
 
     @property
     def moments(self) -> tuple[datetime, datetime]:
-        """When the run was planned and when its dataset was whole (UTC)."""
+        """When the run was planned and when its dataset was complete (UTC)."""
         return datetime.fromisoformat(self.started_at), datetime.fromisoformat(self.finished_at)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the manifest as a JSON object, in the order in which people read it."""
+        """Return the manifest as a JSON object, ``version`` first."""
         data = asdict(self)
         return {"version": data.pop("version"), **data, "files": [asdict(f) for f in self.files]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Manifest:
-        """Return the manifest that :meth:`as_json` wrote."""
+        """Parse the result of :meth:`as_json`."""
         return cls(
             **{
                 **data,
@@ -332,5 +307,5 @@ class Manifest:
 
 
 def utc_text(moment: datetime) -> str:
-    """Return a moment as ISO 8601 in UTC with milliseconds, ending in ``Z``."""
+    """Return a time as ISO 8601 in UTC with milliseconds, ending in ``Z``."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

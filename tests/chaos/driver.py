@@ -86,7 +86,7 @@ class Stages:
 
     def consolidate(self):
         manifest = consolidating.consolidate(self.workspace, self.run, SCHEMA)
-        consolidating.gate(self.workspace, manifest, TOLERATED)
+        consolidating.check_tolerance(self.workspace, manifest, TOLERATED)
 
     def publish(self):
         s3 = self.given["s3"]

@@ -158,7 +158,7 @@ def consolidate() -> dict[str, int]:
     remember(workspace.history, manifest, passed=False)
     tolerated = settings.Options.of(context).tolerated_failure_percentage
     try:
-        consolidating.gate(workspace, manifest, tolerated)
+        consolidating.check_tolerance(workspace, manifest, tolerated)
     except ToleranceExceeded:
         metrics.judged(manifest.dag_id, metrics.REFUSED)
         raise

@@ -1,15 +1,15 @@
-"""A real HTTP server that speaks the Weibo and the Mastodon API, with faults on request.
+"""An HTTP server that simulates the Weibo and Mastodon APIs and injects faults on request.
 
-Start it with ``python -m fanfold.simulator``, or from a test with
-:func:`fanfold.simulator.process.running`. It is documented in ``docs/simulator.md``.
+Start it with ``python -m fanfold.simulator``, or in a test with
+:func:`fanfold.simulator.process.running`. See ``docs/simulator.md``.
 
-| module | what it is for |
+| module | purpose |
 |---|---|
-| ``people``, ``posts``, ``places``, ``fediverse`` | profiles derived from a uid or an account name alone |
-| ``weibo``, ``mastodon`` | what each API answers, its errors and its token |
-| ``faults`` | one small function for each way to misbehave |
-| ``quota``, ``counters``, ``settings`` | what the server counts and what can be set |
-| ``application`` | from a request to what goes on the wire |
-| ``server`` | bytes in, bytes out |
-| ``options``, ``__main__``, ``process`` | the command line, and the context manager for tests |
+| ``people``, ``fediverse``, ``provinces``, ``vocabulary`` | generate Weibo and Mastodon profiles |
+| ``weibo``, ``mastodon`` | routes, errors and authentication of each API |
+| ``faults`` | one function per fault |
+| ``quota``, ``counters``, ``settings`` | rate limit, statistics, settings |
+| ``application`` | map a request to the response to send |
+| ``server`` | HTTP/1.1 on asyncio |
+| ``options``, ``__main__``, ``process``, ``child`` | command line, and a server as a child process |
 """

@@ -1,4 +1,4 @@
-"""``python -m fanfold.simulator``: run one simulator until it is told to stop."""
+"""``python -m fanfold.simulator``: run a simulator until it is stopped."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def _run(options: Options) -> int:
         return 1
     port = server.sockets[0].getsockname()[1]
     if options.port_file is not None:
-        _write_whole(options.port_file, f"{port}\n")
+        _write_atomically(options.port_file, f"{port}\n")
     host = f"[{options.host}]" if ":" in options.host else options.host
     ready = {"url": f"http://{host}:{port}", "host": options.host, "port": port, "pid": os.getpid()}
     sys.stdout.write(json.dumps(ready) + "\n")
@@ -47,14 +47,13 @@ async def _run(options: Options) -> int:
 
 
 def _stop_at_end(stop: asyncio.Event) -> None:
-    """Whoever started us held the other end; it is gone, however it ended."""
+    """Stop when stdin is closed: the parent process has ended."""
     if not os.read(sys.stdin.fileno(), 4096):
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         stop.set()
 
 
-def _write_whole(path: Path, text: str) -> None:
-    """Write under another name and rename, so that nobody reads half a port."""
+def _write_atomically(path: Path, text: str) -> None:
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.write_text(text, encoding="ascii")
     unfinished.replace(path)

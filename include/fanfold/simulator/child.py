@@ -1,4 +1,4 @@
-"""A server as a child process: wait until it says where it listens, stop it when done."""
+"""Run a server as a child process: wait until it listens, stop it at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 START_S = 60
-"""Seconds that a server may take to listen."""
+"""Maximum time until the server listens, in seconds."""
 STOP_S = 5
 """Seconds from SIGTERM to SIGKILL."""
 
@@ -25,19 +25,19 @@ STOP_S = 5
 def listening(
     command: Sequence[str], name: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Run a server for the time of a ``with`` block and yield what it said.
+    """Run a server within a ``with`` block.
 
     Args:
-        command: Starts it; its first line on stdout is a JSON object. It should end when its stdin
-            closes, which happens also when this process is killed.
-        name: What it is, for messages.
-        environment: Variables on top of this process's own.
+        command: Command of the server. It prints a JSON object on its first line, and should exit
+            when stdin closes, also if this process is killed.
+        name: Name of the server in messages.
+        environment: Additional environment variables.
 
     Yields:
-        The object, with the process's id as ``pid``.
+        The JSON object, with the process id as ``pid``.
 
     Raises:
-        BadConfiguration: It did not start; the message says why.
+        BadConfiguration: The server did not start.
     """
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
@@ -46,7 +46,7 @@ def listening(
             stdout=subprocess.PIPE,
             stderr=errors,
             env={**os.environ, **(environment or {})},
-            # Ctrl-C in a terminal goes to the whole group: the owner decides when this one ends.
+            # Own process group: Ctrl-C in the terminal must not stop the server.
             start_new_session=True,
         )
         try:
@@ -59,13 +59,13 @@ def _first_line(process: subprocess.Popen[bytes], name: str, errors: IO[bytes]) 
     stdout = process.stdout
     assert stdout is not None  # noqa: S101 - for the type checker
     if not select.select([stdout], [], [], START_S)[0]:
-        raise BadConfiguration(f"{name} does not listen after {START_S} s.")
+        raise BadConfiguration(f"{name} did not listen within {START_S} s.")
     line = stdout.readline()
     if not line:
         process.wait()
         errors.seek(0)
-        said = errors.read().decode(errors="replace").strip().splitlines() or ["nothing"]
-        raise BadConfiguration(f"{name} did not start; it said: {said[-1]}")
+        output = errors.read().decode(errors="replace").strip().splitlines() or ["no output"]
+        raise BadConfiguration(f"{name} did not start: {output[-1]}")
     return line
 
 

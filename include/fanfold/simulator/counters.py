@@ -1,57 +1,51 @@
-"""What the simulator counts, so that a test can ask what really arrived."""
+"""Statistics of the simulator."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from typing import Any
 
 KEPT_UIDS = 200_000
-"""Uids whose requests are counted one by one; beyond it the oldest is forgotten (about 20 MB)."""
+"""Number of uids with their own count; the oldest is evicted."""
 SHOWN_UIDS = 1_000
-"""Uids in the answer of ``GET /_stats``; ``?uids=all`` shows every one that is kept."""
-
-
+"""Uids in the response to ``GET /_stats``, unless ``?uids=all`` is given."""
 _LONGEST_KEY = 64
 
 
 def _short(key: str) -> str:
-    """A key of bounded length, so that long items cost no more memory than short ones."""
+    """Hash the end of long keys, to bound the memory."""
     if len(key) <= _LONGEST_KEY:
         return key
     return f"{key[:30]}…{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"
 
 
-class Tally:
-    """Counts by key with bounded memory: the key that was first seen longest ago goes first."""
+class BoundedCounter:
+    """Counts by key in bounded memory; the oldest key is evicted first."""
 
     def __init__(self, kept: int = KEPT_UIDS) -> None:
         self._kept = kept
-        self.counts: dict[str, int] = {}
-        # The keys of counts in their order: the front of a dict is slow to find once it was cut.
-        self._order: deque[str] = deque()
-        self.forgotten = 0
+        self.counts: OrderedDict[str, int] = OrderedDict()
+        self.evicted = 0
 
     def add(self, key: str) -> int:
-        """Count ``key`` once more and return its count."""
+        """Increment and return the count of a key."""
         key = _short(key)
         count = self.counts.get(key, 0) + 1
         self.counts[key] = count
-        if count == 1:
-            self._order.append(key)
-            if len(self.counts) > self._kept:
-                del self.counts[self._order.popleft()]
-                self.forgotten += 1
+        if len(self.counts) > self._kept:
+            self.counts.popitem(last=False)
+            self.evicted += 1
         return count
 
     def of(self, key: str) -> int:
-        """The count of one key."""
+        """Return the count of a key."""
         return self.counts.get(_short(key), 0)
 
 
 class Counters:
-    """Counters of all API requests since the start or the last reset."""
+    """Counters of the API requests since the start or the last reset."""
 
     def __init__(self) -> None:
         self.in_flight = 0
@@ -59,11 +53,11 @@ class Counters:
         self.reset()
 
     def reset(self) -> None:
-        """Start again from zero; what is in flight or open stays counted."""
+        """Reset all counters, except requests in flight and open connections."""
         self._paths: Counter[str] = Counter()
         self._statuses: Counter[int] = Counter()
         self._faults: Counter[str] = Counter()
-        self._uids = Tally()
+        self._uids = BoundedCounter()
         self._requests = 0
         self._recent: deque[float] = deque()
         self._most_in_one_second = 0
@@ -90,22 +84,22 @@ class Counters:
             self._last = now
 
     def decided(self, status: int, fault: str) -> None:
-        """Count what is answered; status 0 stands for a connection dropped without one."""
+        """Count a response; status 0 is a connection closed without one."""
         self._statuses[status] += 1
         if fault:
             self._faults[fault] += 1
 
     def connected(self) -> None:
-        """Count one more connection."""
+        """Count a new connection."""
         self.connections_open += 1
         self._connections += 1
 
     def of_uid(self, uid: str) -> dict[str, Any]:
-        """How often one uid was asked for."""
+        """Return the number of requests for a uid."""
         return {"uid": uid, "requests": self._uids.of(uid)}
 
     def report(self, *, all_uids: bool = False) -> dict[str, Any]:
-        """Everything, as the JSON object that ``GET /_stats`` answers (itself not in flight)."""
+        """Return all counters as the JSON object of ``GET /_stats``."""
         uids = self._uids.counts
         shown = uids if all_uids else dict(list(uids.items())[:SHOWN_UIDS])
         return {
@@ -119,6 +113,6 @@ class Counters:
             "paths": dict(self._paths),
             "statuses": {str(status): count for status, count in self._statuses.items()},
             "faults": dict(self._faults),
-            "uids_seen": len(uids) + self._uids.forgotten,
+            "uids_seen": len(uids) + self._uids.evicted,
             "uids": shown,
         }

@@ -1,4 +1,4 @@
-"""What passes between the wire and the APIs: a request, a reply, and how it is delivered."""
+"""Requests, replies, their delivery, and the interface of a simulated API."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
+from fanfold.simulator.quota import UNLIMITED_QUOTA, Quota
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from fanfold.simulator.quota import Quota
 
 JSON = b"application/json;charset=UTF-8"
 HTML = b"text/html;charset=UTF-8"
@@ -22,9 +22,11 @@ _STATUS_LINES = {
 
 @dataclass(slots=True)
 class Request:
-    """One request, its query decoded; of a key given twice the last value counts.
+    """An HTTP request with its decoded query; the last value of a repeated key counts.
 
-    ``day`` is the day of the simulated world that it is answered on.
+    Attributes:
+        day: Day of the simulated data.
+        quota: State of the quota.
     """
 
     method: str
@@ -33,11 +35,12 @@ class Request:
     authorization: str = ""
     body: bytes = b""
     day: int = 0
+    quota: Quota = UNLIMITED_QUOTA
 
 
 @dataclass(slots=True)
 class Reply:
-    """What an API answers. ``headers`` are whole lines, each with its line end."""
+    """The response of an API; ``headers`` are complete lines with their line ends."""
 
     status: int
     body: bytes
@@ -45,7 +48,7 @@ class Reply:
     headers: bytes = b""
 
     def head(self, *, length: int | None = None, close: bool = False) -> bytes:
-        """Status line and headers; ``length`` (bytes) replaces the body's own Content-Length."""
+        """Return status line and headers; ``length`` overrides the Content-Length."""
         return b"%sContent-Type: %s\r\nContent-Length: %d\r\n%sConnection: %s\r\n\r\n" % (
             _STATUS_LINES[self.status],
             self.content_type,
@@ -57,17 +60,17 @@ class Reply:
 
 @dataclass(slots=True)
 class Delivery:
-    """What goes on the wire for one request.
+    """The bytes to send for one request, and when.
 
     Attributes:
-        status: The HTTP status for the statistics; 0 where none is sent.
-        payload: Head and body, written at once (one packet for a small answer).
-        close: Close the connection when all is written.
-        delay_s: Seconds to wait before the first byte.
-        more: Further bytes, asked for only as fast as the client reads them; may never end.
-        pause_s: Seconds to wait before each block of ``more``.
-        reset: End the connection with a TCP reset when all is written.
-        fault: The kind of fault, for the statistics.
+        status: HTTP status for the statistics; 0 if none is sent.
+        payload: Head and body, sent in one write.
+        close: Close the connection afterwards.
+        delay_s: Seconds before the first byte.
+        more: Further blocks, generated as fast as the client reads; may be infinite.
+        fault: Fault for the statistics.
+        pause_s: Seconds between the blocks of ``more``.
+        reset: Reset the TCP connection afterwards.
     """
 
     status: int
@@ -81,7 +84,7 @@ class Delivery:
 
 
 def deliver(reply: Reply, *, close: bool = False) -> Delivery:
-    """Deliver a reply as it is."""
+    """Return an unmodified reply as a delivery."""
     return Delivery(reply.status, reply.head(close=close) + reply.body, close=close)
 
 
@@ -90,49 +93,49 @@ class Route:
     """One path of an API.
 
     Attributes:
-        answer: From the request and the state of the quota to the reply when all is well.
-        items: The uids, names or accounts asked for; None for paths that tell about the
-            account itself, which neither quota nor random faults touch.
-        method: The one method that the path takes.
+        answer: Returns the correct reply.
+        items: Returns the requested uids or accounts; None for paths about the token and the
+            server, which have no quota and no random faults.
+        method: The allowed HTTP method.
     """
 
-    answer: Callable[[Request, Quota], Reply]
+    answer: Callable[[Request], Reply]
     items: Callable[[Request], list[str]] | None = None
     method: str = "GET"
 
 
 class Api(Protocol):
-    """What each simulated API knows; a module with these functions is one."""
+    """The interface of a simulated API, implemented by modules."""
 
     def route(self, path: str) -> Route | None:
-        """What answers a path, or None where the API has no such path."""
+        """Return the route of a path, if it exists."""
 
     def template(self, path: str) -> str:
-        """The path with names in the place of what differs, as the statistics count it."""
+        """Return the path with placeholders, for the statistics."""
 
     def authorised(self, request: Request, token: str) -> bool:
-        """Whether the request carries the token, where this API asks for one."""
+        """Return whether the request has a valid token, if the API needs one."""
 
     def identified(self, request: Request) -> bool:
-        """Whether an authorised request carries a token at all."""
+        """Return whether an authorised request has a token."""
 
     def refused(self, request: Request, *, expired: bool) -> Reply:
-        """The answer to a wrong, missing or expired token."""
+        """Return the error for an invalid, missing or expired token."""
 
-    def quota_spent(self, request: Request, quota: Quota, code: int) -> Reply:
-        """The answer to a request over the quota; ``code`` is Weibo's, where it has one."""
+    def quota_spent(self, request: Request, code: int) -> Reply:
+        """Return the error for a request over the quota; ``code`` is Weibo's."""
 
-    def quota_headers(self, quota: Quota) -> bytes:
-        """Header lines that tell the state of the quota."""
+    def quota_headers(self, request: Request) -> bytes:
+        """Return the rate limit headers."""
 
     def busy(self, request: Request, draw: int) -> Reply:
-        """The answer of an overloaded server; ``draw`` chooses among several."""
+        """Return the error of an overloaded server; ``draw`` selects one of several."""
 
     def unknown(self, request: Request) -> Reply:
-        """The answer when there is no such user."""
+        """Return the error for an unknown user."""
 
     def coded(self, request: Request, code: int) -> Reply:
-        """The answer with one of Weibo's error codes, or the nearest that the API has."""
+        """Return the error for a Weibo code, or the closest one of the API."""
 
     def unsupported(self, request: Request) -> Reply:
-        """The answer to a method that the path does not take."""
+        """Return the error for a wrong method."""

@@ -1,4 +1,4 @@
-"""Mastodon accounts, each derived from its account name and the day alone."""
+"""Simulated Mastodon accounts, a function of account name and day."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FIRST_DAY = date(2016, 3, 16).toordinal()
 _WORDS = struct.Struct("<16I")
 _ACCT = re.compile(r"[a-z0-9_]{1,30}")
 _SYMBOLS = "abcdefghijklmnopqrstuvwxyz0123456789_"
-_MOST_DIGITS = 48  # 30 symbols make at most 47
+_MOST_DIGITS = 48  # of an id; 30 characters have at most 47
 
 _FIRST = words.listed(
     "Ada Bruno Chloé Dmitri Elif Farah Gustavo Hana Ines Jürgen 小林 Lars Mei Noor Olu 陈静"
@@ -42,12 +42,12 @@ _NOTES = (
 
 
 def exists(acct: str) -> bool:
-    """Whether there is such an account: 1 to 30 of ``a-z0-9_``, and it is not a nobody."""
+    """Return whether an account exists: 1 to 30 of ``a-z0-9_``, not starting with ``nobody``."""
     return _ACCT.fullmatch(acct) is not None and not acct.startswith("nobody")
 
 
 def id_of(acct: str) -> str:
-    """The account's id: its name read as a number. Up to 12 symbols it fits into 64 bits."""
+    """Return the id of an account: its name as a number in base 37."""
     number = 0
     for symbol in acct:
         number = number * 37 + _SYMBOLS.index(symbol) + 1
@@ -55,7 +55,7 @@ def id_of(acct: str) -> str:
 
 
 def acct_of_id(identity: str) -> str | None:
-    """The name of the account with this id, or None where no account has it."""
+    """Return the account name of an id, if it is valid."""
     if not (identity.isascii() and identity.isdigit()) or len(identity) > _MOST_DIGITS:
         return None
     number = int(identity)
@@ -67,7 +67,7 @@ def acct_of_id(identity: str) -> str | None:
 
 
 def account(acct: str, today: int = 0) -> dict[str, Any]:
-    """The account of a name that exists, with the fields of Mastodon 4.3, after some days."""
+    """Return an existing account with the fields of Mastodon 4.3, ``today`` in days."""
     digest = hashlib.blake2b(acct.encode(), person=b"mastodon").digest()
     draws = _WORDS.unpack(digest)
     day = _FIRST_DAY + draws[0] % (POSTS_UNTIL - 31 - _FIRST_DAY)
@@ -114,7 +114,7 @@ def account(acct: str, today: int = 0) -> dict[str, Any]:
 
 
 def _count(draw: int, doublings: int) -> int:
-    """From 0 to 2**doublings; bell-shaped on a log scale, with most in the middle."""
+    """Return a count from 0 to 2**doublings, bell-shaped on a log scale."""
     size = ((draw & 0xFF) + (draw >> 8 & 0xFF) + (draw >> 16 & 0xFF)) * doublings // 768
     return (1 << size) + ((draw >> 12) & ((1 << size) - 1)) - 1
 

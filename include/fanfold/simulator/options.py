@@ -9,34 +9,17 @@ from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
 from fanfold.simulator import faults
-from fanfold.simulator.settings import DEFAULT_TOKEN, Settings, changed
+from fanfold.simulator.settings import CHECKS, DEFAULT_TOKEN, HELP, Settings, changed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SINGLE: dict[str, tuple[type, str]] = {
-    "latency_ms": (float, "milliseconds that every answer waits"),
-    "jitter_ms": (float, "further milliseconds, from 0 to this, by item"),
-    "quota_per_second": (int, "requests per second; more are refused"),
-    "quota_per_hour": (int, "requests per window; more are refused"),
-    "quota_window_s": (float, "seconds of the window (3600)"),
-    "quota_code": (int, "Weibo's error for a spent window: 10022, 10023 or 10024 (10023)"),
-    "first_attempts": (int, "faults only on the first N requests for an item"),
-    "seed": (int, "chooses which requests get which fault (0)"),
-    "day": (int, "days for which the simulated world has gone on (0)"),
-    "retry_after_s": (int, "seconds in Retry-After (1)"),
-    "slow_s": (float, "seconds that the fault slow takes (5)"),
-    "huge_bytes": (int, "bytes of the fault huge (64 MiB)"),
-    "bomb_bytes": (int, "bytes that the faults gzip_bomb and gzip_nested inflate to (1 GiB)"),
-    "trickle_s": (float, "seconds between the bytes of trickle and trickle_head (1)"),
-    "redirect_to": (str, "address that the fault redirect points to"),
-    "token_expires_after": (int, "requests after which the token is expired"),
-}
+_OPTIONS = {name: text for name, text in HELP.items() if text}
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asked for."""
+    """The parsed command line."""
 
     host: str
     port: int
@@ -46,14 +29,14 @@ class Options:
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
-    """Parse a command line (None: the process's own).
+    """Parse a command line (default: ``sys.argv``).
 
     Raises:
-        SystemExit: It is wrong (the message is on stderr) or asks for ``--help``.
+        SystemExit: An option is invalid, or ``--help``.
     """
     parser = _parser()
     given = parser.parse_args(arguments)
-    changes = {name: value for name in _SINGLE if (value := getattr(given, name)) is not None}
+    changes = {name: value for name in _OPTIONS if (value := getattr(given, name)) is not None}
     try:
         changes["token"] = _token(given.token, given.token_file)
         changes["error_rate"] = {name: _share(value) for name, value in _pairs(given.fault)}
@@ -68,24 +51,27 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fanfold.simulator",
-        description="A server that speaks the Weibo and the Mastodon API, with faults on request.",
-        epilog=f"Faults: {', '.join(faults.KINDS)}, or the number of a Weibo error.",
+        description="Simulate the Weibo and Mastodon APIs, with faults on request.",
+        epilog=f"Faults: {', '.join(faults.KINDS)}, or a Weibo error code.",
         allow_abbrev=False,
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
-    add("--port", type=int, default=0, help="port to listen on (0: a free one)")
-    add("--port-file", type=Path, help="write the port into this file when listening")
-    add("--until-stdin-closes", action="store_true", help="end when stdin is closed")
-    add("--token", help=f"the access token that is right ({DEFAULT_TOKEN})")
+    add("--port", type=int, default=0, help="port to listen on (0: any free port)")
+    add("--port-file", type=Path, help="write the port to this file")
+    add("--until-stdin-closes", action="store_true", help="stop when stdin closes")
+    add("--token", help=f"valid access token ({DEFAULT_TOKEN})")
     add("--token-file", type=Path, help="read the token from this file")
-    rate = "answer this share of the requests with a fault, such as http_500=0.05"
+    rate = "share of the requests with a fault, such as http_500=0.05"
     add("--fault", action="append", default=[], metavar="FAULT=SHARE", help=rate)
-    add("--uid-fault", action="append", default=[], metavar="UID=FAULT", help="a fault for one uid")
-    add("--path-fault", action="append", default=[], metavar="PATH=FAULT", help="one for a path")
-    for name, (kind, text) in _SINGLE.items():
-        metavar = "URL" if kind is str else "N"
-        add(f"--{name.replace('_', '-')}", type=kind, metavar=metavar, help=text)
+    add("--uid-fault", action="append", default=[], metavar="UID=FAULT", help="fault for one uid")
+    add(
+        "--path-fault", action="append", default=[], metavar="PATH=FAULT", help="fault for one path"
+    )
+    for name, text in _OPTIONS.items():
+        parse_value = CHECKS[name].parse
+        metavar = "URL" if parse_value is str else "N"
+        add(f"--{name.replace('_', '-')}", type=parse_value, metavar=metavar, help=text)
     return parser
 
 
@@ -93,11 +79,11 @@ def _token(token: str | None, path: Path | None) -> str:
     if path is None:
         return DEFAULT_TOKEN if token is None else token
     if token is not None:
-        raise BadInput("Give --token or --token-file, not both")
+        raise BadInput("Use --token or --token-file, not both")
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"--token-file {path} cannot be read: {error}") from error
+        raise BadInput(f"Cannot read --token-file {path}: {error}") from error
 
 
 def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:

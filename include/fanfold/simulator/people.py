@@ -1,7 +1,7 @@
-"""Weibo users, each derived from the uid and the day alone.
+"""Simulated Weibo users, a function of uid and day.
 
-Same uid, same day, same profile: on every machine, under every Python. So all of it is integer arithmetic on
-a BLAKE2b hash of the uid; no floats, whose last bit depends on the platform, and no ``random``.
+Profiles are the same on every machine and Python version: integer arithmetic on a BLAKE2b hash of
+the uid, no floats and no ``random``.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from datetime import date
 from typing import Any
 
 from fanfold.simulator import vocabulary as words
-from fanfold.simulator.places import PLACES
+from fanfold.simulator.provinces import PLACES
 
 FIRST_UID = 1_000_000_000
 LAST_UID = 7_999_999_999
 FIRST_DAY = date(2009, 8, 14).toordinal()
 LAST_DAY = date(2026, 6, 30).toordinal()
 POSTS_UNTIL = LAST_DAY + 31
-"""The last day of anyone's last post on day 0 of the simulated world."""
+"""Day of the newest posts on day 0 of the simulated data."""
 MOST_FOLLOWERS = 100_000_000
 
 _WORDS = struct.Struct("<32I")
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 _NAMES_KEPT = 10_000
 _names: dict[str, str] = {}
-"""Uid by the screen names that this process showed last: a hash cannot be turned round."""
+"""Uids of the latest screen names, which cannot be computed from the hash."""
 
 # Cumulative shares (of 65,536) of users with at most 0, 1, 2, 4, 8, … followers: log-normal with
-# median 180 and sigma 2.1, and 1 % without any; for verified users median 30,000 and sigma 2.2.
+# median 180, sigma 2.1 and 1 % zeros; for verified users with median 30,000 and sigma 2.2.
 _PLAIN = (655, 1090, 1698, 2922, 5138, 8736, 13982, 20847, 28912, 37417, 45467, 52309, 57527, 61100, 63296, 64508, 65108, 65374, 65481, 65519, 65531, 65535, 65536)  # fmt: skip
 _FAMOUS = (0, 0, 0, 2, 6, 20, 61, 170, 430, 995, 2106, 4087, 7288, 11974, 18192, 25669, 33817, 41863, 49064, 54904, 59196, 62056, 63782, 64726, 65194, 65404, 65490, 65536)  # fmt: skip
 
 # Cumulative shares (of 65,536) of accounts created by the end of each year from 2009.
 _YEARS = (900, 7000, 19000, 29500, 37000, 42500, 46500, 50000, 53000, 55500, 57700, 59600, 61200, 62500, 63600, 64500, 65200, 65536)  # fmt: skip
 
-# verified_type and how many of 1,000 users have it.
+# verified_type and its frequency in 1,000 users.
 _TYPES = tuple(
     kind
     for kind, share in (
@@ -47,38 +47,35 @@ _TYPES = tuple(
     for _ in range(share)
 )  # fmt: skip
 _POSTS_A_DAY = (0, 1, 1, 2, 3, 5, 8, 12, 20, 30, 45, 70, 110, 180, 300, 600, 1500)
-"""Posts in 100 days, by sixteenth of the users."""
+"""Posts per 100 days; each value applies to 1/16 of the users."""
 
 
 def exists(uid: str) -> bool:
-    """Whether there is a user of this uid: a number from FIRST_UID to LAST_UID."""
+    """Return whether a uid is a number from FIRST_UID to LAST_UID."""
     return len(uid) == 10 and uid.isascii() and uid.isdigit() and "1" <= uid[0] <= "7"
 
 
 def uid_of_name(name: str) -> str | None:
-    """The uid of a screen name.
-
-    Known are ``用户<uid>`` for every user, and the names that this process showed lately.
-    """
+    """Return the uid of ``用户<uid>`` or of a recently shown screen name."""
     if name.startswith("用户") and exists(name[2:]):
         return name[2:]
     return _names.get(name)
 
 
 def profile_json(uid: str, today: int = 0) -> bytes:
-    """The profile as the JSON that the API answers."""
+    """Return the profile of an existing user as JSON."""
     return _ENCODE(profile(uid, today)).encode()
 
 
 def profile(uid: str, today: int = 0) -> dict[str, Any]:
-    """The profile of a user that exists, as ``users/show`` documents it and with some extras.
+    """Return the profile of an existing user, with the fields of ``users/show`` and some more.
 
     Args:
         uid: The user.
-        today: Days for which the world has gone on: users post, and followers come and go.
+        today: Day of the simulated data; posts and followers change by the day.
     """
     data = uid.encode()
-    # 32 numbers of 32 bits; each decides about one thing or a few.
+    # 32 random numbers of 32 bits.
     draws = _WORDS.unpack(
         hashlib.blake2b(data, person=b"weibo").digest()
         + hashlib.blake2b(data, person=b"weibo more").digest()
@@ -97,7 +94,7 @@ def profile(uid: str, today: int = 0) -> dict[str, Any]:
     name = _name(uid, traps, draws)
     _remember(name, uid)
     province, city = place[0], place[1]
-    as_text = odd & 3  # 0, 1: text as documented; 2: numbers; 3: one of each
+    as_text = odd & 3  # 0, 1: strings as documented; 2: numbers; 3: one of each
     trade = words.TRADES[draws[11] % len(words.TRADES)]
     gender = "mmmmmmmmmffffffffffn"[draws[12] % 20]
     image = f"https://img.weibo.example/{draws[13]:08x}"
@@ -159,7 +156,7 @@ def profile(uid: str, today: int = 0) -> dict[str, Any]:
 
 
 def _day(draw: int) -> int:
-    """The day of creation: few in 2009, most from 2010 to 2014."""
+    """Return the day of creation: few in 2009, most from 2010 to 2014."""
     share = draw & 0xFFFF
     index = bisect_right(_YEARS, share)
     low = _YEARS[index - 1] if index else 0
@@ -172,7 +169,7 @@ _NEW_YEARS = tuple(date(year, 1, 1).toordinal() for year in range(2009, 2028))
 
 
 def _moment(day: int, draw: int) -> str:
-    """A time of that day in Weibo's form, always with the offset of China."""
+    """Return a time of a day in Weibo's format and the time zone of China."""
     second = draw % 86_400
     when = date.fromordinal(day)
     return (
@@ -182,27 +179,25 @@ def _moment(day: int, draw: int) -> str:
 
 
 def _followers(draw: int, fine: int, *, famous: bool) -> int:
-    if fine % 3000 == 0:  # the few that everybody follows: 20 to 100 million
+    if fine % 3000 == 0:  # celebrities: 20 to 100 million
         return 20_000_000 + draw % 80_000_001
     shares = _FAMOUS if famous else _PLAIN
     share = draw & 0xFFFF
     index = bisect_right(shares, share)
-    if index == 0:
-        return 0
-    if index == 1:
-        return 1
+    if index <= 1:
+        return index
     low = 1 << (index - 2)
     return low + 1 + (low * (fine >> 8) >> 24)
 
 
 def grown(followers: int, draw: int, today: int) -> int:
-    """What has become of so many followers after some days: -0.2 to +0.6 % of them a day."""
+    """Return the followers after ``today`` days: -0.2 to +0.6 % per day."""
     change = followers * (draw % 81 - 20) * today // 10_000
     return max(0, min(MOST_FOLLOWERS, followers + change))
 
 
 def _spread(draw: int, base: int) -> int:
-    """From 1 to 20,000 (Weibo's own limit), each doubling about half as likely."""
+    """Return 1 to 20,000 (Weibo's limit); each doubling is about half as likely."""
     doublings = 10 - min(10, (draw & 0x3FF).bit_length())
     return min(20_000, 1 + (base << doublings) * ((draw >> 10) & 0xFFFF) // 32_768)
 
@@ -244,7 +239,7 @@ def _description(traps: int, draw: int) -> str:
 
 
 def _short(count: int) -> str:
-    """A count as Weibo shows it: 1.2万, 3.4亿."""
+    """Format a count as Weibo does: 1.2万, 3.4亿."""
     if count >= 10**8:
         return f"{count // 10**7 / 10}亿"
     if count >= 10**4:
@@ -253,7 +248,7 @@ def _short(count: int) -> str:
 
 
 def _post(uid: int, day: int, today: int, draws: tuple[int, ...]) -> dict[str, Any]:
-    """The last post: later than the account, most of them lately."""
+    """Return the last post: after the creation of the account, mostly recent."""
     age = POSTS_UNTIL + today - day
     ago = age * (draws[27] & 0xFF) * (draws[28] & 0xFF) * (draws[29] & 0xFF) >> 24
     identity = 4_000_000_000_000_000 + uid * 100_000 + draws[27] % 100_000

@@ -1,4 +1,4 @@
-"""A simulator in a process of its own, for tests, benches and ``make run``."""
+"""Run a simulator as a child process, for tests and benchmarks."""
 
 from __future__ import annotations
 
@@ -21,35 +21,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Simulator:
-    """A simulator that runs.
-
-    Attributes:
-        url: Its address without a slash at the end, such as ``http://127.0.0.1:40123``.
-        token: The access token that it takes.
-        pid: Its process.
-    """
+    """A running simulator: its URL (``http://127.0.0.1:40123``), access token and process id."""
 
     url: str
     token: str
     pid: int
 
     def control(self, **settings: Any) -> dict[str, Any]:
-        """Change settings (docs/simulator.md); returns all of them.
-
-        Quota, attempts and the life of the token start again.
+        """Change settings (docs/simulator.md), reset quota and attempts, return all settings.
 
         Raises:
-            BadConfiguration: The simulator refuses a setting; nothing is changed.
+            BadConfiguration: A setting is invalid; nothing was changed.
         """
         return self._call("POST", "/_control", settings)
 
     def stats(self, uid: str | None = None, *, all_uids: bool = False) -> dict[str, Any]:
-        """What the simulator counted, or the requests for one uid."""
+        """Return the statistics, or the number of requests for one uid."""
         query = f"?uid={quote(uid, safe='')}" if uid is not None else "?uids=all" * all_uids
         return self._call("GET", f"/_stats{query}")
 
     def reset(self) -> None:
-        """Return to the settings of the start and set all counters to zero."""
+        """Restore the initial settings and reset all counters."""
         self._call("DELETE", "/_control")
         self._call("POST", "/_stats/reset")
 
@@ -63,26 +55,24 @@ class Simulator:
         except urllib.error.HTTPError as error:
             with error:
                 message = json.load(error)["error"]
-            raise BadConfiguration(f"The simulator refuses {method} {path}: {message}") from None
+            raise BadConfiguration(f"The simulator rejected {method} {path}: {message}") from None
         return result
 
 
-# A proxy of the environment must not see loopback.
+# Never use a proxy for loopback.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @contextmanager
 def running(*options: str) -> Iterator[Simulator]:
-    """Run a simulator on a free port for the time of a ``with`` block.
-
-    The process ends with the block, and also when this process is killed.
+    """Run a simulator on a free port within a ``with`` block.
 
     Args:
-        options: Options of the command line, such as ``"--quota-per-hour", "100"``.
+        options: Command line options, such as ``"--quota-per-hour", "100"``.
 
     Raises:
-        BadConfiguration: It did not start; the message says why.
-        SystemExit: An option is wrong.
+        BadConfiguration: The simulator did not start.
+        SystemExit: An option is invalid.
     """
     token = parse(options).settings.token
     command = [sys.executable, "-m", "fanfold.simulator", "--until-stdin-closes", *options]

@@ -1,15 +1,15 @@
-"""How many requests an account may make: per second and per window (an hour on Weibo)."""
+"""The request quota: per second and per window (an hour on Weibo)."""
 
 from __future__ import annotations
 
 import time
 
 UNLIMITED = 1_000_000
-"""The limit that the APIs tell when no quota is set. It never goes down."""
+"""The constant limit that the APIs report without a quota."""
 
 
 class Window:
-    """At most ``limit`` requests in a window that starts with the first request in it."""
+    """At most ``limit`` requests in a window that starts with its first request."""
 
     def __init__(self, limit: int | None, length_s: float) -> None:
         self.limit = limit
@@ -23,34 +23,38 @@ class Window:
             self._used = 0
 
     def full(self, now: float) -> bool:
-        """Whether one more request would be too many."""
+        """Return whether the window has no requests left."""
         if self.limit is None:
             return False
         self._roll(now)
         return self._used >= self.limit
 
     def take(self) -> None:
-        """Count one request; only after :meth:`full` said that there is room."""
+        """Count a request; call :meth:`full` first."""
         self._used += 1
 
     def remaining(self, now: float) -> int:
-        """Requests left in this window."""
+        """Return the requests left in the window."""
         if self.limit is None:
             return UNLIMITED
         self._roll(now)
         return self.limit - self._used
 
     def reset_in(self, now: float) -> float:
-        """Seconds until the window ends."""
+        """Return the seconds until the window ends."""
         self._roll(now)
         return self._start + self.length_s - now
 
 
 class Quota:
-    """Both windows together. A refused request is not counted."""
+    """Both windows; rejected requests are not counted."""
 
     def __init__(
-        self, per_second: int | None, per_window: int | None, window_s: float, code: int
+        self,
+        per_second: int | None = None,
+        per_window: int | None = None,
+        window_s: float = 3600,
+        code: int = 10023,
     ) -> None:
         self.second = Window(per_second, 1.0)
         self.window = Window(per_window, window_s)
@@ -58,7 +62,7 @@ class Quota:
         self._unlimited = per_second is None and per_window is None
 
     def take(self) -> int | None:
-        """Count one request; returns Weibo's error code where it is one too many."""
+        """Count a request, or return Weibo's error code if the quota is exhausted."""
         if self._unlimited:
             return None
         now = time.monotonic()
@@ -76,6 +80,9 @@ class Quota:
         return UNLIMITED if self.window.limit is None else self.window.limit
 
     def state(self) -> tuple[int, float]:
-        """Requests left in the window, and seconds until it is reset."""
+        """Return the requests left in the window, and the seconds until it resets."""
         now = time.monotonic()
         return self.window.remaining(now), self.window.reset_in(now)
+
+
+UNLIMITED_QUOTA = Quota()

@@ -1,6 +1,6 @@
-"""HTTP/1.1 on asyncio and httptools: bytes in, bytes out, in order, also when pipelined.
+"""HTTP/1.1 with pipelining on asyncio and httptools.
 
-A web framework would keep us from misbehaving at the level of bytes, which is what the faults do.
+A web framework would not let the faults send invalid bytes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from fanfold.simulator.application import Application
 
 MOST_BYTES = 256 * 1024
-"""Limit for URL, headers and body of one request, together."""
+"""Maximum size of URL, headers and body of a request together."""
 
 
 class Connection(asyncio.Protocol):
-    """One client. asyncio sets TCP_NODELAY by itself; each small answer is one write."""
+    """A client connection."""
 
     def __init__(self, application: Application, open_connections: set[Connection]) -> None:
         self._application = application
@@ -48,17 +48,17 @@ class Connection(asyncio.Protocol):
         self._body = b""
         self._size = 0
 
-    # asyncio calls these
+    # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected."""
+        """Register the connection."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
         self._open_connections.add(self)
         self._application.counters.connected()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """The client or we closed the connection, in whatever state it is."""
+        """Release everything; the connection may be in any state."""
         self._closing = True
         self._open_connections.discard(self)
         self._application.counters.connections_open -= 1
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         self._stream = None
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; the parser calls the ``on_`` methods."""
+        """Parse data; the parser calls the ``on_`` methods."""
         if self._closing:
             return
         try:
@@ -81,33 +81,33 @@ class Connection(asyncio.Protocol):
             self._refuse(400, "This is not HTTP/1.1")
 
     def pause_writing(self) -> None:
-        """The client reads slower than we write: answer and read nothing more for now."""
+        """Stop reading and answering: the client does not keep up."""
         self._paused = True
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """The client has read what we wrote."""
+        """Continue reading and answering."""
         self._paused = False
         self._transport.resume_reading()
         if self._stream is None:
             self._answer_next()
-        elif self._timer is None:  # else the timer goes on
+        elif self._timer is None:  # else the timer continues
             self._write_more()
 
     def close(self) -> None:
-        """Close at once, whatever is under way."""
+        """Abort the connection."""
         self._closing = True
         self._transport.abort()
 
-    # httptools calls these
+    # httptools callbacks
 
     def on_url(self, url: bytes) -> None:
-        """A part of the URL."""
+        """Append to the URL."""
         self._url += url
         self._grow(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header."""
+        """Handle a header."""
         self._grow(len(name) + len(value))
         lower = name.lower()
         if lower == b"authorization":
@@ -116,16 +116,16 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body."""
+        """Append to the body."""
         self._body += body
         self._grow(len(body))
 
     def on_message_complete(self) -> None:
-        """A whole request: answer it, or queue it behind the one that is being answered."""
+        """Answer the request, or queue it behind the current one."""
         if self._closing:
             return
         path, _, query = self._url.decode("latin-1").partition("?")
-        if path.startswith("http://"):  # as a proxy is asked
+        if path.startswith("http://"):  # absolute form, as sent to a proxy
             path = "/" + path[7:].partition("/")[2]
         try:
             request = Request(
@@ -143,12 +143,10 @@ class Connection(asyncio.Protocol):
         self._waiting.append((request, keep_alive))
         self._answer_next()
 
-    # ours
-
     def _grow(self, size: int) -> None:
         self._size += size
         if self._size > MOST_BYTES and not self._closing:
-            self._refuse(413, f"A request may have {MOST_BYTES} bytes")
+            self._refuse(413, f"A request may have at most {MOST_BYTES} bytes")
 
     def _refuse(self, status: int, message: str) -> None:
         if not self._closing:
@@ -202,13 +200,13 @@ class Connection(asyncio.Protocol):
             self._finish()
 
     def _reset(self) -> None:
-        """Close without the orderly end of TCP: lingering for no time sends RST."""
+        """Close with RST: SO_LINGER with a timeout of 0."""
         bare = self._transport.get_extra_info("socket")
         bare.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
     def _write_more(self) -> None:
-        """Write one block of a long body, then let the other connections have their turn."""
+        """Write one block of a long body, then yield to the event loop."""
         self._timer = None
         if self._stream is None or self._paused or self._closing:
             return
@@ -222,17 +220,17 @@ class Connection(asyncio.Protocol):
         if self._pause_s:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._pause_s, self._write_more)
-        elif not self._paused:  # else resume_writing goes on
+        elif not self._paused:  # else resume_writing continues
             asyncio.get_running_loop().call_soon(self._write_more)
 
 
 async def serve(
     application: Application, host: str, port: int
 ) -> tuple[asyncio.Server, set[Connection]]:
-    """Listen; returns the server and the connections that are open.
+    """Listen; return the server and its open connections.
 
     Raises:
-        OSError: The address is in use or not ours.
+        OSError: The address is in use or not local.
     """
     connections: set[Connection] = set()
     loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""Everything that can be set, by the command line and by the control endpoint alike."""
+"""Settings of the simulator, for the command line and the control endpoint."""
 
 from __future__ import annotations
 
@@ -11,127 +11,135 @@ from fanfold.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_LAST_DAY = 36_500
 DEFAULT_TOKEN = "simulator-token"  # noqa: S105 - public on purpose, it protects nothing
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """The settings of one simulator; ``docs/simulator.md`` explains each."""
+class Check:
+    """A check of a setting.
 
-    token: str = DEFAULT_TOKEN
-    token_expires_after: int | None = None
-    latency_ms: float = 0
-    jitter_ms: float = 0
-    quota_per_second: int | None = None
-    quota_per_hour: int | None = None
-    quota_window_s: float = 3600
-    quota_code: int = 10023
-    error_rate: Mapping[str, float] = field(default_factory=dict)
-    uids: Mapping[str, str] = field(default_factory=dict)
-    paths: Mapping[str, str] = field(default_factory=dict)
-    first_attempts: int | None = None
-    seed: int = 0
-    day: int = 0
-    retry_after_s: int = 1
-    slow_s: float = 5
-    huge_bytes: int = 64 * 1024 * 1024
-    bomb_bytes: int = 1024 * 1024 * 1024
-    trickle_s: float = 1
-    redirect_to: str = "http://elsewhere.invalid"
+    Attributes:
+        expected: Description of valid values.
+        accepts: Returns whether a JSON value is valid.
+        parse: Type of the command line option.
+    """
+
+    expected: str
+    accepts: Callable[[Any], bool]
+    parse: Callable[[str], Any] = str
+
+
+def _is_integer(value: object, maximum: float = 2**53 - 1) -> bool:
+    return type(value) is int and 0 <= value <= maximum
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
+
+
+def _is_rates(value: object) -> bool:
+    return (
+        isinstance(value, dict)
+        and all(map(_is_number, value.values()))
+        and sum(value.values()) <= 1
+    )
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+
+
+_LAST_DAY = 36_500
+_INTEGER = Check("an integer from 0", _is_integer, int)
+_OPTIONAL = Check("an integer from 0, or null", lambda v: v is None or _is_integer(v), int)
+_NUMBER = Check("a number from 0", _is_number, float)
+_DAY = Check(f"an integer from 0 to {_LAST_DAY}", lambda v: _is_integer(v, _LAST_DAY), int)
+_WINDOW = Check("a number above 0", lambda v: _is_number(v) and v > 0, float)
+_QUOTA_CODE = Check("10022, 10023 or 10024", lambda v: v in (10022, 10023, 10024), int)
+_TOKEN = Check("a text that is not empty", lambda v: isinstance(v, str) and bool(v))
+_URL = Check(
+    "an http or https URL without a path",
+    lambda v: isinstance(v, str) and re.fullmatch(r"https?://[\w.:\[\]-]+", v) is not None,
+)
+_RATES = Check("an object of rates by fault, together at most 1", _is_rates)
+_BY_UID = Check("an object of faults by uid", _is_names)
+_BY_PATH = Check("an object of faults by path", _is_names)
+
+
+def _setting(default: Any, check: Check, text: str = "") -> Any:
+    """Declare a setting; one with a help text is also a command line option."""
+    metadata = {"check": check, "help": text}
+    if isinstance(default, dict):
+        return field(default_factory=dict, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of a simulator; see ``docs/simulator.md``."""
+
+    token: str = _setting(DEFAULT_TOKEN, _TOKEN)
+    token_expires_after: int | None = _setting(
+        None, _OPTIONAL, "requests after which the token expires"
+    )
+    latency_ms: float = _setting(0, _NUMBER, "latency of every response in milliseconds")
+    jitter_ms: float = _setting(0, _NUMBER, "maximum additional latency, by item")
+    quota_per_second: int | None = _setting(None, _OPTIONAL, "maximum requests per second")
+    quota_per_hour: int | None = _setting(None, _OPTIONAL, "maximum requests per window")
+    quota_window_s: float = _setting(3600, _WINDOW, "length of the window in seconds (3600)")
+    quota_code: int = _setting(
+        10023, _QUOTA_CODE, "Weibo error for a spent window: 10022, 10023 or 10024 (10023)"
+    )
+    error_rate: Mapping[str, float] = _setting({}, _RATES)
+    uids: Mapping[str, str] = _setting({}, _BY_UID)
+    paths: Mapping[str, str] = _setting({}, _BY_PATH)
+    first_attempts: int | None = _setting(
+        None, _OPTIONAL, "faults only on the first N requests for an item"
+    )
+    seed: int = _setting(0, _INTEGER, "random seed of the faults (0)")
+    day: int = _setting(0, _DAY, "age of the simulated data in days (0)")
+    retry_after_s: int = _setting(1, _INTEGER, "seconds in Retry-After (1)")
+    slow_s: float = _setting(5, _NUMBER, "delay of the fault slow in seconds (5)")
+    huge_bytes: int = _setting(64 * 1024 * 1024, _INTEGER, "size of the fault huge (64 MiB)")
+    bomb_bytes: int = _setting(
+        1024 * 1024 * 1024, _INTEGER, "inflated size of gzip_bomb and gzip_nested (1 GiB)"
+    )
+    trickle_s: float = _setting(
+        1, _NUMBER, "seconds between the bytes of trickle and trickle_head (1)"
+    )
+    redirect_to: str = _setting("http://elsewhere.invalid", _URL, "target of the fault redirect")
 
     def shown(self) -> dict[str, Any]:
-        """The settings as JSON, without the token."""
+        """Return the settings as JSON, without the token."""
         shown = asdict(self)
         del shown["token"]
         return shown
 
     @property
     def has_faults(self) -> bool:
-        """Whether any fault is asked for."""
+        """Whether any fault is configured."""
         return bool(self.error_rate or self.uids or self.paths)
 
 
-def changed(
-    settings: Settings, changes: Mapping[str, Any], kinds: Callable[[str], bool]
-) -> Settings:
-    """Return the settings with some of them changed.
+CHECKS: dict[str, Check] = {each.name: each.metadata["check"] for each in fields(Settings)}
+HELP: dict[str, str] = {each.name: each.metadata["help"] for each in fields(Settings)}
 
-    Args:
-        settings: Where to start from.
-        changes: Values by name, as they came from JSON; ``error_rate``, ``uids`` and ``paths``
-            replace the whole former mapping.
-        kinds: Whether a kind of fault exists.
+
+def changed(
+    settings: Settings, changes: Mapping[str, Any], is_fault: Callable[[str], bool]
+) -> Settings:
+    """Return the settings with changed values; mappings are replaced as a whole.
 
     Raises:
-        BadInput: A name is not known or a value is out of its range; nothing is changed.
+        BadInput: Unknown setting or fault, or invalid value.
     """
-    known = {each.name for each in fields(settings)}
     for name, value in changes.items():
-        if name not in known:
-            raise BadInput(f"There is no setting {name!r}; known are {', '.join(sorted(known))}")
-        expected = _CHECKS[name]
-        if not expected[0](value):
-            raise BadInput(f"{name} must be {expected[1]}, not {str(value)[:80]!r}")
+        if name not in CHECKS:
+            raise BadInput(f"There is no setting {name!r}; known are {', '.join(sorted(CHECKS))}")
+        if not CHECKS[name].accepts(value):
+            raise BadInput(f"{name} must be {CHECKS[name].expected}, not {str(value)[:80]!r}")
     new = replace(settings, **changes)
-    for kind in (*new.error_rate, *new.uids.values(), *new.paths.values()):
-        if not kinds(kind):
-            raise BadInput(f"There is no fault {kind!r}; docs/simulator.md lists them")
+    for fault in (*new.error_rate, *new.uids.values(), *new.paths.values()):
+        if not is_fault(fault):
+            raise BadInput(f"There is no fault {fault!r}; see docs/simulator.md")
     return new
-
-
-def _number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e9
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
-
-
-def _whole_or_none(value: object) -> bool:
-    return value is None or _whole(value)
-
-
-def _days(value: object) -> bool:
-    return isinstance(value, int) and _whole(value) and value <= _LAST_DAY
-
-
-def _rates(value: object) -> bool:
-    return (
-        isinstance(value, dict) and all(map(_number, value.values())) and sum(value.values()) <= 1
-    )
-
-
-def _names(value: object) -> bool:
-    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
-
-
-def _address(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"https?://[\w.:\[\]-]+", value) is not None
-
-
-_WHOLE = (_whole, "a whole number from 0")
-_WHOLE_OR_NONE = (_whole_or_none, "a whole number from 0, or null")
-_NUMBER = (_number, "a number from 0")
-_CHECKS: dict[str, tuple[Callable[[object], bool], str]] = {
-    "token": (lambda value: isinstance(value, str) and bool(value), "a text that is not empty"),
-    "token_expires_after": _WHOLE_OR_NONE,
-    "latency_ms": _NUMBER,
-    "jitter_ms": _NUMBER,
-    "quota_per_second": _WHOLE_OR_NONE,
-    "quota_per_hour": _WHOLE_OR_NONE,
-    "quota_window_s": (lambda value: _number(value) and bool(value), "a number above 0"),
-    "quota_code": (lambda value: value in {10022, 10023, 10024}, "10022, 10023 or 10024"),
-    "error_rate": (_rates, "an object of shares by fault, together at most 1"),
-    "uids": (_names, "an object of faults by uid"),
-    "paths": (_names, "an object of faults by path"),
-    "first_attempts": _WHOLE_OR_NONE,
-    "seed": _WHOLE,
-    "day": (_days, f"a whole number from 0 to {_LAST_DAY}"),
-    "retry_after_s": _WHOLE,
-    "slow_s": _NUMBER,
-    "huge_bytes": _WHOLE,
-    "bomb_bytes": _WHOLE,
-    "trickle_s": _NUMBER,
-    "redirect_to": (_address, "an http or https address without a path"),
-}

@@ -1,10 +1,10 @@
-"""Words that names, descriptions and posts are made of; and the traps of real payloads."""
+"""Words for names, descriptions and posts, and edge cases of real payloads."""
 
 from __future__ import annotations
 
 
 def listed(text: str) -> tuple[str, ...]:
-    """The words of a text, which is easier to read than a list of them."""
+    """Split a text into words."""
     return tuple(text.split())
 
 
@@ -43,27 +43,11 @@ POSTS = (
     "周末去爬山", "地铁又晚点了", "生日快乐！", "读完一本好书", "抽奖啦，转发抽三位送书", "深夜的城市很安静",
 )  # fmt: skip
 TOPICS = (
-    "",
-    "",
-    "#早安#",
-    "#每日一善#",
-    "#旅行#",
-    "#美食#",
-    "#微博之夜#",
-    "[心]",
-    "[doge]",
-    "😂",
-    "@微博小秘书 ",
-)
+    "", "", "#早安#", "#每日一善#", "#旅行#", "#美食#", "#微博之夜#", "[心]", "[doge]", "😂", "@微博小秘书 ",
+)  # fmt: skip
 CLIENTS = (
-    "微博网页版",
-    "iPhone 15 Pro",
-    "Android客户端",
-    "HUAWEI Mate 60",
-    "小米14",
-    "微博 weibo.com",
-    "iPad客户端",
-)
+    "微博网页版", "iPhone 15 Pro", "Android客户端", "HUAWEI Mate 60", "小米14", "微博 weibo.com", "iPad客户端",
+)  # fmt: skip
 TRADES = ("汽车", "美食", "科技", "财经", "体育", "娱乐", "教育", "医疗", "时尚", "音乐")
 REASONS = {
     0: "知名{}博主",
@@ -74,14 +58,14 @@ REASONS = {
     5: "{}网官方微博",
     7: "{}协会官方微博",
 }
-"""verified_reason by verified_type; talents (200, 220) and plain users have none."""
+"""verified_reason by verified_type; types 200, 220 and -1 have none."""
 
 NAME_TRAPS = (
     "=cmd|' /C calc'!A0", "+1", "@SUM(1+1)*cmd", "-2+3", "<script>alert(1)</script>", '张"引号"三', "O'Brien",
     "逗,号", " 前后空白 ", "مرحبا بالعالم", "\u202eevil\u202c", "零\u200b宽\u200d字\ufeff符", "制\t表", "🐼🐼🐼",
     "Robert'); DROP TABLE users;--", "null", "0", "../../etc/passwd", "{{7*7}}", "𠮷野家", "%s%n", "\\反斜杠\\",
 )  # fmt: skip
-"""Names at which a careless pipeline breaks; none is blank."""
+"""Names that break careless pipelines; none is blank."""
 DESCRIPTION_TRAPS = (
     "第一行\n第二行\r\n第三行", "\t制表\t符", '他说："你好", "再见"', "a,b;c|d", "  两头空白  ", "=1+1",
     '=HYPERLINK("http://example.com","点我")', "+86 10 12345678", "-2+3", "@SUM(A1:A9)",

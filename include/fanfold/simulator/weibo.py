@@ -1,4 +1,4 @@
-"""The Weibo API as documented: users, counts, quota, token, and errors with Weibo's codes."""
+"""The Weibo API as documented: users, counts, quota, token and error codes."""
 
 from __future__ import annotations
 
@@ -6,24 +6,19 @@ import json
 import math
 import zlib
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from fanfold.simulator import people
 from fanfold.simulator.exchange import Reply, Request, Route
 
-if TYPE_CHECKING:
-    from fanfold.simulator.quota import Quota
-
-_TOKEN_SINCE = 1_767_225_600
-"""When the token was given out, in seconds since 1970 (2026-01-01)."""
+_TOKEN_SINCE = 1_767_225_600  # 2026-01-01
 _TOKEN_LIFE_S = 157_679_999
 _OWN_UID = 1_404_376_560
 _CHINA = timezone(timedelta(hours=8))
 _MOST_IN_SHOW_BATCH = 50
 _MOST_IN_COUNTS = 100
 
-# Code → HTTP status and text, after open.weibo.com/wiki/Error_code. Clients decide by the code.
+# Code -> HTTP status and text. Source: open.weibo.com/wiki/Error_code
 ERRORS = {
     10001: (400, "System error!"),
     10002: (503, "Service unavailable!"),
@@ -60,7 +55,7 @@ _BUSY = (10001, 10002, 10003, 10009)
 
 
 def error(request: Request, code: int, about: str = "") -> Reply:
-    """An error in Weibo's form; the code comes as a number or, as on Weibo, as a text."""
+    """Return an error; as on Weibo, its code is a number or a string."""
     status, text = ERRORS.get(code, (400, "Unknown error!"))
     as_text = zlib.crc32(repr((request.path, sorted(request.query.items()))).encode()) & 1
     body = {
@@ -75,11 +70,11 @@ def _json(value: object, status: int = 200) -> Reply:
     return Reply(status, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
-# What every API has (exchange.Api)
+# exchange.Api
 
 
 def authorised(request: Request, token: str) -> bool:
-    """Whether the request carries the token: as a parameter, in a form, or as ``OAuth2`` header."""
+    """Accept the token as a parameter, form field or ``OAuth2`` header."""
     given = request.query.get("access_token")
     if given is None and request.body:
         given = dict(parse_qsl(request.body.decode("utf-8", "replace"))).get("access_token")
@@ -87,27 +82,27 @@ def authorised(request: Request, token: str) -> bool:
 
 
 def identified(request: Request) -> bool:  # noqa: ARG001 - exchange.Api
-    """Weibo serves nobody without a token."""
+    """Weibo requires a token."""
     return True
 
 
 def refused(request: Request, *, expired: bool) -> Reply:
-    """21327 for a token that expired, 21332 for any other that is not right."""
+    """21327 for an expired token, 21332 for an invalid one."""
     return error(request, 21327 if expired else 21332)
 
 
-def quota_spent(request: Request, quota: Quota, code: int) -> Reply:  # noqa: ARG001 - exchange.Api
+def quota_spent(request: Request, code: int) -> Reply:
     """10022, 10023 or 10024."""
     return error(request, code, request.path.removeprefix("/2").removesuffix(".json"))
 
 
-def quota_headers(quota: Quota) -> bytes:  # noqa: ARG001 - exchange.Api
-    """Weibo tells nothing in headers."""
+def quota_headers(request: Request) -> bytes:  # noqa: ARG001
+    """Weibo has no rate limit headers."""
     return b""
 
 
 def busy(request: Request, draw: int) -> Reply:
-    """One of the four errors of an overloaded Weibo."""
+    """10001, 10002, 10003 or 10009."""
     return error(request, _BUSY[draw % len(_BUSY)])
 
 
@@ -131,19 +126,19 @@ def no_such_api(request: Request) -> Reply:
     return error(request, 10020)
 
 
-# The paths
+# Routes
 
 
-def _asked(request: Request) -> list[str]:
+def _requested_user(request: Request) -> list[str]:
     uid = request.query.get("uid")
     return [uid if uid is not None else request.query.get("screen_name", "")]
 
 
-def _asked_uids(request: Request) -> list[str]:
+def _requested_uids(request: Request) -> list[str]:
     return request.query.get("uids", "").split(",")
 
 
-def _show(request: Request, quota: Quota) -> Reply:  # noqa: ARG001 - exchange.Route
+def _show(request: Request) -> Reply:
     uid = request.query.get("uid")
     if uid is None:
         name = request.query.get("screen_name")
@@ -158,7 +153,7 @@ def _show(request: Request, quota: Quota) -> Reply:  # noqa: ARG001 - exchange.R
 
 
 def _known_uids(request: Request, most: int) -> list[str] | Reply:
-    uids = [uid for uid in _asked_uids(request) if uid]
+    uids = [uid for uid in _requested_uids(request) if uid]
     if not uids:
         return error(request, 10016, "uids")
     if len(uids) > most or not all(uid.isascii() and uid.isdigit() for uid in uids):
@@ -166,7 +161,7 @@ def _known_uids(request: Request, most: int) -> list[str] | Reply:
     return [uid for uid in uids if people.exists(uid)]
 
 
-def _show_batch(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
+def _show_batch(request: Request) -> Reply:
     uids = _known_uids(request, _MOST_IN_SHOW_BATCH)
     if isinstance(uids, Reply):
         return uids
@@ -175,7 +170,7 @@ def _show_batch(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
     )
 
 
-def _counts(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
+def _counts(request: Request) -> Reply:
     uids = _known_uids(request, _MOST_IN_COUNTS)
     if isinstance(uids, Reply):
         return uids
@@ -184,7 +179,8 @@ def _counts(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
     return _json([{name: profile[name] for name in names} for profile in profiles])
 
 
-def _rate_limit_status(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
+def _rate_limit_status(request: Request) -> Reply:
+    quota = request.quota
     remaining, reset_in = quota.state()
     reset = datetime.now(_CHINA) + timedelta(seconds=reset_in)
     return _json(
@@ -201,26 +197,19 @@ def _rate_limit_status(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
     )
 
 
-def _get_token_info(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
-    return _json(
-        {
-            "uid": _OWN_UID,
-            "appkey": "1352222456",
-            "scope": None,
-            "create_at": _TOKEN_SINCE,
-            "expire_in": _TOKEN_LIFE_S,
-        }
-    )
+def _get_token_info(request: Request) -> Reply:  # noqa: ARG001 - exchange.Route
+    token = {"uid": _OWN_UID, "appkey": "1352222456", "scope": None}
+    return _json(token | {"create_at": _TOKEN_SINCE, "expire_in": _TOKEN_LIFE_S})
 
 
-def _get_uid(request: Request, quota: Quota) -> Reply:  # noqa: ARG001
+def _get_uid(request: Request) -> Reply:  # noqa: ARG001
     return _json({"uid": _OWN_UID})
 
 
 ROUTES = {
-    "/2/users/show.json": Route(_show, _asked),
-    "/2/users/show_batch/other.json": Route(_show_batch, _asked_uids),
-    "/2/users/counts.json": Route(_counts, _asked_uids),
+    "/2/users/show.json": Route(_show, _requested_user),
+    "/2/users/show_batch/other.json": Route(_show_batch, _requested_uids),
+    "/2/users/counts.json": Route(_counts, _requested_uids),
     "/2/account/rate_limit_status.json": Route(_rate_limit_status),
     "/2/account/get_uid.json": Route(_get_uid),
     "/oauth2/get_token_info": Route(_get_token_info, method="POST"),
@@ -228,10 +217,10 @@ ROUTES = {
 
 
 def route(path: str) -> Route | None:
-    """The route of a path."""
+    """Return the route of a path, if it exists."""
     return ROUTES.get(path)
 
 
 def template(path: str) -> str:
-    """The path as the statistics count it: itself."""
+    """Return the path itself."""
     return path

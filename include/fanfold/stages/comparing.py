@@ -1,9 +1,7 @@
-"""Compare a run's dataset with that of the run before: who is new, who is gone, and what changed.
+"""Compare a run's dataset with that of the previous run: users added, removed and changed.
 
-Rows are compared share by share: a share holds those keys of both files whose hash leaves the same
-rest, so that a key and its counterpart are always in the same one. Two columns of each file are dealt
-out to the shares in one pass, into files beside the comparison; then each share is read once. What is
-kept in memory are one share, counts, and the first rows of each kind.
+A hash join: both files are partitioned by the hash of the key into temporary files, which are
+compared one pair at a time. Memory is bounded by one pair and the examples.
 """
 
 from __future__ import annotations
@@ -33,12 +31,12 @@ if TYPE_CHECKING:
     from fanfold.workspace.paths import Workspace
 
 SHOWN = 20
-"""Examples of each kind."""
+"""Maximum number of examples of each kind."""
 
 _SHARE_ROWS = 250_000
-"""Rows of a share, on average, in the larger file: some 30 MB with those of the other."""
+"""Average rows of a partition in the larger file; a pair takes about 30 MB."""
 _MOST_SHARES = 500
-"""Files that are open at once; above 125 million rows the shares grow instead."""
+"""Limit of open files; above 125 million rows the partitions grow instead."""
 _BATCH_ROWS = 50_000
 _COUNTED = pa.schema([("user_id", pa.string()), ("followers_count", pa.int64())])
 _NAMED = pa.schema([("user_id", pa.string()), ("screen_name", pa.string())])
@@ -54,12 +52,7 @@ _CHANGED = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """The users that only one of two datasets has.
-
-    Attributes:
-        count: How many.
-        examples: (user id, screen name) of some, the most followed first.
-    """
+    """Users in only one dataset; examples are (user id, screen name), most followers first."""
 
     count: int
     examples: tuple[tuple[str, str], ...]
@@ -67,14 +60,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A user with another number of followers than before.
-
-    Attributes:
-        user_id: The id.
-        name: The screen name, as it is now.
-        before: Followers in the dataset before.
-        after: Followers now.
-    """
+    """A user whose number of followers changed; ``name`` is the current screen name."""
 
     user_id: str
     name: str
@@ -84,16 +70,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How a dataset differs from the one before.
+    """How a dataset differs from the previous one.
 
     Attributes:
-        previous: The run that made the one before.
-        previous_date: The date that this run stands for (ISO 8601, UTC).
-        both: Users in both.
-        new: Users that were not there before.
-        gone: Users that were there before only.
-        changed: Users in both with another number of followers.
-        most_changed: Some of these, the largest difference first.
+        previous: Run id of the previous dataset.
+        previous_date: Its logical date (ISO 8601, UTC).
+        both: Number of users in both.
+        new: Users only in the current dataset.
+        gone: Users only in the previous dataset.
+        changed: Number of users in both whose followers changed.
+        most_changed: Examples of these, largest difference first.
     """
 
     previous: str
@@ -110,7 +96,7 @@ class Comparison:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Comparison:
-        """Return the comparison that :meth:`as_json` wrote."""
+        """Parse the result of :meth:`as_json`."""
         return cls(
             **{
                 **data,
@@ -126,39 +112,40 @@ def _side(count: int, examples: list[list[str]]) -> Side:
 
 
 def compare(dataset: Path, before: Path, *, previous: str, previous_date: str) -> Comparison:
-    """Return how a dataset differs from the one before.
+    """Compare a dataset with the previous one.
 
     Args:
         dataset: The run's Parquet file, under the contract of user profiles.
-        before: That of the run before.
-        previous: The id of that run.
-        previous_date: The date that it stands for (ISO 8601, UTC).
+        before: The Parquet file of the previous run.
+        previous: Id of the previous run.
+        previous_date: Its logical date (ISO 8601, UTC).
 
     Returns:
-        Counts, and up to :data:`SHOWN` examples of each kind. Equals are in order of their ids.
+        Counts, and up to :data:`SHOWN` examples of each kind; ties are ordered by id.
 
     Raises:
-        Inconsistent: One of the files is missing, or is not a dataset.
-        WorkspaceUnavailable: The disk is full, read-only, or does not answer.
+        Inconsistent: A file is missing or is not a dataset.
+        WorkspaceUnavailable: The disk is full, read-only or does not respond.
     """
-    now = _Dataset(dataset, "clear `consolidate` with its downstream tasks.")
-    then = _Dataset(before, f"clear `consolidate` of the run {previous}, which wrote it.")
+    now = _Dataset(dataset, "Clear `consolidate` with its downstream tasks.")
+    then = _Dataset(before, f"Clear `consolidate` of the run {previous}, which wrote it.")
     shares = min(_MOST_SHARES, math.ceil(max(now.rows(), then.rows()) / _SHARE_ROWS))
-    found = _Found()
-    with now.dealt(shares, dataset.parent) as ours, then.dealt(shares, dataset.parent) as theirs:
+    result = _Result()
+    folder = dataset.parent
+    with now.partitioned(shares, folder) as ours, then.partitioned(shares, folder) as theirs:
         for one, other in zip(ours, theirs, strict=True):
-            found.add(one, other)
-    new, gone = (rows["user_id"].to_pylist() for rows in (found.new, found.gone))
-    changes = found.changes.to_pylist()
+            result.add(one, other)
+    new, gone = (rows["user_id"].to_pylist() for rows in (result.new, result.gone))
+    changes = result.changes.to_pylist()
     names = now.names([*new, *(row["user_id"] for row in changes)])
     former = then.names(gone)
     return Comparison(
         previous=previous,
         previous_date=previous_date,
-        both=found.both,
-        new=Side(found.new_count, tuple((key, names[key]) for key in new)),
-        gone=Side(found.gone_count, tuple((key, former[key]) for key in gone)),
-        changed=found.changed,
+        both=result.both,
+        new=Side(result.new_count, tuple((key, names[key]) for key in new)),
+        gone=Side(result.gone_count, tuple((key, former[key]) for key in gone)),
+        changed=result.changed,
         most_changed=tuple(
             Change(row["user_id"], names[row["user_id"]], row["before"], row["after"])
             for row in changes
@@ -195,17 +182,17 @@ def compare_with_previous(workspace: Workspace, manifest: Manifest) -> str:
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:
-    """Write a comparison as one JSON document.
+    """Write a comparison as JSON.
 
     Raises:
-        WorkspaceUnavailable: The disk is full, read-only, or does not answer.
+        WorkspaceUnavailable: The disk is full, read-only or does not respond.
     """
     write_json(path, comparison.as_json())
 
 
 @dataclass(slots=True)
-class _Found:
-    """What is known after some shares: counts, and the first rows of each kind."""
+class _Result:
+    """Counts and top rows of the partitions compared so far."""
 
     both: int = 0
     new_count: int = 0
@@ -216,7 +203,7 @@ class _Found:
     changes: pa.Table = field(default_factory=_CHANGED.empty_table)
 
     def add(self, now: pa.Table, then: pa.Table) -> None:
-        """Compare one share of both datasets."""
+        """Compare one partition of both datasets."""
         at = pc.index_in(now["user_id"], value_set=then["user_id"])
         stayed, counterparts = pc.is_valid(at), at.drop_null()
         left = np.ones(then.num_rows, np.bool_)
@@ -233,7 +220,7 @@ class _Found:
 
 
 def _changes(now: pa.Table, then: pa.Table) -> pa.Table:
-    """Return the rows with another number of followers; both tables hold the same keys in order."""
+    """Return the rows whose followers changed; both tables have the same keys in order."""
     before, after = then["followers_count"], now["followers_count"]
     difference = pc.abs(pc.subtract(after, before))
     table = pa.table([now["user_id"], before, after, difference], schema=_CHANGED)
@@ -241,8 +228,8 @@ def _changes(now: pa.Table, then: pa.Table) -> pa.Table:
 
 
 def _first(column: str, *tables: pa.Table) -> pa.Table:
-    """Return the first rows by a column, the largest first, equals by id."""
-    # No two rows have the same id: the selection has only one outcome, though it is not stable.
+    """Return the rows with the largest values of a column; ties are ordered by id."""
+    # Ids are unique, so the result is deterministic although the selection is unstable.
     order = [(column, "descending"), ("user_id", "ascending")]
     rows = pa.concat_tables(tables)
     return rows.take(pc.select_k_unstable(rows, SHOWN, order))
@@ -250,44 +237,40 @@ def _first(column: str, *tables: pa.Table) -> pa.Table:
 
 @dataclass(frozen=True, slots=True)
 class _Dataset:
-    """A Parquet file that is read in passes, and what to do where it cannot be read."""
+    """A Parquet file, and what to do if it cannot be read."""
 
     path: Path
-    way_out: str
+    remedy: str
 
     def rows(self) -> int:
-        """Return how many rows it has."""
+        """Return the number of rows."""
         with self._file() as file:
             return int(file.metadata.num_rows)
 
     @contextlib.contextmanager
-    def dealt(self, shares: int, folder: Path) -> Iterator[Iterator[pa.Table]]:
-        """Yield id and followers of the rows, share by share.
-
-        Args:
-            shares: How many.
-            folder: Takes a folder of files for them, which is gone when the block ends.
+    def partitioned(self, shares: int, folder: Path) -> Iterator[Iterator[pa.Table]]:
+        """Yield id and followers of the rows by partition, from temporary files in ``folder``.
 
         Raises:
-            WorkspaceUnavailable: The disk is full, read-only, or does not answer.
+            WorkspaceUnavailable: The disk is full, read-only or does not respond.
         """
         if shares <= 1:
             yield iter([pa.Table.from_batches(self._batches(_COUNTED), _COUNTED)])
             return
         with (
             disk_errors(folder),
-            tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as hand,
+            tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as temporary,
         ):
-            paths = [Path(hand) / f"{share}.arrow" for share in range(shares)]
+            paths = [Path(temporary) / f"{share}.arrow" for share in range(shares)]
             with contextlib.ExitStack() as stack:
                 files = [stack.enter_context(pa.ipc.new_stream(path, _COUNTED)) for path in paths]
                 for batch in self._batches(_COUNTED):
-                    for share, rows in _deal(batch, shares):
+                    for share, rows in _partition(batch, shares):
                         files[share].write_batch(rows)
             yield map(_read, paths)
 
     def names(self, keys: list[str]) -> dict[str, str]:
-        """Return the screen names of some users by id."""
+        """Return screen names by user id."""
         if not keys:
             return {}
         wanted = pa.array(keys, pa.string())
@@ -300,18 +283,18 @@ class _Dataset:
     def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         with self._file() as file:
             for batch in file.iter_batches(_BATCH_ROWS, columns=schema.names, use_threads=False):
-                # Columns come in the file's order, and one that is not there is left out.
+                # Columns come in the order of the file; missing ones are omitted.
                 yield batch.select(schema.names).cast(schema)
 
     @contextlib.contextmanager
     def _file(self) -> Iterator[pq.ParquetFile]:
         try:
-            # Buffering ahead would hold all row groups at once.
+            # pre_buffer would keep all row groups in memory.
             with pq.ParquetFile(self.path, pre_buffer=False) as file:
                 yield file
         except (OSError, pa.ArrowException, KeyError) as error:
             raise Inconsistent(
-                f"{self.path} cannot be read as a dataset ({error}); {self.way_out}"
+                f"Cannot read the dataset {self.path} ({error}). {self.remedy}"
             ) from error
 
 
@@ -320,11 +303,9 @@ def _read(path: Path) -> pa.Table:
         return stream.read_all()
 
 
-def _deal(batch: pa.RecordBatch, shares: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield the rows of a batch by the share that they belong to."""
-    # pandas' hash of text is SipHash under a fixed key: it spreads keys that differ in little, such
-    # as consecutive ids, and is the same in both files, whatever their batches. Python's own hash
-    # is neither vectorised nor, from one process to the next, the same; pyarrow offers none.
+def _partition(batch: pa.RecordBatch, shares: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """Yield the rows of a batch by partition."""
+    # pandas hashes text with SipHash under a fixed key: evenly distributed and deterministic.
     keys = batch.column("user_id").to_numpy(zero_copy_only=False)
     share_of = hash_array(keys, categorize=False) % np.uint64(shares)
     rows = batch.take(pa.array(np.argsort(share_of, kind="stable")))

@@ -1,8 +1,7 @@
-"""Consolidate: fold the parts of all batches into one dataset, and hold it against the plan.
+"""Consolidate: merge the parts of all batches into one dataset and reconcile it with the plan.
 
-Batches are read one after the other, from the workspace, in order; memory is bounded by one batch and
-one row group.
-Every planned item ends in exactly one count and, unless it is ``ok``, in ``failed.jsonl``.
+Batches are read in order, one at a time; memory is bounded by one batch and one row group. Every
+planned item is counted once and, unless it is ``ok``, listed in ``failed.jsonl``.
 """
 
 from __future__ import annotations
@@ -45,17 +44,17 @@ if TYPE_CHECKING:
     from fanfold.workspace.paths import Workspace
 
 ROW_GROUP = 20_000
-"""Rows of a row group, at least (but the last); some 6 MB in memory."""
+"""Minimum rows per row group, except the last; about 6 MB in memory."""
 CSV_LEVEL = 5
-"""Level of the CSV's compression: 3 % larger than at level 9, in a third of its time."""
+"""gzip level: files are 3 % larger than at level 9 and take a third of the time."""
 _FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"
-"""First characters that make a spreadsheet run a cell. Source: OWASP, "CSV Injection"."""
+"""Cells that a spreadsheet evaluates as a formula. Source: OWASP, "CSV Injection"."""
 _REASONS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
-    """One batch, folded: its rows in item order and what became of its items."""
+class _BatchResult:
+    """The reconciled rows (in item order) and outcomes of a batch."""
 
     rows: pa.Table
     failures: list[Outcome]
@@ -64,50 +63,47 @@ class _Batch:
 
 
 def consolidate(workspace: Workspace, run: RunIdentity, schema: pa.Schema) -> Manifest:
-    """Write the dataset, ``failed.jsonl`` and the manifest of a run.
+    """Write the dataset, ``failed.jsonl`` and the manifest of a run; return the manifest.
 
     Args:
         workspace: The run's workspace, with a plan.
-        run: Whose manifest it is.
-        schema: The columns of the dataset.
-
-    Returns:
-        The manifest, as it lies in the workspace.
+        run: Identifiers for the manifest.
+        schema: Columns of the dataset.
 
     Raises:
-        Inconsistent: Parts contradict the plan.
+        Inconsistent: The parts do not match the plan, or cannot be read.
     """
     plan = Plan.from_json(read_json(workspace.plan))
     counts = Counts()
     requests = 0
-    reasons = FailureGroups()
+    failures = FailureGroups()
     paths = [workspace.dataset / name for name in (PARQUET, CSV, FAILED)]
     with (
         jsonl_writer(paths[2]) as add_failure,
         _csv_writer(paths[1], schema) as csv,
         _parquet_writer(paths[0], schema) as parquet,
     ):
-        waiting: list[pa.Table] = []
+        pending: list[pa.Table] = []
         for batch in range(plan.batches):
-            folded = _fold(workspace.batch(batch), schema)
-            for failure in folded.failures:
+            result = _reconcile(workspace.batch(batch), schema)
+            for failure in result.failures:
                 add_failure(failure.as_json())
-                reasons.add(failure)
-            counts += folded.counts
-            requests += folded.requests
-            waiting.append(folded.rows)
-            # Batches may hold one item: a row group for each would make a large and slow file.
-            if batch == plan.batches - 1 or sum(map(len, waiting)) >= ROW_GROUP:
-                rows = pa.concat_tables(waiting).combine_chunks()
+                failures.add(failure)
+            counts += result.counts
+            requests += result.requests
+            pending.append(result.rows)
+            # Small batches share a row group: one each would make a large and slow file.
+            if batch == plan.batches - 1 or sum(map(len, pending)) >= ROW_GROUP:
+                rows = pa.concat_tables(pending).combine_chunks()
                 parquet.write_table(rows)
                 csv.write_table(_for_csv(rows))
-                waiting.clear()
+                pending.clear()
     if counts.planned != plan.items:
         raise Inconsistent(
-            f"The plan has {plan.items} items, its batches have {counts.planned}: "
-            "clear `plan` and what follows it."
+            f"The plan has {plan.items} items, but its batches have {counts.planned}. Clear `plan` "
+            "with its downstream tasks."
         )
-    write_json(workspace.failures, [group.as_json() for group in reasons.groups()])
+    write_json(workspace.failures, [group.as_json() for group in failures.groups()])
     not_ok = counts.planned - counts.ok
     manifest = Manifest(
         dag_id=run.dag_id,
@@ -130,24 +126,21 @@ def consolidate(workspace: Workspace, run: RunIdentity, schema: pa.Schema) -> Ma
 
 
 def _finished_at(workspace: Workspace, plan: Plan) -> str:
-    """Return the time, but none before the run's start or its earlier end.
+    """Return the current time, but not earlier than the run's start or its previous end.
 
-    Clocks are set back, and the warehouse takes the later end of a run for the newer outcome.
+    The clock may be set back, and the warehouse orders the results of a run by their end.
     """
-    known = [plan.started_at, utc_text(datetime.now(UTC))]
+    times = [plan.started_at, utc_text(datetime.now(UTC))]
     if workspace.manifest.exists():
-        known.append(Manifest.from_json(read_json(workspace.manifest)).finished_at)
-    return max(known)  # all in one form, which sorts by time
+        times.append(Manifest.from_json(read_json(workspace.manifest)).finished_at)
+    return max(times)  # ISO 8601 in UTC sorts by time
 
 
-def gate(workspace: Workspace, manifest: Manifest, tolerated_percentage: float) -> None:
-    """Let a run pass whose failures are tolerated.
-
-    ``failed`` and ``invalid`` items count as failures; ``missing`` is an answer.
+def check_tolerance(workspace: Workspace, manifest: Manifest, tolerated_percentage: float) -> None:
+    """Check that the share of ``failed`` and ``invalid`` items is tolerated.
 
     Raises:
-        ToleranceExceeded: There are more; the message names the most frequent reasons and the way
-            on.
+        ToleranceExceeded: It is not; the message lists the most frequent reasons.
     """
     counts = manifest.counts
     failures = counts.failed + counts.invalid
@@ -156,53 +149,45 @@ def gate(workspace: Workspace, manifest: Manifest, tolerated_percentage: float) 
     groups = [Group.from_json(data) for data in read_json(workspace.failures)]
     groups = [group for group in groups if group.status is not Status.MISSING]
     groups.sort(key=lambda group: -group.count)
-    most = "; ".join(f"{group.count} × {group.title}" for group in groups[:_REASONS_SHOWN])
+    reasons = "; ".join(f"{group.count} × {group.title}" for group in groups[:_REASONS_SHOWN])
     raise ToleranceExceeded(
         f"{failures} of {counts.planned} items failed "
-        f"({failures * 100 / counts.planned:.3g} %), and tolerated_failure_percentage is "
-        f"{tolerated_percentage:g}: {most}. Nothing was published. What came is kept: clear "
-        f"`batch.fetch` with its downstream tasks, and only the items that failed are fetched."
+        f"({failures * 100 / counts.planned:.3g} %), but tolerated_failure_percentage is "
+        f"{tolerated_percentage:g}: {reasons}. Nothing was published. Fetched data is kept: clear "
+        "`batch.fetch` with its downstream tasks to fetch only the failed items."
     )
 
 
-def _fold(batch: Batch, schema: pa.Schema) -> _Batch:
-    """Hold the items of a batch against outcomes, quarantine and clean rows."""
+def _reconcile(batch: Batch, schema: pa.Schema) -> _BatchResult:
+    """Reconcile a batch's items with their outcomes and rows."""
     keys = batch.keys()
-    outcomes = batch.outcomes()
+    fetched = batch.outcomes()
     invalid = batch.invalid()
-    clean = _clean_part(batch, schema)
-    position = {key: row for row, key in enumerate(clean[ITEM].to_pylist())}
-    decided = [
-        decide(key, outcomes.get(key), invalid.get(key), clean=key in position) for key in keys
+    rows = _read_rows(batch, schema)
+    position = {key: row for row, key in enumerate(rows[ITEM].to_pylist())}
+    outcomes = [
+        decide(key, fetched.get(key), invalid.get(key), clean=key in position) for key in keys
     ]
-    tally = Counter(outcome.status for outcome in decided)
-    order = pa.array(
-        [position[outcome.key] for outcome in decided if outcome.status is Status.OK], pa.int64()
-    )
-    return _Batch(
-        rows=clean.drop_columns(ITEM).take(order).cast(schema),
-        failures=[outcome for outcome in decided if outcome.status is not Status.OK],
-        counts=Counts(
-            planned=len(keys),
-            ok=tally[Status.OK],
-            missing=tally[Status.MISSING],
-            invalid=tally[Status.INVALID],
-            failed=tally[Status.FAILED],
-        ),
-        requests=sum(outcome.requests for outcome in outcomes.values()),
+    by_status = Counter(str(outcome.status) for outcome in outcomes)
+    order = [position[outcome.key] for outcome in outcomes if outcome.status is Status.OK]
+    return _BatchResult(
+        rows=rows.drop_columns(ITEM).take(pa.array(order, pa.int64())).cast(schema),
+        failures=[outcome for outcome in outcomes if outcome.status is not Status.OK],
+        counts=Counts(planned=len(keys), **by_status),
+        requests=sum(outcome.requests for outcome in fetched.values()),
     )
 
 
-def _clean_part(batch: Batch, schema: pa.Schema) -> pa.Table:
+def _read_rows(batch: Batch, schema: pa.Schema) -> pa.Table:
     path = batch.rows_file
     if not path.exists():
         return pa.schema([pa.field(ITEM, pa.string()), *schema]).empty_table()
     try:
-        with pq.ParquetFile(path) as file:  # read_table imports all of pyarrow.dataset first
+        with pq.ParquetFile(path) as file:  # read_table would import pyarrow.dataset
             return file.read(use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise Inconsistent(
-            f"{path} cannot be read ({error}): clear `batch.process` of batch {batch.number}."
+            f"Cannot read {path} ({error}). Clear `batch.process` of batch {batch.number}."
         ) from error
 
 
@@ -232,7 +217,7 @@ def _csv_writer(path: Path, schema: pa.Schema) -> Iterator[pa_csv.CSVWriter]:
     with (
         whole_file(path) as temporary,
         temporary.open("wb") as file,
-        # Neither name nor time: the same rows give the same bytes.
+        # No name and no time in the header: the same rows give the same bytes.
         gzip.GzipFile("", "wb", CSV_LEVEL, file, mtime=0) as stream,
         pa_csv.CSVWriter(stream, _for_csv(schema.empty_table()).schema) as writer,
     ):
@@ -240,7 +225,7 @@ def _csv_writer(path: Path, schema: pa.Schema) -> Iterator[pa_csv.CSVWriter]:
 
 
 def _for_csv(rows: pa.Table) -> pa.Table:
-    """Return the rows as CSV takes them: categories as text, no cell that is a formula."""
+    """Return the rows with dictionaries as text and formulas escaped."""
     columns = []
     for column in rows.columns:
         text = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column

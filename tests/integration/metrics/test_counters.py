@@ -153,15 +153,15 @@ def test_a_consolidation_that_is_cut_off_behind_its_manifest_counts_no_item_twic
 ):
     from fanfold.stages import consolidating
 
-    gate = consolidating.gate
+    check_tolerance = consolidating.check_tolerance
     cuts = iter([OSError("cut off")])
 
     def cut(*arguments):
         if error := next(cuts, None):
             raise error
-        gate(*arguments)
+        check_tolerance(*arguments)
 
-    monkeypatch.setattr(consolidating, "gate", cut)
+    monkeypatch.setattr(consolidating, "check_tolerance", cut)
     run = pipeline.run(user_ids=UIDS[:3], retries=1)
     told_to_send.settled()
     assert run.state == "success"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanfold.simulator import people, vocabulary
-from fanfold.simulator.places import PROVINCES
+from fanfold.simulator.provinces import PROVINCES
 
 UIDS = st.integers(people.FIRST_UID, people.LAST_UID).map(str)
 

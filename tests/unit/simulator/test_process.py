@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from fanfold.errors import BadConfiguration
-from fanfold.simulator.counters import Tally
+from fanfold.simulator.counters import BoundedCounter
 from fanfold.simulator.process import running
 
 SIMULATOR = [sys.executable, "-m", "fanfold.simulator"]
@@ -95,7 +95,7 @@ def test_the_token_may_lie_in_a_file_and_the_port_is_written_to_one(tmp_path):
         (["--fault", "busy=x"], "'x' must be a share"),
         (["--latency-ms", "-1"], "latency_ms must be"),
         (["--token", "a", "--token-file", "b"], "not both"),
-        (["--token-file", "/nowhere"], "/nowhere cannot be read"),
+        (["--token-file", "/nowhere"], "Cannot read --token-file /nowhere"),
     ],
 )
 def test_a_wrong_option_is_named(capsys, options, said):
@@ -126,10 +126,10 @@ def test_it_imports_nothing_heavy():
 
 
 def test_counts_by_uid_have_bounded_memory():
-    tally = Tally(kept=3)
-    assert [tally.add(key) for key in "aabcd"] == [1, 2, 1, 1, 1]
-    assert (tally.counts, tally.forgotten) == ({"b": 1, "c": 1, "d": 1}, 1)
+    counter = BoundedCounter(kept=3)
+    assert [counter.add(key) for key in "aabcd"] == [1, 2, 1, 1, 1]
+    assert (counter.counts, counter.evicted) == ({"b": 1, "c": 1, "d": 1}, 1)
     long = ["x" * 100_000 + end for end in "aab"]
-    assert [tally.add(key) for key in long] == [1, 2, 1]
-    assert tally.of(long[0]) == 2
-    assert max(map(len, tally.counts)) <= 64
+    assert [counter.add(key) for key in long] == [1, 2, 1]
+    assert counter.of(long[0]) == 2
+    assert max(map(len, counter.counts)) <= 64

@@ -248,15 +248,15 @@ def pages_of_zeros(path):
     ids=["missing", "empty", "no Parquet", "other columns", "pages of zeros"],
 )
 @pytest.mark.parametrize(
-    ("spoiled", "way_out"),
+    ("spoiled", "remedy"),
     [
-        ("now", "clear `consolidate` with its downstream tasks"),
-        ("then", "clear `consolidate` of the run scheduled__2026-07-27"),
+        ("now", "Clear `consolidate` with its downstream tasks"),
+        ("then", "Clear `consolidate` of the run scheduled__2026-07-27"),
     ],
 )
-def test_a_file_that_is_no_dataset_is_named_with_its_way_out(tmp_path, spoiled, spoil, way_out):
+def test_a_file_that_is_no_dataset_is_named_with_its_remedy(tmp_path, spoiled, spoil, remedy):
     users = {str(key): ("x", key) for key in range(5000)}
     paths = {name: write(tmp_path / f"{name}.parquet", users) for name in ("now", "then")}
     spoil(paths[spoiled])
-    with pytest.raises(Inconsistent, match=rf"(?s){paths[spoiled]} cannot be read.*{way_out}"):
+    with pytest.raises(Inconsistent, match=rf"(?s)dataset {paths[spoiled]} .*{remedy}"):
         compare(paths["now"], paths["then"], **TOLD)

@@ -1,4 +1,4 @@
-"""The fold: every planned item once, in order, and nothing past the gate that is not tolerated."""
+"""The fold: every planned item once, in order, and no run passes with more failures than tolerated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fanfold.model import (
     Status,
 )
 from fanfold.sources import weibo
-from fanfold.stages.consolidating import _for_csv, consolidate, gate
+from fanfold.stages.consolidating import _for_csv, check_tolerance, consolidate
 from fanfold.stages.planning import write_plan
 from fanfold.stages.processing import process_batch
 from fanfold.stages.processing.contract import SCHEMA
@@ -166,9 +166,9 @@ def test_the_csv_holds_hostile_names_as_text(tmp_path):
 def test_too_many_failures_stop_the_run_with_the_reasons_and_the_way_on(tmp_path):
     workspace = run_of(tmp_path, ["ok"] * 7 + ["failed", "invalid", "missing"])
     manifest = consolidate(workspace, RUN, SCHEMA)
-    gate(workspace, manifest, 20)
+    check_tolerance(workspace, manifest, 20)
     with pytest.raises(ToleranceExceeded) as caught:
-        gate(workspace, manifest, 19.9)
+        check_tolerance(workspace, manifest, 19.9)
     said = str(caught.value)
     assert "2 of 10 items failed (20 %)" in said
     assert "followers_count breaks the rule" in said
@@ -177,18 +177,18 @@ def test_too_many_failures_stop_the_run_with_the_reasons_and_the_way_on(tmp_path
 
 def test_missing_items_are_no_failures(tmp_path):
     workspace = run_of(tmp_path, ["missing"] * 5)
-    gate(workspace, consolidate(workspace, RUN, SCHEMA), 0)
+    check_tolerance(workspace, consolidate(workspace, RUN, SCHEMA), 0)
 
 
 def test_a_broken_part_is_named_with_the_task_to_clear(tmp_path):
     workspace = run_of(tmp_path, ["ok", "ok"])
     workspace.batch(0).rows_file.write_bytes(b"PAR1")
-    with pytest.raises(Inconsistent, match=r"clear `batch.process` of batch 0"):
+    with pytest.raises(Inconsistent, match=r"Clear `batch.process` of batch 0"):
         consolidate(workspace, RUN, SCHEMA)
 
 
 def test_batches_that_contradict_the_plan_are_refused(tmp_path):
     workspace = run_of(tmp_path, ["ok"] * 4)
     write_jsonl(workspace.batch(1).items_file, [])
-    with pytest.raises(Inconsistent, match="The plan has 4 items, its batches have 3"):
+    with pytest.raises(Inconsistent, match="The plan has 4 items, but its batches have 3"):
         consolidate(workspace, RUN, SCHEMA)

@@ -1,32 +1,20 @@
-"""Ways to misbehave. A new one is one small function with ``@kind`` above it.
+"""Faults to inject; each is a function with ``@kind``.
 
-A fault gets the :class:`Case` and returns the :class:`~fanfold.simulator.exchange.Delivery` that
-goes on the wire instead of the right answer. Which request gets which fault depends on the seed,
-the item and the number of the attempt alone, so a run can be repeated and a retry can succeed.
+A fault gets a :class:`Case` and returns the :class:`~fanfold.simulator.exchange.Delivery` to send
+instead of the correct response. The choice of a fault is a function of seed, item and attempt, so a
+run can be repeated and a retry can succeed.
 
-| module | what is wrong |
+| module | faults in |
 |---|---|
-| ``statuses`` | the status, or the error that the API tells |
-| ``transport`` | the connection, the head, the length |
-| ``streams`` | the body as bytes: too long, chunked, compressed |
+| ``statuses`` | the HTTP status or the error of the API |
+| ``transport`` | the connection, the head and the length |
+| ``streams`` | the body as bytes: length, chunks, compression |
 | ``documents`` | the body as JSON |
-| ``profiles`` | a profile, in well-formed JSON |
+| ``profiles`` | the values of a profile |
 """
 
 from fanfold.simulator.faults import documents, profiles, statuses, streams, transport
-from fanfold.simulator.faults.case import KINDS, Case, chosen, delivery, draw, kind, known
+from fanfold.simulator.faults.case import KINDS, Case, chosen, delivery, draw, known
 
-__all__ = [
-    "KINDS",
-    "Case",
-    "chosen",
-    "delivery",
-    "documents",
-    "draw",
-    "kind",
-    "known",
-    "profiles",
-    "statuses",
-    "streams",
-    "transport",
-]
+__all__ = ["KINDS", "Case", "chosen", "delivery", "draw", "known"]
+__all__ += ["documents", "profiles", "statuses", "streams", "transport"]

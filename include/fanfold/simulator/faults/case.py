@@ -1,4 +1,4 @@
-"""What a fault gets, how it is registered under its name, and when it is chosen."""
+"""Registration and selection of faults."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a fault has to work with.
+    """The input of a fault.
 
     Attributes:
-        request: What was asked.
-        api: The API that was asked, for errors in its own words.
-        right: Makes the reply that a healthy server would give.
-        settings: How long, how large.
-        draw: 64 bits that depend on seed, item and attempt alone.
+        request: The request.
+        api: The requested API.
+        right: Returns the correct reply.
+        settings: Settings of the simulator.
+        draw: 64 random bits, a function of seed, item and attempt.
     """
 
     request: Request
@@ -37,7 +37,7 @@ KINDS: dict[str, Callable[[Case], Delivery]] = {}
 
 
 def kind(name: str) -> Callable[[Callable[[Case], Delivery]], Callable[[Case], Delivery]]:
-    """Register a fault under the name that the settings use."""
+    """Register a fault under a name."""
 
     def register(fault: Callable[[Case], Delivery]) -> Callable[[Case], Delivery]:
         KINDS[name] = fault
@@ -46,23 +46,24 @@ def kind(name: str) -> Callable[[Callable[[Case], Delivery]], Callable[[Case], D
     return register
 
 
+def always(name: str, reply: Reply) -> None:
+    """Register a fault that sends the same reply to every request."""
+    kind(name)(lambda _: deliver(reply))
+
+
 def known(name: str) -> bool:
-    """Whether there is such a fault; a number stands for the Weibo error of that code."""
-    return name in KINDS or _is_code(name)
-
-
-def _is_code(name: str) -> bool:
-    return name.isascii() and name.isdigit() and len(name) == 5
+    """Return whether a name is a fault or a Weibo error code."""
+    return name in KINDS or (name.isascii() and name.isdigit() and len(name) == 5)
 
 
 def draw(seed: int, item: str, attempt: int) -> int:
-    """64 bits from seed, item and attempt: the same on every machine."""
+    """Return 64 bits, a function of seed, item and attempt."""
     text = f"{seed}\0{item}\0{attempt}".encode()
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
 
 
 def chosen(settings: Settings, path: str, item: str, attempt: int) -> str:
-    """Choose the fault for one attempt; returns "" where there is none."""
+    """Return the fault for an attempt, or an empty string."""
     if settings.first_attempts is not None and attempt > settings.first_attempts:
         return ""
     fixed = settings.uids.get(item) or settings.paths.get(path)
@@ -78,7 +79,7 @@ def chosen(settings: Settings, path: str, item: str, attempt: int) -> str:
 
 
 def delivery(name: str, case: Case) -> Delivery:
-    """What the fault of this name puts on the wire."""
+    """Return the delivery of a fault."""
     if name in KINDS:
         result = KINDS[name](case)
     else:

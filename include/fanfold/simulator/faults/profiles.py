@@ -1,4 +1,4 @@
-"""Faults of a profile: well-formed JSON with something wrong, or only strange, in it."""
+"""Faults in the values of a profile, in well-formed JSON."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def _spoilt(name: str, spoil: Callable[[dict[str, Any]], object]) -> None:
-    """Register a fault that changes a right profile; of several in one answer, one."""
+def _profile_fault(name: str, change: Callable[[dict[str, Any]], object]) -> None:
+    """Register a fault that changes one correct profile of a response."""
 
     @kind(name)
     def _changed(case: Case) -> Delivery:
@@ -23,21 +23,21 @@ def _spoilt(name: str, spoil: Callable[[dict[str, Any]], object]) -> None:
         profiles = _profiles(document) if right.status == 200 else []
         if not profiles:
             return deliver(right)
-        spoil(profiles[case.draw % len(profiles)])
+        change(profiles[case.draw % len(profiles)])
         text = json.dumps(document, ensure_ascii=False)
-        # Half a surrogate pair has no UTF-8; as an escape, JSON takes it.
+        # A lone surrogate has no UTF-8 and is written as a JSON escape.
         return deliver(replace(right, body=text.encode(errors="backslashreplace")))
 
 
 def _profiles(document: Any) -> list[dict[str, Any]]:
-    """The profiles in an answer: itself, or those that it lists."""
+    """Return the profiles of a response: one, or a list."""
     if isinstance(document, dict):
         document = document.get("users", [document])
     return [each for each in document if "id" in each]
 
 
 def other_id(profile: dict[str, Any]) -> int | str:
-    """The id of another user; Weibo's is a number, Mastodon's a text."""
+    """Return another id; Weibo's are numbers, Mastodon's are strings."""
     other = int(profile["id"]) ^ 1
     return other if isinstance(profile["id"], int) else str(other)
 
@@ -51,13 +51,13 @@ def _of_another(profile: dict[str, Any]) -> None:
             profile[name] = f"other_{profile[name]}"
 
 
-_spoilt("invalid_negative", lambda profile: profile.update(followers_count=-5))
-_spoilt("invalid_text", lambda profile: profile.update(followers_count="many"))
-_spoilt("invalid_date", lambda profile: profile.update(created_at="yesterday"))
-_spoilt(
+_profile_fault("invalid_negative", lambda profile: profile.update(followers_count=-5))
+_profile_fault("invalid_text", lambda profile: profile.update(followers_count="many"))
+_profile_fault("invalid_date", lambda profile: profile.update(created_at="yesterday"))
+_profile_fault(
     "invalid_nameless", lambda profile: [profile.pop(key, None) for key in ("screen_name", "acct")]
 )
-_spoilt("invalid_other", _of_another)
+_profile_fault("invalid_other", _of_another)
 _INVALID = sorted(name for name in KINDS if name.startswith("invalid_"))
 
 
@@ -68,7 +68,7 @@ def _invalid(case: Case) -> Delivery:
 
 
 def _names(profile: dict[str, Any], text: str) -> None:
-    """Set the names that people choose themselves, and their description."""
+    """Set the free text fields."""
     for name in ("name", "display_name", "description", "note"):
         if name in profile:
             profile[name] = text
@@ -76,17 +76,16 @@ def _names(profile: dict[str, Any], text: str) -> None:
 
 _HOSTILE_HTML = "<script>alert(1)</script><![evil[x]]><!DOCTYPE [<img src=x onerror=alert(1)> <b"
 
-
-_spoilt("overflow", lambda profile: profile.update(followers_count=2**63))
-_spoilt("huge_number", lambda profile: profile.update(followers_count=10**400))
-_spoilt("long_name", lambda profile: _names(profile, "x" * 1_000_000))
-_spoilt("html_name", lambda profile: _names(profile, _HOSTILE_HTML))
-_spoilt("surrogates", lambda profile: _names(profile, "half \ud83d and nul \0 end"))
+_profile_fault("overflow", lambda profile: profile.update(followers_count=2**63))
+_profile_fault("huge_number", lambda profile: profile.update(followers_count=10**400))
+_profile_fault("long_name", lambda profile: _names(profile, "x" * 1_000_000))
+_profile_fault("html_name", lambda profile: _names(profile, _HOSTILE_HTML))
+_profile_fault("surrogates", lambda profile: _names(profile, "half \ud83d and nul \0 end"))
 
 
 @kind("infinite")
 def _infinite(case: Case) -> Delivery:
-    """A count of 1e999: JSON, and infinite for who reads it as a float."""
+    """A count of 1e999, which is infinite as a float."""
     right = case.right()
     start, _, rest = right.body.partition(b'"followers_count":')
     count = len(rest) - len(rest.lstrip(b"0123456789"))
@@ -103,4 +102,4 @@ def _wrong_shapes(profile: dict[str, Any]) -> None:
         profile[name] = _SHAPES[number % len(_SHAPES)]
 
 
-_spoilt("wrong_shapes", _wrong_shapes)
+_profile_fault("wrong_shapes", _wrong_shapes)

@@ -1,15 +1,15 @@
-"""Faults that a status or an error of the API tells."""
+"""Faults in the HTTP status or the error of the API."""
 
 from __future__ import annotations
 
 import json
 
 from fanfold.simulator.exchange import HTML, Delivery, Reply, deliver
-from fanfold.simulator.faults.case import Case, kind
+from fanfold.simulator.faults.case import Case, always, kind
 
 
 def page(title: str) -> bytes:
-    """A page as proxies and portals answer it."""
+    """Return an HTML page as sent by proxies and captive portals."""
     return (
         f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n".encode()
     )
@@ -25,14 +25,8 @@ def _unknown(case: Case) -> Delivery:
     return deliver(case.api.unknown(case.request))
 
 
-@kind("http_500")
-def _http_500(case: Case) -> Delivery:  # noqa: ARG001 - every fault has the same shape
-    return deliver(Reply(500, b'{"error":"Internal Server Error"}'))
-
-
-@kind("http_502")
-def _http_502(case: Case) -> Delivery:  # noqa: ARG001
-    return deliver(Reply(502, page("502 Bad Gateway"), HTML))
+always("http_500", Reply(500, b'{"error":"Internal Server Error"}'))
+always("http_502", Reply(502, page("502 Bad Gateway"), HTML))
 
 
 def _retry_after(case: Case) -> bytes:
@@ -57,15 +51,14 @@ _ODD_RETRY_AFTER = (
 
 @kind("odd_retry_after")
 def _odd_retry_after(case: Case) -> Delivery:
-    """503 with a ``Retry-After`` that says nothing."""
-    value = _ODD_RETRY_AFTER[case.draw % len(_ODD_RETRY_AFTER)]
-    headers = b"Retry-After: %s\r\n" % value
+    """503 with an invalid ``Retry-After``."""
+    headers = b"Retry-After: %s\r\n" % _ODD_RETRY_AFTER[case.draw % len(_ODD_RETRY_AFTER)]
     return deliver(Reply(503, page("503 Service Unavailable"), HTML, headers))
 
 
 @kind("redirect")
 def _redirect(case: Case) -> Delivery:
-    """Another host is said to know: who follows brings it the token."""
+    """Redirect to another host; a client that follows leaks the token."""
     status = (301, 302, 303, 307, 308)[case.draw % 5]
     location = f"Location: {case.settings.redirect_to}{case.request.path}\r\n".encode()
     return deliver(Reply(status, page("Moved"), HTML, location))
@@ -73,7 +66,7 @@ def _redirect(case: Case) -> Delivery:
 
 @kind("unknown_code")
 def _unknown_code(case: Case) -> Delivery:
-    """A Weibo error that no page lists; Mastodon 503."""
+    """An undocumented Weibo error; Mastodon 503."""
     return deliver(case.api.coded(case.request, 99999))
 
 
@@ -84,7 +77,7 @@ _ODD_CODES = (
 
 @kind("odd_code")
 def _odd_code(case: Case) -> Delivery:
-    """An error whose code is no number, or one that only careless readers take for a code."""
+    """An error whose code is not a number, or is ambiguous."""
     code = _ODD_CODES[case.draw % len(_ODD_CODES)]
     path = json.dumps(case.request.path)
     body = f'{{"error":"Something is odd","error_code":{code},"request":{path}}}'

@@ -1,4 +1,4 @@
-"""Faults of a body as bytes: too long, chunked, compressed. None is ever held in memory."""
+"""Faults in the body as bytes: length, chunks, compression. Bodies are streamed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 def _head(reply: Reply, instead_of_length: bytes) -> bytes:
-    """The head of a reply with other lines in the place of Content-Length."""
+    """Return the head of a reply with other lines instead of Content-Length."""
     start, _, rest = reply.head().partition(b"Content-Length: ")
     return start + instead_of_length + rest.partition(b"\r\n")[2]
 
 
 @kind("huge")
 def _huge(case: Case) -> Delivery:
-    """A right answer after ``huge_bytes`` of blanks: JSON, but more than anyone wants."""
+    """The correct response after ``huge_bytes`` of whitespace."""
     right = case.right()
     block = b" " * 65_536
     blocks, rest = divmod(case.settings.huge_bytes, len(block))
@@ -36,14 +36,14 @@ _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 
 @kind("endless")
 def _endless(case: Case) -> Delivery:
-    """A chunked body that never ends."""
+    """An infinite chunked body."""
     head = _head(case.right(), _CHUNKED)
     return Delivery(200, head, more=repeat(b"10000\r\n" + b" " * 0x10000 + b"\r\n"))
 
 
 @kind("chunked")
 def _chunked(case: Case) -> Delivery:
-    """The right answer in chunks of seven bytes with extensions, and a trailer: all allowed."""
+    """The correct response in chunks of seven bytes with extensions and a trailer: valid."""
     right = case.right()
     parts = (right.body[at : at + 7] for at in range(0, len(right.body), 7))
     chunks = b"".join(b"%x;part=yes\r\n%s\r\n" % (len(part), part) for part in parts)
@@ -52,7 +52,7 @@ def _chunked(case: Case) -> Delivery:
 
 @kind("bad_chunks")
 def _bad_chunks(case: Case) -> Delivery:
-    """A chunk whose size is no number."""
+    """A chunk with an invalid size."""
     right = case.right()
     payload = _head(right, _CHUNKED) + b"many\r\n" + right.body + b"\r\n0\r\n\r\n"
     return Delivery(right.status, payload, close=True)
@@ -60,13 +60,13 @@ def _bad_chunks(case: Case) -> Delivery:
 
 @kind("endless_chunk_size")
 def _endless_chunk_size(case: Case) -> Delivery:
-    """A chunk whose size has digits without end."""
+    """A chunk size with infinite digits."""
     return Delivery(200, _head(case.right(), _CHUNKED), more=repeat(b"0" * 65_536))
 
 
 @kind("endless_trailer")
 def _endless_trailer(case: Case) -> Delivery:
-    """The right answer, and behind its last chunk trailers without end."""
+    """The correct response, followed by infinite trailers."""
     right = case.right()
     body = b"%x\r\n%s\r\n0\r\n" % (len(right.body), right.body)
     return Delivery(
@@ -92,45 +92,45 @@ def _compressed(case: Case, body: bytes) -> Delivery:
 
 @kind("gzip")
 def _gzip(case: Case) -> Delivery:
-    """The right answer, compressed."""
+    """The correct response, compressed."""
     return _compressed(case, _gzipped(case.right().body))
 
 
 @kind("gzip_broken")
 def _gzip_broken(case: Case) -> Delivery:
-    """Compressed, says the header, and it is not."""
+    """An uncompressed body with Content-Encoding gzip."""
     return _compressed(case, case.right().body)
 
 
 @kind("gzip_cut")
 def _gzip_cut(case: Case) -> Delivery:
-    """Half of the compressed answer, with a Content-Length that says so."""
+    """Half of the compressed body, with a matching Content-Length."""
     body = _gzipped(case.right().body)
     return _compressed(case, body[: len(body) // 2])
 
 
 @kind("gzip_bomb")
 def _gzip_bomb(case: Case) -> Delivery:
-    """``bomb_bytes`` of blanks in a thousandth of the bytes."""
+    """``bomb_bytes`` of whitespace, compressed 1000:1."""
     head = _head(case.right(), _GZIP)
     return Delivery(200, head, more=_bomb(case.settings.bomb_bytes), close=True)
 
 
 @kind("gzip_nested")
 def _gzip_nested(case: Case) -> Delivery:
-    """The same bomb, compressed once more: a few KB."""
+    """``gzip_bomb``, compressed twice: a few KB."""
     head = _head(case.right(), b"Content-Encoding: gzip, gzip\r\n")
     return Delivery(200, head, more=_packed(_bomb(case.settings.bomb_bytes)), close=True)
 
 
 def _bomb(size: int) -> Iterator[bytes]:
-    """A gzip stream of blanks without its end, so that no checksum has to be counted."""
+    """Return a gzip stream without its trailer, to avoid computing the checksum."""
     return chain((_GZIP_HEAD,), repeat(_bomb_block(), -(-size // _BOMB_BLOCK)))
 
 
 @cache
 def _bomb_block() -> bytes:
-    """A full flush makes a block that stands for itself, so one serves for all."""
+    """Return a block that can be repeated, thanks to the full flush."""
     packer = zlib.compressobj(level=9, wbits=-15)
     return packer.compress(b" " * _BOMB_BLOCK) + packer.flush(zlib.Z_FULL_FLUSH)
 

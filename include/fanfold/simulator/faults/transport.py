@@ -1,4 +1,4 @@
-"""Faults of the connection, of the head, and of the length of an answer."""
+"""Faults in the connection, the head and the length of a response."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ from itertools import repeat
 from fanfold.simulator.exchange import Delivery, deliver
 from fanfold.simulator.faults.case import Case, kind
 
-
-@kind("drop")
-def _drop(case: Case) -> Delivery:  # noqa: ARG001 - every fault has the same shape
-    return Delivery(0, b"", close=True)
+kind("drop")(lambda _: Delivery(0, b"", close=True))
 
 
 @kind("drop_mid")
@@ -23,7 +20,7 @@ def _drop_mid(case: Case) -> Delivery:
 
 @kind("reset_mid")
 def _reset_mid(case: Case) -> Delivery:
-    """The same with a TCP reset in the place of an orderly end."""
+    """``drop_mid`` with a TCP reset."""
     return replace(_drop_mid(case), close=False, reset=True)
 
 
@@ -34,7 +31,7 @@ def _slow(case: Case) -> Delivery:
 
 @kind("trickle")
 def _trickle(case: Case) -> Delivery:
-    """No read ever times out, and the answer never comes."""
+    """The body byte by byte, so that no read times out."""
     right = case.right()
     return Delivery(
         right.status, right.head(), more=map(_byte, right.body), pause_s=case.settings.trickle_s
@@ -54,7 +51,7 @@ def _byte(value: int) -> bytes:
 
 @kind("not_http")
 def _not_http(case: Case) -> Delivery:
-    """The body alone, as HTTP/0.9 had it; another protocol; a status line of the wrong form."""
+    """HTTP/0.9, another protocol, or an invalid status line."""
     body = case.right().body
     garbage = (
         body,
@@ -66,7 +63,7 @@ def _not_http(case: Case) -> Delivery:
 
 @kind("many_headers")
 def _many_headers(case: Case) -> Delivery:
-    """10,000 headers, some 200 KB."""
+    """10,000 headers, about 200 KB."""
     headers = b"".join(b"X-Header-%05d: %05d\r\n" % (number, number) for number in range(10_000))
     right = case.right()
     return deliver(replace(right, headers=right.headers + headers))
@@ -74,7 +71,7 @@ def _many_headers(case: Case) -> Delivery:
 
 @kind("bad_headers")
 def _bad_headers(case: Case) -> Delivery:
-    """The right answer below lines that are no headers."""
+    """The correct response with invalid header lines."""
     right = case.right()
     lines = b"this line has no colon\r\n: no name\r\nX-Odd\xff: \x00\xff\r\n"
     return deliver(replace(right, headers=right.headers + lines))
@@ -82,26 +79,26 @@ def _bad_headers(case: Case) -> Delivery:
 
 @kind("endless_header")
 def _endless_header(case: Case) -> Delivery:  # noqa: ARG001
-    """One header whose line never ends."""
+    """An infinite header line."""
     return Delivery(200, b"HTTP/1.1 200 OK\r\nX-Long: ", more=repeat(b"x" * 65_536))
 
 
 @kind("endless_continue")
 def _endless_continue(case: Case) -> Delivery:  # noqa: ARG001
-    """``100 Continue`` without end: clients skip it and read on, and no read times out."""
+    """Infinite ``100 Continue``, which clients skip, so that no read times out."""
     return Delivery(100, b"", more=repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000))
 
 
 @kind("length_long")
 def _length_long(case: Case) -> Delivery:
-    """Content-Length promises 1,000 bytes more than come, and the connection stays open."""
+    """A Content-Length 1,000 bytes too large; the connection stays open."""
     right = case.right()
     return Delivery(right.status, right.head(length=len(right.body) + 1_000) + right.body)
 
 
 @kind("length_short")
 def _length_short(case: Case) -> Delivery:
-    """Content-Length ends in the middle; the rest lies where the next answer is expected."""
+    """A Content-Length too small; the rest precedes the next response."""
     right = case.right()
     return Delivery(right.status, right.head(length=len(right.body) // 2) + right.body)
 
@@ -114,7 +111,7 @@ def _two_lengths(case: Case) -> Delivery:
 
 @kind("two_answers")
 def _two_answers(case: Case) -> Delivery:
-    """A right answer, and behind it "no such user", which nobody asked for."""
+    """The correct response, followed by an unrequested "no such user"."""
     right = case.right()
     unasked = case.api.unknown(case.request)
     return Delivery(right.status, right.head() + right.body + unasked.head() + unasked.body)

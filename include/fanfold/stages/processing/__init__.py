@@ -1,7 +1,6 @@
-"""Process: from a batch's records to its clean rows. Pure, repeatable, without network.
+"""Process: transform and validate the records of a batch. Deterministic, no network.
 
-A record that breaks the contract is quarantined with column, value and rule; no other row pays for
-it.
+A record that violates the contract becomes an ``invalid`` outcome; all other rows are kept.
 """
 
 from __future__ import annotations
@@ -30,48 +29,47 @@ if TYPE_CHECKING:
     from fanfold.workspace.batch import Batch
 
 SLICE = 2500
-"""Records that are processed at once: some 50 MB where each has 2 KB of JSON. Smaller slices pay
-more often what pandera takes for a table of any size, some 30 ms."""
+"""Records per slice: about 50 MB at 2 KB of JSON each. pandera takes about 30 ms per slice."""
 
 CLEAN_SCHEMA = pa.schema([pa.field(ITEM, pa.string(), nullable=False), *SCHEMA])
 
 
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """What became of the records of a batch."""
+    """Number of rows and of invalid items of a batch."""
 
     rows: int
     invalid: int
 
 
 def process_batch(batch: Batch, source: Source, *, as_of: pd.Timestamp) -> Processed:
-    """Write the clean rows of a batch, in item order, and the outcomes of those that are none.
+    """Write the valid rows of a batch, in item order, and the outcomes of its invalid items.
 
     Args:
         batch: The batch.
-        source: Whose records these are.
+        source: The source of the records.
         as_of: The run's logical date (UTC).
     """
     order = {key: place for place, key in enumerate(batch.keys())}
     tables = [CLEAN_SCHEMA.empty_table()]
     invalid: list[Outcome] = []
-    for found in batch.fetched(SLICE):
-        planned = [(outcome, record) for outcome, record in found if outcome.key in order]
+    for fetched in batch.fetched(SLICE):
+        planned = [(outcome, record) for outcome, record in fetched if outcome.key in order]
         keys = [outcome.key for outcome, _ in planned]
-        rows, broken = clean_rows(source, keys, [record for _, record in planned], as_of)
+        rows, violations = clean_rows(source, keys, [record for _, record in planned], as_of)
         tables.append(rows)
-        invalid += [_invalid(planned[row][0], problem) for row, problem in broken.items()]
-        del found, planned  # or they would stay while the next slice is read
+        invalid += [_invalid(planned[row][0], problem) for row, problem in violations.items()]
+        del fetched, planned  # free the slice before the next one is read
     invalid.sort(key=lambda outcome: order[outcome.key])
     rows = _in_order(pa.concat_tables(tables), order)
-    # The rows come last: where they are, the quarantine beside them is theirs.
+    # Write the rows last: their presence marks the invalid file beside them as complete.
     write_jsonl(batch.invalid_file, (outcome.as_json() for outcome in invalid))
     with whole_file(batch.rows_file) as temporary:
         pq.write_table(rows, temporary, compression="zstd")
-    reasons = FailureGroups()
+    failures = FailureGroups()
     for outcome in invalid:
-        reasons.add(outcome)
-    groups = tuple(group.as_json() for group in reasons.groups(REASONS))
+        failures.add(outcome)
+    groups = tuple(group.as_json() for group in failures.groups(REASONS))
     write_cleaned(batch, Cleaned(batch.number, rows.num_rows, len(invalid), groups))
     return Processed(rows.num_rows, len(invalid))
 
@@ -92,46 +90,43 @@ def _invalid(fetched: Outcome, problem: Problem) -> Outcome:
 
 
 def _in_order(rows: pa.Table, order: Mapping[str, int]) -> pa.Table:
-    """Return rows in the order of their items; equal rows give equal bytes, however they came."""
+    """Sort rows by item; the result does not depend on the order of arrival."""
     places = np.fromiter((order[key] for key in rows[ITEM].to_pylist()), np.int64, rows.num_rows)
-    # Categories are numbered as they come: as texts, and from texts, they have one order.
+    # Re-encode dictionaries, whose codes are numbered in order of arrival.
     plain = pa.schema(
         field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field
         for field in rows.schema
     )
-    return rows.cast(plain).take(np.argsort(places)).combine_chunks().cast(rows.schema)
+    order_of_items = np.argsort(places, kind="stable")
+    return rows.cast(plain).take(order_of_items).combine_chunks().cast(rows.schema)
 
 
 def clean_rows(
     source: Source, keys: list[str], records: list[dict[str, object]], as_of: pd.Timestamp
 ) -> tuple[pa.Table, dict[int, Problem]]:
-    """Apply transform and contract to the records of some items.
-
-    Args:
-        source: Whose transform it is.
-        keys: The items.
-        records: Their records, in the same order.
-        as_of: The run's logical date (UTC).
+    """Apply transform and contract to records; ``keys`` are their items.
 
     Returns:
-        The clean rows with their items, in order, and the first problem of each record that is no
-        clean row, by its position.
+        The valid rows with their items, in order, and the first problem of each other record by
+        position.
     """
-    made = source.transform(records)
-    frame = derive(made.frame, as_of)
-    found = [*made.problems, *_strangers(source, keys, frame), *problems(frame)]
-    broken: dict[int, Problem] = {}
-    for problem in found:
-        broken.setdefault(problem.row, problem)
+    transformed = source.transform(records)
+    frame = derive(transformed.frame, as_of)
+    violations: dict[int, Problem] = {}
+    for problem in (
+        *transformed.problems,
+        *_wrong_identity(source, keys, frame),
+        *problems(frame),
+    ):
+        violations.setdefault(problem.row, problem)
     items = pd.Series(keys, index=frame.index, dtype="str")
-    good = frame.assign(**{ITEM: items}).drop(index=list(broken))
-    return pa.Table.from_pandas(good, CLEAN_SCHEMA, preserve_index=False), dict(
-        sorted(broken.items())
-    )
+    valid = frame.assign(**{ITEM: items}).drop(index=list(violations))
+    rows = pa.Table.from_pandas(valid, CLEAN_SCHEMA, preserve_index=False)
+    return rows, dict(sorted(violations.items()))
 
 
-def _strangers(source: Source, keys: list[str], frame: pd.DataFrame) -> list[Problem]:
-    """Return a problem for each record that is another item's."""
+def _wrong_identity(source: Source, keys: list[str], frame: pd.DataFrame) -> list[Problem]:
+    """Return a problem for each record that belongs to another item."""
     column = source.identity_column
     if column is None:
         return []

@@ -1,8 +1,4 @@
-"""The contract of user profiles: what a clean row looks like, for all sources.
-
-Column names are the warehouse's. pandera checks; this module says what, in which order, and how
-the columns lie in Parquet.
-"""
+"""The contract of user profiles: pandera schema, Arrow schema and derived columns."""
 
 from __future__ import annotations
 
@@ -23,11 +19,13 @@ VERIFIED_TYPES = (
 )  # fmt: skip
 GENDERS = ("m", "f", "n")
 
-_EARLIEST = pd.Timestamp("2006-01-01", tz="UTC")  # before any of the networks was open
+_EARLIEST = pd.Timestamp("2006-01-01", tz="UTC")  # before any of the networks existed
 _UTC = pd.DatetimeTZDtype("us", "UTC")
 _NAME = pandera.Check.str_length(max_value=200)
 _LONG = pandera.Check.str_length(max_value=20_000)
 _COUNT = pandera.Check.in_range(0, 10**12)
+_TIME = pandera.Check.ge(_EARLIEST)
+_RATE = pandera.Check.ge(0.0)
 
 
 def _text(*checks: pandera.Check, nullable: bool = True) -> pandera.Column:
@@ -37,9 +35,6 @@ def _text(*checks: pandera.Check, nullable: bool = True) -> pandera.Column:
 def _count(*, nullable: bool = False) -> pandera.Column:
     return pandera.Column("Int64", _COUNT, nullable=nullable)
 
-
-_MOMENT = pandera.Check.ge(_EARLIEST)
-_RATE = pandera.Check.ge(0.0)
 
 CONTRACT = pandera.DataFrameSchema(
     {
@@ -62,8 +57,8 @@ CONTRACT = pandera.DataFrameSchema(
         "statuses_count": _count(),
         "favourites_count": _count(nullable=True),
         "mutual_followers_count": _count(nullable=True),
-        "created_at": pandera.Column(_UTC, _MOMENT),
-        "last_status_at": pandera.Column(_UTC, _MOMENT, nullable=True),
+        "created_at": pandera.Column(_UTC, _TIME),
+        "last_status_at": pandera.Column(_UTC, _TIME, nullable=True),
         "followers_to_friends": pandera.Column("float64", _RATE, nullable=True),
         "account_age_days": pandera.Column("Int64", _RATE, nullable=True),
         "statuses_per_day": pandera.Column("float64", _RATE, nullable=True),
@@ -90,22 +85,22 @@ def _field(name: str, column: Any) -> pa.Field:
 
 
 SCHEMA = pa.schema([_field(name, column) for name, column in CONTRACT.columns.items()])
-"""How the columns of the contract lie in Parquet, in order."""
+"""The contract as an Arrow schema."""
 
 DERIVED = ("followers_to_friends", "account_age_days", "statuses_per_day", "as_of")
 
 
 def derive(frame: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """Add the derived columns, and empty ones where the source has no counterpart.
+    """Add the derived columns, and null columns that the source does not have.
 
     Args:
-        frame: What a source's transform made.
+        frame: Result of a source's transform.
         as_of: The run's logical date (UTC).
 
     Returns:
-        The rows with the columns of the contract, in its order. ``followers_to_friends`` is empty
-        for who follows nobody; ``account_age_days`` are whole days at the logical date, 0 for an
-        account that is younger; ``statuses_per_day`` counts an account's first day as a whole one.
+        The rows with the columns of the contract. ``followers_to_friends`` is null without
+        friends; ``account_age_days`` is in whole days, at least 0, and counts as at least 1 in
+        ``statuses_per_day``.
     """
     rows = frame.copy()
     for name, column in CONTRACT.columns.items():
@@ -123,10 +118,10 @@ def derive(frame: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
 
 
 def problems(rows: pd.DataFrame) -> Iterator[Problem]:
-    """Yield what in the rows breaks the contract; ``Problem.row`` is the index label.
+    """Yield the contract violations of the rows; ``Problem.row`` is the index label.
 
     Raises:
-        SchemaErrors: The columns themselves are wrong: a defect of the source's transform.
+        SchemaErrors: Wrong columns: a bug in the source's transform.
     """
     try:
         CONTRACT.validate(rows, lazy=True)

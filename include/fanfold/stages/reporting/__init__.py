@@ -1,7 +1,6 @@
-"""Report: the charts of a run as one self-contained page, with PNG and SVG files.
+"""Report: the charts of a run as one self-contained page, plus PNG and SVG files.
 
-The page depends only on the dataset, ``failed.jsonl`` and the manifest, which are read as streams: the
-same run gives the same bytes, and memory does not grow with its items.
+The input is streamed, so memory does not grow with the items; the same run gives the same bytes.
 """
 
 from __future__ import annotations
@@ -31,13 +30,7 @@ PAGE = "report.html"
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The files of a report.
-
-    Attributes:
-        page: The page, which needs none of the others.
-        charts: Each chart as ``chart-<name>.png``, ``chart-<name>.svg`` and
-            ``chart-<name>.zh.svg``.
-    """
+    """The files of a report: the page, and ``chart-<name>`` as ``.png``, ``.svg``, ``.zh.svg``."""
 
     page: Path
     charts: tuple[Path, ...]
@@ -57,18 +50,15 @@ def write_report(  # noqa: PLR0913 - what a report shows
     forecast: Forecast | None = None,
     messages: Texts | None = None,
 ) -> Report:
-    """Draw the charts of a run and write them with their page.
+    """Write the report of a run.
 
     Args:
         dataset: The run's Parquet file, under the contract of user profiles.
         failed: Its ``failed.jsonl``.
-        manifest: Manifest of the run.
-        folder: Destination; files of an earlier report are replaced.
-        forecast: Forecast of the plan, shown beside the actual values.
-        messages: The source's own messages.
-
-    Returns:
-        The paths of the page and of the charts that have data.
+        manifest: The manifest of the run.
+        folder: Output folder; an earlier report is replaced.
+        forecast: Expected cost, shown beside the actual one.
+        messages: The source's messages.
 
     Raises:
         Inconsistent: ``dataset`` or ``failed`` is missing or cannot be read.

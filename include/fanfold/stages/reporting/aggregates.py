@@ -1,8 +1,6 @@
-"""What the charts show of a dataset, counted in one pass over its Parquet file.
+"""Aggregate a dataset for the charts, in one pass over its Parquet file.
 
-Batches of rows are read one after the other; what is kept are counts by bin, year, type and
-region, and the accounts with the most followers. The quartiles take a few more passes, each over
-one column.
+The quartiles take a few more passes over one column each.
 """
 
 from __future__ import annotations
@@ -29,9 +27,9 @@ if TYPE_CHECKING:
 
 TOP = 20
 RECENCY_DAYS = (0, 1, 7, 30, 90, 365)
-"""Where the bands of days since the last post begin."""
+"""Lower bounds of the bands of days since the last post."""
 
-# Three bins a decade, of nearly equal width on a log scale, with edges that people can read.
+# Three bins per decade of about equal width on a log scale, with round edges.
 _STEPS = (1.0, 2.2, 4.6)
 COUNT_EDGES = tuple(float(f"{step}e{decade}") for decade in range(13) for step in _STEPS)
 RATE_EDGES = tuple(float(f"{step}e{decade}") for decade in range(-3, 6) for step in _STEPS)
@@ -46,15 +44,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True, order=True)
 class Account:
-    """One of the most followed accounts. Sorted by followers, then by their order in the dataset.
-
-    Attributes:
-        followers: How many it has.
-        row: Minus the position of its row, so that of two equals the earlier one is the larger.
-        user_id: Its id.
-        screen_name: Its screen name, as it came.
-        name: Its name, as it came.
-    """
+    """An account with many followers; ``row`` is its negated position, so that ties sort by it."""
 
     followers: int
     row: int
@@ -65,14 +55,12 @@ class Account:
 
 @dataclass(slots=True)
 class Spread:
-    """How the values of a column lie on a log scale.
+    """The distribution of a column on a log scale.
 
     Attributes:
-        edges: Where each bin begins; the first also takes what is below it, the last has no end.
-        zeros: How many values are 0.
-        counts: Values above 0 by bin.
-        total: The sum of all values.
-        largest: The largest value.
+        edges: Lower bounds of the bins; the first bin includes smaller values.
+        zeros: Number of zeros.
+        counts: Number of positive values by bin.
         quartiles: Lower quartile, median and upper quartile; None without values.
     """
 
@@ -88,11 +76,11 @@ class Spread:
 
     @property
     def values(self) -> int:
-        """How many values there are."""
+        """Number of values."""
         return self.zeros + sum(self.counts)
 
     def add(self, values: npt.NDArray[Any]) -> None:
-        """Count more values, none of them below 0."""
+        """Count values, all of them at least 0."""
         if not len(values):
             return
         above = values[values > 0]
@@ -100,14 +88,14 @@ class Spread:
         bins = np.searchsorted(self.edges, above, side="right") - 1
         for position, count in enumerate(np.bincount(np.maximum(bins, 0)).tolist()):
             self.counts[position] += count
-        # Python's whole numbers do not overflow where int64 might, over all batches.
+        # Python integers do not overflow as an int64 sum over all batches might.
         self.total += values.sum().item()
         self.largest = max(self.largest, values.max().item())
 
 
 @dataclass(slots=True)
 class Aggregates:
-    """What the charts show; a key of None counts the rows without that value."""
+    """Aggregates for the charts; the key None counts rows without a value."""
 
     rows: int = 0
     verified: int = 0
@@ -123,19 +111,19 @@ class Aggregates:
 
 
 def aggregate(dataset: Path) -> Aggregates:
-    """Return what the charts show of a dataset.
+    """Aggregate a dataset.
 
     Raises:
-        Inconsistent: The file is missing, or is not a dataset.
+        Inconsistent: The file is missing or is not a dataset.
     """
     try:
-        # Buffering ahead would hold all row groups at once.
+        # pre_buffer would keep all row groups in memory.
         with pq.ParquetFile(dataset, pre_buffer=False) as file:
             return _aggregate(file)
     except (OSError, pa.ArrowException) as error:
         raise Inconsistent(
-            f"{dataset} cannot be read as a dataset ({error}); clear `consolidate` with its "
-            "downstream tasks."
+            f"Cannot read the dataset {dataset} ({error}). Clear `consolidate` with its downstream "
+            "tasks."
         ) from error
 
 
@@ -163,7 +151,7 @@ def _read(file: pq.ParquetFile, column: str) -> Iterator[npt.NDArray[Any]]:
 
 
 def _present(column: pa.Array) -> npt.NDArray[Any]:
-    """Return the values of a column that are there."""
+    """Return the non-null values of a column."""
     return np.asarray(column.drop_null().to_numpy(zero_copy_only=False))
 
 
@@ -178,7 +166,7 @@ def _add(made: Aggregates, batch: pa.RecordBatch) -> None:
     for kind, count in _frequencies(batch.column("verified_type").cast(pa.string())):
         made.verified_types[kind] += count
     for region, count in _frequencies(batch.column("region")):
-        # Whatever a source calls a region: so many names are kept, and the rest is counted.
+        # Region names are free text: keep a limited number, count the rest together.
         if region in made.regions or len(made.regions) < _REGIONS_KEPT:
             made.regions[region] += count
         else:
@@ -187,7 +175,7 @@ def _add(made: Aggregates, batch: pa.RecordBatch) -> None:
 
 
 def _moments(batch: pa.RecordBatch, column: str) -> pa.Array:
-    """Return a column's times as UTC without its zone, so that no time zone data are needed."""
+    """Return UTC times without a zone, so that no time zone database is needed."""
     return batch.column(column).cast(pa.timestamp("us"))
 
 
@@ -199,7 +187,7 @@ def _frequencies(column: pa.Array) -> Iterator[tuple[Any, int]]:
 def _add_recency(made: Aggregates, batch: pa.RecordBatch) -> None:
     age = pc.subtract(_moments(batch, "as_of"), _moments(batch, "last_status_at"))
     made.never += age.null_count
-    # A post later than the logical date (a run made up for) is of that day.
+    # In a backfill a post may be later than the logical date: count it as day 0.
     days = _present(age).astype("timedelta64[D]").astype(np.int64).clip(min=0)
     for day, count in zip(*np.unique(days, return_counts=True), strict=True):
         made.recency[bisect.bisect_right(RECENCY_DAYS, day) - 1] += int(count)
@@ -211,7 +199,7 @@ def _add_top(made: Aggregates, batch: pa.RecordBatch) -> None:
         candidates = np.flatnonzero(followers > made.top[0].followers)
     else:
         candidates = np.arange(len(followers))
-    # Of one batch, only its own first twenty can be among the first twenty of all.
+    # Only the top rows of the batch can be among the top rows of the dataset.
     first = candidates[np.argsort(-followers[candidates], kind="stable")[:TOP]]
     rows = batch.take(pa.array(first, pa.int64())).to_pylist()
     for position, row in zip(first.tolist(), rows, strict=True):

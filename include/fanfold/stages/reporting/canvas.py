@@ -1,8 +1,6 @@
-"""A sheet to draw on: matplotlib's figure with its artists placed in points, y downwards.
+"""A matplotlib figure with artists placed in points, y downwards.
 
-Every margin of a chart follows from its own texts. Without matplotlib's axes, which build ticks and
-spines to throw most of them away, a chart takes about half the time; and it is the same on every
-machine.
+Drawing without matplotlib's axes takes about half the time and is the same on every machine.
 """
 
 from __future__ import annotations
@@ -25,12 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Canvas:
-    """A figure of the given height in points.
-
-    Attributes:
-        height: In points; the width is that of all charts.
-        figure: What is drawn.
-    """
+    """A figure with the common width of all charts and a height in points."""
 
     height: float
     figure: Figure = field(init=False)
@@ -44,7 +37,7 @@ class Canvas:
         self._points = flipped + self.figure.dpi_scale_trans
 
     def bar(self, x: float, y: float, across: float, down: float, colour: str) -> None:
-        """Fill a rectangle from its upper left corner; nothing where it has no extent."""
+        """Fill a rectangle from its upper left corner, unless it is empty."""
         if across > 0 and down > 0:
             self.figure.add_artist(
                 Rectangle(
@@ -80,7 +73,7 @@ class Canvas:
             )
         )
 
-    def text(  # noqa: PLR0913 - where, and by name how it looks
+    def text(  # noqa: PLR0913 - position, and style by name
         self,
         text: str,
         x: float,
@@ -92,7 +85,7 @@ class Canvas:
         bold: bool = False,
         name: str | None = None,
     ) -> None:
-        """Write one line as it is, never as a formula, its baseline at ``y``."""
+        """Write one line of literal text with its baseline at ``y``."""
         self.figure.add_artist(
             Text(
                 x,
@@ -111,10 +104,10 @@ class Canvas:
         )
 
     def _next(self) -> int:
-        """Return a place above all that is drawn, whatever its kind."""
+        """Return a z-order above all artists drawn so far."""
         return len(self.figure.get_children())
 
 
 def extent(texts: list[str], size: float) -> float:
-    """Return about how wide the widest of some texts is, in points."""
+    """Return the approximate width of the widest text, in points."""
     return max((width(text) for text in texts), default=0) * size * 0.61

@@ -1,7 +1,4 @@
-"""A chart as a value: what it says, shows and tabulates, in both languages, undrawn.
-
-The table beside a chart is made of the same bars that are drawn.
-"""
+"""Charts as values: texts in both languages and bars, for the drawing and the table."""
 
 from __future__ import annotations
 
@@ -21,12 +18,9 @@ class Bar:
     """One bar, and one row of the table.
 
     Attributes:
-        label: What it stands for.
-        value: Its length: a count.
-        colour: Name of its colour.
-        span: For a histogram: where it lies on the axis, in log10; None stands for the value 0.
-        fallbacks: Other labels, for where the first cannot be drawn.
-        details: Further cells of its row in the table, before the value.
+        span: For a histogram: its range on the axis in log10; None for the value 0.
+        fallbacks: Alternative labels, if the fonts cannot draw the first.
+        details: Table cells between label and value.
     """
 
     label: Text
@@ -39,12 +33,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A vertical line in a histogram.
-
-    Attributes:
-        at: Its value on the axis; 0 is the bar of zeros.
-        label: What it is.
-    """
+    """A vertical line in a histogram at a value of the axis; 0 is the bar of zeros."""
 
     at: float
     label: Text
@@ -52,19 +41,17 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One chart, undrawn.
+    """One chart.
 
     Attributes:
-        name: Stem of its files' names.
-        kind: Horizontal bars, columns along years, or a histogram on a log scale.
-        subject: What it is about: its heading.
-        finding: What it shows, in one sentence: its title.
-        summary: More key figures: with the finding, its text alternative.
-        axis: What lies along the horizontal axis; None where the bars have their own labels.
-        header: Header of the table: one cell for the label, each detail, the value, the share.
-        bars: What is drawn, in order.
-        marks: Lines across a histogram, from left to right.
-        whole: What a share is a share of; 0 for charts without shares.
+        name: Stem of the file names.
+        kind: Horizontal bars, columns by year, or a histogram on a log scale.
+        subject: Heading.
+        finding: Title: what the chart shows, in one sentence.
+        summary: More key figures; with the finding, the text alternative.
+        axis: Label of the horizontal axis, if any.
+        header: Header of the table: label, details, value, share.
+        whole: Total that shares refer to; 0 for charts without shares.
     """
 
     name: str
@@ -80,7 +67,7 @@ class Chart:
 
     @property
     def rows(self) -> list[tuple[Text, ...]]:
-        """The table's rows."""
+        """Rows of the table."""
         return [
             (bar.label, *bar.details, full(bar.value))
             + ((percent(bar.value, self.whole),) if self.whole else ())
@@ -90,12 +77,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A chart without data.
-
-    Attributes:
-        name: Stem of the files that it does not have.
-        why: A sentence that names it and says why.
-    """
+    """A chart without data, and the sentence that says why."""
 
     name: str
     why: Text

@@ -1,4 +1,4 @@
-"""Which charts a run has, and what each of them says."""
+"""The charts of a run and their texts."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ NAME_WIDTH = 40
 
 
 def charts_of(data: Aggregates, counts: Counts) -> list[Chart | LeftOut]:
-    """Return the charts of a run, in the order of the page."""
+    """Return the charts of a run in page order."""
     made: list[Chart | LeftOut] = [_outcomes(counts)]
     makers: tuple[tuple[str, bool, Callable[[Aggregates], Chart]], ...] = (
-        # In pairs of about the same height, which stand side by side on a wide page.
+        # In pairs of similar height, shown side by side on a wide page.
         ("recency", sum(data.recency) > 0, _recency),
         ("followers", True, _followers),
         ("activity", data.rates.values > 0, _activity),
@@ -125,7 +125,6 @@ def _activity(data: Aggregates) -> Chart:
 
 def _years(data: Aggregates) -> Chart:
     first, last = min(data.years), max(data.years)
-    # Of years with equally many accounts, the earliest.
     most, count = min(data.years.items(), key=lambda pair: (-pair[1], pair[0]))
     return Chart(
         name="years",
@@ -265,7 +264,7 @@ def _top(data: Aggregates) -> Chart:
 
 
 def _names(account: Account, rank: int) -> list[Text]:
-    """Return what an account can be called, the best first."""
+    """Return the possible names of an account, best first."""
     names = (account.name or "", account.screen_name, account.user_id)
     shown = [plain(name, NAME_WIDTH) for name in names]
     return [*(same(name) for name in shown if name), say("top.account", n=rank)]

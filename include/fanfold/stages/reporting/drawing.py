@@ -1,4 +1,4 @@
-"""From a chart to a matplotlib figure."""
+"""Draw a chart as a matplotlib figure."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from fanfold.messages import Language
     from fanfold.stages.reporting.chart import Bar, Chart
 
-_ROW = 19.0  # points from bar to bar
+_ROW = 19.0  # points between bars
 _THICK = 13.0
 _EDGE = 8.0
 _LABEL_COLUMNS = 20
-_FEWEST_COLUMNS = 6  # a single year is no wall
+_FEWEST_COLUMNS = 6  # keeps the column of a single year narrow
 
 
 class _Layout(Protocol):
@@ -37,15 +37,9 @@ class _Layout(Protocol):
 
 
 def draw(chart: Chart, language: Language, *, foot: str) -> Figure:
-    """Return the figure of a chart: a title on top, what it is of at the foot.
+    """Return the figure of a chart, with a title on top and a line of text at the foot.
 
-    The bands of title and foot have the heights that :mod:`style` names, so that a page which says
-    the same in its own text can crop them.
-
-    Args:
-        chart: What to draw.
-        language: Of its texts.
-        foot: A short line under the chart.
+    Title and foot have fixed heights (:mod:`style`), so that a page can crop them.
     """
     layouts: dict[str, Callable[[Chart, Language], _Layout]] = {
         "bars": _Bars,
@@ -61,7 +55,6 @@ def draw(chart: Chart, language: Language, *, foot: str) -> Figure:
 
 def _frame(canvas: Canvas, title: str, foot: str) -> None:
     size = style.TITLE_SIZE
-    # Bold letters are wider.
     lines = _wrapped(title, columns=round((style.WIDTH - 2 * _EDGE) / (0.67 * size)))
     for row, line in enumerate(lines):
         baseline = 18 + (row + (2 - len(lines)) / 2) * size * 1.3
@@ -72,7 +65,7 @@ def _frame(canvas: Canvas, title: str, foot: str) -> None:
 
 
 def _wrapped(text: str, columns: int) -> list[str]:
-    """Return a text as two lines at most; Chinese breaks anywhere."""
+    """Wrap text to at most two lines; Chinese may break anywhere."""
     if width(text) <= columns:
         return [text]
     if width(text) > 1.3 * len(text):
@@ -84,14 +77,14 @@ def _wrapped(text: str, columns: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Bars:
-    """Horizontal bars, each with its label before it and its value behind it."""
+    """Horizontal bars between their labels and values."""
 
     chart: Chart
     language: Language
 
     @property
     def height(self) -> float:
-        """How much they take below the title's band, in points."""
+        """Height below the title, in points."""
         return len(self.chart.bars) * _ROW + 8
 
     def draw(self, canvas: Canvas) -> None:
@@ -101,13 +94,13 @@ class _Bars:
         labels = [shortened(bar.label.in_language(self.language), _LABEL_COLUMNS) for bar in bars]
         shown = [self._value_of(bar) for bar in bars]
         left = _EDGE + extent(labels, size) + 6
-        # The longest bar ends where its label still has room.
+        # Leave room for the value behind the longest bar.
         room = max(style.WIDTH - left - _EDGE - extent(shown, size) - 4, 40)
         longest = max(bar.value for bar in bars) or 1
         top = style.TITLE_HEIGHT + 4
         for row, (bar, label, value) in enumerate(zip(bars, labels, shown, strict=True)):
             middle = top + (row + 0.5) * _ROW
-            # What is there is seen, however few.
+            # Small counts stay visible.
             length = max(bar.value / longest * room, 1.0 if bar.value else 0.0)
             canvas.bar(left, middle - _THICK / 2, length, _THICK, style.COLOURS[bar.colour])
             baseline = middle + 0.36 * size
@@ -123,7 +116,7 @@ class _Bars:
 
 
 class _Columns:
-    """Columns side by side, each with its value on top where all have room."""
+    """Columns with their values on top, if there is room."""
 
     def __init__(self, chart: Chart, language: Language) -> None:
         span = (0, max(len(chart.bars), _FEWEST_COLUMNS))
@@ -149,6 +142,6 @@ class _Columns:
             if bar.value and (all_fit or bar.value == most or position == last):
                 x, above = plot.x(position + 0.5), plot.y(bar.value) - 3
                 canvas.text(value, x, above, size=size, align="center")
-            # Counted from the newest, so that it has its label.
+            # The newest column always has a label.
             if (last - position) % step == 0:
                 plot.tick(canvas, position + 0.5, names[position])

@@ -1,4 +1,4 @@
-"""A histogram on a log scale, with a bar of its own for the zeros and lines at the quartiles."""
+"""A histogram on a log scale, with a separate bar for zeros and lines at the quartiles."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from fanfold.stages.reporting.canvas import Canvas
     from fanfold.stages.reporting.chart import Chart, Mark
 
-_ROW = 13.0  # points from label to label of the quartiles
-_ZERO_WIDTH = 1 / 3  # decades, as any other bar
+_ROW = 13.0  # points between the labels of the quartiles
+_ZERO_WIDTH = 1 / 3  # decades
 _ZERO_GAP = 0.3
 _MOST_TICKS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A quartile with the place of its label.
+    """A quartile and the position of its label.
 
-    The outer labels look outwards from the lowest row; one without room there looks inwards from
-    the top row, above the other lines. So no label lies across another's line.
+    Outer labels extend outwards in the lowest row, or inwards in the top row if there is no room,
+    so that no label crosses another line.
     """
 
     mark: Mark
@@ -61,17 +61,17 @@ class Histogram:
 
     @property
     def height(self) -> float:
-        """How much it takes below the title's band, in points."""
+        """Height below the title, in points."""
         return self._plot.height
 
     @property
     def _ends(self) -> tuple[float, float]:
-        """The decades at the ends of the log axis."""
+        """Ends of the log axis, in decades."""
         spans = [bar.span for bar in self.chart.bars if bar.span]
         return (spans[0][0], spans[-1][1]) if spans else (0.0, 1.0)
 
     def _placed(self, mark: Mark, position: int) -> _Line:
-        """Return the line of a mark: -1 the lower quartile, 0 the median, 1 the upper one."""
+        """Place the lower quartile (-1), the median (0) or the upper quartile (1)."""
         start, end = self._ends
         at = min(max(math.log10(mark.at), start), end) if mark.at > 0 else self._zero
         needed = 6 + 1.1 * extent([mark.label.in_language(self.language)], style.TICK_SIZE)

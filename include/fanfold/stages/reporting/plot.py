@@ -1,4 +1,4 @@
-"""A plot with two axes: where values lie, the grid of counts, and the labels."""
+"""A plot with two axes: scales, grid and labels."""
 
 from __future__ import annotations
 
@@ -18,21 +18,19 @@ if TYPE_CHECKING:
 
 PLOT_HEIGHT = 150.0
 BELOW = 38.0
-"""Points under a plot: the labels of its ticks, and its title."""
-_RIGHT = 16.0  # half a tick's label reaches beyond the axis
+"""Points below a plot, for tick labels and axis title."""
+_RIGHT = 16.0  # room for half a tick label
 
 
 @dataclass(slots=True)
 class Plot:
-    """A plot of a chart.
+    """The axes of a chart.
 
     Attributes:
-        chart: What is plotted.
-        language: Of its texts.
         span: Values at the ends of the horizontal axis.
-        above: Points between the title's band and the plot.
+        above: Points between title and plot.
         left: Left end of the horizontal axis, in points.
-        most: Value at the upper end of the vertical axis.
+        most: Value at the top of the vertical axis.
     """
 
     chart: Chart
@@ -56,7 +54,7 @@ class Plot:
 
     @property
     def height(self) -> float:
-        """How much it takes below the title's band, in points."""
+        """Height below the title, in points."""
         return self.above + PLOT_HEIGHT + BELOW
 
     @property
@@ -70,12 +68,12 @@ class Plot:
         return self.top + PLOT_HEIGHT
 
     def x(self, value: float) -> float:
-        """Return where a value lies from left to right."""
+        """Return the horizontal position of a value."""
         share = (value - self.span[0]) / (self.span[1] - self.span[0])
         return self.left + share * (style.WIDTH - _RIGHT - self.left)
 
     def y(self, value: float) -> float:
-        """Return where a count lies from top to bottom."""
+        """Return the vertical position of a count."""
         return self.bottom - value / self.most * PLOT_HEIGHT
 
     def draw(self, canvas: Canvas) -> None:
@@ -90,7 +88,7 @@ class Plot:
             _write(canvas, title, (self.left + right) / 2, self.bottom + 32, "center")
 
     def column(self, canvas: Canvas, low: float, high: float, bar: Bar) -> None:
-        """Draw a bar that stands on the axis between two values."""
+        """Draw a vertical bar between two values of the horizontal axis."""
         left, top = self.x(low), self.y(bar.value)
         colour = style.COLOURS[bar.colour]
         canvas.bar(left, top, self.x(high) - left, self.bottom - top, colour)

@@ -1,7 +1,6 @@
-"""Exact order statistics of a column that is read in passes, with memory that does not grow.
+"""Exact quartiles of a column in constant memory, by radix selection.
 
-A radix selection: each pass counts the values by their next 16 bits, among those that share the
-bits found so far. Four passes at most find the k-th smallest of any number of values.
+Each pass counts the values by their next 16 bits; four passes at most find the k-th smallest.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ _DIGITS = 1 << _BITS
 def quartiles_of_counts(
     read: Callable[[], Iterable[Int64s]], count: int, largest: int
 ) -> tuple[float, float, float]:
-    """Return the quartiles of whole numbers from 0 on, interpolated linearly as pandas does.
+    """Return the quartiles of non-negative integers, interpolated linearly as pandas does.
 
     Args:
-        read: Reads the values, in arrays; called once a pass.
-        count: How many there are, at least one.
-        largest: The largest of them; small ones need fewer passes.
+        read: Reads the values as arrays; called once per pass.
+        count: Number of values, at least one.
+        largest: Largest value; a small one needs fewer passes.
     """
     ranks, weights = _positions(count)
     found = _select(read, ranks, largest)
@@ -40,10 +39,9 @@ def quartiles_of_counts(
 def quartiles_of_rates(
     read: Callable[[], Iterable[Float64s]], count: int
 ) -> tuple[float, float, float]:
-    """Return the quartiles of floats from 0.0 on, as :func:`quartiles_of_counts` does."""
+    """Return the quartiles of non-negative floats, as :func:`quartiles_of_counts` does."""
 
-    # The bits of floats from 0.0 on are whole numbers in the same order (IEEE 754). Adding 0.0
-    # turns -0.0, whose bits are negative, into 0.0.
+    # The bits of non-negative floats sort like the floats (IEEE 754); adding 0.0 normalizes -0.0.
     def bits() -> Iterator[Int64s]:
         return ((values + 0.0).view(np.int64) for values in read())
 
@@ -54,7 +52,7 @@ def quartiles_of_rates(
 
 
 def _positions(count: int) -> tuple[list[int], list[float]]:
-    """Return the ranks below and above each quartile, and how far it is between them."""
+    """Return the ranks below and above each quartile, and the interpolation weights."""
     ranks: list[int] = []
     weights: list[float] = []
     for quarter in (1, 2, 3):
@@ -77,7 +75,7 @@ def _select(
     read: Callable[[], Iterable[Int64s]], ranks: Sequence[int], largest: int
 ) -> dict[int, int]:
     """Return the value at each rank (from 0, in ascending order)."""
-    # rank -> (the bits found so far, the rank among the values that share them)
+    # rank -> (prefix found so far, rank among the values with this prefix)
     found = {rank: (0, rank) for rank in ranks}
     top = (max(largest.bit_length() - 1, 0) // _BITS) * _BITS
     for shift in range(top, -1, -_BITS):
@@ -86,7 +84,6 @@ def _select(
             upper = values >> shift
             for prefix, tally in tallies.items():
                 digits = upper[upper >> _BITS == prefix] & (_DIGITS - 1)
-                # bincount costs as much as its largest digit, which is fine for any batch.
                 counted = np.bincount(digits)
                 tally[: len(counted)] += counted
         for rank, (prefix, within) in found.items():

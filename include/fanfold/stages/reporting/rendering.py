@@ -1,4 +1,4 @@
-"""From a chart to its files: a PNG in English, and an SVG in each language."""
+"""Write a chart as a PNG in English and an SVG in each language."""
 
 from __future__ import annotations
 
@@ -26,13 +26,7 @@ _SUFFIXES = {"png": ".png", "en": ".svg", "zh": ".zh.svg"}
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A chart that is drawn.
-
-    Attributes:
-        chart: Which.
-        inline: Its SVG elements for the page.
-        files: The PNG and the SVGs.
-    """
+    """A drawn chart: its SVG elements for the page, and its files."""
 
     chart: Chart
     inline: Text
@@ -40,18 +34,12 @@ class Rendered:
 
 
 def paths_of(folder: Path, name: str) -> dict[str, Path]:
-    """Return the paths of a chart's files: ``png``, and one by language for the SVGs."""
+    """Return the paths of a chart's files: ``png``, and one SVG per language."""
     return {key: folder / f"chart-{name}{suffix}" for key, suffix in _SUFFIXES.items()}
 
 
 def render(chart: Chart, folder: Path, *, foot: Text) -> Rendered:
-    """Write the files of a chart.
-
-    Args:
-        chart: What to draw.
-        folder: Where to.
-        foot: A short line under the chart.
-    """
+    """Write the files of a chart; ``foot`` is a line of text under it."""
     paths = paths_of(folder, chart.name)
     inline: dict[str, str] = {}
     with style.settings():
@@ -77,13 +65,13 @@ def _write_png(chart: Chart, figure: Figure, path: Path, foot: Text) -> None:
             format="png",
             dpi=style.PIXELS_PER_INCH,
             metadata={"Software": None},
-            # Hardly larger than at the default level, at half of its time.
+            # Half the time of the default level for little more size.
             pil_kwargs={"compress_level": 3},
         )
 
 
 def _drawable(chart: Chart) -> Chart:
-    """Return the chart with labels that the fonts of this machine can draw."""
+    """Return the chart with labels that the installed fonts can draw."""
     bars = tuple(replace(bar, label=_label(bar)) for bar in chart.bars)
     finding = chart.finding
     for before, after in zip(chart.bars, bars, strict=True):
@@ -101,7 +89,7 @@ def _label(bar: Bar) -> Text:
 
 
 def without_undrawable_symbols(text: str) -> str:
-    """Return a name without the emoji and accents that cannot be drawn; letters stay."""
+    """Remove emoji and accents that the installed fonts cannot draw."""
     kept = "".join(
         char for char in text if style.drawable(char) or unicodedata.category(char) not in _SYMBOLS
     )

@@ -1,29 +1,26 @@
-"""Sanitises external text (names, keys, reasons) for display: one line, visible, of bounded width."""
+"""Sanitize untrusted text (names, keys, reasons) for display: one visible line of limited length."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-_JOINERS = "\u200c\u200d"  # shape Persian words and join emoji
-_BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol without a glyph
-# More combining marks on a letter than any language needs would cover adjacent lines.
+_JOINERS = "\u200c\u200d"  # used by Persian words and emoji
+_BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and a symbol without a visible glyph
+# Stacked combining marks would cover the lines above and below.
 _MARK = r"[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _PILE = re.compile(rf"({_MARK}{{2}}){_MARK}+")
 _SPACES = {"Cc", "Zl", "Zp", "Zs"}
 
 
 def plain(text: str, limit: int = 40) -> str:
-    """Return a name as one line without control, format and other invisible characters.
+    """Return text as one line without invisible characters; empty if nothing is visible.
 
     Args:
-        text: The external text.
+        text: Untrusted text.
         limit: Maximum width in columns; a CJK character takes two.
-
-    Returns:
-        The name; empty if nothing of it is visible.
     """
-    # Truncated first, so that a name of megabytes costs no more than a long one.
+    # Cut first, so that the cost is bounded.
     kept = "".join(_shown(char) for char in text[: 16 * limit])
     kept = _PILE.sub(r"\1", " ".join(kept.split()))
     if all(char in _JOINERS or unicodedata.category(char)[0] in "MZ" for char in kept):
@@ -32,20 +29,16 @@ def plain(text: str, limit: int = 40) -> str:
 
 
 def isolated(text: str) -> str:
-    """Return a name that does not change the direction of the sentence around it.
+    """Isolate right-to-left text, so that it does not reorder the sentence around it.
 
-    Only a name with right-to-left characters gets isolating marks (Unicode's bidirectional
-    algorithm: first strong isolate, pop directional isolate).
+    Uses U+2068 (first strong isolate) and U+2069 of Unicode's bidirectional algorithm.
     """
     turns = any(unicodedata.bidirectional(char) in {"R", "AL", "AN"} for char in text)
     return f"\u2068{text}\u2069" if turns else text
 
 
 def visible(text: str, limit: int = 80) -> str:
-    r"""Return a key or value with its invisible characters as escapes (``\u200b``), shortened.
-
-    Such a character may be why the key failed.
-    """
+    r"""Return text with invisible characters as escapes (``\u200b``), shortened."""
     kept = "".join(
         char if char.isprintable() and char not in _BLANKS else _escape(char)
         for char in text[: 4 * limit]
@@ -54,7 +47,7 @@ def visible(text: str, limit: int = 80) -> str:
 
 
 def shortened(text: str, limit: int, *, more: bool = False) -> str:
-    """Return a text truncated to ``limit`` columns, with an ellipsis if it is truncated."""
+    """Truncate text to ``limit`` columns, with an ellipsis if anything was cut."""
     if not more and width(text) <= limit and len(text) <= 4 * limit:
         return text
     taken = 0.0
@@ -66,7 +59,7 @@ def shortened(text: str, limit: int, *, more: bool = False) -> str:
 
 
 def width(text: str) -> int:
-    """Return the width of a text in columns: two for a wide character, none for a mark."""
+    """Return the width of text in columns: two for a wide character, none for a mark."""
     return sum(
         0
         if unicodedata.category(char) in {"Mn", "Me", "Cf"}

@@ -1,4 +1,4 @@
-"""From the counts of a spread to the bars and marks of its histogram."""
+"""Bars and marks of a histogram."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from fanfold.stages.reporting.wording import Text
 
 _BINS_A_DECADE = 3
-_FEWEST_DECADES = 3  # a single bar says little about a log scale
+_FEWEST_DECADES = 3
 
 
 def histogram(spread: Spread, *, whole_numbers: bool) -> tuple[Bar, ...]:
-    """Return a bar for the zeros and one for each bin of the decades in which values lie.
+    """Return a bar for the zeros and one for each bin of the decades with values.
 
     Args:
-        spread: The counts; its edges hold three bins a decade.
-        whole_numbers: Whether the values are counts, so that 3 to 4 is a bin.
+        spread: The distribution, with three bins per decade.
+        whole_numbers: Whether to label bins as ranges of integers.
     """
     bars = [Bar(full(0), spread.zeros, "muted")] if spread.zeros else []
     filled = [position for position, count in enumerate(spread.counts) if count]
@@ -31,7 +31,7 @@ def histogram(spread: Spread, *, whole_numbers: bool) -> tuple[Bar, ...]:
         return tuple(bars)
     first, last = filled[0] // _BINS_A_DECADE, filled[-1] // _BINS_A_DECADE + 1
     short = max(_FEWEST_DECADES - (last - first), 0)
-    # What there is stands in the middle, as far as there are bins on both sides.
+    # Center the values, as far as there are bins on both sides.
     most = len(spread.edges) // _BINS_A_DECADE
     first = min(max(first - (short + 1) // 2, 0), most - (last - first + short))
     last = max(last, first + _FEWEST_DECADES)
@@ -51,7 +51,7 @@ def histogram(spread: Spread, *, whole_numbers: bool) -> tuple[Bar, ...]:
 def quartile_marks(
     quartiles: tuple[float, float, float], written: Callable[[float], Text]
 ) -> tuple[Mark, ...]:
-    """Return the lines at the quartiles, their values written by a function."""
+    """Return the lines at the quartiles, with values formatted by ``written``."""
     names = ("first_quartile", "median", "third_quartile")
     return tuple(
         Mark(value, say(name, value=written(value)))
@@ -60,7 +60,7 @@ def quartile_marks(
 
 
 def _ends(edges: tuple[float, ...], position: int) -> tuple[float, float]:
-    """Return where a bin begins and ends; the last one is drawn to the end of its decade."""
+    """Return the ends of a bin; the last one ends with its decade."""
     following = (*edges[1:], 10 * edges[-_BINS_A_DECADE])
     return edges[position], following[position]
 

@@ -1,8 +1,7 @@
-"""How charts look: sizes, colours and fonts.
+"""Sizes, colours and fonts of charts.
 
-Colours are told apart with the common colour deficiencies (each outcome also differs in lightness
-and is labelled), and stand out from white by 3:1 or more; the page's style sheet gives each its
-counterpart on a dark ground.
+Colours are distinguishable with common colour vision deficiencies and have a contrast of at least
+3:1 on white; the style sheet of the page has their counterparts for a dark background.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ import matplotlib as mpl
 from matplotlib import font_manager
 
 WIDTH = 360.0
-"""Of every chart, in points: read on a phone at its own size, on a wide page enlarged."""
+"""Width of every chart in points: actual size on a phone, enlarged on a wide page."""
 TITLE_HEIGHT = 44.0
 FOOT_HEIGHT = 20.0
 LABEL_SIZE = 10.5
 TICK_SIZE = 9.5
 TITLE_SIZE = 12.0
 FOOT_SIZE = 7.5
-PIXELS_PER_INCH = 200  # of a PNG: 1000 pixels wide
+PIXELS_PER_INCH = 200  # PNG: 1000 pixels wide
 
 INK = "#1f2933"
 QUIET = "#52606d"
@@ -43,8 +42,8 @@ if TYPE_CHECKING:
 
     from matplotlib.ft2font import FT2Font
 
-_BUNDLED = "DejaVu Sans"  # comes with matplotlib
-# The first of these that is installed draws the names in a PNG.
+_BUNDLED = "DejaVu Sans"  # bundled with matplotlib
+# The first installed one draws Chinese names in a PNG.
 _CHINESE = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Source Han Sans SC",
     "Source Han Sans CN", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "PingFang SC",
@@ -55,12 +54,12 @@ BROWSER_FONTS = (
     "'Hiragino Sans GB', 'Microsoft YaHei', 'Noto Sans CJK SC', 'Noto Sans SC', "
     "'WenQuanYi Micro Hei', 'DejaVu Sans', sans-serif"
 )
-"""Of an SVG: whoever looks at it draws its text, in whatever script."""
+"""Fonts of an SVG, whose text is drawn by the browser."""
 
 
 @contextlib.contextmanager
 def settings() -> Iterator[None]:
-    """Set what matplotlib takes from its settings alone; they are as before at the end."""
+    """Set matplotlib's rcParams within a ``with`` block."""
     with mpl.rc_context():
         mpl.rcParams["font.family"] = list(families())
         mpl.rcParams["svg.fonttype"] = "none"
@@ -70,13 +69,13 @@ def settings() -> Iterator[None]:
 
 @functools.cache
 def families() -> tuple[str, ...]:
-    """Return the fonts that draw a PNG: matplotlib's own, then a Chinese one, if there is any."""
+    """Return the fonts for a PNG: the bundled one, and a Chinese one if installed."""
     installed = {font.name for font in font_manager.fontManager.ttflist}
     return (_BUNDLED, *[name for name in _CHINESE if name in installed][:1])
 
 
 def drawable(text: str) -> bool:
-    """Tell whether these fonts have a glyph for every character of a text."""
+    """Return whether the fonts have a glyph for every character of a text."""
     return all(_has_glyph(char) for char in text)
 
 
@@ -86,7 +85,7 @@ def _fonts() -> tuple[FT2Font, ...]:
 
 
 def _has_glyph(char: str) -> bool:
-    # A right-to-left or joined script needs shaping, which not every build of matplotlib does.
+    # Right-to-left and joined scripts need shaping, which not every matplotlib build supports.
     if unicodedata.bidirectional(char) in {"R", "AL"} or unicodedata.category(char) == "Cf":
         return False
     return any(font.get_char_index(ord(char)) for font in _fonts())

@@ -1,8 +1,7 @@
-"""A figure as a small, clean SVG: one for a file, and one to stand in the page.
+"""Convert a figure to SVG for a file and for the page.
 
-What matplotlib writes is correct but not fit for a page with a strict content security policy: it
-styles by ``style`` attributes and by a rule for ``*``, and its ids repeat from chart to chart. Here
-the styles become presentation attributes, which any policy allows and any style sheet overrides.
+matplotlib's SVG has ``style`` attributes, which a strict content security policy blocks, and ids
+that repeat between charts. Styles become presentation attributes, and ids are removed.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _NUMBER = re.compile(r"-?\d+\.\d+")
 _NO_TURN = re.compile(r"rotate\(-?0(\.0*)? ")
 _GROUND = "ground"
 _CROPPED = re.compile(r"title-\d+|foot")
-# In a style of matplotlib's, but no attribute of SVG, or what holds anyway.
+# Declarations of matplotlib that are not SVG attributes or are redundant.
 _DROPPED = {"font", "font-family", "text-align", "white-space"}
 _DEFAULTS = {
     "stroke-linejoin": "round",
@@ -37,25 +36,20 @@ _DEFAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Svg:
-    """A chart as SVG.
-
-    Attributes:
-        document: The text of a file of its own, with title, foot and ground.
-        inline: The element for a page: without these, and without a size of its own.
-    """
+    """A chart as an SVG file, and as an element without title, foot, background and size."""
 
     document: str
     inline: str
 
 
 def to_svg(figure: Figure, *, title: str) -> Svg:
-    """Return a figure as SVG: the same bytes for the same figure, its text as text."""
+    """Return a figure as deterministic SVG with its text as text."""
     written = io.BytesIO()
     with style.settings(), warnings.catch_warnings():
-        # The reader's browser draws the text, with its own fonts; this machine need not have them.
+        # The browser draws the text, so missing fonts do not matter here.
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
         FigureCanvasSVG(figure).print_figure(written, format="svg", metadata={"Date": None})
-    root = ET.fromstring(written.getvalue())  # noqa: S314 - it was written two lines above
+    root = ET.fromstring(written.getvalue())  # noqa: S314 - written by matplotlib above
     _clean(root)
     root.attrib.update(_DEFAULTS)
     box = [float(part) for part in root.attrib["viewBox"].split()]
@@ -82,7 +76,7 @@ def _text(root: ET.Element) -> str:
 
 
 def _clean(element: ET.Element) -> None:
-    """Strip an element and what is in it of all that a reader does not see."""
+    """Turn styles into attributes and remove redundant markup, recursively."""
     element.tag = element.tag.removeprefix(_SPACE)
     element.tail = None
     if element.tag != "text":
@@ -112,7 +106,7 @@ def _declarations(text: str) -> list[tuple[str, str]]:
 
 
 def _crop(element: ET.Element) -> None:
-    """Remove title, foot and ground."""
+    """Remove title, foot and background."""
     for child in list(element):
         name = child.attrib.get("id", "")
         if name == _GROUND or _CROPPED.fullmatch(name):
@@ -122,7 +116,7 @@ def _crop(element: ET.Element) -> None:
 
 
 def _without_ids(root: ET.Element) -> ET.Element:
-    """Return a copy whose groups, nameless, are dissolved."""
+    """Return a copy without ids and without groups that have no attributes."""
     copy = ET.Element(root.tag, {name: v for name, v in root.attrib.items() if name != "id"})
     copy.text = root.text
     for child in root:

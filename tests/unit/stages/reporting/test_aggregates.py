@@ -129,5 +129,5 @@ def test_a_file_that_is_no_dataset_is_named(tmp_path, content):
     path = tmp_path / "users.parquet"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(Inconsistent, match=r"users\.parquet.*clear `consolidate`"):
+    with pytest.raises(Inconsistent, match=r"users\.parquet.*Clear `consolidate`"):
         aggregate(path)

@@ -3,7 +3,7 @@
 import pytest
 
 from fanfold.model import RunStatus, Status
-from fanfold.simulator.places import PROVINCES
+from fanfold.simulator.provinces import PROVINCES
 from fanfold.stages.processing.contract import VERIFIED_TYPES
 from fanfold.stages.reporting.aggregates import RECENCY_DAYS
 from fanfold.stages.reporting.wording import (

@@ -1,9 +1,8 @@
-"""Weibo's provinces with their codes (those of the national standard, 100 and 400 beside them)."""
+"""Weibo's provinces and cities with their codes (GB/T 2260, and 100 and 400)."""
 
 from __future__ import annotations
 
-# Code, name, weight among the users, cities. A city's code is its number in the list, from 1; as
-# on Weibo, 1000 stands for no city.
+# Code, name, weight, cities. A city's code is its position in the list, from 1; 1000 is no city.
 _PROVINCES = (
     (11, "北京", 90, "东城区 西城区 朝阳区 丰台区 石景山区 海淀区 通州区 顺义区 昌平区 大兴区"),
     (12, "天津", 22, "和平区 河东区 河西区 南开区 河北区 滨海新区"),
@@ -51,6 +50,6 @@ PLACES = tuple(
     for position in range(weight)
     for location in [f"{name} {cities[position % len(cities)]}" if cities else name]
 )
-"""(province code, city code, location), as often as people live there."""
+"""(province code, city code, location), repeated by weight."""
 PROVINCES = {code: name for code, name, _, _ in _PROVINCES}
-"""Name by code."""
+"""Province names by code."""
