@@ -8,7 +8,7 @@ PYTHON ?=
 PROCESSES ?= logical
 export PYTHON
 BIN := .venv/bin
-EMBEDDED := $(BIN)/python -m fanfold.embedded
+LOCAL := $(BIN)/python -m fanfold.local
 
 help: ## Show this list
 	@printf 'Fanfold: fan out over a long list, fold into one dataset.\n\n'
@@ -17,17 +17,17 @@ help: ## Show this list
 
 run: ## Run the pipeline once for USERS users (300), with everything it needs, and show what came out
 	@scripts/bootstrap
-	@exec $(EMBEDDED) run --users '$(USERS)'
+	@exec $(LOCAL) run --users '$(USERS)'
 
 up: ## Start everything and leave it running; prints the address of Airflow's UI and the login
 	@scripts/bootstrap
-	@exec $(EMBEDDED) up
+	@exec $(LOCAL) up
 
 down: ## Stop what `make up` started
-	@if [ -x $(BIN)/python ]; then exec $(EMBEDDED) down; else echo 'Nothing runs.'; fi
+	@if [ -x $(BIN)/python ]; then exec $(LOCAL) down; else echo 'Nothing runs.'; fi
 
 status: ## Say what runs
-	@if [ -x $(BIN)/python ]; then exec $(EMBEDDED) status; else echo 'Nothing runs.'; fi
+	@if [ -x $(BIN)/python ]; then exec $(LOCAL) status; else echo 'Nothing runs.'; fi
 
 lint: ## Check style, types and layers
 	@scripts/bootstrap dev
@@ -73,6 +73,6 @@ cluster-test: ## Start a cluster and break each of its parts (25 minutes; needs 
 	FANFOLD_CLUSTER=yes $(BIN)/pytest tests/cluster -s
 
 clean: ## Stop what runs, and remove .venv, .fanfold and caches
-	@if [ -e .fanfold/state.json ] && [ -x $(BIN)/python ]; then $(EMBEDDED) down; fi
+	@if [ -e .fanfold/state.json ] && [ -x $(BIN)/python ]; then $(LOCAL) down; fi
 	rm -rf .fanfold .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

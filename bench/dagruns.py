@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ground import Ground
 
-    from fanfold.embedded.stack import Stack
+    from fanfold.local.stack import Stack
 
 PIPELINE = "weibo_user_profiles"
 _LOOK_S = 0.4

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Self
 
 from measuring import Tree
 
-from fanfold.embedded.settings import Ports, airflow_environment
-from fanfold.embedded.stack import running_stack
-from fanfold.embedded.state import read
+from fanfold.local.settings import Ports, airflow_environment
+from fanfold.local.stack import running_stack
+from fanfold.local.state import read
 from fanfold.simulator.process import Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fanfold.embedded.stack import Stack
+    from fanfold.local.stack import Stack
 
 ROOT = Path(__file__).absolute().parents[1]
 FIRST_UID = 2_000_000_000

@@ -12,8 +12,8 @@ from ground import FIRST_UID, Ground
 from measuring import SHARED_LOOK_S, Failed, Usage, run_script
 from results import Results, rounds
 
-from fanfold.embedded.settings import BUCKET
 from fanfold.errors import FanfoldError
+from fanfold.local.settings import BUCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,8 +20,8 @@ from ground import ROOT
 from measuring import Tree
 
 from fanfold.airflow.graph import CONSOLIDATE, FETCH, PLAN, PROCESS
-from fanfold.embedded.home import ADMIN, Home
-from fanfold.embedded.settings import airflow_environment, clean_environment, free_ports
+from fanfold.local.home import ADMIN, Home
+from fanfold.local.settings import airflow_environment, clean_environment, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -34,13 +34,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 
-from fanfold.embedded.stack import running_stack
+from fanfold.local.stack import running_stack
 from fanfold.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fanfold.embedded.stack import Stack
+    from fanfold.local.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[1]
 DAG = "weibo_user_profiles"

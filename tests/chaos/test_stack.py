@@ -25,11 +25,11 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fanfold.embedded.probes import listens
-from fanfold.embedded.processes import of_sessions
-from fanfold.embedded.restarts import MOST_DEATHS
-from fanfold.embedded.stack import FINISHED, running_stack
-from fanfold.embedded.state import Phase, read
+from fanfold.local.probes import listens
+from fanfold.local.processes import of_sessions
+from fanfold.local.restarts import MOST_DEATHS
+from fanfold.local.stack import FINISHED, running_stack
+from fanfold.local.state import Phase, read
 from fanfold.simulator.process import Simulator, running
 from fanfold.workspace import Workspace, read_json
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fanfold.embedded.stack import running_stack
+from fanfold.local.stack import running_stack
 from fanfold.workspace import Workspace, read_json
 
 DAG = "weibo_user_profiles"

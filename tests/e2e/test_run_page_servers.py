@@ -12,8 +12,8 @@ import psutil
 import pytest
 import requests
 
-from fanfold.embedded.forkserver import Program, Request
-from fanfold.embedded.settings import free_ports
+from fanfold.local.forkserver import Program, Request
+from fanfold.local.settings import free_ports
 
 # Playwright's own clean-up warns.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

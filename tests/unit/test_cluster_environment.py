@@ -11,8 +11,8 @@ from runpy import run_path
 import pytest
 import yaml
 
-from fanfold.embedded.home import Home
-from fanfold.embedded.settings import Ports, airflow_environment
+from fanfold.local.home import Home
+from fanfold.local.settings import Ports, airflow_environment
 
 FILE = Path(__file__).parents[2] / "config" / "cluster.env"
 OTHERS = {

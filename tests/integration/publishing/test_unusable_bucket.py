@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from fanfold.embedded.s3 import running_s3
 from fanfold.errors import BadConfiguration, SinkUnavailable
+from fanfold.local.s3 import running_s3
 from fanfold.publishing import Bucket, check_bucket, publish
 
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from fanfold.embedded.processes import birth
 from fanfold.errors import Fatal
+from fanfold.local.processes import birth
 from fanfold.workspace import write_json
 
 if TYPE_CHECKING:

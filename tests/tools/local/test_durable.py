@@ -17,9 +17,9 @@ import psutil
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from fanfold.embedded.objects import client
-from fanfold.embedded.s3 import running_s3
 from fanfold.errors import BadConfiguration
+from fanfold.local.objects import client
+from fanfold.local.s3 import running_s3
 
 BUCKET = "fanfold"
 MIB = 1 << 20

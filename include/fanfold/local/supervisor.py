@@ -24,11 +24,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fanfold.embedded import metadata, settings
-from fanfold.embedded.forkserver import READY, Program, Request
-from fanfold.embedded.home import Home
-from fanfold.embedded.probes import healthy, last_lines, listens
-from fanfold.embedded.processes import (
+from fanfold.local import metadata, settings
+from fanfold.local.forkserver import READY, Program, Request
+from fanfold.local.home import Home
+from fanfold.local.probes import healthy, last_lines, listens
+from fanfold.local.processes import (
     GRACE_S,
     adopt_orphans,
     descendants,
@@ -37,8 +37,8 @@ from fanfold.embedded.processes import (
     spawn,
     stop,
 )
-from fanfold.embedded.restarts import MOST_DEATHS, WINDOW_S, Restarts
-from fanfold.embedded.state import Identity, Phase, StackFailed, State, read
+from fanfold.local.restarts import MOST_DEATHS, WINDOW_S, Restarts
+from fanfold.local.state import Identity, Phase, StackFailed, State, read
 
 if TYPE_CHECKING:
     import subprocess
@@ -197,7 +197,7 @@ class Supervisor:
         match name:
             case "s3":
                 return [
-                    *("fanfold.embedded.s3", "--port", str(ports.s3)),
+                    *("fanfold.local.s3", "--port", str(ports.s3)),
                     *("--folder", str(home.objects), "--bucket", settings.BUCKET),
                 ]
             case "simulator":
@@ -207,7 +207,7 @@ class Supervisor:
                 ]
             case _:
                 return [
-                    *("fanfold.embedded.forkserver", str(home.root)),
+                    *("fanfold.local.forkserver", str(home.root)),
                     *("airflow.__main__:main", *_PRELOAD),
                 ]
 
@@ -350,7 +350,7 @@ def _taken(pid: int) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a supervisor until it is told to stop."""
-    parser = argparse.ArgumentParser(prog="python -m fanfold.embedded.supervisor")
+    parser = argparse.ArgumentParser(prog="python -m fanfold.local.supervisor")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--dags", type=Path, required=True)
     parser.add_argument("--owner", type=int, required=True)

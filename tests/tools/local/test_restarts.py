@@ -1,6 +1,6 @@
 import pytest
 
-from fanfold.embedded.restarts import MOST_DEATHS, WINDOW_S, Restarts
+from fanfold.local.restarts import MOST_DEATHS, WINDOW_S, Restarts
 
 
 @pytest.fixture

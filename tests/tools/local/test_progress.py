@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from fanfold.embedded.progress import PlainDisplay, Progress, current_step, read_progress
+from fanfold.local.progress import PlainDisplay, Progress, current_step, read_progress
 from fanfold.workspace import Workspace, write_json
 
 

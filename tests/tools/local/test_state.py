@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from fanfold.embedded.state import Identity, Phase, State, read
+from fanfold.local.state import Identity, Phase, State, read
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import sqlite3
 from contextlib import closing
 
-from fanfold.embedded.metadata import forget_job, give_up_cut_runs, migrated, needs_migration
+from fanfold.local.metadata import forget_job, give_up_cut_runs, migrated, needs_migration
 
 
 def test_a_database_is_migrated_once_for_each_version_of_airflow(tmp_path):

@@ -1,4 +1,4 @@
-"""``python -m fanfold.embedded run|up|down|status``."""
+"""``python -m fanfold.local run|up|down|status``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ import sys
 if __name__ == "__main__":
     # Until there is something to clean up, Ctrl-C just ends this process.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from fanfold.embedded.commands import main
+    from fanfold.local.commands import main
 
     sys.exit(main())

@@ -24,8 +24,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from fanfold.embedded.processes import end_with_parent
-from fanfold.embedded.state import StackFailed
+from fanfold.local.processes import end_with_parent
+from fanfold.local.state import StackFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ from fanfold.errors import BadConfiguration
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fanfold.embedded.home import Home, Secrets
+    from fanfold.local.home import Home, Secrets
 
 BUCKET = "fanfold"
 LOOPBACK = "127.0.0.1"

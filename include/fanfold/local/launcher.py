@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fanfold.embedded import stack as stacks
-from fanfold.embedded.metadata import RUN_PREFIX
-from fanfold.embedded.progress import current_step, display, read_progress
-from fanfold.embedded.settings import PIPELINE
-from fanfold.embedded.stack import FINISHED, Stack, running_stack
-from fanfold.embedded.state import Phase, StackFailed
-from fanfold.embedded.summary import failure, summary
+from fanfold.local import stack as stacks
+from fanfold.local.metadata import RUN_PREFIX
+from fanfold.local.progress import current_step, display, read_progress
+from fanfold.local.settings import PIPELINE
+from fanfold.local.stack import FINISHED, Stack, running_stack
+from fanfold.local.state import Phase, StackFailed
+from fanfold.local.summary import failure, summary
 from fanfold.simulator.sample import user_ids
 from fanfold.workspace import Workspace, whole_file
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fanfold.embedded.home import Home
-    from fanfold.embedded.progress import Display
-    from fanfold.embedded.state import State
+    from fanfold.local.home import Home
+    from fanfold.local.progress import Display
+    from fanfold.local.state import State
 
 
 def write_users(folder: Path, users: int) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fanfold.embedded.settings import BUCKET
+from fanfold.local.settings import BUCKET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

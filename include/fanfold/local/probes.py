@@ -7,7 +7,7 @@ import socket
 import urllib.request
 from typing import TYPE_CHECKING
 
-from fanfold.embedded import settings
+from fanfold.local import settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,9 +3,9 @@ import sys
 
 import pytest
 
-from fanfold.embedded.forkserver import READY, Program, Request
-from fanfold.embedded.processes import birth, descendants, spawn, stop
-from fanfold.embedded.state import StackFailed
+from fanfold.local.forkserver import READY, Program, Request
+from fanfold.local.processes import birth, descendants, spawn, stop
+from fanfold.local.state import StackFailed
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fork server is for Linux")
 
@@ -35,7 +35,7 @@ def folder(tmp_path):
         [
             sys.executable,
             "-m",
-            "fanfold.embedded.forkserver",
+            "fanfold.local.forkserver",
             str(deep),
             "big_program:main",
             "big_program",

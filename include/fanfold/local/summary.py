@@ -7,14 +7,14 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from fanfold.embedded import objects, settings
+from fanfold.local import objects, settings
 from fanfold.model import Manifest
 from fanfold.workspace import Workspace, read_json, safe_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fanfold.embedded.stack import Stack
+    from fanfold.local.stack import Stack
 
 
 def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float, stays: bool) -> str:

@@ -1,4 +1,4 @@
-"""The command line: ``python -m fanfold.embedded run|up|down|status``."""
+"""The command line: ``python -m fanfold.local run|up|down|status``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from fanfold.embedded import launcher
-from fanfold.embedded.home import Home
-from fanfold.embedded.processes import adopt_orphans, end_with_parent
-from fanfold.embedded.settings import REPOSITORY
 from fanfold.errors import FanfoldError
+from fanfold.local import launcher
+from fanfold.local.home import Home
+from fanfold.local.processes import adopt_orphans, end_with_parent
+from fanfold.local.settings import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         SystemExit: It is wrong (the message is on stderr) or asks for ``--help``.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m fanfold.embedded",
+        prog="python -m fanfold.local",
         description="Fanfold on this machine: a simulator, an S3 server and Airflow.",
     )
     commands = parser.add_subparsers(dest="command", required=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from fanfold.embedded.commands import parse
+from fanfold.local.commands import parse
 
 
 def test_run_takes_300_users_or_a_number():

@@ -1,6 +1,6 @@
 import json
 
-from fanfold.embedded.summary import log_file, log_lines, without_charts
+from fanfold.local.summary import log_file, log_lines, without_charts
 
 
 def test_the_log_of_a_mapped_task_lies_where_airflow_puts_it(tmp_path):

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from fanfold.embedded.home import Home
 from fanfold.errors import BadConfiguration
+from fanfold.local.home import Home
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import socket
 
 import pytest
 
-from fanfold.embedded.home import Home
-from fanfold.embedded.settings import (
+from fanfold.local.home import Home
+from fanfold.local.settings import (
     LOOPBACK,
     Ports,
     airflow_environment,

@@ -6,7 +6,7 @@ import time
 import psutil
 import pytest
 
-from fanfold.embedded.processes import birth, descendants, of_sessions, spawn, stop
+from fanfold.local.processes import birth, descendants, of_sessions, spawn, stop
 
 SLEEP = "import time; time.sleep(600)"
 STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); {SLEEP}"
@@ -98,7 +98,7 @@ def test_children_of_a_killed_process_are_found_by_their_session(start):
 def test_a_tied_process_ends_when_its_parent_is_killed(tmp_path):
     code = (
         "import os, sys, time; from pathlib import Path;"
-        "from fanfold.embedded.processes import spawn;"
+        "from fanfold.local.processes import spawn;"
         f"child = spawn([sys.executable, '-c', {SLEEP!r}], log=Path(sys.argv[1]),"
         " environment=os.environ);"
         "print(child.pid, flush=True); time.sleep(600)"

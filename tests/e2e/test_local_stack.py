@@ -14,9 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from fanfold.embedded.home import Home
-from fanfold.embedded.stack import find
-from fanfold.embedded.state import read
+from fanfold.local.home import Home
+from fanfold.local.stack import find
+from fanfold.local.state import read
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the embedded mode is for Linux")
 
@@ -76,7 +76,7 @@ class Person:
 
     def begin(self, *arguments: str) -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, "-m", "fanfold.embedded", *arguments],
+            [sys.executable, "-m", "fanfold.local", *arguments],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -1,6 +1,6 @@
 """An S3 server on this machine, in a process of its own: moto's.
 
-    python -m fanfold.embedded.s3 [--host A] [--port N] [--folder F] [--bucket B]
+    python -m fanfold.local.s3 [--host A] [--port N] [--folder F] [--bucket B]
                                   [--until-stdin-closes]
 
 prints one line of JSON with its address and process when it listens. It is meant for trying
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     from werkzeug.serving import make_server
 
-    from fanfold.embedded.durable import Durable
+    from fanfold.local.durable import Durable
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     application: Any = DomainDispatcherApplication(create_backend_app)

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import requests
 
-from fanfold.embedded import objects, settings
-from fanfold.embedded.forkserver import Program, Request
-from fanfold.embedded.home import ADMIN, Home
-from fanfold.embedded.probes import last_lines
-from fanfold.embedded.processes import descendants, of_sessions, spawn, stop
-from fanfold.embedded.state import Phase, StackFailed, State, read
-from fanfold.embedded.supervisor import LOCKED, START_S
+from fanfold.local import objects, settings
+from fanfold.local.forkserver import Program, Request
+from fanfold.local.home import ADMIN, Home
+from fanfold.local.probes import last_lines
+from fanfold.local.processes import descendants, of_sessions, spawn, stop
+from fanfold.local.state import Phase, StackFailed, State, read
+from fanfold.local.supervisor import LOCKED, START_S
 
 if TYPE_CHECKING:
     import subprocess
@@ -228,7 +228,7 @@ def _launch(
     home.prepare()
     given = os.environ.get("FANFOLD_DAGS") or settings.REPOSITORY / "dags"
     command = [
-        *(sys.executable, "-m", "fanfold.embedded.supervisor"),
+        *(sys.executable, "-m", "fanfold.local.supervisor"),
         *("--home", str(home.root), "--dags", str(dags or given), "--owner", str(os.getpid())),
         *(["--leaves"] if leaves else []),
     ]

@@ -1,6 +1,6 @@
 import csv
 
-from fanfold.embedded.launcher import write_users
+from fanfold.local.launcher import write_users
 from fanfold.simulator.sample import user_ids
 
 
