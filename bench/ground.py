@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from measuring import Tree
 
 from fanfold.local.settings import Ports, airflow_environment
-from fanfold.local.stack import running_stack
+from fanfold.local.stack import find, running_stack
 from fanfold.local.state import read
 from fanfold.simulator.process import Simulator
 
@@ -55,7 +55,7 @@ class Ground:
     @property
     def stack(self) -> Stack:
         """The stack; a new one where there is none, or the last one ended."""
-        if self._stack is None or not self._stack.state.lives:
+        if self._stack is None or find(self._stack.home) is None:
             self.close_stack()
             self._started += 1
             home = self.folder / f"stack-{self._started}"
@@ -76,22 +76,20 @@ class Ground:
     def tree(self) -> Tree:
         """The processes of the stack without the simulator and the S3 server."""
         state = read(self.stack.home.state) or self.stack.state
-        servers = [state.processes[name].pid for name in ("simulator", "s3")]
-        return Tree([state.supervisor.pid], servers)
+        servers = [state.processes[name] for name in ("simulator", "s3")]
+        return Tree([state.supervisor], servers)
 
     @property
     def simulator(self) -> Simulator:
         """The stack's simulator."""
         state = read(self.stack.home.state) or self.stack.state
-        return Simulator(
-            self.stack.simulator_url, self.stack.token, state.processes["simulator"].pid
-        )
+        return Simulator(self.stack.simulator_url, self.stack.token, state.processes["simulator"])
 
     def slots(self) -> int:
         """Return how many tasks of a DAG the stack runs at once."""
         home = self.stack.home
         environment = airflow_environment(
-            home, home.secrets(), Ports(0, 0, 0), dags=self._dags, scheduled=False
+            home, home.secrets(), Ports(0, 0, 0, 0), dags=self._dags, scheduled=False
         )
         return int(environment["AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG"])
 

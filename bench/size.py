@@ -83,8 +83,8 @@ class Watch:
     def __init__(self, stack: Stack) -> None:
         self.kinds: dict[str, Memory] = defaultdict(Memory)
         self.all_together = 0.0
-        self._root = stack.state.supervisor.pid
-        self._names = {each.pid: name for name, each in stack.state.processes.items()}
+        self._root = stack.state.supervisor
+        self._names = {pid: name for name, pid in stack.state.processes.items()}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
 

@@ -1,6 +1,6 @@
-"""`make run`, `make up` and `make down` as a person uses them, with a stand-in for the pipeline.
+"""`make run`, `make up` and `make down` as processes, with a small DAG in place of the pipeline.
 
-The stand-in writes what the launcher reads, so that these tests are about processes alone.
+The DAG writes only the files that the launcher reads.
 """
 
 import os
@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -16,11 +17,10 @@ import pytest
 
 from fanfold.local.home import Home
 from fanfold.local.stack import find
-from fanfold.local.state import read
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the embedded mode is for Linux")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the local mode is for Linux")
 
-STAND_IN = """
+SMALL_DAG = """
 import os, time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,7 +46,9 @@ def weibo_user_profiles():
         workspace = Workspace.of_run(Path(os.environ["FANFOLD_SHARED_DIR"]), *run)
         write_json(workspace.plan, {"items": users, "batches": 1})
         if users == 13:
-            raise ValueError("thirteen are refused")
+            raise ValueError("thirteen are too many")
+        if users == 12:
+            time.sleep(600)
         write_json(workspace.progress(0), {"ok": users})
         then = "2026-01-01T00:00:00Z"
         counts = Counts(planned=users, ok=users)
@@ -60,13 +62,13 @@ weibo_user_profiles()
 """
 
 
-class Person:
-    """Types commands for one folder, and sees which processes belong to it."""
+class Shell:
+    """Runs commands for one folder and finds its processes."""
 
     def __init__(self, folder: Path) -> None:
         self.home = Home(folder / "home")
         (folder / "dags").mkdir()
-        (folder / "dags" / "stand_in.py").write_text(STAND_IN)
+        (folder / "dags" / "small_dag.py").write_text(SMALL_DAG)
         self.environment = {
             **os.environ,
             "FANFOLD_HOME": str(self.home.root),
@@ -74,7 +76,7 @@ class Person:
             "http_proxy": "http://127.0.0.1:9",  # nobody listens there; loopback needs no proxy
         }
 
-    def begin(self, *arguments: str) -> subprocess.Popen:
+    def start(self, *arguments: str) -> subprocess.Popen:
         return subprocess.Popen(
             [sys.executable, "-m", "fanfold.local", *arguments],
             env=self.environment,
@@ -84,13 +86,13 @@ class Person:
             start_new_session=True,
         )
 
-    def types(self, *arguments: str) -> tuple[int, str]:
-        with self.begin(*arguments) as process:
+    def run(self, *arguments: str) -> tuple[int, str]:
+        with self.start(*arguments) as process:
             said, _ = process.communicate(timeout=120)
         return process.returncode, said
 
     def processes(self) -> list[psutil.Process]:
-        """All processes that were started for the folder, told by their environment."""
+        """All processes with the folder in their environment."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -100,86 +102,109 @@ class Person:
                 continue
         return found
 
-    def sees_within(self, seconds: float, condition) -> None:
+    def wait_until(self, seconds: float, condition) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, [each.cmdline() for each in self.processes()]
             time.sleep(0.1)
 
     def has_components(self) -> bool:
-        state = read(self.home.state)
+        state = find(self.home)
         return state is not None and "scheduler" in state.processes
+
+    @contextmanager
+    def endless_run(self):
+        """`make run` with a task that does not end."""
+        with self.start("run", "--users", "12") as launcher:
+            for line in launcher.stdout:
+                if "0 of 12 users" in line:
+                    break
+            assert launcher.poll() is None
+            yield launcher
 
 
 @pytest.fixture(scope="module")
-def person(tmp_path_factory):
-    person = Person(tmp_path_factory.mktemp("embedded"))
-    yield person
-    person.types("down")
-    assert person.processes() == []
+def shell(tmp_path_factory):
+    shell = Shell(tmp_path_factory.mktemp("local"))
+    yield shell
+    shell.run("down")
+    assert shell.processes() == []
 
 
-def test_up_leaves_a_stack_that_run_uses_until_down(person):
+def test_up_leaves_a_stack_that_run_uses_until_down(shell):
     """One stack for all that can be asked of it: a start takes most of the time."""
-    code, said = person.types("up")
+    code, said = shell.run("up")
     assert code == 0, said
     address = re.search(r"Airflow +(http://127\.0\.0\.1:\d+)\n  login +admin\n", said)
     assert address, said
-    supervisor = find(person.home).supervisor
+    supervisor = find(shell.home).supervisor
 
-    code, again = person.types("up")
+    code, again = shell.run("up")
     assert (code, address[1] in again) == (0, True), again
 
-    code, said = person.types("status")
+    code, said = shell.run("status")
     assert code == 0
     assert "(gone)" not in said
 
-    code, said = person.types("run", "--users", "20")
+    code, said = shell.run("run", "--users", "20")
     assert code == 0, said
     assert "20 planned: 20 ok, 0 missing" in said
     assert "20 of 20 users (100 %)" in said
     assert f"Airflow: {address[1]}" in said
 
-    code, said = person.types("run", "--users", "13")
+    code, said = shell.run("run", "--users", "13")
     assert code == 1, said
     assert "weibo_user_profiles: fold failed" in said
-    assert "ValueError: thirteen are refused" in said
+    assert "ValueError: thirteen are too many" in said
 
-    assert find(person.home).supervisor == supervisor
-    assert person.types("down") == (0, "Stopped.\n")
-    assert person.processes() == []
-    assert person.types("down") == (0, "Nothing runs.\n")
-    assert person.types("status")[0] == 3
+    assert find(shell.home).supervisor == supervisor
+    assert shell.run("down") == (0, "Stopped.\n")
+    assert shell.processes() == []
+    assert shell.run("down") == (0, "Nothing runs.\n")
+    assert shell.run("status")[0] == 3
 
 
-def test_ctrl_c_during_a_start_leaves_no_process(person):
-    with person.begin("run") as launcher:
-        person.sees_within(60, person.has_components)
-        assert len(person.processes()) > 4
+def test_ctrl_c_during_a_start_leaves_no_process(shell):
+    with shell.start("run") as launcher:
+        shell.wait_until(60, shell.has_components)
+        assert len(shell.processes()) > 4
         launcher.send_signal(signal.SIGINT)
         said, _ = launcher.communicate(timeout=30)
     assert launcher.returncode == 130, said
-    assert person.processes() == []
-    assert find(person.home) is None
+    assert shell.processes() == []
+    assert find(shell.home) is None
 
 
-def test_a_launcher_that_is_killed_takes_its_stack_along_and_the_next_one_is_told(person):
-    with person.begin("run") as launcher:
-        person.sees_within(60, person.has_components)
-        code, said = person.types("run")
+def test_a_second_run_is_refused_and_one_after_a_killed_run_works(shell):
+    with shell.endless_run() as launcher:
+        code, said = shell.run("run")
         assert code == 1
         assert f"Another `make run` (process {launcher.pid})" in said
         launcher.kill()
-    person.sees_within(20, lambda: not person.processes())
+    shell.wait_until(20, lambda: not shell.processes())
+    code, said = shell.run("run", "--users", "20")
+    assert code == 0, said
+    assert "20 planned: 20 ok, 0 missing" in said
+    assert shell.processes() == []
 
 
-def test_what_a_killed_supervisor_left_is_stopped(person):
-    with person.begin("up") as launcher:
-        person.sees_within(60, person.has_components)
-        supervisor = psutil.Process(find(person.home).supervisor.pid)
+@pytest.mark.parametrize("name", ["dag-processor", "api-server"])
+def test_a_component_that_dies_stops_everything_and_is_named_with_its_log(shell, name):
+    with shell.endless_run() as launcher:
+        os.kill(find(shell.home).processes[name], signal.SIGKILL)
+        said = launcher.stdout.read()
+    assert launcher.returncode == 1
+    assert f"{name} was killed by signal 9. The end of {shell.home.log_of(name)}:\n" in said
+    assert shell.processes() == []
+
+
+def test_what_a_killed_supervisor_left_is_stopped(shell):
+    with shell.start("up") as launcher:
+        shell.wait_until(60, shell.has_components)
+        supervisor = psutil.Process(find(shell.home).supervisor)
         supervisor.suspend()  # so that it cannot clean up
         launcher.kill()
     supervisor.kill()
-    code, said = person.types("down")
+    code, said = shell.run("down")
     assert code == 0, said
-    person.sees_within(10, lambda: not person.processes())
+    assert shell.processes() == []

@@ -83,7 +83,7 @@ def test_airflow_knows_every_setting_of_the_cluster(cluster, known):
 
 def test_airflow_knows_every_setting_of_the_embedded_mode(tmp_path, known):
     home = Home(tmp_path / "home")
-    ports = Ports(airflow=20_001, simulator=20_002, s3=20_003)
+    ports = Ports(20_001, 20_002, 20_003, 20_004)
     environment = airflow_environment(
         home, home.prepare(), ports, dags=tmp_path / "dags", scheduled=False
     )

@@ -1,17 +1,13 @@
 """Fanfold on one machine, without Docker: ``make run``, ``make up``, ``make down``.
 
-| module | what it is for |
+| module | contents |
 |---|---|
-| ``home`` | the folder that holds everything, and its secrets |
-| ``settings`` | the environment of the Airflow processes, with a reason for each setting |
-| ``processes`` | start programs and stop them with everything that they started |
-| ``forkserver`` | Airflow is imported once, its programs are forked from there |
-| ``state`` | what runs in a folder, for others who look |
-| ``metadata`` | Airflow's own database: when it is migrated, and runs that were cut off |
-| ``objects`` | what lies in the bucket, for those who ask |
-| ``supervisor`` | the process that starts, watches and stops all others |
-| ``restarts``, ``probes`` | when a component that died begins again; how it is asked |
-| ``stack`` | how other programs start, find, ask and stop a stack |
-| ``progress``, ``summary``, ``launcher``, ``commands`` | what a person sees and types |
-| ``s3``, ``durable`` | the S3 server; what it acknowledged outlives it |
+| ``home`` | the folder of a local stack, and its secrets |
+| ``settings`` | ports, connections and the environment of the Airflow processes |
+| ``processes`` | fork components, find and stop the processes of a stack |
+| ``state`` | the state file of a stack |
+| ``supervisor`` | the process that starts all components and stops them when one exits |
+| ``stack`` | start, find, call and stop a stack from other programs |
+| ``progress``, ``summary``, ``launcher``, ``commands`` | the command line and its output |
+| ``s3``, ``signatures`` | the S3 server |
 """

@@ -13,7 +13,7 @@ import psutil
 from fanfold.errors import FanfoldError
 from fanfold.local import launcher
 from fanfold.local.home import Home
-from fanfold.local.processes import adopt_orphans, end_with_parent
+from fanfold.local.processes import end_with_parent
 from fanfold.local.settings import REPOSITORY
 
 if TYPE_CHECKING:
@@ -23,21 +23,21 @@ MOST_USERS = 10_000_000
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse a command line (None: the process's own).
+    """Parse a command line (None: that of this process).
 
     Raises:
-        SystemExit: It is wrong (the message is on stderr) or asks for ``--help``.
+        SystemExit: It is invalid (the message is on stderr) or has ``--help``.
     """
     parser = argparse.ArgumentParser(
         prog="python -m fanfold.local",
         description="Fanfold on this machine: a simulator, an S3 server and Airflow.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run the pipeline once and show what came out")
-    run.add_argument("--users", type=_users, default=300, help="how many users (300)")
-    commands.add_parser("up", help="start everything and leave it running")
-    commands.add_parser("down", help="stop what runs")
-    commands.add_parser("status", help="say what runs")
+    run = commands.add_parser("run", help="run the pipeline once and print a summary")
+    run.add_argument("--users", type=_users, default=300, help="number of users (300)")
+    commands.add_parser("up", help="start a stack that keeps running")
+    commands.add_parser("down", help="stop the stack")
+    commands.add_parser("status", help="show what runs")
     return parser.parse_args(arguments)
 
 
@@ -59,9 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     given = parse(arguments)
     home = Home.default(REPOSITORY)
-    adopt_orphans()
     if "make" in psutil.Process(os.getppid()).name():
-        end_with_parent()  # somebody kills `make`; a shell, on the other hand, may well end before us
+        end_with_parent()  # a killed `make` stops its run; a shell may end before its command
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
@@ -78,5 +77,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted; nothing runs on." if given.command == "run" else "\nInterrupted.")
+        print("\nInterrupted.")
         return 130

@@ -1,4 +1,4 @@
-"""The folder that holds everything of an embedded stack, and its secrets."""
+"""The folder of a local stack, and its secrets."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from pathlib import Path
 from fanfold.errors import BadConfiguration
 
 ADMIN = "admin"
-"""The one user of the embedded Airflow."""
+"""The user of the local Airflow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """Made once for a folder and kept, so that sessions and encrypted values survive a restart."""
+    """Generated once for a folder and kept: sessions and encrypted values outlive a restart."""
 
     fernet_key: str
     jwt_secret: str
@@ -41,11 +41,37 @@ class Secrets:
         )
 
 
-@dataclass(frozen=True, slots=True)
 class Home:
-    """Where the files of an embedded stack lie; only its owner may look inside."""
+    """The folder of a local stack; only its owner can read it.
 
-    root: Path
+    Attributes:
+        root: The folder.
+        airflow: AIRFLOW_HOME: the metadata database and the task logs.
+        database: Airflow's metadata database.
+        shared: FANFOLD_SHARED_DIR: the workspaces of all runs.
+        warehouse: The SQLite database that runs load into.
+        logs: The logs of all components.
+        objects: The saved buckets of the S3 server.
+        inputs: Lists of users that `make run` wrote.
+        state: The state file (:mod:`.state`).
+        lock: Locked by the supervisor while it runs.
+        passwords: Airflow's file of users and passwords.
+        source_token: The simulator's access token, in a file to keep it out of process lists.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.airflow = root / "airflow"
+        self.database = self.airflow / "airflow.db"
+        self.shared = root / "shared"
+        self.warehouse = root / "warehouse.db"
+        self.logs = root / "logs"
+        self.objects = root / "s3"
+        self.inputs = root / "inputs"
+        self.state = root / "state.json"
+        self.lock = root / "lock"
+        self.passwords = root / "passwords.json"
+        self.source_token = root / "source-token"
 
     @classmethod
     def default(cls, repository: Path) -> Home:
@@ -53,64 +79,9 @@ class Home:
         given = os.environ.get("FANFOLD_HOME")
         return cls((Path(given) if given else repository / ".fanfold").absolute())
 
-    @property
-    def airflow(self) -> Path:
-        """AIRFLOW_HOME: database and task logs."""
-        return self.root / "airflow"
-
-    @property
-    def database(self) -> Path:
-        """Airflow's metadata database."""
-        return self.airflow / "airflow.db"
-
-    @property
-    def shared(self) -> Path:
-        """FANFOLD_SHARED_DIR: the workspaces of all runs."""
-        return self.root / "shared"
-
-    @property
-    def warehouse(self) -> Path:
-        """The SQLite database that ``load`` writes to."""
-        return self.root / "warehouse.db"
-
-    @property
-    def logs(self) -> Path:
-        """What each process says."""
-        return self.root / "logs"
-
-    @property
-    def objects(self) -> Path:
-        """The S3 server's objects."""
-        return self.root / "s3"
-
-    @property
-    def inputs(self) -> Path:
-        """Lists of users that ``make run`` made."""
-        return self.root / "inputs"
-
-    @property
-    def state(self) -> Path:
-        """What runs here."""
-        return self.root / "state.json"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the supervisor as long as it lives."""
-        return self.root / "lock"
-
-    @property
-    def passwords(self) -> Path:
-        """Airflow's file of users and passwords."""
-        return self.root / "passwords.json"
-
-    @property
-    def source_token(self) -> Path:
-        """The simulator's access token, in a file so that no process list shows it."""
-        return self.root / "source-token"
-
-    def log_of(self, process: str) -> Path:
-        """The log of one process."""
-        return self.logs / f"{process}.log"
+    def log_of(self, component: str) -> Path:
+        """Return the log of a component."""
+        return self.logs / f"{component}.log"
 
     def prepare(self) -> Secrets:
         """Create what is missing and return the secrets.
@@ -127,12 +98,12 @@ class Home:
             _write_private(self.source_token, found.source_token)
         except OSError as error:
             raise BadConfiguration(
-                f"{self.root} cannot be used ({error}); set FANFOLD_HOME to a folder of yours."
+                f"{self.root} cannot be used ({error}); set FANFOLD_HOME to another folder."
             ) from error
         return found
 
     def secrets(self) -> Secrets:
-        """Return the secrets of this folder; make them the first time.
+        """Return the secrets of this folder; generates them the first time.
 
         Raises:
             BadConfiguration: The file is damaged.
@@ -144,11 +115,11 @@ class Home:
             data = json.loads(path.read_text("utf-8"))
             return Secrets(**{each.name: data[each.name] for each in fields(Secrets)})
         except (ValueError, KeyError, TypeError) as error:
-            raise BadConfiguration(f"{path} is damaged; `make clean` makes a new one.") from error
+            raise BadConfiguration(f"{path} is damaged; `make clean` removes it.") from error
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write under another name and rename; nobody else may read it at any time."""
+    """Replace a file atomically; only its owner can read it."""
     temporary = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

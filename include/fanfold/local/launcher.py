@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+import psutil
+
 from fanfold.local import stack as stacks
-from fanfold.local.metadata import RUN_PREFIX
-from fanfold.local.progress import current_step, display, read_progress
+from fanfold.local.progress import Display, current_step, read_progress
 from fanfold.local.settings import PIPELINE
 from fanfold.local.stack import FINISHED, Stack, running_stack
 from fanfold.local.state import Phase, StackFailed
@@ -24,12 +25,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fanfold.local.home import Home
-    from fanfold.local.progress import Display
     from fanfold.local.state import State
+
+RUN_PREFIX = "make-run__"
+"""Prefix of the run ids of ``make run``."""
+_RUNS = f"/api/v2/dags/{PIPELINE}/dagRuns"
 
 
 def write_users(folder: Path, users: int) -> Path:
-    """Write the list for that many users as CSV with the header ``user_id``; return its path."""
+    """Write a list of ``users`` users as CSV with the header ``user_id``; return its path."""
     path = folder / f"users-{users}.csv"
     with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -39,26 +43,28 @@ def write_users(folder: Path, users: int) -> Path:
 
 
 def run(home: Home, users: int) -> int:
-    """Trigger the pipeline for that many users, show how it goes and what came out.
+    """Trigger the pipeline for ``users`` users, show its progress and print a summary.
 
     Returns:
-        0 if the run succeeded, 1 if it did not.
+        0 if the run succeeded, 1 if it failed.
 
     Raises:
-        StackFailed: The stack did not start, or somebody else uses this folder.
+        StackFailed: The stack did not start or failed, or another `make run` uses this folder.
     """
     with _any_stack(home) as (stack, stays):
         items = write_users(home.inputs, users)
         run_id = f"{RUN_PREFIX}{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%f}"
+        stack.wait_for_dag(PIPELINE)
+        if not stays:
+            _fail_unfinished(stack)
         print(f"Triggering {PIPELINE} for {users} users", flush=True)
         stack.trigger(PIPELINE, {"items_uri": items.as_uri()}, run_id=run_id)
         began = time.monotonic()
         try:
-            with display() as shown:
-                state = _watch(stack, run_id, shown)
+            state = _watch(stack, run_id)
         except BaseException:
-            if stays:
-                _give_up(stack, run_id)
+            with contextlib.suppress(StackFailed):
+                _fail(stack, run_id)
             raise
         if state != "success":
             print("\n" + failure(stack, PIPELINE, run_id), flush=True)
@@ -70,15 +76,14 @@ def run(home: Home, users: int) -> int:
 
 @contextmanager
 def _any_stack(home: Home) -> Iterator[tuple[Stack, bool]]:
-    """Yield a stack, and whether it stays: that of ``make up``, or one for this run alone."""
+    """Yield a stack and whether it stays: that of ``make up``, or one for this run alone."""
     found = stacks.find(home)
     if found is None:
         print("Starting the simulator, an S3 server and Airflow", flush=True)
-        with running_stack(home.root, say=lambda step: print(f"  {step}", flush=True)) as stack:
+        with running_stack(home.root, say=_say) as stack:
             yield stack, False
         return
-    if found.owner is not None or found.phase is not Phase.READY:
-        raise StackFailed(_busy(home, found))
+    _check_free(home, found)
     stack = Stack(home, found)
     try:
         yield stack, True
@@ -86,39 +91,46 @@ def _any_stack(home: Home) -> Iterator[tuple[Stack, bool]]:
         stack.close()
 
 
-def _busy(home: Home, state: State) -> str:
+def _say(step: str) -> None:
+    print(f"  {step}", flush=True)
+
+
+def _check_free(home: Home, state: State) -> None:
+    """Raise if the stack in a folder belongs to another program or is not ready."""
     if state.owner is not None:
-        return (
-            f"Another `make run` (process {state.owner.pid}) works in {home.root}. Wait for it, or"
-            " stop it with `make down`; several runs at once share the stack of `make up`."
+        raise StackFailed(
+            f"Another `make run` (process {state.owner}) uses {home.root}. Wait until it ends, or"
+            " stop it with `make down`; concurrent runs can share the stack of `make up`."
         )
-    return f"The stack in {home.root} is {state.phase}; try again soon, or `make down`."
+    if state.phase is not Phase.READY:
+        raise StackFailed(f"The stack in {home.root} is {state.phase}; try again soon.")
 
 
-def _watch(stack: Stack, run_id: str, shown: Display) -> str:
-    """Show how far the run is until it is finished; return its state."""
+def _watch(stack: Stack, run_id: str) -> str:
+    """Show the progress of a run until it is finished; return its state."""
     workspace = Workspace.of_run(stack.home.shared, PIPELINE, run_id)
-    path = f"/api/v2/dags/{PIPELINE}/dagRuns/{run_id}/taskInstances"
+    shown = Display()
     while True:
         state = stack.run_state(PIPELINE, run_id)
-        instances = stack.api("GET", path, params={"limit": 100})["task_instances"]
-        shown.show(read_progress(workspace), current_step(instances))
+        query = {"limit": 100}
+        instances = stack.api("GET", f"{_RUNS}/{run_id}/taskInstances", params=query)
+        shown.show(read_progress(workspace), current_step(instances["task_instances"]))
         if state in FINISHED:
             return state
-        if not stack.state.lives:
-            raise StackFailed(f"The stack in {stack.home.root} ended; see {stack.home.logs}.")
+        stack.check()
         time.sleep(0.5)
 
 
-def _give_up(stack: Stack, run_id: str) -> None:
-    """Mark a run that nobody waits for any more as failed, which stops its tasks."""
-    with contextlib.suppress(StackFailed):
-        stack.api(
-            "PATCH",
-            f"/api/v2/dags/{PIPELINE}/dagRuns/{run_id}",
-            json={"state": "failed"},
-            timeout=5,
-        )
+def _fail_unfinished(stack: Stack) -> None:
+    """Fail the runs of earlier `make run` commands that were killed: nothing waits for them."""
+    query = {"state": ["queued", "running"], "run_id_pattern": f"{RUN_PREFIX}%"}
+    for each in stack.api("GET", _RUNS, params=query)["dag_runs"]:
+        _fail(stack, each["dag_run_id"])
+
+
+def _fail(stack: Stack, run_id: str) -> None:
+    """Mark a run as failed, which stops its tasks."""
+    stack.api("PATCH", f"{_RUNS}/{run_id}", json={"state": "failed"}, timeout=5)
 
 
 def up(home: Home) -> int:
@@ -126,10 +138,9 @@ def up(home: Home) -> int:
     found = stacks.find(home)
     if found is None:
         print("Starting the simulator, an S3 server and Airflow", flush=True)
-        stack = stacks.start(home, say=lambda step: print(f"  {step}", flush=True))
-    elif found.owner is not None or found.phase is not Phase.READY:
-        raise StackFailed(_busy(home, found))
+        stack = stacks.start(home, say=_say)
     else:
+        _check_free(home, found)
         stack = Stack(home, found)
     print(_description(stack), flush=True)
     stack.close()
@@ -137,29 +148,22 @@ def up(home: Home) -> int:
 
 
 def down(home: Home) -> int:
-    """Stop what runs in the folder."""
-    stopped = stacks.stop_stack(home)
-    print("Stopped." if stopped else "Nothing runs.", flush=True)
+    """Stop the stack in the folder."""
+    print("Stopped." if stacks.stop_stack(home) else "Nothing runs.", flush=True)
     return 0
 
 
 def status(home: Home) -> int:
-    """Print what runs; return 0 if a stack is ready, 3 if none is."""
-    found = stacks.find(home)
-    if found is None:
-        print("Nothing runs; `make up` starts it.")
+    """Print what runs; return 0 if a stack is ready, 3 if not."""
+    state = stacks.find(home)
+    if state is None:
+        print("Nothing runs.")
         return 3
-    if found.phase is not Phase.READY:
-        print(f"The stack in {home.root} is {found.phase}: {found.step}")
-        return 3
-    stack = Stack(home, found)
-    print(_description(stack))
-    for name, each in found.processes.items():
-        again = found.restarts.get(name, 0)
-        times = f", started again {again} time{'s' * (again > 1)}" if again else ""
-        print(f"  {name:<14} process {each.pid}{'' if each.lives else ' (gone)'}{times}")
-    stack.close()
-    return 0
+    stack = Stack(home, state)
+    for name, pid in {"supervisor": state.supervisor, **state.processes}.items():
+        print(f"{name:<14} process {pid}{'' if psutil.pid_exists(pid) else ' (gone)'}")
+    print(f"The stack is {state.phase}.\n{_description(stack)}")
+    return 0 if state.phase is Phase.READY else 3
 
 
 def _description(stack: Stack) -> str:
@@ -171,6 +175,6 @@ def _description(stack: Stack) -> str:
             f"simulator  {stack.simulator_url}",
             f"S3         {stack.s3_url}",
             f"files      {stack.home.root}",
-            "`make run` works here now; `make down` stops it.",
+            "`make run` uses this stack; `make down` stops it.",
         )
     )

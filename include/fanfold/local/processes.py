@@ -1,176 +1,115 @@
-"""Start programs, and stop them with everything that they started."""
+"""Fork the components of a stack, and find and stop all processes of a stack (Linux)."""
 
 from __future__ import annotations
 
 import ctypes
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable
+    from multiprocessing.process import BaseProcess
+    from pathlib import Path
 
-_STARTED: list[subprocess.Popen[bytes]] = []  # whose exit is asked for through their own object
-_LINUX = sys.platform.startswith("linux")
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36  # <linux/prctl.h>
-GRACE_S = 8.0
-"""Seconds from SIGTERM to SIGKILL."""
-
-
-def _prctl(option: int, value: int) -> None:
-    if _LINUX:
-        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+STACK = "FANFOLD_STACK"
+"""Environment variable with the folder of the stack that a process belongs to."""
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def adopt_orphans() -> None:
-    """Make this process the parent of all descendants whose own parent ends (Linux).
+def end_with_parent() -> None:
+    """Ask the kernel for a SIGTERM when the parent of this process ends (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
-    Without it they would go to init, and nobody would know that they are ours.
+
+def fork(name: str, program: Callable[[], None], log: Path) -> BaseProcess:
+    """Run a function in a forked process, which shares what this process has imported.
+
+    The process has a session of its own, writes stdout and stderr to ``log``, and ends with this
+    process.
     """
-    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    process = multiprocessing.get_context("fork").Process(
+        target=_run, args=(program, str(log)), name=name
+    )
+    process.start()
+    return process
 
 
-def end_with_parent(number: int = signal.SIGTERM) -> None:
-    """Ask the kernel for a signal when the process that started this one ends (Linux)."""
-    _prctl(_PR_SET_PDEATHSIG, number)
-
-
-def birth(pid: int) -> str | None:
-    """Return what tells this process from a later one with the same number, or None if it is gone.
-
-    On Linux: the boot, and the clock tick at which the process began; both stay the same when
-    somebody sets the clock. A zombie counts as gone.
-    """
-    if _LINUX:
-        try:
-            stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-        except (FileNotFoundError, ProcessLookupError):
-            return None
-        after_name = stat.rpartition(")")[2].split()
-        if after_name[0] in {"Z", "X"}:
-            return None
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-        return f"{boot}/{after_name[19]}"
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        return f"{process.create_time():.2f}"
-    except psutil.NoSuchProcess:
-        return None
-
-
-def _before_exec() -> None:
-    # Between fork and exec of a process with one thread.
+def _run(program: Callable[[], None], log: str) -> None:
+    parent = multiprocessing.parent_process()
     end_with_parent()
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    if parent is None or os.getppid() != parent.pid:
+        return  # it ended before
+    os.setsid()
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for path, flags, descriptors in (
+        (os.devnull, os.O_RDONLY, (0,)),
+        (log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, (1, 2)),
+    ):
+        opened = os.open(path, flags, 0o644)
+        for descriptor in descriptors:
+            os.dup2(opened, descriptor)
+        os.close(opened)
+    program()
 
 
-def spawn(
-    command: Sequence[str], *, log: Path, environment: Mapping[str, str], tied: bool = True
-) -> subprocess.Popen[bytes]:
-    """Start a program in a session of its own; what it says is added to ``log``.
+def of_stack(folder: Path) -> set[psutil.Process]:
+    """Return all living processes of the stack in a folder, other than this one.
 
-    Args:
-        command: The program and its arguments.
-        log: Created where it is missing.
-        environment: All of its environment.
-        tied: Whether it is asked to end when this process ends in whatever way.
+    A process is recognised by its environment, also after its parent or the supervisor was killed.
     """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
-        started = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=dict(environment),
-            start_new_session=True,
-            preexec_fn=_before_exec if tied else None,  # noqa: PLW1509 - no threads here
-        )
-    _STARTED.append(started)
-    return started
-
-
-def descendants(roots: Iterable[int]) -> list[psutil.Process]:
-    """Return the processes with these numbers that live, and all that they started."""
-    found: dict[int, psutil.Process] = {}
-    for pid in roots:
-        try:
-            root = psutil.Process(pid)
-            for process in (root, *root.children(recursive=True)):
-                if process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
-                    found[process.pid] = process
-        except psutil.NoSuchProcess:
-            continue
-    return list(found.values())
-
-
-def of_sessions(leaders: Iterable[int]) -> list[psutil.Process]:
-    """Return the living processes of the sessions that these processes began.
-
-    A process keeps its session when its parent dies, so this finds what a killed supervisor left.
-    """
-    wanted = set(leaders)
-    found = []
+    found = set()
     for process in psutil.process_iter():
         try:
-            session = os.getsid(process.pid)
-            if session in wanted and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-        except (ProcessLookupError, PermissionError, psutil.NoSuchProcess):
+            belongs = process.environ().get(STACK) == str(folder)
+            if belongs and process.pid != os.getpid() and _runs(process):
+                found.add(process)
+        except psutil.Error:
             continue
     return found
 
 
-def stop(find: Callable[[], list[psutil.Process]], *, grace_s: float = GRACE_S) -> bool:
-    """Stop the processes that ``find`` returns until it returns none; True if all went by asking.
+def stop(find: Callable[[], set[psutil.Process]], *, grace_s: float) -> None:
+    """Stop the processes that ``find`` returns, and those that they start meanwhile.
 
-    Each is asked once (SIGTERM), then killed after ``grace_s`` seconds; what appears meanwhile is
-    treated the same way.
+    Each gets a SIGTERM, and a SIGKILL ``grace_s`` seconds after the first one.
     """
-    asked: set[int] = set()
+    terminated: set[psutil.Process] = set()
     deadline = time.monotonic() + grace_s
-    gently = True
-    while left := find():
-        late = time.monotonic() > deadline
-        for process in left:
+    while running := {each for each in terminated | find() if _runs(each)}:
+        for process in running:
             try:
-                if late:
-                    if gently:
-                        sys.stderr.write(f"Killing {' '.join(process.cmdline())[:200]}\n")
-                    gently = False
+                if time.monotonic() > deadline:
                     process.kill()
-                elif process.pid not in asked:
-                    asked.add(process.pid)
+                elif process not in terminated:
                     process.terminate()
             except psutil.NoSuchProcess:
                 continue
-        reap()
+        terminated |= running
         time.sleep(0.02)
-    return gently
 
 
-def reap() -> None:
-    """Take note of adopted children that ended, so that they do not stay as zombies.
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
-    Children of :class:`subprocess.Popen` are left to their object.
-    """
-    if not _LINUX:
-        return
-    for started in _STARTED:
-        started.poll()
-    known = {started.pid for started in _STARTED}
-    for child in psutil.Process().children():
-        try:
-            if child.pid not in known and child.status() == psutil.STATUS_ZOMBIE:
-                os.waitpid(child.pid, os.WNOHANG)
-        except (psutil.NoSuchProcess, ChildProcessError):
-            continue
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """Return the last lines of a log; reads at most 64 KiB of it."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 65_536))
+            return file.read().decode("utf-8", "replace").splitlines()[-count:]
+    except OSError:
+        return []

@@ -1,13 +1,11 @@
-"""An S3 server on this machine, in a process of its own: moto's.
+"""An S3 server on this machine, in a process of its own: moto's S3 application, nothing else of moto.
 
-    python -m fanfold.local.s3 [--host A] [--port N] [--folder F] [--bucket B]
-                                  [--until-stdin-closes]
+    S3_ACCESS_KEY=… S3_SECRET_KEY=… python -m fanfold.local.s3
+        [--host A] [--port N] [--folder F] [--bucket B] [--until-stdin-closes]
 
-prints one line of JSON with its address and process when it listens. It is meant for trying
-Fanfold out and for tests: it takes any access key, so it listens on loopback unless it is told
-otherwise (in a container, whose network keeps others away). With a folder, an
-object that was acknowledged is there after the next start, in whatever way the server ended
-(:mod:`.durable`); without one, everything is forgotten.
+It prints one line of JSON with its address and process id when it listens, and answers only
+requests signed with the key pair (:mod:`.signatures`). With a folder, it saves the buckets there
+when it is stopped and loads them at the next start; a SIGKILL loses the changes since the start.
 """
 
 from __future__ import annotations
@@ -16,6 +14,7 @@ import argparse
 import json
 import logging
 import os
+import pickle
 import secrets
 import signal
 import sys
@@ -27,20 +26,21 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadConfiguration
 from fanfold.simulator.child import listening
+from fanfold.workspace import whole_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
 
 @dataclass(frozen=True, slots=True)
 class S3Server:
-    """An S3 server that runs.
+    """A running S3 server.
 
     Attributes:
-        url: Its address without a slash at the end, such as ``http://127.0.0.1:40123``.
-        access_key: An access key id for it.
-        secret_key: The secret that belongs to the access key.
-        pid: Its process.
+        url: Its address without a trailing slash, such as ``http://127.0.0.1:40123``.
+        access_key: The access key id that it accepts.
+        secret_key: The secret key for it.
+        pid: Its process id.
     """
 
     url: str
@@ -50,87 +50,101 @@ class S3Server:
 
 
 @contextmanager
-def running_s3(
-    *,
-    port: int = 0,
-    folder: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Iterator[S3Server]:
-    """Run an S3 server on loopback for the time of a ``with`` block.
+def running_s3(*, port: int = 0, folder: Path | None = None) -> Iterator[S3Server]:
+    """Run an S3 server on loopback for the duration of a ``with`` block.
 
     The process ends with the block, and also when this process is killed.
 
     Args:
-        port: The port to listen on; 0 takes a free one.
-        folder: Where objects lie that outlive the server; None: nowhere.
-        environment: Variables for the server on top of this process's own, such as moto's options.
+        port: The port to listen on; 0 chooses a free one.
+        folder: Where it saves its buckets when it is stopped; None: nowhere.
 
     Raises:
-        BadConfiguration: It did not start; the message says why.
+        BadConfiguration: It did not start; the message has the reason.
     """
     command = [sys.executable, "-m", __name__, "--port", str(port), "--until-stdin-closes"]
     if folder is not None:
         command += ["--folder", str(folder)]
+    access_key, secret_key = f"FANFOLD{secrets.token_hex(6).upper()}", secrets.token_urlsafe(24)
+    environment = {"S3_ACCESS_KEY": access_key, "S3_SECRET_KEY": secret_key}
     with listening(command, "The S3 server", environment) as ready:
-        yield S3Server(
-            url=ready["url"],
-            access_key=f"FANFOLD{secrets.token_hex(6).upper()}",
-            secret_key=secrets.token_urlsafe(24),
-            pid=ready["pid"],
-        )
+        yield S3Server(ready["url"], access_key, secret_key, ready["pid"])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve S3 until SIGTERM, SIGINT or, on request, the end of stdin."""
-    parser = argparse.ArgumentParser(prog=f"python -m {__spec__.name}", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m fanfold.local.s3", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: a free one")
-    parser.add_argument("--folder", type=Path, help="where objects outlive the server")
-    parser.add_argument("--bucket", help="created in the folder where it is missing")
+    parser.add_argument("--folder", type=Path, help="where buckets are saved at a stop")
+    parser.add_argument("--bucket", help="created if it does not exist")
     parser.add_argument(
-        "--until-stdin-closes", action="store_true", help="end when the starting process does"
+        "--until-stdin-closes", action="store_true", help="stop when the parent process ends"
     )
     options = parser.parse_args(arguments)
+    keys = [os.environ.get(name, "") for name in ("S3_ACCESS_KEY", "S3_SECRET_KEY")]
+    if not all(keys):
+        sys.exit("Set S3_ACCESS_KEY and S3_SECRET_KEY: the key pair that this server accepts.")
 
-    # moto is an extra, and takes a second to import: only the server process needs it.
-    from moto.moto_server.werkzeug_app import (
-        DomainDispatcherApplication,
-        MotoRequestHandler,
-        create_backend_app,
-    )
+    # moto is an extra and takes a second to import: only the server process needs it.
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.moto_server.werkzeug_app import MotoRequestHandler, create_backend_app
+    from moto.s3.models import s3_backends
     from werkzeug.serving import make_server
 
-    from fanfold.local.durable import Durable
+    from fanfold.local.signatures import SignedOnly
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    application: Any = DomainDispatcherApplication(create_backend_app)
-    if options.folder is not None:
-        try:
-            application = Durable(application, options.folder)
-        except BadConfiguration as error:
-            sys.exit(str(error))
-        if options.bucket:
-            application.create_bucket(options.bucket)
+    backend: Any = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+    try:
+        saved = options.folder and _saved_buckets(options.folder)
+        backend.buckets = _load(saved) if saved and saved.exists() else {}
+    except BadConfiguration as error:
+        sys.exit(str(error))
+    if options.bucket and options.bucket not in backend.buckets:
+        backend.create_bucket(options.bucket, "us-east-1")
     server = make_server(
         options.host,
         options.port,
-        application,
+        SignedOnly(create_backend_app("s3"), *keys),
         threaded=True,
         request_handler=MotoRequestHandler,
     )
-    os.environ["MOTO_PORT"] = str(server.server_port)
+
+    def stop(*_: object) -> None:
+        threading.Thread(target=server.shutdown).start()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: os._exit(0))
+        signal.signal(number, stop)
     if options.until_stdin_closes:
-        threading.Thread(target=_end_with_stdin, daemon=True).start()
+        threading.Thread(target=lambda: stop(sys.stdin.buffer.read()), daemon=True).start()
     print(json.dumps({"url": f"http://{options.host}:{server.server_port}", "pid": os.getpid()}))
     sys.stdout.flush()
     server.serve_forever()
+    if saved:
+        with whole_file(saved) as temporary, temporary.open("wb") as file:
+            pickle.dump(backend.buckets, file)
+    os._exit(0)  # threads of open connections do not matter any more
 
 
-def _end_with_stdin() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
+def _saved_buckets(folder: Path) -> Path:
+    """Return the file for the buckets; another version of moto starts with empty ones."""
+    from importlib.metadata import version
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise BadConfiguration(f"{folder} cannot be used for objects: {error}.") from error
+    return folder / f"buckets-moto-{version('moto')}.pickle"
+
+
+def _load(path: Path) -> Any:
+    try:
+        return pickle.loads(path.read_bytes())  # noqa: S301 - this server's own file, mode 0700
+    except Exception as error:
+        raise BadConfiguration(
+            f"{path} is damaged ({error}); delete it and publish again."
+        ) from error
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
-"""The environment of the Airflow processes: every setting with its reason."""
+"""Ports, connections and environment of a local stack; each setting with its reason."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import random
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,52 +28,50 @@ _UNWANTED = {
     "PYTHONPATH",
     "PYTHONHOME",
     "PYTHONWARNINGS",
-    # Container images set it. Compiling Airflow anew takes each start twice as long.
+    # Container images set it. Without cached bytecode each start takes twice as long.
     "PYTHONDONTWRITEBYTECODE",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where each server listens on loopback."""
+    """The port of each server on loopback; Airflow has one for its REST API and one for tasks."""
 
     airflow: int
+    execution: int
     simulator: int
     s3: int
 
 
 def free_ports() -> Ports:
-    """Return ports that nobody listens on.
+    """Return free ports.
 
-    They lie below the range that the system gives to outgoing connections (32768 and up on
-    Linux), so that none of the many requests of a run takes one before its server is up.
+    They are below the range that the system uses for outgoing connections (32768 and up on Linux):
+    a request of a run must not take one before its server listens.
 
     Raises:
         BadConfiguration: There are none.
     """
     found: list[int] = []
     for port in random.sample(range(20_000, 32_000), 200):
-        with socket.socket() as probe:
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == 3:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            found.append(port)
+        if len(found) == len(fields(Ports)):
             return Ports(*found)
     raise BadConfiguration(f"No free ports on {LOOPBACK} between 20000 and 32000.")
 
 
 def url(port: int) -> str:
-    """Return the address of a server of this stack."""
+    """Return the address of a server on loopback."""
     return f"http://{LOOPBACK}:{port}"
 
 
 def clean_environment(outer: Mapping[str, str]) -> dict[str, str]:
-    """Return ``outer`` without what would change a stack from outside.
+    """Return environment variables without those that would change a stack.
 
-    Settings of another Airflow, credentials of a real cloud and Python paths stay out; proxies stay
-    out of loopback.
+    Settings of another Airflow, credentials of a real cloud and Python paths are removed; loopback
+    is excluded from proxies.
     """
     kept = {
         name: value
@@ -87,7 +85,7 @@ def clean_environment(outer: Mapping[str, str]) -> dict[str, str]:
 
 
 def connections(home: Home, secrets: Secrets, ports: Ports) -> dict[str, str]:
-    """Return the connections of the stack as environment variables."""
+    """Return the Airflow connections of a stack as environment variables."""
     source = {
         "conn_type": "http",
         "host": url(ports.simulator),
@@ -98,7 +96,12 @@ def connections(home: Home, secrets: Secrets, ports: Ports) -> dict[str, str]:
         "conn_type": "aws",
         "login": secrets.s3_access_key,
         "password": secrets.s3_secret_key,
-        "extra": {"endpoint_url": url(ports.s3), "region_name": "us-east-1"},
+        "extra": {
+            "endpoint_url": url(ports.s3),
+            "region_name": "us-east-1",
+            # For presigned URLs; boto3 signs them in an older way by default.
+            "config_kwargs": {"signature_version": "s3v4"},
+        },
     }
     warehouse = {"conn_type": "sqlite", "host": str(home.warehouse)}
     return {
@@ -112,80 +115,70 @@ def connections(home: Home, secrets: Secrets, ports: Ports) -> dict[str, str]:
 def airflow_environment(
     home: Home, secrets: Secrets, ports: Ports, *, dags: Path, scheduled: bool
 ) -> dict[str, str]:
-    """Return the variables that make Airflow this stack's.
+    """Return the environment variables of a stack.
 
     Args:
-        home: Where its files lie.
-        secrets: Of this folder.
-        ports: Where the servers listen.
+        home: Its folder.
+        secrets: The secrets of the folder.
+        ports: The ports of its servers.
         dags: The DAG folder.
-        scheduled: Whether schedules and assets start runs. ``make run`` says no: a schedule that
-            is due would compete with the one run that the person waits for.
+        scheduled: Whether schedules and assets start runs. Not for ``make run``: a scheduled run
+            would compete with the one that the user waits for.
     """
     return {
         **connections(home, secrets, ports),
         "FANFOLD_SHARED_DIR": str(home.shared),
         "FANFOLD_BUCKET": BUCKET,
+        # The key pair that the S3 server accepts.
+        "S3_ACCESS_KEY": secrets.s3_access_key,
+        "S3_SECRET_KEY": secrets.s3_secret_key,
+        # Airflow renames its processes; without this it overwrites their environment, too.
+        "SPT_NOENV": "1",
         "AIRFLOW_HOME": str(home.airflow),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.database}",
-        # config/ holds airflow_local_settings.py.
+        # For config/airflow_local_settings.py.
         "PYTHONPATH": str(REPOSITORY / "config"),
-        # Nobody else listens: loopback, and logs are read from the disk (no log servers).
         "AIRFLOW__API__HOST": LOOPBACK,
         "AIRFLOW__API__PORT": str(ports.airflow),
         "AIRFLOW__API__BASE_URL": url(ports.airflow),
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url(ports.airflow)}/execution/",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url(ports.execution)}/execution/",
         "AIRFLOW__CORE__FERNET_KEY": secrets.fernet_key,
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.jwt_secret,
         "AIRFLOW__API__SECRET_KEY": secrets.api_secret_key,
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home.passwords),
-        # The fully qualified name is asked from DNS, which may be slow or away.
+        # The default asks DNS for the fully qualified name, which may be slow or fail.
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        # How many tasks of a DAG run at once. More of them only fight for two cores: 16 (the
-        # default) took four times as long as 6 for 20 batches.
+        # Concurrent tasks of a DAG run. More of them only compete for two cores: 16 (the default)
+        # took four times as long as 6 for 20 batches.
         "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "6",
-        # How many workers there are. Far more, because a worker often stays with its task after
-        # the end: Airflow's supervisor looks for the exit once, in the instant in which the task
-        # closes its sockets, and otherwise again after MIN_HEARTBEAT_INTERVAL seconds.
+        # Worker processes. Many more than tasks, because a worker often stays with its finished
+        # task for MIN_HEARTBEAT_INTERVAL seconds: Airflow checks for its exit only once before.
         "AIRFLOW__CORE__PARALLELISM": "24",
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
-        # All slots are filled by one pass of the scheduler (0: as many as there are slots).
+        # One pass of the scheduler fills all slots (0: no limit).
         "AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY": "0",
-        # How long a finished task waits for the next one: half of this on average.
+        # A finished task waits for the next one half of this on average.
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(scheduled),
-        # A task whose machine was switched off is found after a minute, not after five.
+        # A task whose worker was killed is detected after one minute instead of five.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
-        # Tasks of a scheduler that is gone: its successor looks at its start and from then on so
-        # often. It is one query; the default is 300.
-        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "30",
-        # How often a task may miss its API server (every MIN_HEARTBEAT_INTERVAL) before it is
-        # ended: a server that was killed is back within ten seconds, and tasks run on meanwhile.
-        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "10",
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
-        # The first press of Trigger must do something.
+        # The Trigger button works at once.
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-        # A new or changed DAG file is seen within seconds.
+        # A new or changed DAG file is parsed within seconds.
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "5",
         "AIRFLOW__API__WORKERS": "1",
         # Plain log files.
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
         "NO_COLOR": "1",
-        # Tasks fork from a process that imported numpy: no thread pool may exist there, and
-        # parallel tasks already keep the cores busy.
+        # Tasks are forked from a process that imported numpy, which must not have a thread pool;
+        # concurrent tasks keep the cores busy anyway.
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
         "MPLBACKEND": "Agg",
     }
-
-
-def outer_environment() -> dict[str, str]:
-    """Return this process's environment, cleaned."""
-    return clean_environment(os.environ)

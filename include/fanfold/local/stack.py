@@ -1,49 +1,46 @@
-"""How other programs start, find, ask and stop an embedded stack."""
+"""Start, find, call and stop a local stack from other programs."""
 
 from __future__ import annotations
 
-import json
+import fcntl
 import os
-import secrets as random_names
+import secrets
 import signal
+import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
+from dataclasses import astuple
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import requests
 
-from fanfold.local import objects, settings
-from fanfold.local.forkserver import Program, Request
+from fanfold.local import settings
 from fanfold.local.home import ADMIN, Home
-from fanfold.local.probes import last_lines
-from fanfold.local.processes import descendants, of_sessions, spawn, stop
+from fanfold.local.processes import STACK, last_lines, of_stack, stop
 from fanfold.local.state import Phase, StackFailed, State, read
 from fanfold.local.supervisor import LOCKED, START_S
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
-STOP_S = 60
+STOP_S = 20
 """Seconds that a supervisor may take to stop its stack."""
-RECOVERY_S = 60
-"""Seconds for which an api-server that died is waited for."""
 FINISHED = ("success", "failed")
-"""States of a DAG run that do not change any more."""
+"""Final states of a DAG run."""
 
 
 class Stack:
-    """A stack that runs: its addresses, its login, and what can be asked of it.
+    """A running stack: its addresses, its login, and calls to its servers.
 
     Attributes:
-        home: Where its files lie.
-        state: What its supervisor wrote when it was ready.
+        home: Its folder.
+        state: Its state when it was ready.
         login: The user of the Airflow UI.
         password: That user's password.
+        token: The access token that the simulator accepts.
     """
 
     def __init__(self, home: Home, state: State) -> None:
@@ -54,11 +51,11 @@ class Stack:
         self.password = self._secrets.admin_password
         self.token = self._secrets.source_token
         self._session = requests.Session()
-        self._session.trust_env = False  # a proxy of the environment must not see loopback
+        self._session.trust_env = False  # a proxy must not be asked for loopback
 
     @property
     def url(self) -> str:
-        """The address of the Airflow UI and its REST API, without a slash at the end."""
+        """The address of the Airflow UI and its REST API, without a trailing slash."""
         return self.state.airflow
 
     @property
@@ -73,35 +70,36 @@ class Stack:
 
     def s3(self) -> Any:
         """Return a boto3 client for the stack's S3 server."""
-        return objects.client(self.s3_url, self._secrets.s3_access_key, self._secrets.s3_secret_key)
+        import boto3
+        from botocore.config import Config
+
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.s3_url,
+            aws_access_key_id=self._secrets.s3_access_key,
+            aws_secret_access_key=self._secrets.s3_secret_key,
+            region_name="us-east-1",
+            config=Config(proxies={}, s3={"addressing_style": "path"}),
+        )
 
     def api(self, method: str, path: str, **options: Any) -> Any:
-        """Call Airflow's REST API and return the JSON that it answers, or None.
+        """Call Airflow's REST API and return the JSON of its response, or None if it is empty.
 
         Args:
             method: Such as ``GET``.
             path: Such as ``/api/v2/dags``.
-            options: What ``requests`` takes: ``json``, ``params``, ``timeout`` (seconds).
+            options: Arguments for ``requests``: ``json``, ``params``, ``timeout`` (seconds).
 
         Raises:
-            StackFailed: It does not answer, or refuses.
+            StackFailed: The api-server does not answer, or rejects the request.
         """
-        deadline = time.monotonic() + RECOVERY_S
-        while True:
-            try:
-                if "Authorization" not in self._session.headers:
-                    self._log_in()
-                answer = self._session.request(
-                    method, self.url + path, **({"timeout": 30} | options)
-                )
-                break
-            except requests.RequestException as error:
-                # Its supervisor starts an api-server that died again. What changes something is
-                # not repeated: it may have been done.
-                late = time.monotonic() > deadline or not self.state.lives
-                if method != "GET" or late:
-                    raise StackFailed(f"Airflow at {self.url} does not answer: {error}") from error
-                time.sleep(0.3)
+        try:
+            if "Authorization" not in self._session.headers:
+                self._log_in()
+            answer = self._session.request(method, self.url + path, **({"timeout": 30} | options))
+        except requests.RequestException as error:
+            self.check()
+            raise StackFailed(f"Airflow at {self.url} does not answer: {error}") from error
         if not answer.ok:
             raise StackFailed(
                 f"Airflow answers {method} {path} with {answer.status_code}: {answer.text[:500]}"
@@ -117,89 +115,71 @@ class Stack:
         answer.raise_for_status()
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
-    def airflow(self, *arguments: str, timeout: float = 120) -> str:
-        """Run the ``airflow`` command in this stack and return what it says.
+    def check(self) -> None:
+        """Raise if the stack has stopped or is stopping.
 
         Raises:
-            StackFailed: It fails, or takes more than ``timeout`` seconds.
+            StackFailed: With the reason.
         """
-        log = self.home.logs / f"airflow-{random_names.token_hex(4)}.log"
-        shown = f"airflow {' '.join(arguments[:3])}"
-        try:
-            with Program(self.home.root, Request(["airflow", *arguments], str(log), [])) as program:
-                code = program.wait(timeout)
-                if code is None:
-                    stop(lambda: descendants([program.pid]))
-                    raise StackFailed(f"`{shown}` is not done after {timeout:g} s.")
-            if code:
-                said = "\n".join(last_lines(log, 15))
-                raise StackFailed(f"`{shown}` ended with exit code {code}:\n{said}")
-            return log.read_text("utf-8", "replace")
-        finally:
-            log.unlink(missing_ok=True)
+        state = read(self.home.state)
+        if state is None or state.phase is not Phase.READY or not _is_locked(self.home):
+            reason = state.message if state else f"see {self.home.logs}"
+            raise StackFailed(f"The stack in {self.home.root} stopped: {reason}")
 
     def trigger(
         self, dag_id: str, conf: Mapping[str, Any] | None = None, *, run_id: str | None = None
     ) -> str:
-        """Trigger a DAG through the ``airflow`` command line, as soon as it is parsed.
+        """Trigger a DAG as soon as its file is parsed.
 
         Args:
             dag_id: The DAG.
             conf: Its Params.
-            run_id: The id of the run; None makes one.
+            run_id: The id of the run; None generates one.
 
         Returns:
             The id of the run.
 
         Raises:
-            StackFailed: The DAG cannot be parsed, or the Params are refused.
+            StackFailed: The DAG cannot be parsed, or the Params are invalid.
         """
         self.wait_for_dag(dag_id)
-        run_id = run_id or f"manual__{random_names.token_hex(8)}"
-        self.airflow(
-            "dags", "trigger", dag_id, "--run-id", run_id, "--conf", json.dumps(dict(conf or {}))
-        )
+        run_id = run_id or f"manual__{secrets.token_hex(8)}"
+        run = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf or {})}
+        self.api("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=run)
         return run_id
 
     def wait_for_dag(self, dag_id: str, timeout: float = 90) -> None:
-        """Wait until the DAG has been parsed by this stack.
+        """Wait until this stack has parsed the DAG.
 
         Raises:
-            StackFailed: Its file cannot be imported, or it does not appear in time.
+            StackFailed: Its file cannot be imported, or the DAG is not there after ``timeout``
+                seconds.
         """
         deadline = time.monotonic() + timeout
         while True:
-            if self._is_parsed(dag_id):
+            query = {"dag_id_pattern": dag_id, "limit": 100}
+            dags = self.api("GET", "/api/v2/dags", params=query)["dags"]
+            found = next((dag for dag in dags if dag["dag_id"] == dag_id), None)
+            parsed = found and found["last_parsed_time"]
+            if parsed and datetime.fromisoformat(parsed).timestamp() > self.state.started_at:
                 return
             errors = self.api("GET", "/api/v2/importErrors")["import_errors"]
-            if errors and not self._knows(dag_id):
+            if errors and not found:
                 trace = errors[0]["stack_trace"].strip()
                 raise StackFailed(f"{errors[0]['filename']} cannot be imported:\n{trace}")
             if time.monotonic() > deadline:
                 raise StackFailed(
-                    f"The DAG {dag_id} has not appeared after {timeout:g} s;"
+                    f"The DAG {dag_id} is not parsed after {timeout:g} s;"
                     f" see {self.home.log_of('dag-processor')}."
                 )
-            time.sleep(0.2)
-
-    def _is_parsed(self, dag_id: str) -> bool:
-        from datetime import datetime
-
-        found = self._knows(dag_id)
-        parsed = found and found["last_parsed_time"]
-        return bool(parsed) and datetime.fromisoformat(parsed).timestamp() > self.state.started_at
-
-    def _knows(self, dag_id: str) -> Any:
-        dags = self.api("GET", "/api/v2/dags", params={"dag_id_pattern": dag_id, "limit": 100})
-        return next((dag for dag in dags["dags"] if dag["dag_id"] == dag_id), None)
+            time.sleep(0.1)
 
     def run_state(self, dag_id: str, run_id: str) -> str:
-        """Return the state of a run, such as ``running``."""
-        run = self.api("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")
-        return str(run["state"])
+        """Return the state of a DAG run, such as ``running``."""
+        return str(self.api("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
     def wait(self, dag_id: str, run_id: str, timeout: float) -> str:
-        """Wait until a run is finished and return its state, ``success`` or ``failed``.
+        """Wait until a DAG run is finished and return its state, ``success`` or ``failed``.
 
         Raises:
             StackFailed: It is not finished after ``timeout`` seconds.
@@ -212,59 +192,25 @@ class Stack:
         return state
 
     def close(self) -> None:
-        """Close the connections to it; it runs on."""
+        """Close the connections to the stack; it keeps running."""
         self._session.close()
 
 
 def find(home: Home) -> State | None:
     """Return the state of the stack that runs in a folder, or None."""
-    state = read(home.state)
-    return state if state is not None and state.lives else None
+    return read(home.state) if _is_locked(home) else None
 
 
-def _launch(
-    home: Home, *, leaves: bool, dags: Path | None, extra_env: Mapping[str, str] | None
-) -> subprocess.Popen[bytes]:
-    home.prepare()
-    given = os.environ.get("FANFOLD_DAGS") or settings.REPOSITORY / "dags"
-    command = [
-        *(sys.executable, "-m", "fanfold.local.supervisor"),
-        *("--home", str(home.root), "--dags", str(dags or given), "--owner", str(os.getpid())),
-        *(["--leaves"] if leaves else []),
-    ]
-    overrides = {f"FANFOLD_STACK_ENV__{name}": text for name, text in (extra_env or {}).items()}
-    environment = dict(os.environ) | overrides
-    home.log_of("supervisor").unlink(missing_ok=True)
-    return spawn(command, log=home.log_of("supervisor"), environment=environment, tied=False)
-
-
-def _ready(home: Home, supervisor: subprocess.Popen[bytes], say: Callable[[str], None]) -> State:
-    deadline = time.monotonic() + START_S + 30
-    said = ""
-    while True:
-        code = supervisor.poll()
-        state = read(home.state)
-        if state is not None and state.supervisor.pid == supervisor.pid:
-            if state.phase is Phase.READY:
-                return state
-            if state.phase is Phase.FAILED:
-                supervisor.wait()
-                raise StackFailed(f"The stack did not start: {state.message}")
-            if state.step != said:
-                said = state.step
-                say(said)
-        if code == LOCKED:
-            raise StackFailed(f"Another stack begins or ends in {home.root}; try again soon.")
-        if code is not None:
-            lines = "\n".join(last_lines(home.log_of("supervisor"), 15))
-            raise StackFailed(f"The supervisor ended with exit code {code}:\n{lines}")
-        if time.monotonic() > deadline:
-            raise StackFailed(f"The stack is not ready; see {home.logs}.")
-        time.sleep(0.05)
-
-
-def _quiet(_: str) -> None:
-    """Say nothing."""
+def _is_locked(home: Home) -> bool:
+    """Whether a supervisor runs in a folder: the kernel releases its lock when it ends."""
+    if not home.lock.exists():
+        return False
+    with home.lock.open("r+") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
 
 
 @contextmanager
@@ -273,85 +219,124 @@ def running_stack(
     *,
     dags: Path | None = None,
     extra_env: Mapping[str, str] | None = None,
-    say: Callable[[str], None] = _quiet,
+    say: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Stack]:
-    """Run a stack for the time of a ``with`` block; nothing of it runs afterwards.
+    """Run a stack for the duration of a ``with`` block.
 
-    It also ends when this process ends in any other way.
+    It also stops when this process ends in any other way.
 
     Args:
-        home: Its folder; created where it is missing.
+        home: Its folder; created if it does not exist.
         dags: The DAG folder; None is the project's (or ``$FANFOLD_DAGS``).
-        extra_env: Variables for all its processes, over what the stack sets itself.
-        say: Is told what happens while the stack starts.
+        extra_env: Environment variables for all its processes, over those of the stack.
+        say: Called with a line for the user while the stack starts.
 
     Raises:
         StackFailed: It did not start, or another one runs in this folder.
     """
-    place = Home(home.absolute())
-    supervisor = _launch(place, leaves=False, dags=dags, extra_env=extra_env)
+    folder = Home(home.absolute())
+    supervisor = _launch(folder, stay=False, dags=dags, extra_env=extra_env)
     try:
-        stack = Stack(place, _ready(place, supervisor, say))
+        stack = Stack(folder, _wait_until_ready(folder, supervisor, say))
         try:
             yield stack
         finally:
             stack.close()
     finally:
-        _end(place, supervisor.pid, lambda: supervisor.poll() is not None)
+        _end(folder, supervisor)
 
 
-def start(home: Home, *, say: Callable[[str], None] = _quiet) -> Stack:
+def start(home: Home, *, say: Callable[[str], object]) -> Stack:
     """Start a stack that outlives this process.
 
     Raises:
         StackFailed: It did not start, or another one runs in this folder.
     """
-    supervisor = _launch(home, leaves=True, dags=None, extra_env=None)
+    supervisor = _launch(home, stay=True)
     try:
-        return Stack(home, _ready(home, supervisor, say))
+        return Stack(home, _wait_until_ready(home, supervisor, say))
     except BaseException:
-        _end(home, supervisor.pid, lambda: supervisor.poll() is not None)
+        _end(home, supervisor)
         raise
 
 
 def stop_stack(home: Home) -> bool:
-    """Stop the stack that runs in a folder and what a killed one left; True if there was any."""
-    state = read(home.state)
-    if state is None:
-        return False
-    lived = state.lives
-    if lived:
-        _end(home, state.supervisor.pid, lambda: not state.supervisor.lives)
-    leftovers = [each.pid for each in state.processes.values() if each.lives]
-    lived = lived or bool(leftovers)
-    stop(lambda: of_sessions(leftovers))
-    home.state.unlink(missing_ok=True)
-    return lived
-
-
-def _end(home: Home, supervisor: int, ended: Callable[[], bool]) -> None:
-    """Ask a supervisor to stop its stack; kill what is left after :data:`STOP_S` seconds.
-
-    A further Ctrl-C kills at once.
-    """
-    state = read(home.state)
-    hurry = threading.Event()
-    in_main = threading.current_thread() is threading.main_thread()
-    former = signal.signal(signal.SIGINT, lambda *_: hurry.set()) if in_main else None
-    try:
-        if not ended():
-            psutil.Process(supervisor).terminate()
+    """Stop the stack in a folder and what a killed supervisor left; whether there was anything."""
+    state = find(home)
+    if state is not None:
+        os.kill(state.supervisor, signal.SIGTERM)
         deadline = time.monotonic() + STOP_S
-        while not ended():
-            if hurry.is_set() or time.monotonic() > deadline:
-                stop(lambda: descendants([] if ended() else [supervisor]), grace_s=0)
+        while _is_locked(home) and time.monotonic() < deadline:
             time.sleep(0.02)
-        if state is not None and state.supervisor.pid == supervisor:
-            # Nothing is here, unless the supervisor was killed.
-            sessions = [each.pid for each in state.processes.values()]
-            stop(lambda: of_sessions(sessions))
-    except psutil.NoSuchProcess:
-        pass
-    finally:
-        if in_main:
-            signal.signal(signal.SIGINT, former)
+    left = of_stack(home.root)
+    stop(lambda: of_stack(home.root), grace_s=0)
+    home.state.unlink(missing_ok=True)
+    return state is not None or bool(left)
+
+
+def _launch(
+    home: Home,
+    *,
+    stay: bool,
+    dags: Path | None = None,
+    extra_env: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a supervisor, which stops when the other end of its stdin closes."""
+    found, ports = home.prepare(), settings.free_ports()
+    dags = dags or Path(os.environ.get("FANFOLD_DAGS") or settings.REPOSITORY / "dags")
+    environment = settings.clean_environment(os.environ) | settings.airflow_environment(
+        home, found, ports, dags=dags, scheduled=stay
+    )
+    environment |= {STACK: str(home.root), **(extra_env or {})}
+    command = [
+        *(sys.executable, "-m", "fanfold.local.supervisor", "--home", str(home.root)),
+        *("--owner", str(os.getpid()), *(["--stay"] if stay else [])),
+        *("--ports", *(str(port) for port in astuple(ports))),
+    ]
+    with home.log_of("supervisor").open("wb") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            # Ctrl-C in a terminal goes to the whole group: the owner decides when the stack stops.
+            start_new_session=True,
+        )
+
+
+def _wait_until_ready(
+    home: Home, supervisor: subprocess.Popen[bytes], say: Callable[[str], object]
+) -> State:
+    deadline = time.monotonic() + START_S + 30
+    migrating = False
+    while (code := supervisor.poll()) is None and time.monotonic() < deadline:
+        state = read(home.state)
+        if state is not None and state.supervisor == supervisor.pid:
+            if state.phase is Phase.READY:
+                return state
+            if "migration" in state.processes and not migrating:
+                migrating = True
+                say("creating Airflow's database (only the first time)")
+        time.sleep(0.05)
+    if code == LOCKED:
+        raise StackFailed(f"Another stack is starting or stopping in {home.root}; try again soon.")
+    state = read(home.state)
+    if state is not None and state.phase is Phase.FAILED:
+        raise StackFailed(f"The stack did not start: {state.message}")
+    lines = "\n".join(last_lines(home.log_of("supervisor"), 15))
+    raise StackFailed(f"The stack is not ready (exit code {code}); see {home.logs}.\n{lines}")
+
+
+def _end(home: Home, supervisor: subprocess.Popen[bytes]) -> None:
+    """Ask a supervisor to stop its stack; kill it after :data:`STOP_S` seconds."""
+    supervisor.terminate()
+    try:
+        supervisor.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        supervisor.kill()
+        supervisor.wait()
+    if supervisor.returncode < 0:
+        stop(lambda: of_stack(home.root), grace_s=0)
+    if supervisor.stdin is not None:
+        supervisor.stdin.close()

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -6,110 +7,99 @@ import time
 import psutil
 import pytest
 
-from fanfold.local.processes import birth, descendants, of_sessions, spawn, stop
+from fanfold.local.processes import STACK, last_lines, of_stack, stop
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the local mode is for Linux")
 
 SLEEP = "import time; time.sleep(600)"
-STUBBORN = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); {SLEEP}"
-PARENT = (
-    "import subprocess, sys;"
-    f"subprocess.Popen([sys.executable, '-c', {SLEEP!r}]);"
-    f"print('on', flush=True); {SLEEP}"
+STUBBORN = (
+    f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); {SLEEP}"
 )
-
-
-def wait_for_text(path, text, timeout=10):
-    deadline = time.monotonic() + timeout
-    while not path.exists() or text not in path.read_text():
-        assert time.monotonic() < deadline, f"{text!r} never came"
-        time.sleep(0.01)
+PARENT = (
+    f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEP!r}], "
+    f"start_new_session=True); print(1, flush=True); {SLEEP}"
+)
+FORKING = """
+import os, pathlib, sys, time
+from fanfold.local.processes import fork
+child = fork("child", lambda: exec(sys.argv[2]), pathlib.Path(sys.argv[1]))
+if "sleep" in sys.argv[2]:
+    print(child.pid, flush=True)
+child.join()
+print(child.exitcode, flush=True)
+"""
 
 
 @pytest.fixture
 def start(tmp_path):
+    """Start Python code as a process of the stack in ``tmp_path`` and wait for its first output."""
     started = []
 
-    def _start(code, **options):
-        log = tmp_path / f"{len(started)}.log"
-        started.append(
-            spawn([sys.executable, "-c", code], log=log, environment=os.environ, **options)
-        )
-        return started[-1], log
+    def _start(*arguments):
+        environment = {**os.environ, STACK: str(tmp_path)}
+        command = [sys.executable, "-c", *arguments]
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE)
+        started.append(process)
+        return process, process.stdout.readline()
 
     yield _start
+    stop(lambda: of_stack(tmp_path), grace_s=0)
     for each in started:
-        stop(lambda each=each: of_sessions([each.pid]), grace_s=0)
+        each.stdout.close()
         each.wait()
 
 
-def test_what_a_program_says_is_added_to_its_log(start, tmp_path):
-    (tmp_path / "0.log").write_text("before\n")
-    process, log = start("print('hello')")
-    process.wait()
-    assert log.read_text() == "before\nhello\n"
+@pytest.mark.parametrize(
+    ("program", "code", "output"),
+    [
+        ("print('done')", 0, "done"),
+        ("sys.exit(7)", 7, ""),
+        ("sys.exit('message')", 1, "message"),
+        ("1 / 0", 1, "ZeroDivisionError"),
+        ("os.kill(os.getpid(), 9)", -9, ""),
+        ("os.system('echo shell'); print(os.getsid(0) == os.getpid())", 0, "shell\nTrue\n"),
+    ],
+)
+def test_a_forked_program_writes_to_its_log_and_returns_its_exit_code(
+    start, tmp_path, program, code, output
+):
+    _, line = start(FORKING, str(tmp_path / "log"), program)
+    assert int(line) == code
+    assert output in (tmp_path / "log").read_text()
 
 
-def test_a_process_has_the_same_birth_as_long_as_it_lives_and_none_afterwards(start):
-    process, _ = start(SLEEP)
-    first = birth(process.pid)
-    assert first is not None
-    assert birth(process.pid) == first
-    process.kill()
-    while process.poll() is None:
-        assert birth(process.pid) in {first, None}
-    assert birth(process.pid) is None
+def test_a_forked_program_ends_with_its_parent(start, tmp_path):
+    parent, line = start(FORKING, str(tmp_path / "log"), "time.sleep(600)")
+    child = psutil.Process(int(line))
+    parent.kill()
+    # As a zombie, if nothing in this container reaps orphans.
+    psutil.wait_procs([child], timeout=10)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_zombie_counts_as_gone(start):
-    process, _ = start("")
-    deadline = time.monotonic() + 10
-    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
-        assert time.monotonic() < deadline
-    assert birth(process.pid) is None
-    assert descendants([process.pid]) == []
-
-
-def test_stopping_asks_first(start):
-    process, log = start(PARENT)
-    wait_for_text(log, "on")
-    assert len(descendants([process.pid])) == 2
-    assert stop(lambda: descendants([process.pid]) or of_sessions([process.pid]))
-    assert of_sessions([process.pid]) == []
-
-
-def test_what_does_not_go_when_asked_is_killed(start):
-    process, log = start(STUBBORN)
-    wait_for_text(log, "on")
-    assert not stop(lambda: descendants([process.pid]), grace_s=0.2)
-    process.wait()
-    assert process.returncode == -9
-
-
-def test_children_of_a_killed_process_are_found_by_their_session(start):
-    process, log = start(PARENT)
-    wait_for_text(log, "on")
+def test_processes_of_a_killed_parent_are_found_by_their_environment(start, tmp_path):
+    process, _ = start(PARENT)
+    assert len(of_stack(tmp_path)) == 2
     process.kill()
     process.wait()
-    assert len(of_sessions([process.pid])) == 1
-    stop(lambda: of_sessions([process.pid]))
-    assert of_sessions([process.pid]) == []
+    assert len(of_stack(tmp_path)) == 1
+    assert of_stack(tmp_path / "other") == set()
+    stop(lambda: of_stack(tmp_path), grace_s=10)
+    assert of_stack(tmp_path) == set()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's parent-death signal")
-def test_a_tied_process_ends_when_its_parent_is_killed(tmp_path):
-    code = (
-        "import os, sys, time; from pathlib import Path;"
-        "from fanfold.local.processes import spawn;"
-        f"child = spawn([sys.executable, '-c', {SLEEP!r}], log=Path(sys.argv[1]),"
-        " environment=os.environ);"
-        "print(child.pid, flush=True); time.sleep(600)"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "log")], stdout=subprocess.PIPE
-    ) as parent:
-        child = int(parent.stdout.readline())
-        assert birth(child) is not None
-        parent.kill()
-    deadline = time.monotonic() + 10
-    while birth(child) is not None:
-        assert time.monotonic() < deadline, "the child outlived its parent"
-        time.sleep(0.01)
+@pytest.mark.parametrize(("code", "number"), [(PARENT, signal.SIGTERM), (STUBBORN, signal.SIGKILL)])
+def test_a_process_is_terminated_first_and_killed_after_the_grace_period(
+    start, tmp_path, code, number
+):
+    process, _ = start(code)
+    began = time.monotonic()
+    stop(lambda: of_stack(tmp_path), grace_s=0.3 if number == signal.SIGKILL else 30)
+    assert process.wait() == -number
+    assert time.monotonic() - began < 20
+
+
+def test_the_last_lines_of_a_log(tmp_path):
+    assert last_lines(tmp_path / "log", 2) == []
+    (tmp_path / "log").write_text("x" * 100_000 + "\n1\n2\n")
+    assert last_lines(tmp_path / "log", 2) == ["1", "2"]

@@ -1,8 +1,6 @@
-import io
-
 import pytest
 
-from fanfold.local.progress import PlainDisplay, Progress, current_step, read_progress
+from fanfold.local.progress import Display, Progress, current_step, read_progress
 from fanfold.workspace import Workspace, write_json
 
 
@@ -40,8 +38,8 @@ def instances(*states):
             [("batch.fetch", "success"), ("batch.fetch", "running"), ("batch.fetch", None)],
             "batch.fetch (1 of 3 done)",
         ),
-        ([("batch.fetch", "deferred")], "batch.fetch waits for its quota"),
-        ([("publish", "up_for_retry")], "publish waits to be tried again"),
+        ([("batch.fetch", "deferred")], "batch.fetch waiting for its quota"),
+        ([("publish", "up_for_retry")], "publish waiting for a retry"),
         ([("own_task", "queued")], "own_task"),
     ],
 )
@@ -49,26 +47,24 @@ def test_the_tasks_that_run_are_named_in_the_order_of_the_pipeline(states, shown
     assert current_step(instances(*states)) == shown
 
 
-def test_plain_lines_come_only_with_news():
-    output = io.StringIO()
-    display = PlainDisplay(output, every_s=0)
+def test_a_line_is_printed_only_for_changes(capsys):
+    display = Display(every_s=0)
     for _ in range(3):
         display.show(Progress(), "preflight")
     display.show(Progress(items=300, done=150, failed=2), "batch.fetch")
     display.show(Progress(items=300, done=300), "report")
-    assert output.getvalue().splitlines() == [
+    assert capsys.readouterr().out.splitlines() == [
         "preflight",
         "150 of 300 users (50 %), 2 failed so far  batch.fetch",
         "300 of 300 users (100 %)  report",
     ]
 
 
-def test_plain_lines_are_few_but_the_last_count_is_always_shown():
-    output = io.StringIO()
-    display = PlainDisplay(output, every_s=3600)
+def test_lines_are_rate_limited_but_the_last_count_is_always_printed(capsys):
+    display = Display(every_s=3600)
     for done in range(101):
         display.show(Progress(items=100, done=done), "batch.fetch")
-    assert output.getvalue().splitlines() == [
+    assert capsys.readouterr().out.splitlines() == [
         "0 of 100 users (0 %)  batch.fetch",
         "100 of 100 users (100 %)  batch.fetch",
     ]

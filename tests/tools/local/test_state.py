@@ -1,40 +1,48 @@
-import os
-from dataclasses import replace
+import fcntl
+import subprocess
+import sys
 
 import pytest
 
-from fanfold.local.state import Identity, Phase, State, read
+from fanfold.local.home import Home
+from fanfold.local.stack import find
+from fanfold.local.state import Phase, State, read
+
+LOCK = """
+import fcntl, sys
+with open(sys.argv[1], "w") as lock:
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
 
 
 @pytest.fixture
 def state():
-    mine = Identity.mine()
-    return State(mine, mine, Phase.READY, airflow="http://127.0.0.1:1", processes={"s3": mine})
+    return State(1, 2, "http://a", "http://b", "http://c", 3.5, Phase.READY, processes={"s3": 4})
 
 
-def test_a_state_that_was_written_is_read_back(state, tmp_path):
-    path = tmp_path / "state.json"
-    for each in (state, replace(state, owner=None, phase=Phase.FAILED, message="why")):
-        each.write(path)
-        assert read(path) == each
+def test_a_written_state_is_read_back(state, tmp_path):
+    state.write(tmp_path / "state.json")
+    assert read(tmp_path / "state.json") == state
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"owner": 1}', '{"phase": "?"}'])
-def test_a_state_that_cannot_be_understood_counts_as_none(tmp_path, text):
+def test_an_unreadable_state_counts_as_none(tmp_path, text):
+    assert read(tmp_path / "state.json") is None
     (tmp_path / "state.json").write_text(text)
     assert read(tmp_path / "state.json") is None
 
 
-def test_no_state_counts_as_none(tmp_path):
-    assert read(tmp_path / "state.json") is None
-
-
-def test_a_reused_process_number_is_not_mistaken(state):
-    """The machine was rebooted, or the number was given to another process."""
-    assert state.lives
-    stale = replace(state, supervisor=Identity(os.getpid(), "another boot/1"))
-    assert not stale.lives
-
-
-def test_a_process_that_was_gone_from_the_start_never_lives():
-    assert not Identity.of(2**22 + 1).lives
+def test_a_stack_is_found_only_while_its_supervisor_holds_the_lock(state, tmp_path):
+    home = Home(tmp_path)
+    state.write(home.state)
+    assert find(home) is None
+    command = [sys.executable, "-c", LOCK, str(home.lock)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as supervisor:
+        assert supervisor.stdout.readline() == b"locked\n"
+        assert find(home) == state
+        supervisor.kill()
+    assert find(home) is None
+    with home.lock.open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
-"""A stage is killed between two writes, at each of them; then it is run again.
+"""A stage is killed at each kill point and run again.
 
-Two days of the same list: the first lies in the bucket and in the warehouse, the second is cut off.
-Whatever is cut, a reader of ``latest.json`` sees one of the two whole, and in the end all is as
-without the kill.
+There are two days of the same list: the first is published and loaded, the second is killed. A
+reader of ``latest.json`` always sees a whole run of one of them, and the results are those of an
+undisturbed run.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from fanfold.workspace import Workspace, read_json
 
 STAGES = ("fetch", "process", "consolidate", "publish", "load")
 SHORT = {"fetch": 4, "process": 2, "consolidate": 3, "publish": 3, "load": 3}
-"""Kills of each stage in the ordinary test run."""
+"""Kills of each stage in `make test`."""
 KNOWN = [str(1404376560 + number) for number in range(14)]
 USERS = [*KNOWN, "7", "8"]  # the last two do not exist
 BROKEN = {KNOWN[3]: "http_500", KNOWN[9]: "http_500"}
 FIRST_DAY = "2026-03-01T02:00:00+00:00"
 SECOND_DAY = "2026-03-02T02:00:00+00:00"
 RUN_OF = {day: f"scheduled__{day}" for day in (FIRST_DAY, SECOND_DAY)}
-BY_WAY = {"loaded_at", "started_at", "finished_at", "requests"}
-"""Columns of the warehouse that say how and when a run came to its result."""
+VARYING = {"loaded_at", "started_at", "finished_at", "requests"}
+"""Columns of the warehouse that depend on when and how a run was done."""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def simulator():
 
 
 class World:
-    """A folder, a bucket and a database in which runs take place; it can be copied."""
+    """The folder, the bucket and the database of some runs; it can be copied."""
 
     def __init__(self, folder, s3, bucket, database):
         self.folder = folder
@@ -54,8 +54,8 @@ class World:
         self.database = database
         s3.create_bucket(Bucket=bucket)
 
-    def given(self, simulator, day, url):
-        """Return what the stages of a day are told."""
+    def given(self, simulator, day, server):
+        """Return the request for the stages of a day."""
         return {
             "workspace": str(self.folder / day[:10]),
             "run": RUN_OF[day],
@@ -64,7 +64,12 @@ class World:
             "batch_size": 8,
             "source": simulator.url,
             "token": simulator.token,
-            "s3": {"url": url, "bucket": self.bucket},
+            "s3": {
+                "url": server.url,
+                "bucket": self.bucket,
+                "access_key": server.access_key,
+                "secret_key": server.secret_key,
+            },
             "database": self.database.address,
         }
 
@@ -77,7 +82,7 @@ class World:
         return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
 
     def copy(self, folder, bucket):
-        """Return a world that is the same, elsewhere."""
+        """Return a copy in another folder, bucket and database."""
         shutil.copytree(self.folder, folder)
         copied = World(folder, self.s3, bucket, self.database.copy(bucket))
         for entry in self.s3.list_objects_v2(Bucket=self.bucket).get("Contents", []):
@@ -90,7 +95,7 @@ class World:
         self.database.remove()
 
     def latest(self):
-        """Return the run that ``latest.json`` points to, after all that it promises is checked."""
+        """Return the run that ``latest.json`` points to, after a check of all its objects."""
         latest = json.loads(self.get("users/latest.json"))
         document = self.get(latest["manifest"])
         assert hashlib.sha256(document).hexdigest() == latest["sha256"]
@@ -102,7 +107,7 @@ class World:
         return manifest["run_id"]
 
     def result(self, day):
-        """Return all that came of a run, without the times at which it was done."""
+        """Return the results of a run, without times."""
         workspace = Workspace(self.folder / day[:10])
         manifest = read_json(workspace.manifest)
         files = {entry["key"]: entry for entry in manifest["files"]}
@@ -113,7 +118,7 @@ class World:
         for name, entry in files.items():
             body = published[prefix + name]
             assert hashlib.sha256(body).hexdigest() == entry["sha256"]
-        # An item that fails is tried again by a second task: more attempts, at another time.
+        # A second task fetches failed items again: more attempts, at another time.
         drop = {"at", "attempts"}
         failed = [
             {name: value for name, value in json.loads(line).items() if name not in drop}
@@ -184,20 +189,20 @@ class PostgresDatabase:
 
 
 def read_tables(execute):
-    """Return the rows of both tables as objects, without times, in the order of their keys."""
+    """Return the rows of both tables, without times, ordered by key."""
     found = {}
     for table in ("user_profiles", "fanfold_runs"):
         cursor = execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")
         names = [column[0] for column in cursor.description]
         found[table] = [
-            {name: value for name, value in zip(names, row, strict=True) if name not in BY_WAY}
+            {name: value for name, value in zip(names, row, strict=True) if name not in VARYING}
             for row in cursor.fetchall()
         ]
     return found
 
 
 class Undisturbed:
-    """The second day without a kill: the world before each stage, its points, and the result."""
+    """The second day without a kill: the world before each stage, its kill points, the results."""
 
     def __init__(self, world, given, run_stages):
         self.given = given
@@ -213,7 +218,7 @@ class Undisturbed:
         self.result = world.result(SECOND_DAY)
 
     def again(self, stage):
-        """Return a fresh world as it is before a stage."""
+        """Return a new copy of the world before a stage."""
         self._copies += 1
         before = self.before[stage]
         name = f"{before.bucket}-{self._copies}"
@@ -222,13 +227,13 @@ class Undisturbed:
 
 @pytest.fixture(scope="module")
 def given(simulator, s3_server):
-    """What the stages of a day are given in a world."""
-    return lambda world, day: world.given(simulator, day, s3_server.url)
+    """A function that returns the request for the stages of a day in a world."""
+    return lambda world, day: world.given(simulator, day, s3_server)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(request, tmp_path_factory, s3_client, given, run_stages):
-    """A function: both days without a kill, with a warehouse of the given kind."""
+    """A function that runs both days without a kill, with a warehouse of the given kind."""
 
     @cache
     def days(kind):
@@ -248,8 +253,8 @@ def undisturbed(request, tmp_path_factory, s3_client, given, run_stages):
     return days
 
 
-def decided(world):
-    """Return the users that the second day has kept an answer for."""
+def kept_users(world):
+    """Return the users with a kept answer on the second day."""
     workspace = Workspace(world.folder / SECOND_DAY[:10])
     plan = Plan.from_json(read_json(workspace.plan))
     return {
@@ -260,23 +265,23 @@ def decided(world):
     }
 
 
-def users_asked_for(simulator):
-    """Return how often each user was asked for so far."""
+def requests_by_user(simulator):
+    """Return the number of requests for each user so far."""
     return simulator.stats(all_uids=True)["uids"]
 
 
-def not_again(kept, asked, simulator):
-    """Whether none of the users that were kept was asked for since."""
-    now = users_asked_for(simulator)
+def not_requested_again(kept, asked, simulator):
+    """Whether no user with a kept answer was requested since."""
+    now = requests_by_user(simulator)
     return not [user for user in kept if now[user] != asked[user]]
 
 
 @pytest.mark.parametrize(
     ("stage", "database"),
-    # Nothing but load speaks to the database.
+    # Only load uses the database.
     [*((stage, "sqlite") for stage in STAGES), ("load", "postgres")],
 )
-def test_wherever_a_stage_is_killed_the_end_is_as_without(
+def test_a_stage_that_is_killed_anywhere_has_the_results_of_an_undisturbed_one(
     stage, database, undisturbed, given, run_stages, simulator, kills, chance, long_form
 ):
     whole = undisturbed(database)
@@ -287,23 +292,22 @@ def test_wherever_a_stage_is_killed_the_end_is_as_without(
         world = whole.again(stage)
         task = given(world, SECOND_DAY)
         where = ""
-        # A third of them are killed twice: the second time where the first had not been yet, or in
-        # what it had to do again.
+        # A third of them are killed twice, also during the repetition.
         for kill_at in (number, *chance.choice([[], [], [chance.choice(points)]])):
-            kept, asked = decided(world), users_asked_for(simulator)
+            kept, asked = kept_users(world), requests_by_user(simulator)
             said = run_stages(task, stage, kill_at=kill_at)
             assert "error" not in said, said["trace"]
-            assert not_again(kept, asked, simulator), where
-            # What a killed task has kept, its successor does not do again: it has fewer points.
+            assert not_requested_again(kept, asked, simulator), where
+            # The second attempt keeps the work of the first: it has fewer kill points.
             if said["signal"]:
                 assert said["signal"] == signal.SIGKILL
                 kills.kill(kind)
-                where += f"killed at point {kill_at} of {points[-1]}, {said['point']}; "
+                where += f"killed at kill point {kill_at} of {points[-1]}, {said['point']}; "
                 assert world.latest() in {RUN_OF[FIRST_DAY], RUN_OF[SECOND_DAY]}, where
-        kept, asked = decided(world), users_asked_for(simulator)
+        kept, asked = kept_users(world), requests_by_user(simulator)
         said = run_stages(task, stage, *later)
         assert "error" not in said, f"{where}: {said['trace']}"
         kills.recover(kind, said["seconds"][stage], where.count(";"))
-        assert not_again(kept, asked, simulator), where
+        assert not_requested_again(kept, asked, simulator), where
         assert world.result(SECOND_DAY) == whole.result, where
         world.remove()

@@ -1,7 +1,7 @@
-"""A process that runs single stages in processes forked from it, and kills these where it is told.
+"""Run single stages in forked processes, which may be killed at a kill point.
 
-It reads one JSON object a line from stdin and answers with one on stdout. What takes seconds to
-import is imported once; no thread runs here, so that a fork is whole.
+It reads a request per line from stdin and writes a response per line to stdout, both JSON. Slow
+imports happen once, before the forks; it has no threads, so that it can fork.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import boto3
 import pandas as pd
 import psycopg
 from botocore.config import Config
-from knife import Knife
+from kill_points import KillPoints
 
 from fanfold import consolidation, loading, planning, publishing, sources
 from fanfold.errors import BatchIncomplete
@@ -33,18 +33,18 @@ from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import Client
 from fanfold.workspace import Workspace, read_json, write_jsonl
 
-dumps = json.dumps  # without a point
-PART_ITEMS = 4  # small parts, so that a few users make several
+dumps = json.dumps  # without a kill point
+PART_ITEMS = 4  # a few users make several parts
 TOLERATED = 50
 QUICK = Backoff(attempts=3, first=0.01, cap=0.05)
 
 
 class Stages:
-    """The stages of one run, as its tasks call them."""
+    """The stages of one run, called as its tasks call them."""
 
-    def __init__(self, given, knife):
+    def __init__(self, given, points):
         self.given = given
-        self.knife = knife
+        self.points = points
         self.workspace = Workspace(Path(given["workspace"]))
         date = datetime.fromisoformat(given["date"])
         self.run = RunIdentity("users", given["run"], date)
@@ -67,7 +67,7 @@ class Stages:
         crew.PART_ITEMS = PART_ITEMS
         endpoint = Endpoint("weibo_default", self.given["source"], token=self.given["token"])
         for batch in self._batches():
-            # A batch with items that failed is retried by Airflow, and given up; the others go on.
+            # Airflow would retry a batch with failed items; the other batches continue.
             with Client(sources.get("weibo"), endpoint) as client, suppress(BatchIncomplete):
                 fetch_batch(
                     self.workspace,
@@ -92,8 +92,8 @@ class Stages:
         client = boto3.client(
             "s3",
             endpoint_url=s3["url"],
-            aws_access_key_id="chaos",
-            aws_secret_access_key="chaos",
+            aws_access_key_id=s3["access_key"],
+            aws_secret_access_key=s3["secret_key"],
             region_name="us-east-1",
             config=Config(proxies={}, s3={"addressing_style": "path"}),
         )
@@ -104,7 +104,7 @@ class Stages:
     def load(self):
         database = self.given["database"]
         connection = (
-            self.knife.connect(database)
+            self.points.connect(database)
             if isinstance(database, str)
             else psycopg.connect(**database)
         )
@@ -116,47 +116,47 @@ class Stages:
         return Manifest.from_json(read_json(self.workspace.manifest))
 
 
-def be_a_task(given, out):
-    """Run the stages that were asked for, in this process, which may be killed there."""
+def run_task(given, out):
+    """Run the requested stages in this process, which may be killed at a kill point."""
 
-    def tell(name):
+    def report(name):
         os.write(out, dumps({"point": name}).encode())
 
-    knife = Knife(given.get("kill_at"), tell)
-    stages = Stages(given, knife)
+    points = KillPoints(given.get("kill_at"), report)
+    stages = Stages(given, points)
     if given.get("count") or given.get("kill_at"):
-        knife.install()
-    said = {"seconds": {}}
+        points.install()
+    result = {"seconds": {}}
     try:
         for name in given["stages"]:
             began = time.monotonic()
             getattr(stages, name)()
-            said["seconds"][name] = time.monotonic() - began
-    except Exception as error:  # noqa: BLE001 - the test decides what it means
-        said |= {"error": type(error).__name__, "trace": traceback.format_exc()}
-    os.write(out, dumps({"points": knife.points, **said}).encode())
+            result["seconds"][name] = time.monotonic() - began
+    except Exception as error:  # noqa: BLE001 - the test decides
+        result |= {"error": type(error).__name__, "trace": traceback.format_exc()}
+    os.write(out, dumps({"points": points.count, **result}).encode())
 
 
 def run(given):
-    """Fork a process for a request, and return how it ended."""
+    """Run a request in a forked process and return its result and exit signal."""
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(read)
         try:
-            be_a_task(given, write)
+            run_task(given, write)
         finally:
             os._exit(0)
     os.close(write)
-    with os.fdopen(read, "rb") as said:
-        answer = json.loads(said.read() or b"{}")
+    with os.fdopen(read, "rb") as result:
+        response = json.loads(result.read() or b"{}")
     _, status = os.waitpid(pid, 0)
-    return {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, **answer}
+    return {"signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0, **response}
 
 
 if __name__ == "__main__":
-    answers = os.fdopen(os.dup(1), "w")
+    responses = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     for line in sys.stdin:
-        answers.write(dumps(run(json.loads(line))) + "\n")
-        answers.flush()
+        responses.write(dumps(run(json.loads(line))) + "\n")
+        responses.flush()
