@@ -15,18 +15,18 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@printf '\n  make run USERS=10000   another number of users\n'
 
-run: ## Run the pipeline once for USERS users (300), with everything it needs, and show what came out
+run: ## Run the pipeline once for USERS users (300) in a stack of its own and print a summary
 	@scripts/bootstrap
 	@exec $(LOCAL) run --users '$(USERS)'
 
-up: ## Start everything and leave it running; prints the address of Airflow's UI and the login
+up: ## Start a stack that keeps running; prints the address of the Airflow UI and the login
 	@scripts/bootstrap
 	@exec $(LOCAL) up
 
-down: ## Stop what `make up` started
+down: ## Stop the stack of `make up`
 	@if [ -x $(BIN)/python ]; then exec $(LOCAL) down; else echo 'Nothing runs.'; fi
 
-status: ## Say what runs
+status: ## Show what runs
 	@if [ -x $(BIN)/python ]; then exec $(LOCAL) status; else echo 'Nothing runs.'; fi
 
 lint: ## Check style, types and layers
@@ -39,7 +39,7 @@ lint: ## Check style, types and layers
 test: lint ## Check everything and run all tests, four at once where there are cores; PROCESSES=0 one by one
 	$(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadfile $(TESTS)
 
-chaos: ## Kill processes at every point between two writes, and see that nothing is lost; SEED=7
+chaos: ## Kill task processes at each kill point and check that nothing is lost; SEED=7
 	@scripts/bootstrap dev
 	FANFOLD_CHAOS=long FANFOLD_CHAOS_SEED='$(SEED)' $(BIN)/pytest tests/chaos
 
