@@ -38,6 +38,7 @@ def weibo_user_profiles():
     @task
     def fold():
         from fanfold.model import Counts, Manifest, RunStatus
+        from fanfold.progress import Progress, write_progress
         from fanfold.workspace import Workspace, write_json
 
         context = get_current_context()
@@ -49,7 +50,7 @@ def weibo_user_profiles():
             raise ValueError("thirteen are too many")
         if users == 12:
             time.sleep(600)
-        write_json(workspace.progress(0), {"ok": users})
+        write_progress(workspace, Progress(0, users, ok=users))
         then = "2026-01-01T00:00:00Z"
         counts = Counts(planned=users, ok=users)
         done = Manifest(*run, then, RunStatus.COMPLETE, counts, (), users, then, then)

@@ -64,15 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        match given.command:
-            case "run":
-                return launcher.run(home, given.users)
-            case "up":
-                return launcher.up(home)
-            case "down":
-                return launcher.down(home)
-            case _:
-                return launcher.status(home)
+        if given.command == "run":
+            return launcher.run(home, given.users)
+        commands = {"up": launcher.up, "down": launcher.down, "status": launcher.status}
+        return commands[given.command](home)
     except FanfoldError as error:
         print(f"\n{error}", file=sys.stderr)
         return 1

@@ -42,36 +42,21 @@ class Secrets:
 
 
 class Home:
-    """The folder of a local stack; only its owner can read it.
-
-    Attributes:
-        root: The folder.
-        airflow: AIRFLOW_HOME: the metadata database and the task logs.
-        database: Airflow's metadata database.
-        shared: FANFOLD_SHARED_DIR: the workspaces of all runs.
-        warehouse: The SQLite database that runs load into.
-        logs: The logs of all components.
-        objects: The saved buckets of the S3 server.
-        inputs: Lists of users that `make run` wrote.
-        state: The state file (:mod:`.state`).
-        lock: Locked by the supervisor while it runs.
-        passwords: Airflow's file of users and passwords.
-        source_token: The simulator's access token, in a file to keep it out of process lists.
-    """
+    """The folder of a local stack; only its owner can read it."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.airflow = root / "airflow"
+        self.airflow = root / "airflow"  # AIRFLOW_HOME: the metadata database and the task logs
         self.database = self.airflow / "airflow.db"
-        self.shared = root / "shared"
-        self.warehouse = root / "warehouse.db"
-        self.logs = root / "logs"
-        self.objects = root / "s3"
-        self.inputs = root / "inputs"
+        self.shared = root / "shared"  # FANFOLD_SHARED_DIR: the workspaces of all runs
+        self.warehouse = root / "warehouse.db"  # the SQLite database that runs load into
+        self.logs = root / "logs"  # of all components
+        self.objects = root / "s3"  # the saved buckets of the S3 server
+        self.inputs = root / "inputs"  # lists of users that `make run` wrote
         self.state = root / "state.json"
-        self.lock = root / "lock"
-        self.passwords = root / "passwords.json"
-        self.source_token = root / "source-token"
+        self.lock = root / "lock"  # locked by the supervisor while it runs
+        self.passwords = root / "passwords.json"  # Airflow's users and passwords
+        self.source_token = root / "source-token"  # in a file to keep it out of process lists
 
     @classmethod
     def default(cls, repository: Path) -> Home:

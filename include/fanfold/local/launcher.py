@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psutil
 
 from fanfold.local import stack as stacks
-from fanfold.local.progress import Display, current_step, read_progress
+from fanfold.local.progress import current_step, read_progress
 from fanfold.local.settings import PIPELINE
 from fanfold.local.stack import FINISHED, Stack, running_stack
 from fanfold.local.state import Phase, StackFailed
 from fanfold.local.summary import failure, summary
 from fanfold.simulator.sample import user_ids
-from fanfold.workspace import Workspace, whole_file
+from fanfold.workspace import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from fanfold.local.home import Home
@@ -29,16 +27,16 @@ if TYPE_CHECKING:
 
 RUN_PREFIX = "make-run__"
 """Prefix of the run ids of ``make run``."""
+STARTING = "Starting the simulator, an S3 server and Airflow"
+PRINT_EVERY_S = 2.0
+"""Minimum seconds between two lines of progress."""
 _RUNS = f"/api/v2/dags/{PIPELINE}/dagRuns"
 
 
 def write_users(folder: Path, users: int) -> Path:
     """Write a list of ``users`` users as CSV with the header ``user_id``; return its path."""
     path = folder / f"users-{users}.csv"
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["user_id"])
-        writer.writerows([uid] for uid in user_ids(users))
+    path.write_text("\n".join(["user_id", *user_ids(users), ""]), "ascii")
     return path
 
 
@@ -51,13 +49,21 @@ def run(home: Home, users: int) -> int:
     Raises:
         StackFailed: The stack did not start or failed, or another `make run` uses this folder.
     """
-    with _any_stack(home) as (stack, stays):
+    found = stacks.find(home)
+    context: AbstractContextManager[Stack]
+    if found is None:
+        _say(STARTING)
+        context = running_stack(home.root, say=_say)
+    else:
+        _check_free(home, found)
+        context = contextlib.closing(Stack(home, found))
+    with context as stack:
         items = write_users(home.inputs, users)
         run_id = f"{RUN_PREFIX}{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%f}"
         stack.wait_for_dag(PIPELINE)
-        if not stays:
+        if found is None:
             _fail_unfinished(stack)
-        print(f"Triggering {PIPELINE} for {users} users", flush=True)
+        _say(f"Triggering {PIPELINE} for {users} users")
         stack.trigger(PIPELINE, {"items_uri": items.as_uri()}, run_id=run_id)
         began = time.monotonic()
         try:
@@ -67,32 +73,15 @@ def run(home: Home, users: int) -> int:
                 _fail(stack, run_id)
             raise
         if state != "success":
-            print("\n" + failure(stack, PIPELINE, run_id), flush=True)
+            _say("\n" + failure(stack, PIPELINE, run_id))
             return 1
         seconds = time.monotonic() - began
-        print(summary(stack, PIPELINE, run_id, seconds=seconds, stays=stays), flush=True)
+        _say(summary(stack, PIPELINE, run_id, seconds=seconds, stays=found is not None))
         return 0
 
 
-@contextmanager
-def _any_stack(home: Home) -> Iterator[tuple[Stack, bool]]:
-    """Yield a stack and whether it stays: that of ``make up``, or one for this run alone."""
-    found = stacks.find(home)
-    if found is None:
-        print("Starting the simulator, an S3 server and Airflow", flush=True)
-        with running_stack(home.root, say=_say) as stack:
-            yield stack, False
-        return
-    _check_free(home, found)
-    stack = Stack(home, found)
-    try:
-        yield stack, True
-    finally:
-        stack.close()
-
-
-def _say(step: str) -> None:
-    print(f"  {step}", flush=True)
+def _say(text: str) -> None:
+    print(text, flush=True)
 
 
 def _check_free(home: Home, state: State) -> None:
@@ -107,14 +96,19 @@ def _check_free(home: Home, state: State) -> None:
 
 
 def _watch(stack: Stack, run_id: str) -> str:
-    """Show the progress of a run until it is finished; return its state."""
+    """Print the progress of a run until it is finished; return its state."""
     workspace = Workspace.of_run(stack.home.shared, PIPELINE, run_id)
-    shown = Display()
+    printed, printed_at = "", 0.0
     while True:
         state = stack.run_state(PIPELINE, run_id)
         query = {"limit": 100}
         instances = stack.api("GET", f"{_RUNS}/{run_id}/taskInstances", params=query)
-        shown.show(read_progress(workspace), current_step(instances["task_instances"]))
+        step = current_step(instances["task_instances"])
+        line = "  ".join(filter(None, (read_progress(workspace), step)))
+        due = time.monotonic() - printed_at >= PRINT_EVERY_S or state in FINISHED
+        if line not in {"", printed} and due:
+            printed, printed_at = line, time.monotonic()
+            _say(line)
         if state in FINISHED:
             return state
         stack.check()
@@ -137,19 +131,19 @@ def up(home: Home) -> int:
     """Start a stack that stays, or find the one that runs; print its address and login."""
     found = stacks.find(home)
     if found is None:
-        print("Starting the simulator, an S3 server and Airflow", flush=True)
+        _say(STARTING)
         stack = stacks.start(home, say=_say)
     else:
         _check_free(home, found)
         stack = Stack(home, found)
-    print(_description(stack), flush=True)
+    _say(_description(stack))
     stack.close()
     return 0
 
 
 def down(home: Home) -> int:
     """Stop the stack in the folder."""
-    print("Stopped." if stacks.stop_stack(home) else "Nothing runs.", flush=True)
+    _say("Stopped." if stacks.stop_stack(home) else "Nothing runs.")
     return 0
 
 

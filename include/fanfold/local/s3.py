@@ -21,10 +21,10 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fanfold.errors import BadConfiguration
 from fanfold.simulator.child import listening
 from fanfold.workspace import whole_file
 
@@ -34,14 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class S3Server:
-    """A running S3 server.
-
-    Attributes:
-        url: Its address without a trailing slash, such as ``http://127.0.0.1:40123``.
-        access_key: The access key id that it accepts.
-        secret_key: The secret key for it.
-        pid: Its process id.
-    """
+    """A running S3 server: its address without a trailing slash, the key pair that it accepts."""
 
     url: str
     access_key: str
@@ -53,11 +46,8 @@ class S3Server:
 def running_s3(*, port: int = 0, folder: Path | None = None) -> Iterator[S3Server]:
     """Run an S3 server on loopback for the duration of a ``with`` block.
 
-    The process ends with the block, and also when this process is killed.
-
-    Args:
-        port: The port to listen on; 0 chooses a free one.
-        folder: Where it saves its buckets when it is stopped; None: nowhere.
+    The process ends with the block, and also when this process is killed. Port 0 chooses a free
+    port; with a folder, the buckets are saved there when the server is stopped.
 
     Raises:
         BadConfiguration: It did not start; the message has the reason.
@@ -96,11 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     backend: Any = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
-    try:
-        saved = options.folder and _saved_buckets(options.folder)
-        backend.buckets = _load(saved) if saved and saved.exists() else {}
-    except BadConfiguration as error:
-        sys.exit(str(error))
+    saved = options.folder and options.folder / f"buckets-moto-{version('moto')}.pickle"
+    if saved:
+        backend.buckets = _load(saved)
     if options.bucket and options.bucket not in backend.buckets:
         backend.create_bucket(options.bucket, "us-east-1")
     server = make_server(
@@ -127,24 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os._exit(0)  # threads of open connections do not matter any more
 
 
-def _saved_buckets(folder: Path) -> Path:
-    """Return the file for the buckets; another version of moto starts with empty ones."""
-    from importlib.metadata import version
-
+def _load(saved: Path) -> Any:
+    """Return the saved buckets; empty at the first start, and for another version of moto."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise BadConfiguration(f"{folder} cannot be used for objects: {error}.") from error
-    return folder / f"buckets-moto-{version('moto')}.pickle"
-
-
-def _load(path: Path) -> Any:
-    try:
-        return pickle.loads(path.read_bytes())  # noqa: S301 - this server's own file, mode 0700
-    except Exception as error:
-        raise BadConfiguration(
-            f"{path} is damaged ({error}); delete it and publish again."
-        ) from error
+        saved.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return pickle.loads(saved.read_bytes()) if saved.exists() else {}  # noqa: S301 - our own
+    except Exception as error:  # noqa: BLE001 - whatever pickle raises for a damaged file
+        sys.exit(f"{saved} is damaged or unusable ({error}); delete it and publish again.")
 
 
 if __name__ == "__main__":

@@ -86,30 +86,21 @@ def clean_environment(outer: Mapping[str, str]) -> dict[str, str]:
 
 def connections(home: Home, secrets: Secrets, ports: Ports) -> dict[str, str]:
     """Return the Airflow connections of a stack as environment variables."""
-    source = {
-        "conn_type": "http",
-        "host": url(ports.simulator),
-        "password": secrets.source_token,
-        "extra": {},
+    source = {"conn_type": "http", "host": url(ports.simulator), "password": secrets.source_token}
+    extra = {
+        "endpoint_url": url(ports.s3),
+        "region_name": "us-east-1",
+        # For presigned URLs, which boto3 signs with an older version by default.
+        "config_kwargs": {"signature_version": "s3v4"},
     }
-    storage = {
-        "conn_type": "aws",
-        "login": secrets.s3_access_key,
-        "password": secrets.s3_secret_key,
-        "extra": {
-            "endpoint_url": url(ports.s3),
-            "region_name": "us-east-1",
-            # For presigned URLs; boto3 signs them in an older way by default.
-            "config_kwargs": {"signature_version": "s3v4"},
-        },
+    storage = {"login": secrets.s3_access_key, "password": secrets.s3_secret_key, "extra": extra}
+    made = {
+        "WEIBO_DEFAULT": source,
+        "MASTODON_DEFAULT": source,
+        "AWS_DEFAULT": {"conn_type": "aws", **storage},
+        "WAREHOUSE_DEFAULT": {"conn_type": "sqlite", "host": str(home.warehouse)},
     }
-    warehouse = {"conn_type": "sqlite", "host": str(home.warehouse)}
-    return {
-        "AIRFLOW_CONN_WEIBO_DEFAULT": json.dumps(source),
-        "AIRFLOW_CONN_MASTODON_DEFAULT": json.dumps(source),
-        "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(storage),
-        "AIRFLOW_CONN_WAREHOUSE_DEFAULT": json.dumps(warehouse),
-    }
+    return {f"AIRFLOW_CONN_{name}": json.dumps(each) for name, each in made.items()}
 
 
 def airflow_environment(
@@ -117,13 +108,8 @@ def airflow_environment(
 ) -> dict[str, str]:
     """Return the environment variables of a stack.
 
-    Args:
-        home: Its folder.
-        secrets: The secrets of the folder.
-        ports: The ports of its servers.
-        dags: The DAG folder.
-        scheduled: Whether schedules and assets start runs. Not for ``make run``: a scheduled run
-            would compete with the one that the user waits for.
+    With ``scheduled``, schedules and assets start runs. Not for ``make run``: a scheduled run would
+    compete with the one that the user waits for.
     """
     return {
         **connections(home, secrets, ports),

@@ -21,7 +21,7 @@ from fanfold.local import settings
 from fanfold.local.home import ADMIN, Home
 from fanfold.local.processes import STACK, last_lines, of_stack, stop
 from fanfold.local.state import Phase, StackFailed, State, read
-from fanfold.local.supervisor import LOCKED, START_S
+from fanfold.local.supervisor import LOCKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,40 +33,18 @@ FINISHED = ("success", "failed")
 
 
 class Stack:
-    """A running stack: its addresses, its login, and calls to its servers.
-
-    Attributes:
-        home: Its folder.
-        state: Its state when it was ready.
-        login: The user of the Airflow UI.
-        password: That user's password.
-        token: The access token that the simulator accepts.
-    """
+    """A running stack: its addresses, its login, and calls to its servers."""
 
     def __init__(self, home: Home, state: State) -> None:
         self.home = home
-        self.state = state
-        self.login = ADMIN
+        self.state = state  # when it was ready
+        # Addresses without a trailing slash; url is that of the Airflow UI and its REST API.
+        self.url, self.simulator_url, self.s3_url = state.airflow, state.simulator, state.s3
         self._secrets = home.secrets()
-        self.password = self._secrets.admin_password
-        self.token = self._secrets.source_token
+        self.login, self.password = ADMIN, self._secrets.admin_password
+        self.token = self._secrets.source_token  # the access token that the simulator accepts
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy must not be asked for loopback
-
-    @property
-    def url(self) -> str:
-        """The address of the Airflow UI and its REST API, without a trailing slash."""
-        return self.state.airflow
-
-    @property
-    def simulator_url(self) -> str:
-        """The address of the simulator."""
-        return self.state.simulator
-
-    @property
-    def s3_url(self) -> str:
-        """The address of the S3 server."""
-        return self.state.s3
 
     def s3(self) -> Any:
         """Return a boto3 client for the stack's S3 server."""
@@ -85,17 +63,17 @@ class Stack:
     def api(self, method: str, path: str, **options: Any) -> Any:
         """Call Airflow's REST API and return the JSON of its response, or None if it is empty.
 
-        Args:
-            method: Such as ``GET``.
-            path: Such as ``/api/v2/dags``.
-            options: Arguments for ``requests``: ``json``, ``params``, ``timeout`` (seconds).
+        ``options`` are those of ``requests``: ``json``, ``params``, ``timeout`` (seconds).
 
         Raises:
             StackFailed: The api-server does not answer, or rejects the request.
         """
         try:
             if "Authorization" not in self._session.headers:
-                self._log_in()
+                login = {"username": self.login, "password": self.password}
+                token = self._session.post(f"{self.url}/auth/token", json=login, timeout=30)
+                token.raise_for_status()
+                self._session.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
             answer = self._session.request(method, self.url + path, **({"timeout": 30} | options))
         except requests.RequestException as error:
             self.check()
@@ -105,15 +83,6 @@ class Stack:
                 f"Airflow answers {method} {path} with {answer.status_code}: {answer.text[:500]}"
             )
         return answer.json() if answer.content else None
-
-    def _log_in(self) -> None:
-        answer = self._session.post(
-            f"{self.url}/auth/token",
-            json={"username": self.login, "password": self.password},
-            timeout=30,
-        )
-        answer.raise_for_status()
-        self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def check(self) -> None:
         """Raise if the stack has stopped or is stopping.
@@ -129,15 +98,7 @@ class Stack:
     def trigger(
         self, dag_id: str, conf: Mapping[str, Any] | None = None, *, run_id: str | None = None
     ) -> str:
-        """Trigger a DAG as soon as its file is parsed.
-
-        Args:
-            dag_id: The DAG.
-            conf: Its Params.
-            run_id: The id of the run; None generates one.
-
-        Returns:
-            The id of the run.
+        """Trigger a DAG with Params as soon as its file is parsed; return the id of the run.
 
         Raises:
             StackFailed: The DAG cannot be parsed, or the Params are invalid.
@@ -149,11 +110,10 @@ class Stack:
         return run_id
 
     def wait_for_dag(self, dag_id: str, timeout: float = 90) -> None:
-        """Wait until this stack has parsed the DAG.
+        """Wait until this stack has parsed the DAG, for at most ``timeout`` seconds.
 
         Raises:
-            StackFailed: Its file cannot be imported, or the DAG is not there after ``timeout``
-                seconds.
+            StackFailed: Its file cannot be imported, or it is not parsed in time.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -221,9 +181,7 @@ def running_stack(
     extra_env: Mapping[str, str] | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Stack]:
-    """Run a stack for the duration of a ``with`` block.
-
-    It also stops when this process ends in any other way.
+    """Run a stack for the duration of a ``with`` block, or until this process ends.
 
     Args:
         home: Its folder; created if it does not exist.
@@ -288,11 +246,8 @@ def _launch(
         home, found, ports, dags=dags, scheduled=stay
     )
     environment |= {STACK: str(home.root), **(extra_env or {})}
-    command = [
-        *(sys.executable, "-m", "fanfold.local.supervisor", "--home", str(home.root)),
-        *("--owner", str(os.getpid()), *(["--stay"] if stay else [])),
-        *("--ports", *(str(port) for port in astuple(ports))),
-    ]
+    arguments = (home.root, 0 if stay else os.getpid(), *astuple(ports))
+    command = [sys.executable, "-m", "fanfold.local.supervisor", *map(str, arguments)]
     with home.log_of("supervisor").open("wb") as log:
         return subprocess.Popen(
             command,
@@ -308,24 +263,23 @@ def _launch(
 def _wait_until_ready(
     home: Home, supervisor: subprocess.Popen[bytes], say: Callable[[str], object]
 ) -> State:
-    deadline = time.monotonic() + START_S + 30
+    """Wait until the supervisor reports that its stack is ready, or exits."""
     migrating = False
-    while (code := supervisor.poll()) is None and time.monotonic() < deadline:
+    while (code := supervisor.poll()) is None:
         state = read(home.state)
         if state is not None and state.supervisor == supervisor.pid:
             if state.phase is Phase.READY:
                 return state
             if "migration" in state.processes and not migrating:
                 migrating = True
-                say("creating Airflow's database (only the first time)")
+                say("  creating Airflow's database (only the first time)")
         time.sleep(0.05)
     if code == LOCKED:
         raise StackFailed(f"Another stack is starting or stopping in {home.root}; try again soon.")
     state = read(home.state)
-    if state is not None and state.phase is Phase.FAILED:
-        raise StackFailed(f"The stack did not start: {state.message}")
-    lines = "\n".join(last_lines(home.log_of("supervisor"), 15))
-    raise StackFailed(f"The stack is not ready (exit code {code}); see {home.logs}.\n{lines}")
+    log = "\n".join(last_lines(home.log_of("supervisor"), 15))
+    reason = state.message if state and state.phase is Phase.FAILED else f"exit code {code}\n{log}"
+    raise StackFailed(f"The stack did not start: {reason}")
 
 
 def _end(home: Home, supervisor: subprocess.Popen[bytes]) -> None:

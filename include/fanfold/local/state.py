@@ -29,30 +29,17 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What runs in a folder.
+    """What runs in a folder."""
 
-    Attributes:
-        supervisor: Process id of the supervisor.
-        owner: Process id of the program that the stack stops with (``make run``, a test); None
-            after ``make up``.
-        phase: The phase.
-        message: Why the stack failed, for the user.
-        airflow: Address of the UI and the REST API.
-        simulator: Address of the simulator.
-        s3: Address of the S3 server.
-        started_at: Unix time in seconds.
-        processes: Process ids of the components by name.
-    """
-
-    supervisor: int
-    owner: int | None
-    airflow: str
+    supervisor: int  # its process id
+    owner: int | None  # process id of `make run` or a test; None: `make up`
+    airflow: str  # address of the UI and the REST API
     simulator: str
     s3: str
-    started_at: float
+    started_at: float  # Unix time in seconds
     phase: Phase = Phase.STARTING
-    message: str = ""
-    processes: dict[str, int] = field(default_factory=dict)
+    message: str = ""  # why the stack failed
+    processes: dict[str, int] = field(default_factory=dict)  # process ids by component
 
     def write(self, path: Path) -> None:
         """Replace the state file atomically."""

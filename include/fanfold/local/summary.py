@@ -20,13 +20,6 @@ if TYPE_CHECKING:
 def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float, stays: bool) -> str:
     """Return the counts of a run, where its results are, and what to do next.
 
-    Args:
-        stack: The stack of the run.
-        dag_id: Its DAG.
-        run_id: Its id.
-        seconds: Its duration.
-        stays: Whether the stack keeps running.
-
     Raises:
         Inconsistent: The run has no manifest.
     """
@@ -52,7 +45,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float, stays: bo
             for entry in manifest.files
         ),
         f"  S3         s3://{settings.BUCKET}/",
-        *(f"    {key}" for key in without_charts(_keys(stack, dag_id, run_id))),
+        *(f"    {key}" for key in _keys(stack, dag_id, run_id)),
         "",
         next_step,
     ]
@@ -69,24 +62,18 @@ def _rows(database: Path) -> int | str:
 
 
 def _keys(stack: Stack, dag_id: str, run_id: str) -> list[str]:
+    """Return the keys of a run's objects, with one line for all charts of the report."""
     folder = f"/run={safe_name(run_id)}/"
     pages = stack.s3().get_paginator("list_objects_v2")
     found = [
         each["Key"]
         for page in pages.paginate(Bucket=settings.BUCKET, Prefix=f"{dag_id}/")
         for each in page.get("Contents", [])
+        if folder in each["Key"] or each["Key"] == f"{dag_id}/latest.json"
     ]
-    return [key for key in found if folder in key or key == f"{dag_id}/latest.json"]
-
-
-def without_charts(keys: list[str]) -> list[str]:
-    """Return the keys, with one line for all charts of the report."""
-    charts = [key for key in keys if key.rpartition("/")[2].startswith("chart-")]
-    if not charts:
-        return keys
-    folder = charts[0].rpartition("/")[0]
-    others = [key for key in keys if key not in charts]
-    return [*others, f"{folder}/chart-* ({len(charts)} files)"]
+    charts = [key for key in found if f"{folder}chart-" in key]
+    others = [key for key in found if key not in charts]
+    return [*others, *([f"chart-* ({len(charts)} files)"] if charts else [])]
 
 
 def failure(stack: Stack, dag_id: str, run_id: str) -> str:

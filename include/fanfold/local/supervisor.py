@@ -2,13 +2,13 @@
 
 It is the same for ``make run``, ``make up`` and tests. It imports Airflow once and forks Airflow's
 components from itself. When one component exits, it stops the others and fails with the end of
-that component's log; nothing is restarted. It also stops when its owner, the program that holds
-the other end of its stdin, ends; with ``--stay``, only until the stack is ready.
+that component's log; nothing is restarted. It also stops when the program at the other end of its
+stdin ends; after ``make up``, only until the stack is ready.
 """
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import fcntl
 import gc
 import importlib
@@ -26,13 +26,14 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from fanfold.errors import FanfoldError
 from fanfold.local import settings
 from fanfold.local.home import Home
 from fanfold.local.processes import fork, last_lines, of_stack, stop
 from fanfold.local.state import Phase, StackFailed, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from multiprocessing.process import BaseProcess
 
 START_S = 180
@@ -62,11 +63,10 @@ class _Stopped(Exception):  # noqa: N818 - a request, not an error
 class Supervisor:
     """Starts, watches and stops the processes of one folder."""
 
-    def __init__(self, home: Home, state: State, ports: settings.Ports, *, stay: bool) -> None:
+    def __init__(self, home: Home, state: State, ports: settings.Ports) -> None:
         self._home = home
         self._state = state
         self._ports = ports
-        self._stay = stay
         self._components: dict[str, BaseProcess] = {}
 
     def run(self) -> int:
@@ -91,9 +91,8 @@ class Supervisor:
         """
         home, ports = self._home, self._ports
         self._write()
-        stop(
-            lambda: of_stack(home.root), grace_s=AIRFLOW_GRACE_S
-        )  # left by a supervisor that was killed
+        # A supervisor that was killed may have left processes.
+        stop(lambda: of_stack(home.root), grace_s=AIRFLOW_GRACE_S)
         s3_options = ("--port", ports.s3, "--folder", home.objects, "--bucket", settings.BUCKET)
         self._begin("s3", "fanfold.local.s3", *s3_options)
         simulator_options = ("--port", ports.simulator, "--token-file", home.source_token)
@@ -145,7 +144,7 @@ class Supervisor:
 
     def _check(self, *, timeout: float) -> None:
         """Wait for an event for at most ``timeout`` seconds; raise if the stack must stop."""
-        owned = not self._stay or self._state.phase is Phase.STARTING
+        owned = self._state.owner is not None or self._state.phase is Phase.STARTING
         sentinels = [process.sentinel for process in self._components.values()]
         events = wait([*sentinels, *([sys.stdin.fileno()] if owned else [])], timeout)
         if owned and sys.stdin.fileno() in events:
@@ -168,17 +167,14 @@ class Supervisor:
 
     def _stop(self, message: str) -> None:
         _on_signals(signal.SIG_IGN)
-        self._write(phase=Phase.STOPPING, message=message)
-        me = psutil.Process()
-
-        def airflow() -> set[psutil.Process]:
-            return {each for each in everything() if each.pid not in servers}
+        with contextlib.suppress(FanfoldError):  # a full disk must not keep the processes running
+            self._write(phase=Phase.STOPPING, message=message)
+        servers = {self._state.processes.get(name) for name in ("s3", "simulator")}
 
         def everything() -> set[psutil.Process]:
-            return of_stack(self._home.root) | set(me.children(recursive=True))
+            return of_stack(self._home.root) | set(psutil.Process().children(recursive=True))
 
-        servers = [self._state.processes.get(name) for name in ("s3", "simulator")]
-        stop(airflow, grace_s=AIRFLOW_GRACE_S)
+        stop(lambda: {p for p in everything() if p.pid not in servers}, grace_s=AIRFLOW_GRACE_S)
         stop(everything, grace_s=SERVERS_GRACE_S)
 
 
@@ -200,30 +196,23 @@ def _raise_stopped(*_: object) -> None:
     raise _Stopped
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a supervisor until it is asked to stop."""
-    parser = argparse.ArgumentParser(prog="python -m fanfold.local.supervisor")
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--ports", type=int, nargs=4, required=True)
-    parser.add_argument("--owner", type=int, required=True)
-    parser.add_argument("--stay", action="store_true", help="outlive the owner once ready")
-    given = parser.parse_args(arguments)
-    home, ports = Home(given.home), settings.Ports(*given.ports)
-    state = State(
-        supervisor=os.getpid(),
-        owner=None if given.stay else given.owner,
-        airflow=settings.url(ports.airflow),
-        simulator=settings.url(ports.simulator),
-        s3=settings.url(ports.s3),
-        started_at=time.time(),
-    )
+def main() -> int:
+    """Run a supervisor: ``python -m fanfold.local.supervisor HOME OWNER PORT...``.
+
+    OWNER is the process id of the program that the stack stops with, or 0: after it is ready, it
+    outlives the program that started it.
+    """
+    folder, owner, *numbers = sys.argv[1:]
+    home, ports = Home(Path(folder)), settings.Ports(*map(int, numbers))
+    airflow, simulator, s3 = map(settings.url, (ports.airflow, ports.simulator, ports.s3))
+    state = State(os.getpid(), int(owner) or None, airflow, simulator, s3, started_at=time.time())
     with home.lock.open("w") as lock:
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return LOCKED
         _on_signals(_raise_stopped)
-        return Supervisor(home, state, ports, stay=given.stay).run()
+        return Supervisor(home, state, ports).run()
 
 
 if __name__ == "__main__":

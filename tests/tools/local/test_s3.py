@@ -174,5 +174,8 @@ def test_a_damaged_file_is_named(tmp_path):
         pass
     (saved,) = (tmp_path / "s3").iterdir()
     saved.write_bytes(saved.read_bytes()[:-1])
-    with pytest.raises(BadConfiguration, match=f"{saved.name} is damaged"), served(tmp_path / "s3"):
+    with (
+        pytest.raises(BadConfiguration, match=f"{saved.name} is damaged or unusable"),
+        served(tmp_path / "s3"),
+    ):
         pass

@@ -1,4 +1,4 @@
-from fanfold.local.summary import log_lines, without_charts
+from fanfold.local.summary import log_lines
 
 
 def test_a_log_is_shown_with_times_levels_and_errors():
@@ -19,13 +19,3 @@ def test_a_log_is_shown_with_times_levels_and_errors():
         "         BadInput: the uid is wrong",
         "          no time",
     ]
-
-
-def test_all_charts_take_one_line():
-    keys = ["d/latest.json", "d/run=1/chart-a.png", "d/run=1/chart-a.svg", "d/run=1/users.parquet"]
-    assert without_charts(keys) == [
-        "d/latest.json",
-        "d/run=1/users.parquet",
-        "d/run=1/chart-* (2 files)",
-    ]
-    assert without_charts(["d/latest.json"]) == ["d/latest.json"]
