@@ -101,14 +101,15 @@ def _watch(stack: Stack, run_id: str) -> str:
     printed, printed_at = "", 0.0
     while True:
         state = stack.run_state(PIPELINE, run_id)
-        query = {"limit": 100}
-        instances = stack.api("GET", f"{_RUNS}/{run_id}/taskInstances", params=query)
-        step = current_step(instances["task_instances"])
-        line = "  ".join(filter(None, (read_progress(workspace), step)))
-        due = time.monotonic() - printed_at >= PRINT_EVERY_S or state in FINISHED
-        if line not in {"", printed} and due:
-            printed, printed_at = line, time.monotonic()
-            _say(line)
+        if time.monotonic() - printed_at >= PRINT_EVERY_S or state in FINISHED:
+            query = {"limit": 100}
+            instances = stack.api("GET", f"{_RUNS}/{run_id}/taskInstances", params=query)
+            step = current_step(instances["task_instances"])
+            line = "  ".join(filter(None, (read_progress(workspace), step)))
+            printed_at = time.monotonic()
+            if line not in {"", printed}:
+                printed = line
+                _say(line)
         if state in FINISHED:
             return state
         stack.check()

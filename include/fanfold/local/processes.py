@@ -95,7 +95,7 @@ def stop(find: Callable[[], set[psutil.Process]], *, grace_s: float) -> None:
             except psutil.NoSuchProcess:
                 continue
         terminated |= running
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def _runs(process: psutil.Process) -> bool:

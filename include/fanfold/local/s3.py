@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         threading.Thread(target=lambda: stop(sys.stdin.buffer.read()), daemon=True).start()
     print(json.dumps({"url": f"http://{options.host}:{server.server_port}", "pid": os.getpid()}))
     sys.stdout.flush()
-    server.serve_forever()
+    server.serve_forever(poll_interval=0.1)
     if saved:
         with whole_file(saved) as temporary, temporary.open("wb") as file:
             pickle.dump(backend.buckets, file)
