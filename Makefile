@@ -15,7 +15,7 @@ ifndef TIMES # .ci/run sets it
 export TIMES := .fanfold/times
 $(shell mkdir -p .fanfold && rm -f $(TIMES))
 endif
-EMBEDDED := $(BIN)/python -m fanfold.embedded
+LOCAL := $(BIN)/python -m fanfold.local
 
 help: ## Show this list
 	@printf 'Fanfold: fan out over a long list, fold into one dataset.\n\n'
@@ -23,19 +23,19 @@ help: ## Show this list
 	@printf '\n  make run USERS=10000   another number of users\n'
 	@printf '  make check AT=loading  the unit tests of one folder\n'
 
-run: ## Run the pipeline once for USERS users (300), with everything it needs, and show what came out
+run: ## Run the pipeline once for USERS users (300) in a stack of its own and print a summary
 	@scripts/bootstrap
-	@exec $(EMBEDDED) run --users '$(USERS)'
+	@exec $(LOCAL) run --users '$(USERS)'
 
-up: ## Start everything and leave it running; prints the address of Airflow's UI and the login
+up: ## Start a stack that keeps running; prints the address of the Airflow UI and the login
 	@scripts/bootstrap
-	@exec $(EMBEDDED) up
+	@exec $(LOCAL) up
 
-down: ## Stop what `make up` started
-	@if [ -x $(BIN)/python ]; then exec $(EMBEDDED) down; else echo 'Nothing runs.'; fi
+down: ## Stop the stack of `make up`
+	@if [ -x $(BIN)/python ]; then exec $(LOCAL) down; else echo 'Nothing runs.'; fi
 
-status: ## Say what runs
-	@if [ -x $(BIN)/python ]; then exec $(EMBEDDED) status; else echo 'Nothing runs.'; fi
+status: ## Show what runs
+	@if [ -x $(BIN)/python ]; then exec $(LOCAL) status; else echo 'Nothing runs.'; fi
 
 lint: ## Check style, types, layers and dependencies
 	@scripts/bootstrap dev
@@ -52,7 +52,7 @@ test: check ## Run everything but the cluster tests; ALL=yes: tests of unchanged
 	@$(TIMED) 'other tests' $(PYTEST) $(wildcard tests/dags tests/integration tests/e2e tests/chaos) $$(scripts/changed-tools)
 	@cat $(TIMES)
 
-chaos: ## Kill processes at every point between two writes, and see that nothing is lost; SEED=7
+chaos: ## Kill task processes at each kill point and check that nothing is lost; SEED=7
 	@scripts/bootstrap dev
 	FANFOLD_CHAOS=long FANFOLD_CHAOS_SEED='$(SEED)' $(BIN)/pytest tests/chaos
 
@@ -85,6 +85,6 @@ cluster-test: ## Test the cluster, with kills (25 minutes; Docker, root); CLUSTE
 	FANFOLD_CLUSTER=yes $(BIN)/pytest tests/cluster -s $(if $(filter quick,$(CLUSTER_TESTS)),-m quick)
 
 clean: ## Stop what runs, and remove .venv, .fanfold and caches
-	@if [ -e .fanfold/state.json ] && [ -x $(BIN)/python ]; then $(EMBEDDED) down; fi
+	@if [ -e .fanfold/state.json ] && [ -x $(BIN)/python ]; then $(LOCAL) down; fi
 	rm -rf .fanfold .venv .venv-bench .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from stack import FIRST_UID, PIPELINE, ROOT, Bench
 from watching import Failed, Usage, run_script
 
-from fanfold.embedded.settings import BUCKET
+from fanfold.local.settings import BUCKET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

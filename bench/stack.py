@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from watching import Failed, Usage, Watch
 
-from fanfold.embedded.stack import running_stack
+from fanfold.local.stack import running_stack
 from fanfold.simulator.process import Simulator
 from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from fanfold.embedded.stack import Stack
+    from fanfold.local.stack import Stack
 
 ROOT = Path(__file__).absolute().parents[1]
 PIPELINE = "weibo_user_profiles"

@@ -70,7 +70,7 @@ def missing_tool(reason):
 @pytest.fixture(scope="session")
 def s3_server():
     """An S3 server for the session: ``.url``, ``.access_key``, ``.secret_key``, ``.pid``."""
-    from fanfold.embedded.s3 import running_s3
+    from fanfold.local.s3 import running_s3
 
     with running_s3() as server:
         yield server

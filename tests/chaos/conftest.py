@@ -1,7 +1,7 @@
-"""Kills, counted and timed; `make chaos` makes many, the ordinary test run a few of each kind.
+"""Count and time kills; `make chaos` makes many, `make test` a few of each kind.
 
-FANFOLD_CHAOS=long        all write points, and several runs on Airflow's own scheduler
-FANFOLD_CHAOS_SEED=7      the same kills at the same points and moments
+FANFOLD_CHAOS=long        all kill points, and several runs on Airflow's own scheduler
+FANFOLD_CHAOS_SEED=7      the same kills at the same points
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from pathlib import Path
 import pytest
 
 LONG = os.environ.get("FANFOLD_CHAOS") == "long"
-# Text, so that any will do.
+# Any text.
 _SEED = os.environ.get("FANFOLD_CHAOS_SEED") or str(random.SystemRandom().randrange(10**6))
 _RECORDS = pytest.StashKey["Kills"]()
 
 
 @dataclass
 class Kills:
-    """What was killed, and how long it took until it went on."""
+    """What was killed, and how long the recovery took."""
 
     made: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     recovered: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
@@ -36,11 +36,11 @@ class Kills:
         self.made[kind] += 1
 
     def recover(self, kind, seconds, kills=1):
-        """Note that what those kills ended went on after so many seconds."""
+        """Note that the work of ``kills`` kills continued after ``seconds``."""
         self.recovered[kind] += [seconds] * kills
 
     def table(self):
-        """Return lines of Markdown: a kind a line, and the sum."""
+        """Yield the lines of a Markdown table with a row per kind and the total."""
         yield "| killed | kills | recovered | median recovery | longest |"
         yield "|---|---:|---:|---:|---:|"
         for kind, made in self.made.items():
@@ -48,7 +48,7 @@ class Kills:
             shown = f"{statistics.median(times):.2f} s | {max(times):.2f} s" if times else "– | –"
             yield f"| {kind} | {made} | {len(times)} | {shown} |"
         recovered = sum(map(len, self.recovered.values()))
-        yield f"| together | {sum(self.made.values())} | {recovered} | | |"
+        yield f"| total | {sum(self.made.values())} | {recovered} | | |"
 
 
 def pytest_configure(config):
@@ -65,7 +65,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 @pytest.fixture(scope="session")
 def kills(request):
-    """Where kills are noted; their table stands at the end of the test run."""
+    """The kills so far; the test run ends with their table."""
     if _RECORDS not in request.config.stash:
         request.config.stash[_RECORDS] = Kills()
     return request.config.stash[_RECORDS]
@@ -73,32 +73,32 @@ def kills(request):
 
 @pytest.fixture(scope="session")
 def long_form():
-    """Whether there is time for all."""
+    """Whether to make all kills."""
     return LONG
 
 
 @pytest.fixture
 def chance(request):
-    """Randomness of this test's own, and the seed in its output."""
+    """A random generator for this test; the output has its seed."""
     sys.stdout.write(f"FANFOLD_CHAOS_SEED={_SEED}\n")
     return random.Random(f"{_SEED} {request.node.name}")
 
 
 @pytest.fixture(scope="module")
 def run_stages():
-    """A function that runs stages in a process of their own, and says how that ended."""
-    command = [sys.executable, str(Path(__file__).with_name("driver.py"))]
+    """A function that runs stages in a process and returns its result."""
+    command = [sys.executable, str(Path(__file__).with_name("stage_runner.py"))]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-    ) as driver:
+    ) as runner:
 
         def run(given, *stages, kill_at=None, count=False):
             request = {**given, "stages": stages, "kill_at": kill_at, "count": count}
-            driver.stdin.write(json.dumps(request) + "\n")
-            line = driver.stdout.readline()
-            assert line, "the driver has ended"
+            runner.stdin.write(json.dumps(request) + "\n")
+            line = runner.stdout.readline()
+            assert line, "the stage runner has ended"
             return json.loads(line)
 
         yield run
-        driver.stdin.close()
-        driver.wait(30)
+        runner.stdin.close()
+        runner.wait(30)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from fanfold.embedded.stack import running_stack
+from fanfold.local.stack import running_stack
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
 

@@ -9,7 +9,7 @@ from contextlib import closing
 import pyarrow.parquet as pq
 import pytest
 
-from fanfold.embedded.state import StackFailed
+from fanfold.local.state import StackFailed
 from fanfold.workspace.paths import Workspace
 
 DAG = "weibo_user_profiles"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing, contextmanager
 
@@ -12,8 +13,13 @@ import psutil
 import pytest
 import requests
 
-from fanfold.embedded.forkserver import Program, Request
-from fanfold.embedded.settings import free_ports
+from fanfold.local.settings import (
+    REPOSITORY,
+    airflow_environment,
+    clean_environment,
+    free_ports,
+    url,
+)
 
 # Playwright's own clean-up warns.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -24,7 +30,7 @@ DAG = "weibo_user_profiles"
 @contextmanager
 def still(stack, name):
     """Let a process of the stack stand still, as on a machine that is overloaded."""
-    process = psutil.Process(stack.state.processes[name].pid)
+    process = psutil.Process(stack.state.processes[name])
     process.suspend()
     try:
         yield process
@@ -75,14 +81,22 @@ def test_a_second_api_server_answers_alike(stack, partial_run, tmp_path):
     path = f"/fanfold/api/dags/{DAG}/runs/{partial_run}"
     summary = stack.api("GET", path)
     headers = {"Authorization": stack._session.headers["Authorization"]}
-    port = free_ports().airflow
-    command = ["airflow", "api-server", "--port", str(port), "--host", "127.0.0.1"]
+    ports = free_ports()
+    environment = clean_environment(os.environ) | airflow_environment(
+        stack.home, stack.home.secrets(), ports, dags=REPOSITORY / "dags", scheduled=False
+    )
+    command = [sys.executable, "-m", "airflow", "api-server", "--apps", "core"]
     log = tmp_path / "log"
-    with Program(stack.home.root, Request(command, str(log), [])) as second:
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, env=environment, stdout=output, stderr=subprocess.STDOUT
+        ) as second,
+    ):
         end = time.monotonic() + 60
         while True:
             try:
-                address = f"http://127.0.0.1:{port}{path}"
+                address = url(ports.airflow) + path
                 answer = requests.get(address, headers=headers, timeout=10)
                 break
             except requests.ConnectionError:
@@ -90,5 +104,4 @@ def test_a_second_api_server_answers_alike(stack, partial_run, tmp_path):
                 assert time.monotonic() < end
                 time.sleep(0.1)
         assert answer.json() == summary
-        os.kill(second.pid, signal.SIGTERM)
-        assert second.wait(30) is not None
+        second.terminate()

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 
-from fanfold.embedded.stack import running_stack
+from fanfold.local.stack import running_stack
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
 

@@ -2,15 +2,17 @@
 
 import json
 import socket
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
 import boto3
 import pytest
 from botocore.config import Config
+from moto import settings
+from moto.server import ThreadedMotoServer
 
-from fanfold.embedded.s3 import running_s3
 from fanfold.errors import BadConfiguration, SinkUnavailable
+from fanfold.local.s3 import S3Server, running_s3
 from fanfold.stages.publishing import check_bucket, publish
 from fanfold.storage.objects import Bucket
 
@@ -23,10 +25,14 @@ def guarded_server():
         "writer": ["s3:PutObject", "s3:GetObject", "s3:DeleteObject"],
         "owner": ["s3:*"],
     }
-    # The calls that set it up are free; from then on each is checked.
-    free = {"INITIAL_NO_AUTH_ACTION_COUNT": str(1 + 3 * len(allowed))}
-    with running_s3(environment=free) as server:
-        options = {"endpoint_url": server.url, "region_name": "us-east-1"}
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        stack.callback(server.stop)
+        # The calls that set it up are free; from then on each is checked.
+        patch.setattr(settings, "INITIAL_NO_AUTH_ACTION_COUNT", 1 + 3 * len(allowed))
+        options = {"endpoint_url": url, "region_name": "us-east-1"}
         keys = {"aws_access_key_id": "setup", "aws_secret_access_key": "setup"}
         with (
             closing(boto3.client("iam", **options, **keys)) as iam,
@@ -37,9 +43,7 @@ def guarded_server():
             for name, actions in allowed.items():
                 iam.create_user(UserName=name)
                 key = iam.create_access_key(UserName=name)["AccessKey"]
-                users[name] = replace(
-                    server, access_key=key["AccessKeyId"], secret_key=key["SecretAccessKey"]
-                )
+                users[name] = S3Server(url, key["AccessKeyId"], key["SecretAccessKey"], pid=0)
                 iam.put_user_policy(
                     UserName=name, PolicyName="rights", PolicyDocument=_policy(actions)
                 )

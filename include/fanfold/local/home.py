@@ -1,0 +1,112 @@
+"""The folder of a local stack, and its secrets."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from fanfold.errors import BadConfiguration
+
+ADMIN = "admin"
+"""The user of the local Airflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Generated once for a folder and kept: sessions and encrypted values outlive a restart."""
+
+    fernet_key: str
+    jwt_secret: str
+    api_secret_key: str
+    admin_password: str
+    s3_access_key: str
+    s3_secret_key: str
+    source_token: str
+
+    @classmethod
+    def fresh(cls) -> Secrets:
+        """Return new random secrets."""
+        return cls(
+            fernet_key=base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            jwt_secret=secrets.token_urlsafe(48),
+            api_secret_key=secrets.token_urlsafe(24),
+            admin_password=secrets.token_urlsafe(12),
+            s3_access_key=f"FAN{secrets.token_hex(8).upper()}",
+            s3_secret_key=secrets.token_urlsafe(30),
+            source_token=secrets.token_urlsafe(24),
+        )
+
+
+class Home:
+    """The folder of a local stack; only its owner can read it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.airflow = root / "airflow"  # AIRFLOW_HOME: the metadata database and the task logs
+        self.database = self.airflow / "airflow.db"
+        self.shared = root / "shared"  # FANFOLD_SHARED_DIR: the workspaces of all runs
+        self.warehouse = root / "warehouse.db"  # the SQLite database that runs load into
+        self.logs = root / "logs"  # of all components
+        self.objects = root / "s3"  # the saved buckets of the S3 server
+        self.inputs = root / "inputs"  # lists of users that `make run` wrote
+        self.state = root / "state.json"
+        self.lock = root / "lock"  # locked by the supervisor while it runs
+        self.passwords = root / "passwords.json"  # Airflow's users and passwords
+        self.source_token = root / "source-token"  # in a file to keep it out of process lists
+
+    @classmethod
+    def default(cls, repository: Path) -> Home:
+        """Return ``$FANFOLD_HOME``, or ``.fanfold`` in the repository."""
+        given = os.environ.get("FANFOLD_HOME")
+        return cls((Path(given) if given else repository / ".fanfold").absolute())
+
+    def log_of(self, component: str) -> Path:
+        """Return the log of a component."""
+        return self.logs / f"{component}.log"
+
+    def prepare(self) -> Secrets:
+        """Create what is missing and return the secrets.
+
+        Raises:
+            BadConfiguration: The folder cannot be written, or its secrets file is damaged.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (self.airflow, self.shared, self.logs, self.inputs):
+                folder.mkdir(exist_ok=True)
+            found = self.secrets()
+            _write_private(self.passwords, json.dumps({ADMIN: found.admin_password}))
+            _write_private(self.source_token, found.source_token)
+        except OSError as error:
+            raise BadConfiguration(
+                f"{self.root} cannot be used ({error}); set FANFOLD_HOME to another folder."
+            ) from error
+        return found
+
+    def secrets(self) -> Secrets:
+        """Return the secrets of this folder; generates them the first time.
+
+        Raises:
+            BadConfiguration: The file is damaged.
+        """
+        path = self.root / "secrets.json"
+        if not path.exists():
+            _write_private(path, json.dumps(asdict(Secrets.fresh()), indent=1))
+        try:
+            data = json.loads(path.read_text("utf-8"))
+            return Secrets(**{each.name: data[each.name] for each in fields(Secrets)})
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadConfiguration(f"{path} is damaged; `make clean` removes it.") from error
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Replace a file atomically; only its owner can read it."""
+    temporary = path.with_name(f".tmp-{secrets.token_hex(4)}-{path.name}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)

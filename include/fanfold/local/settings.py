@@ -1,0 +1,170 @@
+"""Ports, connections and environment of a local stack; each setting with its reason."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import socket
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fanfold.errors import BadConfiguration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fanfold.local.home import Home, Secrets
+
+BUCKET = "fanfold"
+LOOPBACK = "127.0.0.1"
+REPOSITORY = Path(__file__).resolve().parents[3]
+PIPELINE = "weibo_user_profiles"
+"""The DAG that ``make run`` triggers."""
+
+
+_UNWANTED = {
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONWARNINGS",
+    # Container images set it. Without cached bytecode each start takes twice as long.
+    "PYTHONDONTWRITEBYTECODE",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The port of each server on loopback; Airflow has one for its REST API and one for tasks."""
+
+    airflow: int
+    execution: int
+    simulator: int
+    s3: int
+
+
+def free_ports() -> Ports:
+    """Return free ports.
+
+    They are below the range that the system uses for outgoing connections (32768 and up on Linux):
+    a request of a run must not take one before its server listens.
+
+    Raises:
+        BadConfiguration: There are none.
+    """
+    found: list[int] = []
+    for port in random.sample(range(20_000, 32_000), 200):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((LOOPBACK, port))
+            found.append(port)
+        if len(found) == len(fields(Ports)):
+            return Ports(*found)
+    raise BadConfiguration(f"No free ports on {LOOPBACK} between 20000 and 32000.")
+
+
+def url(port: int) -> str:
+    """Return the address of a server on loopback."""
+    return f"http://{LOOPBACK}:{port}"
+
+
+def clean_environment(outer: Mapping[str, str]) -> dict[str, str]:
+    """Return environment variables without those that would change a stack.
+
+    Settings of another Airflow, credentials of a real cloud and Python paths are removed; loopback
+    is excluded from proxies.
+    """
+    kept = {
+        name: value
+        for name, value in outer.items()
+        if not name.startswith(("AIRFLOW", "AWS_", "_AIRFLOW", "PYTEST_")) and name not in _UNWANTED
+    }
+    for name in ("NO_PROXY", "no_proxy"):
+        others = kept.get(name, "")
+        kept[name] = ",".join(filter(None, (LOOPBACK, "localhost", others)))
+    return kept
+
+
+def connections(home: Home, secrets: Secrets, ports: Ports) -> dict[str, str]:
+    """Return the Airflow connections of a stack as environment variables."""
+    source = {"conn_type": "http", "host": url(ports.simulator), "password": secrets.source_token}
+    extra = {
+        "endpoint_url": url(ports.s3),
+        "region_name": "us-east-1",
+        # For presigned URLs, which boto3 signs with an older version by default.
+        "config_kwargs": {"signature_version": "s3v4"},
+    }
+    storage = {"login": secrets.s3_access_key, "password": secrets.s3_secret_key, "extra": extra}
+    made = {
+        "WEIBO_DEFAULT": source,
+        "MASTODON_DEFAULT": source,
+        "AWS_DEFAULT": {"conn_type": "aws", **storage},
+        "WAREHOUSE_DEFAULT": {"conn_type": "sqlite", "host": str(home.warehouse)},
+    }
+    return {f"AIRFLOW_CONN_{name}": json.dumps(each) for name, each in made.items()}
+
+
+def airflow_environment(
+    home: Home, secrets: Secrets, ports: Ports, *, dags: Path, scheduled: bool
+) -> dict[str, str]:
+    """Return the environment variables of a stack.
+
+    With ``scheduled``, schedules and assets start runs. Not for ``make run``: a scheduled run would
+    compete with the one that the user waits for.
+    """
+    return {
+        **connections(home, secrets, ports),
+        "FANFOLD_SHARED_DIR": str(home.shared),
+        "FANFOLD_BUCKET": BUCKET,
+        # The key pair that the S3 server accepts.
+        "S3_ACCESS_KEY": secrets.s3_access_key,
+        "S3_SECRET_KEY": secrets.s3_secret_key,
+        # Airflow renames its processes; without this it overwrites their environment, too.
+        "SPT_NOENV": "1",
+        "AIRFLOW_HOME": str(home.airflow),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.database}",
+        # For config/airflow_local_settings.py.
+        "PYTHONPATH": str(REPOSITORY / "config"),
+        "AIRFLOW__API__HOST": LOOPBACK,
+        "AIRFLOW__API__PORT": str(ports.airflow),
+        "AIRFLOW__API__BASE_URL": url(ports.airflow),
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{url(ports.execution)}/execution/",
+        "AIRFLOW__CORE__FERNET_KEY": secrets.fernet_key,
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.jwt_secret,
+        "AIRFLOW__API__SECRET_KEY": secrets.api_secret_key,
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home.passwords),
+        # The default asks DNS for the fully qualified name, which may be slow or fail.
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "socket.gethostname",
+        "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        # Concurrent tasks of a DAG run. More of them only compete for two cores: 16 (the default)
+        # took four times as long as 6 for 20 batches.
+        "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "6",
+        # Worker processes. Many more than tasks, because a worker often stays with its finished
+        # task for MIN_HEARTBEAT_INTERVAL seconds: Airflow checks for its exit only once before.
+        "AIRFLOW__CORE__PARALLELISM": "24",
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
+        # One pass of the scheduler fills all slots (0: no limit).
+        "AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY": "0",
+        # A finished task waits for the next one half of this on average.
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": str(scheduled),
+        # A task whose worker was killed is detected after one minute instead of five.
+        "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
+        # The Trigger button works at once.
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        # A new or changed DAG file is parsed within seconds.
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "5",
+        "AIRFLOW__API__WORKERS": "1",
+        # Plain log files.
+        "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
+        "NO_COLOR": "1",
+        # Tasks are forked from a process that imported numpy, which must not have a thread pool;
+        # concurrent tasks keep the cores busy anyway.
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
+        "MPLBACKEND": "Agg",
+    }

@@ -1,0 +1,296 @@
+"""Start, find, call and stop a local stack from other programs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import astuple
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from fanfold.local import settings
+from fanfold.local.home import ADMIN, Home
+from fanfold.local.processes import STACK, last_lines, of_stack, stop
+from fanfold.local.state import Phase, StackFailed, State, read
+from fanfold.local.supervisor import LOCKED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+STOP_S = 20
+"""Seconds that a supervisor may take to stop its stack."""
+FINISHED = ("success", "failed")
+"""Final states of a DAG run."""
+
+
+class Stack:
+    """A running stack: its addresses, its login, and calls to its servers."""
+
+    def __init__(self, home: Home, state: State) -> None:
+        self.home = home
+        self.state = state  # when it was ready
+        # Addresses without a trailing slash; url is that of the Airflow UI and its REST API.
+        self.url, self.simulator_url, self.s3_url = state.airflow, state.simulator, state.s3
+        self._secrets = home.secrets()
+        self.login, self.password = ADMIN, self._secrets.admin_password
+        self.token = self._secrets.source_token  # the access token that the simulator accepts
+        self._session = requests.Session()
+        self._session.trust_env = False  # a proxy must not be asked for loopback
+
+    def s3(self) -> Any:
+        """Return a boto3 client for the stack's S3 server."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.session.Session().client(
+            "s3",
+            endpoint_url=self.s3_url,
+            aws_access_key_id=self._secrets.s3_access_key,
+            aws_secret_access_key=self._secrets.s3_secret_key,
+            region_name="us-east-1",
+            config=Config(proxies={}, s3={"addressing_style": "path"}),
+        )
+
+    def api(self, method: str, path: str, **options: Any) -> Any:
+        """Call Airflow's REST API and return the JSON of its response, or None if it is empty.
+
+        ``options`` are those of ``requests``: ``json``, ``params``, ``timeout`` (seconds).
+
+        Raises:
+            StackFailed: The api-server does not answer, or rejects the request.
+        """
+        try:
+            if "Authorization" not in self._session.headers:
+                login = {"username": self.login, "password": self.password}
+                token = self._session.post(f"{self.url}/auth/token", json=login, timeout=30)
+                token.raise_for_status()
+                self._session.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
+            answer = self._session.request(method, self.url + path, **({"timeout": 30} | options))
+        except requests.RequestException as error:
+            self.check()
+            raise StackFailed(f"Airflow at {self.url} does not answer: {error}") from error
+        if not answer.ok:
+            raise StackFailed(
+                f"Airflow answers {method} {path} with {answer.status_code}: {answer.text[:500]}"
+            )
+        return answer.json() if answer.content else None
+
+    def check(self) -> None:
+        """Raise if the stack has stopped or is stopping.
+
+        Raises:
+            StackFailed: With the reason.
+        """
+        state = read(self.home.state)
+        if state is None or state.phase is not Phase.READY or not _is_locked(self.home):
+            reason = state.message if state else f"see {self.home.logs}"
+            raise StackFailed(f"The stack in {self.home.root} stopped: {reason}")
+
+    def trigger(
+        self, dag_id: str, conf: Mapping[str, Any] | None = None, *, run_id: str | None = None
+    ) -> str:
+        """Trigger a DAG with Params as soon as its file is parsed; return the id of the run.
+
+        Raises:
+            StackFailed: The DAG cannot be parsed, or the Params are invalid.
+        """
+        self.wait_for_dag(dag_id)
+        run_id = run_id or f"manual__{secrets.token_hex(8)}"
+        run = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf or {})}
+        self.api("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=run)
+        return run_id
+
+    def wait_for_dag(self, dag_id: str, timeout: float = 90) -> None:
+        """Wait until this stack has parsed the DAG, for at most ``timeout`` seconds.
+
+        Raises:
+            StackFailed: Its file cannot be imported, or it is not parsed in time.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            query = {"dag_id_pattern": dag_id, "limit": 100}
+            dags = self.api("GET", "/api/v2/dags", params=query)["dags"]
+            found = next((dag for dag in dags if dag["dag_id"] == dag_id), None)
+            parsed = found and found["last_parsed_time"]
+            if parsed and datetime.fromisoformat(parsed).timestamp() > self.state.started_at:
+                return
+            errors = self.api("GET", "/api/v2/importErrors")["import_errors"]
+            if errors and not found:
+                trace = errors[0]["stack_trace"].strip()
+                raise StackFailed(f"{errors[0]['filename']} cannot be imported:\n{trace}")
+            if time.monotonic() > deadline:
+                raise StackFailed(
+                    f"The DAG {dag_id} is not parsed after {timeout:g} s;"
+                    f" see {self.home.log_of('dag-processor')}."
+                )
+            time.sleep(0.1)
+
+    def run_state(self, dag_id: str, run_id: str) -> str:
+        """Return the state of a DAG run, such as ``running``."""
+        return str(self.api("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}")["state"])
+
+    def wait(self, dag_id: str, run_id: str, timeout: float) -> str:
+        """Wait until a DAG run is finished and return its state, ``success`` or ``failed``.
+
+        Raises:
+            StackFailed: It is not finished after ``timeout`` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while (state := self.run_state(dag_id, run_id)) not in FINISHED:
+            if time.monotonic() > deadline:
+                raise StackFailed(f"{run_id} of {dag_id} is {state} after {timeout:g} s.")
+            time.sleep(0.3)
+        return state
+
+    def close(self) -> None:
+        """Close the connections to the stack; it keeps running."""
+        self._session.close()
+
+
+def find(home: Home) -> State | None:
+    """Return the state of the stack that runs in a folder, or None."""
+    return read(home.state) if _is_locked(home) else None
+
+
+def _is_locked(home: Home) -> bool:
+    """Whether a supervisor runs in a folder: the kernel releases its lock when it ends."""
+    if not home.lock.exists():
+        return False
+    with home.lock.open("r+") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+@contextmanager
+def running_stack(
+    home: Path,
+    *,
+    dags: Path | None = None,
+    extra_env: Mapping[str, str] | None = None,
+    say: Callable[[str], object] = lambda _: None,
+) -> Iterator[Stack]:
+    """Run a stack for the duration of a ``with`` block, or until this process ends.
+
+    Args:
+        home: Its folder; created if it does not exist.
+        dags: The DAG folder; None is the project's (or ``$FANFOLD_DAGS``).
+        extra_env: Environment variables for all its processes, over those of the stack.
+        say: Called with a line for the user while the stack starts.
+
+    Raises:
+        StackFailed: It did not start, or another one runs in this folder.
+    """
+    folder = Home(home.absolute())
+    supervisor = _launch(folder, stay=False, dags=dags, extra_env=extra_env)
+    try:
+        stack = Stack(folder, _wait_until_ready(folder, supervisor, say))
+        try:
+            yield stack
+        finally:
+            stack.close()
+    finally:
+        _end(folder, supervisor)
+
+
+def start(home: Home, *, say: Callable[[str], object]) -> Stack:
+    """Start a stack that outlives this process.
+
+    Raises:
+        StackFailed: It did not start, or another one runs in this folder.
+    """
+    supervisor = _launch(home, stay=True)
+    try:
+        return Stack(home, _wait_until_ready(home, supervisor, say))
+    except BaseException:
+        _end(home, supervisor)
+        raise
+
+
+def stop_stack(home: Home) -> bool:
+    """Stop the stack in a folder and what a killed supervisor left; whether there was anything."""
+    state = find(home)
+    if state is not None:
+        os.kill(state.supervisor, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_S
+        while _is_locked(home) and time.monotonic() < deadline:
+            time.sleep(0.02)
+    left = of_stack(home.root)
+    stop(lambda: of_stack(home.root), grace_s=0)
+    home.state.unlink(missing_ok=True)
+    return state is not None or bool(left)
+
+
+def _launch(
+    home: Home,
+    *,
+    stay: bool,
+    dags: Path | None = None,
+    extra_env: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a supervisor, which stops when the other end of its stdin closes."""
+    found, ports = home.prepare(), settings.free_ports()
+    dags = dags or Path(os.environ.get("FANFOLD_DAGS") or settings.REPOSITORY / "dags")
+    environment = settings.clean_environment(os.environ) | settings.airflow_environment(
+        home, found, ports, dags=dags, scheduled=stay
+    )
+    environment |= {STACK: str(home.root), **(extra_env or {})}
+    arguments = (home.root, 0 if stay else os.getpid(), *astuple(ports))
+    command = [sys.executable, "-m", "fanfold.local.supervisor", *map(str, arguments)]
+    with home.log_of("supervisor").open("wb") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            # Ctrl-C in a terminal goes to the whole group: the owner decides when the stack stops.
+            start_new_session=True,
+        )
+
+
+def _wait_until_ready(
+    home: Home, supervisor: subprocess.Popen[bytes], say: Callable[[str], object]
+) -> State:
+    """Wait until the supervisor reports that its stack is ready, or exits."""
+    migrating = False
+    while (code := supervisor.poll()) is None:
+        state = read(home.state)
+        if state is not None and state.supervisor == supervisor.pid:
+            if state.phase is Phase.READY:
+                return state
+            if "migration" in state.processes and not migrating:
+                migrating = True
+                say("  creating Airflow's database (only the first time)")
+        time.sleep(0.05)
+    if code == LOCKED:
+        raise StackFailed(f"Another stack is starting or stopping in {home.root}; try again soon.")
+    state = read(home.state)
+    log = "\n".join(last_lines(home.log_of("supervisor"), 15))
+    reason = state.message if state and state.phase is Phase.FAILED else f"exit code {code}\n{log}"
+    raise StackFailed(f"The stack did not start: {reason}")
+
+
+def _end(home: Home, supervisor: subprocess.Popen[bytes]) -> None:
+    """Ask a supervisor to stop its stack; kill it after :data:`STOP_S` seconds."""
+    supervisor.terminate()
+    try:
+        supervisor.wait(STOP_S)
+    except subprocess.TimeoutExpired:
+        supervisor.kill()
+        supervisor.wait()
+    if supervisor.returncode < 0:
+        stop(lambda: of_stack(home.root), grace_s=0)
+    if supervisor.stdin is not None:
+        supervisor.stdin.close()

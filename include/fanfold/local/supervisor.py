@@ -1,0 +1,219 @@
+"""The process that starts the components of a stack, watches them and stops them all.
+
+It is the same for ``make run``, ``make up`` and tests. It imports Airflow once and forks Airflow's
+components from itself. When one component exits, it stops the others and fails with the end of
+that component's log; nothing is restarted. It also stops when the program at the other end of its
+stdin ends; after ``make up``, only until the stack is ready.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import gc
+import importlib
+import os
+import runpy
+import signal
+import sys
+import time
+import urllib.request
+from dataclasses import replace
+from importlib.metadata import version
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from fanfold.errors import FanfoldError
+from fanfold.local import settings
+from fanfold.local.home import Home
+from fanfold.local.processes import fork, last_lines, of_stack, stop
+from fanfold.local.state import Phase, StackFailed, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.process import BaseProcess
+
+START_S = 180
+"""Seconds that a stack may take to start; most of them are imports of Airflow."""
+AIRFLOW_GRACE_S = 1.0
+"""Seconds from SIGTERM to SIGKILL for Airflow: workers would wait for their tasks."""
+SERVERS_GRACE_S = 10.0
+"""The same for the S3 server, which saves its buckets, and the simulator."""
+LOCKED = 3
+"""Exit code: another supervisor runs in this folder."""
+_PRELOAD = (
+    "airflow.__main__",
+    "airflow.models.dagrun",
+    "airflow.serialization.serialized_objects",
+    "airflow.api_fastapi.app",
+    "airflow.jobs.scheduler_job_runner",
+    "airflow.dag_processing.manager",
+)
+"""What at least two of Airflow's components import."""
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
+
+
+class _Stopped(Exception):  # noqa: N818 - a request, not an error
+    """A signal or the end of the owner asks this process to stop."""
+
+
+class Supervisor:
+    """Starts, watches and stops the processes of one folder."""
+
+    def __init__(self, home: Home, state: State, ports: settings.Ports) -> None:
+        self._home = home
+        self._state = state
+        self._ports = ports
+        self._components: dict[str, BaseProcess] = {}
+
+    def run(self) -> int:
+        """Start the components, watch them, and stop them when asked; return the exit code."""
+        try:
+            self._start()
+            while True:
+                self._check(timeout=60)
+        except _Stopped:
+            self._stop("")
+            self._home.state.unlink(missing_ok=True)
+            return 0
+        except Exception as error:  # noqa: BLE001 - whatever it is, stop everything and report it
+            self._stop(str(error) if isinstance(error, StackFailed) else repr(error))
+            self._write(phase=Phase.FAILED)
+            return 1
+
+    def _start(self) -> None:
+        """Start all components; Airflow's task API and REST API in parallel, on a server each.
+
+        Each takes four seconds of CPU to build, and a single api-server builds them in sequence.
+        """
+        home, ports = self._home, self._ports
+        self._write()
+        # A supervisor that was killed may have left processes.
+        stop(lambda: of_stack(home.root), grace_s=AIRFLOW_GRACE_S)
+        s3_options = ("--port", ports.s3, "--folder", home.objects, "--bucket", settings.BUCKET)
+        self._begin("s3", "fanfold.local.s3", *s3_options)
+        simulator_options = ("--port", ports.simulator, "--token-file", home.source_token)
+        self._begin("simulator", "fanfold.simulator", *simulator_options)
+        for name in _PRELOAD:
+            importlib.import_module(name)
+        gc.freeze()  # a collection in a child would copy the memory that all share
+        self._migrate()
+        execution = ("--apps", "execution", "--port", ports.execution)
+        self._begin("execution-api", "airflow", "api-server", *execution)
+        self._begin("api-server", "airflow", "api-server", "--apps", "core")
+        # --skip-serve-logs: a log server would listen on all interfaces; logs are read from disk.
+        self._begin("scheduler", "airflow", "scheduler", "--skip-serve-logs")
+        self._begin("dag-processor", "airflow", "dag-processor")
+        # The first request makes the server build the API for tasks.
+        self._wait(lambda: _answers(ports.execution, "/execution/health"), "Airflow's task API")
+        self._wait(lambda: _answers(ports.airflow, "/api/v2/version"), "Airflow's REST API")
+        self._write(phase=Phase.READY)
+        # The triggerer last: it takes CPU from the others and is not needed for a start.
+        self._begin("triggerer", "airflow", "triggerer", "--skip-serve-logs")
+
+    def _migrate(self) -> None:
+        """Migrate Airflow's database if it was not migrated by the installed version."""
+        stamp = self._home.database.with_suffix(".version")
+        known = stamp.read_text("utf-8") if stamp.exists() else ""
+        if self._home.database.exists() and known == version("apache-airflow"):
+            return
+        self._begin("migration", "airflow", "db", "migrate")
+        migration = self._components.pop("migration")
+        self._wait(lambda: migration.exitcode is not None, "`airflow db migrate`")
+        if migration.exitcode:
+            raise StackFailed(self._explain("migration", migration.exitcode))
+        stamp.write_text(version("apache-airflow"), "utf-8")
+
+    def _begin(self, name: str, module: str, *arguments: object) -> None:
+        def program() -> None:
+            sys.argv = [module, *map(str, arguments)]
+            if name == "scheduler":
+                # It looks at sys.argv, and imports what tasks need if they are forked from here.
+                importlib.reload(importlib.import_module("airflow_local_settings"))
+            runpy.run_module(module, run_name="__main__")
+
+        self._components[name] = fork(name, program, self._home.log_of(name))
+        self._write(processes={name: each.pid for name, each in self._components.items()})
+
+    def _write(self, **changes: Any) -> None:
+        self._state = replace(self._state, **changes)
+        self._state.write(self._home.state)
+
+    def _check(self, *, timeout: float) -> None:
+        """Wait for an event for at most ``timeout`` seconds; raise if the stack must stop."""
+        owned = self._state.owner is not None or self._state.phase is Phase.STARTING
+        sentinels = [process.sentinel for process in self._components.values()]
+        events = wait([*sentinels, *([sys.stdin.fileno()] if owned else [])], timeout)
+        if owned and sys.stdin.fileno() in events:
+            raise _Stopped
+        for name, process in self._components.items():
+            if process.exitcode is not None:
+                raise StackFailed(self._explain(name, process.exitcode))
+
+    def _wait(self, done: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + START_S
+        while not done():
+            self._check(timeout=0.05)
+            if time.monotonic() > deadline:
+                raise StackFailed(f"{what} is not ready after {START_S} s; see {self._home.logs}.")
+
+    def _explain(self, name: str, code: int) -> str:
+        log = self._home.log_of(name)
+        ended = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        return "\n".join([f"{name} {ended}. The end of {log}:", *last_lines(log, 15)])
+
+    def _stop(self, message: str) -> None:
+        _on_signals(signal.SIG_IGN)
+        with contextlib.suppress(FanfoldError):  # a full disk must not keep the processes running
+            self._write(phase=Phase.STOPPING, message=message)
+        servers = {self._state.processes.get(name) for name in ("s3", "simulator")}
+
+        def everything() -> set[psutil.Process]:
+            return of_stack(self._home.root) | set(psutil.Process().children(recursive=True))
+
+        stop(lambda: {p for p in everything() if p.pid not in servers}, grace_s=AIRFLOW_GRACE_S)
+        stop(everything, grace_s=SERVERS_GRACE_S)
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        _DIRECT.open(f"{settings.url(port)}{path}", timeout=30).close()
+    except OSError:
+        return False
+    return True
+
+
+def _on_signals(handler: Any) -> None:
+    for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(each, handler)
+
+
+def _raise_stopped(*_: object) -> None:
+    _on_signals(signal.SIG_IGN)
+    raise _Stopped
+
+
+def main() -> int:
+    """Run a supervisor: ``python -m fanfold.local.supervisor HOME OWNER PORT...``.
+
+    OWNER is the process id of the program that the stack stops with, or 0: after it is ready, it
+    outlives the program that started it.
+    """
+    folder, owner, *numbers = sys.argv[1:]
+    home, ports = Home(Path(folder)), settings.Ports(*map(int, numbers))
+    airflow, simulator, s3 = map(settings.url, (ports.airflow, ports.simulator, ports.s3))
+    state = State(os.getpid(), int(owner) or None, airflow, simulator, s3, started_at=time.time())
+    with home.lock.open("w") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return LOCKED
+        _on_signals(_raise_stopped)
+        return Supervisor(home, state, ports).run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""`make run`, `make up` and `make down` as processes, with a small DAG in place of the pipeline.
+
+The DAG writes only the files that the launcher reads.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from fanfold.local.home import Home
+from fanfold.local.stack import find
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the local mode is for Linux")
+
+SMALL_DAG = """
+import os, time
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from airflow.sdk import Param, dag, get_current_context, task
+
+
+@dag(
+    schedule=None,
+    start_date=datetime(2026, 1, 1, tzinfo=UTC),
+    params={"items_uri": Param(None, type=["null", "string"])},
+)
+def weibo_user_profiles():
+    @task
+    def fold():
+        from fanfold.model import Counts, Manifest, RunStatus
+        from fanfold.workspace.progress import Progress, write_progress
+        from fanfold.workspace.files import write_json
+        from fanfold.workspace.paths import Workspace
+
+        context = get_current_context()
+        users = len(Path(urlsplit(context["params"]["items_uri"]).path).read_text().split()) - 1
+        run = (context["dag"].dag_id, context["run_id"])
+        workspace = Workspace.of_run(Path(os.environ["FANFOLD_SHARED_DIR"]), *run)
+        write_json(workspace.plan, {"items": users, "batches": 1})
+        if users == 13:
+            raise ValueError("thirteen are too many")
+        if users == 12:
+            time.sleep(600)
+        write_progress(workspace, Progress(0, users, ok=users))
+        then = "2026-01-01T00:00:00Z"
+        counts = Counts(planned=users, ok=users)
+        done = Manifest(*run, then, RunStatus.COMPLETE, counts, (), users, then, then)
+        write_json(workspace.manifest, done.as_json())
+
+    fold()
+
+
+weibo_user_profiles()
+"""
+
+
+class Shell:
+    """Runs commands for one folder and finds its processes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = Home(folder / "home")
+        (folder / "dags").mkdir()
+        (folder / "dags" / "small_dag.py").write_text(SMALL_DAG)
+        self.environment = {
+            **os.environ,
+            "FANFOLD_HOME": str(self.home.root),
+            "FANFOLD_DAGS": str(folder / "dags"),
+            "http_proxy": "http://127.0.0.1:9",  # nobody listens there; loopback needs no proxy
+        }
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "-m", "fanfold.local", *arguments],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str]:
+        with self.start(*arguments) as process:
+            said, _ = process.communicate(timeout=120)
+        return process.returncode, said
+
+    def processes(self) -> list[psutil.Process]:
+        """All processes with the folder in their environment."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get("FANFOLD_HOME") == str(self.home.root):
+                    found.append(process)
+            except psutil.Error:
+                continue
+        return found
+
+    def wait_until(self, seconds: float, condition) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, [each.cmdline() for each in self.processes()]
+            time.sleep(0.1)
+
+    def has_components(self) -> bool:
+        state = find(self.home)
+        return state is not None and "scheduler" in state.processes
+
+    @contextmanager
+    def endless_run(self):
+        """`make run` with a task that does not end."""
+        with self.start("run", "--users", "12") as launcher:
+            for line in launcher.stdout:
+                if "0 of 12 users" in line:
+                    break
+            assert launcher.poll() is None
+            yield launcher
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory):
+    shell = Shell(tmp_path_factory.mktemp("local"))
+    yield shell
+    shell.run("down")
+    assert shell.processes() == []
+
+
+def test_up_leaves_a_stack_that_run_uses_until_down(shell):
+    """One stack for all that can be asked of it: a start takes most of the time."""
+    code, said = shell.run("up")
+    assert code == 0, said
+    address = re.search(r"Airflow +(http://127\.0\.0\.1:\d+)\n  login +admin\n", said)
+    assert address, said
+    supervisor = find(shell.home).supervisor
+
+    code, again = shell.run("up")
+    assert (code, address[1] in again) == (0, True), again
+
+    code, said = shell.run("status")
+    assert code == 0
+    assert "(gone)" not in said
+
+    code, said = shell.run("run", "--users", "20")
+    assert code == 0, said
+    assert "20 planned: 20 ok, 0 missing" in said
+    assert "20 of 20 users (100 %)" in said
+    assert f"Airflow: {address[1]}" in said
+
+    code, said = shell.run("run", "--users", "13")
+    assert code == 1, said
+    assert "weibo_user_profiles: fold failed" in said
+    assert "ValueError: thirteen are too many" in said
+
+    assert find(shell.home).supervisor == supervisor
+    assert shell.run("down") == (0, "Stopped.\n")
+    assert shell.processes() == []
+    assert shell.run("down") == (0, "Nothing runs.\n")
+    assert shell.run("status")[0] == 3
+
+
+def test_ctrl_c_during_a_start_leaves_no_process(shell):
+    with shell.start("run") as launcher:
+        shell.wait_until(60, shell.has_components)
+        assert len(shell.processes()) > 4
+        launcher.send_signal(signal.SIGINT)
+        said, _ = launcher.communicate(timeout=30)
+    assert launcher.returncode == 130, said
+    assert shell.processes() == []
+    assert find(shell.home) is None
+
+
+def test_a_second_run_is_refused_and_one_after_a_killed_run_works(shell):
+    with shell.endless_run() as launcher:
+        code, said = shell.run("run")
+        assert code == 1
+        assert f"Another `make run` (process {launcher.pid})" in said
+        launcher.kill()
+    shell.wait_until(20, lambda: not shell.processes())
+    code, said = shell.run("run", "--users", "20")
+    assert code == 0, said
+    assert "20 planned: 20 ok, 0 missing" in said
+    assert shell.processes() == []
+
+
+@pytest.mark.parametrize("name", ["dag-processor", "api-server"])
+def test_a_component_that_dies_stops_everything_and_is_named_with_its_log(shell, name):
+    with shell.endless_run() as launcher:
+        os.kill(find(shell.home).processes[name], signal.SIGKILL)
+        said = launcher.stdout.read()
+    assert launcher.returncode == 1
+    assert f"{name} was killed by signal 9. The end of {shell.home.log_of(name)}:\n" in said
+    assert shell.processes() == []
+
+
+def test_what_a_killed_supervisor_left_is_stopped(shell):
+    with shell.start("up") as launcher:
+        shell.wait_until(60, shell.has_components)
+        supervisor = psutil.Process(find(shell.home).supervisor)
+        supervisor.suspend()  # so that it cannot clean up
+        launcher.kill()
+    supervisor.kill()
+    code, said = shell.run("down")
+    assert code == 0, said
+    assert shell.processes() == []

@@ -1,0 +1,54 @@
+import json
+
+import pytest
+
+from fanfold.errors import BadConfiguration
+from fanfold.local.home import Home
+
+
+@pytest.fixture
+def home(tmp_path):
+    return Home(tmp_path / "home")
+
+
+def test_secrets_stay_the_same_over_restarts(home):
+    assert home.prepare() == home.prepare()
+
+
+def test_two_folders_have_different_secrets(tmp_path):
+    first, second = Home(tmp_path / "a").prepare(), Home(tmp_path / "b").prepare()
+    assert first.admin_password != second.admin_password
+    assert first.fernet_key != second.fernet_key
+
+
+def test_nobody_else_can_read_the_secrets(home):
+    home.prepare()
+    assert home.root.stat().st_mode & 0o777 == 0o700
+    for path in (home.root / "secrets.json", home.passwords, home.source_token):
+        assert path.stat().st_mode & 0o777 == 0o600, path
+
+
+def test_airflow_finds_the_password_in_its_file(home):
+    found = home.prepare()
+    assert json.loads(home.passwords.read_text()) == {"admin": found.admin_password}
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"fernet_key": "a"}'])
+def test_a_damaged_secrets_file_is_named_with_the_way_out(home, text):
+    home.prepare()
+    (home.root / "secrets.json").write_text(text)
+    with pytest.raises(BadConfiguration, match=r"secrets\.json is damaged; `make clean`"):
+        home.prepare()
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_the_way_out(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadConfiguration, match="set FANFOLD_HOME"):
+        Home(tmp_path / "file" / "home").prepare()
+
+
+def test_the_folder_can_be_chosen(tmp_path, monkeypatch):
+    monkeypatch.delenv("FANFOLD_HOME", raising=False)
+    assert Home.default(tmp_path).root == tmp_path / ".fanfold"
+    monkeypatch.setenv("FANFOLD_HOME", str(tmp_path / "elsewhere"))
+    assert Home.default(tmp_path).root == tmp_path / "elsewhere"

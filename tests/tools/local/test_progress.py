@@ -1,0 +1,50 @@
+import pytest
+
+from fanfold.local.progress import current_step, read_progress
+from fanfold.workspace.files import write_json
+from fanfold.workspace.paths import Workspace
+from fanfold.workspace.progress import Progress, write_progress
+
+
+def test_without_a_plan_there_are_no_counts(tmp_path):
+    assert read_progress(Workspace(tmp_path / "missing")) == ""
+
+
+def test_the_counts_of_all_batches_are_added(tmp_path):
+    workspace = Workspace(tmp_path)
+    write_json(workspace.plan, {"items": 10, "batches": 2})
+    assert read_progress(workspace) == "0 of 10 users (0 %)"
+    write_progress(workspace, Progress(0, 5, ok=3, missing=1, failed=1))
+    write_progress(workspace, Progress(1, 5, ok=2))
+    assert read_progress(workspace) == "7 of 10 users (70 %), 1 failed so far"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_an_unreadable_file_counts_as_missing(tmp_path, text):
+    workspace = Workspace(tmp_path)
+    workspace.plan.write_text(text)
+    assert read_progress(workspace) == ""
+
+
+def instances(*states):
+    return [{"task_id": task, "state": state} for task, state in states]
+
+
+@pytest.mark.parametrize(
+    ("states", "shown"),
+    [
+        ([], ""),
+        ([("preflight", "success"), ("plan", None)], ""),
+        ([("preflight", "running")], "preflight"),
+        ([("load", "running"), ("publish", "running")], "publish, load"),
+        (
+            [("batch.fetch", "success"), ("batch.fetch", "running"), ("batch.fetch", None)],
+            "batch.fetch (1 of 3 done)",
+        ),
+        ([("batch.fetch", "deferred")], "batch.fetch waiting for its quota"),
+        ([("publish", "up_for_retry")], "publish waiting for a retry"),
+        ([("own_task", "queued")], "own_task"),
+    ],
+)
+def test_the_tasks_that_run_are_named_in_the_order_of_the_pipeline(states, shown):
+    assert current_step(instances(*states)) == shown

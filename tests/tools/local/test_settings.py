@@ -1,0 +1,74 @@
+import json
+import socket
+from dataclasses import astuple
+
+import pytest
+
+from fanfold.local.home import Home
+from fanfold.local.settings import (
+    LOOPBACK,
+    Ports,
+    airflow_environment,
+    clean_environment,
+    free_ports,
+)
+
+
+@pytest.fixture
+def environment(tmp_path):
+    home = Home(tmp_path / "home")
+    ports = Ports(20_001, 20_002, 20_003, 20_004)
+    return airflow_environment(home, home.prepare(), ports, dags=tmp_path / "dags", scheduled=False)
+
+
+def test_free_ports_are_distinct_and_can_be_listened_on():
+    numbers = set(astuple(free_ports()))
+    assert len(numbers) == 4
+    for number in numbers:
+        with socket.socket() as listener:
+            listener.bind((LOOPBACK, number))
+
+
+def test_settings_of_another_airflow_or_cloud_stay_out():
+    outer = {
+        "AIRFLOW_HOME": "/elsewhere",
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW_CONN_AWS_DEFAULT": "aws://",
+        "AWS_PROFILE": "work",
+        "PYTHONPATH": "/elsewhere",
+        "PATH": "/bin",
+    }
+    kept = clean_environment(outer)
+    assert kept.pop("PATH") == "/bin"
+    assert set(kept) == {"NO_PROXY", "no_proxy"}
+
+
+def test_a_proxy_does_not_see_loopback_and_keeps_its_own_exceptions():
+    kept = clean_environment({"HTTP_PROXY": "http://proxy:3128", "no_proxy": "intranet"})
+    assert kept["HTTP_PROXY"] == "http://proxy:3128"
+    assert kept["no_proxy"].split(",") == [LOOPBACK, "localhost", "intranet"]
+    assert kept["NO_PROXY"].split(",") == [LOOPBACK, "localhost"]
+
+
+def test_every_address_is_on_loopback(environment):
+    addresses = [
+        environment["AIRFLOW__API__BASE_URL"],
+        environment["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"],
+        json.loads(environment["AIRFLOW_CONN_WEIBO_DEFAULT"])["host"],
+        json.loads(environment["AIRFLOW_CONN_MASTODON_DEFAULT"])["host"],
+        json.loads(environment["AIRFLOW_CONN_AWS_DEFAULT"])["extra"]["endpoint_url"],
+    ]
+    assert environment["AIRFLOW__API__HOST"] == LOOPBACK
+    assert all(address.startswith(f"http://{LOOPBACK}:2000") for address in addresses), addresses
+
+
+def test_everything_airflow_writes_lies_in_the_folder(environment, tmp_path):
+    home = str(tmp_path / "home")
+    for name in ("AIRFLOW_HOME", "FANFOLD_SHARED_DIR"):
+        assert environment[name].startswith(home)
+    assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith(f"sqlite:///{home}")
+    assert json.loads(environment["AIRFLOW_CONN_WAREHOUSE_DEFAULT"])["host"].startswith(home)
+
+
+def test_all_values_are_texts_of_one_line(environment):
+    assert all(isinstance(value, str) and "\n" not in value for value in environment.values())

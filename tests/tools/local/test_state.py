@@ -1,0 +1,48 @@
+import fcntl
+import subprocess
+import sys
+
+import pytest
+
+from fanfold.local.home import Home
+from fanfold.local.stack import find
+from fanfold.local.state import Phase, State, read
+
+LOCK = """
+import fcntl, sys
+with open(sys.argv[1], "w") as lock:
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    print("locked", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def state():
+    return State(1, 2, "http://a", "http://b", "http://c", 3.5, Phase.READY, processes={"s3": 4})
+
+
+def test_a_written_state_is_read_back(state, tmp_path):
+    state.write(tmp_path / "state.json")
+    assert read(tmp_path / "state.json") == state
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"owner": 1}', '{"phase": "?"}'])
+def test_an_unreadable_state_counts_as_none(tmp_path, text):
+    assert read(tmp_path / "state.json") is None
+    (tmp_path / "state.json").write_text(text)
+    assert read(tmp_path / "state.json") is None
+
+
+def test_a_stack_is_found_only_while_its_supervisor_holds_the_lock(state, tmp_path):
+    home = Home(tmp_path)
+    state.write(home.state)
+    assert find(home) is None
+    command = [sys.executable, "-c", LOCK, str(home.lock)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as supervisor:
+        assert supervisor.stdout.readline() == b"locked\n"
+        assert find(home) == state
+        supervisor.kill()
+    assert find(home) is None
+    with home.lock.open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
