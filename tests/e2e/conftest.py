@@ -1,4 +1,4 @@
-"""One embedded stack for the tests that need Airflow's own scheduler, and a browser for its UI."""
+"""One local stack for the tests that need Airflow's own scheduler, and a browser for its UI."""
 
 from __future__ import annotations
 

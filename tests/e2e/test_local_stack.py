@@ -51,7 +51,7 @@ def weibo_user_profiles():
             raise ValueError("thirteen are too many")
         if users == 12:
             time.sleep(600)
-        write_progress(workspace, Progress(0, users, ok=users))
+        write_progress(workspace.batch(0), Progress(0, users, ok=users))
         then = "2026-01-01T00:00:00Z"
         counts = Counts(planned=users, ok=users)
         done = Manifest(*run, then, RunStatus.COMPLETE, counts, (), users, then, then)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fanfold.embedded.home import Home
-from fanfold.embedded.settings import Ports, airflow_environment
+from fanfold.local.home import Home
+from fanfold.local.settings import Ports, airflow_environment
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "config" / "cluster.env").read_text("utf-8")
