@@ -9,7 +9,7 @@ import pytest
 
 import fanfold
 from fanfold.messages import ENGINE, Catalogue, Message
-from fanfold.sources import http, mastodon, rows, weibo
+from fanfold.sources import http, mastodon, rows, strict_json, weibo
 from fanfold.stages import processing
 
 SOURCES = {"weibo.": weibo.SOURCE, "mastodon.": mastodon.SOURCE}
@@ -74,7 +74,7 @@ def test_every_id_that_is_computed_exists():
     for _, id_ in http._MESSAGE_IDS:
         assert ENGINE.message(id_, path="/x").text.startswith("/x: ")
     for body in (b"{", b"[" * 99 + b"]" * 99, b"[NaN]", b'{"a":1,"a":2}'):
-        flaw = http.parse(body)[1]
+        flaw = strict_json.parse(body)[1]
         assert ENGINE.message(flaw, path="/x", status=200).text.startswith("/x: HTTP 200, ")
 
 

@@ -158,7 +158,7 @@ def test_a_permit_that_arrives_late_is_not_used_but_a_slow_store_is(tmp_path, cl
 
 def test_permits_that_no_thread_uses_in_time_expire(tmp_path, clock, stop):
     store = Delayed(tmp_path / "c.json", clock)
-    limiter = SharedRateLimiter(store, "c", Limits(1000, None), 5, clock)
+    limiter = SharedRateLimiter(store, Limits(1000, None), 5, clock)
     limiter._waiting = 5
     assert all(limiter.acquire(stop) for _ in range(2))
     clock.time += 0.016
