@@ -1,4 +1,4 @@
-"""The settings of a cluster, and of the embedded mode, are ones that Airflow knows."""
+"""The settings of a cluster, and of the local stack, are ones that Airflow knows."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_airflow_knows_every_setting_of_the_cluster(cluster, known):
     assert set(cluster) - known - OTHERS == set()
 
 
-def test_airflow_knows_every_setting_of_the_embedded_mode(tmp_path, known):
+def test_airflow_knows_every_setting_of_the_local_stack(tmp_path, known):
     home = Home(tmp_path / "home")
     ports = Ports(20_001, 20_002, 20_003, 20_004)
     environment = airflow_environment(
