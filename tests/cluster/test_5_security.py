@@ -35,7 +35,8 @@ OWN = {
     "airflow-triggerer": {"AIRFLOW_DB_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET"},
     "airflow-worker": {"REDIS_PASSWORD", "CELERY_DB_PASSWORD"},
     "simulator": {"SOURCE_TOKEN"},
-    **dict.fromkeys(("s3", "statsd", "prometheus", "tls"), frozenset()),
+    "s3": {"S3_ACCESS_KEY", "S3_SECRET_KEY"},
+    **dict.fromkeys(("statsd", "prometheus", "tls"), frozenset()),
 }
 """Which secrets a component is given."""
 CONNECT = """
