@@ -22,6 +22,7 @@ OWN = {
     "airflow-triggerer": _AIRFLOW,
     "airflow-worker": _QUEUE,
     "simulator": "SOURCE_TOKEN",
+    "s3": "S3_ACCESS_KEY S3_SECRET_KEY",
 }
 """The secrets of each service; others have none."""
 CONNECT = """

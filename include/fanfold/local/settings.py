@@ -115,11 +115,6 @@ def airflow_environment(
         **connections(home, secrets, ports),
         "FANFOLD_SHARED_DIR": str(home.shared),
         "FANFOLD_BUCKET": BUCKET,
-        # The key pair that the S3 server accepts.
-        "S3_ACCESS_KEY": secrets.s3_access_key,
-        "S3_SECRET_KEY": secrets.s3_secret_key,
-        # Airflow renames its processes; without this it overwrites their environment, too.
-        "SPT_NOENV": "1",
         "AIRFLOW_HOME": str(home.airflow),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),

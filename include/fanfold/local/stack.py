@@ -245,7 +245,14 @@ def _launch(
     environment = settings.clean_environment(os.environ) | settings.airflow_environment(
         home, found, ports, dags=dags, scheduled=stay
     )
-    environment |= {STACK: str(home.root), **(extra_env or {})}
+    environment |= {
+        STACK: str(home.root),
+        # Airflow renames its processes; without this it overwrites their environment, too.
+        "SPT_NOENV": "1",
+        "S3_ACCESS_KEY": found.s3_access_key,
+        "S3_SECRET_KEY": found.s3_secret_key,
+        **(extra_env or {}),
+    }
     arguments = (home.root, 0 if stay else os.getpid(), *astuple(ports))
     command = [sys.executable, "-m", "fanfold.local.supervisor", *map(str, arguments)]
     with home.log_of("supervisor").open("wb") as log:
