@@ -32,7 +32,7 @@ from fanfold.model import (
     Status,
     utc_text,
 )
-from fanfold.workspace.failure_groups import FailureGroups, Group
+from fanfold.workspace.failure_groups import FailureGroups, read_groups
 from fanfold.workspace.files import jsonl_writer, read_json, read_jsonl, whole_file, write_json
 from fanfold.workspace.parts import ITEM, decide, invalid_of, outcomes_of
 from fanfold.workspace.paths import CSV, FAILED, PARQUET
@@ -152,8 +152,8 @@ def gate(workspace: Workspace, manifest: Manifest, tolerated_percentage: float) 
     failures = counts.failed + counts.invalid
     if not failures or failures * 100 <= tolerated_percentage * counts.planned:
         return
-    groups = [Group.from_json(data) for data in read_json(workspace.failures)]
-    groups = [group for group in groups if group.status is not Status.MISSING]
+    found = read_groups(workspace.failures)
+    groups = [group for group in found if group.status is not Status.MISSING]
     groups.sort(key=lambda group: -group.count)
     most = "; ".join(f"{group.count} × {group.title}" for group in groups[:_REASONS_SHOWN])
     raise ToleranceExceeded(
