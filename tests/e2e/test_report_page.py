@@ -7,12 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from fanfold import sources
-from fanfold.model import Counts, Manifest, RunStatus
+from fanfold.model import Counts, Manifest, Outcome, RunStatus, Status
 from fanfold.simulator import people
 from fanfold.stages.processing import clean_rows
 from fanfold.stages.reporting import write_report
 from fanfold.workspace.batch import ITEM
-from fanfold.workspace.files import write_jsonl
+from fanfold.workspace.failure_groups import FailureGroups
+from fanfold.workspace.files import write_json
 
 # Playwright's own clean-up warns.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -32,10 +33,9 @@ def report(tmp_path_factory):
     )
     assert not broken
     pq.write_table(rows.drop_columns(ITEM), folder / "users.parquet")
-    write_jsonl(
-        folder / "failed.jsonl",
-        [{"key": HOSTILE, "status": "failed", "reason": HOSTILE, "attempts": 5, "at": ""}],
-    )
+    failures = FailureGroups()
+    failures.add(Outcome(HOSTILE, Status.FAILED, HOSTILE, 5))
+    write_json(folder / "failures.json", [group.as_json() for group in failures.groups()])
     manifest = Manifest(
         dag_id="weibo_user_profiles",
         run_id="manual__1",
@@ -47,7 +47,7 @@ def report(tmp_path_factory):
         started_at="2026-09-01T00:00:00.000Z",
         finished_at="2026-09-01T00:01:00.000Z",
     )
-    return write_report(folder / "users.parquet", folder / "failed.jsonl", manifest, folder).page
+    return write_report(folder / "users.parquet", folder / "failures.json", manifest, folder).page
 
 
 def open_report(page, report):

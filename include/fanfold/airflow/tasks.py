@@ -14,7 +14,7 @@ from fanfold.airflow.fetch import Fetch
 from fanfold.errors import Inconsistent, ToleranceExceeded
 from fanfold.model import BatchRef, Counts, Manifest, Plan, RunStatus, utc_text
 from fanfold.workspace.files import read_json
-from fanfold.workspace.paths import FAILED, PARQUET
+from fanfold.workspace.paths import PARQUET
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
@@ -250,7 +250,7 @@ def report() -> str:
     run_plan = Plan.from_json(read_json(workspace.plan))
     drawn = reporting.write_report(
         workspace.dataset / PARQUET,
-        workspace.dataset / FAILED,
+        workspace.failures,
         manifest,
         workspace.report,
         forecast=run_plan.forecast,

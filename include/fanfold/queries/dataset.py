@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its name, its type and its number of nulls."""
+    """A column of a dataset; ``null_share`` is from 0 to 1."""
 
     name: str
     type: str
     nulls: int
+    null_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,14 @@ class DatasetPage:
     """One page of the rows of a dataset.
 
     Attributes:
-        total: Rows of the dataset.
-        columns: Its columns, in order.
+        rows: Rows of the dataset.
+        offset: Position of the first row of the page, from 0.
+        columns: The columns of the dataset, in order.
         page: The JSON values of each row.
     """
 
-    total: int
+    rows: int
+    offset: int
     columns: tuple[Column, ...]
     page: tuple[list[Any], ...]
 
@@ -52,7 +55,9 @@ def rows_of(dataset: Path, *, offset: int, limit: int) -> DatasetPage:
     """
     try:
         with pq.ParquetFile(dataset) as file:
-            return DatasetPage(file.metadata.num_rows, _columns(file), _page(file, offset, limit))
+            return DatasetPage(
+                file.metadata.num_rows, offset, _columns(file), _page(file, offset, limit)
+            )
     except (pa.ArrowException, OSError) as error:
         raise Inconsistent(
             f"{dataset} cannot be read as a dataset ({error}); clear `consolidate` with its "
@@ -61,6 +66,7 @@ def rows_of(dataset: Path, *, offset: int, limit: int) -> DatasetPage:
 
 
 def _columns(file: pq.ParquetFile) -> tuple[Column, ...]:
+    rows = file.metadata.num_rows
     nulls = [0] * len(file.schema_arrow)
     for group in range(file.num_row_groups):
         chunks = file.metadata.row_group(group)
@@ -68,7 +74,7 @@ def _columns(file: pq.ParquetFile) -> tuple[Column, ...]:
             statistics = chunks.column(number).statistics
             nulls[number] += statistics.null_count if statistics else 0
     return tuple(
-        Column(field.name, _type(field.type), count)
+        Column(field.name, _type(field.type), count, count / rows if rows else 0.0)
         for field, count in zip(file.schema_arrow, nulls, strict=True)
     )
 

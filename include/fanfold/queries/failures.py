@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput, Inconsistent
 from fanfold.model import Outcome
-from fanfold.workspace.failure_groups import Group, merge_groups
-from fanfold.workspace.files import read_as
+from fanfold.workspace.failure_groups import Group, merge_groups, read_groups
 from fanfold.workspace.progress import all_cleaned, all_progress
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def groups_of(workspace: Workspace, *, final: bool) -> list[Group]:
         final: Whether its dataset is consolidated; before that, the batches' files are read.
     """
     if final:
-        return read_as(workspace.failures, lambda found: [Group.from_json(each) for each in found])
+        return read_groups(workspace.failures)
     fetched = (progress.reasons for progress in all_progress(workspace).values())
     cleaned = (each.reasons for each in all_cleaned(workspace).values())
     return merge_groups(group for reasons in chain(fetched, cleaned) for group in reasons)

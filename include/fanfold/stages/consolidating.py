@@ -32,7 +32,7 @@ from fanfold.model import (
     utc_text,
 )
 from fanfold.workspace.batch import ITEM, decide
-from fanfold.workspace.failure_groups import FailureGroups, Group
+from fanfold.workspace.failure_groups import FailureGroups, read_groups
 from fanfold.workspace.files import jsonl_writer, read_json, whole_file, write_json
 from fanfold.workspace.paths import CSV, FAILED, PARQUET
 
@@ -146,8 +146,8 @@ def check_tolerance(workspace: Workspace, manifest: Manifest, tolerated_percenta
     failures = counts.failed + counts.invalid
     if not failures or failures * 100 <= tolerated_percentage * counts.planned:
         return
-    groups = [Group.from_json(data) for data in read_json(workspace.failures)]
-    groups = [group for group in groups if group.status is not Status.MISSING]
+    found = read_groups(workspace.failures)
+    groups = [group for group in found if group.status is not Status.MISSING]
     groups.sort(key=lambda group: -group.count)
     reasons = "; ".join(f"{group.count} × {group.title}" for group in groups[:_REASONS_SHOWN])
     raise ToleranceExceeded(

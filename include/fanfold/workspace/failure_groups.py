@@ -11,16 +11,16 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from fanfold.errors import Inconsistent
 from fanfold.messages import Message
-from fanfold.model import Outcome, Status
-from fanfold.workspace.files import read_jsonl
+from fanfold.model import Status
+from fanfold.workspace.files import read_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-SHOWN = 25
+    from fanfold.model import Outcome
+
 KEPT = 500
 """Reasons of an outcome that are kept."""
 EXAMPLES = 3
@@ -167,32 +167,22 @@ class FailureGroups:
         return [*named[:shown], *([rest] if rest.count else [])]
 
 
-def group_failures(failed: Path, *, shown: int = SHOWN, kept: int = KEPT) -> list[Group]:
-    """Return the groups of a ``failed.jsonl``, in one pass.
-
-    Args:
-        failed: The file.
-        shown: Reasons of an outcome that are listed; items with further ones are the rest.
-        kept: Reasons of an outcome that are counted separately while the file is read.
-
-    Raises:
-        Inconsistent: The file is missing, or a line of it is not an outcome.
-    """
-    groups = FailureGroups(kept)
-    try:
-        for data in read_jsonl(failed):
-            groups.add(Outcome.from_json(data))
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise Inconsistent(
-            f"{failed} cannot be read as a list of outcomes ({error}); clear `consolidate` with "
-            "its downstream tasks."
-        ) from error
-    return groups.groups(shown)
-
-
-def merge_groups(found: Iterable[dict[str, Any]]) -> list[Group]:
+def merge_groups(found: Iterable[dict[str, Any]], shown: int = KEPT) -> list[Group]:
     """Return the groups of several batches, written by :meth:`Group.as_json`, as one list."""
     groups = FailureGroups()
     for data in found:
         groups.merge(Group.from_json(data))
-    return groups.groups()
+    return groups.groups(shown)
+
+
+def read_groups(failures: Path, shown: int = KEPT) -> list[Group]:
+    """Return the groups of a run, written by ``consolidate``.
+
+    Args:
+        failures: The run's ``failures.json``.
+        shown: Reasons of an outcome that are listed; items with further ones are the rest.
+
+    Raises:
+        Inconsistent: The file is missing or damaged.
+    """
+    return read_as(failures, lambda found: merge_groups(found, shown))

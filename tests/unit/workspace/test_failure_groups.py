@@ -9,91 +9,74 @@ from hypothesis import strategies as st
 from fanfold.errors import Inconsistent
 from fanfold.messages import Message
 from fanfold.model import Outcome, Status
-from fanfold.workspace.failure_groups import (
-    SHOWN,
-    FailureGroups,
-    Group,
-    group_failures,
-    merge_groups,
-)
-from fanfold.workspace.files import write_jsonl
+from fanfold.workspace.failure_groups import FailureGroups, Group, merge_groups, read_groups
 
 
-@pytest.fixture
-def failed(tmp_path):
-    """Write a ``failed.jsonl`` and return its path."""
-
-    def write(lines):
-        write_jsonl(tmp_path / "failed.jsonl", lines)
-        return tmp_path / "failed.jsonl"
-
-    return write
+def groups(outcomes, kept=500, **options):
+    found = FailureGroups(kept)
+    for outcome in outcomes:
+        found.add(outcome)
+    return found.groups(**options)
 
 
-def failure(key, status="failed", reason="Weibo 10001: the system is busy", **changes):
-    return {"key": key, "status": status, "reason": reason, "attempts": 3, "at": ""} | changes
+def failed(key, reason="busy", status=Status.FAILED, **fields):
+    return Outcome(str(key), status, reason, **{"attempts": 3, **fields})
 
 
-def test_one_reason_for_many_items_is_one_group(failed):
-    gone = {"reason_id": "x.gone", "reason_params": {"code": 404}}
-    rows = [failure(str(key), "missing", "404: no such user", **gone) for key in range(100, 110)]
-    first, second = group_failures(failed([*rows, failure("7", reason="busy", attempts=5)]))
+def test_one_reason_for_many_items_is_one_group():
+    gone = Message("404: no such user", "x.gone", {"code": 404})
+    missing = [Outcome.of(str(key), Status.MISSING, gone, attempts=3) for key in range(100, 110)]
+    first, second = groups([*missing, failed(7, attempts=5)])
     assert (first.status, first.reason, first.count) == (Status.FAILED, "busy", 1)
-    assert (second.reason, second.count, second.attempts) == ("404: no such user", 10, 30)
-    assert second.message == Message("404: no such user", "x.gone", {"code": 404})
+    assert (second.message, second.count, second.attempts) == (gone, 10, 30)
     assert [key for key, _ in second.examples] == ["100", "101", "102"]
 
 
-def test_what_breaks_the_contract_is_grouped_by_column_and_rule(failed):
-    broken = {"status": "invalid", "column": "name", "rule": "short"}
-    path = failed(
-        [
-            failure("1", reason="name: 'a' is long", value="a", **broken),
-            failure("2", reason="name: 'b' is long", value="b", **broken),
-            failure("3", reason="name: 'b' is bad", value="b", **broken | {"rule": "good"}),
-        ],
+def test_what_breaks_the_contract_is_grouped_by_column_and_rule():
+    def invalid(key, value, rule):
+        return failed(key, "why", Status.INVALID, column="name", value=value, rule=rule)
+
+    first, second = groups(
+        [invalid(1, "a", "short"), invalid(2, "b", "short"), invalid(3, "b", "good")]
     )
-    first, second = group_failures(path)
     assert (first.column, first.rule, first.count) == ("name", "short", 2)
     assert first.examples == [("1", "a"), ("2", "b")]
     assert second.count == 1
 
 
-def test_reasons_without_end_are_counted_as_the_rest(failed):
-    path = failed([failure(str(key), reason=f"unique {'x' * key}") for key in range(90)])
-    groups = group_failures(path, kept=10)
-    assert len(groups) == 11
-    assert groups[-1].reason == ""
-    assert sum(group.count for group in groups) == 90
+@pytest.mark.parametrize("limit", [{"kept": 10}, {"shown": 10}])
+def test_further_reasons_are_counted_together(limit):
+    found = groups([failed(key, f"unique {'x' * key}") for key in range(90)], **limit)
+    assert len(found) == 11
+    assert (found[-1].reason, found[-1].count) == ("", 80)
 
 
-def test_the_page_names_the_most_frequent_reasons(failed):
-    path = failed([failure(str(key), reason=f"unique {'x' * key}") for key in range(90)])
-    groups = group_failures(path)
-    assert len(groups) == SHOWN + 1
-    assert (groups[-1].reason, groups[-1].count) == ("", 90 - SHOWN)
-
-
-def test_failures_come_before_answers_and_the_frequent_first(failed):
-    path = failed(
-        [
-            failure("1", "missing", "gone"),
-            failure("2", reason="rare"),
-            *(failure(str(key), reason="often") for key in range(3, 6)),
-            failure("7", "invalid", "", column="a", rule="b"),
-        ],
-    )
-    found = [(group.status, group.reason) for group in group_failures(path)]
+def test_failures_come_before_answers_and_the_frequent_first():
+    often = [failed(key, "often") for key in range(3, 6)]
+    others = [
+        failed(1, "gone", Status.MISSING),
+        failed(2, "rare"),
+        failed(7, "", Status.INVALID, column="a", rule="b"),
+    ]
+    found = [(group.status, group.reason) for group in groups([*others, *often])]
     assert found == [("failed", "often"), ("failed", "rare"), ("invalid", ""), ("missing", "gone")]
 
 
-@pytest.mark.parametrize("content", [None, "{", '{"key": "1"}', '{"key": "1", "status": "lost"}'])
-def test_a_file_that_is_no_list_of_outcomes_is_named(tmp_path, content):
-    path = tmp_path / "failed.jsonl"
+def test_the_groups_of_a_run_are_read_with_at_most_some_reasons(tmp_path):
+    path = tmp_path / "failures.json"
+    found = groups([failed(key, f"reason {key % 5}") for key in range(50)])
+    path.write_text(json.dumps([group.as_json() for group in found]))
+    assert read_groups(path) == found
+    assert [group.count for group in read_groups(path, shown=2)] == [10, 10, 30]
+
+
+@pytest.mark.parametrize("content", [None, "{", "[1]", '[{"status": "lost", "examples": []}]'])
+def test_a_file_that_holds_no_groups_is_named(tmp_path, content):
+    path = tmp_path / "failures.json"
     if content is not None:
-        path.write_text(content + "\n")
-    with pytest.raises(Inconsistent, match=r"failed\.jsonl.*clear `consolidate`"):
-        group_failures(path)
+        path.write_text(content)
+    with pytest.raises(Inconsistent, match=r"failures\.json"):
+        read_groups(path)
 
 
 OUTCOMES = st.builds(
@@ -107,12 +90,6 @@ OUTCOMES = st.builds(
 
 @given(st.lists(OUTCOMES), st.lists(OUTCOMES))
 def test_groups_of_two_batches_add_up_to_the_groups_of_both(first, second):
-    def groups(outcomes):
-        reasons = FailureGroups()
-        for outcome in outcomes:
-            reasons.add(outcome)
-        return reasons.groups()
-
     def counts(found):
         return {group.id: (group.count, group.attempts) for group in found}
 

@@ -17,8 +17,8 @@ from fanfold.airflow.page.headers import REPORT_POLICY
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import is_active, tasks_of
 from fanfold.airflow.page.verdict import result_of
-from fanfold.model import FileEntry, Manifest
-from fanfold.queries.dataset import rows_of
+from fanfold.model import Manifest
+from fanfold.queries.dataset import DatasetPage, rows_of
 from fanfold.workspace.files import read_as
 from fanfold.workspace.paths import PARQUET
 
@@ -37,26 +37,12 @@ def get_dataset(
     run: RunDep,
     offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> schemas.Dataset:
+) -> DatasetPage:
     """Return some rows of the dataset, and its columns."""
     path = run.workspace.dataset / PARQUET
     if not path.exists():
         raise Refusal(404, "no_dataset", "This run has no dataset.")
-    found = rows_of(path, offset=offset, limit=limit)
-    return schemas.Dataset(
-        rows=found.total,
-        offset=offset,
-        columns=[
-            schemas.Column(
-                name=column.name,
-                type=column.type,
-                nulls=column.nulls,
-                null_share=column.nulls / found.total if found.total else 0.0,
-            )
-            for column in found.columns
-        ],
-        page=list(found.page),
-    )
+    return rows_of(path, offset=offset, limit=limit)
 
 
 @router.get(
@@ -72,7 +58,7 @@ def get_files(run: RunDep, session: SessionDep) -> schemas.Files:
     return schemas.Files(
         published=published,
         prefix=f"s3://{settings.bucket_name()}/{run_prefix(manifest)}",
-        files=[_file(entry) for entry in manifest.files],
+        files=[schemas.File.model_validate(entry) for entry in manifest.files],
     )
 
 
@@ -112,16 +98,6 @@ def _produced(run: Run, session: Session) -> tuple[Manifest, bool]:
         raise Refusal(404, "no_dataset", "This run has no dataset yet.")
     # A run without rows is published too; its task is skipped then.
     return manifest, PUBLISH in tasks and tasks[PUBLISH].state in {"success", "skipped"}
-
-
-def _file(entry: FileEntry) -> schemas.File:
-    return schemas.File(
-        name=entry.key,
-        format=entry.format,
-        rows=entry.rows,
-        bytes=entry.bytes,
-        sha256=entry.sha256,
-    )
 
 
 @router.get(

@@ -55,7 +55,7 @@ def _answer(found: ItemDetails, translator: Translator) -> schemas.Item:
         key=found.key,
         batch=found.batch,
         position=found.position,
-        status=schemas.ItemStatus(latest.status.value if latest else "waiting"),
+        status=latest.status if latest else "waiting",
         latest=decision(latest) if latest else None,
         earlier=[decision(outcome) for outcome in found.earlier],
         record=found.record,

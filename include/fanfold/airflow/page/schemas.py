@@ -6,7 +6,7 @@ Times are ISO 8601 in UTC, durations are in seconds, sizes in bytes, shares from
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,16 +25,6 @@ class Verdict(StrEnum):
     PARTIAL = "partial"
     EMPTY = "empty"
     FAILED = "failed"
-
-
-class ItemStatus(StrEnum):
-    """The outcome of an item; ``waiting`` if it has none yet."""
-
-    OK = Status.OK.value
-    MISSING = Status.MISSING.value
-    INVALID = Status.INVALID.value
-    FAILED = Status.FAILED.value
-    WAITING = "waiting"
 
 
 class _Schema(BaseModel):
@@ -189,7 +179,7 @@ class Item(_Schema):
     key: str
     batch: int
     position: int = Field(description="Position in the plan, from 0.")
-    status: ItemStatus
+    status: Status | Literal["waiting"]
     latest: ItemOutcome | None
     earlier: list[ItemOutcome] = Field(description="Earlier outcomes, oldest first.")
     record: Any = Field(description="The raw record of the source, if there is one.")
@@ -243,28 +233,10 @@ class FailedItems(_Schema):
     next: int | None = Field(description="`after` of the next page; null at the end.")
 
 
-class Column(_Schema):
-    """A column of the dataset."""
-
-    name: str
-    type: str
-    nulls: int
-    null_share: float
-
-
-class Dataset(_Schema):
-    """A page of rows of the dataset."""
-
-    rows: int = Field(description="Rows of the dataset.")
-    offset: int
-    columns: list[Column]
-    page: list[list[Any]] = Field(description="Rows from `offset`, as lists of values.")
-
-
 class File(_Schema):
     """A file of the dataset."""
 
-    name: str
+    name: str = Field(validation_alias="key")
     format: str
     rows: int
     bytes: int

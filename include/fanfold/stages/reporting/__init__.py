@@ -1,6 +1,7 @@
 """Report: the charts of a run as one self-contained page, plus PNG and SVG files.
 
-The input is streamed, so memory does not grow with the items; the same run gives the same bytes.
+The page depends only on the dataset, ``failures.json`` and the manifest: the same run gives the same
+bytes. The dataset is read as a stream, so memory does not grow with its items.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from fanfold.stages.reporting.document import Findings, page_of
 from fanfold.stages.reporting.rendering import paths_of, render
 from fanfold.stages.reporting.sanitising import plain
 from fanfold.stages.reporting.wording import same, say
-from fanfold.workspace.failure_groups import group_failures
+from fanfold.workspace.failure_groups import read_groups
 from fanfold.workspace.files import whole_file
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from fanfold.model import Forecast, Manifest
 
 PAGE = "report.html"
+_REASONS_SHOWN = 25
+"""Reasons of an outcome that the page lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Report:
 
 def write_report(  # noqa: PLR0913 - what a report shows
     dataset: Path,
-    failed: Path,
+    failures: Path,
     manifest: Manifest,
     folder: Path,
     *,
@@ -54,17 +57,19 @@ def write_report(  # noqa: PLR0913 - what a report shows
 
     Args:
         dataset: The run's Parquet file, under the contract of user profiles.
-        failed: Its ``failed.jsonl``.
-        manifest: The manifest of the run.
-        folder: Output folder; an earlier report is replaced.
-        forecast: Expected cost, shown beside the actual one.
-        messages: The source's messages.
+        failures: Its ``failures.json``.
+        manifest: Manifest of the run.
+        folder: Destination; files of an earlier report are replaced.
+        forecast: Forecast of the plan, shown beside the actual values.
+        messages: The source's own messages.
+
+    Returns:
+        The paths of the page and of the charts that have data.
 
     Raises:
-        Inconsistent: ``dataset`` or ``failed`` is missing or cannot be read.
+        Inconsistent: ``dataset`` or ``failures`` is missing or cannot be read.
     """
     data = aggregate(dataset)
-    failures = group_failures(failed)
     date = manifest.logical_date[:10]
     foot = say("foot", dag=same(plain(manifest.dag_id, 50)), date=same(plain(date)))
     planned = charts_of(data, manifest.counts)
@@ -73,7 +78,7 @@ def write_report(  # noqa: PLR0913 - what a report shows
     for chart in left_out:
         for path in paths_of(folder, chart.name).values():
             path.unlink(missing_ok=True)
-    findings = Findings(data, drawn, left_out, failures)
+    findings = Findings(data, drawn, left_out, read_groups(failures, _REASONS_SHOWN))
     catalogue = Catalogue(ENGINE.texts, messages or {})
     page = page_of(manifest, findings, catalogue, forecast=forecast)
     with whole_file(folder / PAGE) as temporary:

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fanfold.model import Counts, Manifest, RunStatus
+from fanfold.model import Counts, Manifest, Outcome, RunStatus
 from fanfold.stages.processing.contract import SCHEMA, VERIFIED_TYPES
 from fanfold.stages.reporting.region_names import REGIONS
+from fanfold.workspace.failure_groups import FailureGroups
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -107,7 +108,7 @@ class Run:
 
     def __init__(self, folder):
         self.dataset = folder / "users.parquet"
-        self.failed = folder / "failed.jsonl"
+        self.failures = folder / "failures.json"
         self.folder = folder / "report"
         self.manifest = None
 
@@ -116,7 +117,10 @@ class Run:
         pq.write_table(
             pa.Table.from_pylist(list(rows), SCHEMA), self.dataset, row_group_size=row_group_size
         )
-        self.failed.write_text("".join(json.dumps(failure) + "\n" for failure in failures))
+        groups = FailureGroups()
+        for failure in failures:
+            groups.add(Outcome.from_json(failure))
+        self.failures.write_text(json.dumps([group.as_json() for group in groups.groups()]))
         self.manifest = manifest_of(len(rows), failures, **changes)
         return self
 
@@ -124,7 +128,7 @@ class Run:
         """Write the report."""
         from fanfold.stages.reporting import write_report
 
-        return write_report(self.dataset, self.failed, self.manifest, self.folder, **options)
+        return write_report(self.dataset, self.failures, self.manifest, self.folder, **options)
 
 
 @pytest.fixture

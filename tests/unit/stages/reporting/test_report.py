@@ -198,8 +198,8 @@ def test_a_large_run_has_a_page_of_the_same_size(run, tmp_path, users, manifest_
     with pq.ParquetWriter(run.dataset, SCHEMA, compression="zstd") as writer:
         for _ in range(100):
             writer.write_table(table)
-    run.failed.write_text("")
-    report = write_report(run.dataset, run.failed, manifest_of(100_000), tmp_path / "report")
+    run.failures.write_text("[]")
+    report = write_report(run.dataset, run.failures, manifest_of(100_000), tmp_path / "report")
     assert report.page.stat().st_size < 200_000
     assert "100,000 of 100,000 items" in report.page.read_text("utf-8")
 
