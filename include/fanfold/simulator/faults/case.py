@@ -83,5 +83,5 @@ def delivery(name: str, case: Case) -> Delivery:
     if name in KINDS:
         result = KINDS[name](case)
     else:
-        result = deliver(case.api.coded(case.request, int(name)))
+        result = deliver(case.api.error(case.request, int(name)))
     return replace(result, fault=name)

@@ -113,5 +113,5 @@ def _two_lengths(case: Case) -> Delivery:
 def _two_answers(case: Case) -> Delivery:
     """The correct response, followed by an unrequested "no such user"."""
     right = case.right()
-    unasked = case.api.unknown(case.request)
+    unasked = case.api.error(case.request, 20003)
     return Delivery(right.status, right.head() + right.body + unasked.head() + unasked.body)
