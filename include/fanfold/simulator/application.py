@@ -84,7 +84,7 @@ class Application:
         """Return the correct response, or a fault in its place."""
         settings = self._settings
 
-        def right() -> Reply:
+        def correct() -> Reply:
             reply = route.answer(request)
             reply.headers += api.quota_headers(request)
             return reply
@@ -94,8 +94,8 @@ class Application:
             attempt = self._attempts.add(item or path)
             if name := faults.chosen(settings, path, item, attempt):
                 bits = faults.draw(settings.seed, item, attempt)
-                return faults.delivery(name, faults.Case(request, api, right, settings, bits))
-        return deliver(right())
+                return faults.delivery(name, faults.Case(request, api, correct, settings, bits))
+        return deliver(correct())
 
     def _latency_s(self, items: list[str]) -> float:
         """Return the latency in seconds; the jitter is a function of seed and items."""
