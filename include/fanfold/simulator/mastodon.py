@@ -89,12 +89,8 @@ def _instance(request: Request) -> Reply:  # noqa: ARG001 - exchange.Route
             "domain": fediverse.DOMAIN,
             "title": "Fanfold simulator",
             "version": "4.3.0",
-            "source_url": "https://github.com/mastodon/mastodon",
             "description": "Simulated accounts",
-            "usage": {"users": {"active_month": 123_456}},
             "languages": ["en"],
-            "configuration": {"urls": {}, "accounts": {"max_featured_tags": 10}},
-            "registrations": {"enabled": False, "approval_required": False, "message": None},
             "rules": [],
         }
     )

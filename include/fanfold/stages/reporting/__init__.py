@@ -50,15 +50,7 @@ def write_report(  # noqa: PLR0913 - what a report shows
     forecast: Forecast | None = None,
     messages: Texts | None = None,
 ) -> Report:
-    """Write the report of a run.
-
-    Args:
-        dataset: The run's Parquet file, under the contract of user profiles.
-        failed: Its ``failed.jsonl``.
-        manifest: The manifest of the run.
-        folder: Output folder; an earlier report is replaced.
-        forecast: Expected cost, shown beside the actual one.
-        messages: The source's messages.
+    """Write the report of a run to a folder; replace an earlier report.
 
     Raises:
         Inconsistent: ``dataset`` or ``failed`` is missing or cannot be read.
