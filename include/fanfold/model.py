@@ -96,13 +96,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class BatchRef:
-    """Reference to a batch, passed through XCom to its mapped tasks.
-
-    Attributes:
-        batch: Batch number, from 0.
-        items: Number of items.
-        label: Name of the mapped task in the Airflow UI.
-    """
+    """Reference to a batch (a number from 0), passed through XCom to its mapped tasks."""
 
     batch: int
     items: int
@@ -128,13 +122,7 @@ class Basis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Expected cost of a run.
-
-    Attributes:
-        requests: Number of requests if none fails.
-        seconds: Duration from plan to dataset; None if unknown.
-        basis: What ``seconds`` is based on.
-    """
+    """Expected cost of a run; ``seconds`` is from plan to dataset, None if unknown."""
 
     requests: int
     seconds: float | None
@@ -164,12 +152,7 @@ class Quotas:
 
 @dataclass(frozen=True, slots=True)
 class KeyForm:
-    """How to normalize user input to a key, such as ``@Alice`` to ``alice``.
-
-    Attributes:
-        leading: Characters to strip from the start.
-        lower: Whether keys are lower case.
-    """
+    """How to normalize user input to a key: leading characters to strip, lower case."""
 
     leading: str = ""
     lower: bool = False
@@ -242,15 +225,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """One published file.
-
-    Attributes:
-        key: Object key relative to the run's prefix (``users.parquet``).
-        format: ``parquet``, ``csv.gz`` or ``jsonl``.
-        rows: Number of rows, without the header.
-        bytes: Size of the file.
-        sha256: Hex digest.
-    """
+    """A published file; ``key`` is relative to the run's prefix, ``bytes`` is the file size."""
 
     key: str
     format: str

@@ -13,7 +13,7 @@ from fanfold.simulator.quota import Quota
 from fanfold.simulator.settings import Settings, changed
 
 _APIS: tuple[Api, ...] = (weibo, mastodon)
-_NOT_FOUND = Route(weibo.no_such_api)
+_NOT_FOUND = Route(lambda request: weibo.error(request, 10020))
 
 
 class Application:
@@ -63,16 +63,17 @@ class Application:
         if route is _NOT_FOUND:
             return route.answer(request)
         if request.method != route.method:
-            return api.unsupported(request)
+            return api.error(request, 10021)
         settings = self._settings
-        if not api.authorised(request, settings.token):
-            return api.refused(request, expired=False)
-        if settings.token_expires_after is not None and api.identified(request):
+        token = api.token(request)
+        if token != settings.token and (api.TOKEN_REQUIRED or token is not None):
+            return api.error(request, 21332)
+        if settings.token_expires_after is not None and token is not None:
             if self._requests_with_token >= settings.token_expires_after:
-                return api.refused(request, expired=True)
+                return api.error(request, 21327)
             self._requests_with_token += route.items is not None
         if route.items and (code := self._quota.take()):
-            reply = api.quota_spent(request, code)
+            reply = api.error(request, code)
             reply.headers += api.quota_headers(request)
             return reply
         return None
@@ -83,7 +84,7 @@ class Application:
         """Return the correct response, or a fault in its place."""
         settings = self._settings
 
-        def right() -> Reply:
+        def correct() -> Reply:
             reply = route.answer(request)
             reply.headers += api.quota_headers(request)
             return reply
@@ -93,8 +94,8 @@ class Application:
             attempt = self._attempts.add(item or path)
             if name := faults.chosen(settings, path, item, attempt):
                 bits = faults.draw(settings.seed, item, attempt)
-                return faults.delivery(name, faults.Case(request, api, right, settings, bits))
-        return deliver(right())
+                return faults.delivery(name, faults.Case(request, api, correct, settings, bits))
+        return deliver(correct())
 
     def _latency_s(self, items: list[str]) -> float:
         """Return the latency in seconds; the jitter is a function of seed and items."""

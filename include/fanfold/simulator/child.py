@@ -39,8 +39,9 @@ def listening(
     Raises:
         BadConfiguration: The server did not start.
     """
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -48,11 +49,16 @@ def listening(
             env={**os.environ, **(environment or {})},
             # Own process group: Ctrl-C in the terminal must not stop the server.
             start_new_session=True,
-        )
+        ) as process,
+    ):
         try:
             yield {**json.loads(_first_line(process, name, errors)), "pid": process.pid}
         finally:
-            _stop(process)
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def _first_line(process: subprocess.Popen[bytes], name: str, errors: IO[bytes]) -> bytes:
@@ -67,15 +73,3 @@ def _first_line(process: subprocess.Popen[bytes], name: str, errors: IO[bytes]) 
         output = errors.read().decode(errors="replace").strip().splitlines() or ["no output"]
         raise BadConfiguration(f"{name} did not start: {output[-1]}")
     return line
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            stream.close()

@@ -107,35 +107,19 @@ class Route:
 class Api(Protocol):
     """The interface of a simulated API, implemented by modules."""
 
+    TOKEN_REQUIRED: bool
+
     def route(self, path: str) -> Route | None:
         """Return the route of a path, if it exists."""
 
     def template(self, path: str) -> str:
         """Return the path with placeholders, for the statistics."""
 
-    def authorised(self, request: Request, token: str) -> bool:
-        """Return whether the request has a valid token, if the API needs one."""
-
-    def identified(self, request: Request) -> bool:
-        """Return whether an authorised request has a token."""
-
-    def refused(self, request: Request, *, expired: bool) -> Reply:
-        """Return the error for an invalid, missing or expired token."""
-
-    def quota_spent(self, request: Request, code: int) -> Reply:
-        """Return the error for a request over the quota; ``code`` is Weibo's."""
+    def token(self, request: Request) -> str | None:
+        """Return the access token of a request, if it has one."""
 
     def quota_headers(self, request: Request) -> bytes:
         """Return the rate limit headers."""
 
-    def busy(self, request: Request, draw: int) -> Reply:
-        """Return the error of an overloaded server; ``draw`` selects one of several."""
-
-    def unknown(self, request: Request) -> Reply:
-        """Return the error for an unknown user."""
-
-    def coded(self, request: Request, code: int) -> Reply:
-        """Return the error for a Weibo code, or the closest one of the API."""
-
-    def unsupported(self, request: Request) -> Reply:
-        """Return the error for a wrong method."""
+    def error(self, request: Request, code: int) -> Reply:
+        """Return the error that corresponds to a Weibo error code."""

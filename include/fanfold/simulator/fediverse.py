@@ -10,6 +10,7 @@ from typing import Any
 
 from fanfold.simulator import vocabulary as words
 from fanfold.simulator.people import grown
+from fanfold.simulator.vocabulary import pick
 
 DOMAIN = "social.example"
 POSTS_UNTIL = date(2026, 7, 31).toordinal()
@@ -78,11 +79,11 @@ def account(acct: str, today: int = 0) -> dict[str, Any]:
     last = date.fromordinal(POSTS_UNTIL + today - ago).isoformat() if statuses else None
     url = f"https://{DOMAIN}/@{acct}"
     image = f"https://files.{DOMAIN}/{draws[5]:08x}"
-    display = f"{_FIRST[draws[6] % len(_FIRST)]} {_LAST[draws[7] % len(_LAST)]}"
+    display = f"{pick(_FIRST, draws[6])} {pick(_LAST, draws[7])}"
     if draws[8] % 30 == 0:
-        display = _TRAPS[draws[9] % len(_TRAPS)]
+        display = pick(_TRAPS, draws[9])
     elif draws[8] % 7 == 0:
-        display += f" {words.EMOJI[draws[9] % len(words.EMOJI)]}"
+        display += f" {pick(words.EMOJI, draws[9])}"
     return {
         "id": id_of(acct),
         "username": acct,
@@ -94,7 +95,7 @@ def account(acct: str, today: int = 0) -> dict[str, Any]:
         "indexable": draws[10] % 3 == 0,
         "group": draws[10] % 200 == 3,
         "created_at": f"{date.fromordinal(day).isoformat()}T00:00:00.000Z",
-        "note": f"<p>{_NOTES[draws[11] % len(_NOTES)]}</p>" if draws[11] % 5 else "",
+        "note": f"<p>{pick(_NOTES, draws[11])}</p>" if draws[11] % 5 else "",
         "url": url,
         "uri": f"https://{DOMAIN}/users/{acct}",
         "avatar": f"{image}/avatar.png",

@@ -10,6 +10,19 @@ from fanfold.simulator.exchange import Reply, Request, Route
 
 _ACCOUNTS = "/api/v1/accounts/"
 JSON = b"application/json; charset=utf-8"
+TOKEN_REQUIRED = False
+_NOT_FOUND = (404, "Record not found")
+_TOO_MANY = (429, "Too many requests")
+# Weibo code -> HTTP status and text. As in Rails, a wrong method (10021) is not found.
+_ERRORS = {
+    10021: _NOT_FOUND,
+    20003: _NOT_FOUND,
+    10022: _TOO_MANY,
+    10023: _TOO_MANY,
+    10024: _TOO_MANY,
+    21327: (401, "The access token has expired"),
+    21332: (401, "The access token is invalid"),
+}
 
 
 def _json(value: object, status: int = 200) -> Reply:
@@ -17,28 +30,10 @@ def _json(value: object, status: int = 200) -> Reply:
     return Reply(status, body, JSON)
 
 
-# exchange.Api
-
-
-def authorised(request: Request, token: str) -> bool:
-    """Accept no token or a valid bearer token."""
-    return not request.authorization or request.authorization == f"Bearer {token}"
-
-
-def identified(request: Request) -> bool:
-    """Return whether the request has a token; public endpoints do not need one."""
-    return bool(request.authorization)
-
-
-def refused(request: Request, *, expired: bool) -> Reply:  # noqa: ARG001 - exchange.Api
-    """401."""
-    state = "has expired" if expired else "is invalid"
-    return _json({"error": f"The access token {state}"}, 401)
-
-
-def quota_spent(request: Request, code: int) -> Reply:  # noqa: ARG001
-    """429."""
-    return _json({"error": "Too many requests"}, 429)
+def token(request: Request) -> str | None:
+    """Return the bearer token; empty if the header has another form."""
+    scheme, _, given = request.authorization.partition(" ")
+    return (given if scheme == "Bearer" else "") if scheme else None
 
 
 def quota_headers(request: Request) -> bytes:
@@ -51,24 +46,10 @@ def quota_headers(request: Request) -> bytes:
     ).encode()
 
 
-def busy(request: Request, draw: int) -> Reply:  # noqa: ARG001
-    """503."""
-    return _json({"error": "Service temporarily unavailable"}, 503)
-
-
-def unknown(request: Request) -> Reply:  # noqa: ARG001
-    """404."""
-    return _json({"error": "Record not found"}, 404)
-
-
-def coded(request: Request, code: int) -> Reply:
-    """503: Mastodon has no error codes."""
-    return busy(request, code)
-
-
-def unsupported(request: Request) -> Reply:
-    """404, as Rails does for an unknown route."""
-    return unknown(request)
+def error(request: Request, code: int) -> Reply:  # noqa: ARG001 - exchange.Api
+    """Return the error that corresponds to a Weibo error code; 503 by default."""
+    status, text = _ERRORS.get(code, (503, "Service temporarily unavailable"))
+    return _json({"error": text}, status)
 
 
 # Routes
@@ -84,7 +65,7 @@ def _requested_id(request: Request) -> list[str]:
 
 def _account_or_404(request: Request, acct: str | None) -> Reply:
     if acct is None or not fediverse.exists(acct):
-        return unknown(request)
+        return error(request, 20003)
     return _json(fediverse.account(acct, request.day))
 
 
@@ -97,7 +78,7 @@ def _by_id(request: Request) -> Reply:
 
 
 def _verify_credentials(request: Request) -> Reply:
-    if not identified(request):
+    if token(request) is None:
         return _json({"error": "This method requires an authenticated user"}, 401)
     return _json(fediverse.account("simulator", request.day))
 
@@ -108,12 +89,8 @@ def _instance(request: Request) -> Reply:  # noqa: ARG001 - exchange.Route
             "domain": fediverse.DOMAIN,
             "title": "Fanfold simulator",
             "version": "4.3.0",
-            "source_url": "https://github.com/mastodon/mastodon",
             "description": "Simulated accounts",
-            "usage": {"users": {"active_month": 123_456}},
             "languages": ["en"],
-            "configuration": {"urls": {}, "accounts": {"max_featured_tags": 10}},
-            "registrations": {"enabled": False, "approval_required": False, "message": None},
             "rules": [],
         }
     )

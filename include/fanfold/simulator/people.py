@@ -15,6 +15,7 @@ from typing import Any
 
 from fanfold.simulator import vocabulary as words
 from fanfold.simulator.provinces import PLACES
+from fanfold.simulator.vocabulary import pick
 
 FIRST_UID = 1_000_000_000
 LAST_UID = 7_999_999_999
@@ -95,7 +96,7 @@ def profile(uid: str, today: int = 0) -> dict[str, Any]:
     _remember(name, uid)
     province, city = place[0], place[1]
     as_text = odd & 3  # 0, 1: strings as documented; 2: numbers; 3: one of each
-    trade = words.TRADES[draws[11] % len(words.TRADES)]
+    trade = pick(words.TRADES, draws[11])
     gender = "mmmmmmmmmffffffffffn"[draws[12] % 20]
     image = f"https://img.weibo.example/{draws[13]:08x}"
     return {
@@ -204,25 +205,22 @@ def _spread(draw: int, base: int) -> int:
 
 def _name(uid: str, traps: int, draws: tuple[int, ...]) -> str:
     if (traps >> 20) % 41 == 0:
-        return words.NAME_TRAPS[draws[19] % len(words.NAME_TRAPS)]
+        return pick(words.NAME_TRAPS, draws[19])
     style = draws[20] % 10
     if style == 0:
         return f"用户{uid}"
     if style < 5:
-        second = words.GIVEN[draws[22] % len(words.GIVEN)] if draws[22] & 7 else ""
-        base = (
-            words.SURNAMES[draws[21] % len(words.SURNAMES)]
-            + words.GIVEN[draws[23] % len(words.GIVEN)]
-            + second
-        )
+        base = pick(words.SURNAMES, draws[21]) + pick(words.GIVEN, draws[23])
+        if draws[22] & 7:
+            base += pick(words.GIVEN, draws[22])
     else:
-        base = words.NICKS[draws[21] % len(words.NICKS)]
+        base = pick(words.NICKS, draws[21])
     if draws[24] % 3 == 0:
-        base += words.SUFFIXES[draws[25] % len(words.SUFFIXES)]
+        base += pick(words.SUFFIXES, draws[25])
     if draws[24] % 5 == 0:
         base += str(draws[26] % 10_000)
     if draws[24] % 13 == 0:
-        base += words.EMOJI[draws[25] % len(words.EMOJI)]
+        base += pick(words.EMOJI, draws[25])
     return base
 
 
@@ -230,12 +228,9 @@ def _description(traps: int, draw: int) -> str:
     if traps % 4 == 0:
         return ""
     if traps % 37 == 0:
-        return words.DESCRIPTION_TRAPS[draw % len(words.DESCRIPTION_TRAPS)]
-    return (
-        words.OPENINGS[draw % len(words.OPENINGS)]
-        + words.MIDDLES[(draw >> 8) % len(words.MIDDLES)]
-        + words.ENDINGS[(draw >> 16) % len(words.ENDINGS)]
-    )
+        return pick(words.DESCRIPTION_TRAPS, draw)
+    opening, middle = pick(words.OPENINGS, draw), pick(words.MIDDLES, draw >> 8)
+    return opening + middle + pick(words.ENDINGS, draw >> 16)
 
 
 def _short(count: int) -> str:
@@ -252,14 +247,13 @@ def _post(uid: int, day: int, today: int, draws: tuple[int, ...]) -> dict[str, A
     age = POSTS_UNTIL + today - day
     ago = age * (draws[27] & 0xFF) * (draws[28] & 0xFF) * (draws[29] & 0xFF) >> 24
     identity = 4_000_000_000_000_000 + uid * 100_000 + draws[27] % 100_000
-    client = words.CLIENTS[draws[30] % len(words.CLIENTS)]
+    client = pick(words.CLIENTS, draws[30])
     return {
         "created_at": _moment(POSTS_UNTIL + today - min(ago, age - 1), draws[28]),
         "id": identity,
         "mid": str(identity),
         "idstr": str(identity),
-        "text": words.TOPICS[draws[29] % len(words.TOPICS)]
-        + words.POSTS[draws[30] // 7 % len(words.POSTS)],
+        "text": pick(words.TOPICS, draws[29]) + pick(words.POSTS, draws[30] // 7),
         "source": f'<a href="http://app.weibo.example/t/feed" rel="nofollow">{client}</a>',
         "favorited": False,
         "truncated": False,

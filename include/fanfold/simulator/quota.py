@@ -15,34 +15,17 @@ class Window:
         self.limit = limit
         self.length_s = length_s
         self._start = float("-inf")
-        self._used = 0
+        self.used = 0
 
-    def _roll(self, now: float) -> None:
+    def left(self, now: float) -> int:
+        """Return the requests left in the current window; start a new one if it is over."""
         if now - self._start >= self.length_s:
             self._start = now
-            self._used = 0
-
-    def full(self, now: float) -> bool:
-        """Return whether the window has no requests left."""
-        if self.limit is None:
-            return False
-        self._roll(now)
-        return self._used >= self.limit
-
-    def take(self) -> None:
-        """Count a request; call :meth:`full` first."""
-        self._used += 1
-
-    def remaining(self, now: float) -> int:
-        """Return the requests left in the window."""
-        if self.limit is None:
-            return UNLIMITED
-        self._roll(now)
-        return self.limit - self._used
+            self.used = 0
+        return UNLIMITED if self.limit is None else self.limit - self.used
 
     def reset_in(self, now: float) -> float:
         """Return the seconds until the window ends."""
-        self._roll(now)
         return self._start + self.length_s - now
 
 
@@ -59,19 +42,16 @@ class Quota:
         self.second = Window(per_second, 1.0)
         self.window = Window(per_window, window_s)
         self._code = code
-        self._unlimited = per_second is None and per_window is None
 
     def take(self) -> int | None:
         """Count a request, or return Weibo's error code if the quota is exhausted."""
-        if self._unlimited:
-            return None
         now = time.monotonic()
-        if self.window.full(now):
+        if not self.window.left(now):
             return self._code
-        if self.second.full(now):
+        if not self.second.left(now):
             return 10024
-        self.second.take()
-        self.window.take()
+        self.second.used += 1
+        self.window.used += 1
         return None
 
     @property
@@ -82,7 +62,7 @@ class Quota:
     def state(self) -> tuple[int, float]:
         """Return the requests left in the window, and the seconds until it resets."""
         now = time.monotonic()
-        return self.window.remaining(now), self.window.reset_in(now)
+        return self.window.left(now), self.window.reset_in(now)
 
 
 UNLIMITED_QUOTA = Quota()

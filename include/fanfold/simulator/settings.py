@@ -16,13 +16,7 @@ DEFAULT_TOKEN = "simulator-token"  # noqa: S105 - public on purpose, it protects
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check of a setting.
-
-    Attributes:
-        expected: Description of valid values.
-        accepts: Returns whether a JSON value is valid.
-        parse: Type of the command line option.
-    """
+    """A check of a setting, the description of valid values, and the command line type."""
 
     expected: str
     accepts: Callable[[Any], bool]

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def pick(words: Sequence[str], draw: int) -> str:
+    """Return the word that a random number selects."""
+    return words[draw % len(words)]
+
 
 def listed(text: str) -> tuple[str, ...]:
     """Split a text into words."""

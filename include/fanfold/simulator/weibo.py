@@ -51,12 +51,13 @@ ERRORS = {
     21327: (403, "expired_token"),
     21332: (403, "invalid_access_token"),
 }
-_BUSY = (10001, 10002, 10003, 10009)
+TOKEN_REQUIRED = True
 
 
 def error(request: Request, code: int, about: str = "") -> Reply:
     """Return an error; as on Weibo, its code is a number or a string."""
     status, text = ERRORS.get(code, (400, "Unknown error!"))
+    about = about or request.path.removeprefix("/2").removesuffix(".json")
     as_text = zlib.crc32(repr((request.path, sorted(request.query.items()))).encode()) & 1
     body = {
         "error": text.replace("%s", about),
@@ -70,60 +71,19 @@ def _json(value: object, status: int = 200) -> Reply:
     return Reply(status, json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
-# exchange.Api
-
-
-def authorised(request: Request, token: str) -> bool:
-    """Accept the token as a parameter, form field or ``OAuth2`` header."""
+def token(request: Request) -> str | None:
+    """Return the token: a parameter, a form field or an ``OAuth2`` header."""
     given = request.query.get("access_token")
     if given is None and request.body:
         given = dict(parse_qsl(request.body.decode("utf-8", "replace"))).get("access_token")
-    return given == token if given is not None else request.authorization == f"OAuth2 {token}"
+    if given is None and request.authorization.startswith("OAuth2 "):
+        given = request.authorization.removeprefix("OAuth2 ")
+    return given
 
 
-def identified(request: Request) -> bool:  # noqa: ARG001 - exchange.Api
-    """Weibo requires a token."""
-    return True
-
-
-def refused(request: Request, *, expired: bool) -> Reply:
-    """21327 for an expired token, 21332 for an invalid one."""
-    return error(request, 21327 if expired else 21332)
-
-
-def quota_spent(request: Request, code: int) -> Reply:
-    """10022, 10023 or 10024."""
-    return error(request, code, request.path.removeprefix("/2").removesuffix(".json"))
-
-
-def quota_headers(request: Request) -> bytes:  # noqa: ARG001
+def quota_headers(request: Request) -> bytes:  # noqa: ARG001 - exchange.Api
     """Weibo has no rate limit headers."""
     return b""
-
-
-def busy(request: Request, draw: int) -> Reply:
-    """10001, 10002, 10003 or 10009."""
-    return error(request, _BUSY[draw % len(_BUSY)])
-
-
-def unknown(request: Request) -> Reply:
-    """20003."""
-    return error(request, 20003)
-
-
-def coded(request: Request, code: int) -> Reply:
-    """Any code."""
-    return error(request, code)
-
-
-def unsupported(request: Request) -> Reply:
-    """10021."""
-    return error(request, 10021)
-
-
-def no_such_api(request: Request) -> Reply:
-    """10020."""
-    return error(request, 10020)
 
 
 # Routes

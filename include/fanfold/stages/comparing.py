@@ -112,13 +112,7 @@ def _side(count: int, examples: list[list[str]]) -> Side:
 
 
 def compare(dataset: Path, before: Path, *, previous: str, previous_date: str) -> Comparison:
-    """Compare a dataset with the previous one.
-
-    Args:
-        dataset: The run's Parquet file, under the contract of user profiles.
-        before: The Parquet file of the previous run.
-        previous: Id of the previous run.
-        previous_date: Its logical date (ISO 8601, UTC).
+    """Compare a dataset (Parquet file) with that of the run ``previous``.
 
     Returns:
         Counts, and up to :data:`SHOWN` examples of each kind; ties are ordered by id.

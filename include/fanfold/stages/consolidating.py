@@ -65,11 +65,6 @@ class _BatchResult:
 def consolidate(workspace: Workspace, run: RunIdentity, schema: pa.Schema) -> Manifest:
     """Write the dataset, ``failed.jsonl`` and the manifest of a run; return the manifest.
 
-    Args:
-        workspace: The run's workspace, with a plan.
-        run: Identifiers for the manifest.
-        schema: Columns of the dataset.
-
     Raises:
         Inconsistent: The parts do not match the plan, or cannot be read.
     """

@@ -21,14 +21,14 @@ class Case:
     Attributes:
         request: The request.
         api: The requested API.
-        right: Returns the correct reply.
+        correct: Returns the correct reply.
         settings: Settings of the simulator.
         draw: 64 random bits, a function of seed, item and attempt.
     """
 
     request: Request
     api: Api
-    right: Callable[[], Reply]
+    correct: Callable[[], Reply]
     settings: Settings
     draw: int
 
@@ -83,5 +83,5 @@ def delivery(name: str, case: Case) -> Delivery:
     if name in KINDS:
         result = KINDS[name](case)
     else:
-        result = deliver(case.api.coded(case.request, int(name)))
+        result = deliver(case.api.error(case.request, int(name)))
     return replace(result, fault=name)

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @kind("truncated")
 def _truncated(case: Case) -> Delivery:
-    right = case.right()
-    return deliver(replace(right, body=right.body[: len(right.body) // 2]))
+    correct = case.correct()
+    return deliver(replace(correct, body=correct.body[: len(correct.body) // 2]))
 
 
 @kind("wrong_type")
 def _wrong_type(case: Case) -> Delivery:
     """The correct response with a wrong content type and character set."""
-    return deliver(replace(case.right(), content_type=b"text/html;charset=gb2312"))
+    return deliver(replace(case.correct(), content_type=b"text/html;charset=gb2312"))
 
 
 always("not_json", Reply(200, page("Welcome to the Wi-Fi of this hotel"), HTML))
@@ -39,10 +39,10 @@ def _body_fault(name: str, rewrite: Callable[[bytes, Case], bytes]) -> None:
 
     @kind(name)
     def _changed(case: Case) -> Delivery:
-        right = case.right()
-        if right.status != 200 or not right.body.startswith(b"{"):
-            return deliver(right)
-        return deliver(replace(right, body=rewrite(right.body, case)))
+        correct = case.correct()
+        if correct.status != 200 or not correct.body.startswith(b"{"):
+            return deliver(correct)
+        return deliver(replace(correct, body=rewrite(correct.body, case)))
 
 
 def _with_first(body: bytes, fields: bytes) -> bytes:

@@ -18,15 +18,15 @@ def _profile_fault(name: str, change: Callable[[dict[str, Any]], object]) -> Non
 
     @kind(name)
     def _changed(case: Case) -> Delivery:
-        right = case.right()
-        document = json.loads(right.body)
-        profiles = _profiles(document) if right.status == 200 else []
+        correct = case.correct()
+        document = json.loads(correct.body)
+        profiles = _profiles(document) if correct.status == 200 else []
         if not profiles:
-            return deliver(right)
+            return deliver(correct)
         change(profiles[case.draw % len(profiles)])
         text = json.dumps(document, ensure_ascii=False)
         # A lone surrogate has no UTF-8 and is written as a JSON escape.
-        return deliver(replace(right, body=text.encode(errors="backslashreplace")))
+        return deliver(replace(correct, body=text.encode(errors="backslashreplace")))
 
 
 def _profiles(document: Any) -> list[dict[str, Any]]:
@@ -86,12 +86,12 @@ _profile_fault("surrogates", lambda profile: _names(profile, "half \ud83d and nu
 @kind("infinite")
 def _infinite(case: Case) -> Delivery:
     """A count of 1e999, which is infinite as a float."""
-    right = case.right()
-    start, _, rest = right.body.partition(b'"followers_count":')
+    correct = case.correct()
+    start, _, rest = correct.body.partition(b'"followers_count":')
     count = len(rest) - len(rest.lstrip(b"0123456789"))
     if not count:
-        return deliver(right)
-    return deliver(replace(right, body=start + b'"followers_count":1e999' + rest[count:]))
+        return deliver(correct)
+    return deliver(replace(correct, body=start + b'"followers_count":1e999' + rest[count:]))
 
 
 _SHAPES: tuple[Any, ...] = ({"value": [1]}, [[]], [None, {}], True, {})

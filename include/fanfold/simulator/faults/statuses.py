@@ -15,16 +15,10 @@ def page(title: str) -> bytes:
     )
 
 
-@kind("busy")
-def _busy(case: Case) -> Delivery:
-    return deliver(case.api.busy(case.request, case.draw))
-
-
-@kind("unknown")
-def _unknown(case: Case) -> Delivery:
-    return deliver(case.api.unknown(case.request))
-
-
+_BUSY = (10001, 10002, 10003, 10009)
+kind("busy")(lambda case: deliver(case.api.error(case.request, _BUSY[case.draw % len(_BUSY)])))
+kind("unknown")(lambda case: deliver(case.api.error(case.request, 20003)))
+kind("unknown_code")(lambda case: deliver(case.api.error(case.request, 99999)))
 always("http_500", Reply(500, b'{"error":"Internal Server Error"}'))
 always("http_502", Reply(502, page("502 Bad Gateway"), HTML))
 
@@ -62,12 +56,6 @@ def _redirect(case: Case) -> Delivery:
     status = (301, 302, 303, 307, 308)[case.draw % 5]
     location = f"Location: {case.settings.redirect_to}{case.request.path}\r\n".encode()
     return deliver(Reply(status, page("Moved"), HTML, location))
-
-
-@kind("unknown_code")
-def _unknown_code(case: Case) -> Delivery:
-    """An undocumented Weibo error; Mastodon 503."""
-    return deliver(case.api.coded(case.request, 99999))
 
 
 _ODD_CODES = (

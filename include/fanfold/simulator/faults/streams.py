@@ -23,12 +23,12 @@ def _head(reply: Reply, instead_of_length: bytes) -> bytes:
 @kind("huge")
 def _huge(case: Case) -> Delivery:
     """The correct response after ``huge_bytes`` of whitespace."""
-    right = case.right()
+    correct = case.correct()
     block = b" " * 65_536
     blocks, rest = divmod(case.settings.huge_bytes, len(block))
-    body = chain(repeat(block, blocks), (b" " * rest + right.body,))
-    head = right.head(length=case.settings.huge_bytes + len(right.body))
-    return Delivery(right.status, head, more=body)
+    body = chain(repeat(block, blocks), (b" " * rest + correct.body,))
+    head = correct.head(length=case.settings.huge_bytes + len(correct.body))
+    return Delivery(correct.status, head, more=body)
 
 
 _CHUNKED = b"Transfer-Encoding: chunked\r\n"
@@ -37,40 +37,42 @@ _CHUNKED = b"Transfer-Encoding: chunked\r\n"
 @kind("endless")
 def _endless(case: Case) -> Delivery:
     """An infinite chunked body."""
-    head = _head(case.right(), _CHUNKED)
+    head = _head(case.correct(), _CHUNKED)
     return Delivery(200, head, more=repeat(b"10000\r\n" + b" " * 0x10000 + b"\r\n"))
 
 
 @kind("chunked")
 def _chunked(case: Case) -> Delivery:
     """The correct response in chunks of seven bytes with extensions and a trailer: valid."""
-    right = case.right()
-    parts = (right.body[at : at + 7] for at in range(0, len(right.body), 7))
+    correct = case.correct()
+    parts = (correct.body[at : at + 7] for at in range(0, len(correct.body), 7))
     chunks = b"".join(b"%x;part=yes\r\n%s\r\n" % (len(part), part) for part in parts)
-    return Delivery(right.status, _head(right, _CHUNKED) + chunks + b"0\r\nX-Trailer: yes\r\n\r\n")
+    return Delivery(
+        correct.status, _head(correct, _CHUNKED) + chunks + b"0\r\nX-Trailer: yes\r\n\r\n"
+    )
 
 
 @kind("bad_chunks")
 def _bad_chunks(case: Case) -> Delivery:
     """A chunk with an invalid size."""
-    right = case.right()
-    payload = _head(right, _CHUNKED) + b"many\r\n" + right.body + b"\r\n0\r\n\r\n"
-    return Delivery(right.status, payload, close=True)
+    correct = case.correct()
+    payload = _head(correct, _CHUNKED) + b"many\r\n" + correct.body + b"\r\n0\r\n\r\n"
+    return Delivery(correct.status, payload, close=True)
 
 
 @kind("endless_chunk_size")
 def _endless_chunk_size(case: Case) -> Delivery:
     """A chunk size with infinite digits."""
-    return Delivery(200, _head(case.right(), _CHUNKED), more=repeat(b"0" * 65_536))
+    return Delivery(200, _head(case.correct(), _CHUNKED), more=repeat(b"0" * 65_536))
 
 
 @kind("endless_trailer")
 def _endless_trailer(case: Case) -> Delivery:
     """The correct response, followed by infinite trailers."""
-    right = case.right()
-    body = b"%x\r\n%s\r\n0\r\n" % (len(right.body), right.body)
+    correct = case.correct()
+    body = b"%x\r\n%s\r\n0\r\n" % (len(correct.body), correct.body)
     return Delivery(
-        right.status, _head(right, _CHUNKED) + body, more=repeat(b"X-Trailer: yes\r\n" * 1_000)
+        correct.status, _head(correct, _CHUNKED) + body, more=repeat(b"X-Trailer: yes\r\n" * 1_000)
     )
 
 
@@ -85,41 +87,41 @@ def _gzipped(body: bytes) -> bytes:
 
 
 def _compressed(case: Case, body: bytes) -> Delivery:
-    right = case.right()
-    head = _head(right, _GZIP + b"Content-Length: %d\r\n" % len(body))
-    return Delivery(right.status, head + body)
+    correct = case.correct()
+    head = _head(correct, _GZIP + b"Content-Length: %d\r\n" % len(body))
+    return Delivery(correct.status, head + body)
 
 
 @kind("gzip")
 def _gzip(case: Case) -> Delivery:
     """The correct response, compressed."""
-    return _compressed(case, _gzipped(case.right().body))
+    return _compressed(case, _gzipped(case.correct().body))
 
 
 @kind("gzip_broken")
 def _gzip_broken(case: Case) -> Delivery:
     """An uncompressed body with Content-Encoding gzip."""
-    return _compressed(case, case.right().body)
+    return _compressed(case, case.correct().body)
 
 
 @kind("gzip_cut")
 def _gzip_cut(case: Case) -> Delivery:
     """Half of the compressed body, with a matching Content-Length."""
-    body = _gzipped(case.right().body)
+    body = _gzipped(case.correct().body)
     return _compressed(case, body[: len(body) // 2])
 
 
 @kind("gzip_bomb")
 def _gzip_bomb(case: Case) -> Delivery:
     """``bomb_bytes`` of whitespace, compressed 1000:1."""
-    head = _head(case.right(), _GZIP)
+    head = _head(case.correct(), _GZIP)
     return Delivery(200, head, more=_bomb(case.settings.bomb_bytes), close=True)
 
 
 @kind("gzip_nested")
 def _gzip_nested(case: Case) -> Delivery:
     """``gzip_bomb``, compressed twice: a few KB."""
-    head = _head(case.right(), b"Content-Encoding: gzip, gzip\r\n")
+    head = _head(case.correct(), b"Content-Encoding: gzip, gzip\r\n")
     return Delivery(200, head, more=_packed(_bomb(case.settings.bomb_bytes)), close=True)
 
 

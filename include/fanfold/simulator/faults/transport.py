@@ -13,9 +13,9 @@ kind("drop")(lambda _: Delivery(0, b"", close=True))
 
 @kind("drop_mid")
 def _drop_mid(case: Case) -> Delivery:
-    right = case.right()
-    half = right.body[: len(right.body) // 2]
-    return Delivery(right.status, right.head() + half, close=True)
+    correct = case.correct()
+    half = correct.body[: len(correct.body) // 2]
+    return Delivery(correct.status, correct.head() + half, close=True)
 
 
 @kind("reset_mid")
@@ -26,23 +26,26 @@ def _reset_mid(case: Case) -> Delivery:
 
 @kind("slow")
 def _slow(case: Case) -> Delivery:
-    return replace(deliver(case.right()), delay_s=case.settings.slow_s)
+    return replace(deliver(case.correct()), delay_s=case.settings.slow_s)
 
 
 @kind("trickle")
 def _trickle(case: Case) -> Delivery:
     """The body byte by byte, so that no read times out."""
-    right = case.right()
+    correct = case.correct()
     return Delivery(
-        right.status, right.head(), more=map(_byte, right.body), pause_s=case.settings.trickle_s
+        correct.status,
+        correct.head(),
+        more=map(_byte, correct.body),
+        pause_s=case.settings.trickle_s,
     )
 
 
 @kind("trickle_head")
 def _trickle_head(case: Case) -> Delivery:
-    right = case.right()
-    whole = right.head() + right.body
-    return Delivery(right.status, b"", more=map(_byte, whole), pause_s=case.settings.trickle_s)
+    correct = case.correct()
+    whole = correct.head() + correct.body
+    return Delivery(correct.status, b"", more=map(_byte, whole), pause_s=case.settings.trickle_s)
 
 
 def _byte(value: int) -> bytes:
@@ -52,7 +55,7 @@ def _byte(value: int) -> bytes:
 @kind("not_http")
 def _not_http(case: Case) -> Delivery:
     """HTTP/0.9, another protocol, or an invalid status line."""
-    body = case.right().body
+    body = case.correct().body
     garbage = (
         body,
         b"SSH-2.0-OpenSSH_9.2p1\r\n\x00\xff\x00\xff",
@@ -65,16 +68,16 @@ def _not_http(case: Case) -> Delivery:
 def _many_headers(case: Case) -> Delivery:
     """10,000 headers, about 200 KB."""
     headers = b"".join(b"X-Header-%05d: %05d\r\n" % (number, number) for number in range(10_000))
-    right = case.right()
-    return deliver(replace(right, headers=right.headers + headers))
+    correct = case.correct()
+    return deliver(replace(correct, headers=correct.headers + headers))
 
 
 @kind("bad_headers")
 def _bad_headers(case: Case) -> Delivery:
     """The correct response with invalid header lines."""
-    right = case.right()
+    correct = case.correct()
     lines = b"this line has no colon\r\n: no name\r\nX-Odd\xff: \x00\xff\r\n"
-    return deliver(replace(right, headers=right.headers + lines))
+    return deliver(replace(correct, headers=correct.headers + lines))
 
 
 @kind("endless_header")
@@ -92,26 +95,26 @@ def _endless_continue(case: Case) -> Delivery:  # noqa: ARG001
 @kind("length_long")
 def _length_long(case: Case) -> Delivery:
     """A Content-Length 1,000 bytes too large; the connection stays open."""
-    right = case.right()
-    return Delivery(right.status, right.head(length=len(right.body) + 1_000) + right.body)
+    correct = case.correct()
+    return Delivery(correct.status, correct.head(length=len(correct.body) + 1_000) + correct.body)
 
 
 @kind("length_short")
 def _length_short(case: Case) -> Delivery:
     """A Content-Length too small; the rest precedes the next response."""
-    right = case.right()
-    return Delivery(right.status, right.head(length=len(right.body) // 2) + right.body)
+    correct = case.correct()
+    return Delivery(correct.status, correct.head(length=len(correct.body) // 2) + correct.body)
 
 
 @kind("two_lengths")
 def _two_lengths(case: Case) -> Delivery:
-    right = case.right()
-    return deliver(replace(right, headers=right.headers + b"Content-Length: 5\r\n"))
+    correct = case.correct()
+    return deliver(replace(correct, headers=correct.headers + b"Content-Length: 5\r\n"))
 
 
 @kind("two_answers")
 def _two_answers(case: Case) -> Delivery:
     """The correct response, followed by an unrequested "no such user"."""
-    right = case.right()
-    unasked = case.api.unknown(case.request)
-    return Delivery(right.status, right.head() + right.body + unasked.head() + unasked.body)
+    correct = case.correct()
+    unasked = case.api.error(case.request, 20003)
+    return Delivery(correct.status, correct.head() + correct.body + unasked.head() + unasked.body)

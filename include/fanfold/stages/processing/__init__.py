@@ -43,13 +43,7 @@ class Processed:
 
 
 def process_batch(batch: Batch, source: Source, *, as_of: pd.Timestamp) -> Processed:
-    """Write the valid rows of a batch, in item order, and the outcomes of its invalid items.
-
-    Args:
-        batch: The batch.
-        source: The source of the records.
-        as_of: The run's logical date (UTC).
-    """
+    """Write the valid rows of a batch, in item order, and the outcomes of its invalid items."""
     order = {key: place for place, key in enumerate(batch.keys())}
     tables = [CLEAN_SCHEMA.empty_table()]
     invalid: list[Outcome] = []

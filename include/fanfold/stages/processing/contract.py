@@ -91,16 +91,10 @@ DERIVED = ("followers_to_friends", "account_age_days", "statuses_per_day", "as_o
 
 
 def derive(frame: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """Add the derived columns, and null columns that the source does not have.
+    """Add the derived columns as of the logical date, and null columns the source does not have.
 
-    Args:
-        frame: Result of a source's transform.
-        as_of: The run's logical date (UTC).
-
-    Returns:
-        The rows with the columns of the contract. ``followers_to_friends`` is null without
-        friends; ``account_age_days`` is in whole days, at least 0, and counts as at least 1 in
-        ``statuses_per_day``.
+    ``followers_to_friends`` is null without friends; ``account_age_days`` is in whole days, at
+    least 0, and counts as at least 1 in ``statuses_per_day``.
     """
     rows = frame.copy()
     for name, column in CONTRACT.columns.items():

@@ -53,18 +53,7 @@ def write_report(  # noqa: PLR0913 - what a report shows
     forecast: Forecast | None = None,
     messages: Texts | None = None,
 ) -> Report:
-    """Write the report of a run.
-
-    Args:
-        dataset: The run's Parquet file, under the contract of user profiles.
-        failures: Its ``failures.json``.
-        manifest: Manifest of the run.
-        folder: Destination; files of an earlier report are replaced.
-        forecast: Forecast of the plan, shown beside the actual values.
-        messages: The source's own messages.
-
-    Returns:
-        The paths of the page and of the charts that have data.
+    """Write the report of a run to a folder; replace an earlier report.
 
     Raises:
         Inconsistent: ``dataset`` or ``failures`` is missing or cannot be read.
