@@ -45,7 +45,7 @@ def test_every_sentence_that_is_asked_for_is_there_and_every_other_is_asked_for(
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_a_sentence_is_in_its_language(language):
+def test_each_sentence_is_in_its_language(language):
     text = (STATIC / f"text.{language}.js").read_text("utf-8")
     said = [re.sub(r"\{\w+\}", "", each) for each in re.findall(r': "([^"]{12,})"', text)]
     said = [each for each in said if re.search(r"[^\W\d_]", each)]
