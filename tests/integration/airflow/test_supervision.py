@@ -1,4 +1,4 @@
-"""The end of a task is noticed when it comes, by Airflow's own supervisor."""
+"""Airflow's supervisor notices the end of a task at once, with our patch."""
 
 from __future__ import annotations
 
@@ -6,63 +6,49 @@ import json
 import subprocess
 import sys
 
-import pytest
-
-# A supervisor whose task has closed its sockets already, in a process of its own: it is changed there.
+# A supervisor whose task has closed its sockets. In a process of its own: the patch stays there.
 SCRIPT = """
 import json, socket, subprocess, sys, time, uuid
 import psutil, structlog
 from airflow.sdk.execution_time.supervisor import PsutilTracker, WatchedSubprocess
 from fanfold.airflow.supervision import notice_ends
 
+def supervise(lives, wait, heard):
+    task = subprocess.Popen(["sleep", str(lives)])
+    watched = WatchedSubprocess(
+        id=uuid.uuid4(), pid=task.pid, stdin=socket.socket(), process_log=structlog.get_logger(),
+        process=PsutilTracker(psutil.Process(task.pid)),
+    )
+    if heard:
+        ours, theirs = socket.socketpair()
+        watched.selector.register(ours, 1, (lambda sock: sock.recv(1) or True, None))
+        theirs.send(b".")
+    began = time.monotonic()
+    code = watched._service_subprocess(max_wait_time=wait)
+    task.kill()
+    return code, time.monotonic() - began
+
 notice_ends()
 once = WatchedSubprocess._service_subprocess
 notice_ends()
-lives, wait, heard = map(float, sys.argv[1:])
-task = subprocess.Popen(["sleep", str(lives)])
-watched = WatchedSubprocess(
-    id=uuid.uuid4(), pid=task.pid, stdin=socket.socket(), process_log=structlog.get_logger(),
-    process=PsutilTracker(psutil.Process(task.pid)),
-)
-if heard:
-    ours, theirs = socket.socketpair()
-    watched.selector.register(ours, 1, (lambda sock: sock.recv(1) or True, None))
-    theirs.send(b".")
-began = time.monotonic()
-code = watched._service_subprocess(max_wait_time=wait)
-print(json.dumps([code, time.monotonic() - began, WatchedSubprocess._service_subprocess is once]))
-task.kill()
+assert WatchedSubprocess._service_subprocess is once
+print(json.dumps([supervise(*case) for case in json.loads(sys.argv[1])]))
 """
 
 
-@pytest.fixture
-def watch(airflow_home):
-    """What a supervisor learns of a task that lives so long, how long it takes, and if it is changed once."""
+def test_a_supervisor_returns_when_its_task_ends_or_sends_or_a_heartbeat_is_due(airflow_home):
     assert airflow_home.is_dir()
-
-    def look(*, lives, wait, heard=False):
-        command = [sys.executable, "-c", SCRIPT, str(lives), str(wait), str(int(heard))]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-        assert ended.returncode == 0, ended.stderr
-        return json.loads(ended.stdout.splitlines()[-1])
-
-    return look
-
-
-def test_a_task_that_ends_behind_its_sockets_is_not_waited_for_in_vain(watch):
-    code, seconds, once = watch(lives=0.5, wait=60)
+    cases = {"ends": (0.5, 60, False), "goes on": (60, 1, False), "sends": (60, 60, True)}
+    command = [sys.executable, "-W", "ignore", "-c", SCRIPT, json.dumps([*cases.values()])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = dict(zip(cases, json.loads(done.stdout.splitlines()[-1]), strict=True))
+    code, seconds = found["ends"]
     assert code == 0
     assert 0.3 < seconds < 30
-    assert once
-
-
-def test_a_task_that_goes_on_without_sockets_is_left_in_time_for_a_heartbeat(watch):
-    code, seconds, _ = watch(lives=60, wait=1)
+    code, seconds = found["goes on"]
     assert code is None
     assert seconds > 0.9
-
-
-def test_what_a_task_says_is_heard_at_once(watch):
-    code, seconds, _ = watch(lives=60, wait=60, heard=True)
+    code, seconds = found["sends"]
     assert code is None
     assert seconds < 30

@@ -41,6 +41,6 @@ def test_a_line_that_airflow_sends_is_a_value(parse, line, event):
     "line", ["", "a", "a:1", "a:x|c", ":1|c", "a:1|s", "a,b:1|c", "a,b=:1|c", "a:1|ms|@0.1",
              "a:1|c|@0", "a:1|c|#b:c", "a:1|c|@0.1|@0.1"],
 )  # fmt: skip
-def test_what_is_not_understood_is_refused(parse, line):
+def test_a_malformed_line_is_refused(parse, line):
     with pytest.raises(ValueError, match="is no line"):
         parse(line)
