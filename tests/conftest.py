@@ -1,13 +1,15 @@
-"""Real servers for tests: S3 and Postgres, each once a session, with a fresh place for each test."""
+"""Real servers for tests: S3, Postgres and an Airflow home, once a session, isolated for each test."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from contextlib import closing, contextmanager
@@ -15,56 +17,60 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
+from hypothesis import settings
 
-DAGS = Path(__file__).parents[1] / "dags"
+ROOT = Path(__file__).parents[1]
+CACHE = ROOT / ".fanfold" / "tests"
+"""Databases that are prepared once for the installed packages; ``make clean`` removes them."""
 _POSTGRES = Path("/usr/lib/postgresql")
+AIRFLOW = "airflow"
+"""The database of the Postgres server that holds Airflow's migrated tables."""
+
+SHARED = ("stack", "airflow_home")
+"""Fixtures that take long to set up: one worker has all tests that use them."""
+
+settings.register_profile("quick", max_examples=30, deadline=None)
+settings.register_profile("thorough", max_examples=100, deadline=None)
+settings.load_profile("thorough" if os.environ.get("CI") else "quick")
 
 
-@dataclass(frozen=True)
-class PostgresServer:
-    """A Postgres server on loopback that asks for a password."""
-
-    host: str
-    port: int
-    user: str
-    password: str
-
-    def parameters(self, dbname="postgres", **others):
-        """Keyword arguments for ``psycopg.connect``."""
-        return {
-            "host": self.host,
-            "port": self.port,
-            "user": self.user,
-            "password": self.password,
-            "dbname": dbname,
-            "connect_timeout": 10,
-            **others,
-        }
-
-
-@dataclass(frozen=True)
-class PostgresDatabase:
-    """A fresh, empty database of a server."""
-
-    server: PostgresServer
-    name: str
-
-    def parameters(self, **others):
-        """Keyword arguments for ``psycopg.connect``."""
-        return self.server.parameters(**{"dbname": self.name, **others})
-
-    def connect(self, **others):
-        """Return a new psycopg connection; the caller closes it."""
-        import psycopg
-
-        return psycopg.connect(**self.parameters(**others))
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Keep tests that share a server or a file in one xdist worker (``--dist=loadgroup``)."""
+    for item in items:
+        if next(item.iter_markers("xdist_group"), None) is None:
+            shared = next((name for name in SHARED if name in item.fixturenames), None)
+            item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.split("::")[0]))
 
 
 def missing_tool(reason):
-    """Skip the test, but fail where everything has to be tested."""
+    """Skip the test; fail it in CI, where everything has to be tested."""
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def cached(name, build):
+    """Return a folder that ``build(folder)`` filled, once for the installed packages.
+
+    Other workers wait for the first one.
+    """
+    packages = sorted(path.name for path in Path(sysconfig.get_path("purelib")).glob("*.dist-info"))
+    digest = hashlib.sha256("\n".join(packages).encode()).hexdigest()[:16]
+    folder = CACHE / f"{name}-{digest}"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(CACHE / f"{name}.lock"):
+        if not folder.exists():
+            for outdated in CACHE.glob(f"{name}-*"):
+                shutil.rmtree(outdated)
+            with tempfile.TemporaryDirectory(dir=CACHE) as temporary:
+                build(Path(temporary) / name)
+                (Path(temporary) / name).rename(folder)
+    return folder
+
+
+# S3
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +114,7 @@ def s3_client_of(server, **config):
 
 @pytest.fixture
 def new_s3_client(s3_server):
-    """A boto3 client of the test's own, whose events it may hook into."""
+    """A boto3 client of this test alone, which may hook into its events."""
     with s3_client_of(s3_server) as client:
         yield client
 
@@ -121,37 +127,124 @@ def bucket_name(s3_client):
     return name
 
 
+# Postgres
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A Postgres server on loopback that asks for a password."""
+
+    host: str
+    port: int
+    user: str
+    password: str
+
+    def parameters(self, dbname="postgres", **others):
+        """Keyword arguments for ``psycopg.connect``."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "dbname": dbname,
+            "connect_timeout": 10,
+            **others,
+        }
+
+    @property
+    def airflow_url(self):
+        """The SQLAlchemy URL of Airflow's database."""
+        return (
+            f"postgresql+psycopg2://{self.user}:{self.password}@{self.host}:{self.port}/{AIRFLOW}"
+        )
+
+
+@dataclass(frozen=True)
+class PostgresDatabase:
+    """A fresh, empty database of a server."""
+
+    server: PostgresServer
+    name: str
+
+    def parameters(self, **others):
+        """Keyword arguments for ``psycopg.connect``."""
+        return self.server.parameters(**{"dbname": self.name, **others})
+
+    def connect(self, **others):
+        """Return a new psycopg connection; the caller closes it."""
+        import psycopg
+
+        return psycopg.connect(**self.parameters(**others))
+
+
 @pytest.fixture(scope="session")
 def postgres_server():
-    """A Postgres server for the session, of Debian's binaries."""
-    binaries = _postgres_binaries()
-    with tempfile.TemporaryDirectory(prefix="fanfold-postgres-") as folder:
-        # initdb refuses to run as root: then the server belongs to the user of Debian's package.
-        user = "postgres" if os.geteuid() == 0 else None
-        home = Path(folder)
-        if user:
-            shutil.chown(home, user)
-        server = PostgresServer("127.0.0.1", _free_port(), "fanfold", secrets.token_urlsafe(16))
-        _initialise(binaries, home, server, user)
-        command = [
-            # The shell ends the server when its stdin closes: also when the tests are killed.
-            *("sh", "-c", '"$@" & read -r _; kill -QUIT $!; wait $!', "sh"),
-            *(str(binaries / "postgres"), "-D", str(home / "data")),
-            *("-c", f"listen_addresses={server.host}", "-c", f"port={server.port}"),
-            *("-c", f"unix_socket_directories={home}"),
-            # Nothing here has to survive a power cut.
-            *("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"),
-        ]
-        log = home / "log"
-        with (
-            log.open("wb") as errors,
-            subprocess.Popen(
-                command, user=user, cwd=home, stdin=subprocess.PIPE, stdout=errors, stderr=errors
-            ),
-        ):
-            # Leaving the block closes stdin, and waits.
-            _wait_until_it_answers(server, log)
+    """A Postgres server for the session, from Debian's binaries, with Airflow's migrated database."""
+    prepared = cached(f"postgres-{_postgres_binaries().parent.name}", _prepare_postgres)
+    with tempfile.TemporaryDirectory(prefix="fanfold-postgres-") as home:
+        data = shutil.copytree(prepared, Path(home) / "data")
+        with _running_postgres(data) as server:
             yield server
+
+
+def _prepare_postgres(folder):
+    """Create a server whose database ``airflow`` has Airflow's tables."""
+    import psycopg
+
+    with tempfile.TemporaryDirectory(prefix="fanfold-postgres-") as home:
+        data = Path(home) / "data"
+        data.mkdir(mode=0o700)
+        secret = Path(home) / "secret"
+        secret.write_text(secrets.token_urlsafe(16))
+        user = _give_to_postgres(Path(home))
+        command = [
+            str(_postgres_binaries() / "initdb"),
+            *("-D", str(data), "-U", "fanfold", "--pwfile", str(secret)),
+            *("-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"),
+        ]
+        subprocess.run(command, user=user, cwd=home, stdout=subprocess.DEVNULL, check=True)
+        secret.rename(data / "fanfold.secret")
+        with _running_postgres(data) as server:
+            with psycopg.connect(**server.parameters(), autocommit=True) as connection:
+                connection.execute(f"CREATE DATABASE {AIRFLOW}")
+            _migrate(server.airflow_url, Path(home) / "airflow")
+        shutil.copytree(data, folder)
+
+
+def _give_to_postgres(folder):
+    """Return the user of Debian's package if this is root, for which Postgres refuses to run."""
+    if os.geteuid() != 0:
+        return None
+    for path in (folder, *folder.rglob("*")):
+        shutil.chown(path, "postgres")
+    return "postgres"
+
+
+@contextmanager
+def _running_postgres(data):
+    home = data.parent
+    password = (data / "fanfold.secret").read_text()
+    server = PostgresServer("127.0.0.1", free_port(), "fanfold", password)
+    command = [
+        # The shell ends the server when its stdin closes, also when the tests are killed.
+        *("sh", "-c", '"$@" & read -r _; kill -INT $!; wait $!', "sh"),
+        *(str(_postgres_binaries() / "postgres"), "-D", str(data)),
+        *("-c", f"listen_addresses={server.host}", "-c", f"port={server.port}"),
+        *("-c", f"unix_socket_directories={home}"),
+        # Nothing here has to survive a power failure.
+        *("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"),
+    ]
+    user = _give_to_postgres(home)
+    log = home / "log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, user=user, cwd=home, stdin=subprocess.PIPE, stdout=output, stderr=output
+        ),
+    ):
+        # The end of the block closes stdin and waits.
+        _wait_until_it_answers(server, log)
+        yield server
 
 
 def _wait_until_it_answers(server, log):
@@ -176,29 +269,15 @@ def _postgres_binaries():
     return found[-1].parent
 
 
-def _initialise(binaries, home, server, user):
-    secret = home / "password"
-    secret.write_text(server.password)
-    if user:
-        shutil.chown(secret, user)
-    command = [
-        str(binaries / "initdb"),
-        *("-D", str(home / "data"), "-U", server.user, "--pwfile", str(secret)),
-        *("-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync"),
-    ]
-    subprocess.run(command, user=user, cwd=home, stdout=subprocess.DEVNULL, check=True)
-    secret.unlink()
-
-
-def _free_port():
-    with socket.socket() as probe:
+def free_port(kind=socket.SOCK_STREAM):
+    with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 @pytest.fixture
 def postgres_database(postgres_server):
-    """A fresh, empty database; dropped afterwards, whoever is connected."""
+    """A fresh, empty database; dropped afterwards, with all its connections."""
     import psycopg
 
     name = f"test_{secrets.token_hex(6)}"
@@ -207,6 +286,25 @@ def postgres_database(postgres_server):
     yield PostgresDatabase(postgres_server, name)
     with psycopg.connect(**postgres_server.parameters(), autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+# Airflow
+
+
+def _migrate(url, home):
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")},
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
+    }
+    command = [sys.executable, "-W", "ignore", "-m", "airflow", "db", "migrate"]
+    subprocess.run(command, check=True, capture_output=True, env=environment)
+
+
+def _prepare_sqlite(folder):
+    folder.mkdir()
+    _migrate(f"sqlite:///{folder}/airflow.db", folder)
 
 
 def _airflow_database():
@@ -219,22 +317,22 @@ def airflow_home(request, tmp_path_factory):
     """An Airflow home with a migrated database, for all tests in this process.
 
     The database is Postgres where it is installed, as in a cluster, and SQLite elsewhere, as in the
-    embedded mode, whose own tests use that. FANFOLD_TEST_AIRFLOW_DATABASE chooses one of them.
+    local mode, whose tests use that. FANFOLD_TEST_AIRFLOW_DATABASE chooses one of them.
 
-    Airflow reads its environment when it is imported: whoever imports it asks for this first.
+    Airflow reads its environment on import: a test that imports it requests this fixture first.
     """
     home = tmp_path_factory.mktemp("airflow")
-    database = f"sqlite:///{home}/airflow.db"
     if _airflow_database() == "postgres":
-        server = request.getfixturevalue("postgres_server")
-        login = f"{server.user}:{server.password}@{server.host}:{server.port}"
-        database = f"postgresql+psycopg2://{login}/postgres"
+        database = request.getfixturevalue("postgres_server").airflow_url
+    else:
+        shutil.copy(cached("sqlite", _prepare_sqlite) / "airflow.db", home)
+        database = f"sqlite:///{home}/airflow.db"
     settings = {
         "AIRFLOW_HOME": str(home),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS),
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(DAGS.parent / "plugins"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(ROOT / "dags"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        # One of each role, and somebody who may log in and see nothing.
+        # One user of each role, and one who may log in and see nothing.
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,op:op,user:user,viewer:viewer,nobody:",
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
         "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(24),
@@ -245,6 +343,46 @@ def airflow_home(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         for name, value in settings.items():
             patch.setenv(name, value)
-        command = [sys.executable, "-W", "ignore", "-m", "airflow", "db", "migrate"]
-        subprocess.run(command, check=True, capture_output=True, env=dict(os.environ))
         yield home
+
+
+@pytest.fixture(scope="session")
+def metrics_settings():
+    """``metrics_settings(port)``: the metrics of config/cluster.env, sent to a port on loopback."""
+    lines = (ROOT / "config" / "cluster.env").read_text("utf-8").splitlines()
+    pairs = dict(line.split("=", 1) for line in lines if line.startswith("AIRFLOW__METRICS__"))
+
+    def settings_for(port):
+        return {
+            **pairs,
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+            "AIRFLOW__METRICS__STATSD_PORT": str(port),
+        }
+
+    return settings_for
+
+
+@pytest.fixture(scope="session")
+def statsd_port():
+    """The UDP port that the stack sends its metrics to."""
+    return free_port(socket.SOCK_DGRAM)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory, metrics_settings, statsd_port):
+    """The stack of ``make run`` for all tests that need Airflow's scheduler.
+
+    Its tasks defer after seconds instead of a minute; tests separate their state by DAG run.
+    """
+    from fanfold.embedded.stack import running_stack
+
+    environment = {
+        "FANFOLD_DEFER_AFTER": "3",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
+        **metrics_settings(statsd_port),
+        # By default every 30 s, which is longer than a run.
+        "AIRFLOW__SCHEDULER__TI_METRICS_INTERVAL": "0.5",
+    }
+    with running_stack(tmp_path_factory.mktemp("stack"), extra_env=environment) as running:
+        yield running

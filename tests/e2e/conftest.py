@@ -1,4 +1,4 @@
-"""One local stack for the tests that need Airflow's own scheduler, and a browser for its UI."""
+"""Runs on the shared stack, and a browser for its UI."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from fanfold.local.stack import running_stack
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
 
@@ -30,20 +29,9 @@ QUIET = [
 ]
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory):
-    """The stack of ``make run``, with the project's DAGs; its tasks defer after seconds, not a minute."""
-    environment = {
-        "FANFOLD_DEFER_AFTER": "3",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,viewer:viewer",
-    }
-    with running_stack(tmp_path_factory.mktemp("stack"), extra_env=environment) as running:
-        yield running
-
-
 @pytest.fixture
 def simulator(stack):
-    """Ask the stack's simulator; its faults end with the test."""
+    """The stack's simulator; its faults end with the test."""
     from fanfold.simulator.process import Simulator
 
     simulator = Simulator(stack.simulator_url, stack.token, pid=0)
@@ -52,9 +40,9 @@ def simulator(stack):
     simulator.reset()
 
 
-@contextmanager
-def browser_page(**options):
-    """Open a page in Debian's Chromium."""
+@pytest.fixture(scope="module")
+def chromium():
+    """Debian's Chromium; each page has a context of its own."""
     from playwright.sync_api import sync_playwright
 
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
@@ -65,40 +53,46 @@ def browser_page(**options):
         pytest.skip(reason)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=QUIET)
-        try:
-            yield browser.new_page(**options)
-        finally:
-            browser.close()
+        yield browser
+        browser.close()
 
 
 @pytest.fixture
-def open_browser():
-    """Open a page with options of the test's own."""
-    return browser_page
+def open_browser(chromium):
+    """``open_browser(**options)``: open a page with these options."""
+
+    @contextmanager
+    def open_page(**options):
+        page = chromium.new_page(**options)
+        page.set_default_timeout(60_000)  # milliseconds; Airflow's UI is slow on a busy machine
+        yield page
+        page.close()
+
+    return open_page
 
 
 @pytest.fixture
-def page():
+def page(open_browser):
     """A page of 1280 by 1000 pixels, in English."""
-    with browser_page(viewport={"width": 1280, "height": 1000}, locale="en-US") as opened:
+    with open_browser(viewport={"width": 1280, "height": 1000}, locale="en-US") as opened:
         yield opened
 
 
 @dataclass
 class Runs:
-    """Runs of the pipeline over lists of these users, and what became of some of them.
+    """Runs of the pipeline over lists of these users.
 
     Attributes:
         users: All users.
-        broken: Users whose profile breaks the contract, in runs that are disturbed.
-        unknown: Users whom the source does not know then.
+        broken: Users whose profile breaks the contract in disturbed runs.
+        unknown: Users that do not exist in disturbed runs.
     """
 
     stack: object
     folder: object
     users: tuple = tuple(UIDS)
-    broken: tuple = tuple(UIDS[100:105])
-    unknown: tuple = tuple(UIDS[200:203])
+    broken: tuple = tuple(UIDS[30:35])
+    unknown: tuple = tuple(UIDS[40:43])
 
     def simulator(self):
         from fanfold.simulator.process import Simulator
@@ -137,15 +131,15 @@ def runs(stack, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def partial_run(runs):
-    """A run of 625 users a month behind one of 600: five break the contract, three are unknown; 15
-    users of the first are not on its list, 40 are new."""
-    runs.run(UIDS[:600])
-    return runs.run(UIDS[15:], disturbed=True, day=MONTH)
+    """A run of 145 users, a month after one of 140: five break the contract, three are unknown; 15
+    users of the first are not on its list, 20 are new."""
+    runs.run(UIDS[:140], batch_size=140)
+    return runs.run(UIDS[15:160], disturbed=True, day=MONTH, batch_size=50)
 
 
 @dataclass
 class Visitor:
-    """A person in front of Airflow's UI."""
+    """A user of Airflow's UI."""
 
     stack: object
     page: object
@@ -178,7 +172,7 @@ class Visitor:
 
 @pytest.fixture
 def visitor(stack):
-    """``visitor(page)``: a person in front of a page."""
+    """``visitor(page)``: a user of Airflow's UI on a page."""
     return lambda page: Visitor(stack, page)
 
 

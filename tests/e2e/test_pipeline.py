@@ -1,4 +1,4 @@
-"""The pipeline on Airflow's own scheduler: trigger, break, clear, and what reaches the server."""
+"""The pipeline on Airflow's scheduler: a run with failures is cleared; secrets stay secret."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def clear(stack, run_id, *task_ids):
     )
 
 
-def test_clearing_fetch_asks_only_for_what_is_not_ok_or_missing(stack, simulator, tmp_path):
+def test_clearing_fetch_requests_only_failed_items(stack, simulator, tmp_path):
     """Two users fail and one is unknown; then the API recovers, and `fetch` is cleared."""
     path = tmp_path / "users.csv"
     path.write_text("\n".join(["user_id", *UIDS, "7"]))
@@ -77,25 +77,17 @@ def test_clearing_fetch_asks_only_for_what_is_not_ok_or_missing(stack, simulator
     with closing(sqlite3.connect(stack.home.warehouse)) as connection:
         found = connection.execute("SELECT ok, failed FROM fanfold_runs WHERE run_id = ?", [run_id])
         assert found.fetchall() == [(120, 0)]
-
-
-@pytest.mark.parametrize("conf", [{"concurrency": 0}, {"items_uri": "/etc/passwd"}])
-def test_the_command_line_refuses_a_param_out_of_range_and_makes_no_run(stack, conf):
-    before = stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns")["total_entries"]
-    with pytest.raises(StackFailed, match=next(iter(conf))):
-        stack.trigger(DAG, conf)
-    assert stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns")["total_entries"] == before
-
-
-def test_the_asset_tells_what_the_run_produced(stack, simulator):
-    run_id = stack.trigger(DAG, {"user_ids": UIDS[:2]})
-    assert stack.wait(DAG, run_id, timeout=120) == "success"
-    assert simulator.stats()["requests"] > 0
     events = stack.api("GET", "/api/v2/assets/events", params={"source_run_id": run_id})
-    (event,) = events["asset_events"]
-    assert event["name"] == DAG
-    assert event["extra"]["counts"]["ok"] == 2
-    assert event["extra"]["status"] == "complete"
+    published = [(each["name"], each["extra"]["status"]) for each in events["asset_events"]]
+    assert sorted(published) == [(DAG, "complete"), (DAG, "partial")]
+    assert {each["extra"]["counts"]["ok"] for each in events["asset_events"]} == {118, 120}
+
+
+def test_the_command_line_refuses_a_param_out_of_range_and_creates_no_run(stack):
+    before = stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns")["total_entries"]
+    with pytest.raises(StackFailed, match="concurrency"):
+        stack.trigger(DAG, {"concurrency": 0})
+    assert stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns")["total_entries"] == before
 
 
 def test_no_secret_is_in_a_log_a_file_or_the_address_of_a_request(stack):

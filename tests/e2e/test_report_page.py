@@ -1,4 +1,4 @@
-"""The report in a real browser: both languages, hostile names, narrow windows, nothing from outside."""
+"""The report in Chromium: languages, hostile names, narrow windows, no external resources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run page for everybody: both languages and themes, narrow windows, axe, and hostile names."""
+"""The run page: languages, themes, narrow windows, accessibility (axe), and hostile names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DAG = "weibo_user_profiles"
 TABS = ("Batches", "Failures", "Dataset", "Report", "Compare")
 
 
-def test_the_page_is_chinese_for_who_reads_chinese(stack, partial_run, visitor, open_browser):
+def test_the_page_is_chinese_in_a_chinese_browser(stack, partial_run, visitor, open_browser):
     with open_browser(locale="zh-CN", viewport={"width": 1280, "height": 900}) as page:
         person = visitor(page)
         frame = person.items_tab(partial_run)
@@ -54,11 +54,11 @@ def test_the_page_is_dark_when_airflow_is(partial_run, visitor, page):
     )
 
 
-def test_a_run_that_failed_and_one_without_users_say_what_became_of_them(
+def test_a_failed_and_an_empty_run_show_their_outcome(
     stack, simulator, runs, visitor, page, number
 ):
     simulator.control(uids=dict.fromkeys(runs.broken, "invalid"))
-    conf = {"user_ids": list(runs.users[90:110]), "batch_size": 20}
+    conf = {"user_ids": list(runs.users[20:40]), "batch_size": 20}
     failed = stack.trigger(DAG, {**conf, "tolerated_failure_percentage": 0})
     empty = stack.trigger(DAG, {"user_ids": []})
     assert stack.wait(DAG, failed, timeout=120) == "failed"
@@ -83,7 +83,7 @@ def test_a_run_that_failed_and_one_without_users_say_what_became_of_them(
     assert number(page, "planned") == 0
 
 
-def test_the_grid_of_batches_and_the_tabs_need_no_mouse(partial_run, visitor, page):
+def test_the_grid_of_batches_and_the_tabs_work_with_the_keyboard(partial_run, visitor, page):
     """Tab reaches the grid once; arrows move in it; Enter opens the log; the focus is seen."""
     visitor(page).alone(partial_run)
     page.get_by_role("tab", name="Batches").focus()
@@ -104,9 +104,7 @@ def test_the_grid_of_batches_and_the_tabs_need_no_mouse(partial_run, visitor, pa
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_nothing_hinders_who_cannot_see_or_point(
-    stack, runs, partial_run, visitor, page, unfolded, theme
-):
+def test_the_page_is_accessible(stack, runs, partial_run, visitor, page, unfolded, theme):
     """axe finds no violation in any view, in either theme."""
     visitor(page).alone(partial_run, theme=theme)
     ready = {
@@ -159,7 +157,7 @@ def test_nothing_is_wider_than_the_window(partial_run, visitor, open_browser, wi
 
 
 def test_hostile_names_are_text(stack, runs, visitor, page):
-    """The simulator's people have names of script, right-to-left text, and very long ones."""
+    """The simulator has names with scripts, right-to-left text, and very long ones."""
     run_id = stack.trigger(DAG, {"user_ids": list(runs.users[:400]), "batch_size": 400})
     assert stack.wait(DAG, run_id, timeout=120) == "success"
     found = stack.api("GET", f"/fanfold/api/dags/{DAG}/runs/{run_id}/dataset?limit=500")

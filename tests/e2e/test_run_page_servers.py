@@ -1,4 +1,4 @@
-"""The run page when a part of Airflow stands still, and when there are several api-servers."""
+"""The run page while a component is suspended, and with several api-servers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DAG = "weibo_user_profiles"
 
 @contextmanager
 def still(stack, name):
-    """Let a process of the stack stand still, as on a machine that is overloaded."""
+    """Suspend a process of the stack, as on an overloaded machine."""
     process = psutil.Process(stack.state.processes[name])
     process.suspend()
     try:
@@ -43,8 +43,8 @@ def say_in_database(stack, statement, *values):
         database.execute(statement, values)
 
 
-def test_without_a_scheduler_or_a_server_the_page_says_so(stack, runs, visitor, page, number):
-    run_id = runs.run(runs.users[:5])
+def test_the_page_reports_a_missing_scheduler_or_server(stack, runs, visitor, page, number):
+    run_id = runs.run(runs.users[:5], batch_size=5)
     with still(stack, "scheduler"):
         say_in_database(
             stack, "UPDATE job SET latest_heartbeat = '2020-01-01' WHERE job_type = 'SchedulerJob'"
@@ -63,7 +63,7 @@ def test_without_a_scheduler_or_a_server_the_page_says_so(stack, runs, visitor, 
             say_in_database(stack, "UPDATE dag_run SET state = 'success' WHERE run_id = ?", run_id)
 
 
-def test_without_the_shared_directory_the_page_says_so(stack, partial_run, visitor, page, number):
+def test_the_page_reports_a_missing_shared_directory(stack, partial_run, visitor, page, number):
     visitor(page).alone(partial_run)
     away = stack.home.shared.with_name("shared-away")
     said = page.get_by_text("The shared directory cannot be read").first
@@ -76,8 +76,8 @@ def test_without_the_shared_directory_the_page_says_so(stack, partial_run, visit
     said.wait_for(state="detached", timeout=40_000)
 
 
-def test_a_second_api_server_answers_alike(stack, partial_run, tmp_path):
-    """Nothing is kept in a process: what one server gives out, the other accepts and answers."""
+def test_a_second_api_server_gives_the_same_answers(stack, partial_run, tmp_path):
+    """The servers keep no state: a token of one is valid for the other, and the answers are equal."""
     path = f"/fanfold/api/dags/{DAG}/runs/{partial_run}"
     summary = stack.api("GET", path)
     headers = {"Authorization": stack._session.headers["Authorization"]}

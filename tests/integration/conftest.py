@@ -1,11 +1,13 @@
-"""A pipeline in ``dag.test()``, against the simulator, an S3 server and a database of its own."""
+"""A pipeline in ``dag.test()``, with the simulator, an S3 server and a database."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ import pytest
 from fanfold.simulator.process import running
 
 DAGS = Path(__file__).parents[2] / "dags"
+DAYS = itertools.count()
+"""Each run of a session has a logical date of its own."""
 
 
 def authored(dag_id):
@@ -45,7 +49,7 @@ def simulator(simulator_process):
 
 @dataclass
 class Finished:
-    """What a run left behind."""
+    """The result of a run."""
 
     state: str
     states: dict
@@ -84,11 +88,9 @@ class Pipeline:
     def connect(self, name, **fields):
         self.patch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(fields))
 
-    def run(self, dag_id="weibo_user_profiles", *, retries=0, logical_date=None, **conf):
-        """Run a DAG to its end in this process; tasks are tried once unless told otherwise."""
-        from datetime import timedelta
-
-        # dag.test() leaves the conf of a run in the DAG: each run has one of its own.
+    def run(self, dag_id="weibo_user_profiles", *, retries=0, **conf):
+        """Run a DAG to its end in this process; tasks are not retried by default."""
+        # dag.test() keeps the conf of a run in the DAG object: each run parses its own.
         dag = authored(dag_id)
         errors = {}
 
@@ -109,7 +111,9 @@ class Pipeline:
                     mapped[name] = value
                 else:
                     setattr(task, name, value)
-        run = dag.test(run_conf=conf, logical_date=logical_date)
+        # Without a logical date, dag.test() clears the tasks of all runs of the DAG.
+        date = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=next(DAYS))
+        run = dag.test(run_conf=conf, logical_date=date)
         instances = run.get_task_instances()
         return Finished(
             state=str(run.state),
@@ -121,9 +125,18 @@ class Pipeline:
 
 
 @pytest.fixture
-def pipeline(airflow_home, simulator, s3_server, s3_client, bucket_name, tmp_path, monkeypatch):
+def charts():
+    """For a test whose runs draw charts: it takes longer than all the rest of a small run."""
+
+
+@pytest.fixture
+def pipeline(
+    request, airflow_home, simulator, s3_server, s3_client, bucket_name, tmp_path, monkeypatch
+):
     """The pipelines with fresh sinks; connections come from the environment, as on a worker."""
-    # dag.test() sleeps a second whenever a task waits for another; here that is noticed at once.
+    if "charts" not in request.fixturenames:
+        monkeypatch.setattr("fanfold.stages.reporting.charts_of", lambda *_: [])
+    # dag.test() sleeps for a second while no task is ready; here it looks again at once.
     sleep = time.sleep
     monkeypatch.setattr(
         time,

@@ -1,4 +1,4 @@
-"""A receiver as a cluster has it, and Airflow told to send there, by the cluster's own settings."""
+"""A StatsD receiver as in a cluster, and Airflow configured with the cluster's settings."""
 
 from __future__ import annotations
 
@@ -112,40 +112,41 @@ class Receiver:
         eventually(lambda: self.value("end_of_test") > before, "the receiver counts")
 
 
-@pytest.fixture
-def receiver(tmp_path):
-    """The real statsd_exporter where it is on PATH, and what stands in for it elsewhere."""
+@contextmanager
+def receiving(folder, statsd):
+    """Run statsd_exporter on this UDP port; a stand-in of ours where it is not on PATH."""
     real = shutil.which("statsd_exporter")
-    made = Receiver(free_port(socket.SOCK_DGRAM), free_port())
+    made = Receiver(statsd, free_port())
     command = [
         *([real, "--statsd.listen-tcp="] if real else [sys.executable, str(STANDIN)]),
         f"--statsd.mapping-config={MONITORING / 'statsd.yaml'}",
         f"--statsd.listen-udp=127.0.0.1:{made.statsd}",
         f"--web.listen-address=127.0.0.1:{made.web}",
     ]
-    with started(command, tmp_path / "statsd_exporter.log"):
+    with started(command, folder / "statsd_exporter.log"):
         eventually(lambda: get(made.web, "/metrics"), "statsd_exporter starts")
         yield made
 
 
 @pytest.fixture
-def cluster_metrics(receiver):
-    """What config/cluster.env says of metrics, switched on, with the receiver of this test."""
-    lines = (ROOT / "config" / "cluster.env").read_text("utf-8").splitlines()
-    pairs = (line.split("=", 1) for line in lines if line.startswith("AIRFLOW__METRICS__"))
-    return {
-        **dict(pairs),
-        "AIRFLOW__METRICS__STATSD_ON": "True",
-        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
-        "AIRFLOW__METRICS__STATSD_PORT": str(receiver.statsd),
-    }
+def receiver(tmp_path):
+    """A statsd_exporter of this test."""
+    with receiving(tmp_path, free_port(socket.SOCK_DGRAM)) as made:
+        yield made
 
 
 @pytest.fixture
-def told_to_send(airflow_home, cluster_metrics, receiver, monkeypatch):
+def stack_receiver(tmp_path, statsd_port):
+    """A statsd_exporter on the port that the shared stack sends to."""
+    with receiving(tmp_path, statsd_port) as made:
+        yield made
+
+
+@pytest.fixture
+def sending(airflow_home, metrics_settings, receiver, monkeypatch):
     """Airflow in this process sends to the receiver, as the components of a cluster do."""
     assert airflow_home.is_dir()
-    for name, value in cluster_metrics.items():
+    for name, value in metrics_settings(receiver.statsd).items():
         monkeypatch.setenv(name, value)
     from airflow.sdk.configuration import conf
     from airflow.sdk.observability import stats
@@ -220,14 +221,14 @@ class Prometheus:
 @pytest.fixture
 def prometheus(receiver, tmp_path):
     """A Prometheus with the cluster's files, which reads from the receiver, and more often."""
-    told = yaml.safe_load((MONITORING / "prometheus.yml").read_text("utf-8"))
-    (scrape,) = told["scrape_configs"]
+    parsed = yaml.safe_load((MONITORING / "prometheus.yml").read_text("utf-8"))
+    (scrape,) = parsed["scrape_configs"]
     assert scrape["static_configs"] == [{"targets": ["statsd:9102"]}]
     scrape["static_configs"] = [{"targets": [f"127.0.0.1:{receiver.web}"]}]
-    told["global"] = {"scrape_interval": "250ms", "evaluation_interval": "250ms"}
-    told["rule_files"] = [str(MONITORING / rules) for rules in told["rule_files"]]
+    parsed["global"] = {"scrape_interval": "250ms", "evaluation_interval": "250ms"}
+    parsed["rule_files"] = [str(MONITORING / rules) for rules in parsed["rule_files"]]
     config = tmp_path / "prometheus.yml"
-    config.write_text(yaml.safe_dump(told))
+    config.write_text(yaml.safe_dump(parsed))
     made = Prometheus(free_port())
     command = [
         tool("prometheus"),

@@ -26,9 +26,9 @@ def outcomes(receiver):
     return receiver.by("outcome", "fanfold_items_total")
 
 
-def test_the_counters_of_a_run_are_those_of_its_manifest(pipeline, told_to_send):
+def test_the_counters_of_a_run_are_those_of_its_manifest(pipeline, sending):
     """Outcomes, requests, retries, bytes, rows and durations; the tags are those of the pipeline."""
-    receiver = told_to_send
+    receiver = sending
     pipeline.simulator.control(uids={UIDS[3]: "invalid", UIDS[5]: "unknown"})
     began = time.time()
     run = pipeline.run(user_ids=UIDS, batch_size=4, tolerated_failure_percentage=10)
@@ -56,66 +56,58 @@ def test_the_counters_of_a_run_are_those_of_its_manifest(pipeline, told_to_send)
     assert ran == {stage: 3 if stage in {"fetch", "process"} else 1 for stage in STAGES}
     seconds = receiver.by("stage", "fanfold_stage_duration_seconds_sum")
     assert all(0 < seconds[stage] < time.time() - began for stage in STAGES)
-
-
-def test_airflows_own_counters_come_beside_them_under_their_names(pipeline, told_to_send):
-    pipeline.run(user_ids=UIDS[:2])
-    told_to_send.settled()
-    finished = told_to_send.values("airflow_ti_finish_total")
-    assert told_to_send.value("airflow_ti_finish_total", state="success") == 7 + 2 * 2
-    assert {frozenset(dict(labels)) for labels in finished} == {
+    # Airflow's own counters come beside them, without the legacy names that contain ids.
+    assert receiver.value("airflow_ti_finish_total", state="success") == 7 + 2 * 3
+    assert {frozenset(dict(labels)) for labels in receiver.values("airflow_ti_finish_total")} == {
         frozenset({"dag_id", "task_id", "state"})
     }
-    # The old names, with ids in them, are not sent.
-    assert told_to_send.values("airflow_ti_finish_weibo_user_profiles_plan_success_total") == {}
-    assert told_to_send.value("statsd_exporter_sample_errors_total") == 0
+    assert receiver.values("airflow_ti_finish_weibo_user_profiles_plan_success_total") == {}
+    assert receiver.value("statsd_exporter_sample_errors_total") == 0
 
 
-def test_a_batch_that_is_tried_again_counts_its_requests_and_no_item_twice(pipeline, told_to_send):
+def test_a_retried_batch_counts_its_requests_and_no_item_twice(pipeline, sending):
     """The first try gives up after five requests, the second needs one more."""
     pipeline.simulator.control(uids={UIDS[3]: "http_500"}, first_attempts=5)
     run = pipeline.run(user_ids=UIDS[:10], batch_size=10, retries=1)
-    told_to_send.settled()
+    sending.settled()
     assert run.manifest["requests"] == 9 + 6
-    assert told_to_send.value("fanfold_requests_total") == 9 + 6
+    assert sending.value("fanfold_requests_total") == 9 + 6
     # Four of the five were put back; the fifth ended the try.
-    assert told_to_send.value("fanfold_request_retries_total") == 4
-    assert told_to_send.by("kind", "fanfold_wait_seconds_total")["backoff"] > 0
-    assert outcomes(told_to_send) == {"ok": 10}
+    assert sending.value("fanfold_request_retries_total") == 4
+    assert sending.by("kind", "fanfold_wait_seconds_total")["backoff"] > 0
+    assert outcomes(sending) == {"ok": 10}
 
 
-def test_a_run_whose_failures_are_not_tolerated_is_counted_as_refused(pipeline, told_to_send):
+def test_a_run_whose_failures_are_not_tolerated_is_counted_as_refused(pipeline, sending):
     """Failed items count, nothing is sent, and the time of the last success stays unset."""
     pipeline.simulator.control(uids={UIDS[0]: "drop"})
     assert pipeline.run(user_ids=UIDS[:4]).state == "failed"
-    told_to_send.settled()
-    assert outcomes(told_to_send) == {"ok": 3, "failed": 1}
-    assert told_to_send.by("status", "fanfold_runs_total") == {"refused": 1}
-    assert told_to_send.value("fanfold_sent_bytes_total") == 0
-    assert told_to_send.values("fanfold_last_success_timestamp_seconds") == {}
-    ran = told_to_send.by("stage", "fanfold_stage_duration_seconds_count")
+    sending.settled()
+    assert outcomes(sending) == {"ok": 3, "failed": 1}
+    assert sending.by("status", "fanfold_runs_total") == {"refused": 1}
+    assert sending.value("fanfold_sent_bytes_total") == 0
+    assert sending.values("fanfold_last_success_timestamp_seconds") == {}
+    ran = sending.by("stage", "fanfold_stage_duration_seconds_count")
     assert set(ran) == {"preflight", "read_items", "plan", "fetch", "process"}
     assert ran["fetch"] == 3
 
 
-def test_requests_that_brought_nothing_are_counted_where_the_token_is_refused(
-    pipeline, told_to_send
-):
+def test_refused_requests_are_counted(pipeline, sending):
     """It expires behind one batch, whichever comes first: the next one ends without any part."""
     pipeline.simulator.control(token_expires_after=4)
     run = pipeline.run(user_ids=UIDS, batch_size=4, concurrency=1)
-    told_to_send.settled()
+    sending.settled()
     states = Counter(run.states["batch.fetch", batch] for batch in range(3))
     assert states == {"success": 1, "failed": 2}
     asked = asked_for_users(pipeline.simulator)
-    assert told_to_send.value("fanfold_requests_total", **OF_SOURCE) == asked == 4 + 1
-    assert outcomes(told_to_send) == {"ok": 4, "failed": 8}
+    assert sending.value("fanfold_requests_total", **OF_SOURCE) == asked == 4 + 1
+    assert outcomes(sending) == {"ok": 4, "failed": 8}
 
 
-def test_counters_begin_at_zero_with_the_plan(pipeline, told_to_send):
+def test_counters_begin_at_zero_with_the_plan(pipeline, sending):
     """So that Prometheus sees the first failure rise, whatever it is."""
     pipeline.run(user_ids=UIDS[:2], dry_run=True)
-    told_to_send.settled()
+    sending.settled()
     begun = {
         "fanfold_items_total": 4,
         "fanfold_runs_total": 4,
@@ -127,29 +119,27 @@ def test_counters_begin_at_zero_with_the_plan(pipeline, told_to_send):
         "fanfold_rows_loaded_total": 1,
     }
     for name, series in begun.items():
-        values = told_to_send.values(name)
+        values = sending.values(name)
         assert (len(values), sum(values.values())) == (series, 0), name
 
 
-def test_a_batch_that_gives_its_slot_back_counts_the_wait_as_one_for_the_quota(
-    pipeline, told_to_send, monkeypatch
-):
+def test_a_deferred_batch_counts_its_wait_as_one_for_the_quota(pipeline, sending, monkeypatch):
     """The quota is full again after some seconds, which is longer than a task keeps its slot."""
     monkeypatch.setenv("FANFOLD_DEFER_AFTER", "0.5")
     pipeline.simulator.control(quota_per_hour=6, quota_window_s=3)
     run = pipeline.run(user_ids=UIDS[:8], batch_size=8)
-    told_to_send.settled()
+    sending.settled()
     assert run.state == "success"
-    deferrals = told_to_send.value("fanfold_deferrals_total", **OF_SOURCE)
+    deferrals = sending.value("fanfold_deferrals_total", **OF_SOURCE)
     assert deferrals >= 1
-    waited = told_to_send.by("kind", "fanfold_wait_seconds_total")
+    waited = sending.by("kind", "fanfold_wait_seconds_total")
     assert 0.5 < waited["quota"] < 6 * deferrals
-    assert told_to_send.value("fanfold_requests_total") == asked_for_users(pipeline.simulator)
-    assert outcomes(told_to_send) == {"ok": 8}
+    assert sending.value("fanfold_requests_total") == asked_for_users(pipeline.simulator)
+    assert outcomes(sending) == {"ok": 8}
 
 
-def test_a_consolidation_that_is_cut_off_behind_its_manifest_counts_no_item_twice(
-    pipeline, told_to_send, monkeypatch
+def test_a_consolidation_interrupted_after_its_manifest_counts_no_item_twice(
+    pipeline, sending, monkeypatch
 ):
     from fanfold.stages import consolidating
 
@@ -163,8 +153,8 @@ def test_a_consolidation_that_is_cut_off_behind_its_manifest_counts_no_item_twic
 
     monkeypatch.setattr(consolidating, "check_tolerance", cut)
     run = pipeline.run(user_ids=UIDS[:3], retries=1)
-    told_to_send.settled()
+    sending.settled()
     assert run.state == "success"
-    assert told_to_send.value("airflow_ti_failures_total", task_id="consolidate") == 1
-    assert outcomes(told_to_send) == {"ok": 3}
-    assert told_to_send.by("status", "fanfold_runs_total") == {"complete": 1}
+    assert sending.value("airflow_ti_failures_total", task_id="consolidate") == 1
+    assert outcomes(sending) == {"ok": 3}
+    assert sending.by("status", "fanfold_runs_total") == {"complete": 1}

@@ -1,10 +1,12 @@
-"""Airflow's own processes with metrics on: schedulers that live, and tasks that live for seconds."""
+"""Metrics of Airflow's processes: of a scheduler, and of tasks that live for seconds."""
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 import threading
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -13,7 +15,6 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 
-from fanfold.local.stack import running_stack
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
 
@@ -48,8 +49,8 @@ class Collector(ThreadingHTTPServer):
 class _Takes(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        told = ExportMetricsServiceRequest.FromString(body)
-        for resource in told.resource_metrics:
+        sent = ExportMetricsServiceRequest.FromString(body)
+        for resource in sent.resource_metrics:
             for metric in (each for scope in resource.scope_metrics for each in scope.metrics):
                 if not metric.sum.is_monotonic:
                     continue
@@ -77,15 +78,6 @@ def collector():
         thread.join()
 
 
-@contextmanager
-def finished_run(folder, environment):
-    """A stack with these settings, behind one run; its processes have ended afterwards."""
-    with running_stack(folder, extra_env=environment) as stack:
-        run_id = stack.trigger(DAG, {"user_ids": UIDS, "batch_size": 3})
-        assert stack.wait(DAG, run_id, timeout=120) == "success"
-        yield read_json(Workspace.of_run(stack.home.shared, DAG, run_id).manifest)
-
-
 def used():
     """The names of Airflow's metrics that alerts and dashboard ask for, and that no fault makes."""
     files = ("alerts.yml", "dashboard.json")
@@ -94,42 +86,56 @@ def used():
     return {name for name in re.findall(r"\bairflow_\w+", said) if not re.search(faults, name)}
 
 
-def test_statsd_hears_of_every_task_process_and_of_all_that_is_asked_for(
-    receiver, cluster_metrics, tmp_path
-):
-    seen_in_each_state = {
-        # By default each half minute, and the run is over before.
-        "AIRFLOW__SCHEDULER__TI_METRICS_INTERVAL": "0.1",
-        # The batches wait for each other.
-        "AIRFLOW__CORE__PARALLELISM": "1",
-    }
-    environment = {**cluster_metrics, **seen_in_each_state}
-    with finished_run(tmp_path / "stack", environment) as manifest:
-        receiver.settled()
-        assert receiver.by("outcome", "fanfold_items_total") == {"ok": len(UIDS)}
-        assert receiver.value("fanfold_requests_total", dag_id=DAG) == manifest["requests"]
-        ran = receiver.by("stage", "fanfold_stage_duration_seconds_count")
-        assert (ran["fetch"], ran["process"], ran["report"]) == (4, 4, 1)
-        asked_for = used()
-        assert len(asked_for) > 20
-        # Some come each minute.
-        receiver.eventually(lambda: asked_for <= receiver.names(), seconds=90)
-        assert receiver.value("statsd_exporter_sample_errors_total") == 0
+def test_statsd_receives_the_metrics_of_every_task_and_all_that_alerts_use(stack, stack_receiver):
+    receiver = stack_receiver
+    # More batches than slots, so that some are seen waiting.
+    run_id = stack.trigger(DAG, {"user_ids": UIDS, "batch_size": 1})
+    assert stack.wait(DAG, run_id, timeout=120) == "success"
+    manifest = read_json(Workspace.of_run(stack.home.shared, DAG, run_id).manifest)
+    receiver.settled()
+    assert receiver.by("outcome", "fanfold_items_total") == {"ok": len(UIDS)}
+    assert receiver.value("fanfold_requests_total", dag_id=DAG) == manifest["requests"]
+    ran = receiver.by("stage", "fanfold_stage_duration_seconds_count")
+    assert (ran["fetch"], ran["process"], ran["report"]) == (len(UIDS), len(UIDS), 1)
+    asked_for = used()
+    assert len(asked_for) > 20
+    # Some are sent once a minute.
+    receiver.eventually(lambda: asked_for <= receiver.names(), seconds=90)
+    assert receiver.value("statsd_exporter_sample_errors_total") == 0
 
 
-def test_opentelemetry_hears_of_every_task_process_before_it_ends(collector, tmp_path):
-    """Rises, not totals: each process begins at zero, and nobody could tell their totals apart."""
+# Two task processes as Airflow's supervisor forks and ends them.
+TASKS = """
+import os, uuid
+from airflow.sdk.configuration import conf
+from airflow.sdk.execution_time.supervisor import WatchedSubprocess
+from airflow.sdk.observability import stats
+from airflow.sdk.observability.metrics import stats_utils
+from fanfold.airflow import metrics
+from fanfold.model import Counts
+
+def task():
+    stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
+    metrics.decided("w", "weibo", Counts(3, ok=3), Counts())
+
+for _ in range(2):
+    process = WatchedSubprocess.start(target=task, id=uuid.uuid4())
+    assert os.waitpid(process.pid, 0)[1] == 0
+"""
+
+
+def test_opentelemetry_receives_the_metrics_of_every_task_process(collector, airflow_home):
+    """Deltas, not totals: each process starts at zero, and totals of several could not be added."""
     environment = {
+        **os.environ,
         "AIRFLOW__METRICS__OTEL_ON": "True",
         "AIRFLOW__METRICS__LEGACY_NAMES_ON": "False",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{collector.server_port}",
         "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta",
         "OTEL_SERVICE_NAME": "fanfold",
     }
-    with finished_run(tmp_path / "stack", environment) as manifest:
-        pass
+    assert airflow_home.is_dir()
+    subprocess.run([sys.executable, "-W", "ignore", "-c", TASKS], env=environment, check=True)
     assert collector.deltas
     assert all(collector.deltas)
-    assert collector.sum("airflow.fanfold.items", outcome="ok") == len(UIDS)
-    assert collector.sum("airflow.fanfold.requests", dag_id=DAG) == manifest["requests"]
-    assert collector.sum("airflow.ti.finish", state="success") == 7 + 2 * 4
+    assert collector.sum("airflow.fanfold.items", outcome="ok") == 2 * 3

@@ -17,9 +17,8 @@ def answer(status, body=None, **headers):
     return Response(status, CaseInsensitiveDict(headers), body)
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "kind"),
-    [
+def test_each_status_has_its_consequence():
+    for status, body, kind in [
         (401, JSON_ERROR, CredentialRefused),
         (403, JSON_ERROR, CredentialRefused),
         (429, JSON_ERROR, QuotaSpent),
@@ -31,17 +30,15 @@ def answer(status, body=None, **headers):
         (200, None, SourceBusy),
         (200, {}, SourceBusy),
         (302, None, SourceBusy),
-    ],
-)
-def test_each_status_has_its_consequence(status, body, kind):
-    with pytest.raises(kind) as caught:
-        mastodon.read("alice", answer(status, body))
-    assert type(caught.value) is kind
+    ]:
+        with pytest.raises(kind) as caught:
+            mastodon.read("alice", answer(status, body))
+        assert type(caught.value) is kind, (status, body)
 
 
-@pytest.mark.parametrize("status", [404, 410])
-def test_no_such_account_is_an_answer(status):
-    assert isinstance(mastodon.read("nobody", answer(status, JSON_ERROR)), NotThere)
+def test_an_account_that_does_not_exist_is_an_answer():
+    for status in (404, 410):
+        assert isinstance(mastodon.read("nobody", answer(status, JSON_ERROR)), NotThere)
 
 
 def test_an_account_is_found():

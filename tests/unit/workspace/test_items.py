@@ -1,10 +1,8 @@
-"""Duplicates in lists of any length: exact, in order, and with memory that does not grow."""
+"""Duplicates in lists of any length: exact and in order."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -40,7 +38,7 @@ def test_texts_become_the_lines_that_json_makes_of_them(texts):
 
 
 @pytest.mark.usefixtures("small_blocks")
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, 150).map(str) | ANY_TEXT, max_size=300))
 def test_of_equal_items_the_first_is_kept_and_the_others_are_counted(tmp_path_factory, texts):
     kept, repeated = deduplicated(tmp_path_factory.mktemp("list"), texts)
@@ -71,37 +69,3 @@ def test_items_with_one_hash_are_told_apart(tmp_path, monkeypatch):
     monkeypatch.setattr(items, "hash", lambda _: 7, raising=False)
     texts = [str(number % 700) for number in range(2000)]
     assert deduplicated(tmp_path, texts)[0] == texts[:700]
-
-
-MEASURE = """
-import re, sys
-from pathlib import Path
-from fanfold.stages.planning import write_plan
-from fanfold.readers import from_file, write_items
-from fanfold.workspace.paths import Workspace
-path = Path(sys.argv[1])
-workspace = Workspace(path.parent / "run")
-write_items(workspace, from_file(path, "user_id", name=path.name), str)
-made = write_plan(
-    workspace, source="weibo", wanted_size=None, logical_date="", started_at="2026-01-01T00:00:00Z",
-)
-# ru_maxrss would also tell the peak of the process that started this one.
-print(made.items, re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
-"""
-
-
-def kibibytes(path, items):
-    path.write_text("user_id\n" + "\n".join(str(10**9 + n * 7919) for n in range(items)) + "\n")
-    command = [sys.executable, "-c", MEASURE, str(path)]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    planned, peak = done.stdout.split()
-    assert int(planned) == items
-    return int(peak)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
-def test_a_list_ten_times_as_long_is_read_and_planned_in_the_same_memory(tmp_path):
-    short = kibibytes(tmp_path / "short.csv", 40_000)
-    long = kibibytes(tmp_path / "long.csv", 400_000)
-    # A Python object an item would be 30 MB.
-    assert long - short < 4 * 1024

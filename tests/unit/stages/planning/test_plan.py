@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fanfold.errors import BadInput
@@ -23,7 +23,6 @@ def plan(workspace, items, **changes):
     return write_plan(workspace, **{**arguments, **changes})
 
 
-@settings(deadline=None)  # each example writes files
 @given(st.lists(st.integers(0, 60).map(str), max_size=200), st.none() | st.integers(1, 50))
 def test_every_item_is_planned_once_in_the_order_of_its_first_mention(
     tmp_path_factory, items, size

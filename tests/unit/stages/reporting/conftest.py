@@ -1,4 +1,4 @@
-"""Datasets of users that look like those of a run, and the files beside them."""
+"""Datasets that look like those of a run, and the files beside them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ import json
 import random
 from datetime import UTC, datetime, timedelta
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from fanfold.model import Counts, Manifest, Outcome, RunStatus
-from fanfold.stages.processing.contract import SCHEMA, VERIFIED_TYPES
-from fanfold.stages.reporting.region_names import REGIONS
+from fanfold.model import Basis, Counts, Forecast, Manifest, Outcome, RunStatus
 from fanfold.workspace.failure_groups import FailureGroups
 
 AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
+FORECAST = Forecast(12_000, 61.0, Basis.QUOTA)
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -38,7 +35,10 @@ HOSTILE = (
 
 
 def user(number, draw, **changes):
-    """Return one row under the contract, as people are: most have few followers."""
+    """Return one row under the contract; followers are distributed as real ones are."""
+    from fanfold.stages.processing.contract import VERIFIED_TYPES
+    from fanfold.stages.reporting.region_names import REGIONS
+
     created = AS_OF - timedelta(days=draw.uniform(1, 6000))
     age = (AS_OF - created).days
     followers = int(draw.lognormvariate(5, 2.5))
@@ -75,13 +75,13 @@ def user(number, draw, **changes):
 
 
 def users(count, seed=1, **changes):
-    """Return as many rows; ``changes`` hold in each."""
+    """Return ``count`` rows; ``changes`` apply to each."""
     draw = random.Random(seed)
     return [user(number, draw, **changes) for number in range(count)]
 
 
 def manifest_of(rows, failures=(), **changes):
-    """Return the manifest of a run with as many rows and these failures."""
+    """Return the manifest of a run with ``rows`` rows and these failures."""
     tally = {
         status: sum(failure["status"] == status for failure in failures)
         for status in ("missing", "invalid", "failed")
@@ -104,7 +104,7 @@ def manifest_of(rows, failures=(), **changes):
 
 
 class Run:
-    """The files of a run: a dataset and what is not in it."""
+    """The files of a run: its dataset and its failed items."""
 
     def __init__(self, folder):
         self.dataset = folder / "users.parquet"
@@ -114,6 +114,11 @@ class Run:
 
     def write(self, rows, failures=(), row_group_size=None, **changes):
         """Write the files; ``changes`` go to the manifest."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        from fanfold.stages.processing.contract import SCHEMA
+
         pq.write_table(
             pa.Table.from_pylist(list(rows), SCHEMA), self.dataset, row_group_size=row_group_size
         )
@@ -133,8 +138,16 @@ class Run:
 
 @pytest.fixture
 def run(tmp_path):
-    """A run whose files are to be written."""
+    """A run; the test writes its files."""
     return Run(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def reported(tmp_path_factory, failures):
+    """A run of 50 users with failures, and its report, drawn once."""
+    run = Run(tmp_path_factory.mktemp("report"))
+    run.write(users(50), failures, requests=12_345)
+    return run, run.report(forecast=FORECAST)
 
 
 def failure(key, status="failed", reason="Weibo 10001: the system is busy", **changes):
@@ -148,28 +161,25 @@ def failure(key, status="failed", reason="Weibo 10001: the system is busy", **ch
     } | changes
 
 
-# Test modules cannot import this one: what they need of it are fixtures.
+# Test modules cannot import a conftest: what they need of it are fixtures.
 @pytest.fixture(scope="session", name="users")
 def users_fixture():
-    """``users(count, **changes)``: as many rows."""
     return users
 
 
 @pytest.fixture(scope="session", name="user")
 def user_fixture():
-    """``user(number, draw, **changes)``: one row."""
     return user
 
 
-@pytest.fixture(scope="session", name="failure")
-def failure_fixture():
-    """``failure(key, ...)``: a line of ``failed.jsonl``."""
-    return failure
+@pytest.fixture(scope="session", name="manifest_of")
+def manifest_of_fixture():
+    return manifest_of
 
 
-@pytest.fixture(scope="session", name="failures")
-def failures_fixture():
-    """Some failures of each kind."""
+@pytest.fixture(scope="session")
+def failures():
+    """Failures of each kind."""
     return [
         failure("17", "missing", "Weibo 20003: no such user"),
         failure("18", "missing", "Weibo 20003: no such user"),
@@ -178,21 +188,9 @@ def failures_fixture():
     ]
 
 
-@pytest.fixture(scope="session", name="manifest_of")
-def manifest_of_fixture():
-    """``manifest_of(rows, failures, **changes)``: a manifest."""
-    return manifest_of
-
-
-@pytest.fixture(params=range(len(HOSTILE)), ids=[repr(name[:20]) for name in HOSTILE])
-def hostile_name(request):
-    """A name that may break what shows it."""
-    return HOSTILE[request.param]
-
-
 @pytest.fixture(scope="session")
 def hostile_names():
-    """All of these names."""
+    """Names that may break a page, a chart or a parser."""
     return HOSTILE
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fanfold.errors import Inconsistent
@@ -76,7 +76,6 @@ def binned(values, edges):
     return pd.cut(above, bounds, right=False, labels=False).value_counts().to_dict()
 
 
-@settings(max_examples=60, deadline=None)
 @given(rows=ROWS, batch=st.integers(1, 70), group=st.integers(1, 70))
 def test_every_figure_is_what_pandas_counts(written, rows, batch, group):
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fanfold.stages.reporting.ranks import quartiles_of_counts, quartiles_of_rates
@@ -14,7 +14,6 @@ def chunks(values, size):
     return lambda: (values[start : start + size] for start in range(0, len(values), size))
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.integers(0, 2**52) | st.integers(0, 70_000), min_size=1, max_size=80),
     st.integers(1, 90),
@@ -25,7 +24,6 @@ def test_counts(numbers, size):
     np.testing.assert_allclose(found, pd.Series(values).quantile(QUARTERS), rtol=1e-12, atol=1e-300)
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.floats(0, 1e12) | st.sampled_from([0.0, -0.0, 0.5]), min_size=1, max_size=80),
     st.integers(1, 90),

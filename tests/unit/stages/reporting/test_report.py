@@ -1,9 +1,10 @@
-"""The page: self-contained, in both languages, the same each time, whatever the data."""
+"""The report page: self-contained, in both languages, reproducible, safe for any data."""
 
 import base64
 import hashlib
 import itertools
 import re
+import shutil
 from collections import Counter
 from html.parser import HTMLParser
 
@@ -15,6 +16,7 @@ from fanfold.model import Basis, Forecast, RunStatus
 from fanfold.stages.processing.contract import SCHEMA
 from fanfold.stages.reporting import style, write_report
 
+FORECAST = Forecast(12_000, 61.0, Basis.QUOTA)
 VOID = {"meta", "link", "input", "br", "path"}
 
 
@@ -51,9 +53,13 @@ class Page(HTMLParser):
         return [element for element in self.elements if element["tag"] == tag]
 
 
-def test_a_page_needs_nothing_from_elsewhere(run, users, failures):
-    report = run.write(users(50), failures).report()
-    page = Page(report.page)
+@pytest.fixture(scope="module")
+def page(reported):
+    """The page of the shared report."""
+    return Page(reported[1].page)
+
+
+def test_a_page_needs_nothing_from_elsewhere(page):
     for element in page.elements:
         assert element["tag"] not in {"img", "iframe", "object", "embed", "base", "form", "image"}
         assert "src" not in element
@@ -63,8 +69,7 @@ def test_a_page_needs_nothing_from_elsewhere(run, users, failures):
     assert not re.search(r"url\(|@import|https?://", page.text)
 
 
-def test_the_policy_allows_the_page_alone(run, users):
-    page = Page(run.write(users(3)).report().page)
+def test_the_policy_allows_the_page_alone(page):
     policy = next(meta for meta in page.all("meta") if "http-equiv" in meta)["content"]
     assert policy.startswith("default-src 'none';")
     assert "unsafe" not in policy
@@ -74,25 +79,22 @@ def test_the_policy_allows_the_page_alone(run, users):
         assert f"{tag}-src 'sha256-{digest}'" in policy
 
 
-def test_both_languages_show_the_same(run, users, failures):
-    page = Page(run.write(users(50), failures).report().page)
+def test_both_languages_show_the_same(page):
     english, chinese = page.all("main")
     assert (english["lang"], chinese["lang"]) == ("en", "zh-Hans")
     assert "Overview" in english["text"]
     assert "概览" in chinese["text"]
     assert not re.search("[一-鿿]", re.sub("(用户|名字)[0-9]+", "", english["text"]))
-    half = len(page.all("h3")) // 2
     for tag in ("h2", "h3", "table", "svg", "tr", "td", "dt", "article"):
         count = len(page.all(tag))
         assert count
         assert count % 2 == 0, tag
     figures = [re.findall(r"\d[\d,.]*%", element["text"]) for element in page.all("table")]
     assert figures[: len(figures) // 2] == figures[len(figures) // 2 :]
-    assert half == 3 + 8
+    assert len(page.all("h3")) // 2 == 3 + 8
 
 
-def test_a_page_can_be_read_without_seeing_it(run, users, failures):
-    page = Page(run.write(users(50), failures).report().page)
+def test_a_page_is_readable_by_a_screen_reader(page):
     levels = [
         int(element["tag"][1])
         for element in page.elements
@@ -112,6 +114,31 @@ def test_a_page_can_be_read_without_seeing_it(run, users, failures):
     for image in images:
         assert re.search(r"\d", image["aria-label"])
     assert all(element["aria-hidden"] == "true" for element in page.all("svg"))
+
+
+def test_failures_are_grouped_by_reason_with_counts_and_examples(page):
+    table = page.all("table")[len(page.all("table")) // 2 - 1]["text"]
+    assert re.search(r"Missing\s*2\s*Weibo 20003: no such user\s*17, 18", table)
+    assert re.search(r"Invalid\s*1\s*name breaks the rule a < b\s*<b>1</b> \(<i>\)", table)
+
+
+def test_key_figures_are_those_of_the_manifest(page):
+    english = " ".join(page.all("main")[0]["text"].split())
+    for words in (
+        "Status: Partial",
+        "Planned 54",
+        "OK 50",
+        "Missing 2",
+        "Invalid 1",
+        "Failed 1",
+        "Rows 50",
+        "Requests 12,345 forecast: 12,000",
+        "Duration 1 min 30 s",
+        "Forecast 1 min 1 s based on the quota",
+        "Logical date 2026-03-01 00:00 UTC",
+        "Run manual__2026-03-01T00:00:00+00:00",
+    ):
+        assert words.replace(" ", "") in english.replace(" ", ""), words
 
 
 def test_names_keys_and_reasons_are_text(run, users, hostile_names, failures):
@@ -134,50 +161,20 @@ def test_names_keys_and_reasons_are_text(run, users, hostile_names, failures):
     assert all(len(text) < 500 for text in shown)
 
 
-def test_a_report_again_is_the_same_to_the_byte(run, users, failures):
-    run.write(users(80), failures)
-    first = [path.read_bytes() for path in run.report().files]
-    assert [path.read_bytes() for path in run.report().files] == first
-
-
-def test_failures_stand_by_reason_with_counts_and_examples(run, users, failures):
-    page = Page(run.write(users(3), failures).report().page)
-    table = page.all("table")[len(page.all("table")) // 2 - 1]["text"]
-    assert re.search(r"Missing\s*2\s*Weibo 20003: no such user\s*17, 18", table)
-    assert re.search(r"Invalid\s*1\s*name breaks the rule a < b\s*<b>1</b> \(<i>\)", table)
-
-
-def test_key_figures_are_those_of_the_manifest(run, users, failures):
-    run.write(users(3), failures, requests=12_345)
-    page = Page(run.report(forecast=Forecast(12_000, 61.0, Basis.QUOTA)).page)
-    english = " ".join(page.all("main")[0]["text"].split())
-    for words in (
-        "Status: Partial",
-        "Planned 7",
-        "OK 3",
-        "Missing 2",
-        "Invalid 1",
-        "Failed 1",
-        "Rows 3",
-        "Requests 12,345 forecast: 12,000",
-        "Duration 1 min 30 s",
-        "Forecast 1 min 1 s based on the quota",
-        "Logical date 2026-03-01 00:00 UTC",
-        "Run manual__2026-03-01T00:00:00+00:00",
-    ):
-        assert words.replace(" ", "") in english.replace(" ", ""), words
+def test_drawing_a_report_again_writes_the_same_bytes(reported, tmp_path):
+    run, first = reported
+    again = write_report(run.dataset, run.failures, run.manifest, tmp_path, forecast=FORECAST)
+    assert [path.name for path in again.files] == [path.name for path in first.files]
+    assert [path.read_bytes() for path in again.files] == [
+        path.read_bytes() for path in first.files
+    ]
 
 
 @pytest.mark.parametrize(
     ("rows", "failed", "status", "charts"),
-    [
-        (0, 0, RunStatus.EMPTY, 1),
-        (0, 4, RunStatus.PARTIAL, 1),
-        (1, 0, RunStatus.COMPLETE, 8),
-        (2, 1, RunStatus.PARTIAL, 8),
-    ],
+    [(0, 0, RunStatus.EMPTY, 1), (0, 4, RunStatus.PARTIAL, 1), (1, 0, RunStatus.COMPLETE, 8)],
 )
-def test_a_small_run_has_a_proper_page(run, rows, failed, status, charts, users, failures, as_of):
+def test_a_small_run_has_a_complete_page(run, rows, failed, status, charts, users, failures, as_of):
     made = users(rows, last_status_at=as_of, region="广东", verified_type="none")
     report = run.write(made, failures[:failed], status=status).report()
     page = Page(report.page)
@@ -187,13 +184,13 @@ def test_a_small_run_has_a_proper_page(run, rows, failed, status, charts, users,
     assert len(page.all("li")) == 2 * (8 - charts)
 
 
-def test_nobody_followed_and_nothing_posted_is_drawn(run, users):
+def test_accounts_without_followers_and_posts_are_drawn(run, users):
     page = Page(run.write(users(4, followers_count=0, statuses_per_day=0.0)).report().page)
     assert "No account has a follower" in page.text
 
 
-def test_a_large_run_has_a_page_of_the_same_size(run, tmp_path, users, manifest_of):
-    """100,000 rows take no more place on the page than a few hundred."""
+def test_the_page_does_not_grow_with_the_rows(run, tmp_path, users, manifest_of):
+    """100,000 rows take no more space on the page than a few hundred."""
     table = pa.Table.from_pylist(users(1000), SCHEMA)
     with pq.ParquetWriter(run.dataset, SCHEMA, compression="zstd") as writer:
         for _ in range(100):
@@ -204,16 +201,12 @@ def test_a_large_run_has_a_page_of_the_same_size(run, tmp_path, users, manifest_
     assert "100,000 of 100,000 items" in report.page.read_text("utf-8")
 
 
-def test_charts_of_an_earlier_report_do_not_stay(run, users):
-    first = run.write(users(5, region="广东")).report()
+def test_charts_of_an_earlier_report_are_removed(reported, run, users):
+    first = shutil.copytree(reported[0].folder, run.folder)
     second = run.write(users(5, region=None)).report()
-    gone = set(first.charts) - set(second.charts)
-    assert {path.name for path in gone} == {
-        "chart-regions.png",
-        "chart-regions.svg",
-        "chart-regions.zh.svg",
-    }
-    assert set(run.folder.iterdir()) == set(second.files)
+    gone = {path.name for path in reported[1].charts} - {path.name for path in second.charts}
+    assert gone == {"chart-regions.png", "chart-regions.svg", "chart-regions.zh.svg"}
+    assert set(first.iterdir()) == set(second.files)
 
 
 def luminance(colour):
@@ -229,10 +222,9 @@ def contrast(one, other):
 
 
 @pytest.mark.parametrize("theme", [0, 1, 2], ids=["light", "dark", "print"])
-def test_colours_stand_out_from_their_ground(run, theme):
+def test_colours_contrast_with_their_background(page, theme):
     """Text by 4.5:1 and bars by 3:1, as WCAG 2.2 asks (1.4.3 and 1.4.11, level AA)."""
-    css = run.write([]).report().page.read_text("utf-8")
-    themes = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    themes = re.findall(r":root \{(.*?)\}", page.text, re.DOTALL)
     assert len(themes) == 3
     colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", themes[theme]))
     for ground in ("card", "ground"):
@@ -244,9 +236,8 @@ def test_colours_stand_out_from_their_ground(run, theme):
         assert contrast(colours[bar], colours["card"]) >= 3, bar
 
 
-def test_every_colour_of_a_chart_has_its_dark_counterpart(run):
-    css = run.write([]).report().page.read_text("utf-8")
+def test_every_colour_of_a_chart_has_its_dark_counterpart(page):
     for name, colour in {**style.COLOURS, "ink": style.INK, "quiet": style.QUIET}.items():
-        assert f'.chart [fill="{colour}"] {{ fill: var(--{name}); }}' in css
+        assert f'.chart [fill="{colour}"] {{ fill: var(--{name}); }}' in page.text
     for name, colour in {"ink": style.INK, "quiet": style.QUIET, "grid": style.GRID}.items():
-        assert f'.chart [stroke="{colour}"] {{ stroke: var(--{name}); }}' in css
+        assert f'.chart [stroke="{colour}"] {{ stroke: var(--{name}); }}' in page.text

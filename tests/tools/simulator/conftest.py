@@ -1,3 +1,5 @@
+"""One simulator a file, and a client for it."""
+
 import http.client
 import json
 import socket
@@ -24,7 +26,7 @@ class Answer:
 
 @dataclass
 class Client:
-    """One keep-alive connection and, where bytes matter, bare sockets."""
+    """One keep-alive connection and, where bytes matter, plain sockets."""
 
     port: int
     token: str
@@ -45,13 +47,22 @@ class Client:
     def show(self, uid):
         return self.weibo(uid=uid)
 
+    def show_several(self, count):
+        """Answers for ``count`` users in a row."""
+        return [self.show(str(1_404_376_560 + number)) for number in range(count)]
+
     def lookup(self, acct, **headers):
         return self.send(f"/api/v1/accounts/lookup?{urlencode({'acct': acct})}", headers=headers)
 
+    def request(self, uid):
+        """The bytes of a request for a user."""
+        path = f"/2/users/show.json?access_token={self.token}&uid={uid}"
+        return f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+
     @contextmanager
     def socket(self):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as bare:
-            yield bare
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as plain:
+            yield plain
 
     def close(self):
         self._connection.close()
@@ -74,3 +85,14 @@ def client(simulator):
     client = Client(int(simulator.url.rpartition(":")[2]), simulator.token)
     yield client
     client.close()
+
+
+@pytest.fixture
+def shown(simulator, client):
+    """``shown(kind, **settings)``: the answer for a user under a fault."""
+
+    def show(kind, uid="1404376560", **settings):
+        simulator.control(uids={uid: kind}, **settings)
+        return client.show(uid)
+
+    return show

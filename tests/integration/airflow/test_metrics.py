@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,6 @@ from fanfold.storage.objects import PublishedObject
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-CLUSTER = Path(__file__).parents[3] / "config" / "cluster.env"
 
 
 @pytest.fixture
@@ -44,24 +41,17 @@ class Receiver:
 
 
 @pytest.fixture
-def receiver(airflow_home, monkeypatch):
+def receiver(airflow_home, metrics_settings, monkeypatch):
     """Metrics over UDP, with the settings of config/cluster.env."""
     assert airflow_home.is_dir()
     from airflow.sdk.observability import stats
     from airflow.sdk.observability.metrics import stats_utils
 
-    lines = CLUSTER.read_text("utf-8").splitlines()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.settimeout(10)
-        settings = dict(
-            line.split("=", 1) for line in lines if line.startswith("AIRFLOW__METRICS__")
-        )
-        settings["AIRFLOW__METRICS__STATSD_ON"] = "True"
-        settings["AIRFLOW__METRICS__STATSD_HOST"] = "127.0.0.1"
-        settings["AIRFLOW__METRICS__STATSD_PORT"] = str(listener.getsockname()[1])
         with monkeypatch.context() as patch:
-            for name, value in settings.items():
+            for name, value in metrics_settings(listener.getsockname()[1]).items():
                 patch.setenv(name, value)
             stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
             yield Receiver(listener)
@@ -102,7 +92,7 @@ def test_every_counter_begins_at_zero(metrics, receiver):
     assert by["status"] == {"complete", "partial", "empty", "refused"}
 
 
-def test_only_what_a_run_has_more_of_than_before_is_counted(metrics, receiver):
+def test_only_the_increase_since_the_last_consolidation_is_counted(metrics, receiver):
     """A redrive has made three failed items good, and found that one is missing."""
     before = Counts(10, ok=5, missing=1, failed=4)
     metrics.decided("w", "weibo", Counts(10, ok=8, missing=2), before)
@@ -110,13 +100,13 @@ def test_only_what_a_run_has_more_of_than_before_is_counted(metrics, receiver):
     assert counted == {"ok": "3|c", "missing": "1|c", "invalid": "0|c", "failed": "0|c"}
 
 
-def test_a_run_that_is_consolidated_again_as_it_was_counts_nothing(metrics, receiver):
+def test_an_unchanged_consolidation_counts_nothing(metrics, receiver):
     same = Counts(10, ok=9, failed=1)
     metrics.decided("w", "weibo", same, same)
     assert {value for _, _, value in receiver.lines()} == {"0|c"}
 
 
-def test_bytes_that_lay_in_the_bucket_already_are_not_counted_as_sent(metrics, receiver):
+def test_objects_already_in_the_bucket_are_not_counted_as_sent(metrics, receiver):
     objects = [
         PublishedObject("a", 100, "0" * 64, sent=True),
         PublishedObject("b", 30, "0" * 64, sent=False),
@@ -137,7 +127,7 @@ class Broken:
     """A client that raises whatever it is asked."""
 
     def __getattr__(self, name):
-        raise OSError(f"{name}: the receiver is away")
+        raise OSError(f"{name}: the receiver is unavailable")
 
 
 def refuses():
@@ -145,7 +135,7 @@ def refuses():
 
 
 @pytest.mark.parametrize("factory", [Broken, refuses])
-def test_a_metric_that_cannot_be_emitted_fails_no_task_and_is_told_in_its_log(
+def test_a_metric_that_cannot_be_emitted_is_logged_and_fails_no_task(
     metrics, receiver, caplog, factory
 ):
     metrics.stats.initialize(factory=factory, export_legacy_names=False)
@@ -154,13 +144,13 @@ def test_a_metric_that_cannot_be_emitted_fails_no_task_and_is_told_in_its_log(
     assert receiver.lines() == []
 
 
-def test_a_body_outside_of_a_task_returns_what_it_returns(metrics, caplog):
-    """It has no pipeline that its duration could be told of."""
+def test_a_timed_body_works_outside_of_a_task(metrics, caplog):
+    """There is no pipeline to report its duration for."""
     assert metrics.timed(lambda number: number + 1)(1) == 2
     assert "A metric could not be emitted" in caplog.text
 
 
-def test_a_body_that_fails_tells_no_duration_and_its_error_goes_on(metrics, receiver):
+def test_a_failing_body_reports_no_duration_and_raises_its_error(metrics, receiver):
     @metrics.timed
     def body():
         raise ValueError("its own")

@@ -1,4 +1,4 @@
-"""A worker that is told to stop gives back its tasks."""
+"""A worker that is stopped returns its tasks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from fanfold.airflow.worker import drain_seconds
 from fanfold.errors import BadConfiguration
 
-# A pool process with a task below it that does not heed SIGTERM, as Airflow's tasks.
+# A pool process with a task below it that ignores SIGTERM, as Airflow's tasks.
 SCRIPT = """
 import os, signal, sys, time
 from fanfold.airflow import worker
@@ -31,7 +31,7 @@ print(worker.end_tasks_after(0), os.waitstatus_to_exitcode(os.waitpid(supervisor
 """
 
 
-def test_a_task_that_does_not_end_is_killed_and_its_supervisor_sees_it():
+def test_a_task_that_ignores_sigterm_is_killed():
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=60, check=True
     )

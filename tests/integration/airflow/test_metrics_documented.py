@@ -1,4 +1,4 @@
-"""Code, mapping, alerts, dashboard and docs/metrics.md tell of the same metrics."""
+"""Code, mapping, alerts, dashboard and docs/metrics.md agree on the metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MONITORING = ROOT / "config" / "monitoring"
 SUFFIXES = {"counter": [""], "gauge": [""], "timer": ["_bucket", "_sum", "_count"]}
 """What Prometheus has of a metric: a timer becomes a histogram."""
 BY_EXPORTER = {"statsd_exporter_lines_total", "statsd_exporter_sample_errors_total"}
-"""What statsd_exporter tells of itself, as far as it is asked for."""
+"""The metrics of statsd_exporter itself that are used."""
 
 
 @pytest.fixture
@@ -33,9 +33,11 @@ def ours(airflow_home):
 @pytest.fixture(scope="module")
 def mapped():
     """Fanfold's names in Prometheus by those in StatsD, of the mapping file."""
-    told = yaml.safe_load((MONITORING / "statsd.yaml").read_text("utf-8"))["mappings"]
+    parsed = yaml.safe_load((MONITORING / "statsd.yaml").read_text("utf-8"))["mappings"]
     return {
-        each["match"]: each["name"] for each in told if each["match"].startswith("airflow.fanfold.")
+        each["match"]: each["name"]
+        for each in parsed
+        if each["match"].startswith("airflow.fanfold.")
     }
 
 
@@ -78,11 +80,11 @@ def rows(heading):
     ]
 
 
-def test_every_metric_of_ours_has_a_name_in_prometheus_and_no_other_has_one(ours, mapped):
+def test_every_metric_of_ours_has_a_name_in_prometheus(ours, mapped):
     assert set(mapped) == {f"airflow.{metric.name}" for metric in ours}
 
 
-def test_the_page_lists_every_metric_of_ours_with_its_names_its_kind_and_its_tags(ours, mapped):
+def test_the_page_lists_every_metric_of_ours(ours, mapped):
     listed = [(name, prometheus, kind, tags) for name, prometheus, kind, tags, *_ in rows("Ours")]
     assert sorted(listed) == sorted(
         (metric.name, mapped[f"airflow.{metric.name}"], str(metric.kind), ", ".join(metric.tags))
@@ -90,7 +92,7 @@ def test_the_page_lists_every_metric_of_ours_with_its_names_its_kind_and_its_tag
     )
 
 
-def test_alerts_and_dashboard_ask_for_every_metric_of_ours_and_for_no_other(ours, mapped):
+def test_alerts_and_dashboard_use_every_metric_of_ours(ours, mapped):
     there = {
         mapped[f"airflow.{metric.name}"] + suffix: metric.name
         for metric in ours
@@ -101,7 +103,7 @@ def test_alerts_and_dashboard_ask_for_every_metric_of_ours_and_for_no_other(ours
     assert {there[name] for name in asked} == {metric.name for metric in ours}
 
 
-def test_what_they_ask_of_airflow_is_in_its_registry_and_on_the_page(airflows):
+def test_airflow_metrics_in_use_are_in_its_registry_and_on_the_page(airflows):
     asked = asked_for("airflow_")
     assert len(asked) > 20
     assert asked <= airflows
@@ -109,7 +111,7 @@ def test_what_they_ask_of_airflow_is_in_its_registry_and_on_the_page(airflows):
     assert listed == {re.sub("_(bucket|sum|count)$", "", name) for name in asked}
 
 
-def test_what_they_ask_of_the_receiver_is_what_it_tells():
+def test_receiver_metrics_in_use_are_known():
     assert asked_for("statsd_exporter_") == BY_EXPORTER
 
 
@@ -120,7 +122,7 @@ def test_every_alert_is_on_the_page_with_its_severity():
     assert listed == [(rule["alert"], rule["labels"]["severity"]) for rule in alerts]
 
 
-def test_every_alert_points_to_a_place_of_its_own_in_the_runbook():
+def test_every_alert_links_to_its_section_of_the_runbook():
     groups = yaml.safe_load((MONITORING / "alerts.yml").read_text("utf-8"))["groups"]
     places = [rule["annotations"]["runbook"] for group in groups for rule in group["rules"]]
     assert len(set(places)) == len(places)

@@ -1,0 +1,147 @@
+"""The APIs of Weibo and Mastodon as their pages describe them."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from fanfold.simulator import fediverse, people, weibo
+
+
+def code(answer):
+    return int(answer.json["error_code"]) if "error_code" in answer.json else None
+
+
+def test_show_finds_a_user_by_uid_or_screen_name(client):
+    answer = client.show("1404376560")
+    assert answer.status == 200
+    assert answer.json == people.profile("1404376560")
+    assert client.weibo(screen_name=answer.json["screen_name"]).json["id"] == 1404376560
+    assert client.weibo(screen_name="用户1404376561").json["id"] == 1404376561
+    assert code(client.weibo(screen_name="no such name")) == 20003
+
+
+def test_all_paths_show_the_day_that_is_set(client, simulator):
+    uids = [str(1404376560 + number) for number in range(9)]
+    simulator.control(day=30)
+    expected = [people.profile(uid, 30) for uid in uids]
+    assert client.show(uids[0]).json == expected[0]
+    assert client.weibo("users/show_batch/other", uids=",".join(uids)).json["users"] == expected
+    counts = client.weibo("users/counts", uids=",".join(uids)).json
+    assert counts == [
+        {name: profile[name] for name in each}
+        for profile, each in zip(expected, counts, strict=True)
+    ]
+    assert len(counts[0]) == 4
+    simulator.reset()
+    assert client.show(uids[0]).json == people.profile(uids[0])
+
+
+def test_errors_have_weibos_code_and_form(client):
+    for query, expected in [
+        ({"uid": "99"}, 20003),
+        ({"uid": "9" * 30}, 20003),
+        ({"uid": "12ab"}, 10017),
+        ({"uid": "../etc"}, 10017),
+        ({"uid": ""}, 10017),
+        ({}, 10016),
+        ({"uid": "1404376560", "access_token": "wrong"}, 21332),
+    ]:
+        answer = client.weibo(**query)
+        assert code(answer) == expected, query
+        assert answer.status == weibo.ERRORS[expected][0]
+        assert answer.json["request"] == "/2/users/show.json"
+    assert code(client.weibo("users/nothing")) == 10020
+    assert code(client.send("/2/users/show.json", "POST")) == 10021
+
+
+def test_every_documented_error_can_be_chosen_as_number_or_text(simulator, client):
+    types = set()
+    for number, (status, *_) in weibo.ERRORS.items():
+        simulator.control(uids={"1404376560": str(number)})
+        answer = client.show("1404376560")
+        assert (code(answer), answer.status) == (number, status)
+        types.add(type(answer.json["error_code"]))
+    types |= {type(client.show(str(uid)).json["error_code"]) for uid in range(30)}
+    assert types == {int, str}
+
+
+def test_weibos_token_comes_in_query_header_or_form_and_expires(simulator, client):
+    def get_uid(**headers):
+        return client.send("/2/account/get_uid.json", headers=headers)
+
+    assert get_uid(Authorization=f"OAuth2 {client.token}").json == {"uid": 1404376560}
+    assert code(get_uid(Authorization="OAuth2 wrong")) == code(get_uid()) == 21332
+    form = f"access_token={client.token}"
+    info = client.send("/oauth2/get_token_info", "POST", body=form)
+    assert set(info.json) == {"uid", "appkey", "scope", "create_at", "expire_in"}
+    assert code(client.send("/oauth2/get_token_info", "POST", body="access_token=x")) == 21332
+    simulator.control(token_expires_after=2)
+    assert client.weibo("account/get_uid").status == 200, "only requests for users count"
+    codes = [code(client.show("1404376560")) for _ in range(3)]
+    assert codes == [None, None, 21327]
+    assert code(client.weibo("account/get_uid")) == 21327
+    assert code(client.send("/oauth2/get_token_info", "POST", body=form)) == 21327
+
+
+def test_show_batch_answers_the_users_that_exist(client):
+    answer = client.weibo("users/show_batch/other", uids="1404376560,99,1404376561")
+    assert [user["id"] for user in answer.json["users"]] == [1404376560, 1404376561]
+    too_many = ",".join(str(1_404_376_560 + n) for n in range(51))
+    assert code(client.weibo("users/show_batch/other", uids=too_many)) == 10017
+    assert code(client.weibo("users/show_batch/other")) == 10016
+
+
+def test_the_quota_of_a_window_is_refused_then_reset(simulator, client):
+    simulator.control(quota_per_hour=2, quota_window_s=0.5)
+    start = time.monotonic()
+    assert [client.show("1404376560").status for _ in range(2)] == [200, 200]
+    status = client.weibo("account/rate_limit_status").json
+    answer = client.show("1404376560")
+    assert time.monotonic() - start < 0.5, "this machine is too slow for a window of 0.5 s"
+    assert code(answer) == 10023
+    assert (status["user_limit"], status["remaining_user_hits"]) == (2, 0)
+    assert status["reset_time_in_seconds"] == 1
+    while code(client.show("1404376560")) == 10023:
+        assert time.monotonic() - start < 5
+    assert time.monotonic() - start >= 0.5
+
+
+def test_the_code_and_the_second_of_a_quota_can_be_set(simulator, client):
+    simulator.control(quota_per_hour=0, quota_code=10022)
+    assert code(client.show("1404376560")) == 10022
+    assert client.weibo("account/get_uid").status == 200, "it costs no quota"
+    simulator.control(reset=True, quota_per_second=3)
+    codes = [code(client.show("1404376560")) for _ in range(8)]
+    assert codes[:3] == [None] * 3
+    assert 10024 in codes
+
+
+def test_mastodon_finds_an_account_by_name_or_id(client):
+    answer = client.lookup("Alice")
+    assert (answer.status, answer.json) == (200, fediverse.account("alice"))
+    assert client.send(f"/api/v1/accounts/{answer.json['id']}").json == answer.json
+    assert client.send("/api/v2/instance").json["domain"] == fediverse.DOMAIN
+    for path in ("lookup?acct=nobody7", "lookup", "not-a-number", fediverse.id_of("nobody")):
+        answer = client.send(f"/api/v1/accounts/{path}")
+        assert (answer.status, answer.json) == (404, {"error": "Record not found"})
+
+
+def test_mastodon_checks_a_token_that_is_sent(simulator, client):
+    right = {"Authorization": f"Bearer {client.token}"}
+    assert client.lookup("alice", **right).status == 200
+    answer = client.lookup("alice", Authorization="Bearer wrong")
+    assert (answer.status, answer.json) == (401, {"error": "The access token is invalid"})
+    path = "/api/v1/accounts/verify_credentials"
+    assert client.send(path).status == 401
+    assert client.send(path, headers=right).json["acct"] == "simulator"
+    simulator.control(token_expires_after=0)
+    assert client.lookup("alice").status == 200
+    assert client.lookup("alice", **right).status == 401
+
+
+def test_mastodons_quota_is_in_the_headers_and_ends_in_429(simulator, client):
+    simulator.control(quota_per_hour=2, quota_window_s=60)
+    answers = [client.lookup("alice") for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["1", "0", "0"]
+    reset = datetime.fromisoformat(answers[2].headers["x-ratelimit-reset"])
+    assert timedelta(0) < reset - datetime.now(UTC) <= timedelta(seconds=60)

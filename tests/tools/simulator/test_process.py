@@ -1,0 +1,96 @@
+"""The simulator's process: its options, its end, and what it imports."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from fanfold.errors import BadConfiguration
+from fanfold.simulator.process import running
+
+
+def test_it_ends_with_the_block_also_when_that_fails():
+    with pytest.raises(RuntimeError, match="the body"), running() as simulator:
+        raise RuntimeError("the body")
+    with pytest.raises(ProcessLookupError):
+        os.kill(simulator.pid, 0)
+
+
+def test_it_ends_when_its_parent_is_killed():
+    program = (
+        "from fanfold.simulator.process import running\n"
+        "with running() as s:\n  print(s.url, flush=True)\n  input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as parent:
+        port = int(parent.stdout.readline().rpartition(b":")[2])
+        parent.kill()
+    deadline = time.monotonic() + 10
+    while True:
+        # The port tells: the process is not a child of this one.
+        with socket.socket() as plain:
+            if plain.connect_ex(("127.0.0.1", port)):
+                break
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order(number):
+    command = [sys.executable, "-m", "fanfold.simulator"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=10)
+    assert (process.returncode, said) == (0, b"")
+
+
+def test_a_port_in_use_is_reported():
+    with running() as first:
+        port = first.url.rpartition(":")[2]
+        with pytest.raises(BadConfiguration, match=f"Cannot listen on 127.0.0.1:{port}"):
+            running("--port", port).__enter__()
+
+
+def test_options_give_the_faults_a_token_file_and_a_file_for_the_port(tmp_path):
+    (tmp_path / "token").write_text("of-a-file\n")
+    files = ("--token-file", str(tmp_path / "token"), "--port-file", str(tmp_path / "port"))
+    faults = ("--fault", "busy=0.25", "--uid-fault", "7=drop", "--path-fault", "/x=http_500")
+    with running(*files, *faults) as simulator:
+        assert simulator.token == "of-a-file"
+        port = (tmp_path / "port").read_text().strip()
+        assert simulator.url == f"http://127.0.0.1:{port}"
+        url = f"{simulator.url}/2/account/get_uid.json?access_token=of-a-file"
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - ours
+            assert json.load(answer)["uid"]
+        settings = simulator.control()
+    assert settings["error_rate"] == {"busy": 0.25}
+    assert (settings["uids"], settings["paths"]) == ({"7": "drop"}, {"/x": "http_500"})
+
+
+def test_a_wrong_option_is_named(capsys):
+    for options, said in [
+        (["--fault", "bsy=0.1"], "no fault 'bsy'"),
+        (["--fault", "busy"], "'busy' must have the form NAME=VALUE"),
+        (["--latency-ms", "-1"], "latency_ms must be"),
+        (["--token", "a", "--token-file", "b"], "not both"),
+    ]:
+        with pytest.raises(SystemExit):
+            running(*options).__enter__()
+        assert said in capsys.readouterr().err
+
+
+def test_it_imports_nothing_heavy():
+    """It starts in a fraction of a second, so that a single test can start it."""
+    program = (
+        "import sys, fanfold.simulator.__main__, fanfold.simulator.process\n"
+        "print({name.split('.')[0] for name in sys.modules}"
+        " & {'airflow', 'pandas', 'pyarrow', 'numpy', 'requests'})"
+    )
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "set()\n"
