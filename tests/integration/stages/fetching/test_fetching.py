@@ -175,7 +175,7 @@ def test_only_selected_items_are_requested_whatever_their_outcome(workspace, sim
     with pytest.raises(BatchIncomplete):
         fetch(workspace, simulator)
     simulator.reset()
-    with pytest.raises(LeftFailed, match=rf"1 of 40 items failed before .*First: {UIDS[3]}"):
+    with pytest.raises(LeftFailed, match=rf"1 of 40 items that failed earlier .*First: {UIDS[3]}"):
         fetch(workspace, simulator, selection=selected(workspace, *UIDS[:3]))
     assert asked(simulator) == dict.fromkeys(UIDS[:3], 1)
     statuses = {key: outcome.status for key, outcome in workspace.batch(0).outcomes().items()}

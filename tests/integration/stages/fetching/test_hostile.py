@@ -138,7 +138,7 @@ EXPECTED = {
 
 MASTODON = {
     "busy": failed("HTTP 503"),
-    "unknown": Expected(Status.MISSING, "no account"),
+    "unknown": Expected(Status.MISSING, "no such account"),
     "unknown_code": failed("HTTP 503"),
     "odd_code": failed("HTTP 400"),
     # Mastodon's status for a spent quota: all requests wait for the reset, then the item is fetched.
