@@ -33,7 +33,7 @@ def url():
     server.server_close()
 
 
-def test_a_server_that_answers_is_well(url):
+def test_a_server_that_answers_is_healthy(url):
     assert health.main([f"{url}/"]) == 0
     assert health.main([f"{url}/", "triggerer"]) == 0
 
@@ -46,10 +46,10 @@ def test_a_server_that_answers_is_well(url):
         ("/", "scheduler", "says nothing of scheduler"),
     ],
 )
-def test_what_is_wrong_is_said(url, capsys, path, component, said):
+def test_an_unhealthy_component_is_named(url, capsys, path, component, said):
     assert health.main([url + path, *([component] if component else [])]) == 1
     assert said in capsys.readouterr().err
 
 
-def test_a_server_that_is_away_is_not_well():
+def test_an_unreachable_server_is_unhealthy():
     assert health.main(["http://127.0.0.1:1/"]) == 1

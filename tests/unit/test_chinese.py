@@ -38,7 +38,7 @@ def answers():
 
 
 @pytest.mark.parametrize("sentence", sorted(set(answers())))
-def test_what_we_say_of_an_item_is_said_in_chinese_too(sentence):
+def test_every_reason_has_a_chinese_translation(sentence):
     said = reason_in_chinese(sentence)
     assert not ENGLISH.search(said), said
     assert re.search(r"[\u4e00-\u9fff]", said)
@@ -50,12 +50,12 @@ def test_what_we_say_of_an_item_is_said_in_chinese_too(sentence):
     "rule",
     ["is text", "is a code", "is a date", "is true or false", "is a whole number of 64 bits"],
 )
-def test_rules_of_a_transform_are_said_in_chinese(rule):
+def test_rules_of_a_transform_are_translated(rule):
     assert not ENGLISH.search(rule_in_chinese(rule))
     assert rule_in_chinese("is the item asked for, 17") == "是所请求的 17"
 
 
-def test_rules_that_pandera_names_stay():
+def test_names_of_pandera_rules_are_not_translated():
     named = {check.error for column in CONTRACT.columns.values() for check in column.checks}
     assert {rule_in_chinese(rule) for rule in named} == named
     assert rule_in_chinese("not_nullable") == "不可为空"
@@ -65,7 +65,7 @@ def test_rules_that_pandera_names_stay():
     "text",
     ["", "–", "something that nobody here wrote", "there is no user who knows", "<b>是</b>"],
 )
-def test_what_is_not_ours_stays_as_it_is(text):
+def test_other_text_is_not_translated(text):
     assert reason_in_chinese(text) == text
 
 

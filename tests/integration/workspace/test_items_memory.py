@@ -21,7 +21,7 @@ made = write_plan(
     workspace, source="weibo", wanted_size=None, logical_date="", started_at="",
     foretell=lambda items, _: Forecast(items, None, Basis.UNKNOWN),
 )
-# ru_maxrss would also tell the peak of the process that started this one.
+# ru_maxrss would include the peak of the parent process.
 print(made.items, re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 

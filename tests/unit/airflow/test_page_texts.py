@@ -30,7 +30,7 @@ def test_both_languages_have_the_same_sentences_with_the_same_values():
     assert english == chinese
 
 
-def test_every_sentence_that_is_asked_for_is_there_and_every_other_is_asked_for():
+def test_every_sentence_is_used_and_every_used_one_exists():
     """Keys are written out, or made of a beginning that is, such as ``outcome.${name}``."""
     code = sources()
     known = set(sentences("en"))

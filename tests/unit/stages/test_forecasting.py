@@ -26,8 +26,8 @@ from fanfold.workspace.history import Past
 )
 def test_the_forecast_follows_the_quota(requests, second, hour, seconds):
     allowances = [Allowance.hourly(hour)] if hour else []
-    told = foretell(requests, requests_per_second=second, allowances=allowances, past=[])
-    assert (told.seconds, told.basis) == (seconds, Basis.QUOTA)
+    forecast = foretell(requests, requests_per_second=second, allowances=allowances, past=[])
+    assert (forecast.seconds, forecast.basis) == (seconds, Basis.QUOTA)
 
 
 def test_what_is_left_of_a_quota_is_counted_from_now():
@@ -40,24 +40,24 @@ def test_what_is_left_of_a_quota_is_counted_from_now():
 def test_the_scarcest_quota_and_the_slower_of_quota_and_past_count():
     plenty, scarce = Allowance.hourly(10**6), Allowance.hourly(10)
     past = [Past("a", 100, 50.0)]
-    told = foretell(20, requests_per_second=None, allowances=[plenty, scarce], past=past)
-    assert told.basis is Basis.QUOTA
-    assert told.seconds == 3600
-    told = foretell(100, requests_per_second=1000, allowances=[plenty], past=past)
-    assert (told.seconds, told.basis) == (50, Basis.EARLIER_RUNS)
+    forecast = foretell(20, requests_per_second=None, allowances=[plenty, scarce], past=past)
+    assert forecast.basis is Basis.QUOTA
+    assert forecast.seconds == 3600
+    forecast = foretell(100, requests_per_second=1000, allowances=[plenty], past=past)
+    assert (forecast.seconds, forecast.basis) == (50, Basis.EARLIER_RUNS)
 
 
-def test_what_asks_for_nothing_takes_no_time_that_could_be_told():
-    told = foretell(0, requests_per_second=5, allowances=[], past=[Past("a", 100, 50.0)])
-    assert (told.requests, told.seconds, told.basis) == (0, None, Basis.UNKNOWN)
+def test_a_run_without_requests_has_no_forecast():
+    forecast = foretell(0, requests_per_second=5, allowances=[], past=[Past("a", 100, 50.0)])
+    assert (forecast.requests, forecast.seconds, forecast.basis) == (0, None, Basis.UNKNOWN)
 
 
-def test_without_a_scarce_quota_and_a_past_nothing_is_claimed():
-    told = foretell(7, requests_per_second=None, allowances=[Allowance.hourly(1000)], past=[])
-    assert (told.requests, told.seconds, told.basis) == (7, None, Basis.UNKNOWN)
+def test_without_a_scarce_quota_and_earlier_runs_there_is_no_forecast():
+    forecast = foretell(7, requests_per_second=None, allowances=[Allowance.hourly(1000)], past=[])
+    assert (forecast.requests, forecast.seconds, forecast.basis) == (7, None, Basis.UNKNOWN)
 
 
-def test_runs_of_different_sizes_tell_what_a_run_costs_and_what_a_request_adds():
+def test_runs_of_different_sizes_give_fixed_and_variable_time():
     past = [Past(str(n), n, 5 + n * 0.01) for n in (100, 1000, 5000)]
     assert measured_seconds(10_000, past) == pytest.approx(105)
     assert measured_seconds(200, past) == pytest.approx(7)
@@ -77,7 +77,7 @@ def test_items_that_are_asked_for_together_are_one_request(items, size, together
     assert requests_for(items, size, together) == requests
 
 
-def test_a_run_without_requests_says_nothing():
+def test_an_earlier_run_without_requests_is_ignored():
     assert measured_seconds(100, [Past("a", 0, 30.0)]) is None
 
 
@@ -103,9 +103,9 @@ def source_quota(reset_in):
         (-600, 100, 1000, 3000),
         (-7300, 100, 1000, 3500),
     ],
-    ids=["some left", "more used than told", "renewed since", "renewed three times"],
+    ids=["some left", "more used than reported", "renewed since", "renewed three times"],
 )
-def test_what_a_source_gave_goes_down_until_it_is_renewed(reset_in, used, remaining, next_in):
+def test_a_reported_quota_decreases_until_its_reset(reset_in, used, remaining, next_in):
     quotas = source_quota(reset_in)
     found = allowances_now(quotas, used=used, elapsed=60, now=NOW, resumes_in=0)
     assert found == [Allowance(1000, 3600, remaining, next_in)]
@@ -121,7 +121,7 @@ def test_a_budget_by_the_hour_is_given_each_hour(elapsed, used, remaining, next_
     assert found == [Allowance(500, 3600, remaining, next_in)]
 
 
-def test_who_waits_has_nothing_left_until_then():
+def test_a_paused_connection_has_nothing_left_until_then():
     found = allowances_now(source_quota(600), used=0, elapsed=60, now=NOW, resumes_in=90)
     assert found == [Allowance(1000, 3600, 0, 90)]
     assert found[0].seconds(2500, 100) == 90 + 2 * 3600 + 5

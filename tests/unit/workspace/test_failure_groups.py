@@ -37,7 +37,7 @@ def test_one_reason_for_many_items_is_one_group(failed):
     assert [key for key, _ in gone.examples] == ["100", "101", "102"]
 
 
-def test_what_breaks_the_contract_is_grouped_by_column_and_rule(failed):
+def test_invalid_items_are_grouped_by_column_and_rule(failed):
     broken = {"status": "invalid", "column": "name", "rule": "short"}
     path = failed(
         [
@@ -52,7 +52,7 @@ def test_what_breaks_the_contract_is_grouped_by_column_and_rule(failed):
     assert second.count == 1
 
 
-def test_reasons_without_end_are_counted_as_the_rest(failed):
+def test_many_different_reasons_are_counted_as_one_group(failed):
     path = failed([failure(str(key), reason=f"unique {'x' * key}") for key in range(90)])
     groups = group_failures(path, kept=10)
     assert len(groups) == 11
@@ -81,7 +81,7 @@ def test_failures_come_before_answers_and_the_frequent_first(failed):
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"key": "1"}', '{"key": "1", "status": "lost"}'])
-def test_a_file_that_is_no_list_of_outcomes_is_named(tmp_path, content):
+def test_a_damaged_list_of_failures_is_named(tmp_path, content):
     path = tmp_path / "failed.jsonl"
     if content is not None:
         path.write_text(content + "\n")
@@ -129,6 +129,6 @@ def test_a_group_keeps_its_id_and_a_similar_one_has_another():
     st.text("ab_é1. ", min_size=1, max_size=3),
     st.text("ab_é1. …", max_size=12),
 )
-def test_a_key_is_left_out_where_it_is_a_word_of_its_own(key, reason):
+def test_a_key_is_removed_from_a_reason_where_it_is_a_whole_word(key, reason):
     group = Group.of(Outcome(key, Status.FAILED, reason))
     assert group.reason == (re.sub(rf"(?<!\w){re.escape(key)}(?!\w)", "…", reason) or "–")
