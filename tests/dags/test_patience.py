@@ -1,4 +1,4 @@
-"""How often, and how late, a task is tried again depends on what it met."""
+"""The retries of a task depend on its error."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def delays(policies, error, *, cleared_after=0):
 
 
 @pytest.mark.parametrize("kind", AWAY)
-def test_what_is_away_is_waited_for_ten_minutes_at_least(policies, kind):
-    waits = delays(policies, kind("it is away"))
+def test_an_unavailable_dependency_is_waited_for_ten_minutes(policies, kind):
+    waits = delays(policies, kind("it is unavailable"))
     assert 600 < sum(waits) < 900
     assert waits[0] < 15, "a short outage costs little"
     assert waits == sorted(waits)
@@ -54,7 +54,7 @@ def test_what_is_away_is_waited_for_ten_minutes_at_least(policies, kind):
 
 @pytest.mark.parametrize("kind", AWAY)
 def test_a_task_that_is_cleared_begins_with_short_waits_again(policies, kind):
-    waits = delays(policies, kind("it is away"), cleared_after=7)
+    waits = delays(policies, kind("it is unavailable"), cleared_after=7)
     assert waits[0] < 15
     assert sum(waits) > 600
 
@@ -70,7 +70,7 @@ def test_a_fatal_error_gets_none(policies):
     assert delays(policies, BadConfiguration("the bucket is missing")) == []
 
 
-def test_a_task_may_ask_for_other_numbers(policies):
+def test_a_task_may_set_its_own_retries(policies):
     """What an operator sets counts more than what the pipeline sets."""
     task = SimpleNamespace(retries=1, retry_delay=timedelta(seconds=1))
     decision = policies.TASKS["retry_policy"].evaluate(
@@ -79,7 +79,7 @@ def test_a_task_may_ask_for_other_numbers(policies):
     assert decision.retry_delay.total_seconds() < 2
 
 
-def test_airflow_asks_this_policy_on_every_task(policies):
+def test_every_task_has_the_policy(policies):
     """Also on the mapped ones."""
     from airflow.dag_processing.dagbag import DagBag
 

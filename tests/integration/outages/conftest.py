@@ -23,7 +23,7 @@ STATUS = {"SlowDown": 503, "InternalError": 500, "ServiceUnavailable": 503}
 
 
 class Clock:
-    """Seconds that pass when somebody sleeps."""
+    """Seconds that pass when the code under test sleeps."""
 
     def __init__(self):
         self.now = 0.0
@@ -36,7 +36,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock of the test's own, which boto's waits move instead of taking time."""
+    """A clock that boto's sleeps advance instead of taking time."""
     import botocore.endpoint
 
     made = Clock()
@@ -49,7 +49,7 @@ class Front:
 
     Attributes:
         fault: An error code of S3, ``hang``, ``drop``, or None.
-        ill: Says, from the number of a request, whether it meets the fault.
+        ill: Whether the request with this number meets the fault.
         asked: Requests so far.
     """
 
@@ -160,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def front(s3_server):
-    """A proxy before the S3 server; it lets everything through until told otherwise."""
+    """A proxy before the S3 server; it forwards everything until a fault is set."""
     made = Front(s3_server.url)
     yield made
     made.fault = None

@@ -23,7 +23,7 @@ HOUR = 3600
 ITEMS = 300
 
 RUN = '''
-"""All stages of a run, in this process; the clock jumps by so many seconds before each."""
+"""All stages of a run, in this process; the clock jumps before each by a number of seconds."""
 import json, sqlite3, sys, threading, time
 from contextlib import closing
 from datetime import UTC, datetime
@@ -48,15 +48,15 @@ from fanfold.storage.objects import Bucket
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
 
-told = json.loads(sys.argv[1])
-workspace = Workspace(Path(told["folder"]) / "run")
-clock = Path(told["folder"]) / "clock"
+options = json.loads(sys.argv[1])
+workspace = Workspace(Path(options["folder"]) / "run")
+clock = Path(options["folder"]) / "clock"
 offset = 0
 seen = []
 
 def jump(stage):
     global offset
-    seconds = told["jumps"].pop(stage, 0)
+    seconds = options["jumps"].pop(stage, 0)
     if seconds:
         offset += seconds
         former = time.time()
@@ -67,7 +67,7 @@ def jump(stage):
 
 jump("plan")
 weibo = sources.get("weibo")
-items = [str(1404376560 + number) for number in range(told["items"])]
+items = [str(1404376560 + number) for number in range(options["items"])]
 readers.write_items(workspace, readers.from_list(items), weibo.check_item)
 planning.write_plan(
     workspace, source="weibo", wanted_size=len(items), logical_date="2026-03-01T00:00:00.000Z",
@@ -80,17 +80,17 @@ def writing(*arguments):
     jump("fetch")
 
 Batch.write_part = writing
-endpoint = Endpoint("weibo_default", told["url"], token=told["token"])
+endpoint = Endpoint("weibo_default", options["url"], token=options["token"])
 with Session(weibo, endpoint) as session, open_rate_limiter(
-    workspace.root / ".rate-limits", "weibo_default", told["per_second"], None
+    workspace.root / ".rate-limits", "weibo_default", options["per_second"], None
 ) as budget:
     fetching.fetch_batch(workspace.batch(0), session, concurrency=8, limiter=budget)
     fetching.fetch_batch(workspace.batch(0), session, concurrency=8, limiter=budget)
 as_of = pd.Timestamp("2026-03-01", tz="UTC")
 process_batch(workspace.batch(0), weibo, as_of=as_of)
 run = RunIdentity("weibo_user_profiles", "manual__1", as_of.to_pydatetime())
-keys = {"aws_access_key_id": told["s3"][1], "aws_secret_access_key": told["s3"][2]}
-client = boto3.client("s3", endpoint_url=told["s3"][0], region_name="us-east-1", **keys)
+keys = {"aws_access_key_id": options["s3"][1], "aws_secret_access_key": options["s3"][2]}
+client = boto3.client("s3", endpoint_url=options["s3"][0], region_name="us-east-1", **keys)
 ends = []
 with closing(client), closing(sqlite3.connect(workspace.root / "warehouse.db")) as warehouse:
     for again in ("", " again"):  # the second time as after a redrive
@@ -98,7 +98,7 @@ with closing(client), closing(sqlite3.connect(workspace.root / "warehouse.db")) 
         manifest = consolidating.consolidate(workspace, run, SCHEMA)
         ends.append(manifest.finished_at)
         jump("publish" + again)
-        published = publish(Bucket(client, told["bucket"]), workspace.dataset, manifest)
+        published = publish(Bucket(client, options["bucket"]), workspace.dataset, manifest)
         jump("load" + again)
         load(warehouse, workspace.dataset / "users.parquet", manifest)
     ((loaded,),) = warehouse.execute("SELECT finished_at FROM fanfold_runs").fetchall()
@@ -134,7 +134,7 @@ def run_under(faked, s3_server, bucket_name, tmp_path):
     """Return a function that makes a run under a clock that jumps, and returns what came of it."""
 
     def run(simulator, jumps):
-        told = {
+        options = {
             "folder": str(tmp_path),
             "jumps": jumps,
             "items": ITEMS,
@@ -152,7 +152,7 @@ def run_under(faked, s3_server, bucket_name, tmp_path):
             "NO_PROXY": "127.0.0.1",
         }
         done = subprocess.run(
-            [sys.executable, "-c", RUN, json.dumps(told)],
+            [sys.executable, "-c", RUN, json.dumps(options)],
             env=environment,
             capture_output=True,
             text=True,
@@ -190,7 +190,7 @@ def test_a_run_under_a_clock_that_jumps_is_like_any_other(run_under):
 
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_request_that_s3_finds_too_old_or_too_new_is_worth_a_retry(hours):
-    """HEAD has no body that could name the code: the answer's Date tells."""
+    """HEAD has no body with an error code: the answer's Date shows the difference."""
     date = format_datetime(datetime.now(UTC) + timedelta(hours=hours), usegmt=True)
     answer = {
         "Error": {"Code": "403"},

@@ -1,4 +1,4 @@
-"""Airflow's whole API server with our plugin in it, people of each role, and runs that were run."""
+"""Airflow's API server with our plugin, users of each role, and finished runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PEOPLE = ("admin", "op", "user", "viewer", "nobody")
 UIDS = [str(1404376560 + number) for number in range(5)]
 MISSING = "7"
 SECRET = "sesame-4f1d"
-"""Lies beside the workspace, wherever a path could lead by mistake."""
+"""Content of files beside the workspace, which no path may lead to."""
 
 GET, POST = "GET", "POST"
 RUN = "/api/dags/{dag_id}/runs/{run_id}"
@@ -36,12 +36,12 @@ QUERIES = {
     f"{RUN}/items": f"?key={UIDS[0]}",
     f"{RUN}/suggestions": "?prefix=1",
 }
-"""What a route must be told."""
+"""The query that a route requires."""
 NAMES = {STATIC: "vendor/uplot.css", (GET, f"{RUN}/files/{{name}}"): "users.parquet"}
 
 
 def pytest_collection_modifyitems(items):
-    """Airflow's server and what it imports warn; our own modules must not."""
+    """Airflow's server and its imports warn; our own modules must not."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("ignore"))
@@ -77,7 +77,7 @@ def served():
 
 @dataclass
 class Client:
-    """Asks the server as one person; ``token`` None is nobody who is logged in."""
+    """A client of one user; ``token`` None is not logged in."""
 
     url: str
     token: str | None
@@ -108,7 +108,7 @@ def address(airflow_home):
 
 @pytest.fixture(scope="session")
 def site(address, airflow_home):
-    """Clients for people of each role, and for nobody who is logged in (``None``)."""
+    """Clients for a user of each role, and for one who is not logged in (``None``)."""
     path = airflow_home / "simple_auth_manager_passwords.json.generated"
     passwords = json.loads(path.read_text())
     clients = {None: Client(address, None)}
@@ -124,7 +124,7 @@ def site(address, airflow_home):
 
 @dataclass
 class Page:
-    """The API of one run's page, as one person."""
+    """The API of one run's page, for one user."""
 
     client: Client
     run_id: str
@@ -148,20 +148,24 @@ class Page:
 
 
 @pytest.fixture
-def run_page(pipeline, site):
-    """``run_page(person, **conf)``: run the pipeline and return the API of its page."""
+def page_of(site):
+    """``page_of(workspace, person)``: the API of a run's page."""
 
-    def run(person="user", **conf):
-        finished = pipeline.run(**conf)
-        workspace = Workspace(Path(finished.workspace))
+    def get(workspace, person="user"):
         return Page(site[person], workspace.root.name, workspace)
 
-    return run
+    return get
+
+
+@pytest.fixture
+def run_page(pipeline, page_of):
+    """``run_page(**conf)``: run the pipeline and return the API of its page."""
+    return lambda **conf: page_of(Workspace(pipeline.run(**conf).workspace))
 
 
 @dataclass
 class Door:
-    """Asks for each route of the application, about one run."""
+    """Sends requests to each route of the application, about one run."""
 
     site: dict
     routes: tuple
@@ -176,7 +180,7 @@ class Door:
         return [route for route in self.routes if "{run_id}" in route[1]]
 
     def address(self, route, *, dag_id=DAG, run_id=None, name=None, version="v", query=None):
-        """Where a route is; what it must be told is told, unless ``query`` says otherwise."""
+        """Return the URL of a route, with the query that it requires unless ``query`` is given."""
         assert route in self.routes, f"there is no {route}"
         path = route[1].replace("{name:path}", "{name}")
         values = {"dag_id": dag_id, "run_id": run_id or quote(self.run_id, safe="")}
@@ -204,7 +208,7 @@ class Door:
         return {name: values for name, *values in parts}
 
     def assert_safe(self, answer, route=None):
-        """Whatever is answered tells the browser what to refuse, and nothing that it must not say."""
+        """Every answer has its security headers and leaks nothing."""
         policy = self.policy_of(answer)
         assert policy["default-src"] == ["'none'"]
         assert policy["frame-ancestors"] == ["'self'"]
@@ -224,7 +228,7 @@ class Door:
                 assert inside not in answer.text
 
     def state(self):
-        """All that Airflow's database says of runs and tasks, and the files of the run."""
+        """Return the rows of runs and tasks in Airflow's database, and the files of the run."""
         from airflow.models.dagrun import DagRun
         from airflow.models.taskinstance import TaskInstance
 
@@ -237,7 +241,7 @@ class Door:
         return *tables, files, self.log()
 
     def log(self):
-        """What Airflow's audit log says of clearing: DAG, run and task."""
+        """Return the clearings in Airflow's audit log: DAG, run and task."""
         from airflow.models.log import Log
 
         clearing = Log.event == "post_clear_task_instances"
@@ -245,7 +249,7 @@ class Door:
 
 
 def rows(*columns, where=()):
-    """What Airflow's database says."""
+    """Return rows of Airflow's database."""
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
@@ -253,10 +257,61 @@ def rows(*columns, where=()):
         return [tuple(row) for row in session.execute(select(*columns).where(*where))]
 
 
-@pytest.fixture(scope="module")
-def kept():
-    """The run of a module's first test that needs one; it is the others' as well."""
+@pytest.fixture(scope="session")
+def made():
+    """The finished runs that tests share, by name."""
     return {}
+
+
+@dataclass
+class Kept:
+    """A finished run that tests share, and where its files are."""
+
+    workspace: Workspace
+    shared: Path
+    bucket: str
+
+
+@pytest.fixture
+def kept_run(pipeline, made, monkeypatch):
+    """``kept_run(name, *confs, faults={})``: run the DAG for each conf, once a session.
+
+    Returns the last run, and points the shared directory and the bucket to it.
+    """
+
+    def get(name, *confs, faults=None):
+        if name not in made:
+            pipeline.simulator.control(uids=faults or {})
+            for conf in confs:
+                finished = pipeline.run(**conf)
+                assert finished.state == "success", finished.errors
+            made[name] = Kept(Workspace(finished.workspace), pipeline.shared, pipeline.bucket)
+        monkeypatch.setenv("FANFOLD_SHARED_DIR", str(made[name].shared))
+        monkeypatch.setenv("FANFOLD_BUCKET", made[name].bucket)
+        return made[name]
+
+    return get
+
+
+@pytest.fixture
+def compared(kept_run):
+    """A run of six users, one of them missing, with an earlier run, and secrets around its folder."""
+    confs = (
+        {"user_ids": UIDS[:3], "batch_size": 3},
+        {"user_ids": [*UIDS, MISSING], "batch_size": 3},
+    )
+    kept = kept_run("compared", *confs)
+    secret = kept.shared.parent / f"{SECRET}.txt"
+    if not secret.exists():
+        root = kept.workspace.root
+        shutil.copytree(root, kept.shared / "mastodon_user_profiles" / "elsewhere")
+        # Files of a run where a forged name would lead to, were it taken for a path.
+        for folder in (kept.shared.parent, kept.shared, root.parent):
+            shutil.copytree(root, folder, dirs_exist_ok=True)
+            (folder / "report" / "report.html").write_text(SECRET)
+            (folder / "comparison.json").write_text(json.dumps({"previous": SECRET}))
+            (folder / f"{SECRET}.txt").write_text(SECRET)
+    return kept
 
 
 @pytest.fixture(scope="module")
@@ -275,21 +330,7 @@ def all_routes(address):
 
 
 @pytest.fixture
-def door(pipeline, site, all_routes, kept, monkeypatch):
-    """One finished run, in a shared directory with secrets around it."""
-    if not kept:
-        finished = pipeline.run(user_ids=[*UIDS, MISSING], batch_size=3)
-        assert finished.state == "success", finished.errors
-        workspace = Workspace(finished.workspace)
-        shutil.copytree(workspace.root, pipeline.shared / "mastodon_user_profiles" / "elsewhere")
-        # As a run of that name would lie there, were a name a path.
-        for folder in (pipeline.shared.parent, pipeline.shared, workspace.root.parent):
-            shutil.copytree(workspace.root, folder, dirs_exist_ok=True)
-            (folder / "report" / "report.html").write_text(SECRET)
-            (folder / "comparison.json").write_text(json.dumps({"previous": SECRET}))
-            (folder / f"{SECRET}.txt").write_text(SECRET)
-        kept.update(workspace=workspace, shared=pipeline.shared, bucket=pipeline.bucket)
-    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(kept["shared"]))
-    monkeypatch.setenv("FANFOLD_BUCKET", kept["bucket"])
-    workspace = kept["workspace"]
-    return Door(site, all_routes, workspace.root.name, workspace, kept["shared"])
+def door(compared, site, all_routes):
+    """All routes, asked about the shared run."""
+    workspace = compared.workspace
+    return Door(site, all_routes, workspace.root.name, workspace, compared.shared)

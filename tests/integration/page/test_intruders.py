@@ -1,4 +1,4 @@
-"""What is forged, comes from another site or makes no sense, and what each answer forbids."""
+"""Forged, cross-site and malformed requests, and the security headers of each answer."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ FORGED_NAMES = {
 
 @dataclass
 class Raw:
-    """An answer to a request that was sent as it stands."""
+    """An answer to a request that was sent unchanged."""
 
     status_code: int
     headers: dict
@@ -73,7 +73,7 @@ class Raw:
 
 
 def raw(door, method, path, person="user"):
-    """Send a path as it is: clients tidy dots and slashes away."""
+    """Send a path unchanged: HTTP clients normalise dots and slashes."""
     parts = urlsplit(door.site[person].url)
     connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=30)
     headers = {"Authorization": f"Bearer {door.site[person].token}"}
@@ -96,7 +96,7 @@ def raw(door, method, path, person="user"):
 
 
 @pytest.mark.parametrize("part", ["dag_id", "run_id"])
-def test_a_forged_id_leads_nowhere(door, part):
+def test_a_forged_id_is_not_found(door, part):
     for (what, forged), route in itertools.product(FORGED.items(), door.of_a_run):
         answer = raw(door, route[0], door.address(route, **{part: forged}))
         door.assert_safe(answer, route)
@@ -129,7 +129,7 @@ def test_a_zero_byte_never_reaches_the_database(door):
 
 
 @pytest.mark.parametrize("route", [STATIC, DOWNLOAD], ids=["static", "files"])
-def test_a_forged_name_of_a_file_leads_nowhere(door, route):
+def test_a_forged_file_name_is_not_found(door, route):
     for what, name in FORGED_NAMES.items():
         answer = raw(door, GET, door.address(route, name=name.replace("{secret}", door.secret)))
         door.assert_safe(answer, route)
@@ -138,7 +138,7 @@ def test_a_forged_name_of_a_file_leads_nowhere(door, route):
 
 
 @pytest.mark.parametrize("version", ["..", "%2e%2e", "~", "vendor", "%00", "x" * 10_000])
-def test_a_forged_version_of_a_file_leads_nowhere(door, version):
+def test_a_forged_file_version_is_not_found(door, version):
     for name in ("app.py", "static/page.css", "schemas.py"):
         answer = raw(door, GET, door.address(STATIC, version=version, name=name))
         door.assert_safe(answer, STATIC)
@@ -196,7 +196,7 @@ def test_a_run_whose_name_is_a_path_has_a_workspace_of_its_own(door, new_run, ru
     assert (summary["run_id"], summary["tally"], summary["previous"]) == (run_id, None, None)
 
 
-def test_a_run_of_a_dag_without_the_tag_is_none_of_ours(door, new_run):
+def test_a_run_of_a_dag_without_the_tag_is_not_found(door, new_run):
     """Though its workspace is there."""
     new_run("a_run", dag_id="untagged")
     shutil.copytree(door.workspace.root, door.root / "untagged" / "a_run", dirs_exist_ok=True)
@@ -208,7 +208,7 @@ def test_a_run_of_a_dag_without_the_tag_is_none_of_ours(door, new_run):
 
 
 @pytest.mark.parametrize("origin", ["cross-site", "same-site", "nonsense"])
-def test_another_sites_page_redrives_nothing(door, site, origin):
+def test_a_cross_site_request_cannot_redrive(door, site, origin):
     from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
 
     before = door.state()
@@ -220,7 +220,7 @@ def test_another_sites_page_redrives_nothing(door, site, origin):
 
 
 @pytest.mark.parametrize("origin", ["same-origin", "none", None])
-def test_the_page_itself_and_programs_may_redrive(door, origin):
+def test_the_page_and_programs_may_redrive(door, origin):
     answer = door.ask(REDRIVE, headers={"Sec-Fetch-Site": origin} if origin else {})
     assert answer.status_code == 200, answer.text
 
@@ -237,7 +237,7 @@ def test_the_page_itself_and_programs_may_redrive(door, origin):
         (None, b'{"dry_run": false, "keys": ["7"]}'),
     ],
 )
-def test_what_a_form_can_send_redrives_nothing(door, kind, body):
+def test_a_form_submission_cannot_redrive(door, kind, body):
     before = door.state()[:3]
     answer = door.ask(REDRIVE, data=body, headers={"Content-Type": kind} if kind else {})
     assert answer.status_code in {415, 422}, answer.text
@@ -252,7 +252,7 @@ def test_what_a_form_can_send_redrives_nothing(door, kind, body):
         {"dry_run": False, "keys": "all"},
     ],
 )
-def test_a_body_that_makes_no_sense_is_refused_and_leaves_no_trace_in_the_audit_log(door, body):
+def test_a_malformed_body_is_refused_and_not_in_the_audit_log(door, body):
     """Else anyone who may edit one DAG could make the log say that he cleared another."""
     before = door.log()
     answer = door.ask(REDRIVE, json=body)
@@ -261,7 +261,7 @@ def test_a_body_that_makes_no_sense_is_refused_and_leaves_no_trace_in_the_audit_
 
 
 @pytest.mark.parametrize("no", ["false", "off", 0])
-def test_a_redrive_that_changes_something_says_so_in_true_json(door, no):
+def test_dry_run_accepts_no_value_but_a_json_boolean(door, no):
     """What Airflow's audit log takes for a dry run would otherwise be none."""
     before = door.state()
     answer = door.ask(REDRIVE, json={"dry_run": no, "keys": ["no such item"]})
@@ -276,13 +276,13 @@ def test_a_redrive_that_changes_something_says_so_in_true_json(door, no):
         b'{"\\ud800": 1}', b'{"groups": [{"\\ud800": 1}]}', b"[" * 100_000, b'"\xff"',
     ],
 )  # fmt: skip
-def test_json_at_its_limits_is_refused_and_breaks_nothing(door, body):
+def test_json_at_its_limits_is_refused(door, body):
     answer = door.ask(REDRIVE, data=body, headers={"Content-Type": "application/json"})
     assert answer.status_code in {400, 422}, answer.text
     assert answer.json()
 
 
-def test_a_file_is_kept_under_its_version_alone_and_by_one_browser(door):
+def test_static_files_are_cached_by_version_and_privately(door):
     page = door.ask((GET, "/run")).text
     versions = set(re.findall("static/([0-9a-f]+)/", page))
     assert len(versions) == 1
@@ -291,7 +291,7 @@ def test_a_file_is_kept_under_its_version_alone_and_by_one_browser(door):
         assert door.ask(STATIC, version=quote(version)).headers["Cache-Control"] == control
 
 
-def test_no_other_site_may_read(door, site):
+def test_no_other_site_may_read_the_answers(door, site):
     """A preflight is refused like any other method, and no answer names an origin."""
     headers = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
     for route in door.routes:
@@ -301,7 +301,7 @@ def test_no_other_site_may_read(door, site):
         assert door.ask(route, headers={"Origin": headers["Origin"]}).status_code < 405
 
 
-def test_while_the_shared_directory_is_away_answers_are_as_safe(door, monkeypatch):
+def test_answers_are_safe_while_the_shared_directory_is_unavailable(door, monkeypatch):
     for away in (str(door.root / "gone"), "", str(door.workspace.manifest)):
         monkeypatch.setenv("FANFOLD_SHARED_DIR", away)
         for route in door.of_a_run:
@@ -333,7 +333,7 @@ def test_a_damaged_file_is_named_as_the_cause(door, name, routes, content):
         path.unlink() if whole is None else path.write_bytes(whole)
 
 
-def test_an_error_that_nobody_foresaw_says_nothing_of_the_inside(door, monkeypatch):
+def test_an_unexpected_error_discloses_nothing(door, monkeypatch):
     def broken(_):
         raise RuntimeError(door.secret)
 
@@ -345,7 +345,7 @@ def test_an_error_that_nobody_foresaw_says_nothing_of_the_inside(door, monkeypat
     assert "RuntimeError" not in answer.text
 
 
-def test_the_report_stands_in_a_sandbox_without_an_origin(door):
+def test_the_report_is_sandboxed_without_an_origin(door):
     answer = door.ask(REPORT)
     policy = door.policy_of(answer)
     assert policy["sandbox"] == ["allow-scripts"]

@@ -44,7 +44,7 @@ def test_the_document_has_every_route_of_the_api(operations):
     assert set(operations) == routes
 
 
-def test_every_operation_says_what_it_is_for_under_a_name_of_its_own(operations):
+def test_every_operation_has_a_summary_and_a_unique_id(operations):
     for where, operation in operations.items():
         assert operation["summary"], where
         assert operation["description"].endswith("."), where
@@ -68,7 +68,7 @@ def test_every_answer_has_a_type(document, operations):
             assert document["components"]["schemas"][name]["properties"], where
 
 
-def test_every_operation_says_how_it_refuses(document, operations):
+def test_every_operation_documents_its_errors(document, operations):
     """Whoever is not logged in or has no right gets a problem like any other."""
     problem = {"$ref": "#/components/schemas/ApiError"}
     for where, operation in operations.items():
@@ -84,14 +84,14 @@ def test_every_operation_says_how_it_refuses(document, operations):
     assert set(document["components"]["schemas"]["ApiError"]["required"]) == {"code", "detail"}
 
 
-def test_every_operation_asks_for_a_login(document, operations):
+def test_every_operation_requires_a_login(document, operations):
     known = document["components"]["securitySchemes"]
     for where, operation in operations.items():
         assert operation["security"], where
         assert {name for way in operation["security"] for name in way} <= set(known), where
 
 
-def test_every_parameter_is_described_or_names_what_it_is(operations):
+def test_every_parameter_is_described(operations):
     """Of the ids in the path the name says it all."""
     for where, operation in operations.items():
         for parameter in operation.get("parameters", []):
@@ -100,14 +100,14 @@ def test_every_parameter_is_described_or_names_what_it_is(operations):
                 assert parameter["description"], f"{where}: {parameter['name']}"
 
 
-def test_the_document_says_where_it_is_served(document, site):
+def test_the_document_names_its_server(document, site):
     [server] = document["servers"]
     assert server["url"] == "/fanfold"
     answer = site["viewer"].get(f"{server['url']}/api/pipelines")
     assert answer.status_code == 200
 
 
-def test_the_page_of_the_document_loads_everything_from_our_own_routes(site, address):
+def test_the_docs_page_loads_no_external_resource(site, address):
     docs = f"{address}/fanfold/docs"
     page = site["viewer"].get("/fanfold/docs").text
     loaded = re.findall(r"""(?:src|href)=["']([^"']+)""", page)

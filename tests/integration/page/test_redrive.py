@@ -1,4 +1,4 @@
-"""A redrive from the page: what it costs, whom it lets, what Airflow clears, and what is fetched."""
+"""A redrive from the page: its cost, what Airflow clears, and the selections that it writes."""
 
 from __future__ import annotations
 
@@ -14,10 +14,33 @@ AFTER = {"consolidate", "publish", "load", "report"}
 
 
 @pytest.fixture
-def page(pipeline, run_page):
-    """A run of 6 batches; three users failed, in batches 1 and 4; one, in batch 0, is unknown."""
-    pipeline.simulator.control(uids=FAULTS)
-    return run_page(user_ids=UIDS, batch_size=7, tolerated_failure_percentage=50)
+def page(kept_run, page_of):
+    """A run of 6 batches; three users failed, in batches 1 and 4; one, in batch 0, is unknown.
+
+    It is as it was when a test begins, although the test before it redrove it.
+    """
+    conf = {"user_ids": UIDS, "batch_size": 7, "tolerated_failure_percentage": 50}
+    kept = kept_run("failed", conf, faults=FAULTS)
+    found = page_of(kept.workspace)
+    before, (_, clearings) = instances(found)
+    yield found
+    restore(found, before, clearings)
+    for batch in range(6):
+        kept.workspace.batch(batch).selection_file.unlink(missing_ok=True)
+
+
+def restore(page, states, clearings):
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    run = {"state": "success", "clear_number": clearings}
+    with create_session() as session:
+        session.execute(update(DagRun).where(DagRun.run_id == page.run_id).values(**run))
+        for (task, index), state in states.items():
+            where = {"run_id": page.run_id, "task_id": task, "map_index": index}
+            session.execute(update(TaskInstance).filter_by(**where).values(state=state))
 
 
 def instances(page):
@@ -52,7 +75,7 @@ def cleared(page):
     return {key for key, state in instances(page)[0].items() if state is None}
 
 
-def test_asking_what_it_costs_changes_nothing(page, monkeypatch):
+def test_a_dry_run_changes_nothing(page, monkeypatch):
     from fanfold.airflow.page import redrive
 
     before = instances(page)
@@ -79,7 +102,7 @@ def full_disk(*_):
     raise WorkspaceUnavailable("no room")
 
 
-def test_all_that_failed_is_cleared_with_what_follows_and_nothing_else(page):
+def test_a_redrive_clears_failed_batches_and_downstream_tasks_only(page):
     write_selection(page.workspace.batch(1), Selection((UIDS[7],), 1, 99))
     assert page.redrive(dry_run=False)["tasks"] == 8
     batches = {("batch.fetch", 1), ("batch.fetch", 4), ("batch.process", 1), ("batch.process", 4)}
@@ -93,7 +116,7 @@ def test_all_that_failed_is_cleared_with_what_follows_and_nothing_else(page):
     assert page.redrive(expect=409)["code"] == "active"
 
 
-def test_a_selection_is_left_for_the_fetch_of_its_batches(page):
+def test_a_selection_is_written_for_the_fetch_of_its_batches(page):
     """One that failed, one that is unknown, and one that is here."""
     answer = page.redrive(dry_run=False, keys=[FAILED[0], UNKNOWN, UIDS[35]])
     assert (answer["items"], answer["batches"]) == (3, 3)
@@ -113,8 +136,8 @@ def test_the_items_of_a_reason_are_selected(page):
     assert selection_of(page.workspace.batch(0), dag_run(page)[1]).keys == (UNKNOWN,)
 
 
-def test_a_complete_run_has_nothing_to_redrive(run_page):
-    page = run_page(user_ids=UIDS[:3])
+def test_a_complete_run_has_nothing_to_redrive(compared, page_of):
+    page = page_of(compared.workspace)
     assert page.redrive(dry_run=False, expect=409)["code"] == "nothing"
-    # A person may still ask for a user again.
+    # A user may still be fetched again on request.
     assert page.redrive(keys=[UIDS[0]])["items"] == 1

@@ -1,15 +1,16 @@
-"""What the page says of a run, from the numbers to the last failed user."""
+"""What the page shows of a run, from the totals to the last failed user."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from datetime import UTC, datetime
+import shutil
 
 import requests
 
 from fanfold.messages import Message
 from fanfold.workspace.files import read_json, write_json
+from fanfold.workspace.paths import Workspace
 from fanfold.workspace.progress import all_progress, write_progress
 
 UIDS = [str(1404376560 + number) for number in range(40)]
@@ -18,8 +19,8 @@ FAULTS = {UNKNOWN: "unknown", INVALID: "invalid"} | dict.fromkeys(FAILED, "odd_c
 TALLY = {"planned": 40, "ok": 36, "missing": 1, "invalid": 1, "failed": 2, "waiting": 0}
 
 
-def test_a_partial_run_tells_every_user(pipeline, run_page):
-    """One run, looked at from all sides: running a pipeline takes most of the time."""
+def test_a_partial_run_is_shown_to_the_last_user(pipeline, run_page):
+    """All parts of one run's page: the run takes most of the time."""
     pipeline.simulator.control(uids=FAULTS)
     page = run_page(user_ids=UIDS, batch_size=7, tolerated_failure_percentage=50)
     seen = page.get()
@@ -233,7 +234,7 @@ def _speaks_the_language_of_who_asks(page):
     assert all("no such" not in each["reason"] for each in listed)
 
 
-def test_a_run_that_exceeds_its_tolerance_shows_its_dataset_and_sends_none(pipeline, run_page):
+def test_a_run_over_its_tolerance_shows_its_dataset_and_publishes_none(pipeline, run_page):
     pipeline.simulator.control(uids=FAULTS)
     page = run_page(user_ids=UIDS, batch_size=20, tolerated_failure_percentage=1)
     seen = page.get()
@@ -278,31 +279,28 @@ def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(run_page):
     assert page.get("/batches", expect=404)["code"] == "no_plan"
 
 
-def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(run_page, site):
-    first = run_page(user_ids=UIDS[:30], logical_date=datetime(2026, 1, 1, tzinfo=UTC))
-    second = run_page(user_ids=UIDS[10:], logical_date=datetime(2026, 1, 2, tzinfo=UTC))
-    seen = second.get()
-    assert seen["previous"] == first.run_id
-    found = second.get("/comparison")
-    assert (found["previous"], found["both"]) == (first.run_id, 20)
-    assert (found["new"]["count"], found["gone"]["count"], found["changed"]) == (10, 10, 0)
-    assert {example["key"] for example in found["gone"]["examples"]} == set(UIDS[:10])
+def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(compared, page_of, site):
+    page = page_of(compared.workspace)
+    seen, found = page.get(), page.get("/comparison")
+    assert found["previous"] == seen["previous"]
+    assert (found["both"], found["new"]["count"], found["gone"]["count"]) == (3, 2, 0)
+    assert {example["key"] for example in found["new"]["examples"]} == set(UIDS[3:5])
+    assert found["changed"] == 0
 
-    (weibo,) = (
-        each
-        for each in site["viewer"].get("/fanfold/api/pipelines").json()["pipelines"]
-        if each["dag_id"] == "weibo_user_profiles"
-    )
-    listed = [run for run in weibo["runs"] if run["run_id"] in {first.run_id, second.run_id}]
-    newest, before = listed
-    assert (newest["run_id"], before["run_id"]) == (second.run_id, first.run_id)
-    assert (newest["verdict"], newest["rows"], newest["tally"]["ok"]) == ("complete", 30, 30)
+    listed = site["viewer"].get("/fanfold/api/pipelines").json()["pipelines"]
+    (weibo,) = (each for each in listed if each["dag_id"] == "weibo_user_profiles")
+    ids = [run["run_id"] for run in weibo["runs"]]
+    assert ids.index(page.run_id) < ids.index(seen["previous"])
+    newest = weibo["runs"][ids.index(page.run_id)]
+    assert (newest["verdict"], newest["rows"], newest["tally"]["ok"]) == ("complete", 5, 5)
     assert newest["seconds"] > 0
 
 
-def test_what_is_away_or_damaged_is_named_and_the_rest_is_shown(run_page, monkeypatch, tmp_path):
-    """The shared directory, a part and the index of a run; and no server keeps anything by itself."""
-    page = run_page()
+def test_missing_or_damaged_files_are_named_and_the_rest_is_shown(
+    compared, page_of, monkeypatch, tmp_path
+):
+    """The shared directory, a part and the key index; the server keeps no state of its own."""
+    page = page_of(compared.workspace)
     before = page.get()
     with monkeypatch.context() as patch:
         patch.setenv("FANFOLD_SHARED_DIR", str(tmp_path / "away"))
@@ -313,11 +311,14 @@ def test_what_is_away_or_damaged_is_named_and_the_rest_is_shown(run_page, monkey
         assert any(pipeline["runs"] for pipeline in answer["pipelines"])
     assert page.get() == before
 
-    page.workspace.batch(0).rows_file.write_bytes(b"PAR1 no")
-    answer = page.get("/items", key="1404376560", expect=500)
+    copied = shutil.copytree(compared.shared, tmp_path / "copied")
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(copied))
+    workspace = Workspace(copied / page.dag_id / page.run_id)
+    workspace.batch(0).rows_file.write_bytes(b"PAR1 no")
+    answer = page.get("/items", key=UIDS[0], expect=500)
     assert (answer["code"], "00000.parquet" in answer["detail"]) == ("damaged", True)
-    page.workspace.keys.write_bytes(b"no database")
-    answer = page.get("/items", key="1404376560", expect=500)
+    workspace.keys.write_bytes(b"no database")
+    answer = page.get("/items", key=UIDS[0], expect=500)
     assert (answer["code"], "keys.db" in answer["detail"]) == ("damaged", True)
     assert page.get() == before
     assert page.get("/dataset")["rows"] == 5

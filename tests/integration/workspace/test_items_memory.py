@@ -19,7 +19,7 @@ write_items(workspace, from_file(path, "user_id", name=path.name), str)
 made = write_plan(
     workspace, source="weibo", wanted_size=None, logical_date="", started_at="2026-01-01T00:00:00Z",
 )
-# ru_maxrss would also tell the peak of the process that started this one.
+# ru_maxrss would include the peak of the parent process.
 print(made.items, re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 

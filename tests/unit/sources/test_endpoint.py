@@ -42,7 +42,7 @@ def test_budgets_come_as_numbers_or_text():
     assert (endpoint.requests_per_second, endpoint.requests_per_hour) == (2.5, 1000)
 
 
-def test_an_unknown_source_is_told_which_there_are():
+def test_the_error_about_an_unknown_source_lists_the_known_ones():
     with pytest.raises(BadConfiguration, match="mastodon, weibo"):
         sources.get("friendster")
 

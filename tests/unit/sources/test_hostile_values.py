@@ -26,7 +26,7 @@ def test_a_malformed_error_code_says_nothing_about_the_user():
             weibo.read("1404376560", Response(400, {}, {"error": "x", "error_code": code}))
 
 
-def test_a_code_that_no_page_lists_is_told_as_it_is():
+def test_an_undocumented_code_is_reported():
     with pytest.raises(SourceBusy, match=r"Weibo 99999: undocumented error"):
         weibo.read("1404376560", Response(400, {}, {"error_code": "99999"}))
 
@@ -104,13 +104,13 @@ def test_a_wide_body_and_one_of_64_levels_are_documents():
         assert parse(body)[1] == ""
 
 
-def test_a_redirect_says_what_to_do():
+def test_the_message_about_a_redirect_has_the_fix():
     with pytest.raises(SourceBusy, match=r"HTTP 302, redirect not followed.*host"):
         weibo.read("1", Response(302, {"Location": "http://secret.example"}, None))
 
 
-def test_a_user_who_stands_twice_in_a_batch_is_looked_up_alone():
-    """One of them is somebody else under a wrong id."""
+def test_a_user_who_occurs_twice_in_a_batch_is_requested_singly():
+    """One of the two records belongs to another user."""
     users = [{"id": 5, "name": "a"}, {"id": 6, "name": "b"}, {"id": 5, "name": "c"}]
     answer = Response(200, {}, {"users": users})
     assert weibo.read_several(["5", "6", "7"], answer) == {"6": {"id": 6, "name": "b"}}

@@ -45,7 +45,7 @@ def test_an_account_is_found():
     assert mastodon.read("a", answer(200, {"id": "1"})) == Found({"id": "1"})
 
 
-def test_the_reset_of_a_spent_quota_is_handed_on():
+def test_the_reset_of_a_spent_quota_is_passed_on():
     with pytest.raises(QuotaSpent) as caught:
         mastodon.read(
             "a", answer(429, JSON_ERROR, **{"X-RateLimit-Reset": "2026-01-02T03:04:05.678Z"})
@@ -53,7 +53,7 @@ def test_the_reset_of_a_spent_quota_is_handed_on():
     assert caught.value.reset_at == datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
 
 
-def test_a_reset_that_is_no_time_is_left_alone():
+def test_a_malformed_reset_is_ignored():
     with pytest.raises(QuotaSpent) as caught:
         mastodon.read("a", answer(429, JSON_ERROR, **{"X-RateLimit-Reset": "soon"}))
     assert caught.value.reset_at is None

@@ -72,7 +72,7 @@ def test_an_answer_of_unknown_form_is_retried():
         assert f"HTTP {status}" in str(found)
 
 
-def test_retry_after_is_handed_on():
+def test_retry_after_is_passed_on():
     with pytest.raises(SourceBusy) as caught:
         weibo.read("1", error(10009, 503, **{"Retry-After": "17"}))
     assert caught.value.retry_after == 17

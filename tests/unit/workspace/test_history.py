@@ -37,13 +37,13 @@ def test_a_redrive_changes_the_outcome_and_not_what_the_first_time_took(path):
     assert (past.counts, past.passed) == (Counts(5, 5), True)
 
 
-def test_a_run_that_asked_for_nothing_at_first_is_timed_when_it_does(path):
+def test_a_run_without_requests_is_timed_when_it_sends_some(path):
     remember(path, manifest("run", requests=0), passed=False)
     remember(path, manifest("run", requests=9, end="00:01:00"), passed=True)
     assert [(past.requests, past.seconds) for past in read_history(path)] == [(9, 60.0)]
 
 
-def test_what_an_earlier_version_remembered_is_read(path):
+def test_the_history_of_an_earlier_version_is_read(path):
     write_json(path, [{"run_id": "a", "requests": 1, "seconds": 2.0}])
     assert read_history(path) == [Past("a", 1, 2.0)]
 

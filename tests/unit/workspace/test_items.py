@@ -40,7 +40,7 @@ def test_texts_become_the_lines_that_json_makes_of_them(texts):
 @pytest.mark.usefixtures("small_blocks")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, 150).map(str) | ANY_TEXT, max_size=300))
-def test_of_equal_items_the_first_is_kept_and_the_others_are_counted(tmp_path_factory, texts):
+def test_the_first_of_equal_items_is_kept_and_the_others_are_counted(tmp_path_factory, texts):
     kept, repeated = deduplicated(tmp_path_factory.mktemp("list"), texts)
     assert kept == list(dict.fromkeys(texts))
     assert (repeated.lines, repeated.count) == (len(texts), len(texts) - len(kept))
@@ -65,7 +65,7 @@ def test_long_lists_of_any_kind_keep_each_item_once_in_order(tmp_path, texts):
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_items_with_one_hash_are_told_apart(tmp_path, monkeypatch):
+def test_items_with_the_same_hash_are_distinguished(tmp_path, monkeypatch):
     monkeypatch.setattr(items, "hash", lambda _: 7, raising=False)
     texts = [str(number % 700) for number in range(2000)]
     assert deduplicated(tmp_path, texts)[0] == texts[:700]

@@ -31,7 +31,7 @@ def write(path, keys, *, at_once=3):
             add([json_lines([key]) for key in keys[start : start + at_once]])
 
 
-def test_every_key_is_found_where_it_stands(tmp_path):
+def test_every_key_is_found_at_its_position(tmp_path):
     path = tmp_path / "keys.db"
     keys = [*HOSTILE, *(str(number) for number in range(2000))]
     write(path, keys)
@@ -40,7 +40,7 @@ def test_every_key_is_found_where_it_stands(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_beginning_is_a_text_not_a_pattern(tmp_path):
+def test_a_prefix_is_a_text_not_a_pattern(tmp_path):
     path = tmp_path / "keys.db"
     write(path, [*HOSTILE, "100", "10", "1000", "2"])
     assert starting_with(path, "10", 2) == ["10", "100"]
@@ -50,7 +50,7 @@ def test_a_beginning_is_a_text_not_a_pattern(tmp_path):
 
 
 @given(st.sets(st.text(max_size=4)), st.text(max_size=2))
-def test_what_begins_with_a_text_is_what_begins_with_its_bytes(tmp_path_factory, keys, prefix):
+def test_keys_with_a_prefix_are_those_whose_bytes_have_it(tmp_path_factory, keys, prefix):
     path = tmp_path_factory.mktemp("keys") / "keys.db"
     write(path, sorted(keys))
     expected = sorted((key for key in keys if key.startswith(prefix)), key=str.encode)
@@ -58,7 +58,7 @@ def test_what_begins_with_a_text_is_what_begins_with_its_bytes(tmp_path_factory,
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database"])
-def test_an_index_that_is_none_is_named_with_the_way_out(tmp_path, content):
+def test_a_damaged_index_is_named_with_the_fix(tmp_path, content):
     path = tmp_path / "keys #1?.db"
     if content is not None:
         path.write_bytes(content)
@@ -73,7 +73,7 @@ def test_a_failed_block_leaves_no_index(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_told_with_the_way_out(tmp_path):
+def test_a_full_disk_is_reported_with_the_fix(tmp_path):
     """SQLite has errors of its own for it."""
     path = tmp_path / "keys.db"
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)

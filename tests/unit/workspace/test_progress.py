@@ -1,4 +1,4 @@
-"""What people see of batches that run: how fast they are, and nothing of what is not there."""
+"""Progress of running batches: their speed, and damaged files are skipped."""
 
 from fanfold.messages import Message
 from fanfold.workspace.paths import Workspace
@@ -22,22 +22,22 @@ def test_the_speed_is_that_of_the_last_ten_seconds():
     assert speed(*parts) == 30.0
 
 
-def test_a_run_that_has_just_begun_is_not_taken_for_a_slow_one():
+def test_a_run_that_has_just_begun_is_not_reported_as_slow():
     assert speed((999.0, 50), (1000.0, 50)) == 100 / 3
 
 
-def test_the_speed_falls_to_zero_and_then_nothing_is_said():
+def test_the_speed_falls_to_zero_and_is_then_unknown():
     assert 0 < speed((995.0, 50)) < 10
     assert speed((989.0, 50)) == 0.0
     assert speed((900.0, 50)) is None
     assert speed() is None
 
 
-def test_a_worker_whose_clock_is_ahead_counts_all_the_same():
+def test_a_worker_whose_clock_is_ahead_is_counted():
     assert speed(*((1005.0 + second, 10) for second in range(16))) == 10.0
 
 
-def test_what_was_written_is_read_and_what_is_damaged_is_left_out(tmp_path):
+def test_progress_is_read_back_and_damaged_files_are_skipped(tmp_path):
     workspace = Workspace(tmp_path)
     assert all_progress(workspace) == {} == all_cleaned(workspace)
     progress = Progress(

@@ -165,9 +165,7 @@ def test_the_latest_record_of_an_item_counts(tmp_path):
     assert workspace.batch(0).invalid() == {}
 
 
-def test_the_same_records_give_the_same_bytes_however_they_came_and_are_sliced(
-    tmp_path, monkeypatch
-):
+def test_the_same_records_give_the_same_bytes_in_any_parts_and_slices(tmp_path, monkeypatch):
     records = {str(uid): profile(uid, gender="mf"[uid > 15]) for uid in range(1, 31)}
     records["7"] = profile(7, followers_count=-1)
     records["21"] = profile(21, gender="?")

@@ -115,7 +115,7 @@ def test_every_figure_is_what_pandas_counts(written, rows, batch, group):
 
 
 def test_regions_without_end_take_no_more_memory(tmp_path, monkeypatch, written):
-    """Beyond so many names, rows are counted and names forgotten."""
+    """Beyond a number of names, only the rows are counted."""
     monkeypatch.setattr(aggregates, "_REGIONS_KEPT", 3)
     path, _ = written(tmp_path, [{"region": f"r{number}"} for number in range(10)])
     made = aggregate(path)
