@@ -32,7 +32,6 @@ CONTENT_TYPES = {
     ".json": "application/json",
     ".html": "text/html; charset=utf-8",
     ".png": "image/png",
-    ".svg": "image/svg+xml",
 }
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 _MAX_PARTS = 10_000
@@ -252,7 +251,7 @@ def _headers(key: str, digest: str) -> dict[str, Any]:
         "ContentType": CONTENT_TYPES.get(suffix, "application/octet-stream"),
         "ChecksumAlgorithm": "SHA256",
     }
-    if suffix in {".html", ".png", ".svg"}:
+    if suffix in {".html", ".png"}:
         headers["ContentDisposition"] = "inline"  # browsers open the report instead of saving it
     return headers
 

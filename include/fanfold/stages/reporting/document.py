@@ -120,7 +120,7 @@ def page_of(
         run=_run_tiles(manifest, forecast),
         charts=findings.charts,
         inline={
-            (chart.chart.name, language): Markup(chart.inline.in_language(language))  # noqa: S704 - matplotlib's, parsed and written again as XML
+            (chart.chart.name, language): Markup(chart.inline.in_language(language))  # noqa: S704 - escaped by ElementTree
             for chart in findings.charts
             for language in LANGUAGES
         },
