@@ -48,6 +48,11 @@ class ItemDetails:
     record: dict[str, Any] | None
     row: dict[str, Any] | None
 
+    @property
+    def status(self) -> str:
+        """Its current outcome, or ``waiting``."""
+        return self.latest.status if self.latest else "waiting"
+
 
 def find_item(workspace: Workspace, plan: Plan, key: str, *, final: bool) -> ItemDetails | None:
     """Return an item of the plan, or None if the plan does not have it.
