@@ -68,13 +68,7 @@ class Response:
 
 
 class HttpClient:
-    """Sends requests to one endpoint. Thread-safe.
-
-    Args:
-        endpoint: The endpoint.
-        query: Query parameters of each request.
-        headers: Headers of each request.
-    """
+    """Sends requests to one endpoint, all with the same query and headers. Thread-safe."""
 
     def __init__(
         self, endpoint: Endpoint, query: Mapping[str, str], headers: Mapping[str, str]

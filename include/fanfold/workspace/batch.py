@@ -122,8 +122,7 @@ class Batch:
     def outcomes(self, *, after: int = 0) -> dict[str, Outcome]:
         """Return the latest outcome of each fetched item, by key.
 
-        Args:
-            after: Sequence number of a part; only later parts count.
+        Only parts with a sequence number above ``after`` count.
         """
         return {
             data["key"]: Outcome.from_json(data)
@@ -136,9 +135,6 @@ class Batch:
         """Yield the items that are ``ok`` with their latest records, in slices, in fetch order.
 
         Memory is bounded by one slice and the outcomes of the batch.
-
-        Args:
-            size: Items per slice.
         """
         parts = self.parts()
         latest = {
@@ -172,11 +168,7 @@ class Batch:
 def decide(key: str, fetched: Outcome | None, invalid: Outcome | None, *, clean: bool) -> Outcome:
     """Return the one outcome of a planned item, after its batch has ended.
 
-    Args:
-        key: The item.
-        fetched: Its outcome of ``fetch``, if any.
-        invalid: Its outcome of ``process``, if its record breaks the contract.
-        clean: Whether it has a row.
+    ``clean`` is whether the item has a row; ``invalid`` is its outcome of ``process``.
     """
     if fetched is None:
         return Outcome.of(key, Status.FAILED, ENGINE.message("item.not_fetched"))
