@@ -124,7 +124,7 @@ class HttpClient:
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             # The texts of these errors contain the URL, which may contain the token.
             raise SourceBusy(
-                ENGINE.message(_message_id(error), path=call.path), away=True
+                ENGINE.message(_message_id(error), path=call.path), unavailable=True
             ) from None
         document, flaw = strict_json.parse(body)
         return Response(response.status, response.headers, document, flaw, call.path)

@@ -1,7 +1,6 @@
-"""How far each batch is: small files that fetch and process write for people who watch.
+"""Progress of the batches: small files that fetch and process write for the run page.
 
-Nothing rests on them but what is shown. Whoever reads them reads one or two a batch, however many
-items it has.
+Only the page depends on them; it reads one or two per batch, whatever the number of items.
 """
 
 from __future__ import annotations
@@ -25,28 +24,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RECENT_S = 16.0
-"""Seconds of a batch's latest parts that its progress keeps, to tell its present speed."""
+"""Seconds of latest parts that the progress of a batch keeps, for its current speed."""
 _PART_S = 2.0
-"""Seconds that a part is filled, at most."""
+"""Maximum seconds until a part is written."""
 REASONS = 20
-"""Reasons that a batch names; others are counted as the rest."""
+"""Reasons listed per batch; items with further ones are counted together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the fetch of a batch is.
+    """Progress of the fetch of a batch.
 
     Attributes:
         batch: Number of the batch.
-        planned: Its items.
-        ok: Items whose record came; some of them may turn out to be ``invalid``.
+        planned: Number of its items.
+        ok: Items with a record; process may find some of them ``invalid``.
         missing: Items that the source does not have.
         failed: Items that failed; a retry may still fetch them.
         requests: Requests made for the items, over all tries.
-        at: When this was written (seconds since 1970).
-        recent: When parts of the last seconds were written, and how many items each decided.
-        reasons: Why items are not ``ok`` (:meth:`fanfold.workspace.failure_groups.Group.as_json`).
-        waits_until: When it goes on, where it waits for a quota (ISO 8601, UTC).
+        at: Time of writing (Unix time in seconds).
+        recent: Time and number of items of each part of the last seconds.
+        reasons: Failure groups (:meth:`fanfold.workspace.failure_groups.Group.as_json`).
+        waits_until: When it resumes, if it waits for a quota (ISO 8601, UTC).
         waits_for: Why it waits.
     """
 
@@ -64,12 +63,12 @@ class Progress:
 
     @property
     def decided(self) -> int:
-        """Items that have an outcome."""
+        """Items with an outcome."""
         return self.ok + self.missing + self.failed
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Return what :func:`write_progress` wrote."""
+        """Parse what :func:`write_progress` wrote."""
         recent = tuple((at, items) for at, items in data["recent"])
         waits_for = Message(**data["waits_for"]) if data["waits_for"] else None
         reasons = tuple(data["reasons"])
@@ -78,14 +77,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What process made of the records of a batch.
-
-    Attributes:
-        batch: Number of the batch.
-        rows: Clean rows.
-        invalid: Records that break the contract.
-        reasons: Which rules they break.
-    """
+    """Result of process for a batch: rows, invalid records, and the failure groups of these."""
 
     batch: int
     rows: int
@@ -94,34 +86,34 @@ class Cleaned:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Return what :func:`write_cleaned` wrote."""
+        """Parse what :func:`write_cleaned` wrote."""
         return cls(**{**data, "reasons": tuple(data["reasons"])})
 
 
 def write_progress(batch: Batch, progress: Progress) -> None:
-    """Say how far the fetch of a batch is."""
+    """Write the fetch progress of a batch."""
     write_json(batch.progress_file, asdict(progress))
 
 
 def write_cleaned(batch: Batch, cleaned: Cleaned) -> None:
-    """Say what became of the records of a batch."""
+    """Write the result of process for a batch."""
     write_json(batch.counts_file, asdict(cleaned))
 
 
 def all_progress(workspace: Workspace) -> dict[int, Progress]:
-    """Return how far each batch is that was begun, by its number."""
+    """Return the fetch progress of all started batches, by number."""
     found = _read(workspace.batch(0).progress_file.parent, Progress.from_json)
     return {progress.batch: progress for progress in found}
 
 
 def all_cleaned(workspace: Workspace) -> dict[int, Cleaned]:
-    """Return what became of the records of each batch that was processed, by its number."""
+    """Return the result of all processed batches, by number."""
     found = _read(workspace.batch(0).counts_file.parent, Cleaned.from_json)
     return {cleaned.batch: cleaned for cleaned in found}
 
 
 def _read(folder: Path, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
-    """Yield what the files of a folder hold; one that is no such document is left out."""
+    """Yield the documents of a folder; skip unreadable ones."""
     try:
         entries = [
             entry
@@ -136,39 +128,32 @@ def _read(folder: Path, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
             mark = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
             found = parse(_document(entry.path, mark))
         except (FileNotFoundError, ValueError, TypeError, KeyError):
-            continue  # a plan that is made again may remove it; nothing rests on it
+            continue  # a new plan may remove it; only the page depends on it
         yield found
 
 
 @lru_cache(maxsize=4096)
 def _document(path: str, mark: tuple[int, ...]) -> dict[str, Any]:  # noqa: ARG001 - part of the key
-    """Return the document in a file; who looks every two seconds reads only what has changed.
+    """Return the document in a file; the page polls, and reads a file again only if it has changed.
 
-    Args:
-        path: The file.
-        mark: What tells its present content from another: it is renamed into place, as a new file.
+    A file is replaced by a rename, so modification time, inode and size (``mark``) identify it.
     """
-    with open(path, "rb") as file:  # noqa: PTH123 - some thousand times a second
+    with open(path, "rb") as file:  # noqa: PTH123 - thousands of times per second
         document: dict[str, Any] = json.loads(file.read())
     return document
 
 
 def items_per_second(every: dict[int, Progress], now: float, window: float = 10.0) -> float | None:
-    """Return how many items a second the batches decide at present, or None where none is fetched.
+    """Return the current speed of all batches in items per second, or None if none is fetched.
 
-    The workers' clocks count, as far as they agree with the reader's: the window ends with the
-    latest part, if that is not long ago.
-
-    Args:
-        every: How far each batch is.
-        now: The present (seconds since 1970).
-        window: Seconds that count.
+    The window of ``window`` seconds ends with the latest part, if that is recent, because the
+    workers' clocks may differ from the reader's. ``now`` is Unix time in seconds.
     """
     parts = [part for progress in every.values() for part in progress.recent]
     end = max((at for at, _ in parts), default=0.0)
     if now - end > RECENT_S:
         return None
-    # Since the latest part some time has passed in which nothing came.
+    # Time since the latest part counts as well.
     end = max(end, min(now, end + window))
     began = min(at for at, _ in parts) - _PART_S
     return sum(items for at, items in parts if at > end - window) / min(window, end - began)
