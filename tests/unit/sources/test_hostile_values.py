@@ -6,7 +6,6 @@ from fanfold.errors import SourceBusy
 from fanfold.sources import Found, mastodon, weibo
 from fanfold.sources.http import Response, unexpected_response
 from fanfold.sources.strict_json import MAX_DEPTH, parse
-from fanfold.sources.strict_json import MAX_DEPTH, parse
 
 
 def test_a_malformed_error_code_says_nothing_about_the_user():
