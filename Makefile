@@ -8,7 +8,7 @@ PYTHON ?=
 PROCESSES ?= logical
 export PYTHON
 BIN := .venv/bin
-PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadfile
+PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadgroup
 DEPTRY := $(BIN)/deptry --no-ansi
 TIMED := scripts/timed
 ifndef TIMES # .ci/run sets it

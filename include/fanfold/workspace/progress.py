@@ -1,6 +1,6 @@
-"""Progress of the batches: small files that fetch and process write for the run page.
+"""Progress of the batches: small files that ``fetch`` and ``process`` write for the run page.
 
-Only the page depends on them; it reads one or two per batch, whatever the number of items.
+Only the page depends on them. It reads one or two of them a batch, whatever the number of items.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RECENT_S = 16.0
-"""Seconds of latest parts that the progress of a batch keeps, for its current speed."""
+"""Seconds for which the progress of a batch keeps its latest parts, to compute the current speed."""
 _PART_S = 2.0
-"""Maximum seconds until a part is written."""
+"""Maximum seconds between two parts of a batch."""
 REASONS = 20
-"""Reasons listed per batch; items with further ones are counted together."""
+"""Maximum number of failure groups of a batch; the rest is counted together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Progress of the fetch of a batch.
+    """Fetch progress of a batch.
 
     Attributes:
         batch: Number of the batch.
         planned: Number of its items.
-        ok: Items with a record; process may find some of them ``invalid``.
-        missing: Items that the source does not have.
+        ok: Items with a record; some may turn out to be ``invalid``.
+        missing: Items that do not exist.
         failed: Items that failed; a retry may still fetch them.
-        requests: Requests made for the items, over all tries.
-        at: Time of writing (Unix time in seconds).
-        recent: Time and number of items of each part of the last seconds.
+        requests: Requests for the items, over all tries.
+        at: Time of writing (seconds since 1970).
+        recent: Time and number of items of the latest parts.
         reasons: Failure groups (:meth:`fanfold.workspace.failure_groups.Group.as_json`).
-        waits_until: When it resumes, if it waits for a quota (ISO 8601, UTC).
-        waits_for: Why it waits.
+        waits_until: End of the wait for a quota (ISO 8601, UTC).
+        waits_for: Reason of the wait.
     """
 
     batch: int
@@ -63,12 +63,12 @@ class Progress:
 
     @property
     def decided(self) -> int:
-        """Items with an outcome."""
+        """Number of items that have an outcome."""
         return self.ok + self.missing + self.failed
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Parse what :func:`write_progress` wrote."""
+        """Return what :func:`write_progress` wrote."""
         recent = tuple((at, items) for at, items in data["recent"])
         waits_for = Message(**data["waits_for"]) if data["waits_for"] else None
         reasons = tuple(data["reasons"])
@@ -77,7 +77,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """Result of process for a batch: rows, invalid records, and the failure groups of these."""
+    """Results of ``process`` for a batch.
+
+    Attributes:
+        batch: Number of the batch.
+        rows: Number of rows.
+        invalid: Number of records that break the contract.
+        reasons: Failure groups of these records.
+    """
 
     batch: int
     rows: int
@@ -86,7 +93,7 @@ class Cleaned:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Parse what :func:`write_cleaned` wrote."""
+        """Return what :func:`write_cleaned` wrote."""
         return cls(**{**data, "reasons": tuple(data["reasons"])})
 
 
@@ -96,24 +103,24 @@ def write_progress(batch: Batch, progress: Progress) -> None:
 
 
 def write_cleaned(batch: Batch, cleaned: Cleaned) -> None:
-    """Write the result of process for a batch."""
+    """Write the counts of a processed batch."""
     write_json(batch.counts_file, asdict(cleaned))
 
 
 def all_progress(workspace: Workspace) -> dict[int, Progress]:
-    """Return the fetch progress of all started batches, by number."""
+    """Return the progress of each started batch by number."""
     found = _read(workspace.batch(0).progress_file.parent, Progress.from_json)
     return {progress.batch: progress for progress in found}
 
 
 def all_cleaned(workspace: Workspace) -> dict[int, Cleaned]:
-    """Return the result of all processed batches, by number."""
+    """Return the counts of each processed batch by number."""
     found = _read(workspace.batch(0).counts_file.parent, Cleaned.from_json)
     return {cleaned.batch: cleaned for cleaned in found}
 
 
 def _read(folder: Path, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
-    """Yield the documents of a folder; skip unreadable ones."""
+    """Yield the parsed files of a folder; invalid ones are skipped."""
     try:
         entries = [
             entry
@@ -128,17 +135,19 @@ def _read(folder: Path, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
             mark = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
             found = parse(_document(entry.path, mark))
         except (FileNotFoundError, ValueError, TypeError, KeyError):
-            continue  # a new plan may remove it; only the page depends on it
+            continue  # removed by a repeated plan, or damaged
         yield found
 
 
 @lru_cache(maxsize=4096)
 def _document(path: str, mark: tuple[int, ...]) -> dict[str, Any]:  # noqa: ARG001 - part of the key
-    """Return the document in a file; the page polls, and reads a file again only if it has changed.
+    """Return the document in a file; polling reads only the files that changed.
 
-    A file is replaced by a rename, so modification time, inode and size (``mark``) identify it.
+    Args:
+        path: The file.
+        mark: Changes with the content, because each write renames a new file into place.
     """
-    with open(path, "rb") as file:  # noqa: PTH123 - thousands of times per second
+    with open(path, "rb") as file:  # noqa: PTH123 - some thousand times a second
         document: dict[str, Any] = json.loads(file.read())
     return document
 
@@ -146,14 +155,18 @@ def _document(path: str, mark: tuple[int, ...]) -> dict[str, Any]:  # noqa: ARG0
 def items_per_second(every: dict[int, Progress], now: float, window: float = 10.0) -> float | None:
     """Return the current speed of all batches in items per second, or None if none is fetched.
 
-    The window of ``window`` seconds ends with the latest part, if that is recent, because the
-    workers' clocks may differ from the reader's. ``now`` is Unix time in seconds.
+    Times are those of the workers' clocks: the window ends with the latest part, if it is recent.
+
+    Args:
+        every: Progress by batch.
+        now: Current time (seconds since 1970).
+        window: Length of the window in seconds.
     """
     parts = [part for progress in every.values() for part in progress.recent]
     end = max((at for at, _ in parts), default=0.0)
     if now - end > RECENT_S:
         return None
-    # Time since the latest part counts as well.
+    # No items since the latest part.
     end = max(end, min(now, end + window))
     began = min(at for at, _ in parts) - _PART_S
     return sum(items for at, items in parts if at > end - window) / min(window, end - began)
