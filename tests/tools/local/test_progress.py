@@ -14,8 +14,8 @@ def test_the_counts_of_all_batches_are_added(tmp_path):
     workspace = Workspace(tmp_path)
     write_json(workspace.plan, {"items": 10, "batches": 2})
     assert read_progress(workspace) == "0 of 10 users (0 %)"
-    write_progress(workspace, Progress(0, 5, ok=3, missing=1, failed=1))
-    write_progress(workspace, Progress(1, 5, ok=2))
+    write_progress(workspace.batch(0), Progress(0, 5, ok=3, missing=1, failed=1))
+    write_progress(workspace.batch(1), Progress(1, 5, ok=2))
     assert read_progress(workspace) == "7 of 10 users (70 %), 1 failed so far"
 
 

@@ -5,7 +5,7 @@ import json
 import socket
 
 from fanfold.simulator.application import Application
-from fanfold.simulator.counters import Tally
+from fanfold.simulator.counters import BoundedCounter
 from fanfold.simulator.server import MOST_BYTES, serve
 from fanfold.simulator.settings import Settings
 
@@ -150,9 +150,9 @@ def test_the_control_endpoints_refuse_what_they_do_not_know(client):
 
 
 def test_counts_by_uid_take_bounded_memory():
-    tally = Tally(kept=3)
+    tally = BoundedCounter(kept=3)
     assert [tally.add(key) for key in "aabcd"] == [1, 2, 1, 1, 1]
-    assert (tally.counts, tally.forgotten) == ({"b": 1, "c": 1, "d": 1}, 1)
+    assert (tally.counts, tally.evicted) == ({"b": 1, "c": 1, "d": 1}, 1)
     long = ["x" * 100_000 + end for end in "aab"]
     assert [tally.add(key) for key in long] == [1, 2, 1]
     assert max(map(len, tally.counts)) <= 64
