@@ -19,13 +19,6 @@ def test_the_counts_of_all_batches_are_added(tmp_path):
     assert read_progress(workspace) == "7 of 10 users (70 %), 1 failed so far"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]"])
-def test_an_unreadable_file_counts_as_missing(tmp_path, text):
-    workspace = Workspace(tmp_path)
-    workspace.plan.write_text(text)
-    assert read_progress(workspace) == ""
-
-
 def instances(*states):
     return [{"task_id": task, "state": state} for task, state in states]
 

@@ -1,9 +1,5 @@
 """Faults of the APIs, and the settings that choose them."""
 
-import http.client
-import json
-import time
-
 import pytest
 
 from fanfold.errors import BadConfiguration, BadInput
@@ -25,42 +21,6 @@ def test_busy_is_one_of_weibos_four_codes_and_503_on_mastodon(simulator, client)
     codes = {int(answer.json["error_code"]) for answer in client.show_several(40)}
     assert codes == {10001, 10002, 10003, 10009}
     assert client.lookup("alice").status == 503
-
-
-def test_unknown_denies_a_user_that_exists(simulator, client, shown):
-    assert int(shown("unknown").json["error_code"]) == 20003
-    simulator.control(uids={"alice": "unknown"})
-    assert client.lookup("alice").status == 404
-
-
-def test_a_connection_is_dropped_before_or_in_the_body(shown, client):
-    with pytest.raises(http.client.RemoteDisconnected):
-        shown("drop")
-    client.close()
-    with pytest.raises(http.client.IncompleteRead):
-        shown("drop_mid")
-
-
-def test_a_truncated_body_has_a_correct_length(shown):
-    answer = shown("truncated")
-    assert answer.status == 200
-    assert int(answer.headers["content-length"]) == len(answer.body) > 100
-    with pytest.raises(ValueError, match=r"Unterminated|Expecting|delimiter"):
-        json.loads(answer.body)
-
-
-def test_slow_and_latency_delay_an_answer(shown, client):
-    start = time.monotonic()
-    assert shown("slow", slow_s=0.1, latency_ms=50).json["idstr"] == UID
-    assert time.monotonic() - start >= 0.15
-    assert client.show("1404376561").status == 200
-    assert time.monotonic() - start >= 0.2
-
-
-def test_huge_is_valid_json_after_many_blanks(shown):
-    answer = shown("huge", huge_bytes=3_000_000)
-    assert len(answer.body) > 3_000_000
-    assert answer.json["idstr"] == UID
 
 
 def test_each_invalid_profile_has_one_error(shown, simulator, client):
@@ -99,13 +59,6 @@ def test_the_same_seed_gives_the_same_faults(simulator, client):
     assert first[:50] != first[50:], "a retry is drawn again"
 
 
-def test_faults_have_their_share():
-    settings = Settings(error_rate={"busy": 0.1, "drop": 0.05})
-    drawn = [faults.chosen(settings, "", str(uid), 1) for uid in range(20_000)]
-    assert drawn.count("busy") / 20_000 == pytest.approx(0.1, abs=0.01)
-    assert drawn.count("drop") / 20_000 == pytest.approx(0.05, abs=0.01)
-
-
 def test_a_wrong_setting_is_named_and_changes_nothing(simulator):
     for settings, said in [
         ({"latency": 5}, "no setting 'latency'"),
@@ -126,13 +79,6 @@ def test_every_setting_is_checked():
     for name in defaults:
         with pytest.raises(BadInput, match=f"^{name} must be"):
             changed(Settings(), {name: object()}, faults.known)
-
-
-def test_a_reset_restores_the_settings_and_the_token_is_not_shown(simulator):
-    settings = simulator.control(seed=5, token="other")
-    assert settings["seed"] == 5
-    assert "token" not in settings
-    assert simulator.control(reset=True, latency_ms=1)["seed"] == 0
 
 
 def test_every_fault_and_setting_is_documented(request):

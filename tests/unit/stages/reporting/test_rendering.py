@@ -61,6 +61,7 @@ def test_names_are_text_in_an_svg(tmp_path, hostile_names):
     assert "<script" not in rendered.inline.en
 
 
+<<<<<<< HEAD
 @pytest.mark.usefixtures("without_chinese_fonts")
 def test_a_png_has_no_boxes_in_place_of_letters(tmp_path, monkeypatch):
     """A label that cannot be drawn is replaced; matplotlib's warning would fail this test."""
@@ -78,6 +79,8 @@ def test_a_png_has_no_boxes_in_place_of_letters(tmp_path, monkeypatch):
     assert ["id 0", "Ann", "id 2", "Zoë", "id 4"] in drawn
 
 
+=======
+>>>>>>> trimtests
 def test_svgs_have_no_style_nor_ids_nor_scripts(tmp_path):
     """A page with a strict policy takes them, and one beside the other."""
     rendered = render(bars("a", "b"), tmp_path, foot=FOOT)
@@ -90,6 +93,7 @@ def test_svgs_have_no_style_nor_ids_nor_scripts(tmp_path):
         assert style.GROUND not in inline
 
 
+<<<<<<< HEAD
 def test_the_same_chart_gives_the_same_bytes(tmp_path):
     first, second = (
         render(bars("小明", "b"), tmp_path / folder, foot=FOOT) for folder in ("1", "2")
@@ -99,6 +103,8 @@ def test_the_same_chart_gives_the_same_bytes(tmp_path):
     assert first.file.name == "chart-test.png"
 
 
+=======
+>>>>>>> trimtests
 def test_every_chart_of_a_run_is_a_png_that_is_not_blank(reported):
     images = reported[1].charts
     assert len(images) == 8
@@ -113,6 +119,7 @@ def test_every_chart_of_a_run_is_a_png_that_is_not_blank(reported):
         ink = tuple(bytes.fromhex(style.INK[1:]))
         assert shares[ink] > 0.001
         assert struct.unpack(">I", path.read_bytes()[16:20]) == (1000,)
+<<<<<<< HEAD
 
 
 def test_texts_stay_within_the_sheet(run, users):
@@ -141,3 +148,5 @@ def test_texts_stay_within_the_sheet(run, users):
                 assert box.x1 <= figure.bbox.x1, artist
                 assert box.y0 >= 0, artist
                 assert box.y1 <= figure.bbox.y1, artist
+=======
+>>>>>>> trimtests
