@@ -118,15 +118,9 @@ def test_the_control_endpoints_refuse_what_they_do_not_know(client):
 
 
 def test_counts_by_uid_take_bounded_memory():
-<<<<<<< HEAD
-    tally = BoundedCounter(kept=3)
-    assert [tally.add(key) for key in "aabcd"] == [1, 2, 1, 1, 1]
-    assert (tally.counts, tally.evicted) == ({"b": 1, "c": 1, "d": 1}, 1)
-=======
     counter = BoundedCounter(kept=3)
     assert [counter.add(key) for key in "aabcd"] == [1, 2, 1, 1, 1]
     assert (counter.counts, counter.evicted) == ({"b": 1, "c": 1, "d": 1}, 1)
->>>>>>> trimtests
     long = ["x" * 100_000 + end for end in "aab"]
     assert [counter.add(key) for key in long] == [1, 2, 1]
     assert max(map(len, counter.counts)) <= 64
