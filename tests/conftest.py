@@ -375,7 +375,7 @@ def stack(tmp_path_factory, metrics_settings, statsd_port):
 
     Its tasks defer after seconds instead of a minute; tests separate their state by DAG run.
     """
-    from fanfold.embedded.stack import running_stack
+    from fanfold.local.stack import running_stack
 
     environment = {
         "FANFOLD_DEFER_AFTER": "3",

@@ -80,7 +80,7 @@ class SourceBusy(Retriable):
 
     Attributes:
         retry_after: Seconds to wait, if the source asked for it.
-        away: No complete response: connection refused, reset or cut off.
+        unavailable: No complete response: connection refused, reset or cut off.
         overloaded: The source reported an overload.
     """
 
@@ -89,12 +89,12 @@ class SourceBusy(Retriable):
         message: Message | str,
         *,
         retry_after: float | None = None,
-        away: bool = False,
+        unavailable: bool = False,
         overloaded: bool = False,
     ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-        self.away = away
+        self.unavailable = unavailable
         self.overloaded = overloaded
 
 

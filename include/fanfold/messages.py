@@ -59,8 +59,7 @@ class Catalogue:
 
     The parameter ``n`` selects among the forms of an English text.
 
-    Args:
-        texts: The texts; those of a later mapping replace those of an earlier one.
+    Texts of a later mapping replace those of an earlier one.
     """
 
     def __init__(self, *texts: Texts) -> None:

@@ -63,10 +63,10 @@ def open_browser(chromium):
 
     @contextmanager
     def open_page(**options):
-        page = chromium.new_page(**options)
-        page.set_default_timeout(60_000)  # milliseconds; Airflow's UI is slow on a busy machine
-        yield page
-        page.close()
+        context = chromium.new_context(**options)
+        context.set_default_timeout(60_000)  # milliseconds; Airflow's UI is slow on a busy machine
+        yield context.new_page()
+        context.close()
 
     return open_page
 

@@ -97,7 +97,7 @@ def test_a_batch_leads_to_the_log_of_its_task_in_airflow(partial_run, visitor, p
     assert cells.count() == 3
     cells.nth(2).click()
     page.wait_for_url(re.compile(rf"/dags/{DAG}/runs/{partial_run}/tasks/batch\.\w+/mapped/2$"))
-    page.get_by_text(re.compile("clean rows|items: ")).first.wait_for()
+    page.get_by_text(re.compile("invalid records")).first.wait_for()
 
 
 def test_the_dataset_is_sorted_filtered_and_downloaded(runs, partial_run, visitor, page):

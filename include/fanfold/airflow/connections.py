@@ -20,6 +20,8 @@ AWS = "aws_default"
 WAREHOUSE = "warehouse_default"
 
 S3: dict[str, Any] = {
+    # boto3 would sign presigned URLs by the deprecated version 2 in some regions.
+    "signature_version": "s3v4",
     "connect_timeout": 5,
     # S3 answers within milliseconds, and sends spaces while it completes a large upload.
     "read_timeout": 30,

@@ -27,12 +27,7 @@ if TYPE_CHECKING:
 
 
 class Fetch(BaseOperator):
-    """Fetch the missing items of a batch.
-
-    Args:
-        source: Name of the source.
-        batch: Reference to the batch, as ``plan`` returned it.
-    """
+    """Fetch the missing items of a batch."""
 
     template_fields: Sequence[str] = ("batch",)
     ui_color = "#d7e9f7"

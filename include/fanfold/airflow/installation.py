@@ -70,13 +70,7 @@ def connections(environment: Mapping[str, str]) -> dict[str, dict[str, object]]:
         "conn_type": "aws",
         "login": required(environment, "S3_ACCESS_KEY"),
         "password": required(environment, "S3_SECRET_KEY"),
-        "extra": json.dumps(
-            {
-                "endpoint_url": "http://s3:9000",
-                "region_name": "us-east-1",
-                "config_kwargs": {"signature_version": "s3v4"},
-            }
-        ),
+        "extra": json.dumps({"endpoint_url": "http://s3:9000", "region_name": "us-east-1"}),
     }
     return made
 

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 def located_items(options: Options, column: str) -> Iterator[Iterable[readers.Located]]:
     """Yield the items of a run with their locations (line or row), for error messages.
 
-    Args:
-        options: Params of the run; an items file takes precedence over the list.
-        column: Name of the items column in a file.
+    An items file takes precedence over the list; ``column`` is its items column.
 
     Raises:
         BadInput: The file is missing or cannot be read.

@@ -123,12 +123,8 @@ def deferred(dag_id: str, source: str, seconds: float) -> None:
 def decided(dag_id: str, source: str, counts: Counts, before: Counts) -> None:
     """Count items by outcome.
 
-    Args:
-        dag_id: The pipeline.
-        source: Its source.
-        counts: Counts of the run.
-        before: Counts of the previous consolidation of the same run, or zeros. Only the increase is
-            counted: a retried task adds nothing, a redrive adds what it fetched.
+    Only the increase since the previous consolidation of the same run (``before``, or zeros) is
+    counted: a retried task adds nothing, a redrive adds what it fetched.
     """
     for outcome in Status:
         more = getattr(counts, outcome) - getattr(before, outcome)

@@ -258,9 +258,7 @@ def report() -> str:
     )
     with connections.bucket(settings.bucket_name()) as bucket:
         prefix = publishing.run_prefix(manifest)
-        # The page contains the SVG charts; other tools need the PNG files.
-        pictures = [path for path in drawn.files if path.suffix != ".svg"]
-        uploaded = publishing.upload_extra(bucket, prefix, pictures)
+        uploaded = publishing.upload_extra(bucket, prefix, drawn.files)
     metrics.sent(manifest.dag_id, "report", uploaded)
     log.info("Report: %s, and %sreport.html in the bucket.", drawn.page, prefix)
     return f"{prefix}report.html"

@@ -28,10 +28,7 @@ def is_healthy(container: Mapping[str, object]) -> bool:
 def start(compose: Compose, *arguments: str, service: str | None = None) -> None:
     """Run ``docker compose up`` and wait until the containers are healthy.
 
-    Args:
-        compose: The cluster.
-        arguments: Further options of ``up``.
-        service: The service to start, without its dependencies; None: all.
+    With ``service``, only that service is started, without its dependencies.
 
     Raises:
         CommandFailed: A container is not healthy in time.

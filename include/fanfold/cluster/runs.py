@@ -30,11 +30,7 @@ def start(
 ) -> str:
     """Trigger the sample pipeline; return the run's id.
 
-    Args:
-        compose: The cluster.
-        users: Number of users, at most MAX_USERS; one in a hundred is unknown to the simulator.
-        logical_date: The logical date of the run.
-        params: Further Params of the pipeline.
+    One user in a hundred is unknown to the simulator.
 
     Raises:
         CommandFailed: Airflow refuses.

@@ -38,8 +38,7 @@ def read_progress(workspace: Workspace) -> str:
 def current_step(instances: Iterable[dict[str, Any]]) -> str:
     """Return the active tasks, such as ``batch.fetch (4 of 6 done)``.
 
-    Args:
-        instances: Task instances as returned by Airflow's REST API.
+    ``instances`` are task instances as returned by Airflow's REST API.
     """
     by_task: dict[str, list[str]] = {name: [] for name in STEPS}
     for instance in instances:

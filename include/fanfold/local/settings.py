@@ -87,12 +87,7 @@ def clean_environment(outer: Mapping[str, str]) -> dict[str, str]:
 def connections(home: Home, secrets: Secrets, ports: Ports) -> dict[str, str]:
     """Return the Airflow connections of a stack as environment variables."""
     source = {"conn_type": "http", "host": url(ports.simulator), "password": secrets.source_token}
-    extra = {
-        "endpoint_url": url(ports.s3),
-        "region_name": "us-east-1",
-        # For presigned URLs, which boto3 signs with an older version by default.
-        "config_kwargs": {"signature_version": "s3v4"},
-    }
+    extra = {"endpoint_url": url(ports.s3), "region_name": "us-east-1"}
     storage = {"login": secrets.s3_access_key, "password": secrets.s3_secret_key, "extra": extra}
     made = {
         "WEIBO_DEFAULT": source,

@@ -45,10 +45,7 @@ class DatasetPage:
 def rows_of(dataset: Path, *, offset: int, limit: int) -> DatasetPage:
     """Return a page of rows of a Parquet file, and its columns from the metadata.
 
-    Args:
-        dataset: The file.
-        offset: The first row, from 0.
-        limit: Maximum number of rows.
+    ``offset`` counts rows from 0.
 
     Raises:
         Inconsistent: The file is missing or damaged.

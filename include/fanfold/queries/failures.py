@@ -36,9 +36,7 @@ class OutcomePage:
 def groups_of(workspace: Workspace, *, final: bool) -> list[Group]:
     """Return all reasons, failures first, the most frequent first.
 
-    Args:
-        workspace: The run's workspace.
-        final: Whether its dataset is consolidated; before that, the batches' files are read.
+    Before the dataset is consolidated (``final``), the files of the batches are read.
     """
     if final:
         return read_groups(workspace.failures)
@@ -50,9 +48,7 @@ def groups_of(workspace: Workspace, *, final: bool) -> list[Group]:
 class GroupFilter:
     """Selects the items of some groups of failures.
 
-    Args:
-        workspace: The run's workspace; its dataset is consolidated.
-        wanted: Ids of groups.
+    Requires a consolidated dataset; ``wanted`` are ids of groups.
 
     Raises:
         BadInput: The run has no such group.
@@ -80,11 +76,7 @@ class GroupFilter:
 def page_of(failed: Path, groups: GroupFilter | None, *, after: int, limit: int) -> OutcomePage:
     """Return a page of ``failed.jsonl``.
 
-    Args:
-        failed: The file.
-        groups: Selects the lines; None: all.
-        after: Offset to start at, in bytes: 0, or ``following`` of the previous page.
-        limit: Maximum number of lines.
+    ``after`` is an offset in bytes: 0, or ``following`` of the previous page.
 
     Raises:
         Inconsistent: The file is missing or damaged.

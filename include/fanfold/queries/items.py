@@ -48,15 +48,16 @@ class ItemDetails:
     record: dict[str, Any] | None
     row: dict[str, Any] | None
 
+    @property
+    def status(self) -> str:
+        """Its current outcome, or ``waiting``."""
+        return self.latest.status if self.latest else "waiting"
+
 
 def find_item(workspace: Workspace, plan: Plan, key: str, *, final: bool) -> ItemDetails | None:
     """Return an item of the plan, or None if the plan does not have it.
 
-    Args:
-        workspace: The run's workspace.
-        plan: Its plan.
-        key: The item's key.
-        final: Whether its dataset is consolidated: an item without a row has failed then.
+    In a consolidated (``final``) run, an item without a row has failed.
 
     Raises:
         Inconsistent: A file of its batch is damaged.

@@ -50,11 +50,7 @@ def selection(
 ) -> RedriveScope:
     """Return selected items, whatever their outcome.
 
-    Args:
-        workspace: The run's workspace; its dataset is consolidated.
-        plan: Its plan.
-        keys: Keys of items.
-        groups: Ids of groups of failures, for all of their items.
+    Requires a consolidated dataset; ``groups`` are ids of failure groups, for all of their items.
 
     Raises:
         BadInput: The plan has no such item, or the run has no such group.

@@ -8,14 +8,10 @@ import json
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
 from fanfold.simulator.application import Application
 from fanfold.simulator.options import Options, parse
 from fanfold.simulator.server import serve
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 async def _run(options: Options) -> int:
@@ -30,8 +26,6 @@ async def _run(options: Options) -> int:
         sys.stderr.write(f"Cannot listen on {options.host}:{options.port}: {error.strerror}\n")
         return 1
     port = server.sockets[0].getsockname()[1]
-    if options.port_file is not None:
-        _write_atomically(options.port_file, f"{port}\n")
     host = f"[{options.host}]" if ":" in options.host else options.host
     ready = {"url": f"http://{host}:{port}", "host": options.host, "port": port, "pid": os.getpid()}
     sys.stdout.write(json.dumps(ready) + "\n")
@@ -51,12 +45,6 @@ def _stop_at_end(stop: asyncio.Event) -> None:
     if not os.read(sys.stdin.fileno(), 4096):
         asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
         stop.set()
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="ascii")
-    unfinished.replace(path)
 
 
 if __name__ == "__main__":

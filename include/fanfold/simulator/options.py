@@ -23,7 +23,6 @@ class Options:
 
     host: str
     port: int
-    port_file: Path | None
     until_stdin_closes: bool
     settings: Settings
 
@@ -45,7 +44,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         settings = changed(Settings(), changes, faults.known)
     except BadInput as error:
         parser.error(str(error))
-    return Options(given.host, given.port, given.port_file, given.until_stdin_closes, settings)
+    return Options(given.host, given.port, given.until_stdin_closes, settings)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +57,6 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
     add("--port", type=int, default=0, help="port to listen on (0: any free port)")
-    add("--port-file", type=Path, help="write the port to this file")
     add("--until-stdin-closes", action="store_true", help="stop when stdin closes")
     add("--token", help=f"valid access token ({DEFAULT_TOKEN})")
     add("--token-file", type=Path, help="read the token from this file")

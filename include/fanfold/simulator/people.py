@@ -71,9 +71,7 @@ def profile_json(uid: str, today: int = 0) -> bytes:
 def profile(uid: str, today: int = 0) -> dict[str, Any]:
     """Return the profile of an existing user, with the fields of ``users/show`` and some more.
 
-    Args:
-        uid: The user.
-        today: Day of the simulated data; posts and followers change by the day.
+    Posts and followers change by the day of the simulated data (``today``).
     """
     data = uid.encode()
     # 32 random numbers of 32 bits.

@@ -67,8 +67,7 @@ _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 def running(*options: str) -> Iterator[Simulator]:
     """Run a simulator on a free port within a ``with`` block.
 
-    Args:
-        options: Command line options, such as ``"--quota-per-hour", "100"``.
+    Options are those of the command line, such as ``"--quota-per-hour", "100"``.
 
     Raises:
         BadConfiguration: The simulator did not start.

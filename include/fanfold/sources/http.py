@@ -68,13 +68,7 @@ class Response:
 
 
 class HttpClient:
-    """Sends requests to one endpoint. Thread-safe.
-
-    Args:
-        endpoint: The endpoint.
-        query: Query parameters of each request.
-        headers: Headers of each request.
-    """
+    """Sends requests to one endpoint, all with the same query and headers. Thread-safe."""
 
     def __init__(
         self, endpoint: Endpoint, query: Mapping[str, str], headers: Mapping[str, str]
@@ -130,7 +124,7 @@ class HttpClient:
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             # The texts of these errors contain the URL, which may contain the token.
             raise SourceBusy(
-                ENGINE.message(_message_id(error), path=call.path), away=True
+                ENGINE.message(_message_id(error), path=call.path), unavailable=True
             ) from None
         document, flaw = strict_json.parse(body)
         return Response(response.status, response.headers, document, flaw, call.path)

@@ -1,7 +1,7 @@
-"""From records to typed columns, without losing a row: what sources build their transform of.
+"""Typed columns from records, for the transforms of the sources.
 
-A value that cannot be read (a count that is a word, a date that is none) becomes a
-:class:`Problem` that names row, column, value and rule; the row is then quarantined, and no other.
+A value that cannot be read, such as a word in a count, becomes a :class:`Problem` with row, column,
+value and rule; only that row is invalid.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _UNREADABLE = (ValueError, TypeError, OverflowError)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A value that breaks a rule. ``row`` is the position of its record in the batch."""
+    """A value that breaks a rule. ``row`` is the position of its record."""
 
     row: int
     column: str
@@ -32,12 +32,12 @@ class Problem:
 
 @dataclass(slots=True)
 class Rows:
-    """Rows in the making: one a record, in order.
+    """Builds the columns of a frame: one row per record, in order.
 
     Attributes:
-        records: The records, as they came.
-        frame: The columns made so far, indexed 0 to len(records) - 1.
-        problems: What could not be read.
+        records: The records.
+        frame: The columns so far; the index is 0 to len(records) - 1.
+        problems: Values that could not be read.
     """
 
     records: Sequence[dict[str, Any]]
@@ -48,32 +48,32 @@ class Rows:
         self.frame = pd.DataFrame(index=pd.RangeIndex(len(self.records)))
 
     def constant(self, column: str, value: str) -> None:
-        """Add a text column with the same value everywhere."""
+        """Add a text column with a constant value."""
         self.frame[column] = pd.Series(value, index=self.frame.index, dtype="str")
 
     def text(self, column: str, name: str, *, clean: Callable[[str], str] | None = None) -> None:
-        """Add a text column from a field: trimmed, empty text and null as missing."""
+        """Add a text column from a field: trimmed, with empty text as null."""
         self._column(column, name, "str", lambda value: _as_text(value, clean), "is text")
 
     def count(self, column: str, name: str) -> None:
-        """Add an Int64 column from a field that holds a whole number or its digits."""
+        """Add an Int64 column from a field with an integer or its digits."""
         self._column(column, name, "Int64", _as_count, "is a whole number of 64 bits")
 
     def label(
         self, column: str, name: str, labels: Mapping[int, str], *, other: str | None = None
     ) -> None:
-        """Add a text column from a field that holds a code; ``other`` stands for unknown codes."""
+        """Add a text column from a field with a code; unknown codes become ``other``."""
         self._column(
             column, name, "str", lambda value: labels.get(_as_count(value), other), "is a code"
         )
 
     def flag(self, column: str, name: str) -> None:
-        """Add a boolean column from a field; missing is false."""
+        """Add a boolean column from a field; null becomes false."""
         self._column(column, name, "boolean", _as_flag, "is true or false")
         self.frame[column] = self.frame[column].fillna(value=False).astype(bool)
 
     def moment(self, column: str, name: str, parse: Callable[[str], datetime]) -> None:
-        """Add a UTC timestamp column; ``parse`` raises ``ValueError`` for what is no date."""
+        """Add a UTC timestamp column; ``parse`` raises ``ValueError`` for an invalid date."""
         self._column(
             column, name, "datetime64[us, UTC]", lambda value: _as_moment(value, parse), "is a date"
         )
@@ -99,7 +99,7 @@ class Rows:
 
 
 def shown(value: Any) -> str:
-    """Return a value as text for a message, shortened."""
+    """Return a value as text for a message, truncated."""
     text = value if isinstance(value, str) else repr(value)
     text = text.encode("utf-8", "replace").decode()
     return text if len(text) <= _VALUE_LIMIT else f"{text[:_VALUE_LIMIT]}…"

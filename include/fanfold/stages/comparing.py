@@ -11,7 +11,7 @@ import math
 import tempfile
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -90,26 +90,6 @@ class Comparison:
     changed: int
     most_changed: tuple[Change, ...]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the comparison as a JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Comparison:
-        """Parse the result of :meth:`as_json`."""
-        return cls(
-            **{
-                **data,
-                "new": _side(**data["new"]),
-                "gone": _side(**data["gone"]),
-                "most_changed": tuple(Change(**change) for change in data["most_changed"]),
-            }
-        )
-
-
-def _side(count: int, examples: list[list[str]]) -> Side:
-    return Side(count, tuple((user_id, name) for user_id, name in examples))
-
 
 def compare(dataset: Path, before: Path, *, previous: str, previous_date: str) -> Comparison:
     """Compare a dataset (Parquet file) with that of the run ``previous``.
@@ -150,12 +130,12 @@ def compare(dataset: Path, before: Path, *, previous: str, previous_date: str) -
 def compare_with_previous(workspace: Workspace, manifest: Manifest) -> str:
     """Compare a run's dataset with the previous run's and write the result.
 
-    Args:
-        workspace: The run's workspace.
-        manifest: The run's manifest.
-
     Returns:
         The result in one sentence, for the log.
+
+    Raises:
+        Inconsistent: A file is missing or is not a dataset.
+        WorkspaceUnavailable: The disk is full, read-only or does not respond.
     """
     before = run_before(read_history(workspace.history), manifest.run_id, manifest.logical_date)
     dataset = workspace.sibling(before.run_id).dataset / PARQUET if before else None
@@ -168,20 +148,11 @@ def compare_with_previous(workspace: Workspace, manifest: Manifest) -> str:
         previous=before.run_id,
         previous_date=before.logical_date,
     )
-    write_comparison(workspace.comparison, comparison)
+    write_json(workspace.comparison, asdict(comparison))
     return (
         f"Since {before.run_id}: {comparison.new.count} users are new, {comparison.gone.count} are "
         f"gone, {comparison.changed} have a different number of followers."
     )
-
-
-def write_comparison(path: Path, comparison: Comparison) -> None:
-    """Write a comparison as JSON.
-
-    Raises:
-        WorkspaceUnavailable: The disk is full, read-only or does not respond.
-    """
-    write_json(path, comparison.as_json())
 
 
 @dataclass(slots=True)

@@ -32,7 +32,6 @@ CONTENT_TYPES = {
     ".json": "application/json",
     ".html": "text/html; charset=utf-8",
     ".png": "image/png",
-    ".svg": "image/svg+xml",
 }
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 _MAX_PARTS = 10_000
@@ -101,12 +100,7 @@ def put_file(
 
     Memory is bounded by a few parts.
 
-    Args:
-        bucket: The bucket.
-        key: The object's key.
-        path: The file.
-        sha256: Expected SHA-256 in hex, if known: the file is then not hashed again.
-        parts: When and how to upload in parts.
+    A file below ``parts.threshold`` whose ``sha256`` (hex) is given is not hashed again.
 
     Raises:
         Inconsistent: File or object do not have the expected SHA-256.
@@ -159,10 +153,7 @@ def read_bytes(bucket: Bucket, key: str) -> tuple[bytes, str] | None:
 def download_address(bucket: Bucket, key: str, *, seconds: int) -> str | None:
     """Return a presigned URL of an object, or None if there is no such object.
 
-    Args:
-        bucket: The bucket.
-        key: The object's key.
-        seconds: How long the URL is valid.
+    The URL is valid for ``seconds``.
 
     Raises:
         BadConfiguration: The bucket is missing or access is denied.
@@ -190,11 +181,7 @@ def _settle(
 ) -> PublishedObject:
     """Upload an object unless it is already there, and verify it.
 
-    Args:
-        bucket: The bucket.
-        target: The object.
-        send: Uploads it.
-        composite: The composite checksum, if it is uploaded in parts.
+    ``composite`` is the composite checksum if it is uploaded in parts.
     """
     checksum = _base64(target.sha256)
     expected = {(target.bytes, checksum), (target.bytes, composite)}
@@ -252,7 +239,7 @@ def _headers(key: str, digest: str) -> dict[str, Any]:
         "ContentType": CONTENT_TYPES.get(suffix, "application/octet-stream"),
         "ChecksumAlgorithm": "SHA256",
     }
-    if suffix in {".html", ".png", ".svg"}:
+    if suffix in {".html", ".png"}:
         headers["ContentDisposition"] = "inline"  # browsers open the report instead of saving it
     return headers
 

@@ -98,10 +98,6 @@ _CONFIGURATION_BY_TYPE = {
 def s3_errors(bucket: str, endpoint: str) -> Iterator[None]:
     """Translate all errors of boto3 and botocore inside the block.
 
-    Args:
-        bucket: The bucket that the block uses.
-        endpoint: The URL of the service.
-
     Raises:
         BadConfiguration: Bucket, permissions, keys, region or certificate are wrong.
         SinkUnavailable: The service is unavailable, overloaded or slow.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fanfold.messages import ENGINE
@@ -22,50 +21,25 @@ Fetched = tuple[Outcome, dict[str, Any]]
 """An item that is ``ok`` and its record."""
 
 
-@dataclass(frozen=True, slots=True)
 class Batch:
     """The items of one mapped task.
 
-    Attributes:
+    Args:
         root: Folder of the run's workspace.
         number: Position of the batch in the plan, from 0.
     """
 
-    root: Path
-    number: int
-
-    @property
-    def items_file(self) -> Path:
-        """Item keys, one JSON string a line."""
-        return self._path("items", "jsonl")
-
-    @property
-    def progress_file(self) -> Path:
-        """Fetch progress."""
-        return self._path("progress", "json")
-
-    @property
-    def selection_file(self) -> Path:
-        """Items selected by a redrive."""
-        return self._path("redrive", "json")
-
-    @property
-    def rows_file(self) -> Path:
-        """Rows that obey the contract."""
-        return self._path("clean", "parquet")
-
-    @property
-    def counts_file(self) -> Path:
-        """Counts of rows and invalid records."""
-        return self._path("clean", "json")
-
-    @property
-    def invalid_file(self) -> Path:
-        """Outcomes of the records that break the contract."""
-        return self._path("clean", "invalid.jsonl")
-
-    def _path(self, folder: str, suffix: str) -> Path:
-        return self.root / folder / f"{self.number:05d}.{suffix}"
+    def __init__(self, root: Path, number: int) -> None:
+        name = f"{number:05d}"
+        self.number = number
+        self.items_file = root / "items" / f"{name}.jsonl"
+        self.progress_file = root / "progress" / f"{name}.json"
+        self.selection_file = root / "redrive" / f"{name}.json"
+        self.rows_file = root / "clean" / f"{name}.parquet"
+        self.counts_file = root / "clean" / f"{name}.json"
+        self.invalid_file = root / "clean" / f"{name}.invalid.jsonl"
+        self._outcomes = root / "outcomes" / name
+        self._raw = root / "raw" / name
 
     def keys(self) -> list[str]:
         """Return the keys of the batch's items, in the order of the plan."""
@@ -78,19 +52,15 @@ class Batch:
         successor never write to the same file.
         """
         name = f"{sequence:04d}-{secrets.token_hex(4)}.jsonl"
-        return self._raw(name), self._outcomes / name
-
-    @property
-    def _outcomes(self) -> Path:
-        return self.root / "outcomes" / f"{self.number:05d}"
-
-    def _raw(self, name: str) -> Path:
-        return self.root / "raw" / f"{self.number:05d}" / f"{name}.gz"
+        return self._raw / f"{name}.gz", self._outcomes / name
 
     def parts(self) -> list[tuple[int, Path, Path]]:
         """Return (sequence, records, outcomes) of all committed parts, oldest first."""
         committed = sorted(self._outcomes.glob("[0-9]*.jsonl"))
-        return [(int(path.name.split("-")[0]), self._raw(path.name), path) for path in committed]
+        return [
+            (int(path.name.split("-")[0]), self._raw / f"{path.name}.gz", path)
+            for path in committed
+        ]
 
     def last_sequence(self) -> int:
         """Return the sequence number of the last part, 0 if there is none."""
@@ -122,8 +92,7 @@ class Batch:
     def outcomes(self, *, after: int = 0) -> dict[str, Outcome]:
         """Return the latest outcome of each fetched item, by key.
 
-        Args:
-            after: Sequence number of a part; only later parts count.
+        Only parts with a sequence number above ``after`` count.
         """
         return {
             data["key"]: Outcome.from_json(data)
@@ -136,9 +105,6 @@ class Batch:
         """Yield the items that are ``ok`` with their latest records, in slices, in fetch order.
 
         Memory is bounded by one slice and the outcomes of the batch.
-
-        Args:
-            size: Items per slice.
         """
         parts = self.parts()
         latest = {
@@ -172,11 +138,7 @@ class Batch:
 def decide(key: str, fetched: Outcome | None, invalid: Outcome | None, *, clean: bool) -> Outcome:
     """Return the one outcome of a planned item, after its batch has ended.
 
-    Args:
-        key: The item.
-        fetched: Its outcome of ``fetch``, if any.
-        invalid: Its outcome of ``process``, if its record breaks the contract.
-        clean: Whether it has a row.
+    ``clean`` is whether the item has a row; ``invalid`` is its outcome of ``process``.
     """
     if fetched is None:
         return Outcome.of(key, Status.FAILED, ENGINE.message("item.not_fetched"))

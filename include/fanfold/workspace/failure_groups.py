@@ -116,8 +116,8 @@ class Group:
 class FailureGroups:
     """Counts items by reason.
 
-    Args:
-        kept: Reasons of an outcome that are kept; items with further reasons are counted together.
+    At most ``kept`` reasons of an outcome are kept; items with further reasons are counted
+    together.
     """
 
     def __init__(self, kept: int = KEPT) -> None:
@@ -150,8 +150,7 @@ class FailureGroups:
     def groups(self, shown: int = KEPT) -> list[Group]:
         """Return the groups: failures first, the most frequent first, the rest of each kind last.
 
-        Args:
-            shown: Reasons of an outcome that are listed; items with further ones are the rest.
+        At most ``shown`` reasons of an outcome are listed; items with further ones are the rest.
         """
         return [group for status in _ORDER for group in self._of(status, shown)]
 
@@ -178,9 +177,7 @@ def merge_groups(found: Iterable[dict[str, Any]], shown: int = KEPT) -> list[Gro
 def read_groups(failures: Path, shown: int = KEPT) -> list[Group]:
     """Return the groups of a run, written by ``consolidate``.
 
-    Args:
-        failures: The run's ``failures.json``.
-        shown: Reasons of an outcome that are listed; items with further ones are the rest.
+    At most ``shown`` reasons of an outcome are listed; items with further ones are the rest.
 
     Raises:
         Inconsistent: The file is missing or damaged.

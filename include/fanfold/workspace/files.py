@@ -67,8 +67,7 @@ def _removed(path: Path) -> Iterator[None]:
 def disk_errors(folder: Path) -> Iterator[None]:
     """Translate the disk errors of the block.
 
-    Args:
-        folder: Folder that the block writes to; it need not exist.
+    The folder need not exist.
 
     Raises:
         WorkspaceUnavailable: The disk is full, over quota, read-only or not responding.

@@ -56,11 +56,6 @@ def remember(path: Path, manifest: Manifest, *, passed: bool) -> None:
 
     Requests and seconds of the first consolidation are kept: those of a redrive say nothing about
     the next run.
-
-    Args:
-        path: The history file.
-        manifest: Manifest of the run.
-        passed: Whether its failures were tolerated.
     """
     history = read_history(path)
     start, end = manifest.moments
@@ -86,11 +81,6 @@ def run_before(history: list[Past], run_id: str, logical_date: str) -> Past | No
     """Return the previous run: the latest tolerated one with rows before this run, or None.
 
     Runs are ordered by logical date, and by their position in the history for equal dates.
-
-    Args:
-        history: The result of :func:`read_history`.
-        run_id: The run.
-        logical_date: Its logical date (ISO 8601, UTC).
     """
     own = _place(history, run_id)
     earlier = [

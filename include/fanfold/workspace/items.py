@@ -87,8 +87,7 @@ def find_repeated(path: Path) -> Repeated:
     The lines are partitioned by hash in a temporary file beside the list; then each partition is
     searched by itself.
 
-    Args:
-        path: The list; lines are compared as bytes, so all must come from :func:`json_lines`.
+    Lines are compared as bytes, so all must come from :func:`json_lines`.
 
     Raises:
         WorkspaceUnavailable: The disk has no space for a copy of the list.

@@ -5,6 +5,7 @@ Layout::
     <shared>/<dag_id>/<run>/
         plan.json                        the plan
         items/00007.jsonl                keys of batch 7, one JSON string a line
+        items/listed.jsonl               items as read, including duplicates
         items/keys.db                    index of all keys
         raw/00007/0002-1f9c.jsonl.gz     records of batch 7, part 2
         outcomes/00007/0002-1f9c.jsonl   outcomes of that part; written last: it commits the part
@@ -27,7 +28,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fanfold.workspace.batch import Batch
@@ -58,11 +58,21 @@ def safe_name(text: str) -> str:
     return f"{name[: _NAME_LIMIT - 20].lstrip('.')}~{digest}"
 
 
-@dataclass(frozen=True, slots=True)
 class Workspace:
-    """The files of one run. ``root`` need not exist yet."""
+    """The files of one run, in its folder ``root``, which need not exist yet."""
 
-    root: Path
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.history = root.parent / ".history.json"
+        self.plan = root / "plan.json"
+        self.listed = root / "items" / "listed.jsonl"
+        self.keys = root / "items" / "keys.db"
+        self.dataset = root / "dataset"
+        self.failures = root / "failures.json"
+        self.comparison = root / "comparison.json"
+        self.stop = root / "stop.json"
+        self.report = root / "report"
+        self.manifest = root / "manifest.json"
 
     @classmethod
     def of_run(cls, shared: Path, dag_id: str, run_id: str) -> Workspace:
@@ -73,56 +83,6 @@ class Workspace:
         """Return the workspace of another run of the same DAG."""
         return Workspace(self.root.parent / safe_name(run_id))
 
-    @property
-    def history(self) -> Path:
-        """History of the DAG's runs."""
-        return self.root.parent / ".history.json"
-
-    @property
-    def plan(self) -> Path:
-        """The plan."""
-        return self.root / "plan.json"
-
-    @property
-    def listed(self) -> Path:
-        """The items as read, including duplicates."""
-        return self.root / "items" / "listed.jsonl"
-
     def batch(self, number: int) -> Batch:
         """Return a batch of the run."""
         return Batch(self.root, number)
-
-    @property
-    def keys(self) -> Path:
-        """The key index."""
-        return self.root / "items" / "keys.db"
-
-    @property
-    def dataset(self) -> Path:
-        """Folder of the dataset and of ``failed.jsonl``."""
-        return self.root / "dataset"
-
-    @property
-    def failures(self) -> Path:
-        """Failure groups: the items that are not in the dataset, by reason."""
-        return self.root / "failures.json"
-
-    @property
-    def comparison(self) -> Path:
-        """Comparison with the previous run."""
-        return self.root / "comparison.json"
-
-    @property
-    def stop(self) -> Path:
-        """Why the fetch was stopped, if the token was rejected."""
-        return self.root / "stop.json"
-
-    @property
-    def report(self) -> Path:
-        """Folder of the report and its charts."""
-        return self.root / "report"
-
-    @property
-    def manifest(self) -> Path:
-        """The manifest."""
-        return self.root / "manifest.json"

@@ -1,7 +1,6 @@
-"""How far each batch is: small files that fetch and process write for people who watch.
+"""Progress of the batches: small files that ``fetch`` and ``process`` write for the run page.
 
-Nothing rests on them but what is shown. Whoever reads them reads one or two a batch, however many
-items it has.
+Only the page depends on them. It reads one or two of them a batch, whatever the number of items.
 """
 
 from __future__ import annotations
@@ -25,29 +24,29 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RECENT_S = 16.0
-"""Seconds of a batch's latest parts that its progress keeps, to tell its present speed."""
+"""Seconds for which the progress of a batch keeps its latest parts, to compute the current speed."""
 _PART_S = 2.0
-"""Seconds that a part is filled, at most."""
+"""Maximum seconds between two parts of a batch."""
 REASONS = 20
-"""Reasons that a batch names; others are counted as the rest."""
+"""Maximum number of failure groups of a batch; the rest is counted together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the fetch of a batch is.
+    """Fetch progress of a batch.
 
     Attributes:
         batch: Number of the batch.
-        planned: Its items.
-        ok: Items whose record came; some of them may turn out to be ``invalid``.
-        missing: Items that the source does not have.
+        planned: Number of its items.
+        ok: Items with a record; some may turn out to be ``invalid``.
+        missing: Items that do not exist.
         failed: Items that failed; a retry may still fetch them.
-        requests: Requests made for the items, over all tries.
-        at: When this was written (seconds since 1970).
-        recent: When parts of the last seconds were written, and how many items each decided.
-        reasons: Why items are not ``ok`` (:meth:`fanfold.workspace.failure_groups.Group.as_json`).
-        waits_until: When it goes on, where it waits for a quota (ISO 8601, UTC).
-        waits_for: Why it waits.
+        requests: Requests for the items, over all tries.
+        at: Time of writing (seconds since 1970).
+        recent: Time and number of items of the latest parts.
+        reasons: Failure groups (:meth:`fanfold.workspace.failure_groups.Group.as_json`).
+        waits_until: End of the wait for a quota (ISO 8601, UTC).
+        waits_for: Reason of the wait.
     """
 
     batch: int
@@ -64,7 +63,7 @@ class Progress:
 
     @property
     def decided(self) -> int:
-        """Items that have an outcome."""
+        """Number of items that have an outcome."""
         return self.ok + self.missing + self.failed
 
     @classmethod
@@ -78,13 +77,13 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """What process made of the records of a batch.
+    """Results of ``process`` for a batch.
 
     Attributes:
         batch: Number of the batch.
-        rows: Clean rows.
-        invalid: Records that break the contract.
-        reasons: Which rules they break.
+        rows: Number of rows.
+        invalid: Number of records that break the contract.
+        reasons: Failure groups of these records.
     """
 
     batch: int
@@ -99,29 +98,29 @@ class Cleaned:
 
 
 def write_progress(batch: Batch, progress: Progress) -> None:
-    """Say how far the fetch of a batch is."""
+    """Write the fetch progress of a batch."""
     write_json(batch.progress_file, asdict(progress))
 
 
 def write_cleaned(batch: Batch, cleaned: Cleaned) -> None:
-    """Say what became of the records of a batch."""
+    """Write the counts of a processed batch."""
     write_json(batch.counts_file, asdict(cleaned))
 
 
 def all_progress(workspace: Workspace) -> dict[int, Progress]:
-    """Return how far each batch is that was begun, by its number."""
+    """Return the progress of each started batch by number."""
     found = _read(workspace.batch(0).progress_file.parent, Progress.from_json)
     return {progress.batch: progress for progress in found}
 
 
 def all_cleaned(workspace: Workspace) -> dict[int, Cleaned]:
-    """Return what became of the records of each batch that was processed, by its number."""
+    """Return the counts of each processed batch by number."""
     found = _read(workspace.batch(0).counts_file.parent, Cleaned.from_json)
     return {cleaned.batch: cleaned for cleaned in found}
 
 
 def _read(folder: Path, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
-    """Yield what the files of a folder hold; one that is no such document is left out."""
+    """Yield the parsed files of a folder; invalid ones are skipped."""
     try:
         entries = [
             entry
@@ -136,17 +135,17 @@ def _read(folder: Path, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
             mark = (facts.st_mtime_ns, facts.st_ino, facts.st_size)
             found = parse(_document(entry.path, mark))
         except (FileNotFoundError, ValueError, TypeError, KeyError):
-            continue  # a plan that is made again may remove it; nothing rests on it
+            continue  # removed by a repeated plan, or damaged
         yield found
 
 
 @lru_cache(maxsize=4096)
 def _document(path: str, mark: tuple[int, ...]) -> dict[str, Any]:  # noqa: ARG001 - part of the key
-    """Return the document in a file; who looks every two seconds reads only what has changed.
+    """Return the document in a file; polling reads only the files that changed.
 
     Args:
         path: The file.
-        mark: What tells its present content from another: it is renamed into place, as a new file.
+        mark: Changes with the content, because each write renames a new file into place.
     """
     with open(path, "rb") as file:  # noqa: PTH123 - some thousand times a second
         document: dict[str, Any] = json.loads(file.read())
@@ -154,21 +153,20 @@ def _document(path: str, mark: tuple[int, ...]) -> dict[str, Any]:  # noqa: ARG0
 
 
 def items_per_second(every: dict[int, Progress], now: float, window: float = 10.0) -> float | None:
-    """Return how many items a second the batches decide at present, or None where none is fetched.
+    """Return the current speed of all batches in items per second, or None if none is fetched.
 
-    The workers' clocks count, as far as they agree with the reader's: the window ends with the
-    latest part, if that is not long ago.
+    Times are those of the workers' clocks: the window ends with the latest part, if it is recent.
 
     Args:
-        every: How far each batch is.
-        now: The present (seconds since 1970).
-        window: Seconds that count.
+        every: Progress by batch.
+        now: Current time (seconds since 1970).
+        window: Length of the window in seconds.
     """
     parts = [part for progress in every.values() for part in progress.recent]
     end = max((at for at, _ in parts), default=0.0)
     if now - end > RECENT_S:
         return None
-    # Since the latest part some time has passed in which nothing came.
+    # No items since the latest part.
     end = max(end, min(now, end + window))
     began = min(at for at, _ in parts) - _PART_S
     return sum(items for at, items in parts if at > end - window) / min(window, end - began)

@@ -184,7 +184,7 @@ def test_a_run_is_forecast_by_earlier_runs_and_an_empty_one_keeps_the_last_datas
     assert forecast["basis"] == "earlier runs"
     assert forecast["seconds"] > 0
     page = (second.workspace / "report" / "report.html").read_text("utf-8")
-    assert "by earlier runs" in page
+    assert "based on earlier runs" in page
     assert "forecast: 3" in page
     latest = pipeline.read("weibo_user_profiles/latest.json")
     empty = pipeline.run(user_ids=[])

@@ -49,14 +49,12 @@ def test_a_port_in_use_is_reported():
             running("--port", port).__enter__()
 
 
-def test_options_give_the_faults_a_token_file_and_a_file_for_the_port(tmp_path):
+def test_options_give_the_faults_and_a_token_file(tmp_path):
     (tmp_path / "token").write_text("of-a-file\n")
-    files = ("--token-file", str(tmp_path / "token"), "--port-file", str(tmp_path / "port"))
+    token = ("--token-file", str(tmp_path / "token"))
     faults = ("--fault", "busy=0.25", "--uid-fault", "7=drop", "--path-fault", "/x=http_500")
-    with running(*files, *faults) as simulator:
+    with running(*token, *faults) as simulator:
         assert simulator.token == "of-a-file"
-        port = (tmp_path / "port").read_text().strip()
-        assert simulator.url == f"http://127.0.0.1:{port}"
         url = f"{simulator.url}/2/account/get_uid.json?access_token=of-a-file"
         with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - ours
             assert json.load(answer)["uid"]

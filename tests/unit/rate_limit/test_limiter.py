@@ -93,7 +93,7 @@ def test_a_pause_that_ends_while_the_process_waits_is_not_waited_for_twice(opene
 def test_the_hourly_limit_is_used_to_the_last_request_and_not_exceeded(opened, clock, stop):
     with opened(None, 70, max_wait=5) as one, opened(None, 70, max_wait=5) as other:
         assert all(limiter.acquire(stop) for limiter in (one, other) for _ in range(35))
-        with pytest.raises(QuotaSpent, match="budget of 70 requests per hour is used up") as spent:
+        with pytest.raises(QuotaSpent, match="limit of 70 requests per hour is used up") as spent:
             one.acquire(stop)
         assert 3600 < seconds_until(spent.value.reset_at) < 3640
         clock.time += 3632

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _SLOW = (
     "pyarrow.parquet",
     "fanfold.queries.items",
-    "fanfold.stages.comparing",
     "fanfold.stages.publishing",
 )
 """Modules that take a second to import; imported in the background before the first request."""

@@ -9,7 +9,8 @@ from fanfold.airflow.graph import FETCH, PROCESS
 from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_SEE, RunDep
 from fanfold.airflow.page.refusal import refusals
-from fanfold.airflow.page.runs import Instance, batch_instances, is_active, moment
+from fanfold.airflow.page.runs import Instance, batch_instances, is_active
+from fanfold.model import BatchRef
 from fanfold.queries.item_counts import counts_by_batch
 from fanfold.stages.planning import batch_refs
 
@@ -27,6 +28,11 @@ def get_batches(run: RunDep, session: SessionDep) -> schemas.Batches:
     workspace = run.workspace
     instances = batch_instances(session, run.dag_run)
     active = is_active(run.dag_run)
+
+    def task(ref: BatchRef, name: str) -> schemas.BatchTask:
+        found = instances.get(ref.batch, {}).get(name, Instance("", -1, None))
+        return schemas.BatchTask.model_validate(found)
+
     return schemas.Batches(
         fetch_task=FETCH,
         process_task=PROCESS,
@@ -34,8 +40,8 @@ def get_batches(run: RunDep, session: SessionDep) -> schemas.Batches:
             schemas.Batch(
                 batch=ref.batch,
                 label=ref.label,
-                fetch=_batch_task(instances.get(ref.batch, {}).get(FETCH)),
-                process=_batch_task(instances.get(ref.batch, {}).get(PROCESS)),
+                fetch=task(ref, FETCH),
+                process=task(ref, PROCESS),
                 tally=found.items,
                 requests=found.requests,
                 waits_until=found.waits_until if active else None,
@@ -44,15 +50,4 @@ def get_batches(run: RunDep, session: SessionDep) -> schemas.Batches:
                 batch_refs(workspace, plan), counts_by_batch(workspace, plan), strict=True
             )
         ],
-    )
-
-
-def _batch_task(instance: Instance | None) -> schemas.BatchTask:
-    found = instance or Instance("", -1, None)
-    return schemas.BatchTask(
-        state=found.state,
-        started_at=moment(found.started_at),
-        ended_at=moment(found.ended_at),
-        seconds=found.seconds,
-        tries=found.tries,
     )

@@ -125,26 +125,10 @@ def get_report(run: RunDep) -> FileResponse:
 )
 def get_comparison(run: RunDep, session: SessionDep) -> schemas.Comparison:
     """Return the comparison with the previous run: users new, removed, changed most."""
-    from fanfold.stages.comparing import Comparison, Side
-
     path = run.workspace.comparison
     if not path.exists():
         raise _why_not_compared(run, session)
-    found = read_as(path, Comparison.from_json)
-
-    def side(of: Side) -> schemas.Side:
-        examples = [schemas.Example(key=key, value=name) for key, name in of.examples]
-        return schemas.Side(count=of.count, examples=examples)
-
-    return schemas.Comparison(
-        previous=found.previous,
-        previous_date=found.previous_date,
-        both=found.both,
-        new=side(found.new),
-        gone=side(found.gone),
-        changed=found.changed,
-        most_changed=[schemas.Change.model_validate(each) for each in found.most_changed],
-    )
+    return read_as(path, schemas.Comparison.model_validate)
 
 
 def _why_not_compared(run: Run, session: Session) -> Refusal:

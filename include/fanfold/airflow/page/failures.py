@@ -105,14 +105,5 @@ def _selected(run: Run, session: Session, group: str | None) -> tuple[Path, Grou
 
 
 def _group(group: Group, translator: Translator) -> schemas.FailureGroup:
-    return schemas.FailureGroup(
-        id=group.id,
-        status=group.status,
-        reason=translator.reason(group.message),
-        reason_id=group.reason_id,
-        column=group.column,
-        rule=translator.rule(group.rule),
-        count=group.count,
-        attempts=group.attempts,
-        examples=[schemas.Example(key=key, value=value) for key, value in group.examples],
-    )
+    texts = {"reason": translator.reason(group.message), "rule": translator.rule(group.rule)}
+    return schemas.FailureGroup.model_validate(group).model_copy(update=texts)

@@ -37,11 +37,7 @@ _UNFORESEEN = {"code": "error", "detail": "Internal error; see the log of Airflo
 
 
 class Headers:
-    """ASGI middleware that adds the headers that a route does not set itself.
-
-    Args:
-        app: The wrapped application.
-    """
+    """ASGI middleware that adds the headers that a route does not set itself."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from airflow.api_fastapi.common.db.common import SessionDep
@@ -13,7 +14,6 @@ from fanfold.airflow.page.language import Translator, TranslatorDep
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import tasks_of
 from fanfold.airflow.page.verdict import result_of
-from fanfold.model import Outcome
 from fanfold.queries.items import ItemDetails, find_item
 from fanfold.workspace.key_index import starting_with
 
@@ -46,21 +46,9 @@ def get_item(
 
 
 def _answer(found: ItemDetails, translator: Translator) -> schemas.Item:
-    latest = found.latest
-
-    def decision(outcome: Outcome) -> schemas.ItemOutcome:
-        return schemas.ItemOutcome.model_validate(translator.outcome(outcome))
-
-    return schemas.Item(
-        key=found.key,
-        batch=found.batch,
-        position=found.position,
-        status=latest.status if latest else "waiting",
-        latest=decision(latest) if latest else None,
-        earlier=[decision(outcome) for outcome in found.earlier],
-        record=found.record,
-        row=found.row,
-    )
+    latest = found.latest and translator.outcome(found.latest)
+    earlier = tuple(map(translator.outcome, found.earlier))
+    return schemas.Item.model_validate(replace(found, latest=latest, earlier=earlier))
 
 
 @router.get(

@@ -78,11 +78,7 @@ def get_pipelines(
 class _Runs:
     """The recent runs of one pipeline.
 
-    Args:
-        session: A session of Airflow's database.
-        dag_id: The pipeline.
-        limit: Maximum number of runs.
-        readable: Whether the shared directory can be read; otherwise only Airflow's data is shown.
+    Unless the shared directory is ``readable``, only data of Airflow is shown.
     """
 
     def __init__(self, session: Session, dag_id: str, limit: int, *, readable: bool) -> None:

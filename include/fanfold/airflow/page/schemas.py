@@ -5,12 +5,13 @@ Times are ISO 8601 in UTC, durations are in seconds, sizes in bytes, shares from
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from fanfold.model import RunStatus, Status
+from fanfold.model import RunStatus, Status, utc_text
 from fanfold.queries.item_counts import ItemCounts
 
 
@@ -30,6 +31,14 @@ class Verdict(StrEnum):
 class _Schema(BaseModel):
     # Built from dataclasses, by the names of their attributes.
     model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+def _text(value: datetime | str | None) -> str | None:
+    return utc_text(value) if isinstance(value, datetime) else value
+
+
+Moment = Annotated[str | None, BeforeValidator(_text)]
+"""A time as ISO 8601 in UTC, also from a datetime."""
 
 
 class ApiError(_Schema):
@@ -134,8 +143,8 @@ class BatchTask(_Schema):
     """One mapped task of a batch."""
 
     state: str | None
-    started_at: str | None
-    ended_at: str | None
+    started_at: Moment
+    ended_at: Moment
     seconds: float | None
     tries: int
 
@@ -197,6 +206,11 @@ class Example(_Schema):
 
     key: str
     value: str | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_pair(cls, pair: tuple[str, str | None]) -> dict[str, str | None]:
+        return dict(zip(("key", "value"), pair, strict=True))
 
 
 class FailureGroup(_Schema):

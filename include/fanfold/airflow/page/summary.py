@@ -89,11 +89,7 @@ def get_run(
 class _Numbers:
     """The numbers of a run at this moment.
 
-    Args:
-        run: The run.
-        plan: Its plan, if it has one.
-        result: Its verdict and its manifest.
-        batches: Its batches; none once it is consolidated.
+    A consolidated run has no ``batches``: its manifest has the numbers.
     """
 
     def __init__(

@@ -58,10 +58,7 @@ def active(state: str, tasks: Mapping[str, Task]) -> Verdict:
 def ended(state: str, status: RunStatus | None, *, planned_only: bool) -> Verdict:
     """Return the verdict of a run that is finished.
 
-    Args:
-        state: Airflow's.
-        status: Status of its dataset, if known.
-        planned_only: Whether it ended after its plan (``dry_run``).
+    ``planned_only`` is whether it ended after its plan (``dry_run``).
     """
     if state != "success":
         return Verdict.FAILED

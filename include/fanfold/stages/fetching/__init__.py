@@ -65,16 +65,9 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
 ) -> BatchOutcomes:
     """Fetch the missing items of a batch; return the outcomes of all its items.
 
-    Args:
-        batch: The batch.
-        session: Session with the source.
-        concurrency: Maximum number of concurrent requests.
-        limiter: Rate limiter of the connection.
-        backoff: Back-off of failed requests.
-        selection: Fetch only these items, whatever their outcomes; None: all items that are neither
-            ``ok`` nor ``missing``.
-        log: Receives sentences for the task's log.
-        report: Receives request counters with each part and at the end.
+    With a ``selection`` only its items are fetched, whatever their outcomes; without, all items
+    that are neither ``ok`` nor ``missing``. ``log`` receives sentences for the task's log,
+    ``report`` the request counters with each part and at the end.
 
     Raises:
         CredentialRefused: The source rejected the token.

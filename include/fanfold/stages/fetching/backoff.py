@@ -32,9 +32,7 @@ class Backoff:
     def wait_after(self, attempt: int, retry_after: float | None = None) -> float | None:
         """Return the seconds to wait after a failed attempt, or None to give up.
 
-        Args:
-            attempt: Number of the attempt, from 1.
-            retry_after: ``Retry-After`` of the response in seconds.
+        Attempts count from 1; ``retry_after`` is that of the response, in seconds.
         """
         if attempt >= self.attempts:
             return None

@@ -31,8 +31,7 @@ class Counters:
 class RequestCounters:
     """Collects the counts of all threads of a fetch.
 
-    Args:
-        report: Receives the counts since the last report, in the thread that calls :meth:`flush`.
+    ``report`` receives the counts since the last report, in the thread that calls :meth:`flush`.
     """
 
     def __init__(self, report: Callable[[Counters], None]) -> None:

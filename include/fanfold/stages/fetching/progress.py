@@ -21,11 +21,8 @@ if TYPE_CHECKING:
 class ProgressWriter:
     """Counts the items of a batch by outcome and writes the counts.
 
-    Args:
-        batch: The batch.
-        planned: Number of its items.
-        earlier: Outcomes of earlier fetches by key.
-        wanted: Keys of the items to fetch now; they count when they have a new outcome.
+    The items to fetch now (``wanted``) count when they have a new outcome, the others by their
+    ``earlier`` one.
     """
 
     def __init__(
@@ -68,8 +65,7 @@ class ProgressWriter:
     def write(self, waits: QuotaSpent | None = None) -> None:
         """Write the progress of the batch.
 
-        Args:
-            waits: The quota that the batch is about to wait for, if any.
+        ``waits`` is the quota that the batch is about to wait for.
         """
         until = waits.reset_at if waits else None
         write_progress(

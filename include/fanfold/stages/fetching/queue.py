@@ -44,13 +44,7 @@ class Request:
 
 
 class RequestQueue:
-    """The open requests of a batch. Thread-safe.
-
-    Args:
-        fresh: Requests to send.
-        limit: Limit of concurrent requests.
-        breaker: Circuit breaker of the source.
-    """
+    """The open requests of a batch. Thread-safe."""
 
     def __init__(
         self, fresh: deque[Request], limit: AdaptiveLimit, breaker: CircuitBreaker

@@ -207,7 +207,7 @@ class WorkerPool:
     def _retry(self, request: Request, error: SourceBusy, sent_at: float) -> None:
         """Retry later; after too many attempts, find out whether the item or the source fails."""
         errors = self._queue.record_error(
-            sent_at, unavailable=error.away, overloaded=error.overloaded
+            sent_at, unavailable=error.unavailable, overloaded=error.overloaded
         )
         if error.retry_after is not None:
             self._pause(error.retry_after, error)

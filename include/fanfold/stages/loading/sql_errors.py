@@ -86,9 +86,6 @@ is treated as transient and retried."""
 def database_errors(connection_id: str) -> Iterator[None]:
     """Translate errors of psycopg, sqlite3 and SQLAlchemy inside the block, connecting included.
 
-    Args:
-        connection_id: The Airflow connection, for the message.
-
     Raises:
         BadConfiguration: Login, permissions, file or existing tables are wrong.
         SinkUnavailable: The database is unavailable, out of space or locked.

@@ -39,9 +39,7 @@ MOST_BATCHES = 900
 def batch_size_for(items: int, wanted: int | None = None) -> int:
     """Return the number of items per batch.
 
-    Args:
-        items: Items of the run.
-        wanted: The ``batch_size`` Param, or None for automatic.
+    ``wanted`` is the ``batch_size`` Param; None is automatic.
 
     Raises:
         BadInput: ``wanted`` makes more batches than Airflow maps over.
@@ -76,17 +74,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
 
     A run that is planned again keeps its first ``started_at``.
 
-    Args:
-        workspace: The run's workspace, with the list.
-        source: The source's name.
-        wanted_size: The ``batch_size`` Param, or None for automatic.
-        logical_date: The run's logical date (ISO 8601, UTC).
-        started_at: Now (ISO 8601, UTC).
-        items_per_request: Maximum number of items per request.
-        quotas: Quotas of the run.
-        key_column: Column of the dataset that contains the item keys, if any.
-        key_form: Form of the source's keys.
-        messages: Messages of the source.
+    Times are ISO 8601 in UTC; ``wanted_size`` is the ``batch_size`` Param, None for automatic.
     """
     repeated = find_repeated(workspace.listed)
     items = repeated.lines - repeated.count
@@ -119,10 +107,8 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
 def quotas_of(endpoint: Endpoint, per_second: float | None, reported: Quota | None) -> Quotas:
     """Return the quotas of a run.
 
-    Args:
-        endpoint: The source's endpoint, with the rate limits of its connection.
-        per_second: The ``requests_per_second`` Param, or None for the connection's.
-        reported: What the source reports, or None.
+    ``per_second`` is the ``requests_per_second`` Param, None for the connection's rate limit;
+    ``reported`` is the quota that the source reports, if any.
     """
     quotas = Quotas(
         per_second=per_second or endpoint.requests_per_second,

@@ -45,9 +45,7 @@ class QuotaWindow:
 
         2,500 requests under 1,000 an hour take two full hours plus the time of the last 500.
 
-        Args:
-            requests: Number of requests.
-            rate: Requests per second; may be infinite.
+        ``rate`` is in requests per second and may be infinite.
         """
         if requests <= self.remaining:
             return requests / rate
@@ -58,14 +56,7 @@ class QuotaWindow:
 
 
 def forecast(requests: int, quotas: Quotas, past: Sequence[Past], now: datetime) -> Forecast:
-    """Return the forecast of a run.
-
-    Args:
-        requests: Requests of the run if none fails.
-        quotas: Quotas of the run.
-        past: Earlier runs of the same DAG, oldest first.
-        now: Current time (UTC).
-    """
+    """Return the forecast of a run."""
     rate = quotas.per_second or math.inf
     windows = quota_windows(quotas, now=now)
     found: list[tuple[float, Basis]] = []
@@ -91,12 +82,8 @@ def quota_windows(
 ) -> list[QuotaWindow]:
     """Return what is left of a run's quotas.
 
-    Args:
-        quotas: The quotas at the time of the plan.
-        now: Current time (UTC).
-        used: Requests made since the plan.
-        elapsed: Seconds since the plan.
-        resumes_in: Seconds until the run resumes, if it waits for a quota.
+    Requests ``used`` and seconds ``elapsed`` count from the plan; ``resumes_in`` is the rest of a
+    wait for a quota, in seconds.
     """
     found = []
     if quotas.per_hour is not None:
@@ -132,9 +119,7 @@ def seconds_by_history(requests: int, past: Sequence[Past]) -> float | None:
     Runs of different sizes give a least-squares line: a cost per run and a cost per request. If all
     had the same size, a smaller run is assumed to take as long, a larger one proportionally longer.
 
-    Args:
-        requests: Requests of the run.
-        past: Earlier runs, oldest first; runs without requests are ignored.
+    Only earlier runs with requests count; ``past`` starts with the oldest.
     """
     past = [run for run in past if run.requests and run.seconds > 0][-LATEST:]
     if not past:

@@ -110,12 +110,6 @@ def publish(
     and ``latest.json`` points to a whole run at any time. It never moves back to an earlier
     logical date, and never to an empty run.
 
-    Args:
-        bucket: The bucket.
-        dataset: The folder with the manifest's files.
-        manifest: The manifest of the run.
-        parts: When and how to upload in parts.
-
     Returns:
         The verified objects, and whether ``latest.json`` points to them.
 
@@ -165,10 +159,7 @@ def upload_extra(bucket: Bucket, prefix: str, paths: Iterable[Path]) -> list[Pub
 
     They are uploaded concurrently and verified like the dataset.
 
-    Args:
-        bucket: The bucket.
-        prefix: The run's prefix, from :func:`run_prefix` or :class:`PublishResult`.
-        paths: The files; each object has the name of its file.
+    Each object has the name of its file, under the run's ``prefix``.
 
     Raises:
         Inconsistent: A file is missing, would replace the manifest, or differs from its object.

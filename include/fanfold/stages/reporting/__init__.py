@@ -1,4 +1,4 @@
-"""Report: the charts of a run as one self-contained page, plus PNG and SVG files.
+"""Report: the charts of a run as one self-contained page, plus PNG files.
 
 The page depends only on the dataset, ``failures.json`` and the manifest: the same run gives the same
 bytes. The dataset is read as a stream, so memory does not grow with its items.
@@ -14,7 +14,7 @@ from fanfold.stages.reporting.aggregates import aggregate
 from fanfold.stages.reporting.chart import Chart, LeftOut
 from fanfold.stages.reporting.charts import charts_of
 from fanfold.stages.reporting.document import Findings, page_of
-from fanfold.stages.reporting.rendering import paths_of, render
+from fanfold.stages.reporting.rendering import path_of, render
 from fanfold.stages.reporting.sanitising import plain
 from fanfold.stages.reporting.wording import same, say
 from fanfold.workspace.failure_groups import read_groups
@@ -33,7 +33,7 @@ _REASONS_SHOWN = 25
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The files of a report: the page, and ``chart-<name>`` as ``.png``, ``.svg``, ``.zh.svg``."""
+    """The files of a report: the page, and ``chart-<name>.png``."""
 
     page: Path
     charts: tuple[Path, ...]
@@ -65,11 +65,10 @@ def write_report(  # noqa: PLR0913 - what a report shows
     drawn = [render(chart, folder, foot=foot) for chart in planned if isinstance(chart, Chart)]
     left_out = [chart for chart in planned if isinstance(chart, LeftOut)]
     for chart in left_out:
-        for path in paths_of(folder, chart.name).values():
-            path.unlink(missing_ok=True)
+        path_of(folder, chart.name).unlink(missing_ok=True)
     findings = Findings(data, drawn, left_out, read_groups(failures, _REASONS_SHOWN))
     catalogue = Catalogue(ENGINE.texts, messages or {})
     page = page_of(manifest, findings, catalogue, forecast=forecast)
     with whole_file(folder / PAGE) as temporary:
         temporary.write_text(page, "utf-8", newline="\n")
-    return Report(folder / PAGE, tuple(path for chart in drawn for path in chart.files))
+    return Report(folder / PAGE, tuple(chart.file for chart in drawn))

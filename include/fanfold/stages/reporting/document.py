@@ -95,11 +95,7 @@ def page_of(
 ) -> str:
     """Return the page as HTML; the same arguments give the same text.
 
-    Args:
-        manifest: Manifest of the run.
-        findings: The contents of the page.
-        catalogue: Texts of the reasons in ``findings.failures``.
-        forecast: Forecast of the plan, shown beside the actual values; or None.
+    ``catalogue`` has the texts of the reasons; the forecast is shown beside the actual values.
     """
     style, script = _asset("page.css"), _asset("page.js")
     counts = manifest.counts
@@ -120,7 +116,7 @@ def page_of(
         run=_run_tiles(manifest, forecast),
         charts=findings.charts,
         inline={
-            (chart.chart.name, language): Markup(chart.inline.in_language(language))  # noqa: S704 - matplotlib's, parsed and written again as XML
+            (chart.chart.name, language): Markup(chart.inline.in_language(language))  # noqa: S704 - escaped by ElementTree
             for chart in findings.charts
             for language in LANGUAGES
         },

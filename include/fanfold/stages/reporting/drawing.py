@@ -1,4 +1,4 @@
-"""Draw a chart as a matplotlib figure."""
+"""Draw a chart on a canvas."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from fanfold.stages.reporting.wording import percent, short
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from matplotlib.figure import Figure
-
     from fanfold.messages import Language
     from fanfold.stages.reporting.chart import Bar, Chart
 
@@ -36,11 +34,8 @@ class _Layout(Protocol):
     def draw(self, canvas: Canvas) -> None: ...
 
 
-def draw(chart: Chart, language: Language, *, foot: str) -> Figure:
-    """Return the figure of a chart, with a title on top and a line of text at the foot.
-
-    Title and foot have fixed heights (:mod:`style`), so that a page can crop them.
-    """
+def draw(chart: Chart, language: Language) -> Canvas:
+    """Return a chart, with room of fixed height (:mod:`style`) for a title and a line at the foot."""
     layouts: dict[str, Callable[[Chart, Language], _Layout]] = {
         "bars": _Bars,
         "columns": _Columns,
@@ -48,20 +43,18 @@ def draw(chart: Chart, language: Language, *, foot: str) -> Figure:
     }
     layout = layouts[chart.kind](chart, language)
     canvas = Canvas(style.TITLE_HEIGHT + layout.height + style.FOOT_HEIGHT)
-    _frame(canvas, chart.finding.in_language(language), foot)
     layout.draw(canvas)
-    return canvas.figure
+    return canvas
 
 
-def _frame(canvas: Canvas, title: str, foot: str) -> None:
+def draw_frame(canvas: Canvas, title: str, foot: str) -> None:
+    """Draw the title and the line at the foot."""
     size = style.TITLE_SIZE
     lines = _wrapped(title, columns=round((style.WIDTH - 2 * _EDGE) / (0.67 * size)))
     for row, line in enumerate(lines):
         baseline = 18 + (row + (2 - len(lines)) / 2) * size * 1.3
-        canvas.text(line, _EDGE, baseline, size=size, bold=True, name=f"title-{row}")
-    if foot:
-        bottom = canvas.height - 7
-        canvas.text(foot, _EDGE, bottom, size=style.FOOT_SIZE, colour=style.QUIET, name="foot")
+        canvas.text(line, _EDGE, baseline, size=size, bold=True)
+    canvas.text(foot, _EDGE, canvas.height - 7, size=style.FOOT_SIZE, colour=style.QUIET)
 
 
 def _wrapped(text: str, columns: int) -> list[str]:

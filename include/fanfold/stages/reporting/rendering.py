@@ -1,4 +1,4 @@
-"""Write a chart as a PNG in English and an SVG in each language."""
+"""Draw a chart as a PNG in English and as SVG elements in each language."""
 
 from __future__ import annotations
 
@@ -8,59 +8,40 @@ from typing import TYPE_CHECKING
 
 from fanfold.messages import LANGUAGES
 from fanfold.stages.reporting import style
-from fanfold.stages.reporting.drawing import draw
-from fanfold.stages.reporting.svg import to_svg
+from fanfold.stages.reporting.drawing import draw, draw_frame
 from fanfold.stages.reporting.wording import Text, same
 from fanfold.workspace.files import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from matplotlib.figure import Figure
-
     from fanfold.stages.reporting.chart import Bar, Chart
 
 _SYMBOLS = {"So", "Sk", "Mn", "Cf"}  # emoji, skin tones, variation selectors, joiners
-_SUFFIXES = {"png": ".png", "en": ".svg", "zh": ".zh.svg"}
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A drawn chart: its SVG elements for the page, and its files."""
+    """A drawn chart: its SVG elements for the page, and its PNG file."""
 
     chart: Chart
     inline: Text
-    files: tuple[Path, ...]
+    file: Path
 
 
-def paths_of(folder: Path, name: str) -> dict[str, Path]:
-    """Return the paths of a chart's files: ``png``, and one SVG per language."""
-    return {key: folder / f"chart-{name}{suffix}" for key, suffix in _SUFFIXES.items()}
+def path_of(folder: Path, name: str) -> Path:
+    """Return the path of a chart's PNG."""
+    return folder / f"chart-{name}.png"
 
 
 def render(chart: Chart, folder: Path, *, foot: Text) -> Rendered:
-    """Write the files of a chart; ``foot`` is a line of text under it."""
-    paths = paths_of(folder, chart.name)
-    inline: dict[str, str] = {}
-    with style.settings():
-        for language in LANGUAGES:
-            figure = draw(chart, language, foot=foot.in_language(language))
-            svg = to_svg(figure, title=chart.subject.in_language(language))
-            inline[language] = svg.inline
-            with whole_file(paths[language]) as temporary:
-                temporary.write_text(svg.document, "utf-8", newline="\n")
-            if language == "en":
-                _write_png(chart, figure, paths["png"], foot)
-    return Rendered(chart, Text(**inline), tuple(paths.values()))
-
-
-def _write_png(chart: Chart, figure: Figure, path: Path, foot: Text) -> None:
+    """Draw a chart and write its PNG; ``foot`` is a line of text under it."""
+    path = path_of(folder, chart.name)
     fitting = _drawable(chart)
-    line = foot.en if style.drawable(foot.en) else ""
-    if fitting != chart or line != foot.en:
-        figure = draw(fitting, "en", foot=line)
+    canvas = draw(fitting, "en")
+    draw_frame(canvas, fitting.finding.en, foot.en if style.drawable(foot.en) else "")
     with whole_file(path) as temporary:
-        figure.savefig(
+        canvas.figure.savefig(
             temporary,
             format="png",
             dpi=style.PIXELS_PER_INCH,
@@ -68,6 +49,8 @@ def _write_png(chart: Chart, figure: Figure, path: Path, foot: Text) -> None:
             # Half the time of the default level for little more size.
             pil_kwargs={"compress_level": 3},
         )
+    inline = Text(*(draw(chart, language).svg() for language in LANGUAGES))
+    return Rendered(chart, inline, path)
 
 
 def _drawable(chart: Chart) -> Chart:

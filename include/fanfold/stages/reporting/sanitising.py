@@ -16,9 +16,7 @@ _SPACES = {"Cc", "Zl", "Zp", "Zs"}
 def plain(text: str, limit: int = 40) -> str:
     """Return text as one line without invisible characters; empty if nothing is visible.
 
-    Args:
-        text: Untrusted text.
-        limit: Maximum width in columns; a CJK character takes two.
+    ``limit`` is the maximum width in columns; a CJK character takes two.
     """
     # Cut first, so that the cost is bounded.
     kept = "".join(_shown(char) for char in text[: 16 * limit])

@@ -19,12 +19,7 @@ _FEWEST_DECADES = 3
 
 
 def histogram(spread: Spread, *, whole_numbers: bool) -> tuple[Bar, ...]:
-    """Return a bar for the zeros and one for each bin of the decades with values.
-
-    Args:
-        spread: The distribution, with three bins per decade.
-        whole_numbers: Whether to label bins as ranges of integers.
-    """
+    """Return a bar for the zeros and one for each bin of the decades with values."""
     bars = [Bar(full(0), spread.zeros, "muted")] if spread.zeros else []
     filled = [position for position, count in enumerate(spread.counts) if count]
     if not filled:

@@ -6,12 +6,10 @@ Colours are distinguishable with common colour vision deficiencies and have a co
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import unicodedata
 from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 from matplotlib import font_manager
 
 WIDTH = 360.0
@@ -38,8 +36,6 @@ COLOURS = {
 }
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from matplotlib.ft2font import FT2Font
 
 _BUNDLED = "DejaVu Sans"  # bundled with matplotlib
@@ -49,22 +45,6 @@ _CHINESE = (
     "Source Han Sans CN", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "PingFang SC",
     "Hiragino Sans GB", "Heiti SC", "Microsoft YaHei", "SimHei", "Arial Unicode MS",
 )  # fmt: skip
-BROWSER_FONTS = (
-    "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'PingFang SC', "
-    "'Hiragino Sans GB', 'Microsoft YaHei', 'Noto Sans CJK SC', 'Noto Sans SC', "
-    "'WenQuanYi Micro Hei', 'DejaVu Sans', sans-serif"
-)
-"""Fonts of an SVG, whose text is drawn by the browser."""
-
-
-@contextlib.contextmanager
-def settings() -> Iterator[None]:
-    """Set matplotlib's rcParams within a ``with`` block."""
-    with mpl.rc_context():
-        mpl.rcParams["font.family"] = list(families())
-        mpl.rcParams["svg.fonttype"] = "none"
-        mpl.rcParams["axes.unicode_minus"] = False
-        yield
 
 
 @functools.cache

@@ -59,7 +59,7 @@ def outcomes_in(workspace, batch):
     return workspace.batch(batch).outcomes() | workspace.batch(batch).invalid()
 
 
-def run(workspace, simulator, **options):
+def run(workspace, simulator, items_per_request=1):
     """Run the stages, and repeat the batches with unfinished items, as after clearing their tasks."""
     write_jsonl(workspace.listed, USERS)
     plan = write_plan(
@@ -70,7 +70,13 @@ def run(workspace, simulator, **options):
         started_at="2026-08-01T00:00:00Z",
     )
     source = sources.get("weibo")
-    endpoint = Endpoint("hostile_default", simulator.url, token=simulator.token, read_timeout=0.2)
+    endpoint = Endpoint(
+        "hostile_default",
+        simulator.url,
+        token=simulator.token,
+        read_timeout=0.2,
+        items_per_request=items_per_request,
+    )
     left = range(plan.batches)
     for _ in range(ROUNDS):
         for batch in left:
@@ -81,7 +87,6 @@ def run(workspace, simulator, **options):
                     concurrency=32,
                     limiter=Unlimited(),
                     backoff=Backoff(attempts=4, first=0.05, cap=0.1),
-                    **options,
                 )
             process_batch(workspace.batch(batch), source, as_of=AS_OF)
         left = [batch for batch in left if unfinished(workspace, batch)]

@@ -275,7 +275,7 @@ def test_a_latest_that_keeps_changing_is_retriable(
 def test_report_and_charts_join_the_run(bucket, make_run, tmp_path):
     run = make_run()
     prefix = publish(bucket, run.dataset, run.manifest).prefix
-    files = {name: tmp_path / name for name in ("followers.png", "followers.svg", "report.html")}
+    files = {name: tmp_path / name for name in ("followers.png", "report.html")}
     for name, path in files.items():
         path.write_text(f"<p>{name}")
     sent = upload_extra(bucket, prefix, files.values())
@@ -284,7 +284,7 @@ def test_report_and_charts_join_the_run(bucket, make_run, tmp_path):
     assert head["ContentType"] == "text/html; charset=utf-8"
     assert head["ContentDisposition"] == "inline"
     assert head["Metadata"] == {"sha256": sent[-1].sha256}
-    assert [file.sent for file in upload_extra(bucket, prefix, files.values())] == [False] * 3
+    assert [file.sent for file in upload_extra(bucket, prefix, files.values())] == [False] * 2
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "absent.png"])

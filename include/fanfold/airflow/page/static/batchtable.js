@@ -6,6 +6,7 @@ import { count, duration, Moment } from "./format.js";
 import { useHere } from "./here.js";
 import { SortHead, useSorted } from "./sorting.js";
 import { OUTCOMES, outcomeWord, State, stateWord } from "./states.js";
+import { Table } from "./table.js";
 import { say } from "./text.js";
 
 const NUMBERS = ["batch", "seconds", "tries", "requests"];
@@ -28,44 +29,38 @@ export function BatchTable({ batches }) {
       ${title}
     <//>
   `;
+  const titles = [
+    ...["batch", "label", "state", "seconds"].map((name) => head(name, say(`col.${name}`))),
+    ...OUTCOMES.map((outcome) => head(outcome, outcomeWord(outcome))),
+    ...["requests", "tries", "waits_until"].map((name) => head(name, say(`col.${name}`))),
+  ];
   return html`
-    <div class="scroll tall" role="region" tabindex="0" aria-label=${say("batches.label")}>
-      <table class="zebra">
-        <thead>
-          <tr>
-            ${["batch", "label", "state", "seconds"].map((name) => head(name, say(`col.${name}`)))}
-            ${OUTCOMES.map((outcome) => head(outcome, outcomeWord(outcome)))}
-            ${["requests", "tries", "waits_until"].map((name) => head(name, say(`col.${name}`)))}
+    <${Table} label=${say("batches.label")} titles=${titles} look="zebra" tall>
+      ${sorted.map(
+        (batch) => html`
+          <tr key=${batch.batch}>
+            <td class="number">
+              <${AirflowLink}
+                path=${logPath(dag, run, batch.task, batch.batch)}
+                aria-label=${say("batch.log", { n: batch.batch })}
+              >
+                ${count(batch.batch)}
+              <//>
+            </td>
+            <td><span class="clamp" dir="auto" title=${batch.label}>${batch.label}</span></td>
+            <td><${State} state=${batch.state} /></td>
+            <td class="number">${duration(batch.seconds)}</td>
+            ${OUTCOMES.map(
+              (outcome) => html`
+                <td key=${outcome} class="number">${count(batch.tally[outcome])}</td>
+              `,
+            )}
+            <td class="number">${count(batch.requests)}</td>
+            <td class="number">${count(batch.tries)}</td>
+            <td><${Moment} iso=${batch.waits_until} brief /></td>
           </tr>
-        </thead>
-        <tbody>
-          ${sorted.map(
-            (batch) => html`
-              <tr key=${batch.batch}>
-                <td class="number">
-                  <${AirflowLink}
-                    path=${logPath(dag, run, batch.task, batch.batch)}
-                    aria-label=${say("batch.log", { n: batch.batch })}
-                  >
-                    ${count(batch.batch)}
-                  <//>
-                </td>
-                <td><span class="clamp" dir="auto" title=${batch.label}>${batch.label}</span></td>
-                <td><${State} state=${batch.state} /></td>
-                <td class="number">${duration(batch.seconds)}</td>
-                ${OUTCOMES.map(
-                  (outcome) => html`
-                    <td key=${outcome} class="number">${count(batch.tally[outcome])}</td>
-                  `,
-                )}
-                <td class="number">${count(batch.requests)}</td>
-                <td class="number">${count(batch.tries)}</td>
-                <td><${Moment} iso=${batch.waits_until} brief /></td>
-              </tr>
-            `,
-          )}
-        </tbody>
-      </table>
-    </div>
+        `,
+      )}
+    <//>
   `;
 }

@@ -7,6 +7,7 @@ import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
 import { usePolled } from "./polling.js";
 import { SortHead, useSorted } from "./sorting.js";
+import { Table } from "./table.js";
 import { say } from "./text.js";
 import { Clamped, ItemLink } from "./values.js";
 
@@ -61,31 +62,25 @@ function MostChanged({ changes, linked }) {
   const head = (column, numeric) => html`
     <${SortHead} column=${column} sort=${sort} numeric=${numeric}>${say(`col.${column}`)}<//>
   `;
+  const titles = [
+    head("user_id", false), head("name", false), head("before", true), head("after", true),
+    head("difference", true),
+  ];
   return html`
     <h3>${label}</h3>
-    <div class="scroll" role="region" tabindex="0" aria-label=${label}>
-      <table class="zebra">
-        <thead>
-          <tr>
-            ${head("user_id", false)} ${head("name", false)} ${head("before", true)}
-            ${head("after", true)} ${head("difference", true)}
+    <${Table} label=${label} titles=${titles} look="zebra">
+      ${sorted.map(
+        (change) => html`
+          <tr key=${change.user_id}>
+            <td><${User} id=${change.user_id} linked=${linked} /></td>
+            <td><${Clamped} value=${change.name} /></td>
+            <td class="number">${count(change.before)}</td>
+            <td class="number">${count(change.after)}</td>
+            <td class="number">${difference(change.after - change.before)}</td>
           </tr>
-        </thead>
-        <tbody>
-          ${sorted.map(
-            (change) => html`
-              <tr key=${change.user_id}>
-                <td><${User} id=${change.user_id} linked=${linked} /></td>
-                <td><${Clamped} value=${change.name} /></td>
-                <td class="number">${count(change.before)}</td>
-                <td class="number">${count(change.after)}</td>
-                <td class="number">${difference(change.after - change.before)}</td>
-              </tr>
-            `,
-          )}
-        </tbody>
-      </table>
-    </div>
+        `,
+      )}
+    <//>
   `;
 }
 
@@ -97,32 +92,23 @@ function User({ id, linked }) {
 /** Users of one run only; removed users have no item view in this run. */
 function Side({ name, side, linked = false }) {
   const label = say(`compare.${name}`);
+  const titles = [say("col.user_id"), say("col.name")];
   return html`
     <section>
       <h3>${label}</h3>
       ${side.examples.length === 0
         ? html`<p class="absent">${say("compare.nobody")}</p>`
         : html`
-            <div class="scroll" role="region" tabindex="0" aria-label=${label}>
-              <table class="zebra">
-                <thead>
-                  <tr>
-                    <th scope="col">${say("col.user_id")}</th>
-                    <th scope="col">${say("col.name")}</th>
+            <${Table} label=${label} titles=${titles} look="zebra">
+              ${side.examples.map(
+                ({ key, value }) => html`
+                  <tr key=${key}>
+                    <td><${User} id=${key} linked=${linked} /></td>
+                    <td><${Clamped} value=${value} /></td>
                   </tr>
-                </thead>
-                <tbody>
-                  ${side.examples.map(
-                    ({ key, value }) => html`
-                      <tr key=${key}>
-                        <td><${User} id=${key} linked=${linked} /></td>
-                        <td><${Clamped} value=${value} /></td>
-                      </tr>
-                    `,
-                  )}
-                </tbody>
-              </table>
-            </div>
+                `,
+              )}
+            <//>
           `}
       ${side.count > side.examples.length &&
       html`

@@ -9,6 +9,7 @@ import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
 import { Pager } from "./pager.js";
 import { usePolled } from "./polling.js";
+import { numeric, Table } from "./table.js";
 import { say } from "./text.js";
 
 const SIZE = 100; // rows a page
@@ -50,33 +51,23 @@ function absence({ verdict, state, tally }, active) {
 
 function Columns({ columns, rows }) {
   const label = say("dataset.columns", { n: columns.length });
+  const numbers = [numeric(say("col.nulls")), numeric(say("col.null_share"))];
+  const titles = [say("col.column"), say("col.type"), ...numbers];
   return html`
     <details>
       <summary>${label}</summary>
-      <div class="scroll" role="region" tabindex="0" aria-label=${label}>
-        <table class="zebra">
-          <thead>
-            <tr>
-              <th scope="col">${say("col.column")}</th>
-              <th scope="col">${say("col.type")}</th>
-              <th scope="col" class="number">${say("col.nulls")}</th>
-              <th scope="col" class="number">${say("col.null_share")}</th>
+      <${Table} label=${label} titles=${titles} look="zebra">
+        ${columns.map(
+          (column) => html`
+            <tr key=${column.name}>
+              <th scope="row"><bdi>${column.name}</bdi></th>
+              <td><code>${column.type}</code></td>
+              <td class="number">${count(column.nulls)}</td>
+              <td class="number">${rows ? percent(column.null_share) : ""}</td>
             </tr>
-          </thead>
-          <tbody>
-            ${columns.map(
-              (column) => html`
-                <tr key=${column.name}>
-                  <th scope="row"><bdi>${column.name}</bdi></th>
-                  <td><code>${column.type}</code></td>
-                  <td class="number">${count(column.nulls)}</td>
-                  <td class="number">${rows ? percent(column.null_share) : ""}</td>
-                </tr>
-              `,
-            )}
-          </tbody>
-        </table>
-      </div>
+          `,
+        )}
+      <//>
     </details>
   `;
 }

@@ -4,6 +4,7 @@ import { html, useMemo, useState } from "./vendor/preact.js";
 import { useHere } from "./here.js";
 import { itemHref } from "./place.js";
 import { SortHead, useSorted } from "./sorting.js";
+import { Table } from "./table.js";
 import { say } from "./text.js";
 import { Clamped, valueText } from "./values.js";
 
@@ -27,6 +28,13 @@ export function DataTable({ columns, page, range }) {
   const { sorted, sort } = useSorted(kept, (row, column) => sortable(row[column]));
   const { summary } = useHere();
   const keyed = columns.findIndex(({ name }) => name === summary.key_column);
+  const titles = columns.map(
+    (column, index) => html`
+      <${SortHead} key=${column.name} column=${index} sort=${sort} numeric=${numeric(column)}>
+        <bdi>${column.name}</bdi>
+      <//>
+    `,
+  );
   return html`
     <div class="filter">
       <label for="filter">${say("dataset.filter")}</label>
@@ -41,42 +49,22 @@ export function DataTable({ columns, page, range }) {
       <span id="filter-note" class="quiet">${say("dataset.note", range)}</span>
       <span role="status">${needle && say("dataset.found", { n: kept.length })}</span>
     </div>
-    <div class="scroll tall" role="region" tabindex="0" aria-label=${say("dataset.rows")}>
-      <table class="zebra rows">
-        <thead>
+    <${Table} label=${say("dataset.rows")} titles=${titles} look="zebra rows" tall>
+      ${sorted.map(
+        (row) => html`
           <tr>
-            ${columns.map(
-              (column, index) => html`
-                <${SortHead}
-                  key=${column.name}
-                  column=${index}
-                  sort=${sort}
-                  numeric=${numeric(column)}
-                >
-                  <bdi>${column.name}</bdi>
-                <//>
+            ${row.map(
+              (value, index) => html`
+                <td key=${index} class=${numeric(columns[index]) ? "number" : undefined}>
+                  ${index === keyed && value !== null
+                    ? html`<a href=${itemHref(valueText(value))}><${Clamped} value=${value} /></a>`
+                    : html`<${Clamped} value=${value} />`}
+                </td>
               `,
             )}
           </tr>
-        </thead>
-        <tbody>
-          ${sorted.map(
-            (row) => html`
-              <tr>
-                ${row.map(
-                  (value, index) => html`
-                    <td key=${index} class=${numeric(columns[index]) ? "number" : undefined}>
-                      ${index === keyed && value !== null
-                        ? html`<a href=${itemHref(valueText(value))}><${Clamped} value=${value} /></a>`
-                        : html`<${Clamped} value=${value} />`}
-                    </td>
-                  `,
-                )}
-              </tr>
-            `,
-          )}
-        </tbody>
-      </table>
-    </div>
+        `,
+      )}
+    <//>
   `;
 }

@@ -7,6 +7,7 @@ import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
 import { Pager } from "./pager.js";
 import { usePolled } from "./polling.js";
+import { Head, numeric, unseen } from "./table.js";
 import { say } from "./text.js";
 import { Clamped, ItemLink, Reason } from "./values.js";
 
@@ -26,20 +27,18 @@ export function FailedItems({ group, name, selection }) {
   const before = (starts.length - 1) * SIZE;
   const range = { from: before + 1, to: before + page.items.length, n: group.count };
   const label = say("failures.of", { reason: name });
+  const titles = [
+    selection && unseen(say("col.choose")),
+    say("col.key"),
+    say("col.reason"),
+    group.column !== null && say("col.value"),
+    numeric(say("col.attempts")),
+    say("col.decided"),
+  ];
   return html`
     <${Trouble} ...${polled} />
     <table class="inside" aria-label=${label}>
-      <thead>
-        <tr>
-          ${selection &&
-          html`<th scope="col"><span class="unseen">${say("col.choose")}</span></th>`}
-          <th scope="col">${say("col.key")}</th>
-          <th scope="col">${say("col.reason")}</th>
-          ${group.column !== null && html`<th scope="col">${say("col.value")}</th>`}
-          <th scope="col" class="number">${say("col.attempts")}</th>
-          <th scope="col">${say("col.decided")}</th>
-        </tr>
-      </thead>
+      <${Head} titles=${titles} />
       <tbody>
         ${page.items.map(
           (item) => html`

@@ -10,6 +10,7 @@ import { usePolled } from "./polling.js";
 import { RedriveButton } from "./redrive.js";
 import { Sign } from "./signs.js";
 import { Outcome } from "./states.js";
+import { numeric, Table, unseen } from "./table.js";
 import { say } from "./text.js";
 import { ItemLink, Reason } from "./values.js";
 
@@ -78,37 +79,30 @@ function Groups({ failures, selection }) {
   const { summary } = useHere();
   const planned = summary.tally?.planned ?? 0;
   const choosable = failures.final && summary.redrive.allowed;
+  const titles = [
+    choosable && unseen(say("col.choose")),
+    say("col.outcome"),
+    say("col.reason"),
+    numeric(say("col.items")),
+    numeric(say("col.attempts_each")),
+    say("col.examples"),
+    failures.final && say("col.more"),
+  ];
   return html`
-    <div class="scroll" role="region" tabindex="0" aria-label=${say("failures.title")}>
-      <table class="groups">
-        <thead>
-          <tr>
-            ${choosable &&
-            html`<th scope="col"><span class="unseen">${say("col.choose")}</span></th>`}
-            <th scope="col">${say("col.outcome")}</th>
-            <th scope="col">${say("col.reason")}</th>
-            <th scope="col" class="number">${say("col.items")}</th>
-            <th scope="col" class="number">${say("col.attempts_each")}</th>
-            <th scope="col">${say("col.examples")}</th>
-            ${failures.final && html`<th scope="col">${say("col.more")}</th>`}
-          </tr>
-        </thead>
-        <tbody>
-          ${failures.groups.map(
-            (group) => html`
-              <${GroupRow}
-                key=${group.id}
-                group=${group}
-                planned=${planned}
-                final=${failures.final}
-                choosable=${choosable}
-                selection=${selection}
-              />
-            `,
-          )}
-        </tbody>
-      </table>
-    </div>
+    <${Table} label=${say("failures.title")} titles=${titles} look="groups">
+      ${failures.groups.map(
+        (group) => html`
+          <${GroupRow}
+            key=${group.id}
+            group=${group}
+            planned=${planned}
+            final=${failures.final}
+            choosable=${choosable}
+            selection=${selection}
+          />
+        `,
+      )}
+    <//>
   `;
 }
 

@@ -7,6 +7,7 @@ import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
 import { usePolled } from "./polling.js";
 import { Sign } from "./signs.js";
+import { numeric, Table } from "./table.js";
 import { say } from "./text.js";
 
 const TOLD = 2_000; // milliseconds that "copied" stays
@@ -17,6 +18,8 @@ export function Files() {
   const files = polled.data;
   const label = say("files.title");
   if (!files) return html`<h3>${label}</h3><${Absent} ...${polled} />`;
+  const numbers = [numeric(say("col.rows")), numeric(say("col.size"))];
+  const titles = [say("col.file"), ...numbers, "SHA-256", files.published && say("col.download")];
   return html`
     <h3>${label}</h3>
     <${Trouble} ...${polled} />
@@ -24,45 +27,32 @@ export function Files() {
       ${say(files.published ? "files.published" : "files.not_published")}${" "}
       ${files.published && html`<code>${files.prefix}</code>`}
     </p>
-    <div class="scroll" role="region" tabindex="0" aria-label=${label}>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">${say("col.file")}</th>
-            <th scope="col" class="number">${say("col.rows")}</th>
-            <th scope="col" class="number">${say("col.size")}</th>
-            <th scope="col">SHA-256</th>
-            ${files.published && html`<th scope="col">${say("col.download")}</th>`}
+    <${Table} label=${label} titles=${titles}>
+      ${files.files.map(
+        (file) => html`
+          <tr key=${file.name}>
+            <th scope="row"><bdi>${file.name}</bdi></th>
+            <td class="number">${count(file.rows)}</td>
+            <td class="number" title=${say("files.bytes", { n: file.bytes })}>
+              ${bytes(file.bytes)}
+            </td>
+            <td><${Checksum} file=${file} /></td>
+            ${files.published &&
+            html`
+              <td>
+                <a
+                  href=${address(`${home}/files/${encodeURIComponent(file.name)}`)}
+                  aria-label=${say("about", { what: say("files.download"), which: file.name })}
+                  download
+                >
+                  <${Sign} name="down" />${say("files.download")}
+                </a>
+              </td>
+            `}
           </tr>
-        </thead>
-        <tbody>
-          ${files.files.map(
-            (file) => html`
-              <tr key=${file.name}>
-                <th scope="row"><bdi>${file.name}</bdi></th>
-                <td class="number">${count(file.rows)}</td>
-                <td class="number" title=${say("files.bytes", { n: file.bytes })}>
-                  ${bytes(file.bytes)}
-                </td>
-                <td><${Checksum} file=${file} /></td>
-                ${files.published &&
-                html`
-                  <td>
-                    <a
-                      href=${address(`${home}/files/${encodeURIComponent(file.name)}`)}
-                      aria-label=${say("about", { what: say("files.download"), which: file.name })}
-                      download
-                    >
-                      <${Sign} name="down" />${say("files.download")}
-                    </a>
-                  </td>
-                `}
-              </tr>
-            `,
-          )}
-        </tbody>
-      </table>
-    </div>
+        `,
+      )}
+    <//>
   `;
 }
 

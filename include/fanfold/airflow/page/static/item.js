@@ -9,6 +9,7 @@ import { Absent, Trouble } from "./notices.js";
 import { usePolled } from "./polling.js";
 import { RedriveButton } from "./redrive.js";
 import { Outcome } from "./states.js";
+import { numeric, Table } from "./table.js";
 import { say } from "./text.js";
 import { Reason, valueText, Whole } from "./values.js";
 
@@ -80,32 +81,22 @@ function LongFact({ name, text }) {
 
 function Earlier({ decisions }) {
   const label = say("item.earlier");
+  const texts = [say("col.decided"), say("col.outcome"), say("col.reason")];
+  const titles = [...texts, numeric(say("col.attempts"))];
   return html`
     <h3>${label}</h3>
-    <div class="scroll" role="region" tabindex="0" aria-label=${label}>
-      <table>
-        <thead>
+    <${Table} label=${label} titles=${titles}>
+      ${decisions.map(
+        (each) => html`
           <tr>
-            <th scope="col">${say("col.decided")}</th>
-            <th scope="col">${say("col.outcome")}</th>
-            <th scope="col">${say("col.reason")}</th>
-            <th scope="col" class="number">${say("col.attempts")}</th>
+            <td><${Moment} iso=${each.at} /></td>
+            <td><${Outcome} status=${each.status} /></td>
+            <td><${Reason} text=${each.reason} /></td>
+            <td class="number">${count(each.attempts)}</td>
           </tr>
-        </thead>
-        <tbody>
-          ${decisions.map(
-            (each) => html`
-              <tr>
-                <td><${Moment} iso=${each.at} /></td>
-                <td><${Outcome} status=${each.status} /></td>
-                <td><${Reason} text=${each.reason} /></td>
-                <td class="number">${count(each.attempts)}</td>
-              </tr>
-            `,
-          )}
-        </tbody>
-      </table>
-    </div>
+        `,
+      )}
+    <//>
   `;
 }
 
@@ -117,26 +108,16 @@ function Row({ row }) {
   return html`
     <section>
       <h3>${label}</h3>
-      <div class="scroll tall" role="region" tabindex="0" aria-label=${label}>
-        <table>
-          <thead>
-            <tr>
-              <th scope="col">${say("col.column")}</th>
-              <th scope="col">${say("col.value")}</th>
+      <${Table} label=${label} titles=${[say("col.column"), say("col.value")]} tall>
+        ${Object.entries(row).map(
+          ([column, value]) => html`
+            <tr key=${column}>
+              <th scope="row"><bdi>${column}</bdi></th>
+              <td class="wrap value" dir="auto">${valueText(value)}</td>
             </tr>
-          </thead>
-          <tbody>
-            ${Object.entries(row).map(
-              ([column, value]) => html`
-                <tr key=${column}>
-                  <th scope="row"><bdi>${column}</bdi></th>
-                  <td class="wrap value" dir="auto">${valueText(value)}</td>
-                </tr>
-              `,
-            )}
-          </tbody>
-        </table>
-      </div>
+          `,
+        )}
+      <//>
     </section>
   `;
 }

@@ -9,6 +9,7 @@ import { usePolled } from "./polling.js";
 import { OutcomeBar } from "./progress.js";
 import { Sign } from "./signs.js";
 import { Verdict } from "./states.js";
+import { numeric, Table } from "./table.js";
 import { say } from "./text.js";
 
 const PAUSE = 10_000; // milliseconds
@@ -61,44 +62,38 @@ function Pipeline({ pipeline }) {
 }
 
 function Runs({ dag, runs, name }) {
+  const titles = [
+    say("col.run"),
+    say("col.verdict"),
+    say("fact.logical_date"),
+    numeric(say("fact.duration")),
+    numeric(say("col.rows")),
+    say("col.items"),
+    say("fact.started"),
+  ];
   return html`
-    <div class="scroll" role="region" tabindex="0" aria-label=${say("pipeline.runs", { name })}>
-      <table class="zebra">
-        <thead>
-          <tr>
-            <th scope="col">${say("col.run")}</th>
-            <th scope="col">${say("col.verdict")}</th>
-            <th scope="col">${say("fact.logical_date")}</th>
-            <th scope="col" class="number">${say("fact.duration")}</th>
-            <th scope="col" class="number">${say("col.rows")}</th>
-            <th scope="col">${say("col.items")}</th>
-            <th scope="col">${say("fact.started")}</th>
+    <${Table} label=${say("pipeline.runs", { name })} titles=${titles} look="zebra">
+      ${runs.map(
+        (run) => html`
+          <tr key=${run.run_id}>
+            <td>
+              <${AirflowLink}
+                path=${itemsPath(dag, run.run_id)}
+                class="clamp id"
+                title=${run.run_id}
+              >
+                <bdi>${run.run_id}</bdi>
+              <//>
+            </td>
+            <td><${Verdict} verdict=${run.verdict} /></td>
+            <td><${Moment} iso=${run.logical_date} toMinute /></td>
+            <td class="number">${duration(run.seconds)}</td>
+            <td class="number">${count(run.rows)}</td>
+            <td>${run.tally?.planned ? html`<${OutcomeBar} tally=${run.tally} small />` : NONE}</td>
+            <td><${Moment} iso=${run.started_at} toMinute /></td>
           </tr>
-        </thead>
-        <tbody>
-          ${runs.map(
-            (run) => html`
-              <tr key=${run.run_id}>
-                <td>
-                  <${AirflowLink}
-                    path=${itemsPath(dag, run.run_id)}
-                    class="clamp id"
-                    title=${run.run_id}
-                  >
-                    <bdi>${run.run_id}</bdi>
-                  <//>
-                </td>
-                <td><${Verdict} verdict=${run.verdict} /></td>
-                <td><${Moment} iso=${run.logical_date} toMinute /></td>
-                <td class="number">${duration(run.seconds)}</td>
-                <td class="number">${count(run.rows)}</td>
-                <td>${run.tally?.planned ? html`<${OutcomeBar} tally=${run.tally} small />` : NONE}</td>
-                <td><${Moment} iso=${run.started_at} toMinute /></td>
-              </tr>
-            `,
-          )}
-        </tbody>
-      </table>
-    </div>
+        `,
+      )}
+    <//>
   `;
 }
