@@ -42,12 +42,6 @@ def test_a_fault_may_end_after_some_attempts(simulator, client):
     assert stats["statuses"] == {"500": 2, "200": 2}
 
 
-def test_a_path_can_have_a_fault(simulator, client):
-    simulator.control(paths={"/2/account/rate_limit_status.json": "http_500"})
-    assert client.weibo("account/rate_limit_status").status == 500
-    assert client.show(UID).status == 200
-
-
 def test_the_same_seed_gives_the_same_faults(simulator, client):
     def statuses(seed):
         simulator.control(error_rate={"http_500": 0.3, "http_502": 0.2}, seed=seed)

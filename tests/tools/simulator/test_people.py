@@ -58,21 +58,6 @@ def test_every_profile_obeys_the_contract_of_the_api(uid):
     assert profile["location"].split()[0] == PROVINCES[int(profile["province"])]
 
 
-@given(UIDS, ACCTS, st.integers(0, 36_500))
-def test_on_a_later_day_only_the_counts_have_changed(uid, acct, day):
-    then, now = people.profile(uid), people.profile(uid, day)
-    moves = {"followers_count", "followers_count_str", "statuses_count", "video_status_count"}
-    moves |= {"bi_followers_count", "status"}
-    assert {name for name in now if then.get(name) != now[name]} <= moves
-    assert 0 <= now["followers_count"] <= people.MOST_FOLLOWERS
-    assert now["bi_followers_count"] <= now["followers_count"]
-    assert now["statuses_count"] >= then["statuses_count"]
-    then, now = fediverse.account(acct), fediverse.account(acct, day)
-    moves = {"followers_count", "statuses_count", "last_status_at"}
-    assert {name for name in now if then[name] != now[name]} <= moves
-    assert now["statuses_count"] >= then["statuses_count"]
-
-
 def test_which_users_and_accounts_exist():
     uids = ["1000000000", "7999999999"]
     others = [

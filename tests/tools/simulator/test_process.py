@@ -10,7 +10,6 @@ import urllib.request
 
 import pytest
 
-from fanfold.errors import BadConfiguration
 from fanfold.simulator.process import running
 
 
@@ -40,13 +39,6 @@ def test_a_signal_ends_it_in_order():
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=10)
     assert (process.returncode, said) == (0, b"")
-
-
-def test_a_port_in_use_is_reported():
-    with running() as first:
-        port = first.url.rpartition(":")[2]
-        with pytest.raises(BadConfiguration, match=f"Cannot listen on 127.0.0.1:{port}"):
-            running("--port", port).__enter__()
 
 
 def test_options_give_the_faults_and_a_token_file(tmp_path):

@@ -1,13 +1,8 @@
 """The simulator's HTTP server: keep-alive, pipelining, back-pressure, limits and statistics."""
 
-import asyncio
 import json
-import socket
 
-from fanfold.simulator.application import Application
 from fanfold.simulator.counters import BoundedCounter
-from fanfold.simulator.server import MOST_BYTES, serve
-from fanfold.simulator.settings import Settings
 
 
 def read_answers(plain, wanted):
@@ -41,52 +36,6 @@ def test_one_connection_serves_many_requests_unless_the_client_asks_to_close(sim
             ((head, _),) = read_answers(plain, 1)
             assert b"Connection: close\r\n" in head
             assert plain.recv(1) == b""
-
-
-def test_what_is_not_http_gets_400_and_what_is_too_large_413(client):
-    with client.socket() as plain:
-        plain.sendall(b"\x16\x03\x01\x02\x00")
-        ((head, _),) = read_answers(plain, 1)
-        assert head.startswith(b"HTTP/1.1 400 ")
-    for head in (
-        b"GET /?",
-        b"GET / HTTP/1.1\r\nX: ",
-        b"POST /_control HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n",
-    ):
-        with client.socket() as plain:
-            try:
-                plain.sendall(head + b"x" * (MOST_BYTES + 1000))
-                plain.sendall(b" HTTP/1.1\r\n\r\n")
-                answer = plain.recv(100)
-            except ConnectionError:  # closed before all bytes were read
-                continue
-        assert answer.startswith(b"HTTP/1.1 413 "), head
-
-
-def test_nothing_accumulates_for_a_client_that_does_not_read():
-    """Neither answers in the write buffer nor requests that were read too early."""
-
-    async def pipeline_without_reading():
-        server, connections = await serve(Application(Settings()), "127.0.0.1", 0)
-        loop = asyncio.get_running_loop()
-        head = (
-            b"GET /2/users/show.json?access_token=simulator-token&uid=1404376560 HTTP/1.1\r\n\r\n"
-        )
-        with socket.socket() as plain:
-            plain.setblocking(False)  # noqa: FBT003 - the standard library's own signature
-            await loop.sock_connect(plain, server.sockets[0].getsockname())
-            writing = asyncio.create_task(loop.sock_sendall(plain, head * 50_000))
-            while not connections or next(iter(connections))._transport.is_reading():  # noqa: ASYNC110 - the code under test has no event for it
-                await asyncio.sleep(0)
-            (connection,) = connections
-            # asyncio's high-water mark, and the one answer that exceeded it.
-            assert connection._transport.get_write_buffer_size() < 65_536 + 2_000
-            writing.cancel()
-            connection.close()
-        server.close()
-        await server.wait_closed()
-
-    asyncio.run(asyncio.wait_for(pipeline_without_reading(), 20))
 
 
 def test_statistics_count_requests_paths_uids_and_concurrency(simulator, client):

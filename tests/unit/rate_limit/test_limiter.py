@@ -58,15 +58,11 @@ def test_a_pause_applies_to_all_processes_and_the_longest_counts(opened, clock, 
 
 
 @pytest.mark.parametrize("limits", [*LIMITS, "unlimited"])
-def test_a_short_pause_is_waited_for_until_stop(opened, clock, stop, limits):
-    if limits == "unlimited":
-        wait_for_pause(Unlimited(clock=clock), clock, stop)
-    else:
-        with opened(*limits) as limiter:
-            wait_for_pause(limiter, clock, stop)
-
-
-def wait_for_pause(limiter, clock, stop):
+def test_a_short_pause_is_waited_for_until_stop(tmp_path, clock, stop, limits):
+    limiter = Unlimited(clock=clock)
+    if limits != "unlimited":
+        store = FileStore(tmp_path / "c.json", clock.now)
+        limiter = SharedRateLimiter(store, Limits(*limits), 60, clock)
     start = clock.time
     limiter.pause(20, Message("Retry-After"))
     limiter.pause(1, Message("short"))
