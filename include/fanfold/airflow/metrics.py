@@ -47,10 +47,7 @@ class Kind(StrEnum):
 class Metric:
     """A metric.
 
-    Attributes:
-        name: Name, without the prefix that Airflow adds.
-        kind: Counter, gauge or timer.
-        tags: Names of its tags.
+    Its name is without the prefix that Airflow adds; ``tags`` are the names of its tags.
     """
 
     name: str

@@ -29,11 +29,8 @@ class Column:
 class DatasetPage:
     """One page of the rows of a dataset.
 
-    Attributes:
-        rows: Rows of the dataset.
-        offset: Position of the first row of the page, from 0.
-        columns: The columns of the dataset, in order.
-        page: The JSON values of each row.
+    ``rows`` is the number of rows of the dataset, ``offset`` the position of the first row of the
+    page, from 0.
     """
 
     rows: int

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 class OutcomePage:
     """One page of ``failed.jsonl``.
 
-    Attributes:
-        outcomes: The outcomes of the items.
-        following: Offset of the next page, in bytes; None at the end.
+    ``following`` is the offset of the next page in bytes, None at the end.
     """
 
     outcomes: tuple[Outcome, ...]

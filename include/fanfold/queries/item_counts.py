@@ -38,9 +38,7 @@ class ItemCounts(Counts):
 class BatchCounts:
     """One batch.
 
-    Attributes:
-        items: Its items by outcome.
-        progress: The progress of its fetch; None before its start.
+    The progress of its fetch is None before its start.
     """
 
     items: ItemCounts

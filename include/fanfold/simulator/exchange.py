@@ -22,12 +22,7 @@ _STATUS_LINES = {
 
 @dataclass(slots=True)
 class Request:
-    """An HTTP request with its decoded query; the last value of a repeated key counts.
-
-    Attributes:
-        day: Day of the simulated data.
-        quota: State of the quota.
-    """
+    """An HTTP request with its decoded query; the last value of a repeated key counts."""
 
     method: str
     path: str

@@ -58,9 +58,7 @@ LARGE_PARTS = Parts()
 class Bucket:
     """A bucket and its client.
 
-    Attributes:
-        client: A boto3 S3 client; its creator closes it.
-        name: The bucket's name.
+    The creator of the boto3 S3 client closes it.
     """
 
     client: Any

@@ -48,12 +48,7 @@ def unique_lines(path: Path, repeated: Repeated) -> Iterator[list[bytes]]:
 
 
 class Repeated:
-    """Bit set of the duplicate lines of a list.
-
-    Attributes:
-        lines: Number of lines of the list.
-        count: Number of duplicates.
-    """
+    """Bit set of the duplicate lines of a list."""
 
     def __init__(self) -> None:
         self.lines = 0

@@ -85,8 +85,7 @@ def workspace_is_readable() -> bool:
 class Run:
     """The run of a request.
 
-    Attributes:
-        dag_run: The row in Airflow's database, in the session of the request.
+    ``dag_run`` is the row in Airflow's database, in the session of the request.
     """
 
     dag_run: DagRun

@@ -20,12 +20,7 @@ _CODES = {401: "no_login", 403: "no_right"}
 
 
 class Refusal(Exception):  # noqa: N818 - a response, not a failure
-    """A response other than 200.
-
-    Attributes:
-        status: The HTTP status.
-        body: The body.
-    """
+    """A response other than 200."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
         super().__init__(detail)

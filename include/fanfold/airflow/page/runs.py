@@ -30,11 +30,8 @@ BROKEN = ("failed", "upstream_failed")
 class Task:
     """A task of a run.
 
-    Attributes:
-        task_id: Its id.
-        mapped: Whether it has mapped instances.
-        states: Number of instances by state; ``none`` for instances that are not scheduled.
-        started_at: When its first instance started (UTC).
+    ``states`` has the number of instances by state, ``none`` for those that are not scheduled;
+    ``started_at`` is the start of the first one (UTC).
     """
 
     task_id: str

@@ -28,9 +28,7 @@ _BUSY = ("running", "queued", "scheduled", "up_for_retry", "restarting", "up_for
 class RunResult:
     """The verdict on a run, and its manifest.
 
-    Attributes:
-        verdict: One word.
-        manifest: What it produced; None until it is consolidated since its last start.
+    The manifest is None until the run is consolidated since its last start.
     """
 
     verdict: Verdict

@@ -18,12 +18,8 @@ if TYPE_CHECKING:
 class Case:
     """The input of a fault.
 
-    Attributes:
-        request: The request.
-        api: The requested API.
-        correct: Returns the correct reply.
-        settings: Settings of the simulator.
-        draw: 64 random bits, a function of seed, item and attempt.
+    ``correct`` returns the correct reply; ``draw`` is 64 random bits, a function of seed, item and
+    attempt.
     """
 
     request: Request

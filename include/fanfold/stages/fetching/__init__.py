@@ -34,9 +34,7 @@ DECIDED: Final = frozenset({Status.OK, Status.MISSING})
 class BatchOutcomes:
     """The outcomes of a batch over all of its fetches.
 
-    Attributes:
-        planned: Number of items of the batch.
-        outcomes: Latest outcome by key.
+    ``planned`` is the number of its items; ``outcomes`` has the latest one by key.
     """
 
     planned: int

@@ -13,7 +13,7 @@ from fanfold.messages import ENGINE, Catalogue
 from fanfold.stages.reporting.aggregates import aggregate
 from fanfold.stages.reporting.chart import Chart, LeftOut
 from fanfold.stages.reporting.charts import charts_of
-from fanfold.stages.reporting.document import Findings, page_of
+from fanfold.stages.reporting.document import page_of
 from fanfold.stages.reporting.rendering import path_of, render
 from fanfold.stages.reporting.sanitising import plain
 from fanfold.stages.reporting.wording import same, say
@@ -66,9 +66,15 @@ def write_report(  # noqa: PLR0913 - what a report shows
     left_out = [chart for chart in planned if isinstance(chart, LeftOut)]
     for chart in left_out:
         path_of(folder, chart.name).unlink(missing_ok=True)
-    findings = Findings(data, drawn, left_out, read_groups(failures, _REASONS_SHOWN))
-    catalogue = Catalogue(ENGINE.texts, messages or {})
-    page = page_of(manifest, findings, catalogue, forecast=forecast)
+    page = page_of(
+        manifest,
+        Catalogue(ENGINE.texts, messages or {}),
+        data=data,
+        charts=drawn,
+        left_out=left_out,
+        failures=read_groups(failures, _REASONS_SHOWN),
+        forecast=forecast,
+    )
     with whole_file(folder / PAGE) as temporary:
         temporary.write_text(page, "utf-8", newline="\n")
     return Report(folder / PAGE, tuple(chart.file for chart in drawn))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fanfold.model import Counts
-    from fanfold.stages.reporting.aggregates import Account, Aggregates
+    from fanfold.stages.reporting.aggregates import Account, Aggregates, Spread
     from fanfold.stages.reporting.chart import Colour
 
 TOP_REGIONS = 15
@@ -88,37 +88,35 @@ def _outcomes(counts: Counts) -> Chart:
 
 
 def _followers(data: Aggregates) -> Chart:
-    spread = data.followers
-    quartiles = spread.quartiles or (0.0, 0.0, 0.0)
-    low, median, high = (number(value) for value in quartiles)
-    return Chart(
-        name="followers",
-        kind="histogram",
-        subject=say("followers.subject"),
-        finding=say("followers.finding", median=median),
-        summary=say("followers.summary", q1=low, q3=high, most=number(spread.largest)),
-        axis=say("followers.axis"),
-        header=(say("followers.label"), say("accounts"), say("share")),
-        bars=histogram(spread, whole_numbers=True),
-        marks=quartile_marks(quartiles, number),
-        whole=spread.values,
-    )
+    most = number(data.followers.largest)
+    return _distribution("followers", data.followers, number, whole_numbers=True, most=most)
 
 
 def _activity(data: Aggregates) -> Chart:
-    spread = data.rates
+    never = full(data.rates.zeros)
+    return _distribution("activity", data.rates, rate, whole_numbers=False, never=never)
+
+
+def _distribution(
+    name: str,
+    spread: Spread,
+    written: Callable[[float], Text],
+    *,
+    whole_numbers: bool,
+    **more: Text,
+) -> Chart:
     quartiles = spread.quartiles or (0.0, 0.0, 0.0)
-    low, median, high = (rate(value) for value in quartiles)
+    low, median, high = map(written, quartiles)
     return Chart(
-        name="activity",
+        name=name,
         kind="histogram",
-        subject=say("activity.subject"),
-        finding=say("activity.finding", median=median),
-        summary=say("activity.summary", q1=low, q3=high, never=full(spread.zeros)),
-        axis=say("activity.axis"),
-        header=(say("activity.label"), say("accounts"), say("share")),
-        bars=histogram(spread, whole_numbers=False),
-        marks=quartile_marks(quartiles, rate),
+        subject=say(f"{name}.subject"),
+        finding=say(f"{name}.finding", median=median),
+        summary=say(f"{name}.summary", q1=low, q3=high, **more),
+        axis=say(f"{name}.axis"),
+        header=(say(f"{name}.label"), say("accounts"), say("share")),
+        bars=histogram(spread, whole_numbers=whole_numbers),
+        marks=quartile_marks(quartiles, written),
         whole=spread.values,
     )
 

@@ -45,32 +45,8 @@ _HTML_LANGUAGES = {"en": "en", "zh": "zh-Hans"}
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """The contents of the page.
-
-    Attributes:
-        data: The figures of the dataset.
-        charts: The charts, in order.
-        left_out: The charts without data.
-        failures: The items that are not in the dataset, by reason.
-    """
-
-    data: Aggregates
-    charts: Sequence[Rendered]
-    left_out: Sequence[LeftOut]
-    failures: Sequence[Group]
-
-
-@dataclass(frozen=True, slots=True)
 class Tile:
-    """A key figure.
-
-    Attributes:
-        label: Its name.
-        value: The figure.
-        note: A remark, or None.
-        kind: CSS class: an outcome, or empty.
-    """
+    """A key figure with its label; ``kind`` is a CSS class: an outcome, or empty."""
 
     label: Text
     value: Text
@@ -90,8 +66,15 @@ class FailureRow:
     examples: tuple[tuple[str, str | None], ...]
 
 
-def page_of(
-    manifest: Manifest, findings: Findings, catalogue: Catalogue, *, forecast: Forecast | None
+def page_of(  # noqa: PLR0913 - what a page shows
+    manifest: Manifest,
+    catalogue: Catalogue,
+    *,
+    data: Aggregates,
+    charts: Sequence[Rendered],
+    left_out: Sequence[LeftOut],
+    failures: Sequence[Group],
+    forecast: Forecast | None,
 ) -> str:
     """Return the page as HTML; the same arguments give the same text.
 
@@ -112,17 +95,17 @@ def page_of(
         title=say("title", dag=same(plain(manifest.dag_id, 120))),
         status=str(manifest.status),
         items=_item_tiles(manifest),
-        rows=_row_tiles(findings.data),
+        rows=_row_tiles(data),
         run=_run_tiles(manifest, forecast),
-        charts=findings.charts,
+        charts=charts,
         inline={
             (chart.chart.name, language): Markup(chart.inline.in_language(language))  # noqa: S704 - escaped by ElementTree
-            for chart in findings.charts
+            for chart in charts
             for language in LANGUAGES
         },
-        left_out=findings.left_out,
+        left_out=left_out,
         intro=say("failures.intro", n=missing, planned=counts.planned),
-        failures=[_failure(group, catalogue) for group in findings.failures],
+        failures=[_failure(group, catalogue) for group in failures],
     )
 
 

@@ -10,7 +10,7 @@ export function parentDocument() {
   try {
     return window.parent.document;
   } catch {
-    return null; // Somebody else's page: the browser does not let us look at it.
+    return null; // A page of another origin, which the browser does not let us read.
   }
 }
 

@@ -8,16 +8,16 @@ import { Banner, problemText } from "./notices.js";
 import { shortName, taskHref, taskState } from "./steps.js";
 import { say } from "./text.js";
 
-/** `problem`, `away`: the result of the last request for the summary. */
-export function Alerts({ problem, away }) {
+/** `problem`, `unreachable`: the result of the last request for the summary. */
+export function Alerts({ problem, unreachable }) {
   const { summary, active } = useHere();
   const { wait, verdict } = summary;
   // Both live regions always exist: screen readers announce only additions to existing ones.
   return html`
     <div class="alerts" role="alert">
-      ${away && html`<${Banner} kind="warn">${say("server.away")}<//>`}
+      ${unreachable && html`<${Banner} kind="warn">${say("server.unreachable")}<//>`}
       ${problem && html`<${Banner} kind="bad">${problemText(problem)}<//>`}
-      ${active && !summary.scheduler && html`<${Banner} kind="bad">${say("scheduler.away")}<//>`}
+      ${active && !summary.scheduler && html`<${Banner} kind="bad">${say("scheduler.down")}<//>`}
       ${summary.stopped && html`<${Banner} kind="bad"><${Stopped} why=${summary.stopped} /><//>`}
       ${summary.state === "failed" && html`<${Banner} kind="bad"><${RunFailed} /><//>`}
     </div>

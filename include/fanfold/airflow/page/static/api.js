@@ -3,7 +3,7 @@
 import { language } from "./text.js";
 
 const base = new URL("api/", document.baseURI);
-const PATIENCE = 10_000; // milliseconds
+const TIMEOUT = 10_000; // milliseconds
 
 /** The server rejected the request; `code` is a code of the API. */
 export class Refused extends Error {
@@ -15,7 +15,7 @@ export class Refused extends Error {
 }
 
 /** No response, or one of a proxy in front of Airflow. */
-export class Away extends Error {}
+export class Unreachable extends Error {}
 
 /** The URL of a path of the API, for links and frames. */
 export const address = (path) => new URL(path, base).href;
@@ -52,7 +52,7 @@ export function parse(text) {
 async function send(path, { signal, ...options }) {
   const stopper = new AbortController();
   const stop = () => stopper.abort();
-  const timer = setTimeout(stop, PATIENCE);
+  const timer = setTimeout(stop, TIMEOUT);
   signal?.addEventListener("abort", stop);
   try {
     const response = await fetch(address(path), {
@@ -65,7 +65,7 @@ async function send(path, { signal, ...options }) {
     if (!response.ok) throw refusal(response.status, text);
     return text;
   } catch (error) {
-    throw error instanceof Refused ? error : new Away(String(error));
+    throw error instanceof Refused ? error : new Unreachable(String(error));
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", stop);
@@ -77,7 +77,7 @@ function refusal(status, text) {
   try {
     answer = JSON.parse(text);
   } catch {
-    return new Away(`HTTP ${status}`); // Not ours: a gateway, or a server that is starting.
+    return new Unreachable(`HTTP ${status}`); // Not ours: a gateway, or a server that is starting.
   }
   const detail = typeof answer?.detail === "string" ? answer.detail : `HTTP ${status}`;
   const unnamed = { 401: "no_login", 403: "no_right" }[status] ?? "refused";

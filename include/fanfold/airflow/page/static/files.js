@@ -10,7 +10,7 @@ import { Sign } from "./signs.js";
 import { numeric, Table } from "./table.js";
 import { say } from "./text.js";
 
-const TOLD = 2_000; // milliseconds that "copied" stays
+const NOTE = 2_000; // milliseconds for which "copied" is shown
 
 export function Files() {
   const { home, stamp } = useHere();
@@ -57,10 +57,10 @@ export function Files() {
 }
 
 function Checksum({ file }) {
-  const [copied, tell] = useState(false);
+  const [copied, setCopied] = useState(false);
   useEffect(() => {
     if (!copied) return undefined;
-    const timer = setTimeout(() => tell(false), TOLD);
+    const timer = setTimeout(() => setCopied(false), NOTE);
     return () => clearTimeout(timer);
   }, [copied]);
   return html`
@@ -70,7 +70,7 @@ function Checksum({ file }) {
         type="button"
         class="textual"
         aria-label=${say("about", { what: say("files.copy"), which: file.name })}
-        onClick=${async () => tell(await copy(file.sha256))}
+        onClick=${async () => setCopied(await copy(file.sha256))}
       >
         ${say("files.copy")}
       </button>

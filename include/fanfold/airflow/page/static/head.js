@@ -10,6 +10,7 @@ import { RedriveButton } from "./redrive.js";
 import { Verdict } from "./states.js";
 import { Steps } from "./steps.js";
 import { say } from "./text.js";
+import { Fact } from "./values.js";
 
 /** `trouble`: the state of the poll of the summary. */
 export function Head({ trouble }) {
@@ -26,12 +27,12 @@ export function Head({ trouble }) {
       <dl class="facts">
         ${!parentDocument() &&
         html`
-          <${Fact} name="dag"><bdi>${dag}</bdi><//>
-          <${Fact} name="run"><bdi>${run}</bdi><//>
+          <${Fact} name="fact.dag"><bdi>${dag}</bdi><//>
+          <${Fact} name="fact.run"><bdi>${run}</bdi><//>
         `}
-        <${Fact} name="logical_date"><${Moment} iso=${summary.logical_date} /><//>
-        <${Fact} name="started"><${Moment} iso=${summary.started_at} /><//>
-        <${Fact} name=${active ? "running_for" : "duration"}>${duration(lasted(summary))}<//>
+        <${Fact} name="fact.logical_date"><${Moment} iso=${summary.logical_date} /><//>
+        <${Fact} name="fact.started"><${Moment} iso=${summary.started_at} /><//>
+        <${Fact} name=${active ? "fact.running_for" : "fact.duration"}>${duration(lasted(summary))}<//>
       </dl>
       <${Alerts} ...${trouble} />
       ${tally && html`<${Tiles} tally=${tally} /><${OutcomeBar} tally=${tally} />`}
@@ -39,10 +40,6 @@ export function Head({ trouble }) {
       <${Steps} />
     </header>
   `;
-}
-
-function Fact({ name, children }) {
-  return html`<div><dt>${say(`fact.${name}`)}</dt><dd class="wrap">${children}</dd></div>`;
 }
 
 /** Seconds from the start of the run in Airflow to its end, or to now. */

@@ -11,7 +11,7 @@ import { RedriveButton } from "./redrive.js";
 import { Outcome } from "./states.js";
 import { numeric, Table } from "./table.js";
 import { say } from "./text.js";
-import { Reason, valueText, Whole } from "./values.js";
+import { Fact, Reason, valueText, Whole } from "./values.js";
 
 const PAUSE = 4_000; // milliseconds
 
@@ -59,17 +59,13 @@ function Decision({ decision }) {
   return html`
     <dl class="facts">
       ${reason && html`<${LongFact} name="reason" text=${reason} />`}
-      ${column !== null && html`<${Fact} name="column"><bdi>${column}</bdi><//>`}
+      ${column !== null && html`<${Fact} name="col.column"><bdi>${column}</bdi><//>`}
       ${value !== null && html`<${LongFact} name="value" text=${value} />`}
-      ${rule !== null && html`<${Fact} name="rule"><bdi>${rule}</bdi><//>`}
-      <${Fact} name="attempts">${count(attempts)}<//>
-      <${Fact} name="decided"><${Moment} iso=${at} /><//>
+      ${rule !== null && html`<${Fact} name="col.rule"><bdi>${rule}</bdi><//>`}
+      <${Fact} name="col.attempts">${count(attempts)}<//>
+      <${Fact} name="col.decided"><${Moment} iso=${at} /><//>
     </dl>
   `;
-}
-
-function Fact({ name, children }) {
-  return html`<div><dt>${say(`col.${name}`)}</dt><dd class="wrap">${children}</dd></div>`;
 }
 
 function LongFact({ name, text }) {

@@ -17,13 +17,13 @@ export function Banner({ kind, children }) {
 }
 
 /** Instead of data: loading, rejected, or no connection. */
-export function Absent({ problem, away }) {
+export function Absent({ problem, unreachable }) {
   if (problem) return html`<p class="absent">${problemText(problem)}</p>`;
-  return html`<p class="absent" role="status">${say(away ? "server.away" : "loading")}</p>`;
+  return html`<p class="absent" role="status">${say(unreachable ? "server.unreachable" : "loading")}</p>`;
 }
 
 /** Above data that may be out of date because the last request failed. */
-export function Trouble({ problem, away }) {
+export function Trouble({ problem, unreachable }) {
   if (problem) return html`<${Banner} kind="warn">${problemText(problem)}<//>`;
-  return away ? html`<${Banner} kind="warn">${say("server.away")}<//>` : null;
+  return unreachable ? html`<${Banner} kind="warn">${say("server.unreachable")}<//>` : null;
 }

@@ -26,7 +26,7 @@ export function Pipelines() {
       ? html`
           <${Trouble} ...${polled} />
           <div class="alerts" role="alert">
-            ${!answer.scheduler && html`<${Banner} kind="bad">${say("scheduler.away")}<//>`}
+            ${!answer.scheduler && html`<${Banner} kind="bad">${say("scheduler.down")}<//>`}
             ${!answer.workspace && html`<${Banner} kind="bad">${say("problem.workspace_away")}<//>`}
           </div>
           ${answer.pipelines.length === 0 && html`<p class="absent">${say("pipelines.none")}</p>`}

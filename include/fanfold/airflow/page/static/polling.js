@@ -1,16 +1,16 @@
 // Polls the API: one request at a time, none while the page is hidden.
 
 import { useEffect, useRef, useState } from "./vendor/preact.js";
-import { Away, get, parse, Refused } from "./api.js";
+import { get, parse, Refused, Unreachable } from "./api.js";
 
 // Milliseconds.
-const AGAIN_WHEN_AWAY = 5_000;
-const AGAIN_WHEN_REFUSED = 15_000;
-const NOTHING = { address: null, data: null, problem: null, away: false };
+const RETRY_UNREACHABLE = 5_000;
+const RETRY_REFUSED = 15_000;
+const NOTHING = { address: null, data: null, problem: null, unreachable: false };
 
 class Poll {
-  constructor(address, tell, settings) {
-    Object.assign(this, { address, tell, settings });
+  constructor(address, listener, settings) {
+    Object.assign(this, { address, listener, settings });
     this.state = { ...NOTHING, address };
     this.stopper = new AbortController();
     this.wake = this.wake.bind(this);
@@ -39,10 +39,10 @@ class Poll {
       // An identical response is not rendered again.
       const data = text === this.text ? this.state.data : parse(text);
       this.text = text;
-      this.change({ data, problem: null, away: false });
+      this.change({ data, problem: null, unreachable: false });
     } catch (error) {
-      if (error instanceof Refused) this.change({ problem: error, away: false });
-      else if (error instanceof Away) this.change({ away: true });
+      if (error instanceof Refused) this.change({ problem: error, unreachable: false });
+      else if (error instanceof Unreachable) this.change({ unreachable: true });
       else throw error;
     } finally {
       this.busy = false;
@@ -52,10 +52,10 @@ class Poll {
 
   plan() {
     const every = this.settings().every(this.state.data);
-    const away = this.state.away || this.state.problem?.code.endsWith("_away");
+    const unreachable = this.state.unreachable || this.state.problem?.code.endsWith("_away");
     const refused = every !== null && this.state.problem;
-    const usual = refused ? Math.max(every, AGAIN_WHEN_REFUSED) : every;
-    const pause = this.again ? 0 : away ? AGAIN_WHEN_AWAY : usual;
+    const usual = refused ? Math.max(every, RETRY_REFUSED) : every;
+    const pause = this.again ? 0 : unreachable ? RETRY_UNREACHABLE : usual;
     this.again = false;
     if (pause !== null && !this.stopper.signal.aborted) this.timer = setTimeout(this.wake, pause);
   }
@@ -64,7 +64,7 @@ class Poll {
     if (this.stopper.signal.aborted) return;
     if (Object.entries(news).every(([name, value]) => this.state[name] === value)) return;
     this.state = { ...this.state, ...news };
-    this.tell(this.state);
+    this.listener(this.state);
   }
 }
 
@@ -73,11 +73,11 @@ class Poll {
  *
  * `every` returns the interval in milliseconds for the data, or null to request once; `paused` stops
  * polling; a new `stamp` requests at once; `keep` keeps the last response when the address changes.
- * Returns `data`, `problem` (rejected), `away` (no connection) and `reload`.
+ * Returns `data`, `problem` (rejected), `unreachable` (no connection) and `reload`.
  */
 export function usePolled(address, options = {}) {
   const { every = () => null, paused = false, stamp = "", keep = false } = options;
-  const [state, tell] = useState(NOTHING);
+  const [state, setState] = useState(NOTHING);
   const settings = useRef();
   settings.current = { every, paused };
   const poll = useRef(null);
@@ -85,7 +85,7 @@ export function usePolled(address, options = {}) {
 
   useEffect(() => {
     if (address === null) return undefined;
-    poll.current = new Poll(address, tell, () => settings.current);
+    poll.current = new Poll(address, setState, () => settings.current);
     return () => poll.current.stop();
   }, [address]);
 

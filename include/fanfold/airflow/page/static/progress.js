@@ -4,6 +4,7 @@ import { html } from "./vendor/preact.js";
 import { count, duration, Moment, percent, rate } from "./format.js";
 import { Outcome, OUTCOMES, outcomeWord } from "./states.js";
 import { say } from "./text.js";
+import { Fact } from "./values.js";
 
 /** Items by outcome, each as a large number. */
 export function Tiles({ tally }) {
@@ -55,20 +56,16 @@ export function Figures({ summary, active }) {
   const { rate: speed, requests, timing } = summary;
   return html`
     <dl class="facts figures">
-      ${speed.average !== null && html`<${Fact} name="speed">${speedText(speed, active)}<//>`}
-      ${requests && html`<${Fact} name="requests">${requestsText(requests)}<//>`}
-      ${requests && budgetText(requests) && html`<${Fact} name="budget">${budgetText(requests)}<//>`}
-      ${requests?.quota && html`<${Fact} name="quota"><${Quota} ...${requests} /><//>`}
+      ${speed.average !== null && html`<${Fact} name="figure.speed">${speedText(speed, active)}<//>`}
+      ${requests && html`<${Fact} name="figure.requests">${requestsText(requests)}<//>`}
+      ${requests && budgetText(requests) && html`<${Fact} name="figure.budget">${budgetText(requests)}<//>`}
+      ${requests?.quota && html`<${Fact} name="figure.quota"><${Quota} ...${requests} /><//>`}
       ${active
-        ? html`<${Fact} name="left">${leftText(timing)}<//>`
-        : summary.final && html`<${Fact} name="took">${duration(timing.elapsed)}<//>`}
-      ${timing.expected !== null && html`<${Fact} name="forecast">${duration(timing.expected)}<//>`}
+        ? html`<${Fact} name="figure.left">${leftText(timing)}<//>`
+        : summary.final && html`<${Fact} name="figure.took">${duration(timing.elapsed)}<//>`}
+      ${timing.expected !== null && html`<${Fact} name="figure.forecast">${duration(timing.expected)}<//>`}
     </dl>
   `;
-}
-
-function Fact({ name, children }) {
-  return html`<div><dt>${say(`figure.${name}`)}</dt><dd>${children}</dd></div>`;
 }
 
 function speedText(speed, active) {
@@ -90,11 +87,11 @@ function budgetText({ per_second: second, per_hour: hour }) {
 
 /** The remaining quota: until its reset, the reported value minus the requests made since. */
 function Quota({ quota, used }) {
-  const { limit, remaining: told } = quota;
-  const holds = Date.now() < Date.parse(quota.reset_at);
-  const left = holds
-    ? say("quota.left", { remaining: Math.max(0, told - used), limit })
-    : say("quota.told", { remaining: told, limit });
+  const { limit, remaining: reported } = quota;
+  const current = Date.now() < Date.parse(quota.reset_at);
+  const left = current
+    ? say("quota.left", { remaining: Math.max(0, reported - used), limit })
+    : say("quota.told", { remaining: reported, limit });
   return html`
     ${left}${" "}
     <small>${say("quota.reset")}${" "}<${Moment} iso=${quota.reset_at} brief /></small>

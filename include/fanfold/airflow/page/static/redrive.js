@@ -40,7 +40,7 @@ export function RedriveButton({ request = {}, children, ...looks }) {
 }
 
 function failureText(error) {
-  return error instanceof Refused ? problemText(error) : say("redrive.away");
+  return error instanceof Refused ? problemText(error) : say("redrive.unknown");
 }
 
 /** Requests the cost (dry run), shows it, and starts the redrive when confirmed. */

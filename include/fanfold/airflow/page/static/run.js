@@ -21,7 +21,7 @@ import { say } from "./text.js";
 
 // Milliseconds.
 const OFTEN = 2_000;
-const SELDOM = 15_000; // Somebody else may redrive the run.
+const SELDOM = 15_000; // Another user may redrive the run.
 const SETTLING = 60_000; // What is written after a run's end, and until a redrive is under way.
 
 const VIEWS = {
@@ -38,7 +38,7 @@ export function Run({ dag, run }) {
   const home = runAddress(dag, run);
   const [hurriedAt, hurry] = useState(0);
   const [asked, ask] = useState(null);
-  const [redriven, tellRedriven] = useState(null);
+  const [redriven, setRedriven] = useState(null);
   const polled = usePolled(home, { every: (summary) => pause(summary, hurriedAt) });
   const summary = polled.data;
 
@@ -65,13 +65,13 @@ export function Run({ dag, run }) {
   };
   const done = (answer) => {
     ask(null);
-    tellRedriven(answer);
+    setRedriven(answer);
     hurry(Date.now());
   };
   return html`
     <${HereProvider} value=${here}>
       <${Head} trouble=${polled} />
-      <${Redriven} answer=${redriven} onClose=${() => tellRedriven(null)} />
+      <${Redriven} answer=${redriven} onClose=${() => setRedriven(null)} />
       <${Search} />
       <${Views} />
       ${asked &&

@@ -44,3 +44,8 @@ export function Reason({ text }) {
   if (!text) return html`<span class="quiet">${say("reason.none")}</span>`;
   return html`<span class="wrap" dir="auto">${text}</span>`;
 }
+
+/** A labelled value in a list of facts; `name`: the id of its label. */
+export function Fact({ name, children }) {
+  return html`<div><dt>${say(name)}</dt><dd class="wrap">${children}</dd></div>`;
+}
