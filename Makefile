@@ -21,7 +21,7 @@ help: ## Show this list
 	@printf 'Fanfold: fan out over a long list, fold into one dataset.\n\n'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@printf '\n  make run USERS=10000   another number of users\n'
-	@printf '  make check AT=loading  the unit tests of one folder\n'
+	@printf '  make check AT=stages/loading  the unit tests of one folder\n'
 
 run: ## Run the pipeline once for USERS users (300) in a stack of its own and print a summary
 	@scripts/bootstrap
@@ -44,7 +44,7 @@ lint: ## Check style, types, layers and dependencies
 	@$(TIMED) import-linter $(BIN)/lint-imports --no-logo
 	@$(TIMED) deptry sh -c '$(DEPTRY) include plugins dags config && $(DEPTRY) --ignore DEP001,DEP002,DEP004 --exclude .venv include tests bench'
 
-check: lint ## Lint and run the unit tests; AT=fetching: those of one folder
+check: lint ## Lint and run the unit tests; AT=stages/fetching: those of one folder
 	@$(TIMED) 'unit tests' $(PYTEST) tests/unit/$(AT)
 	@cat $(TIMES)
 

@@ -14,50 +14,30 @@ import re
 import signal
 import socket
 import sys
-import threading
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from prometheus_client import CollectorRegistry, start_http_server
-from prometheus_client.core import Metric as Family
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    start_http_server,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TYPES = {"c": "counter", "g": "gauge", "ms": "observer"}
+KINDS: dict[str, Any] = {"counter": Counter, "gauge": Gauge, "observer": Histogram}
 LINE = re.compile(
     r"(?P<name>[^:,#]+)(?P<tags>(?:,[^:,=#]+=[^:,#]+)*)"
-    r":(?P<value>[+-]?[\d.]+(?:e[+-]?\d+)?)\|(?P<type>c|g|ms)(?:\|@(?P<rate>[\d.]+))?"
+    r":(?P<value>[+-]?[\d.]+(?:e[+-]?\d+)?)\|(?P<type>c|g|ms)(?:\|@(?P<rate>0\.\d*[1-9]))?"
 )
-Labels = tuple[tuple[str, str], ...]
-
-
-class Event(NamedTuple):
-    """A received value."""
-
-    name: str
-    type: str
-    value: float
-    relative: bool
-    labels: Labels
-
-
-def parse(line: str) -> Event:
-    """Parse a line with tags in InfluxDB's format: ``name,tag=value,…:1|c``.
-
-    Counters are divided by their sampling rate (``|@0.1``); milliseconds are converted to seconds.
-    """
-    found = LINE.fullmatch(line)
-    rate = float(found["rate"] or 1) if found else 0
-    if not found or not 0 < rate <= 1 or (rate < 1 and found["type"] == "ms"):
-        raise ValueError(f"{line!r} is not supported")
-    value = float(found["value"]) / {"c": rate, "g": 1, "ms": 1000}[found["type"]]
-    pairs = (tag.split("=", 1) for tag in found["tags"].split(",")[1:])
-    labels = tuple(sorted((escaped(key), label) for key, label in pairs))
-    return Event(found["name"], TYPES[found["type"]], value, found["value"][0] in "+-", labels)
+"""A line with tags in InfluxDB's format: ``name,tag=value,…:1|c``, perhaps with a sampling rate."""
 
 
 def escaped(name: str) -> str:
@@ -77,11 +57,11 @@ class Rule:
     help: str = ""  # not used
     ttl: str = ""  # not used
 
-    def name_of(self, event: Event) -> str | None:
-        """Return the metric's name for an event, or None if the rule does not match it."""
+    def name_of(self, statsd: str, kind: str) -> str | None:
+        """Return the metric's name in Prometheus, or None if the rule does not match it."""
         glob = "^" + re.escape(self.match).replace(r"\*", "([^.]*)") + "$"
-        found = re.search(glob if self.match_type == "glob" else self.match, event.name)
-        if found is None or self.match_metric_type not in {None, event.type}:
+        found = re.search(glob if self.match_type == "glob" else self.match, statsd)
+        if found is None or self.match_metric_type not in {None, kind}:
             return None
         return escaped(re.sub(r"\$\{(\d+)\}", lambda group: found[int(group[1])], self.name))
 
@@ -95,66 +75,56 @@ class Exporter:
 
     def __init__(self, mapping: str) -> None:
         config = yaml.safe_load(mapping)
-        options = config["defaults"]["histogram_options"]
-        self._bounds = [*map(float, options["buckets"]), float("inf")]
+        self._buckets = config["defaults"]["histogram_options"]["buckets"]
         # Globs take precedence over regular expressions.
         self._rules = sorted(
             (Rule(**each) for each in config["mappings"]), key=lambda each: each.match_type
         )
-        self._lock = threading.Lock()
-        self._values: dict[tuple[str, str], dict[Labels, float]] = {}
-        self._counts: dict[tuple[str, Labels], list[int]] = {}
-        self._own = dict.fromkeys(("lines", "sample_errors"), 0)
+        # A name may occur with several sets of labels.
+        self._metrics: dict[tuple[str, ...], Any] = {}
+        self._lines = self._metric("counter", "statsd_exporter_lines_total", {})
+        self._errors = self._metric("counter", "statsd_exporter_sample_errors_total", {})
 
     def take(self, packet: bytes) -> None:
         """Count the values in a packet, one a line."""
-        with self._lock:
-            for line in packet.decode().splitlines():
-                self._own["lines"] += 1
-                try:
-                    self._count(parse(line))
-                except ValueError as error:
-                    print(error, file=sys.stderr, flush=True)  # noqa: T201
-                    self._own["sample_errors"] += 1
+        for line in packet.decode().splitlines():
+            self._lines.inc()
+            try:
+                self._count(line)
+            except ValueError as error:
+                print(error, file=sys.stderr, flush=True)  # noqa: T201
+                self._errors.inc()
 
-    def _count(self, event: Event) -> None:
-        names = ((rule, rule.name_of(event)) for rule in self._rules)
-        rule, name = next((found for found in names if found[1]), (None, escaped(event.name)))
+    def _count(self, line: str) -> None:
+        found = LINE.fullmatch(line)
+        if found is None:
+            raise ValueError(f"{line!r} is not supported")
+        kind = TYPES[found["type"]]
+        names = ((rule, rule.name_of(found["name"], kind)) for rule in self._rules)
+        rule, name = next((each for each in names if each[1]), (None, escaped(found["name"])))
         if rule and rule.action == "drop":
             return
-        values = self._values.setdefault((name, event.type), {})
-        if event.type == "observer":
-            counts = self._counts.setdefault((name, event.labels), [0] * len(self._bounds))
-            counts[sum(bound < event.value for bound in self._bounds)] += 1
-        absolute = event.type == "gauge" and not event.relative
-        before = 0.0 if absolute else values.get(event.labels, 0.0)
-        values[event.labels] = before + event.value
+        pairs = (tag.split("=", 1) for tag in found["tags"].split(",")[1:])
+        metric = self._metric(kind, str(name), {escaped(key): label for key, label in pairs})
+        value = float(found["value"])
+        if kind == "observer":
+            metric.observe(value / 1000)
+        elif kind == "gauge" and found["value"][0] not in "+-":
+            metric.set(value)
+        else:
+            metric.inc(value / float(found["rate"] or 1))
 
-    def collect(self) -> Iterator[Family]:
+    def _metric(self, kind: str, name: str, labels: dict[str, str]) -> Any:
+        key = (kind, name, *sorted(labels))
+        if key not in self._metrics:
+            options = {"buckets": self._buckets} if kind == "observer" else {}
+            self._metrics[key] = KINDS[kind](name, name, key[2:], registry=None, **options)
+        return self._metrics[key].labels(**labels) if labels else self._metrics[key]
+
+    def collect(self) -> Iterator[Any]:
         """Yield all metrics."""
-        with self._lock:
-            for (name, kind), values in self._values.items():
-                family = Family(
-                    name.removesuffix("_total"), name, kind.replace("observer", "histogram")
-                )
-                for labels, value in values.items():
-                    if kind == "observer":
-                        self._add_buckets(family, labels, value)
-                    else:
-                        family.add_sample(name, dict(labels), value)
-                yield family
-            for name, count in self._own.items():
-                family = Family(f"statsd_exporter_{name}", "Of the exporter itself.", "counter")
-                family.add_sample(f"statsd_exporter_{name}_total", {}, count)
-                yield family
-
-    def _add_buckets(self, family: Family, key: Labels, total: float) -> None:
-        name, labels, counts = family.name, dict(key), self._counts[family.name, key]
-        for bound, count in zip(self._bounds, accumulate(counts), strict=True):
-            le = "+Inf" if bound == float("inf") else f"{bound:g}"
-            family.add_sample(f"{name}_bucket", {**labels, "le": le}, count)
-        family.add_sample(f"{name}_sum", labels, total)
-        family.add_sample(f"{name}_count", labels, sum(counts))
+        for metric in list(self._metrics.values()):
+            yield from metric.collect()
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -173,6 +143,7 @@ def main() -> None:
     chosen = options.parse_args()
     # The first process of a container has no default handler.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    disable_created_metrics()
     exporter = Exporter(chosen.mapping.read_text("utf-8"))
     registry = CollectorRegistry()
     registry.register(exporter)

@@ -86,11 +86,6 @@ def test_every_rule_of_a_transform_has_its_chinese():
     assert all(ENGINE.rule(rule, "en") == rule for rule in rules)
 
 
-def test_rules_that_pandera_names_stay():
-    assert ENGINE.rule("in_range(0, 9)", "zh") == "in_range(0, 9)"
-    assert ENGINE.rule("not_nullable", "zh") == "不可为空"
-
-
 def test_a_message_is_english_and_is_translated_by_its_id():
     message = ALL.message("weibo.quota", code=10023)
     assert str(message) == "Weibo 10023: the quota is used up"

@@ -17,8 +17,6 @@ ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "config" / "monitoring"
 SUFFIXES = {"counter": [""], "gauge": [""], "timer": ["_bucket", "_sum", "_count"]}
 """What Prometheus has of a metric: a timer becomes a histogram."""
-BY_EXPORTER = {"statsd_exporter_lines_total", "statsd_exporter_sample_errors_total"}
-"""The metrics of statsd_exporter itself that are used."""
 
 
 @pytest.fixture
@@ -80,11 +78,8 @@ def rows(heading):
     ]
 
 
-def test_every_metric_of_ours_has_a_name_in_prometheus(ours, mapped):
+def test_mapping_and_page_list_every_metric_of_ours(ours, mapped):
     assert set(mapped) == {f"airflow.{metric.name}" for metric in ours}
-
-
-def test_the_page_lists_every_metric_of_ours(ours, mapped):
     listed = [(name, prometheus, kind, tags) for name, prometheus, kind, tags, *_ in rows("Ours")]
     assert sorted(listed) == sorted(
         (metric.name, mapped[f"airflow.{metric.name}"], str(metric.kind), ", ".join(metric.tags))
@@ -109,10 +104,6 @@ def test_airflow_metrics_in_use_are_in_its_registry_and_on_the_page(airflows):
     assert asked <= airflows
     listed = {name for name, *_ in rows("Airflow's")}
     assert listed == {re.sub("_(bucket|sum|count)$", "", name) for name in asked}
-
-
-def test_receiver_metrics_in_use_are_known():
-    assert asked_for("statsd_exporter_") == BY_EXPORTER
 
 
 def test_every_alert_is_on_the_page_with_its_severity():

@@ -81,10 +81,6 @@ class Receiver:
         families = text_string_to_metric_families(get(self.web, "/metrics"))
         return [sample for family in families for sample in family.samples]
 
-    def names(self):
-        """The names of all metrics."""
-        return {sample.name for sample in self.samples()}
-
     def values(self, name):
         """The values of a metric: its labels as a frozenset of pairs, and how much it is."""
         found = [sample for sample in self.samples() if sample.name == name]
@@ -100,16 +96,12 @@ class Receiver:
         found = self.values(name).items()
         return {dict(labels)[label]: value for labels, value in found if value}
 
-    def eventually(self, look, seconds):
-        """Look until there is something to see."""
-        eventually(look, "the receiver has it", seconds)
-
     def settled(self):
         """Wait until everything that was sent before is counted: UDP keeps its order on loopback."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            before = self.value("end_of_test")
-            sender.sendto(b"end.of_test:1|c", ("127.0.0.1", self.statsd))
-        eventually(lambda: self.value("end_of_test") > before, "the receiver counts")
+            before = self.value("airflow_end_of_test_total")
+            sender.sendto(b"airflow.end_of_test:1|c", ("127.0.0.1", self.statsd))
+        eventually(lambda: self.value("airflow_end_of_test_total") > before, "the receiver counts")
 
 
 @contextmanager

@@ -60,33 +60,18 @@ class Front:
         self.asked = 0
         self._over = threading.Event()
         self._lock = threading.Lock()
-        self._server = None
         self._connections = set()
-        self.port = 0
-        self.listen()
-
-    @property
-    def url(self):
-        return f"http://127.0.0.1:{self.port}"
-
-    def listen(self):
-        """Take connections, on the same port as before."""
-        front = self
-
-        class Handler(_Handler):
-            owner = front
-
-        self._over.clear()
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        self._server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self})
+        )
         self._server.daemon_threads = True
         self._server.block_on_close = False
-        self.port = self._server.server_port
-        serve = {"poll_interval": 0.01}
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs=serve)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[0.01])
         self._thread.start()
 
-    def refuse(self):
-        """Refuse connections, and cut those that are open."""
+    def stop(self):
+        """Stop the proxy, and close the connections that are open."""
         self._over.set()
         self._server.shutdown()
         self._thread.join()
@@ -100,9 +85,6 @@ class Front:
         with self._lock:
             self.asked += 1
             return self.fault if self.fault and self.ill(self.asked) else None
-
-    def hang(self):
-        self._over.wait()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -123,7 +105,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         fault = self.owner.judge()
         if fault == "hang":
-            self.owner.hang()
+            self.owner._over.wait()
         if fault in {"hang", "drop"}:
             self.close_connection = True
         elif fault:
@@ -163,8 +145,7 @@ def front(s3_server):
     """A proxy before the S3 server; it forwards everything until a fault is set."""
     made = Front(s3_server.url)
     yield made
-    made.fault = None
-    made.refuse()
+    made.stop()
 
 
 @pytest.fixture

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
 import shutil
 import socket
-import sqlite3
 import subprocess
 import tempfile
-import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import Engine, event
 
-from fanfold.errors import BadConfiguration, SinkUnavailable
+from fanfold.errors import SinkUnavailable
 from fanfold.model import Counts, FileEntry, Manifest, RunStatus
-from fanfold.stages.loading import check_database, load, staging
+from fanfold.stages.loading import load, staging
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -62,13 +58,12 @@ class Postgres:
             command, user=self.user, cwd=self.home, stdout=subprocess.DEVNULL, check=True
         )
 
-    def start(self, **settings):
+    def start(self):
         settings = {
             "listen_addresses": "127.0.0.1",
             "port": self.port,
             "unix_socket_directories": self.home,
             "fsync": "off",
-            **settings,
         }
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         self._run("pg_ctl", "-w", "-l", str(self.home / "log"), "-o", options, "start")
@@ -157,37 +152,16 @@ def dataset(tmp_path):
 
 
 @pytest.fixture
-def warehouse(airflow_home, monkeypatch):
-    """Return a function that sets ``warehouse_default``, and returns how tasks open it."""
+def loaded(airflow_home, monkeypatch, postgres, dataset):
+    """Return a function that does what the task ``load`` does."""
     assert airflow_home.is_dir()
     from fanfold.airflow import connections
 
-    def connected(**fields):
-        monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE_DEFAULT", json.dumps(fields))
-        return connections.warehouse
-
-    return connected
-
-
-@pytest.fixture
-def opened(warehouse, postgres):
-    """Return a function that sets ``warehouse_default`` to the server."""
-
-    def connected(**fields):
-        server = {"host": "127.0.0.1", "port": postgres.port, "login": "fanfold"}
-        login = {"password": postgres.password, "schema": "postgres"}
-        return warehouse(conn_type="postgres", **{**server, **login, **fields})
-
-    return connected
-
-
-@pytest.fixture
-def loaded(opened, dataset):
-    """Return a function that does what the task ``load`` does."""
-    connection_of = opened()
+    url = f"postgresql://fanfold:{postgres.password}@127.0.0.1:{postgres.port}/postgres"
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE_DEFAULT", url)
 
     def run():
-        with connection_of() as connection:
+        with connections.warehouse() as connection:
             return load(connection, *dataset)
 
     return run
@@ -255,67 +229,6 @@ def test_a_server_that_stops_during_a_load_rolls_back(
     assert clock.now < 15
 
 
-def test_too_many_connections_are_retried(loaded, postgres, retried):
-    postgres.stop()
-    postgres.start(max_connections=5, superuser_reserved_connections=0, max_wal_senders=0)
-    with contextlib.ExitStack() as others:
-        for _ in range(5):
-            # The server frees a closed connection with a delay.
-            others.enter_context(_connected(postgres))
-        result, errors = retried(loaded, between=lambda _: others.close())
-    assert result.written == ROWS
-    assert len(errors) <= 2
-    assert "connection" in str(errors[0])
-    assert counted(postgres) == (ROWS, 1)
-
-
-def _connected(postgres):
-    end = time.monotonic() + 10
-    while True:
-        try:
-            return postgres.connect()
-        except psycopg.OperationalError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.02)
-
-
-def test_a_terminated_connection_is_opened_again(loaded, postgres, retried):
-    """A second session holds the lock that the load waits for, and terminates the load's session."""
-    with postgres.connect(autocommit=True) as other:
-        lock = "(hashtext('fanfold'), hashtext('user_profiles'))"
-        other.execute(f"SELECT pg_advisory_lock{lock}")
-        ended = threading.Thread(target=_terminate_the_waiting, args=(other, lock))
-        ended.start()
-        result, errors = retried(loaded)
-        ended.join()
-    assert len(errors) == 1
-    assert "57P01" in str(errors[0])
-    assert result.written == ROWS
-    assert counted(postgres) == (ROWS, 1)
-
-
-def _terminate_the_waiting(other, lock):
-    waiting = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted"
-    end = time.monotonic() + 30
-    while not other.execute(waiting).fetchall():
-        if time.monotonic() > end:
-            break
-    other.execute(f"SELECT pg_advisory_unlock{lock}")
-
-
-def test_a_wrong_password_is_not_retried(opened, retried, clock):
-    connection_of = opened(password="falsch")
-
-    def check():
-        with connection_of() as connection:
-            check_database(connection)
-
-    with pytest.raises(BadConfiguration, match="the login failed"):
-        retried(check)
-    assert clock.now == 0
-
-
 def test_libpq_gets_timeouts_that_detect_a_lost_server(loaded, postgres, monkeypatch):
     """They are defaults for options that the connection's extra does not set."""
     parameters = []
@@ -330,26 +243,3 @@ def test_libpq_gets_timeouts_that_detect_a_lost_server(loaded, postgres, monkeyp
     assert parameters[0]["connect_timeout"] == 10
     assert parameters[0]["tcp_user_timeout"] == 60_000
     assert counted(postgres) == (ROWS, 1)
-
-
-def test_a_locked_file_is_retried_and_then_named(
-    warehouse, retried, dataset, tmp_path, monkeypatch, clock
-):
-    path = tmp_path / "warehouse.db"
-    opened = warehouse(conn_type="sqlite", host=str(path))
-    monkeypatch.setattr("fanfold.airflow.connections.SQLITE_TIMEOUT", 0.1)
-
-    def run():
-        with opened() as connection:
-            return load(connection, *dataset)
-
-    with contextlib.closing(sqlite3.connect(path)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(SinkUnavailable) as caught:
-            retried(run)
-        assert "SQLITE_BUSY" in str(caught.value)
-        assert "stop the program that writes to the file" in str(caught.value)
-        assert clock.now > 600
-        result, errors = retried(run, between=lambda _: other.rollback())
-    assert len(errors) == 1
-    assert result.written == ROWS

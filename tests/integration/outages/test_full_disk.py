@@ -7,7 +7,6 @@ import errno
 import gc
 import itertools
 import os
-import resource
 import subprocess
 import threading
 
@@ -16,12 +15,12 @@ import pytest
 
 from fanfold import readers, sources
 from fanfold.errors import BadConfiguration, Retriable, WorkspaceUnavailable
-from fanfold.model import Outcome, RunIdentity, Status
+from fanfold.model import RunIdentity, Status
 from fanfold.rate_limit import Unlimited
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.session import Session
-from fanfold.stages import comparing, consolidating, planning
+from fanfold.stages import consolidating, planning
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.processing import process_batch
@@ -66,7 +65,7 @@ def disk(tmp_path):
     path.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=24m", "fanfold-test", str(path)]
     if subprocess.run(command, check=False, stderr=subprocess.DEVNULL).returncode:
-        pytest.skip("mounting a small disk needs root; the tests of the file size limit do not")
+        pytest.skip("mounting a small disk needs root")
     yield Disk(path)
     gc.collect()  # the frames of an error hold pyarrow's files open
     subprocess.run(["umount", str(path)], check=True)
@@ -212,24 +211,6 @@ def test_a_step_on_a_full_disk_keeps_the_files_and_succeeds_later(disk, fetched)
         assert manifest.counts.planned == manifest.counts.ok == 400
 
 
-def test_a_comparison_on_a_full_disk_leaves_nothing_behind(disk, fetched, monkeypatch):
-    for batch in range(2):
-        process_batch(fetched.batch(batch), sources.get("weibo"), as_of=AS_OF)
-    consolidating.consolidate(fetched, RUN, SCHEMA)
-    monkeypatch.setattr(comparing, "_SHARE_ROWS", 50)
-    dataset = fetched.dataset / "users.parquet"
-
-    def compare():
-        return comparing.compare(dataset, dataset, previous="itself", previous_date="")
-
-    before = files_of(fetched.root)
-    disk.fill()
-    assert_clear(refusal(compare), fetched.dataset)
-    assert files_of(fetched.root) == before
-    disk.free()
-    assert (compare().both, compare().changed) == (400, 0)
-
-
 def test_a_disk_that_becomes_read_only_is_told(disk, fetched):
     before = files_of(fetched.root)
     disk.mount("-o", "remount,ro")
@@ -248,31 +229,6 @@ def test_a_disk_without_inodes_is_full_although_it_has_bytes(disk):
     write_json(disk.path / "2.json", 2)
     with pytest.raises(WorkspaceUnavailable, match=r"[1-9][0-9,]+ bytes and 0 files are free"):
         write_json(disk.path / "a" / "3.json", 3)
-
-
-@contextlib.contextmanager
-def file_size_limit(size):
-    """Let no file of this process grow beyond ``size`` bytes: works without root."""
-    former = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, former)
-
-
-def test_a_fetch_under_a_file_size_limit_ends_and_goes_on(tmp_path, fetch, simulator):
-    workspace = Workspace(tmp_path / "run")
-    write_jsonl(workspace.batch(0).items_file, UIDS[:300])
-    with file_size_limit(4096):
-        message = refusal(fetch, workspace)
-    assert_clear(message, workspace.root, "File too large")
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("fetch-")]
-    assert not list((workspace.root / "raw").rglob("*.*"))
-    assert workspace.batch(0).outcomes() == {}
-    simulator.reset()
-    assert fetch(workspace).count(Status.OK) == 300
-    assert simulator.stats()["requests"] == 300
 
 
 def test_an_error_of_the_disk_is_retriable(tmp_path):
@@ -304,12 +260,3 @@ def test_preflight_tells_a_full_disk_from_one_that_may_not_be_written(
     monkeypatch.setenv("FANFOLD_SHARED_DIR", "/proc/fanfold")
     with pytest.raises(BadConfiguration, match="is not writable"):
         _check_workspace()
-
-
-def test_records_whose_outcomes_cannot_be_written_are_not_left(tmp_path):
-    workspace = Workspace(tmp_path)
-    (tmp_path / "outcomes").write_text("in the way")
-    part = [(Outcome("1", Status.OK, "", 1, ""), {"id": 1})]
-    with pytest.raises(NotADirectoryError):
-        workspace.batch(0).write_part(1, part)
-    assert not list((tmp_path / "raw").rglob("*.gz"))

@@ -66,21 +66,6 @@ def outage(front, clock):
     """Return a function that starts an outage of some seconds at the N-th request."""
 
     def begin(kind, seconds, *, after=0):
-        if kind == "refused":
-            end = clock.now + seconds
-            sleep = clock.sleep
-            front.refuse()
-            away = True
-
-            def wait(waited):
-                nonlocal away
-                sleep(waited)
-                if away and clock.now >= end:
-                    away = False
-                    front.listen()
-
-            clock.sleep = wait
-            return
         began = []
 
         def ill(number):
@@ -99,8 +84,7 @@ def outage(front, clock):
         ("publish", "SlowDown"),
         ("publish", "drop"),
         ("report", "InternalError"),
-        ("preflight", "SlowDown"),
-        ("preflight", "refused"),
+        ("preflight", "drop"),
     ],
 )
 def test_an_outage_of_half_a_minute_is_retried(stages, outage, retried, clock, stage, kind):
@@ -110,7 +94,7 @@ def test_an_outage_of_half_a_minute_is_retried(stages, outage, retried, clock, s
     assert all(type(error) is SinkUnavailable for error in errors)
 
 
-@pytest.mark.parametrize("kind", ["SlowDown", "refused"])
+@pytest.mark.parametrize("kind", ["SlowDown", "drop"])
 def test_an_outage_of_ten_minutes_is_retried_by_the_task(stages, outage, retried, clock, kind):
     outage(kind, 600)
     result, errors = retried(stages["publish"])

@@ -111,7 +111,8 @@ def add_real_values(schema, workspace):
 
     @schema.hook
     def flatmap_body(_context, body):
-        if not isinstance(body, dict):
+        # A chosen body is valid: as an invalid one it would be expected to be rejected.
+        if not isinstance(body, dict) or _mode[0] is schemathesis.GenerationMode.NEGATIVE:
             return st.just(body)
         keys = st.lists(st.sampled_from(real["key"]), max_size=4)
         chosen = st.fixed_dictionaries(
@@ -119,6 +120,10 @@ def add_real_values(schema, workspace):
             optional={"keys": keys, "groups": st.lists(st.sampled_from(groups), max_size=2)},
         )
         return st.one_of(st.just(body), chosen)
+
+
+_mode = [None]
+"""The mode of the requests that are being generated."""
 
 
 def operations(schema):
@@ -133,6 +138,7 @@ def fuzz(operation, examples=EXAMPLES):
     forbids = operation.query or operation.body
     allowed = schemathesis.GenerationMode.POSITIVE
     for mode in schemathesis.GenerationMode if forbids else [allowed]:
+        _mode[0] = mode
 
         @settings(
             max_examples=examples,

@@ -48,10 +48,3 @@ def test_each_resource_bounds_the_run_that_exhausts_it():
     assert bound_by(Cluster(), latency_s=0.2, per_second=100.0) == "quota"
     assert bound_by(Cluster(cores=0.5)) == "cores"
     assert bound_by(Cluster(workers=50, schedulers=1, cores=100.0), batch_size=120) == "scheduler"
-
-
-def test_a_quota_by_the_hour_waits_for_each_exhausted_hour():
-    from formula import Work, quota
-
-    assert quota(Work(10_000, per_hour=1_000)) == 9 * 3600
-    assert quota(Work(10_000, per_hour=1_000, items_per_request=50)) == 0

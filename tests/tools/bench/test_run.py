@@ -32,19 +32,6 @@ def test_a_goal_compares_medians_without_latency_and_is_met_or_missed():
     assert goals({("fanfold", case): rounds(9.0)}) == []
 
 
-def test_percentile_and_ratio_of_the_page_are_to_its_baseline():
-    from page import rows
-
-    taken = {"base": [10.0, 10.0], "item": [*range(1, 22)]}
-    assert list(rows(taken, "base"))[1] == ["item", "11.0 (×1.10)", "20.0"]
-
-
-def test_the_fullest_second_is_any_window_of_one_second():
-    from budget import fullest_second
-
-    assert fullest_second([0.0, 0.9, 1.1, 1.8, 2.5]) == 3
-
-
 def test_no_module_of_the_bench_has_the_name_of_an_installed_package():
     ours = {path.stem for path in BENCH.glob("*.py")}
     assert "watching" in ours

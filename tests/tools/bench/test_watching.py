@@ -49,13 +49,6 @@ def test_a_tree_counts_children_that_have_ended_and_none_of_an_excluded_process(
         parent.stdin.close()
 
 
-def test_a_script_that_fails_is_reported_with_its_output(tmp_path):
-    from watching import Failed
-
-    with pytest.raises(Failed, match=r"exit code 1: .*no such luck"):
-        run(tmp_path, "raise SystemExit('no such luck')")
-
-
 def test_a_script_that_hangs_is_killed_with_its_children(tmp_path):
     from watching import Failed
 

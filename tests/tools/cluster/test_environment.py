@@ -45,9 +45,3 @@ def test_an_invalid_line_is_reported(tmp_path, text, message):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(BadConfiguration, match=message):
         environment.ensure(path)
-
-
-def test_quotes_are_not_part_of_a_value(tmp_path):
-    path = tmp_path / ".env"
-    path.write_text('A="one"\nB=\'two\'\nC=th"ree\nD=\n', encoding="utf-8")
-    assert environment.read(path) == {"A": "one", "B": "two", "C": 'th"ree', "D": ""}

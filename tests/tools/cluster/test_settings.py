@@ -59,7 +59,7 @@ def test_airflow_knows_every_setting_of_the_cluster(cluster, known):
 
 def test_airflow_knows_every_setting_of_the_local_mode(tmp_path, known):
     home = Home(tmp_path / "home")
-    ports = Ports(airflow=20_001, simulator=20_002, s3=20_003)
+    ports = Ports(20_001, 20_002, 20_003, 20_004)
     settings = airflow_environment(
         home, home.prepare(), ports, dags=tmp_path / "dags", scheduled=False
     )

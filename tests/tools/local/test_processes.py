@@ -7,7 +7,7 @@ import time
 import psutil
 import pytest
 
-from fanfold.local.processes import STACK, last_lines, of_stack, stop
+from fanfold.local.processes import STACK, of_stack, stop
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the local mode is for Linux")
 
@@ -97,9 +97,3 @@ def test_a_process_is_terminated_first_and_killed_after_the_grace_period(
     stop(lambda: of_stack(tmp_path), grace_s=0.3 if number == signal.SIGKILL else 30)
     assert process.wait() == -number
     assert time.monotonic() - began < 20
-
-
-def test_the_last_lines_of_a_log(tmp_path):
-    assert last_lines(tmp_path / "log", 2) == []
-    (tmp_path / "log").write_text("x" * 100_000 + "\n1\n2\n")
-    assert last_lines(tmp_path / "log", 2) == ["1", "2"]

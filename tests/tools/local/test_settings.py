@@ -60,15 +60,3 @@ def test_every_address_is_on_loopback(environment):
     ]
     assert environment["AIRFLOW__API__HOST"] == LOOPBACK
     assert all(address.startswith(f"http://{LOOPBACK}:2000") for address in addresses), addresses
-
-
-def test_everything_airflow_writes_lies_in_the_folder(environment, tmp_path):
-    home = str(tmp_path / "home")
-    for name in ("AIRFLOW_HOME", "FANFOLD_SHARED_DIR"):
-        assert environment[name].startswith(home)
-    assert environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith(f"sqlite:///{home}")
-    assert json.loads(environment["AIRFLOW_CONN_WAREHOUSE_DEFAULT"])["host"].startswith(home)
-
-
-def test_all_values_are_texts_of_one_line(environment):
-    assert all(isinstance(value, str) and "\n" not in value for value in environment.values())

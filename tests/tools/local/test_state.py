@@ -22,11 +22,6 @@ def state():
     return State(1, 2, "http://a", "http://b", "http://c", 3.5, Phase.READY, processes={"s3": 4})
 
 
-def test_a_written_state_is_read_back(state, tmp_path):
-    state.write(tmp_path / "state.json")
-    assert read(tmp_path / "state.json") == state
-
-
 @pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"owner": 1}', '{"phase": "?"}'])
 def test_an_unreadable_state_counts_as_none(tmp_path, text):
     assert read(tmp_path / "state.json") is None

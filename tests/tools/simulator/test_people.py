@@ -58,29 +58,6 @@ def test_every_profile_obeys_the_contract_of_the_api(uid):
     assert profile["location"].split()[0] == PROVINCES[int(profile["province"])]
 
 
-@given(UIDS, ACCTS, st.integers(0, 36_500))
-def test_on_a_later_day_only_the_counts_have_changed(uid, acct, day):
-    then, now = people.profile(uid), people.profile(uid, day)
-    moves = {"followers_count", "followers_count_str", "statuses_count", "video_status_count"}
-    moves |= {"bi_followers_count", "status"}
-    assert {name for name in now if then.get(name) != now[name]} <= moves
-    assert 0 <= now["followers_count"] <= people.MOST_FOLLOWERS
-    assert now["bi_followers_count"] <= now["followers_count"]
-    assert now["statuses_count"] >= then["statuses_count"]
-    then, now = fediverse.account(acct), fediverse.account(acct, day)
-    moves = {"followers_count", "statuses_count", "last_status_at"}
-    assert {name for name in now if then[name] != now[name]} <= moves
-    assert now["statuses_count"] >= then["statuses_count"]
-
-
-def test_a_week_later_most_have_more_followers_and_some_fewer(crowd):
-    before = [profile["followers_count"] for profile in crowd]
-    after = [people.profile(profile["idstr"], 7)["followers_count"] for profile in crowd]
-    changes = [now - then for then, now in zip(before, after, strict=True) if then >= 1000]
-    assert sum(change > 0 for change in changes) > len(changes) / 2
-    assert 0 < sum(change < 0 for change in changes) < len(changes) / 3
-
-
 def test_which_users_and_accounts_exist():
     uids = ["1000000000", "7999999999"]
     others = [
@@ -115,22 +92,8 @@ def test_the_users_are_distributed_as_on_weibo(crowd):
     kinds = Counter(profile["verified_type"] for profile in crowd)
     assert kinds[-1] > 0.75 * len(crowd)
     assert set(kinds) == {-1, 0, 1, 2, 3, 4, 5, 7, 200, 220}
-    assert {profile["created_at"][-4:] for profile in crowd} == {str(y) for y in range(2009, 2027)}
     assert 0 < sum("status" not in profile for profile in crowd) < len(crowd) / 5
     assert 0 < sum(profile["friends_count"] == 0 for profile in crowd) < len(crowd) / 20
-    for profile in crowd:
-        age = people.POSTS_UNTIL - moment(profile["created_at"]).toordinal()
-        assert profile["statuses_count"] <= 15 * age + 20
-
-
-def test_a_screen_name_leads_to_its_user_and_few_names_are_kept():
-    name = people.profile("1404376560")["screen_name"]
-    assert people.uid_of_name(name) == "1404376560"
-    assert people.uid_of_name("用户1404376561") == "1404376561"
-    assert people.uid_of_name("用户99") is people.uid_of_name("nobody has this name") is None
-    for n in range(people._NAMES_KEPT + 50):
-        people._remember(f"name {n}", "1404376560")
-    assert len(people._names) == people._NAMES_KEPT
 
 
 @given(ACCTS)
@@ -148,11 +111,6 @@ def test_every_account_has_mastodons_fields(acct):
         assert created <= date.fromisoformat(account["last_status_at"]) <= date(2026, 7, 31)
     assert re.fullmatch(r"(<p>.*</p>)?", account["note"])
     assert {"locked", "bot", "group", "emojis", "avatar_static", "header_static"} <= set(account)
-
-
-def test_a_malformed_id_leads_to_no_account():
-    ids = ["", "abc", "-1", "1.0", "٣", "9" * 5000]
-    assert [identity for identity in ids if fediverse.acct_of_id(identity)] == []
 
 
 def test_the_users_of_a_sample_are_distinct_and_a_few_of_them_unknown():

@@ -58,15 +58,11 @@ def test_a_pause_applies_to_all_processes_and_the_longest_counts(opened, clock, 
 
 
 @pytest.mark.parametrize("limits", [*LIMITS, "unlimited"])
-def test_a_short_pause_is_waited_for_until_stop(opened, clock, stop, limits):
-    if limits == "unlimited":
-        wait_for_pause(Unlimited(clock=clock), clock, stop)
-    else:
-        with opened(*limits) as limiter:
-            wait_for_pause(limiter, clock, stop)
-
-
-def wait_for_pause(limiter, clock, stop):
+def test_a_short_pause_is_waited_for_until_stop(tmp_path, clock, stop, limits):
+    limiter = Unlimited(clock=clock)
+    if limits != "unlimited":
+        store = FileStore(tmp_path / "c.json", clock.now)
+        limiter = SharedRateLimiter(store, Limits(*limits), 60, clock)
     start = clock.time
     limiter.pause(20, Message("Retry-After"))
     limiter.pause(1, Message("short"))
@@ -93,7 +89,7 @@ def test_a_pause_that_ends_while_the_process_waits_is_not_waited_for_twice(opene
 def test_the_hourly_limit_is_used_to_the_last_request_and_not_exceeded(opened, clock, stop):
     with opened(None, 70, max_wait=5) as one, opened(None, 70, max_wait=5) as other:
         assert all(limiter.acquire(stop) for limiter in (one, other) for _ in range(35))
-        with pytest.raises(QuotaSpent, match="budget of 70 requests per hour is used up") as spent:
+        with pytest.raises(QuotaSpent, match="limit of 70 requests per hour is used up") as spent:
             one.acquire(stop)
         assert 3600 < seconds_until(spent.value.reset_at) < 3640
         clock.time += 3632

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -96,9 +95,3 @@ def test_a_part_counts_only_when_its_outcomes_are_there(tmp_path):
 def test_two_writers_of_the_same_part_never_share_a_name(tmp_path):
     workspace = Workspace(tmp_path)
     assert workspace.batch(3).new_part(1) != workspace.batch(3).new_part(1)
-
-
-def test_json_keeps_text_readable(tmp_path):
-    write_json(tmp_path / "x.json", {"名": "张伟"})
-    assert "张伟" in (tmp_path / "x.json").read_text("utf-8")
-    assert json.loads((tmp_path / "x.json").read_text("utf-8")) == {"名": "张伟"}

@@ -12,40 +12,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from fanfold import sources
 from fanfold.errors import BatchIncomplete, QuotaSpent
 from fanfold.model import Status
 from fanfold.rate_limit import open_rate_limiter
 from fanfold.simulator.process import running
-from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.session import Session
-from fanfold.stages.fetching import fetch_batch, workers
-from fanfold.stages.fetching.backoff import Backoff
-from fanfold.workspace.files import write_jsonl
-from fanfold.workspace.paths import Workspace
+from fanfold.stages.fetching import workers
 
 UIDS = [str(1404376560 + number) for number in range(60)]
-QUICK = Backoff(attempts=4, first=0.02, cap=0.1, max_probe_wait=0.2, max_outage=60)
-
-
-@pytest.fixture
-def workspace(tmp_path):
-    return Workspace(tmp_path / "run")
-
-
-def fetch(
-    workspace, url, token, uids=UIDS, *, batch=0, rates=None, source="weibo", several=1, **options
-):
-    write_jsonl(workspace.batch(batch).items_file, uids)
-    endpoint = Endpoint(
-        "weibo_default", url, token=token, read_timeout=2, items_per_request=several
-    )
-    arguments = {"concurrency": 8, "backoff": QUICK, **options}
-    with (
-        Session(sources.get(source), endpoint) as session,
-        open_rate_limiter(workspace.root.parent, f"{source}_default", rates, None) as limiter,
-    ):
-        return fetch_batch(workspace.batch(batch), session, limiter=limiter, **arguments)
+SINGLE, BATCH = "/2/users/show.json", "/2/users/show_batch/other.json"
 
 
 def asked(simulator, path):
@@ -55,47 +29,50 @@ def asked(simulator, path):
 # quotas
 
 
-def test_a_short_quota_is_waited_for_and_no_item_is_lost(workspace, simulator):
+def test_a_short_quota_is_waited_for_and_no_item_is_lost(fetch, simulator):
     """40 requests in each window of a second: 60 users need two of them."""
     simulator.control(quota_per_hour=40, quota_window_s=1)
-    tally = fetch(workspace, simulator.url, simulator.token)
+    tally = fetch(UIDS)
     assert tally.count(Status.OK) == len(UIDS)
-    assert tally.requests == asked(simulator, "/2/users/show.json")
+    assert tally.requests == asked(simulator, SINGLE)
 
 
-def test_a_spent_quota_stops_all_tasks_of_the_connection(workspace, simulator):
+def test_a_spent_quota_stops_all_tasks_of_the_connection(fetch, simulator, tmp_path):
     simulator.control(quota_per_hour=20, quota_window_s=3600)
-    with pytest.raises(QuotaSpent):
-        fetch(workspace, simulator.url, simulator.token, UIDS[:30])
-    before = asked(simulator, "/2/users/show.json")
-    with pytest.raises(QuotaSpent):
-        fetch(workspace, simulator.url, simulator.token, UIDS[30:], batch=1)
-    assert asked(simulator, "/2/users/show.json") == before
+    sent = []
+    for batch, uids in enumerate((UIDS[:30], UIDS[30:])):
+        with (
+            open_rate_limiter(tmp_path, "weibo_default", None, None) as limiter,
+            pytest.raises(QuotaSpent),
+        ):
+            fetch(uids, batch=batch, limiter=limiter)
+        sent.append(asked(simulator, SINGLE))
+    assert sent[0] == sent[1] > 0
 
 
-def test_quota_headers_pause_all_requests_before_one_is_refused(workspace, simulator):
+def test_quota_headers_pause_all_requests_before_one_is_refused(fetch, workspace, simulator):
     simulator.control(quota_per_hour=10, quota_window_s=3600)
-    accounts = [f"user{number}" for number in range(20)]
-    with pytest.raises(QuotaSpent):
-        fetch(workspace, simulator.url, simulator.token, accounts, source="mastodon", concurrency=1)
+    with pytest.raises(QuotaSpent) as caught:
+        fetch([f"user{number}" for number in range(20)], source="mastodon", concurrency=1)
+    assert caught.value.reset_at is not None
     assert simulator.stats()["statuses"].get("429", 0) == 0
     assert len(workspace.batch(0).outcomes()) == 10
 
 
-def test_retry_after_pauses_the_requests_for_all_items(workspace, simulator):
+def test_retry_after_pauses_the_requests_for_all_items(fetch, simulator):
     simulator.control(uids={UIDS[0]: "http_503"}, first_attempts=1, retry_after_s=1)
     start = time.monotonic()
-    tally = fetch(workspace, simulator.url, simulator.token, concurrency=1)
+    tally = fetch(UIDS, concurrency=1)
     assert tally.count(Status.OK) == len(UIDS)
     assert time.monotonic() - start >= 1
     assert simulator.stats()["statuses"]["503"] == 1
 
 
-def test_a_user_whose_every_request_meets_a_quota_fails(workspace, simulator, monkeypatch):
+def test_a_user_whose_every_request_meets_a_quota_fails(fetch, workspace, simulator, monkeypatch):
     monkeypatch.setattr(workers, "MAX_QUOTA_ERRORS", 2)
     simulator.control(uids={"alice": "http_429"}, retry_after_s=0)
     with pytest.raises(BatchIncomplete, match="alice"):
-        fetch(workspace, simulator.url, simulator.token, ["alice", "bob"], source="mastodon")
+        fetch(["alice", "bob"], source="mastodon")
     assert workspace.batch(0).outcomes()["bob"].status is Status.OK
 
 
@@ -132,17 +109,17 @@ def wait_for(condition):
         time.sleep(0.01)
 
 
-def test_an_unavailable_source_is_waited_for_and_costs_no_attempts(workspace):
+def test_an_unavailable_source_is_waited_for_and_costs_no_attempts(fetch_from, workspace):
     """The server is killed in mid-run and comes back on the same port after many refusals."""
     done = {}
 
-    def run(url, token):
-        done["tally"] = fetch(workspace, url, token)
+    def run(simulator):
+        done["tally"] = fetch_from(workspace, simulator, UIDS)
 
     with running() as first:
         port = first.url.rsplit(":", 1)[1]
         first.control(latency_ms=50)
-        thread = threading.Thread(target=run, args=(first.url, first.token))
+        thread = threading.Thread(target=run, args=(first,))
         thread.start()
         wait_for(lambda: first.stats()["requests"] >= 10)
         os.kill(first.pid, signal.SIGKILL)
@@ -158,54 +135,37 @@ def test_an_unavailable_source_is_waited_for_and_costs_no_attempts(workspace):
     assert done["tally"].count(Status.OK) == len(UIDS)
 
 
-def test_one_item_without_an_answer_fails_and_does_not_stop_the_others(workspace, simulator):
-    simulator.control(uids={UIDS[5]: "drop"})
-    with pytest.raises(BatchIncomplete, match=UIDS[5]):
-        fetch(workspace, simulator.url, simulator.token)
-    assert len(workspace.batch(0).records()) == len(UIDS) - 1
-    assert workspace.batch(0).outcomes()[UIDS[5]].attempts == QUICK.attempts
-
-
 # several items at once
 
 
-def test_several_users_are_requested_at_once_where_the_connection_allows_it(workspace, simulator):
+def test_several_users_are_requested_at_once_up_to_the_limit_of_the_source(
+    fetch, workspace, simulator
+):
     uids = [str(1404376560 + number) for number in range(1250)]
-    tally = fetch(workspace, simulator.url, simulator.token, uids, several=50)
+    tally = fetch(uids, several=1000)
     assert tally.count(Status.OK) == 1250
-    assert tally.requests == simulator.stats()["requests"] == 25
-    assert {key: str(record["id"]) for key, record in workspace.batch(0).records().items()} == {
-        uid: uid for uid in uids
-    }
-
-
-def test_the_source_limits_the_items_per_request(workspace, simulator):
-    fetch(workspace, simulator.url, simulator.token, UIDS, several=1000)
-    assert asked(simulator, "/2/users/show_batch/other.json") == 2
+    assert tally.requests == asked(simulator, BATCH) == 25
+    records = workspace.batch(0).records()
+    assert {key: str(record["id"]) for key, record in records.items()} == {u: u for u in uids}
 
 
 def test_users_omitted_from_an_answer_are_requested_singly_before_they_are_missing(
-    workspace, simulator
+    fetch, workspace, simulator
 ):
-    uids = ["7", *UIDS[:48], "8"]
-    tally = fetch(workspace, simulator.url, simulator.token, uids, several=50)
-    assert tally.count(Status.OK) == 48
-    assert tally.count(Status.MISSING) == 2
-    assert asked(simulator, "/2/users/show.json") == 2
+    tally = fetch(["7", *UIDS[:48], "8"], several=50)
+    assert (tally.count(Status.OK), tally.count(Status.MISSING)) == (48, 2)
+    assert asked(simulator, SINGLE) == 2
     assert tally.requests == simulator.stats()["requests"] == 3
     assert workspace.batch(0).outcomes()["7"].attempts == 2
 
 
-def test_a_failing_request_for_several_items_is_split(workspace, simulator):
-    simulator.control(paths={"/2/users/show_batch/other.json": "10017"})
-    tally = fetch(workspace, simulator.url, simulator.token, UIDS[:20], several=50)
+def test_a_failing_request_for_several_items_is_split(fetch, simulator):
+    simulator.control(paths={BATCH: "10017"})
+    tally = fetch(UIDS[:20], several=50)
     assert tally.count(Status.OK) == 20
     assert tally.requests == simulator.stats()["requests"] == 21
 
 
-def test_a_source_without_such_a_call_gets_single_requests(workspace, simulator):
-    tally = fetch(
-        workspace, simulator.url, simulator.token, ["alice", "bob"],
-        source="mastodon", several=50,
-    )  # fmt: skip
+def test_a_source_without_such_a_call_gets_single_requests(fetch):
+    tally = fetch(["alice", "bob"], source="mastodon", several=50)
     assert tally.count(Status.OK) == tally.requests == 2

@@ -18,14 +18,11 @@ def tables(warehouse):
     return warehouse.query("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
 
 
-def test_the_check_leaves_nothing_behind(warehouse):
+def test_the_check_leaves_nothing_behind_and_changes_no_row(warehouse, make_dataset):
     with warehouse.connect() as connection:
         check_database(connection)
         check_database(connection)
     assert tables(warehouse) == []
-
-
-def test_the_check_changes_no_row(warehouse, make_dataset):
     warehouse.load(make_dataset(ROWS))
     before = warehouse.everything()
     with warehouse.connect() as connection:

@@ -1,11 +1,12 @@
 """Publish to a real S3 server: which objects, in which order, and who may move latest.json."""
 
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from fanfold.errors import BadConfiguration, Inconsistent, SinkUnavailable
+from fanfold.errors import Inconsistent, SinkUnavailable
 from fanfold.model import RunStatus
 from fanfold.stages.publishing import (
     check_bucket,
@@ -62,11 +63,8 @@ def test_a_reader_who_follows_latest_finds_the_run(bucket, make_run, read_as_a_r
     result = publish(bucket, run.dataset, run.manifest)
     assert read_as_a_reader() == run.manifest
     latest = read_latest(bucket, latest_key(run.manifest.dag_id))
-    assert latest.run_id == run.manifest.run_id
-    assert latest.logical_date == run.manifest.logical_date
+    assert (latest.run_id, latest.logical_date) == (run.manifest.run_id, run.manifest.logical_date)
     assert latest.prefix == result.prefix == run_prefix(run.manifest)
-    assert latest.manifest == f"{result.prefix}manifest.json"
-    assert latest.published_at.endswith("Z")
 
 
 def test_objects_have_digest_and_content_type(bucket, make_run):
@@ -144,23 +142,23 @@ def test_an_object_that_differs_from_its_file_is_an_error(recorded, make_run, bo
 
 
 @pytest.mark.parametrize("threshold", [1, MIB], ids=["in parts", "whole"])
-def test_a_file_changed_after_consolidate_is_never_published(bucket, make_run, threshold):
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[::-1]),
+        lambda path: path.write_bytes(b"{}"),
+        Path.unlink,
+    ],
+    ids=["other bytes", "other size", "missing"],
+)
+def test_a_file_changed_after_consolidate_is_never_published(bucket, make_run, spoil, threshold):
     run = make_run()
-    path = run.dataset / "users.parquet"
-    path.write_bytes(path.read_bytes()[::-1])
-    with pytest.raises(Inconsistent, match=r"users\.parquet (differs|has the SHA-256)"):
+    spoil(run.dataset / "users.parquet")
+    with pytest.raises(
+        Inconsistent, match=r"users\.parquet (differs|has the SHA-256|does not match)"
+    ):
         publish(bucket, run.dataset, run.manifest, parts=Parts(threshold))
     assert not [key for key in keys(bucket) if key.endswith(".json")]
-
-
-@pytest.mark.parametrize("spoil", ["change", "remove"])
-def test_a_file_of_another_size_than_in_the_manifest_is_not_uploaded(bucket, make_run, spoil):
-    run = make_run()
-    path = run.dataset / "failed.jsonl"
-    path.write_text("{}") if spoil == "change" else path.unlink()
-    with pytest.raises(Inconsistent, match=r"failed\.jsonl does not match the manifest"):
-        publish(bucket, run.dataset, run.manifest)
-    assert keys(bucket) == []
 
 
 def test_latest_moves_forward_and_never_back(bucket, make_run, read_as_a_reader):
@@ -272,13 +270,6 @@ def test_a_latest_that_keeps_changing_is_retriable(
         publish(bucket, run.dataset, run.manifest)
     assert rejected == ["PutObject"] * 5
     assert latest_key(run.manifest.dag_id) not in keys(bucket)
-
-
-def test_a_rejected_latest_is_an_error(new_s3_client, bucket_name, make_run, reject_conditions):
-    run = make_run()
-    reject_conditions(403)
-    with pytest.raises(BadConfiguration, match="PutObject failed"):
-        publish(Bucket(new_s3_client, bucket_name), run.dataset, run.manifest)
 
 
 def test_report_and_charts_join_the_run(bucket, make_run, tmp_path):

@@ -53,14 +53,10 @@ def test_the_scarcest_quota_and_the_slower_of_quota_and_history_count():
     assert (found.seconds, found.basis) == (50, Basis.EARLIER_RUNS)
 
 
-def test_no_requests_have_no_duration():
-    found = forecast(0, Quotas(per_second=5), PAST, NOW)
-    assert (found.requests, found.seconds, found.basis) == (0, None, Basis.UNKNOWN)
-
-
-def test_without_a_scarce_quota_and_history_the_duration_is_unknown():
-    found = forecast(7, Quotas(per_hour=1000), [], NOW)
-    assert (found.requests, found.seconds, found.basis) == (7, None, Basis.UNKNOWN)
+def test_without_requests_or_a_scarce_quota_and_history_the_duration_is_unknown():
+    for requests, quotas, past in [(0, Quotas(per_second=5), PAST), (7, Quotas(per_hour=1000), [])]:
+        found = forecast(requests, quotas, past, NOW)
+        assert (found.requests, found.seconds, found.basis) == (requests, None, Basis.UNKNOWN)
 
 
 def test_runs_of_different_sizes_tell_what_a_run_costs_and_what_a_request_adds():
@@ -83,14 +79,11 @@ def test_items_that_are_asked_for_together_are_one_request(items, size, together
     assert requests_for(items, size, together) == requests
 
 
-def test_a_run_without_requests_says_nothing():
-    assert seconds_by_history(100, [Past("a", 0, 30.0)]) is None
-
-
 def test_only_the_latest_runs_count():
     past = [Past(str(number), 100, 1000.0) for number in range(5)]
     past += [Past(str(number), 100, 10.0) for number in range(LATEST)]
     assert seconds_by_history(100, past) == 10.0
+    assert seconds_by_history(100, [Past("a", 0, 30.0)]) is None
 
 
 def source_quota(reset_in):

@@ -36,7 +36,7 @@ HOSTILE = (
 
 def user(number, draw, **changes):
     """Return one row under the contract; followers are distributed as real ones are."""
-    from fanfold.stages.processing.contract import VERIFIED_TYPES
+    from fanfold.stages.processing.contract import SCHEMA, VERIFIED_TYPES
     from fanfold.stages.reporting.region_names import REGIONS
 
     created = AS_OF - timedelta(days=draw.uniform(1, 6000))
@@ -44,26 +44,18 @@ def user(number, draw, **changes):
     followers = int(draw.lognormvariate(5, 2.5))
     statuses = int(draw.lognormvariate(4, 2))
     friends = draw.randint(0, 500)
-    row = {
+    row = dict.fromkeys(SCHEMA.names) | {
         "source": "weibo",
         "user_id": str(1_000_000_000 + number),
         "screen_name": f"用户{number}",
         "name": draw.choice([None, f"名字{number}"]),
-        "description": None,
-        "location": None,
         "region": draw.choice([None, *REGIONS]),
         "gender": draw.choice("mfn"),
-        "url": None,
-        "profile_url": None,
-        "avatar_url": None,
         "verified": draw.random() < 0.2,
         "verified_type": draw.choice([None, *VERIFIED_TYPES]),
-        "verified_reason": None,
         "followers_count": followers,
         "friends_count": friends,
         "statuses_count": statuses,
-        "favourites_count": None,
-        "mutual_followers_count": None,
         "created_at": created,
         "last_status_at": draw.choice([None, AS_OF - timedelta(days=draw.uniform(-2, 900))]),
         "followers_to_friends": followers / friends if friends else None,

@@ -28,10 +28,10 @@ ROWS = st.lists(
     st.fixed_dictionaries(
         {
             "followers_count": st.one_of(
-                st.integers(0, 30), st.integers(0, 10**12), st.sampled_from([0, 2, 3, 46, 10**12])
+                st.integers(0, 30), st.integers(0, 2**52), st.sampled_from([0, 2, 3, 46, 10**12])
             ),
             "statuses_per_day": st.one_of(
-                st.none(), st.just(0.0), st.floats(0, 1e12, allow_subnormal=False)
+                st.none(), st.sampled_from([0.0, -0.0, 0.5]), st.floats(0, 1e12)
             ),
             "created_at": st.integers(0, 7000),
             "last_status_at": st.one_of(

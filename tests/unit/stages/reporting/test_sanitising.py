@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanfold.stages.reporting.sanitising import isolated, plain, shortened, visible, width
+from fanfold.stages.reporting.sanitising import isolated, plain, visible, width
 
 ANY = st.text(st.characters(codec=None) | st.sampled_from("\u200b\u202e\0\n\ud800 é中"))
 
@@ -35,12 +35,6 @@ def test_an_invisible_name_is_empty():
     assert [name for name in names if plain(name)] == []
 
 
-def test_a_long_name_is_cut_by_columns():
-    assert shortened("长" * 30, 11) == "长长长长长…"
-    assert plain("a" * 10_000, 10) == "aaaaaaaaa…"
-    assert plain("exactly ten"[:10], 10) == "exactly te"
-
-
 def test_piled_up_marks_do_not_cover_other_lines():
     assert plain("e" + "\u0301" * 30, 10) == "e\u0301\u0301"
 
@@ -52,7 +46,3 @@ def test_only_a_name_from_right_to_left_is_isolated():
 
 def test_emoji_and_shaped_scripts_keep_their_joiners():
     assert plain("👨\u200d👩\u200d👧") == "👨\u200d👩\u200d👧"
-
-
-def test_hostile_names_are_one_line(hostile_names):
-    assert [name for name in hostile_names if "\n" in plain(name)] == []
