@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import pytest
@@ -59,26 +60,19 @@ def test_a_pause_applies_to_all_processes_and_the_longest_counts(opened, clock, 
 
 @pytest.mark.parametrize("limits", [*LIMITS, "unlimited"])
 def test_a_short_pause_is_waited_for_until_stop(opened, clock, stop, limits):
-    if limits == "unlimited":
-        wait_for_pause(Unlimited(clock=clock), clock, stop)
-    else:
-        with opened(*limits) as limiter:
-            wait_for_pause(limiter, clock, stop)
-
-
-def wait_for_pause(limiter, clock, stop):
-    start = clock.time
-    limiter.pause(20, Message("Retry-After"))
-    limiter.pause(1, Message("short"))
-    assert limiter.acquire(stop)
-    assert 20 <= clock.time - start < 20.1
-    limiter.pause(30, Message("Retry-After"))
-    clock.at(2, stop.set)
-    assert not limiter.acquire(stop)
-    assert clock.time - start < 22.2
-    limiter.pause(61, Message("a minute"))
-    with pytest.raises(QuotaSpent, match="a minute"):
-        limiter.acquire(threading.Event())
+    with nullcontext(Unlimited(clock=clock)) if limits == "unlimited" else opened(*limits) as one:
+        start = clock.time
+        one.pause(20, Message("Retry-After"))
+        one.pause(1, Message("short"))
+        assert one.acquire(stop)
+        assert 20 <= clock.time - start < 20.1
+        one.pause(30, Message("Retry-After"))
+        clock.at(2, stop.set)
+        assert not one.acquire(stop)
+        assert clock.time - start < 22.2
+        one.pause(61, Message("a minute"))
+        with pytest.raises(QuotaSpent, match="a minute"):
+            one.acquire(threading.Event())
 
 
 def test_a_pause_that_ends_while_the_process_waits_is_not_waited_for_twice(opened, clock, stop):
@@ -144,21 +138,27 @@ class Delayed(FileStore):
         return decision
 
 
-def test_a_permit_that_arrives_late_is_not_used_but_a_slow_store_is(tmp_path, clock, stop):
-    store = Delayed(tmp_path / "c.json", clock)
-    limiter = SharedRateLimiter(store, Limits(1000, None), 5, clock)
+@pytest.fixture
+def store(tmp_path, clock):
+    return Delayed(tmp_path / "c.json", clock)
+
+
+@pytest.fixture
+def limiter(store, clock):
+    return SharedRateLimiter(store, Limits(1000, None), 5, clock)
+
+
+def test_a_permit_that_arrives_late_is_not_used_but_a_slow_store_is(store, limiter, stop):
     assert limiter.acquire(stop)
     store.delay = 0.04
     assert limiter.acquire(stop)
-    assert limiter.expired > 0
     expired = limiter.expired
+    assert expired > 0
     assert all(limiter.acquire(stop) for _ in range(10))
     assert limiter.expired == expired
 
 
-def test_permits_that_no_thread_uses_in_time_expire(tmp_path, clock, stop):
-    store = Delayed(tmp_path / "c.json", clock)
-    limiter = SharedRateLimiter(store, Limits(1000, None), 5, clock)
+def test_permits_that_no_thread_uses_in_time_expire(store, limiter, clock, stop):
     limiter._waiting = 5
     assert all(limiter.acquire(stop) for _ in range(2))
     clock.time += 0.016
@@ -167,9 +167,7 @@ def test_permits_that_no_thread_uses_in_time_expire(tmp_path, clock, stop):
     assert limiter.expired == 4
 
 
-def test_one_question_serves_all_waiting_threads(tmp_path, clock, stop):
-    store = Delayed(tmp_path / "c.json", clock)
-    limiter = SharedRateLimiter(store, Limits(1000, None), 5, clock)
+def test_one_question_serves_all_waiting_threads(store, limiter, stop):
     with limiter._turn:
         threads, results = start_threads(10, limiter, stop)
         until(lambda: limiter._waiting == 10)
@@ -208,16 +206,15 @@ def until(condition):
         time.sleep(0.001)
 
 
-def test_without_limits_no_file_is_written(opened, stop, tmp_path):
-    with opened(None, None, folder=tmp_path / "none") as limiter:
-        assert all(limiter.acquire(stop) for _ in range(1000))
-    assert not (tmp_path / "none").exists()
-
-
-def test_connections_have_limits_of_their_own(opened, stop, tmp_path):
-    with opened(None, 1, connection="a") as one, opened(None, 1, connection="b/../a") as other:
+def test_connections_have_files_of_their_own_and_one_without_limits_none(opened, stop, tmp_path):
+    with (
+        opened(None, 1, connection="a") as one,
+        opened(None, 1, connection="b/../a") as other,
+        opened(None, None, connection="c") as unlimited,
+    ):
         assert one.acquire(stop)
         assert other.acquire(stop)
+        assert all(unlimited.acquire(stop) for _ in range(1000))
     assert len(list(tmp_path.glob("*.json"))) == 2
 
 
