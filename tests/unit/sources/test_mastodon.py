@@ -36,23 +36,27 @@ def test_each_status_has_its_consequence():
         assert type(caught.value) is kind, (status, body)
 
 
-def test_an_account_that_does_not_exist_is_an_answer():
+def test_an_account_is_found_or_does_not_exist():
+    """A server may omit its own name from its accounts."""
+    for acct in ("alice", "Alice", "alice@example.social"):
+        record = {"id": "1", "acct": acct}
+        assert mastodon.read("alice@example.social", answer(200, record)) == Found(record)
     for status in (404, 410):
         assert isinstance(mastodon.read("nobody", answer(status, JSON_ERROR)), NotThere)
 
 
-def test_an_account_is_found():
-    assert mastodon.read("a", answer(200, {"id": "1"})) == Found({"id": "1"})
+def test_a_record_of_another_account_is_retried():
+    for acct in ("bob", "bob@example.social", "", "alic"):
+        with pytest.raises(SourceBusy, match="about another account"):
+            mastodon.read("alice@example.social", answer(200, {"id": "1", "acct": acct}))
 
 
-@pytest.mark.parametrize(
-    ("reset", "moment"),
-    [("2026-01-02T03:04:05Z", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)), ("soon", None)],
-)
-def test_the_reset_of_a_spent_quota_is_passed_on_unless_malformed(reset, moment):
-    with pytest.raises(QuotaSpent) as caught:
-        mastodon.read("a", answer(429, JSON_ERROR, **{"X-RateLimit-Reset": reset}))
-    assert caught.value.reset_at == moment
+def test_the_reset_of_a_spent_quota_is_passed_on_and_a_malformed_one_ignored():
+    reset = datetime(2026, 1, 2, 3, 4, 5, 678000, UTC)
+    for header, expected in {"2026-01-02T03:04:05.678Z": reset, "soon": None}.items():
+        with pytest.raises(QuotaSpent) as caught:
+            mastodon.read("a", answer(429, JSON_ERROR, **{"X-RateLimit-Reset": header}))
+        assert caught.value.reset_at == expected
 
 
 def test_an_account_becomes_a_row_of_the_contract():
@@ -81,3 +85,25 @@ def test_an_account_becomes_a_row_of_the_contract():
     assert row["verified"]
     assert row["created_at"] == pd.Timestamp("2016-03-16T00:00:00Z")
     assert row["last_status_at"] == pd.Timestamp("2026-05-01T00:00:00Z")
+
+
+def test_a_note_is_its_text():
+    texts = {
+        "<p>Hi &amp; <b>hello</b><br>you</p><p>two</p>": "Hi & hello\nyou\ntwo\n",
+        '<a href="https://x/?a>b" rel="me">link</a>': "link",
+        "1 < 2 <3 &lt;b&gt;": "1 < 2 <3 <b>",
+        "<![evil[x]]>": "",
+        "<!DOCTYPE [<b": "<!DOCTYPE [<b",
+        "<P>x</P><BR/>y": "x\n\ny",
+        "<pre>x</pre>": "x",
+        "&#x110000; &#0; &nope;": "� � &nope;",
+    }
+    assert {note: mastodon._plain(note) for note in texts} == texts
+
+
+def test_a_note_of_a_megabyte_is_parsed_in_linear_time():
+    """A parser whose time grows with the square of the length would take hours."""
+    units = ["<a ", "<!--", "<a b='", '<a b="', "<br ", "</p", "<![CDATA[", "&#x", "<", "<a \"'"]
+    for unit in units:
+        text = mastodon._plain(unit * (1_000_000 // len(unit)))
+        assert "<" in text or "&" in text, "an incomplete tag is text"

@@ -48,18 +48,44 @@ def test_each_code_has_its_consequence_whatever_the_http_status():
         assert str(code) in str(found)
 
 
-@pytest.mark.parametrize("code", [20003, "20003"])
-def test_no_such_user_is_an_answer(code):
-    assert isinstance(weibo.read("7", error(code)), NotThere)
+def test_an_unknown_or_malformed_code_is_retried_and_says_nothing_about_the_user():
+    undocumented = refusal({"error_code": "99999"}, 400)
+    assert type(undocumented) is SourceBusy
+    assert "Weibo 99999: undocumented" in str(undocumented)
+    malformed = [
+        "many",
+        "",
+        [],
+        {},
+        float("inf"),
+        -1,
+        True,
+        20003.5,
+        "２０００３",
+        10**400,
+        "9" * 5000,
+    ]
+    for code in malformed:
+        found = refusal({"error": "x", "error_code": code}, 400)
+        assert type(found) is SourceBusy, code
+        assert "without a valid code" in str(found), code
 
 
-def test_an_answer_with_an_unknown_code_or_form_is_retried():
-    assert "99999" in str(refusal({"error_code": 99999}, 400))
-    answers = [(None, 200), (None, 502), ([], 200), ({}, 200), ({"id": 1}, 500), ("x", 404)]
-    for body, status in answers:
+def test_a_user_who_occurs_twice_in_a_batch_is_requested_singly():
+    """One of the two records belongs to another user."""
+    users = [{"id": 5, "name": "a"}, {"id": 6, "name": "b"}, {"id": 5, "name": "c"}]
+    assert weibo.read_several(["5", "6", "7"], answer({"users": users})) == {"6": users[1]}
+
+
+def test_an_answer_of_unknown_form_is_retried():
+    for body, status in [
+        *((body, 200) for body in (None, [], {})),
+        *((None, 502), ({"id": 1}, 500), ("x", 404), (None, 302)),
+    ]:
         found = refusal(body, status)
         assert type(found) is SourceBusy, body
         assert f"HTTP {status}" in str(found)
+    assert "redirect not followed" in str(found)
 
 
 def test_retry_after_is_passed_on():
@@ -68,8 +94,10 @@ def test_retry_after_is_passed_on():
     assert caught.value.retry_after == 17
 
 
-def test_a_profile_is_found():
+def test_a_profile_is_found_or_there_is_no_such_user():
     assert weibo.read("1", answer({"id": 1})) == Found({"id": 1})
+    for code in (20003, "20003"):
+        assert isinstance(weibo.read("7", error(code)), NotThere)
 
 
 def test_the_token_is_no_part_of_an_address_or_a_representation():
@@ -93,27 +121,21 @@ def one(**fields):
     return rows.frame.iloc[0], rows.problems
 
 
-def test_a_date_with_an_offset_becomes_utc():
+def test_dates_become_utc_and_a_missing_status_leaves_the_last_post_empty():
     assert one()[0]["created_at"] == pd.Timestamp("2009-08-27T16:00:00Z")
-    row, _ = one(created_at="Fri Aug 28 00:30:00 -0330 2009")
+    assert pd.isna(one()[0]["last_status_at"])
+    status = {"created_at": "Tue May 24 18:04:53 +0800 2011"}
+    row, _ = one(created_at="Fri Aug 28 00:30:00 -0330 2009", status=status)
     assert row["created_at"] == pd.Timestamp("2009-08-28T04:00:00Z")
+    assert row["last_status_at"] == pd.Timestamp("2011-05-24T10:04:53Z")
 
 
-def test_a_province_comes_as_number_or_text():
+def test_a_province_is_a_number_or_text_and_an_unknown_one_or_type_costs_no_row():
     assert {one(province=province)[0]["region"] for province in (44, "44", "044")} == {"广东"}
-
-
-def test_an_unknown_province_and_an_unknown_type_cost_no_row():
     row, problems = one(province=77, verified_type=77)
     assert not problems
     assert pd.isna(row["region"])
     assert row["verified_type"] == "other"
-
-
-def test_a_missing_status_leaves_the_last_post_empty():
-    assert pd.isna(one()[0]["last_status_at"])
-    row, _ = one(status={"created_at": "Tue May 24 18:04:53 +0800 2011"})
-    assert row["last_status_at"] == pd.Timestamp("2011-05-24T10:04:53Z")
 
 
 def test_a_value_that_cannot_be_read_is_a_problem_with_column_and_value():
