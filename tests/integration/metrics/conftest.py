@@ -20,7 +20,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 MONITORING = ROOT / "config" / "monitoring"
-STANDIN = ROOT / "tests" / "standins" / "statsd_exporter.py"
+STANDIN = ROOT / "tests" / "tools" / "statsd_exporter.py"
 
 
 def free_port(kind=socket.SOCK_STREAM):
