@@ -32,16 +32,10 @@ def dag(request, airflow_home):
     return bag.dags[request.param]
 
 
-def test_the_file_has_the_name_of_its_dag(dag):
+def test_it_has_a_name_documentation_an_owner_tags_and_a_schedule_without_catch_up(dag):
     assert Path(dag.fileloc).stem == dag.dag_id, "name the file after its DAG"
-
-
-def test_it_is_documented(dag):
     assert len(dag.doc_md or "") > 300, "write a doc string at the top of the DAG file"
     assert dag.description, "give it a description"
-
-
-def test_it_has_an_owner_tags_and_a_schedule_without_catch_up(dag):
     assert dag.owner == "fanfold", "pass **policies.PIPELINE"
     assert "fanfold" in dag.tags, "tag it with 'fanfold' and its source"
     assert not dag.catchup, "pass **policies.PIPELINE"
@@ -52,11 +46,14 @@ def test_it_has_an_owner_tags_and_a_schedule_without_catch_up(dag):
 
 
 def test_every_task_is_retried_and_ends_before_redis_redelivers_its_message(dag):
+    from fanfold.airflow import policies
+
     settings = (DAGS.parent / "config" / "cluster.env").read_text("utf-8")
     redelivered = float(re.search(r"__VISIBILITY_TIMEOUT=(\d+)", settings)[1])
     for task in dag.tasks:
-        assert task.retries > 0, f"{task.task_id}: pass **policies.PIPELINE"
-        assert task.retry_policy is not None, f"{task.task_id}: pass **policies.PIPELINE"
+        found = task.retries, type(task.retry_policy)
+        wanted = policies.UNAVAILABLE_RETRIES, policies.RetryByError
+        assert found == wanted, f"{task.task_id}: pass **policies.PIPELINE"
         assert task.execution_timeout, f"{task.task_id}: give it an execution_timeout"
         assert task.execution_timeout.total_seconds() < redelivered, task.task_id
 

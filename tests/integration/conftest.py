@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fanfold.model import Counts
 from fanfold.simulator.process import running
 
 DAGS = Path(__file__).parents[2] / "dags"
@@ -61,6 +62,10 @@ class Finished:
     def manifest(self):
         return json.loads((self.workspace / "manifest.json").read_text("utf-8"))
 
+    @property
+    def counts(self):
+        return Counts(**self.manifest["counts"])
+
     def error(self, task_id):
         """The message of the error that ended a task."""
         return str(self.errors[task_id])
@@ -99,18 +104,12 @@ class Pipeline:
 
         # The tasks of the serialised DAG carry no callbacks: these are the authored ones.
         for task in dag.task_dict.values():
-            mapped = getattr(task, "partial_kwargs", None)
-            settings = {
-                "retries": retries,
-                "retry_delay": timedelta(0),
-                "retry_exponential_backoff": 0,
-                "on_failure_callback": [note],
-            }
-            for name, value in settings.items():
-                if mapped is not None:
-                    mapped[name] = value
-                else:
-                    setattr(task, name, value)
+            getattr(task, "partial_kwargs", vars(task)).update(
+                retries=retries,
+                retry_delay=timedelta(0),
+                retry_exponential_backoff=0,
+                on_failure_callback=[note],
+            )
         # Without a logical date, dag.test() clears the tasks of all runs of the DAG.
         date = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=next(DAYS))
         run = dag.test(run_conf=conf, logical_date=date)

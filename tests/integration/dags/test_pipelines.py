@@ -9,6 +9,8 @@ from contextlib import closing
 
 import pytest
 
+from fanfold.model import Counts
+
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -20,6 +22,10 @@ def column_of(run, name):
     import pyarrow.parquet as pq
 
     return pq.read_table(run.workspace / "dataset" / "users.parquet")[name].to_pylist()
+
+
+def plan_of(run):
+    return json.loads((run.workspace / "plan.json").read_text("utf-8"))
 
 
 def rows_of(path, table="user_profiles"):
@@ -34,27 +40,14 @@ def test_the_defaults_bring_every_user_to_every_sink(pipeline):
     assert run.state == "success"
     assert run.errors == {}
     assert run.manifest["status"] == "complete"
-    assert run.manifest["counts"] == {
-        "planned": 5,
-        "ok": 5,
-        "missing": 0,
-        "invalid": 0,
-        "failed": 0,
-    }
+    assert run.counts == Counts(planned=5, ok=5)
     prefix = json.loads(pipeline.read("weibo_user_profiles/latest.json"))["prefix"]
     names = {key.removeprefix(prefix) for key in pipeline.objects() if key.startswith(prefix)}
-    assert {
-        "users.parquet",
-        "users.csv.gz",
-        "failed.jsonl",
-        "manifest.json",
-        "report.html",
-    } <= names
+    published = {"users.parquet", "users.csv.gz", "failed.jsonl", "manifest.json", "report.html"}
+    assert published <= names
     assert any(name.endswith(".png") for name in names)
-    assert (
-        pipeline.read(prefix + "users.parquet")
-        == (run.workspace / "dataset" / "users.parquet").read_bytes()
-    )
+    dataset = run.workspace / "dataset" / "users.parquet"
+    assert pipeline.read(prefix + "users.parquet") == dataset.read_bytes()
     assert rows_of(pipeline.warehouse) == 5
     assert rows_of(pipeline.warehouse, "fanfold_runs") == 1
     users = column_of(run, "user_id")
@@ -71,22 +64,12 @@ def test_many_users_of_a_file_in_object_storage_keep_their_order(pipeline):
     run = pipeline.run(items_uri=f"s3://{pipeline.bucket}/in/users.csv", batch_size=10)
     assert run.state == "success"
     assert run.manifest["status"] == "partial"
-    assert run.manifest["counts"] == {
-        "planned": 42,
-        "ok": 38,
-        "missing": 3,
-        "invalid": 1,
-        "failed": 0,
-    }
+    assert run.counts == Counts(planned=42, ok=38, missing=3, invalid=1)
     expected = [uid for uid in UIDS if uid not in {UIDS[3], UIDS[5]}]
     assert column_of(run, "user_id") == expected
     failed = [json.loads(line) for line in (run.workspace / "dataset" / "failed.jsonl").open()]
-    assert {line["key"]: line["status"] for line in failed} == {
-        UIDS[3]: "invalid",
-        UIDS[5]: "missing",
-        "7": "missing",
-        "8": "missing",
-    }
+    statuses = {line["key"]: line["status"] for line in failed}
+    assert statuses == {UIDS[3]: "invalid"} | dict.fromkeys([UIDS[5], "7", "8"], "missing")
     assert next(line for line in failed if line["key"] == UIDS[3])["column"]
     assert len([state for (task, _), state in run.states.items() if task == "batch.fetch"]) == 5
     with gzip.open(run.workspace / "dataset" / "users.csv.gz", "rt", encoding="utf-8") as file:
@@ -96,13 +79,7 @@ def test_many_users_of_a_file_in_object_storage_keep_their_order(pipeline):
 def test_mastodon_accounts_reach_the_warehouse_as_weibo_users_do(pipeline):
     run = pipeline.run("mastodon_user_profiles", user_ids=["@Alice", "bob", "nobody"])
     assert run.state == "success"
-    assert run.manifest["counts"] == {
-        "planned": 3,
-        "ok": 2,
-        "missing": 1,
-        "invalid": 0,
-        "failed": 0,
-    }
+    assert run.counts == Counts(planned=3, ok=2, missing=1)
     assert column_of(run, "screen_name") == ["alice", "bob"]
     assert set(column_of(run, "source")) == {"mastodon"}
     assert rows_of(pipeline.warehouse) == 2
@@ -130,7 +107,7 @@ def test_a_dry_run_plans_and_forecasts_by_the_quota_and_fetches_nothing(pipeline
     run = pipeline.run(user_ids=UIDS[:15], dry_run=True)
     assert run.state == "success"
     assert run.states["plan", -1] == run.states["consolidate", -1] == "skipped"
-    plan = json.loads((run.workspace / "plan.json").read_text())
+    plan = plan_of(run)
     assert (plan["items"], plan["forecast"]["basis"]) == (15, "quota")
     assert 900 < plan["forecast"]["seconds"] <= 1001
     assert pipeline.objects() == []
@@ -150,37 +127,27 @@ def test_too_many_failures_publish_nothing_and_fail_the_run(pipeline):
 
 def test_a_thousand_users_take_twenty_requests_where_the_connection_allows_it(pipeline, tmp_path):
     simulator = pipeline.simulator
-    pipeline.connect(
-        "weibo_default",
-        conn_type="http",
-        host=simulator.url,
-        password=simulator.token,
-        extra={"items_per_request": 50},
-    )
+    weibo = {"conn_type": "http", "host": simulator.url, "password": simulator.token}
+    pipeline.connect("weibo_default", **weibo, extra={"items_per_request": 50})
     path = tmp_path / "users.csv"
     path.write_text("\n".join(["user_id", "7", *(str(2_000_000_000 + n) for n in range(999))]))
     run = pipeline.run(items_uri=path.as_uri(), batch_size=500)
     assert run.state == "success"
-    counts = run.manifest["counts"]
-    assert (counts["ok"], counts["missing"]) == (999, 1)
+    assert run.counts == Counts(planned=1000, ok=999, missing=1)
     paths = simulator.stats()["paths"]
     assert paths["/2/users/show_batch/other.json"] == 20
     # A user that the answer omits is requested once more, alone.
     assert paths["/2/users/show.json"] == 1
     assert run.manifest["requests"] == 21
-    plan = json.loads((run.workspace / "plan.json").read_text("utf-8"))
-    assert plan["forecast"]["requests"] == 20
+    assert plan_of(run)["forecast"]["requests"] == 20
 
 
 def test_a_run_is_forecast_by_earlier_runs_and_an_empty_one_keeps_the_last_dataset(pipeline):
     first = pipeline.run(user_ids=UIDS[:3])
-    assert json.loads((first.workspace / "plan.json").read_text())["forecast"] == {
-        "requests": 3,
-        "seconds": None,
-        "basis": "unknown",
-    }
+    forecast = plan_of(first)["forecast"]
+    assert forecast == {"requests": 3, "seconds": None, "basis": "unknown"}
     second = pipeline.run(user_ids=UIDS[:3])
-    forecast = json.loads((second.workspace / "plan.json").read_text())["forecast"]
+    forecast = plan_of(second)["forecast"]
     assert forecast["basis"] == "earlier runs"
     assert forecast["seconds"] > 0
     page = (second.workspace / "report" / "report.html").read_text("utf-8")

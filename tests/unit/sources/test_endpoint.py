@@ -47,21 +47,12 @@ def test_the_error_about_an_unknown_source_lists_the_known_ones():
         sources.get("friendster")
 
 
-@pytest.mark.parametrize("name", ["weibo", "mastodon"])
-def test_a_source_is_found_by_its_name(name):
-    assert sources.get(name).name == name
-
-
 @pytest.mark.parametrize(
     ("name", "typed"),
-    [
-        ("weibo", "0017"),
-        ("weibo", " 17 "),
-        ("mastodon", "@Alice@Example.social"),
-        ("mastodon", "bob"),
-    ],
+    [("weibo", "0017"), ("weibo", " 17 "), ("mastodon", "@Alice@E.social"), ("mastodon", "bob")],
 )
 def test_what_people_type_has_the_canonical_form_of_the_source(name, typed):
     """The run page imports no source: it reads the form of the keys in the plan."""
     source = sources.get(name)
+    assert source.name == name
     assert source.key_form.canonical(typed) == source.check_item(typed.strip())

@@ -49,20 +49,18 @@ def test_the_history_of_an_earlier_version_is_read(path):
 
 
 def test_the_run_before_is_the_last_published_one_for_an_earlier_date(path):
-    for name, day in [("late", 5), ("first", 1), ("second", 2), ("mine", 4)]:
-        remember(path, manifest(name, day), passed=True)
-    remember(path, manifest("refused", 3), passed=False)
-    remember(path, manifest("empty", 3, ok=0), passed=True)
+    days = {"late": 5, "first": 1, "second": 2, "refused": 3, "empty": 3, "mine": 4, "again": 4}
+    for name, day in days.items():
+        ok = 0 if name == "empty" else 5
+        remember(path, manifest(name, day, ok=ok), passed=name != "refused")
     history = read_history(path)
-    assert run_before(history, "mine", manifest("mine", 4).logical_date).run_id == "second"
-    assert run_before(history, "first", manifest("first", 1).logical_date) is None
 
+    def before(name, day):
+        found = run_before(history, name, manifest(name, day).logical_date)
+        return found and found.run_id
 
-def test_of_two_runs_for_one_date_the_second_is_compared_with_the_first(path):
-    for name in ("one", "two"):
-        remember(path, manifest(name), passed=True)
-    found = [
-        run_before(read_history(path), name, manifest("one").logical_date)
-        for name in ("one", "two", "not yet remembered")
-    ]
-    assert [past and past.run_id for past in found] == [None, "one", "two"]
+    assert before("first", 1) is None
+    assert before("mine", 4) == "second"
+    # Of two runs for one date, the second is compared with the first.
+    assert before("again", 4) == "mine"
+    assert before("not yet remembered", 4) == "again"

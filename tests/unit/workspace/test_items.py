@@ -48,17 +48,12 @@ def test_the_first_of_equal_items_is_kept_and_the_others_are_counted(tmp_path_fa
 
 @pytest.mark.usefixtures("small_blocks")
 @pytest.mark.parametrize(
-    "texts",
-    [
-        [],
-        ["1404376560"] * 5000,
-        [str(number) for number in range(2500)] * 2,
-        [str(number // 2) for number in range(5000)],
-        [str(number) for number in range(5000)],
-    ],
+    "numbers",
+    [[], [7] * 5000, [*range(2500)] * 2, [n // 2 for n in range(5000)], [*range(5000)]],
     ids=["empty", "all the same", "twice over", "in pairs", "all different"],
 )
-def test_long_lists_of_any_kind_keep_each_item_once_in_order(tmp_path, texts):
+def test_long_lists_of_any_kind_keep_each_item_once_in_order(tmp_path, numbers):
+    texts = [str(number) for number in numbers]
     kept, repeated = deduplicated(tmp_path, texts)
     assert kept == list(dict.fromkeys(texts))
     assert repeated.count == len(texts) - len(kept)
