@@ -56,19 +56,20 @@ def stranger(postgres_database):
         connection.execute(f"DROP USER {name}")
 
 
-def test_a_user_who_may_only_write_existing_tables_may_load(
+def test_a_user_without_permissions_fails_the_check_and_may_load_with_those_to_write(
     stranger, postgres_warehouse, make_dataset
 ):
-    postgres_warehouse.load(make_dataset(users("old"), day=1))
-    name = stranger["user"]
     with psycopg.connect(**stranger) as connection, pytest.raises(BadConfiguration) as caught:
         check_database(connection, connection_id="my_warehouse")
     message = str(caught.value)
     assert message.startswith("my_warehouse: permission denied for schema public")
     assert "grant its user CREATE" in message
     assert "geheim" not in message
+    postgres_warehouse.load(make_dataset(users("old"), day=1))
+    with psycopg.connect(**stranger) as connection, pytest.raises(BadConfiguration, match="42501"):
+        check_database(connection)
     for table in ("user_profiles", "fanfold_runs"):
-        postgres_warehouse.run(f"GRANT SELECT, INSERT, UPDATE ON {table} TO {name}")
+        postgres_warehouse.run(f"GRANT SELECT, INSERT, UPDATE ON {table} TO {stranger['user']}")
     dataset = make_dataset(users("new"), day=2)
     with psycopg.connect(**stranger) as connection:
         check_database(connection)
