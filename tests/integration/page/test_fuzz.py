@@ -19,21 +19,6 @@ SECRET = "sesame-4f1d"
 EXAMPLES = 25 if os.environ.get("CI") else 5
 """Generated requests of each operation and mode."""
 
-READING = (
-    "get_pipelines",
-    "get_run",
-    "get_batches",
-    "get_item",
-    "get_suggestions",
-    "get_failures",
-    "get_failed_items",
-    "download_failures",
-    "get_dataset",
-    "get_files",
-    "download_file",
-    "get_report",
-    "get_comparison",
-)
 REDRIVE = "redrive"
 
 CONFIG = {
@@ -158,13 +143,11 @@ def fuzz(operation, examples=EXAMPLES):
     assert seen & {404, 422}, f"never refused: {seen}"
 
 
-def test_every_operation_is_tested(document):
-    assert set(operations(document)) == {*READING, REDRIVE}
-
-
-@pytest.mark.parametrize("name", READING)
-def test_reading_conforms_to_the_document(document, name):
-    fuzz(operations(document)[name])
+def test_reading_conforms_to_the_document(document):
+    found = operations(document)
+    assert found.pop(REDRIVE)
+    for operation in found.values():
+        fuzz(operation)
 
 
 def test_numbers_at_the_limits_of_the_document_are_accepted(document, site, compared):

@@ -153,26 +153,9 @@ def _shows_the_report(page):
     assert answer.content == (page.workspace.report / "report.html").read_bytes()
 
 
-def set_states(page, state, tasks=None):
-    """Let Airflow say that a run, and some of its tasks, are in another state."""
-    from airflow.models.dagrun import DagRun
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-    from sqlalchemy import update
-
-    with create_session() as session:
-        session.execute(update(DagRun).where(DagRun.run_id == page.run_id).values(state=state))
-        for task_id, task_state in (tasks or {}).items():
-            session.execute(
-                update(TaskInstance)
-                .where(TaskInstance.run_id == page.run_id, TaskInstance.task_id == task_id)
-                .values(state=task_state)
-            )
-
-
 def _tells_what_batches_have_so_far(page):
     """While a run is on, its progress files add up to what the manifest says afterwards."""
-    set_states(page, "running", {"consolidate": None, "batch.fetch": "running"})
+    page.set_states("running", {("consolidate",): None, ("batch.fetch",): "running"})
     seen = page.get()
     assert (seen["verdict"], seen["final"], seen["status"]) == ("running", False, None)
     assert seen["tally"] == TALLY
@@ -197,7 +180,7 @@ def _tells_what_batches_have_so_far(page):
         page.workspace.batch(2),
         type(waiting)(**fields, recent=(), waits_until=until, waits_for=spent),
     )
-    set_states(page, "running", {"batch.fetch": "deferred", "batch.process": None})
+    page.set_states("running", {("batch.fetch",): "deferred", ("batch.process",): None})
     seen = page.get()
     assert seen["verdict"] == "waiting"
     assert seen["wait"] == {"batches": 1, "until": until, "reason": spent.text}
@@ -245,7 +228,7 @@ def test_a_run_over_its_tolerance_shows_its_dataset_and_publishes_none(pipeline,
     assert page.get("/files/users.parquet", expect=409)["code"] == "not_published"
     assert page.get("/report", expect=404)["code"] == "no_report"
     assert page.get("/comparison", expect=404)["code"] == "never_compared"
-    set_states(page, "running", {"report": None})
+    page.set_states("running", {("report",): None})
     assert page.get("/comparison", expect=404)["code"] == "not_compared_yet"
 
 
@@ -275,7 +258,7 @@ def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(run_page):
     assert page.redrive(keys=["1"], expect=409)["code"] == "nothing"
     for part in ("/batches", "/failures", "/suggestions?prefix=1", "/items?key=1"):
         assert page.get(part, expect=404)["code"] == "never_planned"
-    set_states(page, "running")
+    page.set_states("running")
     assert page.get("/batches", expect=404)["code"] == "no_plan"
 
 
