@@ -189,12 +189,12 @@ def unfolded():
     return unfold
 
 
-def number_on(frame, outcome):
-    tile = frame.locator(".tile").filter(has=frame.get_by_text(outcome, exact=True))
-    return int(tile.locator("dd").inner_text().split()[0].replace(",", ""))
-
-
 @pytest.fixture
 def number():
     """``number(frame, outcome)``: the number on a tile of the run page."""
+
+    def number_on(frame, outcome):
+        tile = frame.locator(".tile").filter(has=frame.get_by_text(outcome, exact=True))
+        return int(tile.locator("dd").inner_text().split()[0].replace(",", ""))
+
     return number_on

@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -48,9 +47,10 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.filterwarnings(r"error:::fanfold\..*"))
 
 
-@contextmanager
-def served():
+@pytest.fixture(scope="session")
+def address(airflow_home):
     """Serve Airflow with its plugins on a free port, and yield the address."""
+    assert airflow_home.is_dir()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import uvicorn
@@ -67,12 +67,10 @@ def served():
         assert thread.is_alive()
         assert time.monotonic() < end
         time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    listener.close()
 
 
 @dataclass
@@ -94,13 +92,6 @@ class Client:
     def send(self, method, path, **options):
         options = {"timeout": 30, "allow_redirects": False, **options}
         return self.session.request(method, self.url + path, **options)
-
-
-@pytest.fixture(scope="session")
-def address(airflow_home):
-    assert airflow_home.is_dir()
-    with served() as url:
-        yield url
 
 
 @pytest.fixture(scope="session")

@@ -52,17 +52,6 @@ def document_of(address, site, workspace):
         f"{address}/fanfold/openapi.json",
         config=schemathesis.Config.from_dict({**CONFIG, "headers": headers}),
     )
-    add_real_values(schema, workspace)
-    return schema
-
-
-@pytest.fixture
-def document(address, site, compared):
-    return document_of(address, site, compared.workspace)
-
-
-def add_real_values(schema, workspace):
-    """Let most requests name a real run, and some a real item."""
     groups = [group.id for group in groups_of(workspace, final=True)]
     real = {
         "dag_id": [DAG],
@@ -99,12 +88,17 @@ def add_real_values(schema, workspace):
         # A chosen body is valid: as an invalid one it would be expected to be rejected.
         if not isinstance(body, dict) or _mode[0] is schemathesis.GenerationMode.NEGATIVE:
             return st.just(body)
-        keys = st.lists(st.sampled_from(real["key"]), max_size=4)
-        chosen = st.fixed_dictionaries(
-            {"dry_run": st.booleans()},
-            optional={"keys": keys, "groups": st.lists(st.sampled_from(groups), max_size=2)},
-        )
-        return st.one_of(st.just(body), chosen)
+        keys = st.lists(st.sampled_from(real["key"]), min_size=1, max_size=4)
+        some = st.lists(st.sampled_from(groups), max_size=2)
+        chosen = {"dry_run": st.booleans(), "keys": keys}
+        return st.fixed_dictionaries(chosen, optional={"groups": some}) | st.just(body)
+
+    return schema
+
+
+@pytest.fixture
+def document(address, site, compared):
+    return document_of(address, site, compared.workspace)
 
 
 _mode = [None]

@@ -82,7 +82,7 @@ def test_a_selection_is_written_for_the_fetch_of_its_batches(page):
     _, clearing = page.dag_run()
     for batch, key in ((0, UNKNOWN), (1, FAILED[0]), (5, UIDS[35])):
         assert selection_of(page.workspace.batch(batch), clearing).keys == (key,)
-        # Whoever clears again, here or in Airflow's UI, does not want this any more.
+        # It does not apply to a later clearing, here or in Airflow's UI.
         assert selection_of(page.workspace.batch(batch), clearing + 1) is None
     assert not page.workspace.batch(4).selection_file.exists()
 
