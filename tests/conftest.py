@@ -13,7 +13,7 @@ import sysconfig
 import tempfile
 import time
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -44,11 +44,14 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.split("::")[0]))
 
 
-def missing_tool(reason):
-    """Skip the test; fail it in CI, where everything has to be tested."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+def skip_without_tool(reason):
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
+@pytest.fixture(scope="session")
+def missing_tool():
+    """``missing_tool(reason)``: skip the test; fail it in CI, where everything has to be tested."""
+    return skip_without_tool
 
 
 def cached(name, build):
@@ -68,6 +71,41 @@ def cached(name, build):
                 build(Path(temporary) / name)
                 (Path(temporary) / name).rename(folder)
     return folder
+
+
+class VirtualClock:
+    """Time that passes only during a wait; ``at`` schedules an action."""
+
+    def __init__(self):
+        self.time = 10_000.0
+        self.waits = 0
+        self._scheduled = []
+
+    def now(self):
+        return self.time
+
+    def at(self, seconds, action):
+        """Call ``action`` in N seconds."""
+        self._scheduled.append((self.time + seconds, action))
+
+    def wait(self, stop, seconds):
+        self.waits += 1
+        assert self.waits < 10_000, "it waits forever"
+        end = self.time + seconds
+        for moment, action in sorted(self._scheduled, key=lambda one: one[0]):
+            if moment <= end and not stop.is_set():
+                self.time = max(self.time, moment)
+                self._scheduled.remove((moment, action))
+                action()
+        if not stop.is_set():
+            self.time = end
+        return stop.is_set()
+
+
+@pytest.fixture
+def clock():
+    """A virtual clock, so that no test waits."""
+    return VirtualClock()
 
 
 # S3
@@ -90,7 +128,7 @@ def s3_client(s3_server):
 
 
 @contextmanager
-def s3_client_of(server, **config):
+def s3_client_of(server):
     import boto3
     from botocore.config import Config
 
@@ -102,10 +140,7 @@ def s3_client_of(server, **config):
             aws_secret_access_key=server.secret_key,
             region_name="us-east-1",
             config=Config(
-                retries={"total_max_attempts": 1},
-                proxies={},
-                s3={"addressing_style": "path"},
-                **config,
+                retries={"total_max_attempts": 1}, proxies={}, s3={"addressing_style": "path"}
             ),
         )
     ) as client:
@@ -132,24 +167,23 @@ def bucket_name(s3_client):
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A Postgres server on loopback that asks for a password."""
+    """A database of a Postgres server on loopback that asks for a password."""
 
     host: str
     port: int
     user: str
     password: str
+    dbname: str = "postgres"
 
-    def parameters(self, dbname="postgres", **others):
+    def parameters(self, dbname=None, **others):
         """Keyword arguments for ``psycopg.connect``."""
-        return {
-            "host": self.host,
-            "port": self.port,
-            "user": self.user,
-            "password": self.password,
-            "dbname": dbname,
-            "connect_timeout": 10,
-            **others,
-        }
+        return {**asdict(self), "dbname": dbname or self.dbname, "connect_timeout": 10, **others}
+
+    def connect(self, **others):
+        """Return a new psycopg connection; the caller closes it."""
+        import psycopg
+
+        return psycopg.connect(**self.parameters(**others))
 
     @property
     def airflow_url(self):
@@ -157,24 +191,6 @@ class PostgresServer:
         return (
             f"postgresql+psycopg2://{self.user}:{self.password}@{self.host}:{self.port}/{AIRFLOW}"
         )
-
-
-@dataclass(frozen=True)
-class PostgresDatabase:
-    """A fresh, empty database of a server."""
-
-    server: PostgresServer
-    name: str
-
-    def parameters(self, **others):
-        """Keyword arguments for ``psycopg.connect``."""
-        return self.server.parameters(**{"dbname": self.name, **others})
-
-    def connect(self, **others):
-        """Return a new psycopg connection; the caller closes it."""
-        import psycopg
-
-        return psycopg.connect(**self.parameters(**others))
 
 
 @pytest.fixture(scope="session")
@@ -189,8 +205,6 @@ def postgres_server():
 
 def _prepare_postgres(folder):
     """Create a server whose database ``airflow`` has Airflow's tables."""
-    import psycopg
-
     with tempfile.TemporaryDirectory(prefix="fanfold-postgres-") as home:
         data = Path(home) / "data"
         data.mkdir(mode=0o700)
@@ -205,7 +219,7 @@ def _prepare_postgres(folder):
         subprocess.run(command, user=user, cwd=home, stdout=subprocess.DEVNULL, check=True)
         secret.rename(data / "fanfold.secret")
         with _running_postgres(data) as server:
-            with psycopg.connect(**server.parameters(), autocommit=True) as connection:
+            with server.connect(autocommit=True) as connection:
                 connection.execute(f"CREATE DATABASE {AIRFLOW}")
             _migrate(server.airflow_url, Path(home) / "airflow")
         shutil.copytree(data, folder)
@@ -253,7 +267,7 @@ def _wait_until_it_answers(server, log):
     end = time.monotonic() + 60
     while True:
         try:
-            psycopg.connect(**server.parameters()).close()
+            server.connect().close()
         except psycopg.OperationalError:
             if time.monotonic() > end:
                 pytest.fail(f"Postgres did not start: {log.read_text()}")
@@ -265,7 +279,7 @@ def _wait_until_it_answers(server, log):
 def _postgres_binaries():
     found = sorted(_POSTGRES.glob("*/bin/initdb"))
     if not found:
-        missing_tool("Postgres is not installed: apt-get install postgresql")
+        skip_without_tool("Postgres is not installed: apt-get install postgresql")
     return found[-1].parent
 
 
@@ -278,13 +292,10 @@ def free_port(kind=socket.SOCK_STREAM):
 @pytest.fixture
 def postgres_database(postgres_server):
     """A fresh, empty database; dropped afterwards, with all its connections."""
-    import psycopg
-
     name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(**postgres_server.parameters(), autocommit=True) as connection:
+    with postgres_server.connect(autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    yield PostgresDatabase(postgres_server, name)
-    with psycopg.connect(**postgres_server.parameters(), autocommit=True) as connection:
+        yield replace(postgres_server, dbname=name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 

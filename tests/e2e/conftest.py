@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
 
+from fanfold.simulator.process import Simulator
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
 
@@ -18,39 +18,30 @@ MONTH = 30
 UIDS = [str(1404376560 + number) for number in range(640)]
 
 CHROMIUM = ["chromium", "chromium-browser", "google-chrome"]
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync"]
+
+
+def simulator_of(stack):
+    simulator = Simulator(stack.simulator_url, stack.token, pid=0)
+    simulator.reset()
+    return simulator
 
 
 @pytest.fixture
 def simulator(stack):
     """The stack's simulator; its faults end with the test."""
-    from fanfold.simulator.process import Simulator
-
-    simulator = Simulator(stack.simulator_url, stack.token, pid=0)
-    simulator.reset()
-    yield simulator
-    simulator.reset()
+    yield simulator_of(stack)
+    simulator_of(stack)
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def chromium(missing_tool):
     """Debian's Chromium; each page has a context of its own."""
     from playwright.sync_api import sync_playwright
 
     path = next(filter(None, map(shutil.which, CHROMIUM)), None)
     if path is None:
-        reason = "Chromium is not installed: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        missing_tool("Chromium is not installed: apt-get install chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=QUIET)
         yield browser
@@ -94,13 +85,6 @@ class Runs:
     broken: tuple = tuple(UIDS[30:35])
     unknown: tuple = tuple(UIDS[40:43])
 
-    def simulator(self):
-        from fanfold.simulator.process import Simulator
-
-        simulator = Simulator(self.stack.simulator_url, self.stack.token, pid=0)
-        simulator.reset()
-        return simulator
-
     def listed(self, users):
         """Write a list of users; return its URI."""
         path = self.folder / f"users-{len(list(self.folder.iterdir()))}.csv"
@@ -109,13 +93,25 @@ class Runs:
 
     def run(self, users, *, disturbed=False, day=0, **conf):
         """Run the pipeline to its end on a day of the simulated world; return the id of the run."""
-        simulator = self.simulator()
+        simulator = simulator_of(self.stack)
         faults = dict.fromkeys(self.broken, "invalid") | dict.fromkeys(self.unknown, "unknown")
         simulator.control(day=day, uids=faults if disturbed else {})
         run_id = self.stack.trigger(DAG, {"items_uri": self.listed(users), **conf})
         assert self.stack.wait(DAG, run_id, timeout=120) == "success"
         simulator.reset()
         return run_id
+
+    def clear(self, run_id, task_id):
+        """Clear a task of a run and what comes after it."""
+        options = {"dry_run": False, "only_failed": False, "include_downstream": True}
+        body = {**options, "dag_run_id": run_id, "task_ids": [task_id]}
+        self.stack.api("POST", f"/api/v2/dags/{DAG}/clearTaskInstances", json=body)
+
+    def instances(self, run_id, task_id):
+        """Return the instances of a mapped task: at most 100."""
+        path = f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances"
+        params = {"task_id": task_id, "limit": 100}
+        return self.stack.api("GET", path, params=params)["task_instances"]
 
     def workspace(self, run_id):
         return Workspace.of_run(self.stack.home.shared, DAG, run_id)
@@ -176,28 +172,14 @@ def visitor(stack):
     return lambda page: Visitor(stack, page)
 
 
-def failures_of(frame):
-    """Open the tab of failures; return its table once it is there, and no other tab's."""
-    frame.get_by_role("tab", name="Failures").click()
-    table = frame.get_by_role("region", name="Items that are not in the dataset").get_by_role(
-        "table"
-    )
-    table.first.wait_for()
-    return table.first
-
-
-@pytest.fixture
-def failures():
-    """``failures(frame)``: the table of the failures."""
-    return failures_of
-
-
 @pytest.fixture
 def unfolded():
     """``unfolded(frame)``: open the failures of a run that is over, and the items of each group."""
 
     def unfold(frame):
-        table = failures_of(frame)
+        frame.get_by_role("tab", name="Failures").click()
+        region = frame.get_by_role("region", name="Items that are not in the dataset")
+        table = region.get_by_role("table").first
         hidden = table.get_by_role("button", name="Show items")
         hidden.first.wait_for()
         # By name, each once: a button is called otherwise after its click, a moment later.
@@ -207,21 +189,12 @@ def unfolded():
     return unfold
 
 
-def number_on(frame, outcome):
-    tile = frame.locator(".tile").filter(has=frame.get_by_text(outcome, exact=True))
-    return int(tile.locator("dd").inner_text().split()[0].replace(",", ""))
-
-
-@pytest.fixture(scope="session")
-def moved():
-    """How many followers each user has gained, or lost, in the month before ``partial_run``."""
-    from fanfold.simulator.people import profile
-
-    followers = [[profile(uid, day)["followers_count"] for day in (0, MONTH)] for uid in UIDS]
-    return {uid: now - then for uid, (then, now) in zip(UIDS, followers, strict=True)}
-
-
 @pytest.fixture
 def number():
     """``number(frame, outcome)``: the number on a tile of the run page."""
+
+    def number_on(frame, outcome):
+        tile = frame.locator(".tile").filter(has=frame.get_by_text(outcome, exact=True))
+        return int(tile.locator("dd").inner_text().split()[0].replace(",", ""))
+
     return number_on

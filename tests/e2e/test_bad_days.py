@@ -7,37 +7,8 @@ import os
 import re
 from collections import Counter
 
-import pytest
-
-from fanfold.workspace.files import read_json
-from fanfold.workspace.paths import Workspace
-
 DAG = "weibo_user_profiles"
 UIDS = [str(1404376560 + number) for number in range(200)]
-
-
-@pytest.fixture
-def listed(tmp_path):
-    path = tmp_path / "users.csv"
-    path.write_text("\n".join(["user_id", *UIDS]))
-    return path.as_uri()
-
-
-def instances(stack, run_id, task_id):
-    found = []
-    while True:
-        page = stack.api(
-            "GET",
-            f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances",
-            params={"task_id": task_id, "limit": 100, "offset": len(found)},
-        )
-        found += page["task_instances"]
-        if len(found) >= page["total_entries"]:
-            return found
-
-
-def states(stack, run_id, task_id):
-    return Counter(instance["state"] for instance in instances(stack, run_id, task_id))
 
 
 def log_of(stack, run_id, task_id, map_index=-1):
@@ -46,11 +17,7 @@ def log_of(stack, run_id, task_id, map_index=-1):
     return json.dumps(answer, ensure_ascii=False)
 
 
-def manifest(stack, run_id):
-    return read_json(Workspace.of_run(stack.home.shared, DAG, run_id).manifest)
-
-
-def test_a_spent_quota_defers_the_task_and_shows_the_reset(stack, simulator):
+def test_a_spent_quota_defers_the_task_and_shows_the_reset(stack, simulator, runs):
     """Windows of twelve seconds, and tasks that keep their slot for three: both batches defer."""
     simulator.control(quota_per_hour=4, quota_window_s=12)
     run_id = stack.trigger(DAG, {"user_ids": UIDS[:8], "batch_size": 4, "concurrency": 2})
@@ -58,7 +25,7 @@ def test_a_spent_quota_defers_the_task_and_shows_the_reset(stack, simulator):
     while stack.run_state(DAG, run_id) not in {"success", "failed"}:
         labels |= {
             instance["rendered_map_index"]
-            for instance in instances(stack, run_id, "batch.fetch")
+            for instance in runs.instances(run_id, "batch.fetch")
             if instance["state"] == "deferred"
         }
     assert stack.run_state(DAG, run_id) == "success"
@@ -66,20 +33,21 @@ def test_a_spent_quota_defers_the_task_and_shows_the_reset(stack, simulator):
     assert all(
         re.fullmatch(r"items \d–\d · waits until \d\d:\d\d:\d\d UTC", label) for label in labels
     )
-    ended = {i["rendered_map_index"] for i in instances(stack, run_id, "batch.fetch")}
+    ended = {i["rendered_map_index"] for i in runs.instances(run_id, "batch.fetch")}
     assert ended == {"items 1–4", "items 5–8"}
     logs = [log_of(stack, run_id, "batch.fetch", number) for number in (0, 1)]
     assert any(re.search(r"going on at 20\d\d-\d\d-\d\dT", log) for log in logs)
-    assert manifest(stack, run_id)["counts"]["ok"] == 8
+    assert runs.counts(run_id)["ok"] == 8
 
 
-def test_a_refused_token_stops_the_map_and_a_new_one_resumes_it(stack, simulator, listed):
+def test_a_refused_token_stops_the_map_and_a_new_one_resumes_it(stack, simulator, runs):
     """20 batches: those that run stop, the others are skipped; the source gets few requests."""
     simulator.control(token_expires_after=20)
-    conf = {"items_uri": listed, "batch_size": 10, "concurrency": 2}
+    conf = {"items_uri": runs.listed(UIDS), "batch_size": 10, "concurrency": 2}
     run_id = stack.trigger(DAG, conf)
     assert stack.wait(DAG, run_id, timeout=180) == "failed"
-    fetched = states(stack, run_id, "batch.fetch")
+    instances = runs.instances(run_id, "batch.fetch")
+    fetched = Counter(instance["state"] for instance in instances)
     assert fetched.total() == 20
     assert fetched["skipped"] >= 6
     assert fetched["failed"] <= 12
@@ -87,32 +55,15 @@ def test_a_refused_token_stops_the_map_and_a_new_one_resumes_it(stack, simulator
     answers = simulator.stats()["statuses"]
     refused = sum(count for status, count in answers.items() if status.startswith("4"))
     assert refused <= 2 * fetched["failed"]
-    assert "21327" in log_of(stack, run_id, "batch.fetch", first_failed(stack, run_id))
+    failed = next(each["map_index"] for each in instances if each["state"] == "failed")
+    assert "21327" in log_of(stack, run_id, "batch.fetch", failed)
 
     simulator.reset()
     # A refusal counts for a minute: let it be over.
-    os.utime(Workspace.of_run(stack.home.shared, DAG, run_id).stop, (0, 0))
-    stack.api(
-        "POST",
-        f"/api/v2/dags/{DAG}/clearTaskInstances",
-        json={
-            "dry_run": False,
-            "only_failed": False,
-            "include_downstream": True,
-            "dag_run_id": run_id,
-            "task_ids": ["batch.fetch"],
-        },
-    )
+    os.utime(runs.workspace(run_id).stop, (0, 0))
+    runs.clear(run_id, "batch.fetch")
     assert stack.wait(DAG, run_id, timeout=300) == "success"
-    assert manifest(stack, run_id)["counts"]["ok"] == len(UIDS)
+    assert runs.counts(run_id)["ok"] == len(UIDS)
     asked = simulator.stats(all_uids=True)["uids"]
     assert set(asked.values()) == {1}
     assert len(asked) <= len(UIDS) - 20 + 1
-
-
-def first_failed(stack, run_id):
-    return next(
-        instance["map_index"]
-        for instance in instances(stack, run_id, "batch.fetch")
-        if instance["state"] == "failed"
-    )

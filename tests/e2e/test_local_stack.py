@@ -95,14 +95,11 @@ class Shell:
 
     def processes(self) -> list[psutil.Process]:
         """All processes with the folder in their environment."""
-        found = []
-        for process in psutil.process_iter():
-            try:
-                if process.environ().get("FANFOLD_HOME") == str(self.home.root):
-                    found.append(process)
-            except psutil.Error:
-                continue
-        return found
+        home = str(self.home.root)
+        running = psutil.process_iter(["environ"])
+        return [
+            each for each in running if (each.info["environ"] or {}).get("FANFOLD_HOME") == home
+        ]
 
     def wait_until(self, seconds: float, condition) -> None:
         deadline = time.monotonic() + seconds

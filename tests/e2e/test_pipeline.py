@@ -10,70 +10,33 @@ import pyarrow.parquet as pq
 import pytest
 
 from fanfold.local.state import StackFailed
-from fanfold.workspace.paths import Workspace
 
 DAG = "weibo_user_profiles"
 UIDS = [str(1404376560 + number) for number in range(120)]
 
 
-def workspace(stack, run_id):
-    return Workspace.of_run(stack.home.shared, DAG, run_id)
-
-
-def manifest(stack, run_id):
-    return json.loads(workspace(stack, run_id).manifest.read_text("utf-8"))
-
-
-def users_asked_for(simulator):
-    """How often each user was asked for."""
-    return simulator.stats(all_uids=True)["uids"]
-
-
-def clear(stack, run_id, *task_ids):
-    stack.api(
-        "POST",
-        f"/api/v2/dags/{DAG}/clearTaskInstances",
-        json={
-            "dry_run": False,
-            "only_failed": False,
-            "include_downstream": True,
-            "dag_run_id": run_id,
-            "task_ids": list(task_ids),
-        },
-    )
-
-
-def test_clearing_fetch_requests_only_failed_items(stack, simulator, tmp_path):
+def test_clearing_fetch_requests_only_failed_items(stack, simulator, runs):
     """Two users fail and one is unknown; then the API recovers, and `fetch` is cleared."""
-    path = tmp_path / "users.csv"
-    path.write_text("\n".join(["user_id", *UIDS, "7"]))
     broken = {UIDS[3], UIDS[77]}
     simulator.control(uids=dict.fromkeys(broken, "http_500"))
-    run_id = stack.trigger(DAG, {"items_uri": path.as_uri()})
+    run_id = stack.trigger(DAG, {"items_uri": runs.listed([*UIDS, "7"])})
     assert stack.wait(DAG, run_id, timeout=180) == "success"
-    counts = manifest(stack, run_id)["counts"]
+    counts = runs.counts(run_id)
     assert counts == {"planned": 121, "ok": 118, "missing": 1, "invalid": 0, "failed": 2}
-    failed = [
-        instance
-        for instance in stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances")[
-            "task_instances"
-        ]
-        if instance["state"] == "failed"
-    ]
+    path = f"/api/v2/dags/{DAG}/dagRuns/{run_id}/taskInstances"
+    failed = stack.api("GET", path, params={"state": "failed"})["task_instances"]
     assert {instance["task_id"] for instance in failed} == {"batch.fetch"}
 
     simulator.reset()
-    clear(stack, run_id, "batch.fetch")
+    runs.clear(run_id, "batch.fetch")
     assert stack.wait(DAG, run_id, timeout=180) == "success"
-    assert users_asked_for(simulator) == dict.fromkeys(broken, 1)
-    counts = manifest(stack, run_id)["counts"]
+    assert simulator.stats(all_uids=True)["uids"] == dict.fromkeys(broken, 1)
+    counts = runs.counts(run_id)
     assert counts == {"planned": 121, "ok": 120, "missing": 1, "invalid": 0, "failed": 0}
-    table = pq.read_table(workspace(stack, run_id).dataset / "users.parquet")
+    table = pq.read_table(runs.workspace(run_id).dataset / "users.parquet")
     assert table["user_id"].to_pylist() == UIDS
-    latest = json.loads(
-        stack.s3().get_object(Bucket="fanfold", Key=f"{DAG}/latest.json")["Body"].read()
-    )
-    assert latest["run_id"] == run_id
+    latest = stack.s3().get_object(Bucket="fanfold", Key=f"{DAG}/latest.json")["Body"].read()
+    assert json.loads(latest)["run_id"] == run_id
     with closing(sqlite3.connect(stack.home.warehouse)) as connection:
         found = connection.execute("SELECT ok, failed FROM fanfold_runs WHERE run_id = ?", [run_id])
         assert found.fetchall() == [(120, 0)]

@@ -18,6 +18,7 @@ from fanfold.workspace.files import write_json
 # Playwright's own clean-up warns.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
+DATE = "2026-09-01T00:00:00.000Z"
 HOSTILE = "<script>document.title='run'</script><img src=x onerror=document.title='run'>"
 
 
@@ -28,30 +29,20 @@ def report(tmp_path_factory):
     records = [people.profile(uid) for uid in uids]
     records[0].update(screen_name=HOSTILE, followers_count=900_000_000)
     records[1].update(screen_name="\u202eمرحبا", followers_count=800_000_000)
-    rows, broken = clean_rows(
-        sources.get("weibo"), uids, records, pd.Timestamp("2026-09-01", tz="UTC")
-    )
+    rows, broken = clean_rows(sources.get("weibo"), uids, records, pd.Timestamp(DATE))
     assert not broken
     pq.write_table(rows.drop_columns(ITEM), folder / "users.parquet")
     failures = FailureGroups()
     failures.add(Outcome(HOSTILE, Status.FAILED, HOSTILE, 5))
     write_json(folder / "failures.json", [group.as_json() for group in failures.groups()])
-    manifest = Manifest(
-        dag_id="weibo_user_profiles",
-        run_id="manual__1",
-        logical_date="2026-09-01T00:00:00.000Z",
-        status=RunStatus.PARTIAL,
-        counts=Counts(planned=301, ok=300, failed=1),
-        files=(),
-        requests=305,
-        started_at="2026-09-01T00:00:00.000Z",
-        finished_at="2026-09-01T00:01:00.000Z",
-    )
+    counts = Counts(planned=301, ok=300, failed=1)
+    run = ("weibo_user_profiles", "manual__1", DATE, RunStatus.PARTIAL, counts)
+    manifest = Manifest(*run, files=(), requests=305, started_at=DATE, finished_at=DATE)
     return write_report(folder / "users.parquet", folder / "failures.json", manifest, folder).page
 
 
 def open_report(page, report):
-    """Open it and return what the browser complained of and asked the network for."""
+    """Open it and return what the browser complained of and requested."""
     complaints, asked = [], []
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -83,16 +74,14 @@ def test_names_are_text_and_run_nothing(report, page):
 
 
 @pytest.mark.parametrize("width", [360, 1200])
-def test_nothing_is_wider_than_the_window(report, page, width):
+def test_nothing_is_wider_than_the_window_and_every_chart_has_a_text_and_a_table(
+    report, page, width
+):
     page.set_viewport_size({"width": width, "height": 800})
     open_report(page, report)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-
-
-def test_every_chart_has_a_text_and_a_table(report, page):
-    open_report(page, report)
-    charts = page.locator(".charts > article").filter(visible=True)
-    assert charts.count() >= 8
-    for index in range(charts.count()):
-        assert charts.nth(index).locator("[role=img][aria-label]").count() >= 1
-        assert charts.nth(index).locator("table").count() >= 1
+    charts = page.locator(".charts > article").filter(visible=True).all()
+    assert len(charts) >= 8
+    for chart in charts:
+        assert chart.locator("[role=img][aria-label]").count() >= 1
+        assert chart.locator("table").count() >= 1

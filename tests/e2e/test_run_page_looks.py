@@ -38,20 +38,15 @@ def test_the_page_is_dark_when_airflow_is(partial_run, visitor, page):
     report.get_by_text("Planned", exact=True).wait_for()
 
     def ground(of):
-        colour = of.locator("body").evaluate("body => getComputedStyle(body).backgroundColor")
-        return (
-            colour
-            if colour != "rgba(0, 0, 0, 0)"
-            else of.locator("html").evaluate("root => getComputedStyle(root).backgroundColor")
-        )
+        script = "element => getComputedStyle(element).backgroundColor"
+        return [of.locator(name).evaluate(script) for name in ("html", "body")]
 
     light = ground(frame)
     page.evaluate("document.documentElement.classList.replace('light', 'dark')")
     frame.locator("html[data-theme=dark]").wait_for()
     assert ground(frame) != light
-    assert (
-        frame.locator("iframe").evaluate("frame => getComputedStyle(frame).colorScheme") == "dark"
-    )
+    scheme = frame.locator("iframe").evaluate("frame => getComputedStyle(frame).colorScheme")
+    assert scheme == "dark"
 
 
 def test_a_failed_and_an_empty_run_show_their_outcome(

@@ -86,7 +86,7 @@ def test_mastodon_accounts_reach_the_warehouse_as_weibo_users_do(pipeline):
 
 
 def test_postgres_takes_the_rows(pipeline, postgres_database):
-    server = postgres_database.server
+    server = postgres_database
     pipeline.connect(
         "warehouse_default",
         conn_type="postgres",
@@ -94,7 +94,7 @@ def test_postgres_takes_the_rows(pipeline, postgres_database):
         port=server.port,
         login=server.user,
         password=server.password,
-        schema=postgres_database.name,
+        schema=server.dbname,
     )
     assert pipeline.run(user_ids=UIDS[:3]).state == "success"
     with postgres_database.connect() as connection:

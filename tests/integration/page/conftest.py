@@ -8,7 +8,6 @@ import socket
 import threading
 import time
 import warnings
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -48,9 +47,10 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.filterwarnings(r"error:::fanfold\..*"))
 
 
-@contextmanager
-def served():
+@pytest.fixture(scope="session")
+def address(airflow_home):
     """Serve Airflow with its plugins on a free port, and yield the address."""
+    assert airflow_home.is_dir()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import uvicorn
@@ -67,12 +67,10 @@ def served():
         assert thread.is_alive()
         assert time.monotonic() < end
         time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    listener.close()
 
 
 @dataclass
@@ -89,21 +87,11 @@ class Client:
             self.session.headers["Authorization"] = f"Bearer {self.token}"
 
     def get(self, path, **options):
-        return self.send("GET", path, **options)
-
-    def post(self, path, **options):
-        return self.send("POST", path, **options)
+        return self.send(GET, path, **options)
 
     def send(self, method, path, **options):
         options = {"timeout": 30, "allow_redirects": False, **options}
         return self.session.request(method, self.url + path, **options)
-
-
-@pytest.fixture(scope="session")
-def address(airflow_home):
-    assert airflow_home.is_dir()
-    with served() as url:
-        yield url
 
 
 @pytest.fixture(scope="session")
@@ -114,7 +102,7 @@ def site(address, airflow_home):
     clients = {None: Client(address, None)}
     for person in PEOPLE:
         login = {"username": person, "password": passwords[person]}
-        answer = clients[None].post("/auth/token", json=login)
+        answer = clients[None].send(POST, "/auth/token", json=login)
         assert answer.status_code == 201, answer.text
         clients[person] = Client(address, answer.json()["access_token"])
     yield clients
@@ -142,9 +130,39 @@ class Page:
         return answer.json()
 
     def redrive(self, *, expect=200, headers=None, **body):
-        answer = self.client.post(f"{self.path}/redrive", json=body, headers=headers)
+        answer = self.client.send(POST, f"{self.path}/redrive", json=body, headers=headers)
         assert answer.status_code == expect, answer.text
         return answer.json()
+
+    def dag_run(self):
+        """Return the state of the run, and how often something of it was cleared."""
+        from airflow.models.dagrun import DagRun
+
+        where = [DagRun.run_id == self.run_id]
+        [(state, clearings)] = rows(DagRun.state, DagRun.clear_number, where=where)
+        return str(state), clearings
+
+    def instances(self):
+        """Return the states of all task instances by task and map index."""
+        from airflow.models.taskinstance import TaskInstance
+
+        columns = TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state
+        found = rows(*columns, where=[TaskInstance.run_id == self.run_id])
+        return {(task, index): state for task, index, state in found}
+
+    def set_states(self, state, tasks=(), **of_run):
+        """Change the state of the run and of some tasks: ``{(task, map index): state}``."""
+        from airflow.models.dagrun import DagRun
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.utils.session import create_session
+        from sqlalchemy import update
+
+        run = {"run_id": self.run_id}
+        with create_session() as session:
+            session.execute(update(DagRun).filter_by(**run).values(state=state, **of_run))
+            for key, task_state in dict(tasks).items():
+                where = run | dict(zip(("task_id", "map_index"), key, strict=False))
+                session.execute(update(TaskInstance).filter_by(**where).values(state=task_state))
 
 
 @pytest.fixture
@@ -193,8 +211,12 @@ class Door:
     def ask(self, route, person="user", *, json=None, data=None, headers=None, **where):
         if route[0] == POST and json is None and data is None:
             json = {"dry_run": True, "keys": self.keys}
-        options = {"json": json, "data": data, "headers": headers}
-        answer = self.site[person].send(route[0], self.address(route, **where), **options)
+        client = self.site[person]
+        request = requests.Request(route[0], client.url, headers, json=json, data=data)
+        prepared = client.session.prepare_request(request)
+        # A URL that is passed to the request would have its dots and slashes normalised.
+        prepared.url = client.url + self.address(route, **where)
+        answer = client.session.send(prepared, timeout=30, allow_redirects=False)
         self.assert_safe(answer, route)
         return answer
 

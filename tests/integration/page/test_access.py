@@ -21,22 +21,23 @@ ANSWERS = {DOWNLOAD: 307}
 """The statuses of routes that do not answer 200."""
 
 
-def test_every_route_answers_401_without_a_login(door):
-    """Also of DAGs and runs that there are not, and of what makes no sense."""
-    assert door.statuses(door.routes, None) == dict.fromkeys(door.routes, 401)
-    assert door.statuses(door.routes, None, dag_id="gone") == dict.fromkeys(door.routes, 401)
-    assert door.statuses(door.routes, None, run_id="gone") == dict.fromkeys(door.routes, 401)
-    senseless = "?limit=none&offset=-1&after=x&runs=0&key=&prefix="
-    assert door.statuses(door.routes, None, query=senseless) == dict.fromkeys(door.routes, 401)
+WHERE = (
+    {},
+    {"dag_id": "gone"},
+    {"run_id": "gone"},
+    {"query": "?limit=none&offset=-1&after=x&runs=0&key=&prefix="},
+)
+"""401 and 403 come before 404 and 422."""
 
 
-def test_a_user_without_a_role_gets_403_except_for_static_routes(door):
-    """401 and 403 come before 404 and 422."""
+@pytest.mark.parametrize("where", WHERE)
+def test_every_route_needs_a_login_and_all_but_static_ones_a_role(door, where):
+    assert door.statuses(door.routes, None, **where) == dict.fromkeys(door.routes, 401)
     closed = [route for route in door.routes if route not in FOR_ALL_WHO_LOG_IN]
-    senseless = "?limit=none&offset=-1&after=x&runs=0&key=&prefix="
-    for where in ({}, {"dag_id": "gone"}, {"run_id": "gone"}, {"query": senseless}):
-        assert door.statuses(closed, "nobody", **where) == dict.fromkeys(closed, 403)
-    assert door.statuses(FOR_ALL_WHO_LOG_IN, "nobody") == dict.fromkeys(FOR_ALL_WHO_LOG_IN, 200)
+    assert door.statuses(closed, "nobody", **where) == dict.fromkeys(closed, 403)
+    if not where:
+        wanted = dict.fromkeys(FOR_ALL_WHO_LOG_IN, 200)
+        assert door.statuses(FOR_ALL_WHO_LOG_IN, "nobody") == wanted
 
 
 @pytest.mark.parametrize(("person", "status"), [(None, 401), ("nobody", 403), ("viewer", 403)])
@@ -47,8 +48,9 @@ def test_the_right_is_checked_before_a_body_is_read(door, person, status):
         assert answer.status_code == status, (body[:12], answer.text)
 
 
-def test_a_viewer_reads_everything_and_redrives_nothing(door):
+def test_a_viewer_reads_everything_and_changes_nothing(door):
     before = door.state()
+    assert all(before[:3])
     reading = [route for route in door.routes if route[0] == GET]
     wanted = {route: ANSWERS.get(route, 200) for route in reading}
     assert door.statuses(reading, "viewer") == wanted
@@ -61,9 +63,12 @@ def test_a_viewer_reads_everything_and_redrives_nothing(door):
 
 @pytest.mark.parametrize("person", ["user", "op", "admin"])
 def test_users_who_may_edit_runs_are_allowed_everything(door, person):
+    """A redrive is a dry run here and changes nothing either."""
+    before = door.state()
     wanted = {route: ANSWERS.get(route, 200) for route in door.routes}
     assert door.statuses(door.routes, person) == wanted
     assert door.ask((GET, RUN), person).json()["redrive"]["allowed"] is True
+    assert door.state() == before
 
 
 def test_a_dag_whose_runs_are_hidden_from_a_user_is_not_listed(door, monkeypatch):
@@ -83,15 +88,6 @@ def test_a_dag_whose_runs_are_hidden_from_a_user_is_not_listed(door, monkeypatch
     listed = door.ask((GET, "/api/pipelines")).json()["pipelines"]
     assert [each["dag_id"] for each in listed] == ["mastodon_user_profiles"]
     assert door.ask((GET, RUN)).status_code == 403
-
-
-def test_reading_changes_nothing(door):
-    before = door.state()
-    assert before[0]
-    assert before[1]
-    assert before[2]
-    door.statuses(door.routes, "user")
-    assert door.state() == before
 
 
 def broken_tokens(good):
@@ -114,14 +110,6 @@ def broken_tokens(good):
     }
 
 
-@pytest.mark.parametrize("how", ["header", "cookie"])
-def test_an_expired_or_forged_token_is_refused_by_every_route(door, site, how):
-    for what, (token, status) in broken_tokens(site["user"].token).items():
-        headers = with_token(token, how)
-        found = door.statuses(door.routes, None, headers=headers)
-        assert found == dict.fromkeys(door.routes, status), what
-
-
 def with_token(token, how):
     from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
 
@@ -130,13 +118,16 @@ def with_token(token, how):
     return {"Cookie": f"{COOKIE_NAME_JWT_TOKEN}={token}"}
 
 
-def test_airflows_cookie_is_accepted_like_a_token(door, site):
+@pytest.mark.parametrize("how", ["header", "cookie"])
+def test_a_valid_token_is_accepted_and_an_expired_or_forged_one_refused(door, site, how):
     wanted = {route: ANSWERS.get(route, 200) for route in door.routes}
-    assert door.statuses(door.routes, None, headers=with_token(site["user"].token, "cookie")) == (
-        wanted
-    )
-    viewer = with_token(site["viewer"].token, "cookie")
+    good = with_token(site["user"].token, how)
+    assert door.statuses(door.routes, None, headers=good) == wanted
+    viewer = with_token(site["viewer"].token, how)
     assert door.ask(REDRIVE, None, headers=viewer).status_code == 403
+    for what, (token, status) in broken_tokens(site["user"].token).items():
+        found = door.statuses(door.routes, None, headers=with_token(token, how))
+        assert found == dict.fromkeys(door.routes, status), what
 
 
 def test_airflows_cookie_is_same_site_and_http_only(door):
@@ -149,9 +140,12 @@ def test_airflows_cookie_is_same_site_and_http_only(door):
     assert {"httponly", "samesite=lax"} <= set(rest)
 
 
-def test_other_methods_are_not_allowed(door, site):
-    for method in ("PUT", "PATCH", "DELETE", "HEAD", "TRACE"):
-        for route in door.routes:
-            answer = site["admin"].send(method, door.address(route))
+def test_other_methods_are_not_allowed_and_no_other_site_reads_an_answer(door, site):
+    """A preflight is refused like any other method, and no answer names an origin."""
+    headers = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
+    for route in door.routes:
+        for method in ("PUT", "PATCH", "DELETE", "HEAD", "TRACE", "OPTIONS"):
+            answer = site["admin"].send(method, door.address(route), headers=headers)
             assert answer.status_code == 405, (method, route)
             door.assert_safe(answer)
+        assert door.ask(route, headers={"Origin": headers["Origin"]}).status_code < 405

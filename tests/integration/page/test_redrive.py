@@ -22,70 +22,28 @@ def page(kept_run, page_of):
     conf = {"user_ids": UIDS, "batch_size": 7, "tolerated_failure_percentage": 50}
     kept = kept_run("failed", conf, faults=FAULTS)
     found = page_of(kept.workspace)
-    before, (_, clearings) = instances(found)
+    before, (_, clearings) = found.instances(), found.dag_run()
     yield found
-    restore(found, before, clearings)
+    found.set_states("success", before, clear_number=clearings)
     for batch in range(6):
         kept.workspace.batch(batch).selection_file.unlink(missing_ok=True)
 
 
-def restore(page, states, clearings):
-    from airflow.models.dagrun import DagRun
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-    from sqlalchemy import update
-
-    run = {"state": "success", "clear_number": clearings}
-    with create_session() as session:
-        session.execute(update(DagRun).where(DagRun.run_id == page.run_id).values(**run))
-        for (task, index), state in states.items():
-            where = {"run_id": page.run_id, "task_id": task, "map_index": index}
-            session.execute(update(TaskInstance).filter_by(**where).values(state=state))
-
-
-def instances(page):
-    """Return the states of all task instances of a run, and of the run itself."""
-    from airflow.models.taskinstance import TaskInstance
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session() as session:
-        rows = session.execute(
-            select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state).where(
-                TaskInstance.run_id == page.run_id
-            )
-        ).all()
-    return {(task, index): state for task, index, state in rows}, dag_run(page)
-
-
-def dag_run(page):
-    """Return the state of a run, and how often something of it was cleared."""
-    from airflow.models.dagrun import DagRun
-    from airflow.utils.session import create_session
-    from sqlalchemy import select
-
-    with create_session() as session:
-        state, clearings = session.execute(
-            select(DagRun.state, DagRun.clear_number).where(DagRun.run_id == page.run_id)
-        ).one()
-    return str(state), clearings
-
-
 def cleared(page):
-    return {key for key, state in instances(page)[0].items() if state is None}
+    return {key for key, state in page.instances().items() if state is None}
 
 
 def test_a_dry_run_changes_nothing(page, monkeypatch):
     from fanfold.airflow.page import redrive
 
-    before = instances(page)
+    before = page.instances(), page.dag_run()
     cost = page.redrive()
     assert cost == {"dry_run": True, "items": 3, "requests": 3, "batches": 2, "tasks": 8}
-    assert instances(page) == before
+    assert (page.instances(), page.dag_run()) == before
     (group,) = (g for g in page.get("/failures")["groups"] if g["status"] == "failed")
     assert page.redrive(groups=[group["id"]])["items"] == 3
     assert page.redrive(keys=[UNKNOWN, UIDS[0]])["items"] == 2
-    assert instances(page) == before
+    assert (page.instances(), page.dag_run()) == before
     assert not page.workspace.batch(0).selection_file.exists()
 
     # Nor does what is refused, or cannot be noted: Airflow's clearing and the selection are one.
@@ -95,7 +53,7 @@ def test_a_dry_run_changes_nothing(page, monkeypatch):
     page.redrive(dry_run=False, expect=422, everything=True)
     monkeypatch.setattr(redrive, "write_selection", full_disk)
     assert page.redrive(dry_run=False, keys=[FAILED[0]], expect=503)["code"] == "workspace_away"
-    assert instances(page) == before
+    assert (page.instances(), page.dag_run()) == before
 
 
 def full_disk(*_):
@@ -107,7 +65,7 @@ def test_a_redrive_clears_failed_batches_and_downstream_tasks_only(page):
     assert page.redrive(dry_run=False)["tasks"] == 8
     batches = {("batch.fetch", 1), ("batch.fetch", 4), ("batch.process", 1), ("batch.process", 4)}
     assert cleared(page) == batches | {(task, -1) for task in AFTER}
-    assert dag_run(page) == ("queued", 1)
+    assert page.dag_run() == ("queued", 1)
     # An earlier selection does not narrow it down.
     assert not page.workspace.batch(1).selection_file.exists()
     seen = page.get()
@@ -121,10 +79,10 @@ def test_a_selection_is_written_for_the_fetch_of_its_batches(page):
     answer = page.redrive(dry_run=False, keys=[FAILED[0], UNKNOWN, UIDS[35]])
     assert (answer["items"], answer["batches"]) == (3, 3)
     assert {index for task, index in cleared(page) if task == "batch.fetch"} == {0, 1, 5}
-    _, clearing = dag_run(page)
+    _, clearing = page.dag_run()
     for batch, key in ((0, UNKNOWN), (1, FAILED[0]), (5, UIDS[35])):
         assert selection_of(page.workspace.batch(batch), clearing).keys == (key,)
-        # Whoever clears again, here or in Airflow's UI, does not want this any more.
+        # It does not apply to a later clearing, here or in Airflow's UI.
         assert selection_of(page.workspace.batch(batch), clearing + 1) is None
     assert not page.workspace.batch(4).selection_file.exists()
 
@@ -133,7 +91,7 @@ def test_the_items_of_a_reason_are_selected(page):
     groups = {group["status"]: group["id"] for group in page.get("/failures")["groups"]}
     answer = page.redrive(dry_run=False, groups=[groups["missing"]])
     assert (answer["items"], answer["batches"]) == (1, 1)
-    assert selection_of(page.workspace.batch(0), dag_run(page)[1]).keys == (UNKNOWN,)
+    assert selection_of(page.workspace.batch(0), page.dag_run()[1]).keys == (UNKNOWN,)
 
 
 def test_a_complete_run_has_nothing_to_redrive(compared, page_of):

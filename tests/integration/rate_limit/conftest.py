@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
 import shutil
 import socket
 import subprocess
 import sys
-import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 HERE = Path(__file__).parent
 
@@ -22,43 +23,25 @@ HERE = Path(__file__).parent
 class RedisServer:
     """A Redis on loopback that requires a password and keeps nothing on disk."""
 
-    def __init__(self, folder):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.password = "s3cret/word"
-        self.url = f"redis://:s3cret%2Fword@127.0.0.1:{self.port}/0"
+    def __init__(self, folder, port):
+        self.port = port
+        self.url = f"redis://:s3cret%2Fword@127.0.0.1:{port}/0"
         self._folder = folder
         self._process = None
 
     def start(self):
-        settings = {
-            "bind": "127.0.0.1",
-            "port": str(self.port),
-            "save": "",
-            "dir": str(self._folder),
-            "requirepass": self.password,
-        }
         self._process = subprocess.Popen(
             [
                 # The shell kills the server when its stdin closes, also if the tests are killed.
                 *("sh", "-c", '"$@" & read -r _; kill -KILL $!; wait $!', "sh", "redis-server"),
-                *(word for key, value in settings.items() for word in (f"--{key}", value)),
+                *("--bind", "127.0.0.1", "--port", str(self.port), "--save", ""),
+                *("--dir", str(self._folder), "--requirepass", "s3cret/word"),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        end = time.monotonic() + 30
-        while True:
-            try:
-                self.run("PING")
-            except redis.ConnectionError:
-                if time.monotonic() > end:
-                    pytest.fail("Redis did not start")
-                time.sleep(0.02)
-            else:
-                return
+        self.run("PING", retry=Retry(ConstantBackoff(0.02), 1500))
 
     def stop(self):
         """Kill the server; its data is lost."""
@@ -66,62 +49,56 @@ class RedisServer:
             self._process.communicate()
             self._process = None
 
-    def run(self, *command):
+    def run(self, *command, **options):
         """Return the server's reply to a command."""
-        with redis.Redis.from_url(self.url, socket_timeout=5) as client:
+        with redis.Redis.from_url(self.url, socket_timeout=5, **options) as client:
             return client.execute_command(*command)
 
 
 @pytest.fixture
-def redis_server(tmp_path):
+def redis_server(tmp_path, missing_tool):
     """A Redis of this test, which may stop and start it."""
     if shutil.which("redis-server") is None:
-        reason = "Redis is not installed: apt-get install redis-server"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    server = RedisServer(tmp_path)
+        missing_tool("Redis is not installed: apt-get install redis-server")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        server = RedisServer(tmp_path, probe.getsockname()[1])
     server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+    yield server
+    server.stop()
 
 
+@dataclass
 class Counted:
     """A server that records arrivals, and the clients that send requests to it."""
 
-    def __init__(self, port, folder, stack):
-        self.port = port
-        self._folder = folder
-        self._stack = stack
+    port: int
+    folder: Path
+    stack: ExitStack
 
     def start_client(self, **options):
         """Start a process that sends requests, see client.py."""
-        given = {"port": self.port, "folder": str(self._folder), **options}
-        process = self._stack.enter_context(
+        given = {"port": self.port, "folder": str(self.folder), **options}
+        process = self.stack.enter_context(
             subprocess.Popen(
                 [sys.executable, str(HERE / "client.py"), json.dumps(given)],
                 stdout=subprocess.PIPE,
                 text=True,
             )
         )
-        self._stack.callback(process.kill)
+        self.stack.callback(process.kill)
         return process
 
     def stamps(self):
         """Return when requests arrived since the last call, in seconds, by path."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
             connection.request("GET", "/stamps")
             stamps = json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
         return {path: sorted(stamp / 1e9 for stamp in each) for path, each in stamps.items()}
 
 
-@contextmanager
-def counting_server(folder):
+@pytest.fixture
+def counted(tmp_path):
+    """A server that records arrivals, and starts clients."""
     command = [sys.executable, str(HERE / "counting_server.py")]
     with (
         subprocess.Popen(
@@ -129,11 +106,4 @@ def counting_server(folder):
         ) as server,
         ExitStack() as stack,
     ):
-        yield Counted(int(server.stdout.readline()), folder, stack)
-
-
-@pytest.fixture
-def counted(tmp_path):
-    """A server that records arrivals, and starts clients."""
-    with counting_server(tmp_path / "rate-limits") as server:
-        yield server
+        yield Counted(int(server.stdout.readline()), tmp_path / "rate-limits", stack)

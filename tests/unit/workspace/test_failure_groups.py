@@ -36,9 +36,8 @@ def test_what_breaks_the_contract_is_grouped_by_column_and_rule():
     def invalid(key, value, rule):
         return failed(key, "why", Status.INVALID, column="name", value=value, rule=rule)
 
-    first, second = groups(
-        [invalid(1, "a", "short"), invalid(2, "b", "short"), invalid(3, "b", "good")]
-    )
+    rows = (1, "a", "short"), (2, "b", "short"), (3, "b", "good")
+    first, second = groups([invalid(*row) for row in rows])
     assert (first.column, first.rule, first.count) == ("name", "short", 2)
     assert first.examples == [("1", "a"), ("2", "b")]
     assert second.count == 1
@@ -100,10 +99,6 @@ def test_groups_of_two_batches_add_up_to_the_groups_of_both(first, second):
 def test_a_group_keeps_its_id_and_a_similar_one_has_another():
     group = Group(Status.INVALID, "", "name", "short")
     assert Group.from_json(json.loads(json.dumps(group.as_json()))).id == group.id
-    others = [
-        Group(Status.FAILED, "", "name", "short"),
-        Group(Status.INVALID, "", "name", "long"),
-        Group(Status.INVALID, "name short"),
-        Group(Status.INVALID, ""),
-    ]
-    assert len({group.id, *(other.id for other in others)}) == 5
+    others = ("failed", "", "name", "short"), ("invalid", "", "name", "long"), ("invalid", "")
+    made = [Group(Status(status), *rest) for status, *rest in (*others, ("invalid", "name short"))]
+    assert len({group.id, *(other.id for other in made)}) == 5

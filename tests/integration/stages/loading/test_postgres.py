@@ -46,7 +46,7 @@ def test_a_terminated_connection_is_rolled_back_and_retriable(postgres_warehouse
 @pytest.fixture
 def stranger(postgres_database):
     """Parameters of a user with no other permission than to log in."""
-    name = f"stranger_{postgres_database.name}"
+    name = f"stranger_{postgres_database.dbname}"
     with postgres_database.connect(autocommit=True) as connection:
         connection.execute(f"CREATE USER {name} PASSWORD 'streng-geheim'")
         connection.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
@@ -100,4 +100,4 @@ def test_a_connection_that_cannot_be_opened_is_classified(postgres_database, wro
         psycopg.connect(**postgres_database.parameters(**wrong))
     assert str(caught.value).startswith("my_warehouse: ")
     assert "geheim" not in str(caught.value)
-    assert postgres_database.server.password not in str(caught.value)
+    assert postgres_database.password not in str(caught.value)
