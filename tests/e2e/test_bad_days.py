@@ -36,7 +36,7 @@ def test_a_spent_quota_defers_the_task_and_shows_the_reset(stack, simulator, run
     ended = {i["rendered_map_index"] for i in runs.instances(run_id, "batch.fetch")}
     assert ended == {"items 1–4", "items 5–8"}
     logs = [log_of(stack, run_id, "batch.fetch", number) for number in (0, 1)]
-    assert any(re.search(r"going on at 20\d\d-\d\d-\d\dT", log) for log in logs)
+    assert any(re.search(r"resuming at 20\d\d-\d\d-\d\dT", log) for log in logs)
     assert runs.counts(run_id)["ok"] == 8
 
 
