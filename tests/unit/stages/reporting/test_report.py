@@ -14,7 +14,7 @@ import pytest
 
 from fanfold.model import Basis, Forecast, RunStatus
 from fanfold.stages.processing.contract import SCHEMA
-from fanfold.stages.reporting import write_report
+from fanfold.stages.reporting import style, write_report
 
 FORECAST = Forecast(12_000, 61.0, Basis.QUOTA)
 VOID = {"meta", "link", "input", "br"}
@@ -202,3 +202,30 @@ def test_charts_of_an_earlier_report_are_removed(reported, run, users):
     gone = {path.name for path in reported[1].charts} - {path.name for path in second.charts}
     assert gone == {"chart-regions.png"}
     assert set(first.iterdir()) == set(second.files)
+
+
+def luminance(colour):
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    """The contrast ratio of WCAG 2.2."""
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [0, 1, 2], ids=["light", "dark", "print"])
+def test_colours_contrast_with_their_background(page, theme):
+    """Text by 4.5:1 and bars by 3:1, as WCAG 2.2 asks (1.4.3 and 1.4.11, level AA)."""
+    themes = re.findall(r":root \{(.*?)\}", page.text, re.DOTALL)
+    assert len(themes) == 3
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", themes[theme]))
+    for ground in ("card", "ground"):
+        for text in ("ink", "quiet", "link"):
+            assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
+    for badge in ("badge-ok", "badge-invalid", "badge-missing", "failed"):
+        assert contrast(colours["on-badge"], colours[badge]) >= 4.5, badge
+    for bar in style.COLOURS:
+        assert contrast(colours[bar], colours["card"]) >= 3, bar
