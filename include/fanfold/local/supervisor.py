@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 START_S = 180
 """Seconds that a stack may take to start; most of them are imports of Airflow."""
-AIRFLOW_GRACE_S = 1.0
+AIRFLOW_GRACE_S = 0.3
 """Seconds from SIGTERM to SIGKILL for Airflow: workers would wait for their tasks."""
 SERVERS_GRACE_S = 10.0
 """The same for the S3 server, which saves its buckets, and the simulator."""
