@@ -162,7 +162,7 @@ def main() -> None:
             run = bench.run(PIPELINE, conf, items=users, timeout=7200, **faults)
             requests = requests_of(bench, run.run_id, users)
             taken = in_turn(requests, given.times)
-            with Watch(bench.stack.state.processes["api-server"].pid) as watch:
+            with Watch(bench.stack.state.processes["api-server"]) as watch:
                 for _ in range(POLLS):
                     requests["summary"]()
             browser = in_chromium(bench, run.run_id, given.visits)

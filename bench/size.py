@@ -74,7 +74,7 @@ def _steps(instances: list[dict[str, Any]]) -> Iterator[tuple[str, float]]:
 
 def _memory(bench: Bench, run: DagRun) -> dict[str, float]:
     tasks = {each["id"]: f"task {each['task_id']}" for each in run.instances}
-    names = {each.pid: name for name, each in bench.stack.state.processes.items()}
+    names = {pid: name for name, pid in bench.stack.state.processes.items()}
     memory: dict[str, float] = {}
     for (pid, title), peak in run.watch.peaks.items():
         kind = tasks.get(title.removeprefix(TASK_TITLE).strip()) or names.get(pid, "others")

@@ -61,7 +61,7 @@ class Bench:
     @property
     def simulator(self) -> Simulator:
         """The simulator of the stack."""
-        pid = self.stack.state.processes["simulator"].pid
+        pid = self.stack.state.processes["simulator"]
         return Simulator(self.stack.simulator_url, self.stack.token, pid)
 
     def users(self, items: int) -> str:
@@ -102,8 +102,8 @@ class Bench:
         run_id = f"bench__{secrets.token_hex(6)}"
         self.simulator.reset()
         self.simulator.control(**simulator)
-        servers = [stack.state.processes[name].pid for name in ("simulator", "s3")]
-        with Watch(stack.state.supervisor.pid, servers) as watch:
+        servers = [stack.state.processes[name] for name in ("simulator", "s3")]
+        with Watch(stack.state.supervisor, servers) as watch:
             # The REST API, not the command line: that would add a second of CPU.
             body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
             stack.api("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
