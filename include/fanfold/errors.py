@@ -4,6 +4,7 @@
     ├── Fatal                     needs manual action; never retried
     │   ├── BadInput              invalid Param, items file or item
     │   ├── BadConfiguration      invalid or missing connection or environment variable
+    │   ├── BadPipeline           invalid pipeline: its author has to change its code
     │   ├── CredentialRefused     the source rejected the token
     │   ├── ToleranceExceeded     more items failed than the run tolerates
     │   ├── LeftFailed            the selected items were fetched; other items failed earlier
@@ -49,6 +50,10 @@ class BadInput(Fatal):
 
 class BadConfiguration(Fatal):
     """A connection or environment variable is invalid or missing; the message names its key."""
+
+
+class BadPipeline(Fatal):
+    """A pipeline is invalid; the message names the pipeline, what is wrong in it and where."""
 
 
 class CredentialRefused(Fatal):

@@ -15,7 +15,20 @@ if TYPE_CHECKING:
 
     from fanfold.messages import Texts
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One element of the list.
+
+    Attributes:
+        key: Its key.
+        attributes: Further values of it: the other columns of the items file or query.
+    """
+
+    key: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Status(StrEnum):
@@ -92,6 +105,26 @@ class Outcome:
     def from_json(cls, data: dict[str, Any]) -> Outcome:
         """Parse the result of :meth:`as_json`."""
         return cls(**{**data, "status": Status(data["status"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A row that breaks the contract, as in ``rejected.jsonl``.
+
+    Attributes:
+        item: Key of its item.
+        row: Its position among the rows of the item, from 1; of a record whose transform raised an
+            exception, the position among the item's records.
+        column: The column with the first value that breaks a rule; empty for an exception.
+        value: The value, shortened; for an exception its text.
+        rule: The rule, or the exception with the line of the pipeline's code that raised it.
+    """
+
+    item: str
+    row: int
+    column: str
+    value: str
+    rule: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +209,13 @@ class Plan:
         items_per_request: Maximum number of items per request.
         key_column: Column of the dataset with the items' keys, if any.
         messages: The source's messages: English and Chinese text by id.
+        pipeline: Name of the pipeline; empty for a plan of another version.
+        noun: What an item is, in English and Chinese.
+        dataset: Name of the dataset.
+        row_key: Columns that identify a row of the dataset.
+        folds: Names of the folds.
+        label: Column with a name of the row for people; empty if there is none.
+        measure: Column by which changes are ranked; empty if there is none.
     """
 
     source: str
@@ -191,6 +231,13 @@ class Plan:
     key_column: str | None = None
     key_form: KeyForm = KeyForm()
     messages: Texts = field(default_factory=dict)
+    pipeline: str = ""
+    noun: tuple[str, str] = ("item", "条目")
+    dataset: str = ""
+    row_key: tuple[str, ...] = ()
+    folds: tuple[str, ...] = ()
+    label: str = ""
+    measure: str = ""
 
     def batch_of(self, position: int) -> int:
         """Return the batch number of the item at a position (from 0)."""
@@ -206,7 +253,10 @@ class Plan:
         forecast = Forecast(**{**data["forecast"], "basis": Basis(data["forecast"]["basis"])})
         quotas = Quotas(**data.get("quotas", {}))
         key_form = KeyForm(**data.get("key_form", {}))
-        return cls(**{**data, "forecast": forecast, "quotas": quotas, "key_form": key_form})
+        lists = {name: tuple(data[name]) for name in ("noun", "row_key", "folds") if name in data}
+        return cls(
+            **{**data, **lists, "forecast": forecast, "quotas": quotas, "key_form": key_form}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +275,23 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class FileEntry:
-    """A published file; ``key`` is relative to the run's prefix, ``bytes`` is the file size."""
+    """A published file.
+
+    Attributes:
+        key: Its name, relative to the run's prefix.
+        format: ``parquet``, ``csv.gz`` or ``jsonl``.
+        rows: Number of its rows or lines.
+        bytes: Its size.
+        sha256: Its digest, in hex.
+        table: The dataset or fold that it holds; empty for ``failed.jsonl`` and ``rejected.jsonl``.
+    """
 
     key: str
     format: str
     rows: int
     bytes: int
     sha256: str
+    table: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +305,14 @@ class RunIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a run produced. Times are ISO 8601 in UTC."""
+    """What a run produced. Times are ISO 8601 in UTC.
+
+    Attributes:
+        counts: Items by outcome.
+        rows: Rows of the dataset.
+        rejected: Rows that broke the contract; ``rejected.jsonl`` lists them.
+        code: Digest of the pipeline's code.
+    """
 
     dag_id: str
     run_id: str
@@ -256,7 +323,21 @@ class Manifest:
     requests: int
     started_at: str
     finished_at: str
+    rows: int = 0
+    rejected: int = 0
+    code: str = ""
     version: int = MANIFEST_VERSION
+
+    def file_of(self, table: str, form: str = "parquet") -> FileEntry:
+        """Return the file of a dataset or fold.
+
+        Raises:
+            KeyError: The run has no such file.
+        """
+        for entry in self.files:
+            if (entry.table, entry.format) == (table, form):
+                return entry
+        raise KeyError(table)
 
     @property
     def moments(self) -> tuple[datetime, datetime]:

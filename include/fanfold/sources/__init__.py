@@ -1,36 +1,71 @@
-"""Sources: one module each, which turns an item into a request and a response into a record.
+"""Sources: where the records of an item come from.
 
-A source module defines ``SOURCE``, a :class:`Source` of pure functions. It does not send requests,
-retry, wait or write files: ``session`` and the stages do that for all sources.
+A pipeline names its source as a value: :class:`Api` or :class:`Compute`. It holds names and pure
+functions; sessions (``session``, ``http``) and the fetch stage send, wait, retry and write for all of
+them. This module imports no HTTP library: a pipeline module is imported in milliseconds.
+
+The functions below get an :class:`~fanfold.model.Item`. Those that say so may also have a parameter
+``as_of``, the logical date of the run (a ``datetime`` in UTC).
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from fanfold.errors import BadConfiguration
-from fanfold.model import KeyForm
+from fanfold.errors import BadPipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from fanfold.messages import Message, Texts
+    from fanfold.model import Item
     from fanfold.sources.endpoint import Endpoint
-    from fanfold.sources.http import Call, Response
-    from fanfold.sources.rows import Rows
 
 T = TypeVar("T")
-_NOT_SOURCES = frozenset({"deadline", "endpoint", "http", "rows", "session", "strict_json"})
+Record = Any
+"""A JSON document: what an item consists of, as received."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request below an endpoint's URL.
+
+    Attributes:
+        path: Absolute path, quoted.
+        query: Query parameters; never a secret.
+        json: Body of a POST request, a JSON document; None for a GET request.
+    """
+
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A response of a source.
+
+    Attributes:
+        status: HTTP status.
+        headers: Case-insensitive headers.
+        body: The JSON document, or None if the body is invalid.
+        flaw: Message id of what is wrong with the body; "" if it is valid.
+        path: Path of the request.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+    flaw: str = "http.not_json"
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The record of an item, as received."""
+    """The records of an item in one response; none at all is an answer, too."""
 
-    record: dict[str, Any]
+    records: Sequence[Record]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +87,42 @@ class Reply:
         records: Records by key.
         missing: Reasons of the items that do not exist, by key.
         pause: Seconds until the source accepts further requests, or None.
+        following: The request for the next page of the only item, or None.
     """
 
-    records: Mapping[str, dict[str, Any]]
+    records: Mapping[str, Sequence[Record]]
     missing: Mapping[str, Message]
     pause: float | None = None
+    following: Call | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """How to get the further pages of an item. Exactly one of the first four is set.
+
+    A page that is the same as the one before it is the last.
+
+    Attributes:
+        token: Dotted path in the response to the token of the next page; it is sent as ``param``.
+        link: Dotted path in the response to the URL of the next page, or ``Link`` for the header of
+            RFC 8288 with ``rel="next"``. The URL must have the host of the connection.
+        number: The first page number; ``param`` counts up until a page has no records.
+        following: ``(call, response) -> Call | None`` returns the next request.
+        param: Query parameter (of a GET) or field of the body (of a POST) with token or number.
+        limit: Pages of an item; with more it is ``failed``.
+    """
+
+    token: str = ""
+    link: str = ""
+    number: int | None = None
+    following: Callable[[Call, Response], Call | None] | None = None
+    param: str = "page"
+    limit: int = 1000
+
+    def __post_init__(self) -> None:
+        ways = (self.token, self.link, self.number is not None, self.following)
+        if sum(map(bool, ways)) != 1:
+            raise BadPipeline("Pages needs exactly one of token, link, number and following.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +131,14 @@ class Several:
 
     Attributes:
         max_items: Maximum number of items per request.
-        call: Returns the request for some keys.
+        call: Returns the request for some items.
         read: Returns the records in a response by key. Items that it omits are requested singly.
-            Raises as :attr:`Source.read` does.
+            Raises as :attr:`Api.read` does.
     """
 
     max_items: int
-    call: Callable[[Sequence[str]], Call]
-    read: Callable[[Sequence[str], Response], dict[str, dict[str, Any]]]
+    call: Callable[[Sequence[Item]], Call]
+    read: Callable[[Sequence[Item], Response], Mapping[str, Sequence[Record]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +147,7 @@ class Probe(Generic[T]):
 
     Attributes:
         call: Returns the request for an endpoint.
-        read: Returns its result from the response. Raises as :attr:`Source.read` does.
+        read: Returns its result from the response. Raises as :attr:`Api.read` does.
     """
 
     call: Callable[[Endpoint], Call]
@@ -105,62 +171,78 @@ class Quota:
     window: float
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A source, as pure functions.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Api:
+    """A JSON API over HTTP. Host, token and rate limits are those of an Airflow connection.
 
     Attributes:
-        name: Its name, as in the DAG and in the ``source`` column.
-        item_column: Name of the items column in a CSV, JSONL or Parquet file.
-        identity_column: Column of the contract that must equal the item's key, or None if they
-            differ (an account name whose record has a number as its id).
-        check_item: Returns an item in canonical form; raises ``ValueError`` that describes a valid
-            item.
-        call: Returns the request for an item.
-        credentials: Returns query parameters and headers that carry an endpoint's token.
-        read: Returns :class:`Found` or :class:`NotThere` from a response; raises
-            ``CredentialRefused``, ``QuotaSpent``, ``SourceBusy`` or ``ItemRefused``.
-        check: Checks endpoint and token; for ``preflight`` and to probe an unavailable source.
+        path: Path of the request for an item. ``{key}``, ``{as_of}`` (the logical date, as
+            YYYY-MM-DD) and the names of attributes of the item in path, query and body are
+            replaced; in the path they are quoted.
+        query: Query parameters.
+        json: Body of a POST request; without it the request is a GET.
+        call: Instead of these: ``(item[, as_of])`` returns the request.
+        records: Dotted path in the response to the record (an object) or the records (a list of
+            objects); empty: the whole response.
+        pages: How to get further pages, if there are any.
+        read: Instead of ``records``: ``(item, response)`` returns :class:`Found` or
+            :class:`NotThere`; raises ``CredentialRefused``, ``QuotaSpent``, ``SourceBusy`` or
+            ``ItemRefused``. The default reads HTTP statuses: 2xx has records, 404 and 410 with JSON
+            are missing, 401 and 403 refuse the token, 429 is a quota (``Retry-After``), 400 and 422
+            refuse the item, and everything else is retried.
+        connection: Airflow connection. Default: ``<pipeline>_default``.
+        token: Where the password of the connection goes: ``bearer``, ``header:<name>`` or
+            ``query:<name>``.
+        several: Request for several items, if the API has one.
+        check: Request that checks endpoint and token: for ``preflight`` and to probe an unavailable
+            source. Default: a GET of ``/``, for which any response below 500 will do.
         quota: Reads the quota of the endpoint's token.
-        transform: Pure function from records to rows with the columns of the contract; values that
-            it cannot read become problems of :class:`~fanfold.sources.rows.Rows`.
-        exhausted_for: Returns the seconds until the quota is renewed if this response used it up,
-            else None.
-        several: Request for several items, if the source has one.
-        key_form: Form of the keys, so that the run page finds what people type.
-        messages: Messages of the source: English and Chinese text by id, ``<name>.<id>``.
+        exhausted_for: Returns the seconds until the quota is renewed if this response used it up.
+        messages: Messages of the source: English and Chinese text by id.
     """
 
-    name: str
-    item_column: str
-    identity_column: str | None
-    check_item: Callable[[str], str]
-    call: Callable[[str], Call]
-    credentials: Callable[[Endpoint], tuple[Mapping[str, str], Mapping[str, str]]]
-    read: Callable[[str, Response], Found | NotThere]
-    check: Probe[None]
-    quota: Probe[Quota | None]
-    transform: Callable[[Sequence[dict[str, Any]]], Rows]
-    exhausted_for: Callable[[Response], float | None] | None = None
+    path: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    json: Any = None
+    call: Callable[..., Call] | None = None
+    records: str = ""
+    pages: Pages | None = None
+    read: Callable[[Item, Response], Found | NotThere] | None = None
+    connection: str = ""
+    token: str = "bearer"  # noqa: S105 - a place, not a token
     several: Several | None = None
-    key_form: KeyForm = field(default_factory=KeyForm)
+    check: Probe[None] | None = None
+    quota: Probe[Quota | None] | None = None
+    exhausted_for: Callable[[Response], float | None] | None = None
     messages: Texts = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if bool(self.path) == bool(self.call):
+            raise BadPipeline("Api needs either path or call.")
+        if self.path and not self.path.startswith("/"):
+            raise BadPipeline(f"Api: the path {self.path!r} must begin with '/'.")
+        if self.token != "bearer" and not self.token.startswith(("header:", "query:")):  # noqa: S105
+            raise BadPipeline(
+                f"Api: token={self.token!r} must be 'bearer', 'header:<name>' or 'query:<name>'."
+            )
 
     def items_per_request(self, endpoint: Endpoint) -> int:
         """Return the maximum number of items per request at an endpoint."""
         return min(endpoint.items_per_request, self.several.max_items) if self.several else 1
 
 
-def get(name: str) -> Source:
-    """Return the source of that name.
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """A Python function of the item, run in processes side by side. It needs no connection.
 
-    Raises:
-        BadConfiguration: There is no such source; the message lists the existing ones.
+    Attributes:
+        function: ``(item[, as_of])`` returns a record (a dict), or an iterable of records. An
+            exception makes the item ``failed``.
+        time_limit: Seconds for an item; its process is killed after it.
+        processes: Number of processes of a batch; None: one for each processor.
     """
-    known = sorted(
-        module.name for module in pkgutil.iter_modules(__path__) if module.name not in _NOT_SOURCES
-    )
-    if name not in known:
-        raise BadConfiguration(f"There is no source {name!r}; available: {', '.join(known)}.")
-    source: Source = importlib.import_module(f"{__name__}.{name}").SOURCE
-    return source
+
+    function: Callable[..., Record | Iterable[Record]]
+    time_limit: float = 300.0
+    processes: int | None = None
+    messages: Texts = field(default_factory=dict)

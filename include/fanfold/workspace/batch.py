@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from fanfold.messages import ENGINE
-from fanfold.model import Outcome, Status
+from fanfold.model import Item, Outcome, Status
 from fanfold.workspace.files import disk_errors, read_jsonl, write_jsonl
 
 if TYPE_CHECKING:
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 
 ITEM = "item"
 """The column of a batch's rows that holds each row's item key; the dataset does not have it."""
-Done = tuple[Outcome, dict[str, Any] | None]
-"""An item's outcome, and its record where it is ``ok``."""
-Fetched = tuple[Outcome, dict[str, Any]]
-"""An item that is ``ok`` and its record."""
+Done = tuple[Outcome, "Sequence[Any] | None"]
+"""An item's outcome, and its records where it is ``ok``."""
+Fetched = tuple[Outcome, "list[Any]"]
+"""An item that is ``ok`` and its records."""
 
 
 class Batch:
@@ -33,11 +34,13 @@ class Batch:
         name = f"{number:05d}"
         self.number = number
         self.items_file = root / "items" / f"{name}.jsonl"
+        self.attributes_file = root / "items" / f"{name}.attributes.jsonl"
         self.progress_file = root / "progress" / f"{name}.json"
         self.selection_file = root / "redrive" / f"{name}.json"
         self.rows_file = root / "clean" / f"{name}.parquet"
-        self.counts_file = root / "clean" / f"{name}.json"
-        self.invalid_file = root / "clean" / f"{name}.invalid.jsonl"
+        self.failed_file = root / "clean" / f"{name}.failed.jsonl"
+        self.rejected_file = root / "clean" / f"{name}.rejected.jsonl"
+        self.closed_file = root / "clean" / f"{name}.json"
         self._outcomes = root / "outcomes" / name
         self._raw = root / "raw" / name
 
@@ -45,13 +48,20 @@ class Batch:
         """Return the keys of the batch's items, in the order of the plan."""
         return list(read_jsonl(self.items_file))
 
-    def new_part(self, sequence: int) -> tuple[Path, Path]:
+    def items(self) -> list[Item]:
+        """Return the batch's items with their attributes, in the order of the plan."""
+        keys = self.keys()
+        if not self.attributes_file.exists():
+            return [Item(key) for key in keys]
+        return list(map(Item, keys, read_jsonl(self.attributes_file)))
+
+    def new_part(self, sequence: int, version: str = "") -> tuple[Path, Path]:
         """Return the paths of the records and the outcomes of a new part.
 
         The names carry four random bytes, so that a task that Airflow presumes dead and its
-        successor never write to the same file.
+        successor never write to the same file, and the version of the source.
         """
-        name = f"{sequence:04d}-{secrets.token_hex(4)}.jsonl"
+        name = f"{sequence:04d}-{secrets.token_hex(4)}-{version}.jsonl"
         return self._raw / f"{name}.gz", self._outcomes / name
 
     def parts(self) -> list[tuple[int, Path, Path]]:
@@ -62,23 +72,37 @@ class Batch:
             for path in committed
         ]
 
+    def part_names(self) -> list[str]:
+        """Return the names of all committed parts, oldest first."""
+        return [outcomes.name for _, _, outcomes in self.parts()]
+
     def last_sequence(self) -> int:
         """Return the sequence number of the last part, 0 if there is none."""
         return max((number for number, _, _ in self.parts()), default=0)
 
-    def write_part(self, sequence: int, part: Sequence[Done]) -> None:
+    def parts_of_other_versions(self, version: str) -> list[tuple[Path, Path]]:
+        """Return (records, outcomes) of the parts that another version of the source made."""
+        return [
+            (raw, outcomes)
+            for _, raw, outcomes in self.parts()
+            if outcomes.stem.split("-")[2:] != [version]
+        ]
+
+    def write_part(self, sequence: int, part: Sequence[Done], version: str = "") -> None:
         """Write one part: first its records, then its outcomes, which commit it.
+
+        The records of an item follow each other. ``version`` is that of the source.
 
         Raises:
             WorkspaceUnavailable: The disk is full or does not answer; nothing of the part is left.
         """
-        raw, outcomes = self.new_part(sequence)
+        raw, outcomes = self.new_part(sequence, version)
         write_jsonl(
             raw,
             (
                 {"key": outcome.key, "record": record}
-                for outcome, record in part
-                if record is not None
+                for outcome, records in part
+                for record in records or ()
             ),
         )
         try:
@@ -104,7 +128,8 @@ class Batch:
     def fetched(self, size: int) -> Iterator[list[Fetched]]:
         """Yield the items that are ``ok`` with their latest records, in slices, in fetch order.
 
-        Memory is bounded by one slice and the outcomes of the batch.
+        A slice ends with the item that fills it to ``size`` records. Memory is bounded by one slice
+        and the outcomes of the batch.
         """
         parts = self.parts()
         latest = {
@@ -113,41 +138,39 @@ class Batch:
             for data in read_jsonl(outcomes)
         }
         found: list[Fetched] = []
+        records = 0
         for _, raw, _ in parts:
-            for data in read_jsonl(raw):
-                outcome, latest_raw = latest[data["key"]]
+            for key, lines in groupby(read_jsonl(raw), lambda line: line["key"]):
+                outcome, latest_raw = latest[key]
                 if latest_raw == raw and outcome.status is Status.OK:
-                    found.append((outcome, data["record"]))
-                    if len(found) == size:
+                    found.append((outcome, [line["record"] for line in lines]))
+                    records += len(found[-1][1])
+                    if records >= size:
                         yield found
-                        found = []
+                        found, records = [], 0
         if found:
             yield found
 
-    def records(self) -> dict[str, dict[str, Any]]:
-        """Return the latest record of each item that is ``ok``, by key."""
-        return {outcome.key: record for found in self.fetched(1000) for outcome, record in found}
-
-    def invalid(self) -> dict[str, Outcome]:
-        """Return the outcomes of the records that break the contract, by key."""
-        path = self.invalid_file
+    def failed(self) -> dict[str, Outcome]:
+        """Return the outcomes of the items that are not ``ok``, by key, as ``process`` decided."""
+        path = self.failed_file
         outcomes = (Outcome.from_json(data) for data in read_jsonl(path)) if path.exists() else ()
         return {outcome.key: outcome for outcome in outcomes}
 
+    def invalid(self) -> dict[str, Outcome]:
+        """Return the outcomes of the items that break the contract, by key."""
+        return {
+            key: outcome
+            for key, outcome in self.failed().items()
+            if outcome.status is Status.INVALID
+        }
 
-def decide(key: str, fetched: Outcome | None, invalid: Outcome | None, *, clean: bool) -> Outcome:
+
+def decide(key: str, fetched: Outcome | None, invalid: Outcome | None) -> Outcome:
     """Return the one outcome of a planned item, after its batch has ended.
 
-    ``clean`` is whether the item has a row; ``invalid`` is its outcome of ``process``.
+    ``invalid`` is its outcome if no row of its records obeys the contract.
     """
     if fetched is None:
         return Outcome.of(key, Status.FAILED, ENGINE.message("item.not_fetched"))
-    if fetched.status is not Status.OK or clean:
-        return fetched
-    return invalid or Outcome.of(
-        key,
-        Status.FAILED,
-        ENGINE.message("item.not_processed"),
-        attempts=fetched.attempts,
-        at=fetched.at,
-    )
+    return invalid if invalid and fetched.status is Status.OK else fetched

@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from fanfold.messages import Message
 from fanfold.model import Status
-from fanfold.workspace.files import read_as
+from fanfold.workspace.files import read_as, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from fanfold.model import Outcome
@@ -174,7 +174,13 @@ def merge_groups(found: Iterable[dict[str, Any]], shown: int = KEPT) -> list[Gro
     return groups.groups(shown)
 
 
-def read_groups(failures: Path, shown: int = KEPT) -> list[Group]:
+def write_groups(failures: Path, items: Sequence[Group], rows: Sequence[Group]) -> None:
+    """Write the groups of a run: of its items that are not ``ok``, and of its rejected rows."""
+    found = {"items": items, "rows": rows}
+    write_json(failures, {name: [group.as_json() for group in found[name]] for name in found})
+
+
+def read_groups(failures: Path, shown: int = KEPT, *, of: Literal["items", "rows"] = "items") -> list[Group]:
     """Return the groups of a run, written by ``consolidate``.
 
     At most ``shown`` reasons of an outcome are listed; items with further ones are the rest.
@@ -182,4 +188,4 @@ def read_groups(failures: Path, shown: int = KEPT) -> list[Group]:
     Raises:
         Inconsistent: The file is missing or damaged.
     """
-    return read_as(failures, lambda found: merge_groups(found, shown))
+    return read_as(failures, lambda found: merge_groups(found[of], shown))

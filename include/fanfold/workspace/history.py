@@ -27,6 +27,9 @@ class Past:
         status: Status of its manifest.
         counts: Items by outcome.
         passed: Whether its failures were tolerated.
+        rows: Rows of its dataset.
+        rejected: Rows that broke the contract.
+        started_at: When it was planned (ISO 8601, UTC).
     """
 
     run_id: str
@@ -36,6 +39,9 @@ class Past:
     status: str = ""
     counts: Counts = field(default_factory=Counts)
     passed: bool = False
+    rows: int = 0
+    rejected: int = 0
+    started_at: str = ""
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -67,12 +73,17 @@ def remember(path: Path, manifest: Manifest, *, passed: bool) -> None:
         status=str(manifest.status),
         counts=manifest.counts,
         passed=passed,
+        rows=manifest.rows,
+        rejected=manifest.rejected,
+        started_at=manifest.started_at,
     )
     place = _place(history, manifest.run_id)
     if place == len(history):
         history.append(past)
     else:
-        first = history[place] if history[place].requests else past
+        before = history[place]
+        # A run that was deleted and made again under the same id is another run.
+        first = before if before.requests and before.started_at == past.started_at else past
         history[place] = replace(past, requests=first.requests, seconds=first.seconds)
     write_json(path, [asdict(run) for run in history[-MAX_RUNS:]])
 
@@ -86,7 +97,7 @@ def run_before(history: list[Past], run_id: str, logical_date: str) -> Past | No
     earlier = [
         (past.logical_date, place)
         for place, past in enumerate(history)
-        if past.passed and past.counts.ok and (past.logical_date, place) < (logical_date, own)
+        if past.passed and past.rows and (past.logical_date, place) < (logical_date, own)
     ]
     return history[max(earlier)[1]] if earlier else None
 

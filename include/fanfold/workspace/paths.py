@@ -11,12 +11,15 @@ Layout::
         outcomes/00007/0002-1f9c.jsonl   outcomes of that part; written last: it commits the part
         progress/00007.json              fetch progress of batch 7, for the run page
         redrive/00007.json               items of batch 7 that a redrive selected
-        clean/00007.parquet              rows of batch 7
-        clean/00007.invalid.jsonl        outcomes of its records that break the contract
-        clean/00007.json                 counts of both
-        dataset/                         users.parquet, users.csv.gz, failed.jsonl
-        failures.json                    failure groups of failed.jsonl
-        report/                          report.html and its charts
+        items/00007.attributes.jsonl     their attributes, if they have any
+        clean/00007.parquet              rows of batch 7, in item order
+        clean/00007.failed.jsonl         outcomes of its items that are not ok
+        clean/00007.rejected.jsonl       its rows that break the contract
+        clean/00007.json                 counts of all of these; written last
+        dataset/                         <dataset> and <fold>.parquet, .csv.gz; failed.jsonl, rejected.jsonl
+        failures.json                    failure groups of items and of rejected rows
+        spill/                           temporary files of DuckDB
+        report/                          report.html
         comparison.json                  differences to the previous run
         manifest.json                    the manifest
         stop.json                        why the fetch was stopped, if the token was rejected
@@ -37,9 +40,8 @@ if TYPE_CHECKING:
 
 _SAFE = re.compile(r"[A-Za-z0-9._+=:@-]")
 _NAME_LIMIT = 120  # bytes; most file systems allow 255, and parts add to it
-PARQUET = "users.parquet"
-CSV = "users.csv.gz"
 FAILED = "failed.jsonl"
+REJECTED = "rejected.jsonl"
 
 
 def safe_name(text: str) -> str:
@@ -73,6 +75,11 @@ class Workspace:
         self.stop = root / "stop.json"
         self.report = root / "report"
         self.manifest = root / "manifest.json"
+        self.spill = root / "spill"
+
+    def table(self, name: str) -> Path:
+        """Return the Parquet file of a dataset or fold."""
+        return self.dataset / f"{name}.parquet"
 
     @classmethod
     def of_run(cls, shared: Path, dag_id: str, run_id: str) -> Workspace:

@@ -12,7 +12,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from fanfold.messages import Message
-from fanfold.workspace.files import write_json
+from fanfold.model import Counts
+from fanfold.workspace.files import read_as, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,25 +77,38 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Cleaned:
-    """Results of ``process`` for a batch.
+class Closed:
+    """What ``process`` made of a batch; the dataset is the sum of these.
 
     Attributes:
         batch: Number of the batch.
+        counts: Its items by outcome.
+        requests: Requests made for its items, over all tries.
         rows: Number of rows.
-        invalid: Number of records that break the contract.
-        reasons: Failure groups of these records.
+        rejected: Number of rows that break the contract.
+        reasons: Failure groups of the items that are not ``ok``.
+        rejected_reasons: Failure groups of the rejected rows: column, rule and examples.
+        parts: Names of the parts that it was made from.
+        code: Digest of the pipeline's code that made it.
     """
 
     batch: int
+    counts: Counts
+    requests: int
     rows: int
-    invalid: int
+    rejected: int
     reasons: tuple[dict[str, Any], ...] = ()
+    rejected_reasons: tuple[dict[str, Any], ...] = ()
+    parts: tuple[str, ...] = ()
+    code: str = ""
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Return what :func:`write_cleaned` wrote."""
-        return cls(**{**data, "reasons": tuple(data["reasons"])})
+        """Return what :func:`write_closed` wrote."""
+        lists = {
+            name: tuple(data[name]) for name in ("reasons", "rejected_reasons", "parts")
+        }
+        return cls(**{**data, **lists, "counts": Counts(**data["counts"])})
 
 
 def write_progress(batch: Batch, progress: Progress) -> None:
@@ -102,9 +116,22 @@ def write_progress(batch: Batch, progress: Progress) -> None:
     write_json(batch.progress_file, asdict(progress))
 
 
-def write_cleaned(batch: Batch, cleaned: Cleaned) -> None:
-    """Write the counts of a processed batch."""
-    write_json(batch.counts_file, asdict(cleaned))
+def write_closed(batch: Batch, closed: Closed) -> None:
+    """Write the result of ``process``; it is written last and completes the files beside it."""
+    write_json(batch.closed_file, asdict(closed))
+
+
+def read_closed(batch: Batch, code: str) -> Closed | None:
+    """Return the result of ``process``, or None if it must be made (again).
+
+    It must when there is none, when it was made by other code than ``code``, or when the batch has
+    been fetched again since.
+    """
+    if not batch.closed_file.exists():
+        return None
+    closed = read_as(batch.closed_file, Closed.from_json)
+    is_current = closed.code == code and list(closed.parts) == batch.part_names()
+    return closed if is_current else None
 
 
 def all_progress(workspace: Workspace) -> dict[int, Progress]:
@@ -113,10 +140,10 @@ def all_progress(workspace: Workspace) -> dict[int, Progress]:
     return {progress.batch: progress for progress in found}
 
 
-def all_cleaned(workspace: Workspace) -> dict[int, Cleaned]:
-    """Return the counts of each processed batch by number."""
-    found = _read(workspace.batch(0).counts_file.parent, Cleaned.from_json)
-    return {cleaned.batch: cleaned for cleaned in found}
+def all_closed(workspace: Workspace) -> dict[int, Closed]:
+    """Return the result of ``process`` of each processed batch by number."""
+    found = _read(workspace.batch(0).closed_file.parent, Closed.from_json)
+    return {closed.batch: closed for closed in found}
 
 
 def _read(folder: Path, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:

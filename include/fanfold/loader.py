@@ -1,0 +1,98 @@
+"""Load a pipeline by name, with the digest of its code."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import pkgutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fanfold import __version__
+from fanfold.errors import BadPipeline
+from fanfold.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = "pipelines"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A pipeline and the digest of its code: of its module, those that it imports, and Fanfold."""
+
+    pipeline: Pipeline
+    code: str
+
+
+def pipeline_names() -> list[str]:
+    """Return the names of the installed pipelines, sorted."""
+    package = importlib.import_module(PACKAGE)
+    return sorted(
+        module.name
+        for module in pkgutil.iter_modules(package.__path__)
+        if not module.name.startswith("_")
+    )
+
+
+def load_pipeline(name: str) -> Loaded:
+    """Return the pipeline of a module in ``include/pipelines``.
+
+    Raises:
+        BadPipeline: There is no such module, it cannot be imported, or it has no ``PIPELINE``.
+    """
+    if name not in pipeline_names():
+        raise BadPipeline(
+            f"There is no pipeline {name!r} in include/{PACKAGE}; available: "
+            f"{', '.join(pipeline_names()) or 'none'}."
+        )
+    module = f"{PACKAGE}.{name}"
+    pipeline = getattr(importlib.import_module(module), "PIPELINE", None)
+    if not isinstance(pipeline, Pipeline):
+        raise BadPipeline(f"include/{PACKAGE}/{name}.py must define PIPELINE = Pipeline(…).")
+    if pipeline.name != name:
+        raise BadPipeline(
+            f"include/{PACKAGE}/{name}.py: PIPELINE has the name {pipeline.name!r}; it must be that "
+            "of its module."
+        )
+    return Loaded(pipeline, code_digest(module))
+
+
+def code_digest(module: str) -> str:
+    """Return a digest of the source of a module and of the modules of its package that it imports."""
+    digest = hashlib.sha256(__version__.encode())
+    for path in sorted(_files(module, set())):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def _files(module: str, seen: set[str]) -> Iterator[Path]:
+    spec = importlib.util.find_spec(module)
+    if module in seen or spec is None or spec.origin is None:
+        return
+    seen.add(module)
+    path = Path(spec.origin)
+    yield path
+    package = module.partition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = f"{package}.{node.module}" if node.level and node.module else node.module or package
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            if name.startswith(f"{package}.") and _exists(name):
+                yield from _files(name, seen)
+
+
+def _exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # its parent is no package
+        return False
