@@ -149,7 +149,9 @@ def _values(rows: list[tuple[str, ...]]) -> str:
     return ", ".join(f"('{row}')" for row in quoted)
 
 
-def _distribution(column: str, title: tuple[str, str], axis: tuple[str, str], finding: tuple[str, str]) -> Chart:
+def _distribution(
+    column: str, title: tuple[str, str], axis: tuple[str, str], finding: tuple[str, str]
+) -> Chart:
     """Return a histogram of a column on a log scale, three bins a decade, with its quartiles."""
     return Chart(
         title,
@@ -164,7 +166,7 @@ def _distribution(column: str, title: tuple[str, str], axis: tuple[str, str], fi
                        quantile_cont({column}, 0.75) AS q3
                 FROM dataset
             ) AS quartiles
-            ORDER BY low""",  # noqa: S608 - a column of the contract
+            ORDER BY low""",
         spec={
             "layer": [
                 {
@@ -197,7 +199,7 @@ def _distribution(column: str, title: tuple[str, str], axis: tuple[str, str], fi
             SELECT median({column}) AS median, quantile_cont({column}, 0.25) AS q1,
                    quantile_cont({column}, 0.75) AS q3, max({column}) AS most,
                    count(*) FILTER (WHERE {column} = 0) AS zeros
-            FROM dataset""",  # noqa: S608 - a column of the contract
+            FROM dataset""",
     )
 
 
@@ -263,7 +265,7 @@ VERIFIED = Chart(
         )
         SELECT type_en, type_zh, count(*) AS accounts, verified
         FROM dataset JOIN names ON type = verified_type::VARCHAR
-        GROUP BY ALL ORDER BY accounts DESC, type_en""",  # noqa: S608 - constants
+        GROUP BY ALL ORDER BY accounts DESC, type_en""",
     spec=_bars(("type_en", "type_zh"), ("Type", "类型")),
     finding=(
         "{share:percent} of the accounts are verified.",
@@ -277,7 +279,7 @@ REGION = Chart(
         WITH names (region, english) AS (VALUES {_values(list(REGIONS.items()))})
         SELECT english AS region_en, dataset.region AS region_zh, count(*) AS accounts
         FROM dataset JOIN names USING (region)
-        GROUP BY ALL ORDER BY accounts DESC, region_zh LIMIT 20""",  # noqa: S608 - constants
+        GROUP BY ALL ORDER BY accounts DESC, region_zh LIMIT 20""",
     spec=_bars(("region_en", "region_zh"), ("Region", "地区")),
     finding=(
         "Most frequent region: {region_en}, with {share:percent} of the accounts that state one.",
@@ -287,7 +289,7 @@ REGION = Chart(
         WITH names (region, english) AS (VALUES {_values(list(REGIONS.items()))})
         SELECT english AS region_en, region AS region_zh, count(*) / sum(count(*)) OVER () AS share
         FROM dataset JOIN names USING (region)
-        GROUP BY ALL ORDER BY count(*) DESC, region_zh LIMIT 1""",  # noqa: S608 - constants
+        GROUP BY ALL ORDER BY count(*) DESC, region_zh LIMIT 1""",
 )
 RECENCY = Chart(
     ("Last post", "最近一次发帖"),
