@@ -11,20 +11,28 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-
-from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
-from fanfold.messages import Catalogue
-from fanfold.model import KeyForm
-from fanfold.sources import Found, NotThere, Probe, Quota, Source
-from fanfold.sources.http import Call, retry_after, unexpected_response
-from fanfold.sources.rows import Rows
+from fanfold import (
+    Api,
+    Call,
+    Catalogue,
+    CredentialRefused,
+    Found,
+    ItemRefused,
+    KeyForm,
+    NotThere,
+    Probe,
+    Quota,
+    QuotaSpent,
+    SourceBusy,
+    retry_after,
+    unexpected_response,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
+    from fanfold import Item, Response
     from fanfold.sources.endpoint import Endpoint
-    from fanfold.sources.http import Response
 
 _LOOKUP = "/api/v1/accounts/lookup"
 _INSTANCE = "/api/v2/instance"
@@ -60,24 +68,14 @@ def check_item(item: str) -> str:
     return acct
 
 
-def call(acct: str) -> Call:
-    """Return the request for an account."""
-    return Call(_LOOKUP, {"acct": acct})
-
-
-def credentials(endpoint: Endpoint) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return the token, if there is one, as a bearer header."""
-    return {}, {"Authorization": f"Bearer {endpoint.token}"} if endpoint.token else {}
-
-
-def read(acct: str, response: Response) -> Found | NotThere:
+def read(item: Item, response: Response) -> Found | NotThere:
     """Return the account in a response, by HTTP status."""
     if response.status == 200 and isinstance(response.body, dict) and "id" in response.body:
         # A response that belongs to another request must not be stored under this name.
         received = response.body.get("acct")
-        if isinstance(received, str) and _name(received) != _name(acct):
+        if isinstance(received, str) and _name(received) != _name(item.key):
             raise SourceBusy(_MESSAGES.message("mastodon.other_account", path=_LOOKUP))
-        return Found(response.body)
+        return Found((response.body,))
     # Only Mastodon's JSON says that the account does not exist; a proxy's 404 page does not.
     if (
         response.status in {404, 410}
@@ -156,38 +154,35 @@ def _reset(headers: Mapping[str, str]) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def transform(records: Sequence[dict[str, Any]]) -> Rows:
-    """Return the rows of accounts, with the columns of the contract that Mastodon has.
-
-    Mastodon verifies links, not people: ``verified`` is true if a link of the profile is verified.
-    """
-    rows = Rows([{**record, "verified": _has_verified_link(record)} for record in records])
-    rows.constant("source", "mastodon")
-    rows.text("user_id", "id")
-    rows.text("screen_name", "acct")
-    rows.text("name", "display_name")
-    rows.text("description", "note", clean=_plain)
-    rows.text("profile_url", "url")
-    rows.text("avatar_url", "avatar")
-    rows.flag("verified", "verified")
-    rows.count("followers_count", "followers_count")
-    rows.count("friends_count", "following_count")
-    rows.count("statuses_count", "statuses_count")
-    rows.moment("created_at", "created_at", _moment)
-    rows.moment("last_status_at", "last_status_at", _moment)
-    return rows
+FIELDS: Mapping[str, str] = {
+    "user_id": "id",
+    "screen_name": "acct",
+    "name": "display_name",
+    "description": "note",
+    "profile_url": "url",
+    "avatar_url": "avatar",
+    "followers_count": "followers_count",
+    "friends_count": "following_count",
+    "statuses_count": "statuses_count",
+    "created_at": "created_at",
+    "last_status_at": "last_status_at",
+}
+"""Field of a record by column of the dataset; ``description`` is HTML (:func:`plain_text`), times are
+text (:func:`moment`)."""
 
 
-def _has_verified_link(record: dict[str, Any]) -> bool:
+def has_verified_link(record: Mapping[str, Any]) -> bool:
+    """Return whether a link of the profile is verified: Mastodon verifies links, not people."""
     fields = record.get("fields")
     return isinstance(fields, list) and any(
         isinstance(field, dict) and bool(field.get("verified_at")) for field in fields
     )
 
 
-def _moment(text: str) -> pd.Timestamp:
-    moment = pd.Timestamp(datetime.fromisoformat(text))
-    return moment.tz_localize(UTC) if moment.tzinfo is None else moment.tz_convert(UTC)
+def moment(text: str) -> datetime:
+    """Parse an ISO 8601 time or date; without a zone it is in UTC."""
+    parsed = datetime.fromisoformat(text)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 
 # <br> and </p> end a line. These patterns never scan past the next "<", so they take linear time;
@@ -196,23 +191,18 @@ _LINE_END = re.compile(r"<(?:br|/p)(?![a-z])[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(r"""<[a-z/!?](?:[^<>"']|"[^"<]*"|'[^'<]*')*+>""", re.IGNORECASE)
 
 
-def _plain(note: str) -> str:
+def plain_text(note: str) -> str:
     """Return the text of a profile's HTML, one line per paragraph; incomplete tags are text."""
     return html.unescape(_TAG.sub("", _LINE_END.sub("\n", note)))
 
 
-SOURCE = Source(
-    name="mastodon",
-    item_column="acct",
-    identity_column=None,
-    check_item=check_item,
-    call=call,
-    credentials=credentials,
+API = Api(
+    path=_LOOKUP,
+    query={"acct": "{key}"},
     read=read,
     check=Probe(check_call, read_check),
     quota=Probe(lambda _: Call(_INSTANCE), read_quota),
-    transform=transform,
     exhausted_for=exhausted_for,
-    key_form=KeyForm(leading="@", lower=True),
     messages=_MESSAGES.texts,
 )
+KEY_FORM = KeyForm(leading="@", lower=True)

@@ -13,19 +13,28 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
-from fanfold.messages import Catalogue
-from fanfold.model import KeyForm
-from fanfold.sources import Found, NotThere, Probe, Quota, Several, Source
-from fanfold.sources.http import Call, retry_after, unexpected_response
-from fanfold.sources.rows import Rows
+from fanfold import (
+    Api,
+    Call,
+    Catalogue,
+    CredentialRefused,
+    Found,
+    ItemRefused,
+    KeyForm,
+    NotThere,
+    Probe,
+    Quota,
+    QuotaSpent,
+    Several,
+    SourceBusy,
+    retry_after,
+    unexpected_response,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fanfold.messages import Message
-    from fanfold.sources.endpoint import Endpoint
-    from fanfold.sources.http import Response
+    from fanfold import Item, Message, Response
 
 _SHOW = "/2/users/show.json"
 _SHOW_BATCH = "/2/users/show_batch/other.json"
@@ -38,6 +47,10 @@ _CODE = re.compile(r"[0-9]{1,9}")
 
 _MESSAGES = Catalogue(
     {
+        "weibo.other_user": (
+            "{path}: HTTP 200, the response is about another user",
+            "{path}：HTTP 200，响应是另一个用户的",
+        ),
         "weibo.missing": ("Weibo {code}: no such user", "微博 {code}：没有这个用户"),
         "weibo.busy": ("Weibo {code}: service unavailable", "微博 {code}：服务不可用"),
         "weibo.quota": ("Weibo {code}: the quota is used up", "微博 {code}：配额已用完"),
@@ -125,6 +138,31 @@ PROVINCES: Mapping[int, str] = {
 }  # fmt: skip
 """Weibo's province codes: those of GB/T 2260, and two of its own."""
 
+FIELDS: Mapping[str, str] = {
+    "user_id": "id",
+    "screen_name": "screen_name",
+    "name": "name",
+    "description": "description",
+    "location": "location",
+    "region": "province",
+    "gender": "gender",
+    "url": "url",
+    "profile_url": "profile_url",
+    "avatar_url": "avatar_large",
+    "verified": "verified",
+    "verified_type": "verified_type",
+    "verified_reason": "verified_reason",
+    "followers_count": "followers_count",
+    "friends_count": "friends_count",
+    "statuses_count": "statuses_count",
+    "favourites_count": "favourites_count",
+    "mutual_followers_count": "bi_followers_count",
+    "created_at": "created_at",
+    "last_status_at": "status.created_at",
+}
+"""Field of a record by column of the dataset; ``region`` and ``verified_type`` are codes
+(:data:`PROVINCES`, :data:`VERIFIED_TYPES`), times are text (:func:`moment`)."""
+
 
 def check_item(item: str) -> str:
     """Return a uid in canonical form."""
@@ -135,20 +173,7 @@ def check_item(item: str) -> str:
     return str(int(item))
 
 
-def call(uid: str) -> Call:
-    """Return the request for a profile."""
-    return Call(_SHOW, {"uid": uid})
-
-
-def credentials(endpoint: Endpoint) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return the token as an ``OAuth2`` header.
-
-    Weibo also takes a query parameter, but that would reach access logs.
-    """
-    return {}, {"Authorization": f"OAuth2 {endpoint.token}"} if endpoint.token else {}
-
-
-def read(_: str, response: Response) -> Found | NotThere:
+def read(item: Item, response: Response) -> Found | NotThere:
     """Return the profile in a response, by ``error_code``."""
     body = response.body
     code = _error_code(body)
@@ -156,17 +181,20 @@ def read(_: str, response: Response) -> Found | NotThere:
         if ERROR_CODES.get(code) is ErrorKind.MISSING:
             return NotThere(ErrorKind.MISSING.message(code))
         raise _error(code, response)
-    if response.status == 200 and isinstance(body, dict) and "id" in body:
-        return Found(body)
-    raise unexpected_response(response)
+    if response.status != 200 or not isinstance(body, dict) or "id" not in body:
+        raise unexpected_response(response)
+    # A response that belongs to another request must not be stored under this key.
+    if str(body["id"]) != item.key:
+        raise SourceBusy(_MESSAGES.message("weibo.other_user", path=_SHOW))
+    return Found((body,))
 
 
-def call_several(uids: Sequence[str]) -> Call:
+def call_several(items: Sequence[Item]) -> Call:
     """Return the request for up to 50 profiles; for commercial partners only."""
-    return Call(_SHOW_BATCH, {"uids": ",".join(uids)})
+    return Call(_SHOW_BATCH, {"uids": ",".join(item.key for item in items)})
 
 
-def read_several(uids: Sequence[str], response: Response) -> dict[str, dict[str, Any]]:
+def read_several(items: Sequence[Item], response: Response) -> dict[str, list[dict[str, Any]]]:
     """Return the requested profiles in a response by uid.
 
     Weibo omits users that do not exist, and users that it hides temporarily.
@@ -184,8 +212,8 @@ def read_several(uids: Sequence[str], response: Response) -> dict[str, dict[str,
     found = [(str(user["id"]), user) for user in users if isinstance(user, dict) and "id" in user]
     # Of two profiles with one id at least one is wrong: neither is used.
     count = Counter(uid for uid, _ in found)
-    requested = set(uids)
-    return {uid: user for uid, user in found if uid in requested and count[uid] == 1}
+    requested = {item.key for item in items}
+    return {uid: [user] for uid, user in found if uid in requested and count[uid] == 1}
 
 
 def read_check(response: Response) -> None:
@@ -239,35 +267,7 @@ def _error(
     return SourceBusy(message, retry_after=retry_after(response.headers), overloaded=True)
 
 
-def transform(records: Sequence[dict[str, Any]]) -> Rows:
-    """Return the rows of profiles, with the columns of the contract."""
-    rows = Rows(records)
-    rows.constant("source", "weibo")
-    rows.count("user_id", "id")
-    rows.frame["user_id"] = rows.frame["user_id"].astype("str")
-    rows.text("screen_name", "screen_name")
-    rows.text("name", "name")
-    rows.text("description", "description")
-    rows.text("location", "location")
-    rows.label("region", "province", PROVINCES)
-    rows.text("gender", "gender")
-    rows.text("url", "url")
-    rows.text("profile_url", "profile_url")
-    rows.text("avatar_url", "avatar_large")
-    rows.flag("verified", "verified")
-    rows.label("verified_type", "verified_type", VERIFIED_TYPES, other="other")
-    rows.text("verified_reason", "verified_reason")
-    rows.count("followers_count", "followers_count")
-    rows.count("friends_count", "friends_count")
-    rows.count("statuses_count", "statuses_count")
-    rows.count("favourites_count", "favourites_count")
-    rows.count("mutual_followers_count", "bi_followers_count")
-    rows.moment("created_at", "created_at", _moment)
-    rows.moment("last_status_at", "status.created_at", _moment)
-    return rows
-
-
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
     """Parse ``Fri Aug 28 00:00:00 +0800 2009``, independently of the locale."""
     _, month, day, clock, zone, year = text.split()
     hour, minute, second = clock.split(":")
@@ -285,18 +285,15 @@ _ZONE = re.compile(r"[+-][0-9]{4}")
 _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MONTHS = {name: number for number, name in enumerate(_NAMES, start=1)}
 
-SOURCE = Source(
-    name="weibo",
-    item_column="user_id",
-    identity_column="user_id",
-    check_item=check_item,
-    call=call,
-    credentials=credentials,
+API = Api(
+    path=_SHOW,
+    query={"uid": "{key}"},
     read=read,
+    # Weibo also takes a query parameter, but that would reach access logs.
+    token="header:Authorization OAuth2",  # noqa: S106 - a place, not a token
+    several=Several(max_items=50, call=call_several, read=read_several),
     check=Probe(lambda _: Call(_GET_UID), read_check),
     quota=Probe(lambda _: Call(_RATE_LIMIT), read_quota),
-    transform=transform,
-    several=Several(max_items=50, call=call_several, read=read_several),
-    key_form=KeyForm(leading="0"),
     messages=_MESSAGES.texts,
 )
+KEY_FORM = KeyForm(leading="0")
