@@ -211,7 +211,9 @@ def test_a_row_that_the_database_rejects_is_rolled_back(warehouse, make_dataset)
     else:
         warehouse.run("ALTER TABLE user_profiles ADD CHECK (followers_count <= 9000)")
     before = warehouse.everything()
-    with pytest.raises(Inconsistent, match=r"warehouse_default, table 'user_profiles': .* rejects the rows"):
+    with pytest.raises(
+        Inconsistent, match=r"warehouse_default, table 'user_profiles': .* rejects the rows"
+    ):
         warehouse.load(make_dataset([user(number) for number in range(9_100)], day=2))
     assert warehouse.everything() == before
 
