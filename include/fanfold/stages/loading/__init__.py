@@ -1,16 +1,31 @@
-"""Load: merge the dataset into a table by key, in one transaction.
+"""Load: merge the dataset and the folds of a run into their tables by key, in one transaction.
 
-Loading a dataset twice changes nothing; an older run never overwrites newer rows; a failed load
-rolls back.
+Loading a run twice changes nothing; an older run never overwrites newer rows; a failed load changes
+no table.
 
-    user_profiles   one row per user: the dataset's columns; key source, user_id
-    fanfold_runs    one row per run: its counts and times; key dag_id, run_id
+    <dataset>, <fold>   one row per key: its columns, and as_of, the logical date of its run
+    fanfold_runs        one row per run: its counts and times; key dag_id, run_id
+
+A row stays until a later run has its key, so a fold's table keeps the days of earlier runs. If a run
+may have fewer keys than the one before (ranks, say), select the latest:
+``WHERE as_of = (SELECT max(as_of) FROM …)``.
+
+| Parquet | PostgreSQL | SQLite |
+|---|---|---|
+| decimal(p, s) | ``NUMERIC(p, s)`` | the exact digits as ``TEXT``: compare and sort by ``CAST(x AS REAL)``; ``BIGINT`` without decimal places |
+| uint64 | ``NUMERIC(20)`` | ``BIGINT`` |
+| date, time, timestamp | ``DATE``, ``TIME``, ``TIMESTAMP`` (with time zone) | ISO 8601 ``TEXT``, in UTC with ``Z`` if it has a time zone |
+| list, struct, map | ``JSONB`` | JSON ``TEXT``; decimals in it are strings, NaN is null |
+| float, double | ``DOUBLE PRECISION`` | ``DOUBLE``; NaN is NULL |
+| binary | ``BYTEA`` | ``BLOB`` |
+
+Integers that do not fit into 64 bits cannot be loaded into SQLite.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -22,67 +37,73 @@ from fanfold.errors import BadConfiguration, Inconsistent
 from fanfold.stages.loading.merging import LoadResult, merge, probe
 from fanfold.stages.loading.runs import RUNS, RUNS_SCHEMA, run_row
 from fanfold.stages.loading.sql_errors import database_errors
-from fanfold.stages.loading.tables import TargetTable
+from fanfold.stages.loading.tables import TargetTable, targets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from fanfold.model import Manifest
 
 __all__ = [
-    "USER_PROFILES",
     "LoadResult",
     "TargetTable",
     "check_database",
     "database_errors",
     "load",
+    "targets_of",
 ]
 
-USER_PROFILES = TargetTable("user_profiles", ("source", "user_id"), "as_of")
 _BATCH_ROWS = 2_500
-"""Rows in memory at once: about 5 MB of user profiles as Python objects."""
+"""Rows in memory at once: about 5 MB of rows with 24 columns as Python objects."""
 _REBUILD = "clear `consolidate` with its downstream tasks."
 
 
 def load(
     connection: Any,
-    dataset: Path,
+    folder: Path,
     manifest: Manifest,
-    *,
-    into: TargetTable = USER_PROFILES,
-    connection_id: str = "warehouse_default",
-) -> LoadResult:
-    """Merge a dataset and the row of its run into the database, in one transaction.
+    targets: Sequence[TargetTable],
+    connection_id: str,
+) -> list[LoadResult]:
+    """Merge the dataset and folds of a run and its row into the database, in one transaction.
+
+    Tables are locked in the order of their names, ``fanfold_runs`` last, so that concurrent loads
+    never deadlock.
 
     Args:
         connection: An open psycopg 3 or sqlite3 connection, sqlite3 with its default transaction
             control. A transaction that is open on it is committed. The caller closes it.
-        dataset: The dataset's Parquet file, as named in the manifest.
+        folder: Folder of the files that the manifest names.
         manifest: The manifest of the run.
-        into: The target table.
+        targets: The tables; each has the name of its dataset or fold.
         connection_id: The Airflow connection, for error messages.
 
+    Returns:
+        A result for each of ``targets``, in their order.
+
     Raises:
-        Inconsistent: File and manifest do not match, or the table rejects the rows.
+        Inconsistent: A file and the manifest do not match, or a table rejects the rows.
         BadConfiguration: Permissions, file or existing tables are wrong.
         SinkUnavailable: The database is unavailable, out of space or locked.
     """
-    with (
-        _open_dataset(dataset, manifest) as file,
-        _transaction(connection, connection_id) as opened,
-    ):
-        result = merge(opened, into, file.schema_arrow, _batches(file, dataset))
-        merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest, result.rows_in_dataset)])
-    return result
+    results = {}
+    with ExitStack() as stack:
+        files = {
+            target: stack.enter_context(_open_table(folder, manifest, target.name))
+            for target in targets
+        }
+        opened = stack.enter_context(_transaction(connection, connection_id))
+        for target in sorted(targets, key=lambda target: target.name):
+            with database_errors(connection_id, target.name):
+                file = files[target]
+                results[target] = merge(opened, target, file.schema_arrow, _batches(file, target))
+        with database_errors(connection_id, RUNS.name):
+            merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest)])
+    return [results[target] for target in targets]
 
 
-def check_database(
-    connection: Any,
-    *,
-    into: TargetTable = USER_PROFILES,
-    connection_id: str = "warehouse_default",
-) -> None:
+def check_database(connection: Any, targets: Sequence[TargetTable], connection_id: str) -> None:
     """Check that a load could write, in a transaction that is rolled back.
 
     Raises:
@@ -91,7 +112,7 @@ def check_database(
         SinkUnavailable: The database is unavailable, out of space or locked.
     """
     with _transaction(connection, connection_id) as opened:
-        probe(opened, (into, RUNS))
+        probe(opened, (*targets, RUNS), connection_id)
         opened.rollback()
 
 
@@ -128,24 +149,30 @@ def _engine(connection: Any, connection_id: str) -> sa.Engine:
     )
 
 
-def _open_dataset(dataset: Path, manifest: Manifest) -> pq.ParquetFile:
-    """Open the dataset and check its number of rows against the manifest."""
-    rows = {entry.key: entry.rows for entry in manifest.files}.get(dataset.name)
+def _open_table(folder: Path, manifest: Manifest, name: str) -> pq.ParquetFile:
+    """Open the file of a dataset or fold and check its number of rows against the manifest."""
+    try:
+        entry = manifest.file_of(name)
+    except KeyError:
+        raise Inconsistent(f"The manifest has no Parquet file of {name!r}; {_REBUILD}") from None
+    path = folder / entry.key
     try:
         # Pre-buffering would hold all row groups in memory.
-        file = pq.ParquetFile(dataset, pre_buffer=False)
+        file = pq.ParquetFile(path, pre_buffer=False)
     except (OSError, pa.ArrowInvalid) as error:
-        raise Inconsistent(f"{dataset} cannot be read ({error}); {_REBUILD}") from error
-    if file.metadata.num_rows != rows:
-        found = file.metadata.num_rows
+        raise Inconsistent(f"{path} cannot be read ({error}); {_REBUILD}") from error
+    rows = file.metadata.num_rows
+    if rows != entry.rows:
         file.close()
-        raise Inconsistent(f"{dataset} has {found} rows, its manifest says {rows}; {_REBUILD}")
+        raise Inconsistent(f"{path} has {rows} rows, its manifest says {entry.rows}; {_REBUILD}")
     return file
 
 
-def _batches(file: pq.ParquetFile, dataset: Path) -> Iterator[pa.RecordBatch]:
+def _batches(file: pq.ParquetFile, target: TargetTable) -> Iterator[pa.RecordBatch]:
     try:
         # Threads would buffer about 40 MB.
         yield from file.iter_batches(_BATCH_ROWS, use_threads=False)
     except (OSError, pa.ArrowInvalid) as error:
-        raise Inconsistent(f"{dataset} is damaged ({error}); {_REBUILD}") from error
+        raise Inconsistent(
+            f"The Parquet file of {target.name!r} is damaged ({error}); {_REBUILD}"
+        ) from error

@@ -11,25 +11,30 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateColumn
 
+from fanfold.errors import BadConfiguration
+from fanfold.stages.loading.sql_errors import database_errors
 from fanfold.stages.loading.staging import ORDINAL, stage
-from fanfold.stages.loading.tables import TargetTable
+from fanfold.stages.loading.tables import TargetTable, changes_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
+_SHOWN = 80
+"""Characters of a key's value in a message."""
 _INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """Row counts of a load.
+    """Row counts of a table's load.
 
     Attributes:
         table: The table.
-        rows_in_dataset: Rows of the dataset.
+        rows_in_dataset: Rows of the dataset or fold.
         duplicates: Rows skipped because a later row has the same key.
         written: Rows inserted or updated; the others were unchanged or older.
         rows_in_table: Rows in the table afterwards.
+        repeated_key: The first key that several rows have, such as ``day='2026-03-01', n=1``.
     """
 
     table: str
@@ -37,6 +42,18 @@ class LoadResult:
     duplicates: int
     written: int
     rows_in_table: int
+    repeated_key: str = ""
+
+    @property
+    def warning(self) -> str:
+        """A sentence about skipped rows, for the log; empty if there are none."""
+        if not self.duplicates:
+            return ""
+        return (
+            f"Table {self.table!r}: {self.duplicates} of {self.rows_in_dataset} rows were not "
+            f"loaded, because a later row has the same key, for example {self.repeated_key}. If "
+            "they are different rows, add the columns that distinguish them to the key."
+        )
 
 
 def merge(
@@ -49,26 +66,31 @@ def merge(
 
     A missing table is created; missing columns are added. If several rows have the same key, the
     last one is used. An existing row is updated if the staged row is at least as new and differs.
+
+    Raises:
+        BadConfiguration: The table has columns that would change the values.
+        Inconsistent: Rows without a key, or with values that cannot be stored.
     """
     table = target.define(schema)
-    staging, staged = stage(connection, table, batches)
+    staging, staged = stage(connection, target, table, batches)
     _lock(connection, table.name)
     _create_or_extend(connection, table)
     keys = [staging.c[name] for name in target.key]
-    distinct = sa.select(*keys).distinct().subquery()
+    duplicates = staged - _count(connection, sa.select(*keys).distinct().subquery())
     upsert = _upsert(connection, target, table, staging)
     result = LoadResult(
         table=target.name,
         rows_in_dataset=staged,
-        duplicates=staged - _count(connection, distinct),
+        duplicates=duplicates,
         written=connection.execute(upsert, execution_options={"preserve_rowcount": True}).rowcount,
         rows_in_table=_count(connection, table),
+        repeated_key=_repeated_key(connection, staging, keys) if duplicates else "",
     )
     staging.drop(connection, checkfirst=False)
     return result
 
 
-def probe(connection: sa.Connection, targets: Iterable[TargetTable]) -> None:
+def probe(connection: sa.Connection, targets: Sequence[TargetTable], connection_id: str) -> None:
     """Run every kind of statement that a load needs, in a transaction that the caller rolls back.
 
     Existing tables must accept rows. If one is missing, the user must be permitted to create it.
@@ -78,8 +100,8 @@ def probe(connection: sa.Connection, targets: Iterable[TargetTable]) -> None:
     trial = TargetTable(f"fanfold_preflight_{secrets.token_hex(8)}", ("probe",), "probe")
     inspector = sa.inspect(connection)
     existing = [target for target in targets if inspector.has_table(target.name)]
-    if existing == list(targets):
-        stage(connection, trial.define(schema), rows)
+    if len(existing) == len(targets):
+        stage(connection, trial, trial.define(schema), rows)
     else:
         merge(connection, trial, schema, rows)
     for target in existing:
@@ -88,7 +110,9 @@ def probe(connection: sa.Connection, targets: Iterable[TargetTable]) -> None:
         insert = _INSERT[connection.dialect.name](table)
         insert = insert.from_select(target.key, sa.select(table).where(sa.false()))
         changed = {target.key[0]: insert.excluded[target.key[0]]}
-        connection.execute(insert.on_conflict_do_update(index_elements=target.key, set_=changed))
+        upsert = insert.on_conflict_do_update(index_elements=target.key, set_=changed)
+        with database_errors(connection_id, target.name):
+            connection.execute(upsert)
 
 
 def _lock(connection: sa.Connection, name: str) -> None:
@@ -107,10 +131,19 @@ def _create_or_extend(connection: sa.Connection, table: sa.Table) -> None:
     if not inspector.has_table(table.name):
         table.create(connection, checkfirst=False)
         return
-    present = {column["name"] for column in inspector.get_columns(table.name)}
+    present = {column["name"]: column["type"] for column in inspector.get_columns(table.name)}
     name = connection.dialect.identifier_preparer.format_table(table)
     for column in table.columns:
-        if column.name not in present:
+        if column.name in present:
+            found = present[column.name]
+            if changes_values(column.type, found, connection.dialect):
+                wanted = column.type.compile(connection.dialect)
+                raise BadConfiguration(
+                    f"Table {table.name!r}: column {column.name!r} has the type {found}, which "
+                    f"would change values of the pipeline's type {wanted}; alter the column's "
+                    "type, or rename the table."
+                )
+        else:
             # Existing rows have no value in it, so it is nullable.
             nullable = sa.Column(column.name, column.type)
             definition = CreateColumn(nullable).compile(dialect=connection.dialect)
@@ -141,6 +174,13 @@ def _upsert(
         set_={name: excluded[name] for name in others},
         where=sa.and_(newer, sa.or_(*changed)),
     )
+
+
+def _repeated_key(connection: sa.Connection, staging: sa.Table, keys: list[sa.Column[Any]]) -> str:
+    repeated = sa.select(*keys).group_by(*keys).having(sa.func.count() > 1)
+    values = connection.execute(repeated.order_by(sa.func.min(staging.c[ORDINAL])).limit(1)).one()
+    pairs = zip(keys, values, strict=True)
+    return ", ".join(f"{key.name}={str(value)[:_SHOWN]!r}" for key, value in pairs)
 
 
 def _count(connection: sa.Connection, rows: sa.FromClause) -> int:

@@ -30,6 +30,8 @@ RUNS_SCHEMA = pa.schema(
         "failed": _COUNT,
         "requests": _COUNT,
         "rows": _COUNT,
+        "rejected": _COUNT,
+        "code": _TEXT,
         "started_at": _TIME,
         "finished_at": _TIME,
         "loaded_at": _TIME,
@@ -37,8 +39,8 @@ RUNS_SCHEMA = pa.schema(
 )
 
 
-def run_row(manifest: Manifest, rows: int) -> pa.RecordBatch:
-    """Return the row of a run whose dataset has ``rows`` rows."""
+def run_row(manifest: Manifest) -> pa.RecordBatch:
+    """Return the row of a run."""
     row = {
         "dag_id": manifest.dag_id,
         "run_id": manifest.run_id,
@@ -46,7 +48,9 @@ def run_row(manifest: Manifest, rows: int) -> pa.RecordBatch:
         "status": manifest.status.value,
         **asdict(manifest.counts),
         "requests": manifest.requests,
-        "rows": rows,
+        "rows": manifest.rows,
+        "rejected": manifest.rejected,
+        "code": manifest.code,
         "started_at": datetime.fromisoformat(manifest.started_at),
         "finished_at": datetime.fromisoformat(manifest.finished_at),
         "loaded_at": datetime.now(UTC),

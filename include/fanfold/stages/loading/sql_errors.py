@@ -83,8 +83,10 @@ is treated as transient and retried."""
 
 
 @contextmanager
-def database_errors(connection_id: str) -> Iterator[None]:
+def database_errors(connection_id: str, table: str = "") -> Iterator[None]:
     """Translate errors of psycopg, sqlite3 and SQLAlchemy inside the block, connecting included.
+
+    The messages name the connection and, if given, the table.
 
     Raises:
         BadConfiguration: Login, permissions, file or existing tables are wrong.
@@ -95,33 +97,34 @@ def database_errors(connection_id: str) -> Iterator[None]:
         yield
     except (sqlite3.Error, psycopg.Error, OverflowError, DBAPIError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
+        what = f"{connection_id}, table {table!r}" if table else connection_id
         if not isinstance(cause, psycopg.Error):
-            raise _of_sqlite(cause, connection_id) from cause
-        translated = _of_postgres(cause, connection_id)
+            raise _of_sqlite(cause, what) from cause
+        translated = _of_postgres(cause, what)
         if cause.sqlstate is None and not isinstance(cause, psycopg.OperationalError):
             # libpq quotes parts of a connection string that it cannot parse: maybe the password.
             raise translated from None
         raise translated from cause
 
 
-def _of_postgres(error: psycopg.Error, connection_id: str) -> FanfoldError:
+def _of_postgres(error: psycopg.Error, what: str) -> FanfoldError:
     state = error.sqlstate
     if state is not None:
         kind, hint = _POSTGRES.get(state) or _POSTGRES.get(state[:2]) or (Inconsistent, _DATA)
         # Only the first line: the details may contain rows.
         reason = (error.diag.message_primary or type(error).__name__).splitlines()[0][:200]
-        return kind(f"{connection_id}: {reason} (SQLSTATE {state}); {hint}.")
+        return kind(f"{what}: {reason} (SQLSTATE {state}); {hint}.")
     if not isinstance(error, psycopg.OperationalError):
-        return BadConfiguration(f"{connection_id}: psycopg rejects the connection; {_LOGIN}.")
+        return BadConfiguration(f"{what}: psycopg rejects the connection; {_LOGIN}.")
     if _LOGIN_FAILED.search(str(error)):
-        return BadConfiguration(f"{connection_id}: the login failed; {_LOGIN}.")
-    return SinkUnavailable(f"{connection_id}: the connection failed or was lost; {_UNAVAILABLE}.")
+        return BadConfiguration(f"{what}: the login failed; {_LOGIN}.")
+    return SinkUnavailable(f"{what}: the connection failed or was lost; {_UNAVAILABLE}.")
 
 
-def _of_sqlite(error: BaseException | None, connection_id: str) -> FanfoldError:
+def _of_sqlite(error: BaseException | None, what: str) -> FanfoldError:
     name = getattr(error, "sqlite_errorname", None)
     if name is None:
         # The sqlite3 module itself rejects a value or a closed connection.
-        return Inconsistent(f"{connection_id}: sqlite3 rejects the call ({type(error).__name__}).")
+        return Inconsistent(f"{what}: sqlite3 rejects the call ({type(error).__name__}).")
     kind, hint = _SQLITE.get(name.split("_")[1]) or (Inconsistent, _DATA)
-    return kind(f"{connection_id}: SQLite returned {name}; {hint}.")
+    return kind(f"{what}: SQLite returned {name}; {hint}.")

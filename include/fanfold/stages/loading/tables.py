@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
-from fanfold.errors import Inconsistent
+from fanfold.errors import BadPipeline, Inconsistent
+from fanfold.pipeline import AS_OF
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fanfold.pipeline import Pipeline
+
 _NAME_BYTES = 63
 """PostgreSQL truncates longer names, so two columns could become one."""
+_OWN = "fanfold_"
+"""Prefix of Fanfold's own tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class TargetTable:
-    """The table that the rows of a dataset are merged into.
+    """The table that the rows of a dataset or fold are merged into.
 
     Attributes:
         name: Table name; the table is created if it does not exist.
@@ -30,8 +36,13 @@ class TargetTable:
 
     name: str
     key: tuple[str, ...]
-    version: str
+    version: str = AS_OF
     ignored: tuple[str, ...] = ()
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Columns that have a value in every row."""
+        return *self.key, self.version
 
     def define(self, schema: pa.Schema) -> sa.Table:
         """Return the table with the columns of a schema.
@@ -42,24 +53,66 @@ class TargetTable:
             Inconsistent: A name or a type cannot be stored, or key or version is missing.
         """
         _check_name(self.name)
-        absent = {*self.key, self.version, *self.ignored} - set(schema.names)
+        absent = {*self.required, *self.ignored} - set(schema.names)
         if absent or not self.key:
             raise Inconsistent(
-                f"Table {self.name!r} needs the columns {sorted(absent)}, which the dataset lacks: "
-                "its key and version do not match the dataset."
+                f"Table {self.name!r} needs the columns {sorted(absent)}, which its rows lack: "
+                "its key and version do not match the dataset or fold."
             )
-        required = {*self.key, self.version}
         columns = [
-            sa.Column(field.name, _type_of(field), nullable=field.name not in required)
+            sa.Column(field.name, self._type_of(field), nullable=field.name not in self.required)
             for field in schema
         ]
         return sa.Table(self.name, sa.MetaData(), *columns, sa.PrimaryKeyConstraint(*self.key))
 
+    def _type_of(self, field: pa.Field) -> sa.types.TypeEngine[Any]:
+        _check_name(field.name)
+        kind = plain_type(field.type)
+        if pa.types.is_decimal(kind):
+            exact = sa.Numeric(kind.precision, kind.scale)
+            in_sqlite = sa.Text() if kind.scale else sa.BigInteger()
+            return exact.with_variant(in_sqlite, "sqlite")
+        for fits, sql_type in _TYPES:
+            if fits(kind):
+                return sql_type
+        raise Inconsistent(
+            f"Table {self.name!r}: column {field.name!r} has the type {field.type}, which load "
+            "cannot store; cast it in the pipeline, for example to text."
+        )
+
+
+def targets_of(pipeline: Pipeline) -> tuple[TargetTable, ...]:
+    """Return the tables of a pipeline: of its dataset, and of each fold.
+
+    Raises:
+        BadPipeline: A name is reserved.
+    """
+    dataset = TargetTable(pipeline.dataset, pipeline.key)
+    targets = (dataset, *(TargetTable(fold.name, fold.key) for fold in pipeline.folds))
+    for target in targets:
+        if target.name.startswith(_OWN):
+            raise BadPipeline(
+                f"{pipeline.name}: {target.name!r} cannot be the name of a dataset or fold; names "
+                f"with the prefix {_OWN!r} are reserved."
+            )
+    return targets
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type of a column's values, which may be dictionary-encoded."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a column holds text, plain or dictionary-encoded."""
-    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return bool(pa.types.is_string(inner) or pa.types.is_large_string(inner))
+    """Whether a column holds text."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def is_binary(kind: pa.DataType) -> bool:
+    """Whether a column holds bytes."""
+    kinds = pa.types
+    found = kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind)
+    return bool(found)
 
 
 def has_time_zone(kind: pa.DataType) -> bool:
@@ -67,24 +120,38 @@ def has_time_zone(kind: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(kind) and kind.tz is not None)
 
 
+def _in_sqlite(sql_type: sa.types.TypeEngine[Any]) -> sa.types.TypeEngine[Any]:
+    """Return a type that is text in SQLite, which has no type for it."""
+    return sql_type.with_variant(sa.Text(), "sqlite")
+
+
 _TYPES: tuple[tuple[Callable[[pa.DataType], bool], sa.types.TypeEngine[Any]], ...] = (
     (is_text, sa.Text()),
     (pa.types.is_boolean, sa.Boolean()),
-    (pa.types.is_uint64, sa.Numeric(20)),
+    (pa.types.is_uint64, sa.Numeric(20).with_variant(sa.BigInteger(), "sqlite")),
     (pa.types.is_integer, sa.BigInteger()),
     (pa.types.is_floating, sa.Double()),
-    # SQLite has no types for these; ISO 8601 text in UTC sorts by time.
-    (pa.types.is_date, sa.Date().with_variant(sa.Text(), "sqlite")),
-    (has_time_zone, sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")),
+    (is_binary, sa.LargeBinary()),
+    # ISO 8601 text sorts by time.
+    (pa.types.is_date, _in_sqlite(sa.Date())),
+    (pa.types.is_time, _in_sqlite(sa.Time())),
+    (has_time_zone, _in_sqlite(sa.DateTime(timezone=True))),
+    (pa.types.is_timestamp, _in_sqlite(sa.DateTime())),
+    (pa.types.is_nested, _in_sqlite(JSONB())),
 )
 
 
-def _type_of(field: pa.Field) -> sa.types.TypeEngine[Any]:
-    _check_name(field.name)
-    for fits, sql_type in _TYPES:
-        if fits(field.type):
-            return sql_type
-    raise Inconsistent(f"Column {field.name!r} has the type {field.type}, which load cannot store.")
+def changes_values(wanted: sa.types.TypeEngine[Any], present: Any, dialect: sa.Dialect) -> bool:
+    """Whether an existing column would silently round or convert values of a wanted type."""
+    kind: Any = wanted.dialect_impl(dialect)
+    if isinstance(kind, sa.Text):
+        return isinstance(present, (sa.Integer, sa.Numeric, sa.Float))
+    if isinstance(kind, sa.Float):
+        return not isinstance(present, sa.Float)
+    if isinstance(kind, sa.Numeric) and kind.scale:
+        exact = isinstance(present, sa.Numeric)
+        return not exact or (present.precision is not None and present.scale < kind.scale)
+    return isinstance(kind, (sa.Integer, sa.Numeric)) and isinstance(present, sa.Float)
 
 
 def _check_name(name: str) -> None:

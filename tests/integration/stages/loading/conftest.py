@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from fanfold.model import Counts, FileEntry, Manifest, RunStatus
-from fanfold.stages.loading import load
+from fanfold.stages.loading import TargetTable, load
 
 CATEGORY = pa.dictionary(pa.int32(), pa.string())
 TIME = pa.timestamp("us", "UTC")
@@ -35,40 +35,73 @@ SCHEMA = pa.schema(
 )
 
 
+PROFILES = TargetTable("user_profiles", ("source", "user_id"))
+
+
 @dataclass(frozen=True)
 class Dataset:
-    path: Path
+    """The files of a run, its manifest and its tables."""
+
+    folder: Path
     manifest: Manifest
+    targets: tuple[TargetTable, ...]
+
+    @property
+    def path(self):
+        """The file of the first table."""
+        return self.folder / self.manifest.files[0].key
+
+    def load(self, connection):
+        return load(connection, self.folder, self.manifest, self.targets, "warehouse_default")
 
 
 @pytest.fixture
-def make_dataset(tmp_path):
-    """Return a function that writes the dataset of a logical date, with its manifest."""
+def make_run(tmp_path):
+    """Return a function that writes the tables of a logical date, with their manifest."""
 
-    def make(rows, *, day=1, attempt=0, schema=SCHEMA, row_group=5_000, **counts):
+    def make(tables, *, day=1, attempt=0, row_group=5_000, failed=0):
+        """``tables``: an Arrow table for each target; its column ``as_of`` is added if absent."""
         as_of = datetime(2026, 3, day, tzinfo=UTC)
-        table = (
-            rows
-            if isinstance(rows, pa.Table)
-            else pa.Table.from_pylist([{"as_of": as_of, **row} for row in rows], schema=schema)
-        )
         folder = tmp_path / f"{day}-{attempt}"
         folder.mkdir(exist_ok=True)
-        path = folder / "users.parquet"
-        pq.write_table(table, path, compression="zstd", row_group_size=row_group)
+        entries = []
+        for target, rows in tables.items():
+            table = rows
+            if target.version not in rows.column_names:
+                table = rows.append_column("as_of", pa.array([as_of] * rows.num_rows, TIME))
+            name = f"{target.name}.parquet"
+            pq.write_table(table, folder / name, compression="zstd", row_group_size=row_group)
+            entries.append(FileEntry(name, "parquet", rows.num_rows, 0, "", table=target.name))
         finished = as_of + timedelta(hours=1, minutes=attempt)
+        rows = entries[0].rows
         manifest = Manifest(
             dag_id="weibo_user_profiles",
             run_id=f"scheduled__2026-03-{day:02d}",
             logical_date=as_of.isoformat(),
             status=RunStatus.COMPLETE,
-            counts=Counts(planned=table.num_rows + 1, ok=table.num_rows, missing=1, **counts),
-            files=(FileEntry("users.parquet", "parquet", table.num_rows, 0, ""),),
-            requests=table.num_rows + 3,
+            counts=Counts(planned=rows + 1, ok=rows, missing=1, failed=failed),
+            files=tuple(entries),
+            requests=rows + 3,
             started_at=as_of.isoformat(),
             finished_at=finished.isoformat(),
+            rows=rows,
+            rejected=7,
+            code="c0de",
         )
-        return Dataset(path, manifest)
+        return Dataset(folder, manifest, tuple(tables))
+
+    return make
+
+
+@pytest.fixture
+def make_dataset(make_run):
+    """Return a function that writes user profiles of a logical date, with their manifest."""
+
+    def make(rows, *, day=1, schema=SCHEMA, target=PROFILES, **others):
+        if not isinstance(rows, pa.Table):
+            as_of = datetime(2026, 3, day, tzinfo=UTC)
+            rows = pa.Table.from_pylist([{"as_of": as_of, **row} for row in rows], schema=schema)
+        return make_run({target: rows}, day=day, **others)
 
     return make
 
@@ -80,9 +113,10 @@ class Warehouse:
     kind: str
     connect: Any
 
-    def load(self, dataset, **others):
+    def load(self, dataset):
+        """Load a run; return the result of its first table."""
         with self.connect() as connection:
-            return load(connection, dataset.path, dataset.manifest, **others)
+            return dataset.load(connection)[0]
 
     def query(self, statement):
         with self.connect() as connection:
@@ -94,11 +128,11 @@ class Warehouse:
                 connection.execute(statement)
             connection.commit()
 
-    def everything(self):
-        """Return the rows of both tables, as text."""
+    def everything(self, *tables):
+        """Return the rows of some tables and of ``fanfold_runs``, as text."""
         return [
             sorted(map(str, self.query(f"SELECT * FROM {table}")))
-            for table in ("user_profiles", "fanfold_runs")
+            for table in (*(tables or ("user_profiles",)), "fanfold_runs")
         ]
 
 

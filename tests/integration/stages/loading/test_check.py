@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 import pytest
 
 from fanfold.errors import BadConfiguration, SinkUnavailable
-from fanfold.stages.loading import check_database, database_errors, load
+from fanfold.stages.loading import TargetTable, check_database, database_errors
 
+CONNECTION = "warehouse_default"
+TARGETS = (TargetTable("by_day", ("day",)), TargetTable("user_profiles", ("source", "user_id")))
 ROWS = [{"source": "weibo", "user_id": "1", "created_at": datetime(2012, 1, 1, tzinfo=UTC)}]
 
 
@@ -20,20 +22,21 @@ def tables(warehouse):
 
 def test_the_check_leaves_nothing_behind_and_changes_no_row(warehouse, make_dataset):
     with warehouse.connect() as connection:
-        check_database(connection)
-        check_database(connection)
+        check_database(connection, TARGETS, CONNECTION)
+        check_database(connection, TARGETS, CONNECTION)
     assert tables(warehouse) == []
     warehouse.load(make_dataset(ROWS))
     before = warehouse.everything()
     with warehouse.connect() as connection:
-        check_database(connection)
+        check_database(connection, TARGETS, CONNECTION)
     assert warehouse.everything() == before
 
 
-def test_a_table_without_the_key_is_found_before_the_run(warehouse):
+def test_a_table_without_the_key_is_found_before_the_run_and_named(warehouse):
     warehouse.run("CREATE TABLE user_profiles (source text, user_id text)")
-    with warehouse.connect() as connection, pytest.raises(BadConfiguration, match="other columns"):
-        check_database(connection)
+    named = r"warehouse_default, table 'user_profiles': .* other columns"
+    with warehouse.connect() as connection, pytest.raises(BadConfiguration, match=named):
+        check_database(connection, TARGETS, CONNECTION)
 
 
 def test_a_locked_sqlite_file_is_retriable(sqlite_warehouse, make_dataset):
@@ -41,9 +44,9 @@ def test_a_locked_sqlite_file_is_retriable(sqlite_warehouse, make_dataset):
     with sqlite_warehouse.connect() as other, sqlite_warehouse.connect(timeout=0.01) as connection:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(SinkUnavailable, match="SQLITE_BUSY"):
-            check_database(connection)
+            check_database(connection, TARGETS, CONNECTION)
         with pytest.raises(SinkUnavailable, match="SQLITE_BUSY"):
-            load(connection, dataset.path, dataset.manifest)
+            dataset.load(connection)
 
 
 def test_an_sqlite_file_that_cannot_be_used_is_a_configuration_error(tmp_path):
@@ -59,4 +62,4 @@ def test_an_sqlite_file_that_cannot_be_used_is_a_configuration_error(tmp_path):
             database_errors("my_file"),
             closing(sqlite3.connect(f"file:{tmp_path}/{uri}", uri=True)) as connection,
         ):
-            check_database(connection, connection_id="my_file")
+            check_database(connection, TARGETS, "my_file")

@@ -36,9 +36,11 @@ def test_a_dataset_becomes_rows_and_its_run_a_row(warehouse, make_dataset):
         "ORDER BY user_id"
     ) == [("weibo", "1", "用户1", 1, None), ("weibo", "2", "用户2", 2, None)]
     assert warehouse.query(
-        "SELECT dag_id, run_id, status, planned, ok, missing, invalid, failed, requests, rows "
-        "FROM fanfold_runs"
-    ) == [("weibo_user_profiles", "scheduled__2026-03-01", "complete", 3, 2, 1, 0, 0, 5, 2)]
+        "SELECT dag_id, run_id, status, planned, ok, missing, invalid, failed, requests, rows, "
+        "rejected, code FROM fanfold_runs"
+    ) == [
+        ("weibo_user_profiles", "scheduled__2026-03-01", "complete", 3, 2, 1, 0, 0, 5, 2, 7, "c0de")
+    ]
 
 
 def test_times_are_kept_to_the_microsecond_in_utc(warehouse, make_dataset):
@@ -138,7 +140,10 @@ def test_the_same_run_may_load_a_better_outcome(warehouse, make_dataset):
 
 def test_of_two_rows_with_one_key_the_last_one_wins(warehouse, make_dataset):
     rows = [user(7, followers_count=number) for number in (1, 3, 2)]
-    assert warehouse.load(make_dataset([*rows, user(8)])) == LoadResult("user_profiles", 4, 2, 2, 2)
+    result = warehouse.load(make_dataset([*rows, user(8)]))
+    assert result == LoadResult("user_profiles", 4, 2, 2, 2, "source='weibo', user_id='7'")
+    assert "2 of 4 rows were not loaded" in result.warning
+    assert "for example source='weibo', user_id='7'" in result.warning
     assert warehouse.query("SELECT followers_count FROM user_profiles WHERE user_id = '7'") == [
         (2,)
     ]
@@ -166,11 +171,9 @@ def test_names_of_tables_and_columns_are_never_sql(warehouse, make_dataset):
     name = 'x"; DROP TABLE fanfold_runs; --'
     key = "order; by %s"
     schema = pa.schema({key: pa.string(), "version": pa.int64(), "select": pa.string()})
-    dataset = make_dataset(
-        pa.Table.from_pylist([{key: "a", "version": 1, "select": "from"}], schema=schema)
-    )
-    into = TargetTable(name, (key,), "version")
-    assert warehouse.load(dataset, into=into) == LoadResult(name, 1, 0, 1, 1)
+    rows = pa.Table.from_pylist([{key: "a", "version": 1, "select": "from"}], schema=schema)
+    dataset = make_dataset(rows, target=TargetTable(name, (key,), "version"))
+    assert warehouse.load(dataset) == LoadResult(name, 1, 0, 1, 1)
     quoted = name.replace('"', '""')
     assert warehouse.query(f'SELECT * FROM "{quoted}"') == [("a", 1, "from")]
     assert warehouse.query("SELECT count(*) FROM fanfold_runs") == [(1,)]
@@ -193,7 +196,7 @@ def test_a_damaged_dataset_is_rolled_back(warehouse, make_dataset):
     middle = len(data) * 3 // 4
     data[middle : middle + 20_000] = b"\xff" * 20_000
     dataset.path.write_bytes(data)
-    with pytest.raises(Inconsistent, match=r"users\.parquet is damaged"):
+    with pytest.raises(Inconsistent, match="file of 'user_profiles' is damaged"):
         warehouse.load(dataset)
     assert warehouse.everything() == before
 
@@ -208,14 +211,17 @@ def test_a_row_that_the_database_rejects_is_rolled_back(warehouse, make_dataset)
     else:
         warehouse.run("ALTER TABLE user_profiles ADD CHECK (followers_count <= 9000)")
     before = warehouse.everything()
-    with pytest.raises(Inconsistent, match=r"warehouse_default: .* rejects the rows"):
+    with pytest.raises(
+        Inconsistent, match=r"warehouse_default, table 'user_profiles': .* rejects the rows"
+    ):
         warehouse.load(make_dataset([user(number) for number in range(9_100)], day=2))
     assert warehouse.everything() == before
 
 
 def test_a_table_with_other_columns_is_not_changed(warehouse, make_dataset):
     warehouse.run("CREATE TABLE user_profiles (id integer)", "INSERT INTO user_profiles VALUES (1)")
-    with pytest.raises(BadConfiguration, match="a table of this name exists with other columns"):
+    named = "table 'user_profiles': .* a table of this name exists with other columns"
+    with pytest.raises(BadConfiguration, match=named):
         warehouse.load(make_dataset([user(1)]))
     assert warehouse.query("SELECT * FROM user_profiles") == [(1,)]
 
@@ -247,11 +253,11 @@ def test_the_connection_may_have_a_row_factory_autocommit_and_an_open_transactio
         connection.row_factory = _dict_row(warehouse.kind)
         connection.execute("CREATE TABLE pending (x integer)")
         connection.execute("INSERT INTO pending VALUES (1)")
-        check_database(connection)
+        check_database(connection, dataset.targets, "warehouse_default")
         assert warehouse.query("SELECT x FROM pending") == [(1,)]
         with pytest.raises(Inconsistent):
-            load(connection, broken.path, broken.manifest)
-        assert load(connection, dataset.path, dataset.manifest).rows_in_table == 1
+            broken.load(connection)
+        assert dataset.load(connection)[0].rows_in_table == 1
         # Visible to others while the connection is still open: it was committed.
         assert warehouse.query("SELECT user_id FROM user_profiles") == [("1",)]
 
@@ -270,7 +276,7 @@ def test_any_other_object_than_a_connection_is_named(make_dataset):
     with pytest.raises(
         BadConfiguration, match=r"my_db gives a builtins\.str; load needs PostgreSQL"
     ):
-        load("sqlite://", dataset.path, dataset.manifest, connection_id="my_db")
+        load("sqlite://", dataset.folder, dataset.manifest, dataset.targets, "my_db")
 
 
 def test_a_hundred_thousand_rows_stream_through(warehouse, make_dataset, record_property):
@@ -304,7 +310,7 @@ def test_of_two_concurrent_runs_the_newer_one_wins(warehouse, make_dataset, atte
     def run(dataset):
         with warehouse.connect() as connection:
             together.wait(timeout=30)
-            return load(connection, dataset.path, dataset.manifest)
+            return dataset.load(connection)[0]
 
     with ThreadPoolExecutor(2) as pool:
         datasets = [older, newer] if attempt % 2 else [newer, older]

@@ -6,7 +6,9 @@ import psycopg
 import pytest
 
 from fanfold.errors import BadConfiguration, SinkUnavailable
-from fanfold.stages.loading import check_database, database_errors, load
+from fanfold.stages.loading import TargetTable, check_database, database_errors
+
+TARGETS = (TargetTable("user_profiles", ("source", "user_id")),)
 
 
 def users(name):
@@ -21,7 +23,7 @@ def test_a_terminated_connection_is_rolled_back_and_retriable(postgres_warehouse
 
     def run():
         with postgres_warehouse.connect() as connection:
-            load(connection, dataset.path, dataset.manifest)
+            dataset.load(connection)
 
     with (
         postgres_warehouse.connect() as other,
@@ -60,20 +62,20 @@ def test_a_user_without_permissions_fails_the_check_and_may_load_with_those_to_w
     stranger, postgres_warehouse, make_dataset
 ):
     with psycopg.connect(**stranger) as connection, pytest.raises(BadConfiguration) as caught:
-        check_database(connection, connection_id="my_warehouse")
+        check_database(connection, TARGETS, "my_warehouse")
     message = str(caught.value)
     assert message.startswith("my_warehouse: permission denied for schema public")
     assert "grant its user CREATE" in message
     assert "geheim" not in message
     postgres_warehouse.load(make_dataset(users("old"), day=1))
     with psycopg.connect(**stranger) as connection, pytest.raises(BadConfiguration, match="42501"):
-        check_database(connection)
+        check_database(connection, TARGETS, "warehouse_default")
     for table in ("user_profiles", "fanfold_runs"):
         postgres_warehouse.run(f"GRANT SELECT, INSERT, UPDATE ON {table} TO {stranger['user']}")
     dataset = make_dataset(users("new"), day=2)
     with psycopg.connect(**stranger) as connection:
-        check_database(connection)
-        assert load(connection, dataset.path, dataset.manifest).written == 3
+        check_database(connection, TARGETS, "warehouse_default")
+        assert dataset.load(connection)[0].written == 3
 
 
 def test_a_read_only_database_is_a_configuration_error(postgres_warehouse, make_dataset):
@@ -81,9 +83,9 @@ def test_a_read_only_database_is_a_configuration_error(postgres_warehouse, make_
     with postgres_warehouse.connect() as connection:
         connection.read_only = True
         with pytest.raises(BadConfiguration, match="point the connection to the primary"):
-            check_database(connection)
+            check_database(connection, TARGETS, "warehouse_default")
         with pytest.raises(BadConfiguration, match="point the connection to the primary"):
-            load(connection, dataset.path, dataset.manifest)
+            dataset.load(connection)
 
 
 @pytest.mark.parametrize(
