@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Connection
 
 from fanfold.errors import BadConfiguration
+from fanfold.sources import Api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fanfold.pipeline import Pipeline
     from fanfold.sources.endpoint import Endpoint
     from fanfold.storage.objects import Bucket
 
@@ -45,20 +47,21 @@ SQLITE_TIMEOUT = 60.0
 """Seconds to wait for the lock of another writer of an SQLite file."""
 
 
-def source_connection(source: str) -> str:
-    """Return the connection id of a source, such as ``weibo_default``."""
-    return f"{source}_default"
+def source_connection(pipeline: Pipeline) -> str:
+    """Return the connection id of a pipeline's API, such as ``weibo_default``."""
+    given = pipeline.source.connection if isinstance(pipeline.source, Api) else ""
+    return given or f"{pipeline.name}_default"
 
 
-def endpoint(source: str) -> Endpoint:
-    """Return the endpoint configured for a source.
+def endpoint(pipeline: Pipeline) -> Endpoint:
+    """Return the endpoint configured for the API of a pipeline.
 
     Raises:
         BadConfiguration: The connection is missing or wrong.
     """
     from fanfold.sources.endpoint import Endpoint
 
-    connection_id = source_connection(source)
+    connection_id = source_connection(pipeline)
     connection = _connection(connection_id)
     return Endpoint.parse(
         connection_id,
