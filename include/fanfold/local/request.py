@@ -66,23 +66,22 @@ class Request:
             BadInput: The DAG has no Param for the items.
         """
         if self.items and not self._is_file():
-            lists = [name for name, param in params.items() if "array" in _types(param)]
-            if not lists:
-                raise BadInput(f"{self.pipeline} has no Param of type array for ITEMS.")
-            return {lists[0]: list(filter(None, re.split(r"[\s,]+", self.items)))}
-        if self.items:
+            name, value = _list_param(params), list(filter(None, re.split(r"[\s,]+", self.items)))
+        elif self.items:
             path = self.items
-            uri = path if "://" in path else Path(path).absolute().as_uri()
+            name, value = "items_uri", path if "://" in path else Path(path).absolute().as_uri()
         elif users := self._sample():
             keys = SAMPLES[self.pipeline].users(users)
             file = folder / f"{self.pipeline}-{users}.csv"
             file.write_text("\n".join(["item", *keys, ""]), "ascii")
-            uri = file.as_uri()
+            name, value = "items_uri", file.as_uri()
         else:
             return {}
-        if "items_uri" not in params:
-            raise BadInput(f"{self.pipeline} has no Param items_uri for an items file.")
-        return {"items_uri": uri}
+        if name not in params:
+            raise BadInput(f"{self.pipeline} has no Param for the items of ITEMS or USERS.")
+        # Other readers of the DAG that are set by default.
+        others = {"items_uri", "items_sql"} - {name}
+        return {name: value} | {each: None for each in others if _value(params, each)}
 
     def _is_file(self) -> bool:
         return "://" in self.items or self.items.endswith(LIST_FILES) or Path(self.items).is_file()
@@ -96,6 +95,11 @@ class Request:
         return self.users or (USERS if simulated else 0)
 
 
-def _types(param: Mapping[str, Any]) -> list[str]:
-    found = param["schema"].get("type") or []
-    return [found] if isinstance(found, str) else found
+def _list_param(params: Mapping[str, Any]) -> str:
+    """Return the Param that ``fanfold.airflow.params`` marks as the list of items."""
+    marked = (name for name, each in params.items() if each["schema"].get("x-fanfold") == "items")
+    return next(marked, "")
+
+
+def _value(params: Mapping[str, Any], name: str) -> Any:
+    return params[name]["value"] if name in params else None

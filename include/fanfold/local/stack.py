@@ -204,9 +204,7 @@ def running_stack(
         _end(folder, supervisor)
 
 
-def start(
-    home: Home, *, extra_env: Mapping[str, str], say: Callable[[str], object]
-) -> Stack:
+def start(home: Home, *, extra_env: Mapping[str, str], say: Callable[[str], object]) -> Stack:
     """Start a stack that outlives this process; the arguments are those of :func:`running_stack`.
 
     Raises:

@@ -9,14 +9,15 @@ from fanfold.local.request import Request
 WEIBO, SUM = "weibo_user_profiles", "concurrent_sum"
 
 
-def param(*types):
-    return {"value": None, "description": None, "schema": {"type": list(types)}}
+def param(value=None, **schema):
+    return {"value": value, "description": None, "schema": schema}
 
 
 PARAMS = {
-    "batch_size": param("null", "integer"),
-    "numbers": {"value": [], "description": None, "schema": {"type": "array"}},
-    "items_uri": param("null", "string"),
+    "batch_size": param(type=["null", "integer"]),
+    "colours": param(["red"], type="array"),
+    "numbers": param(["1"], type="array", **{"x-fanfold": "items"}),
+    "items_uri": param(type=["null", "string"]),
 }
 
 
@@ -32,7 +33,7 @@ def users_of(conf, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["1,2,0-9", "1 2 0-9", " 1, 2\n0-9,"])
-def test_a_list_becomes_the_param_of_type_array_whatever_its_name(conf, text):
+def test_a_list_becomes_the_param_of_the_items_whatever_its_name(conf, text):
     assert conf(SUM, text) == {"numbers": ["1", "2", "0-9"]}
 
 
@@ -43,6 +44,19 @@ def test_a_file_or_its_uri_becomes_items_uri(conf, tmp_path, monkeypatch):
     assert conf(SUM, "s3://lists/numbers.parquet") == {"items_uri": "s3://lists/numbers.parquet"}
     with pytest.raises(BadInput, match=r"ITEMS=none\.csv: there is no such file"):
         Request(SUM, "none.csv").check()
+
+
+def test_items_replace_a_reader_that_is_set_by_default(tmp_path):
+    params = {**PARAMS, "items_uri": param("dataset://topics/user"), "items_sql": param("SELECT 1")}
+    others = {"items_uri": None, "items_sql": None}
+    assert Request(SUM, "1").conf(params, tmp_path) == {"numbers": ["1"], **others}
+    uri = "s3://lists/numbers.csv"
+    assert Request(SUM, uri).conf(params, tmp_path) == {"items_uri": uri, "items_sql": None}
+
+
+def test_a_dag_without_items_is_named(tmp_path):
+    with pytest.raises(BadInput, match="concurrent_sum has no Param for the items"):
+        Request(SUM, "1").conf({}, tmp_path)
 
 
 @pytest.mark.parametrize("pipeline", [WEIBO, "mastodon_user_profiles"])
