@@ -1,7 +1,5 @@
 """Fanfold: map-reduce data pipelines on Apache Airflow. What a pipeline module imports."""
 
-__version__ = "0.2.0.dev0"
-
 from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
 from fanfold.messages import Catalogue, Message
 from fanfold.model import Item, KeyForm

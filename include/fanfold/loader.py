@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fanfold import __version__
 from fanfold.errors import BadPipeline
 from fanfold.pipeline import Pipeline
+from fanfold.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

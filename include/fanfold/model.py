@@ -255,10 +255,9 @@ class Plan:
         forecast = Forecast(**{**data["forecast"], "basis": Basis(data["forecast"]["basis"])})
         quotas = Quotas(**data.get("quotas", {}))
         key_form = KeyForm(**data.get("key_form", {}))
-        lists = {name: tuple(data[name]) for name in ("noun", "row_key", "folds") if name in data}
-        return cls(
-            **{**data, **lists, "forecast": forecast, "quotas": quotas, "key_form": key_form}
-        )
+        made: dict[str, Any] = {"forecast": forecast, "quotas": quotas, "key_form": key_form}
+        made |= {name: tuple(data[name]) for name in ("noun", "row_key", "folds") if name in data}
+        return cls(**{**data, **made})
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,7 +98,9 @@ def run(
     with tempfile.TemporaryDirectory(prefix="fanfold-") as folder:
         workspace = Workspace(Path(folder) / "run")
         listed = list(records) if records is not None else items
-        readers.write_items(workspace, readers.from_list(listed), pipeline.check_item)
+        readers.write_items(
+            workspace, readers.from_list(listed, pipeline.item_column), pipeline.check_item
+        )
         plan = planning.write_plan(
             workspace,
             pipeline,
@@ -195,7 +197,8 @@ def _result(
 
 def _frame(path: Path) -> pd.DataFrame:
     with pq.ParquetFile(path) as file:
-        return file.read().to_pandas()
+        frame: pd.DataFrame = file.read().to_pandas()
+    return frame
 
 
 def endpoint_of(connection_id: str) -> Endpoint:

@@ -166,17 +166,10 @@ FIELDS: Mapping[str, str] = {
     "statuses_count": "statuses_count",
     "created_at": "created_at",
     "last_status_at": "last_status_at",
+    "verified": "fields",
 }
 """Field of a record by column of the dataset; ``description`` is HTML (:func:`plain_text`), times are
 text (:func:`moment`)."""
-
-
-def has_verified_link(record: Mapping[str, Any]) -> bool:
-    """Return whether a link of the profile is verified: Mastodon verifies links, not people."""
-    fields = record.get("fields")
-    return isinstance(fields, list) and any(
-        isinstance(field, dict) and bool(field.get("verified_at")) for field in fields
-    )
 
 
 def moment(text: str) -> datetime:

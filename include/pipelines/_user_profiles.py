@@ -10,7 +10,7 @@ import pandera.pandas as pa
 from fanfold import Chart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
 VERIFIED_TYPES = {
@@ -85,9 +85,27 @@ class UserProfile(pa.DataFrameModel):
     statuses_per_day: float = pa.Field(ge=0, nullable=True)
 
 
-def text(values: pd.Series) -> pd.Series:
-    """Return texts without surrounding space, empty ones as null; other values as they are."""
-    return values.map(lambda value: (value.strip() or None) if isinstance(value, str) else value)
+def fields(records: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Return columns from fields of the records; ``a.b`` is the field ``b`` of the object ``a``.
+
+    Texts lose surrounding space and are null if nothing is left; other values stay as they are.
+    """
+    return pd.DataFrame(
+        {column: _field(records, name) for column, name in names.items()}, index=records.index
+    )
+
+
+def _field(records: pd.DataFrame, name: str) -> pd.Series:
+    name, _, inner = name.partition(".")
+    if name not in records:
+        return pd.Series(None, index=records.index, dtype=object)
+
+    def value(found: Any) -> Any:
+        if inner:
+            found = found.get(inner) if isinstance(found, dict) else None
+        return found.strip() or None if isinstance(found, str) else found
+
+    return records[name].astype(object).map(value)
 
 
 def moment(values: pd.Series, parse: Callable[[str], datetime]) -> pd.Series:
@@ -104,7 +122,7 @@ def moment(values: pd.Series, parse: Callable[[str], datetime]) -> pd.Series:
     return values.map(parsed)
 
 
-def code(values: pd.Series, names: dict[int, str], *, other: str | None = None) -> pd.Series:
+def code(values: pd.Series, names: Mapping[int, str], *, other: str | None = None) -> pd.Series:
     """Return the names of codes (numbers or their digits); what is no code stays as it is."""
 
     def named(value: Any) -> Any:

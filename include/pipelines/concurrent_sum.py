@@ -35,8 +35,9 @@ def check_item(text: str) -> str:
 
 def add_up(item: Item) -> dict[str, Any]:
     """Return the sum of the numbers of an item."""
-    first, last = _ITEM.fullmatch(item.key).groups()  # type: ignore[union-attr] - checked
-    numbers = range(int(first), int(last or first) + 1)
+    # "-3-7" is a range, too.
+    first, _, last = item.key[1:].partition("-")
+    numbers = range(int(item.key[0] + first), int(last or item.key) + 1)
     return {"numbers": len(numbers), "total": sum(numbers)}
 
 

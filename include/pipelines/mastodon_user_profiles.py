@@ -16,42 +16,24 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-_TEXTS = {
-    "screen_name": "acct",
-    "name": "display_name",
-    "profile_url": "url",
-    "avatar_url": "avatar",
-}
-_COUNTS = {
-    "followers_count": "followers_count",
-    "friends_count": "following_count",
-    "statuses_count": "statuses_count",
-}
-
 
 def rows(records: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     """Return the rows of some accounts."""
-    got = records.reindex(
-        columns=[
-            *("id", "note", "fields", "created_at", "last_status_at"),
-            *_TEXTS.values(),
-            *_COUNTS.values(),
-        ]
-    ).astype(object)
-    columns: dict[str, Any] = {column: profiles.text(got[name]) for column, name in _TEXTS.items()}
-    columns |= {column: got[name] for column, name in _COUNTS.items()}
-    table = got[[]].assign(
-        source="mastodon",
-        user_id=got["id"],
-        description=profiles.text(
-            got["note"].map(lambda note: mastodon.plain(note) if isinstance(note, str) else note)
+    found = profiles.fields(records, mastodon.FIELDS)
+    return profiles.derived(
+        found.assign(
+            source="mastodon",
+            description=found["description"].map(_plain),
+            verified=found["verified"].map(_has_verified_link),
+            created_at=profiles.moment(found["created_at"], mastodon.moment),
+            last_status_at=profiles.moment(found["last_status_at"], mastodon.moment),
         ),
-        verified=got["fields"].map(_has_verified_link),
-        created_at=profiles.moment(got["created_at"], mastodon.moment),
-        last_status_at=profiles.moment(got["last_status_at"], mastodon.moment),
-        **columns,
+        as_of,
     )
-    return profiles.derived(table, as_of)
+
+
+def _plain(note: Any) -> Any:
+    return mastodon.plain_text(note).strip() or None if isinstance(note, str) else note
 
 
 def _has_verified_link(fields: Any) -> bool:

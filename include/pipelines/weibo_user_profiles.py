@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fanfold import Pipeline
 from pipelines import _user_profiles as profiles
@@ -13,51 +13,23 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-_TEXTS = {
-    "screen_name": "screen_name",
-    "name": "name",
-    "description": "description",
-    "location": "location",
-    "gender": "gender",
-    "url": "url",
-    "profile_url": "profile_url",
-    "avatar_url": "avatar_large",
-    "verified_reason": "verified_reason",
-}
-_COUNTS = {
-    "followers_count": "followers_count",
-    "friends_count": "friends_count",
-    "statuses_count": "statuses_count",
-    "favourites_count": "favourites_count",
-    "mutual_followers_count": "bi_followers_count",
-}
-
 
 def rows(records: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     """Return the rows of some profiles."""
-    got = records.reindex(
-        columns=[
-            *("id", "province", "verified", "verified_type", "created_at", "status"),
-            *_TEXTS.values(),
-            *_COUNTS.values(),
-        ]
-    ).astype(object)
-    columns: dict[str, Any] = {column: profiles.text(got[name]) for column, name in _TEXTS.items()}
-    columns |= {column: got[name] for column, name in _COUNTS.items()}
-    last_post = got["status"].map(
-        lambda status: status.get("created_at") if isinstance(status, dict) else None
+    found = profiles.fields(records, weibo.FIELDS)
+    return profiles.derived(
+        found.assign(
+            source="weibo",
+            region=profiles.code(found["region"], weibo.PROVINCES),
+            verified=found["verified"].where(found["verified"].notna(), other=False),
+            verified_type=profiles.code(
+                found["verified_type"], weibo.VERIFIED_TYPES, other="other"
+            ),
+            created_at=profiles.moment(found["created_at"], weibo.moment),
+            last_status_at=profiles.moment(found["last_status_at"], weibo.moment),
+        ),
+        as_of,
     )
-    table = got[[]].assign(
-        source="weibo",
-        user_id=got["id"],
-        region=profiles.code(got["province"], weibo.PROVINCES),
-        verified=got["verified"].where(got["verified"].notna(), other=False),
-        verified_type=profiles.code(got["verified_type"], weibo.VERIFIED_TYPES, other="other"),
-        created_at=profiles.moment(got["created_at"], weibo.moment),
-        last_status_at=profiles.moment(last_post, weibo.moment),
-        **columns,
-    )
-    return profiles.derived(table, as_of)
 
 
 PIPELINE = Pipeline(

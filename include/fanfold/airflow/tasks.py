@@ -267,7 +267,7 @@ def load(pipeline: str) -> dict[str, int]:
         )
     metrics.loaded(manifest.dag_id, sum(result.written for result in results))
     for result in results:
-        log.info("%s: %d of %d rows written.", result.table, result.written, result.rows)
+        log.info("%s: %d of %d rows written.", result.table, result.written, result.rows_in_dataset)
         if result.warning:
             log.warning("%s", result.warning)
     return {result.table: result.written for result in results}

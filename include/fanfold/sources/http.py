@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 import urllib3
 from urllib3.util import Retry, Timeout
 
-from fanfold import __version__
+from fanfold.version import __version__
 from fanfold.errors import ItemRefused, SourceBusy
 from fanfold.messages import ENGINE
 from fanfold.sources import Response, strict_json
