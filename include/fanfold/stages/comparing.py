@@ -22,12 +22,11 @@ from fanfold.workspace.comparison import (
     Change,
     Comparison,
     Example,
-    Key,
     Side,
 )
 from fanfold.workspace.files import write_json
 from fanfold.workspace.history import read_history, run_before
-from fanfold.workspace.sql import open_tables, quoted
+from fanfold.workspace.sql import open_tables, query_errors, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +93,7 @@ def compare_with_previous(workspace: Workspace, manifest: Manifest, pipeline: Pi
     )
 
 
-def compare(
+def compare(  # noqa: PLR0913 - the two runs
     dataset: Path,
     before: Path,
     pipeline: Pipeline,
@@ -120,7 +119,10 @@ def compare(
     for path, remedy in files.values():
         with _readable(path, remedy), pq.ParquetFile(path):
             pass
-    with open_tables(paths, spill) as connection:
+    with (
+        open_tables(paths, spill) as connection,
+        query_errors("Comparison with the previous run"),
+    ):
         columns = _columns(connection, pipeline)
         if columns is None:
             return None
@@ -153,7 +155,7 @@ def compare(
         gone=_side(gone, examples["gone"]),
         changed=changed,
         unchanged=(rows[0] if rows else 0) - new - changed,
-        changes=tuple(_change(columns, *row) for row in examples["changed"]),
+        changes=tuple(_change(columns, row) for row in examples["changed"]),
         repeated=repeated,
         added=columns.added,
         removed=columns.removed,
@@ -165,9 +167,8 @@ def _side(count: int, rows: list[Any]) -> Side:
     return Side(count, tuple(Example(tuple(key), label) for key, label, *_ in rows))
 
 
-def _change(
-    columns: _Columns, key: Key, label: str | None, before: Any, after: Any, differs: list[bool]
-) -> Change:
+def _change(columns: _Columns, row: Any) -> Change:
+    key, label, before, after, differs = row
     changed = [name for name, is_so in zip(columns.compared, differs, strict=True) if is_so]
     return Change(tuple(key), label, _number(before), _number(after), tuple(changed))
 
@@ -183,9 +184,9 @@ def _number(value: Any) -> float | None:
 def _readable(path: Path, remedy: str) -> Iterator[None]:
     try:
         yield
-    except duckdb.OutOfMemoryException:
-        raise
     except (duckdb.Error, OSError, ValueError) as error:
+        if isinstance(error, duckdb.OutOfMemoryException) or "write" in str(error):
+            raise  # not the dataset: the spill folder
         raise Inconsistent(f"Cannot read the dataset {path} ({error}). {remedy}") from error
 
 
@@ -235,7 +236,9 @@ def _columns(connection: duckdb.DuckDBPyConnection, pipeline: Pipeline) -> _Colu
 
 def _digests(name: str, columns: _Columns) -> str:
     """Return the statement that makes ``now_rows`` or ``old_rows``, in the order of the file."""
-    keys = ", ".join(f"{quoted(key)} AS {k}" for key, k in zip(columns.key, columns.numbered))
+    keys = ", ".join(
+        f"{quoted(key)} AS {k}" for key, k in zip(columns.key, columns.numbered, strict=True)
+    )
     compared = ", ".join(map(quoted, columns.compared)) or "0"
     measure = quoted(columns.measure) if columns.measure else "NULL::BIGINT"
     return (
