@@ -56,12 +56,10 @@ class Orders:
         """Close a batch as ``process`` does: a record is a row, and rejected without an order."""
         self.closed += 1
         fetched = batch.outcomes()
-        records = {
-            outcome.key: found for part in batch.fetched(1000) for outcome, found in part
-        }
+        records = {outcome.key: found for part in batch.fetched(1000) for outcome, found in part}
         rows, final, rejected = [], [], []
         rows_of, outcomes_of = FailureGroups(), FailureGroups()
-        for key in batch.keys():
+        for key in batch.keys():  # noqa: SIM118 - no dict
             good = [{ITEM: key, **found} for found in records.get(key, ()) if found["order_id"]]
             bad = [one for one in records.get(key, ()) if not one["order_id"]]
             invalid = Outcome(

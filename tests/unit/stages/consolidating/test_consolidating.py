@@ -274,5 +274,5 @@ def test_the_csv_has_numbers_times_lists_and_hostile_text_as_they_are(orders):
     assert (second["order_id"], second["price"]) == ("'" + name, "0.00000000")
     assert second["weight"] == second["tags"] == second["product"] == ""
     table = pq.read_table(run.workspace.table("order_lines"))
-    assert table["price"].to_pylist() == [Decimal("-0.00000001"), Decimal("0")]
+    assert table["price"].to_pylist() == [Decimal("-0.00000001"), Decimal(0)]
     assert table["order_id"].to_pylist() == ["-1", name]
