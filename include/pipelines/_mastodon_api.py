@@ -190,6 +190,7 @@ def plain_text(note: str) -> str:
 
 
 API = Api(
+    connection="mastodon_default",
     path=_LOOKUP,
     query={"acct": "{key}"},
     read=read,

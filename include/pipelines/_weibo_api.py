@@ -286,6 +286,7 @@ _NAMES = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 _MONTHS = {name: number for number, name in enumerate(_NAMES, start=1)}
 
 API = Api(
+    connection="weibo_default",
     path=_SHOW,
     query={"uid": "{key}"},
     read=read,
