@@ -48,7 +48,7 @@ RUN /opt/tools/bin/uv venv --quiet --python python3 /opt/venv \
        ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} --require-hashes \
        --constraints requirements.lock -r pyproject.toml --extra cluster \
     && cd /opt/venv/lib/python3*/site-packages \
-    && find pandas numpy pyarrow matplotlib -depth -type d -name tests -exec rm -r {} + \
+    && find pandas numpy pyarrow -depth -type d -name tests -exec rm -r {} + \
     && rm -r pyarrow/include
 
 # --- the packages of tryout --------------------------------------------------------------------
@@ -84,6 +84,7 @@ COPY --from=project /out /
 COPY config /opt/fanfold/config
 COPY plugins /opt/fanfold/plugins
 COPY dags /opt/fanfold/dags
+COPY include/pipelines /opt/fanfold/include/pipelines
 # A new named volume gets the owner and mode of the folder that it is mounted on.
 RUN install -d -o airflow -g 0 -m 0770 /opt/airflow /var/lib/fanfold/shared /var/lib/fanfold/logs
 ENV AIRFLOW_HOME=/opt/airflow \
@@ -91,8 +92,8 @@ ENV AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/fanfold/plugins \
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=/var/lib/fanfold/logs \
     FANFOLD_SHARED_DIR=/var/lib/fanfold/shared \
-    # For airflow_local_settings.py.
-    PYTHONPATH=/opt/fanfold/config
+    # For airflow_local_settings.py, and for the package pipelines, which is not in the wheel.
+    PYTHONPATH=/opt/fanfold/config:/opt/fanfold/include
 ARG FANFOLD_VERSION=0.1.0
 LABEL org.opencontainers.image.title=fanfold \
       org.opencontainers.image.version=$FANFOLD_VERSION \

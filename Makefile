@@ -2,7 +2,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help run up down status lint check test chaos bench screenshots audit cluster-up cluster-run cluster-down cluster-logs cluster-test clean
 SHELL := /bin/sh
-USERS ?= 300
+PIPELINE ?=
+ITEMS ?=
+USERS ?=
 SEED ?=
 PYTHON ?=
 PROCESSES ?= logical
@@ -16,16 +18,18 @@ export TIMES := .fanfold/times
 $(shell mkdir -p .fanfold && rm -f $(TIMES))
 endif
 LOCAL := $(BIN)/python -m fanfold.local
+ASKED = $(if $(PIPELINE),--pipeline='$(PIPELINE)') $(if $(USERS),--users='$(USERS)')
 
 help: ## Show this list
 	@printf 'Fanfold: fan out over a long list, fold into one dataset.\n\n'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@printf '\n  make run USERS=10000   another number of users\n'
+	@printf '  make run PIPELINE=concurrent_sum ITEMS="1 2 0-99"   a pipeline with a list, or file, of items\n'
 	@printf '  make check AT=stages/loading  the unit tests of one folder\n'
 
-run: ## Run the pipeline once for USERS users (300) in a stack of its own and print a summary
+run: ## Run PIPELINE once for ITEMS or USERS in a stack of its own and print a summary
 	@scripts/bootstrap
-	@exec $(LOCAL) run --users '$(USERS)'
+	@exec $(LOCAL) run $(ASKED) $(if $(ITEMS),--items='$(ITEMS)')
 
 up: ## Start a stack that keeps running; prints the address of the Airflow UI and the login
 	@scripts/bootstrap
@@ -71,8 +75,8 @@ screenshots: ## Take the pictures of the run page in docs/images again
 cluster-up: ## Start the cluster of docker-compose.yaml; creates .env with random secrets
 	@PYTHONPATH=include exec python3 -m fanfold.cluster up
 
-cluster-run: ## Run the sample for USERS users on the cluster and show the result
-	@PYTHONPATH=include exec python3 -m fanfold.cluster run --users '$(USERS)'
+cluster-run: ## Run PIPELINE for USERS on the cluster and show the result
+	@PYTHONPATH=include exec python3 -m fanfold.cluster run $(ASKED)
 
 cluster-down: ## Stop the cluster; its volumes are kept
 	@docker compose down

@@ -6,6 +6,7 @@ Sections:
 
     imports   import time of a DAG file, in addition to ``import airflow.sdk``
     overhead  20 mapped users against a DAG of the same shape that does nothing
+    compute   1,000 trivial items of a Python function against plain TaskFlow with 8 mapped chunks
     matrix    Fanfold and its peers: time, CPU and memory by size and latency
 
 Times and CPU are medians of the rounds, memory is the peak. Prints each round and, at the end,
@@ -23,6 +24,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, Any
 
+from compute import compute
 from figures import figure, machine, table
 from matrix import BASELINE, CONTENDERS, MAPPED_LIMIT, Case, Measured
 from stack import FIRST_UID, PIPELINE, ROOT, Bench, running_bench
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
     Cells = dict[tuple[str, Case], list[Measured]]
 
-SECTIONS = ("imports", "overhead", "matrix")
+SECTIONS = ("imports", "overhead", "compute", "matrix")
 _IMPORT = """
 import sys, time
 import airflow.sdk
@@ -177,6 +179,8 @@ def main() -> None:
         with running_bench() as bench:
             if "overhead" in given.only:
                 rows += overhead(bench, given.rounds)
+            if "compute" in given.only:
+                rows += compute(bench, given.rounds)
             if "matrix" in given.only:
                 cases = [
                     Case(items, latency, in_flight if latency else None)

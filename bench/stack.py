@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).absolute().parents[1]
 PIPELINE = "weibo_user_profiles"
-BENCH_DAGS = ("empty_shape", "one_task_a_user")
+BENCH_DAGS = ("chunked_sum", "empty_shape", "one_task_a_user")
 FIRST_UID = 2_000_000_000
 _PRIME = 2_654_435_761
 """Multiplying by it permutes the users of a list, whose number has no such factor."""

@@ -2,7 +2,8 @@
 
 Airflow imports this module from ``PYTHONPATH`` at every start. Tasks are forked from the scheduler
 (LocalExecutor) or the worker (Celery), so modules imported there cost a task nothing. Other
-processes import nothing here.
+processes import nothing here. Pipelines are not imported: each task imports its pipeline, so that a
+change takes effect with the next task.
 """
 
 from __future__ import annotations
@@ -10,7 +11,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import pkgutil
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _AIRFLOW = (
     "airflow.sdk",
@@ -23,40 +29,29 @@ _AIRFLOW = (
 )
 _LIBRARIES = (
     "boto3",
+    "duckdb",
     "jinja2.ext",
-    "matplotlib.figure",
     "pandas",
     "pandera.backends.pandas.builtin_checks",
     "pandera.backends.pandas.builtin_hypotheses",
+    "pandera.engines.pandas_engine",
     "pandera.pandas",
-    "PIL.PngImagePlugin",
     "pyrate_limiter",
     "pyarrow.csv",
     "pyarrow.pandas_compat",
     "pyarrow.parquet",
     "requests",
 )
-_STAGES = (
+_PACKAGES = ("fanfold.stages", "fanfold.readers", "fanfold.sources", "fanfold.workspace")
+"""Packages whose modules are all imported."""
+_FANFOLD = (
     "fanfold.airflow.checks",
-    "fanfold.airflow.items",
     "fanfold.airflow.params",
     "fanfold.airflow.policies",
     "fanfold.airflow.tasks",
-    "fanfold.stages.comparing",
-    "fanfold.stages.consolidating",
-    "fanfold.stages.fetching",
+    "fanfold.loader",
     "fanfold.rate_limit.file_store",
     "fanfold.rate_limit.limiter",
-    "fanfold.stages.loading",
-    "fanfold.stages.planning",
-    "fanfold.stages.processing",
-    "fanfold.stages.publishing",
-    "fanfold.readers",
-    "fanfold.stages.reporting",
-    "fanfold.workspace.redrive",
-    "fanfold.sources.session",
-    "fanfold.sources.mastodon",
-    "fanfold.sources.weibo",
 )
 
 
@@ -70,21 +65,32 @@ def _forks_tasks(arguments: list[str]) -> bool:
     return commands[:1] == ["scheduler"] and "Local" in executor
 
 
+def _modules() -> Iterator[str]:
+    yield from (*_AIRFLOW, *_LIBRARIES, *_FANFOLD)
+    for package in _PACKAGES:
+        path = importlib.import_module(package).__path__
+        yield from (each.name for each in pkgutil.walk_packages(path, f"{package}."))
+    if "FANFOLD_RATE_LIMIT_URL" in os.environ:  # redis is slow to import
+        yield "fanfold.rate_limit.redis_store"
+
+
 def _warm_up() -> None:
     """Run slow initializations once; forked tasks inherit the result."""
-    from pandas import Timestamp
-    from pyarrow import BufferOutputStream
+    import pandas as pd
+    import pandera.pandas as pa
+    from pyarrow import BufferOutputStream, Table
     from pyarrow.parquet import write_table
 
-    from fanfold import sources
-    from fanfold.stages.processing import clean_rows
-
     # pandas, pandera and pyarrow initialize lazily with the first row.
-    counts = {"followers_count": 1, "friends_count": 1, "statuses_count": 1}
-    born = "Fri Aug 28 00:00:00 +0800 2009"
-    record = {"id": 1, "screen_name": "x", "created_at": born, **counts}
-    rows, _ = clean_rows(sources.get("weibo"), ["1"], [record], Timestamp.now(tz="UTC"))
-    write_table(rows, BufferOutputStream(), compression="zstd")
+    moment = pd.DatetimeTZDtype(unit="us", tz="UTC")
+    columns = {
+        "number": pa.Column(int, pa.Check.ge(0)),
+        "text": pa.Column(str, pa.Check.isin(["a"]), nullable=True),
+        "at": pa.Column(moment, nullable=True),
+    }
+    rows = pd.DataFrame({"number": ["1"], "text": ["a"], "at": ["2026-01-01T00:00:00Z"]})
+    rows = pa.DataFrameSchema(columns, coerce=True).validate(rows, lazy=True)
+    write_table(Table.from_pandas(rows), BufferOutputStream(), compression="zstd")
     # The Amazon hooks inspect the stack for the user agent of boto; this fills a cache in 0.1 s.
     inspect.stack()
 
@@ -95,9 +101,7 @@ if sys.argv[1:3] == ["celery", "worker"]:
     worker.prepare()
 
 if _forks_tasks(sys.argv):
-    # redis is slow to import: only where it is used.
-    _redis = ["fanfold.rate_limit.redis_store"] * ("FANFOLD_RATE_LIMIT_URL" in os.environ)
-    for _name in (*_AIRFLOW, *_LIBRARIES, *_STAGES, *_redis):
+    for _name in _modules():
         importlib.import_module(_name)
     _warm_up()
 

@@ -21,33 +21,33 @@ from airflow.sdk import Asset, dag
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
-from fanfold.airflow.params import user_params
+from fanfold.airflow.params import item_params
 
-SOURCE = "mastodon"
-DATASET = Asset("mastodon_user_profiles")
+PIPELINE = "mastodon_user_profiles"
+DATASET = Asset(PIPELINE)
 USERS = ["gargron", "mastodon", "eff", "internetarchive", "wikipedia"]
 
 
 @dag(
-    dag_id="mastodon_user_profiles",
+    dag_id=PIPELINE,
     dag_display_name="Mastodon user profiles",
     description="Fetch the profiles of a list of Mastodon accounts into one dataset",
     doc_md=__doc__,
     schedule=policies.daily(hour=3),
-    params=user_params(USERS, noun="account", example="acct"),
-    tags=[TAG, "users", SOURCE],
+    params=item_params(USERS, name="user_ids", title="Users", noun="account", column="acct"),
+    tags=[TAG, "users", "mastodon"],
     **policies.PIPELINE,
 )
 def mastodon_user_profiles() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
-    planned = tasks.plan(SOURCE)
-    batches = tasks.batch.partial(source=SOURCE).expand(ref=planned)
-    folded = tasks.consolidate()
+    planned = tasks.plan(PIPELINE)
+    batches = tasks.batch.partial(pipeline=PIPELINE).expand(ref=planned)
+    folded = tasks.consolidate(PIPELINE)
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
 
-    tasks.preflight(SOURCE) >> tasks.read_items(SOURCE) >> planned
-    batches >> folded >> [published, tasks.load()]
-    published >> tasks.report()
+    tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
+    batches >> folded >> [published, tasks.load(PIPELINE)]
+    published >> tasks.report(PIPELINE)
 
 
 mastodon_user_profiles()

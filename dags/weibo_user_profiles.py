@@ -13,8 +13,9 @@ airflow dags trigger weibo_user_profiles --conf '{"user_ids": ["1404376560"]}'
 | object | content |
 |---|---|
 | `weibo_user_profiles/latest.json` | reference to the manifest of the latest run |
-| `…/date=YYYY-MM-DD/run=<run>/users.parquet`, `users.csv.gz` | the dataset, in item order |
+| `…/date=YYYY-MM-DD/run=<run>/user_profiles.parquet`, `user_profiles.csv.gz` | the dataset, in item order |
 | `…/failed.jsonl` | users that are not in the dataset, with the reason |
+| `…/rejected.jsonl` | values that break the contract, with their rule |
 | `…/report.html` | charts |
 | `…/manifest.json` | counts, sizes and SHA-256 |
 
@@ -30,33 +31,33 @@ from airflow.sdk import Asset, dag
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
-from fanfold.airflow.params import user_params
+from fanfold.airflow.params import item_params
 
-SOURCE = "weibo"
-DATASET = Asset("weibo_user_profiles")
+PIPELINE = "weibo_user_profiles"
+DATASET = Asset(PIPELINE)
 USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
 
 
 @dag(
-    dag_id="weibo_user_profiles",
+    dag_id=PIPELINE,
     dag_display_name="Weibo user profiles",
     description="Fetch the profiles of a list of Weibo users into one dataset",
     doc_md=__doc__,
     schedule=policies.daily(hour=2),
-    params=user_params(USERS, noun="uid", example="user_id"),
-    tags=[TAG, "users", SOURCE],
+    params=item_params(USERS, name="user_ids", title="Users", noun="uid", column="user_id"),
+    tags=[TAG, "users", "weibo"],
     **policies.PIPELINE,
 )
 def weibo_user_profiles() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
-    planned = tasks.plan(SOURCE)
-    batches = tasks.batch.partial(source=SOURCE).expand(ref=planned)
-    folded = tasks.consolidate()
+    planned = tasks.plan(PIPELINE)
+    batches = tasks.batch.partial(pipeline=PIPELINE).expand(ref=planned)
+    folded = tasks.consolidate(PIPELINE)
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
 
-    tasks.preflight(SOURCE) >> tasks.read_items(SOURCE) >> planned
-    batches >> folded >> [published, tasks.load()]
-    published >> tasks.report()
+    tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
+    batches >> folded >> [published, tasks.load(PIPELINE)]
+    published >> tasks.report(PIPELINE)
 
 
 weibo_user_profiles()

@@ -1,8 +1,7 @@
 """Fanfold: map-reduce data pipelines on Apache Airflow. What a pipeline module imports."""
 
-__version__ = "0.2.0.dev0"
-
 from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
+from fanfold.messages import Catalogue, Message
 from fanfold.model import Item, KeyForm
 from fanfold.pipeline import Chart, Fold, Pipeline
 from fanfold.sources import (
@@ -17,10 +16,12 @@ from fanfold.sources import (
     Response,
     Several,
 )
+from fanfold.sources.responses import retry_after, unexpected_response
 
 __all__ = [
     "Api",
     "Call",
+    "Catalogue",
     "Chart",
     "Compute",
     "CredentialRefused",
@@ -29,6 +30,7 @@ __all__ = [
     "Item",
     "ItemRefused",
     "KeyForm",
+    "Message",
     "NotThere",
     "Pages",
     "Pipeline",
@@ -38,4 +40,6 @@ __all__ = [
     "Response",
     "Several",
     "SourceBusy",
+    "retry_after",
+    "unexpected_response",
 ]

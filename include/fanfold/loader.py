@@ -7,13 +7,14 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fanfold import __version__
 from fanfold.errors import BadPipeline
 from fanfold.pipeline import Pipeline
+from fanfold.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,13 @@ def load_pipeline(name: str) -> Loaded:
             f"{', '.join(pipeline_names()) or 'none'}."
         )
     module = f"{PACKAGE}.{name}"
-    pipeline = getattr(importlib.import_module(module), "PIPELINE", None)
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:
+        raise BadPipeline(
+            f"include/{PACKAGE}/{name}.py cannot be imported: {described(error)}"
+        ) from error
+    pipeline = getattr(found, "PIPELINE", None)
     if not isinstance(pipeline, Pipeline):
         raise BadPipeline(f"include/{PACKAGE}/{name}.py must define PIPELINE = Pipeline(…).")
     if pipeline.name != name:
@@ -60,6 +67,25 @@ def load_pipeline(name: str) -> Loaded:
             "of its module."
         )
     return Loaded(pipeline, code_digest(module))
+
+
+def described(error: BaseException) -> str:
+    """Return an exception with the place in the author's code that raised it.
+
+    That is the deepest frame outside of Fanfold, the standard library and installed packages.
+    """
+    text = f"{type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):
+        return text
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_NOT_AUTHOR) and "site-packages" not in frame.filename
+    ]
+    return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text
+
+
+_NOT_AUTHOR = (str(Path(__file__).parent), str(Path(traceback.__file__).parent), "<")
 
 
 def code_digest(module: str) -> str:
@@ -82,7 +108,9 @@ def _files(module: str, seen: set[str]) -> Iterator[Path]:
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = f"{package}.{node.module}" if node.level and node.module else node.module or package
+            base = (
+                f"{package}.{node.module}" if node.level and node.module else node.module or package
+            )
             names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
         else:
             continue

@@ -203,6 +203,7 @@ class Plan:
     Attributes:
         items: Number of items, without duplicates.
         duplicates: Number of repeated items that were dropped.
+        conflicts: How many different attributes the dropped items had beside those of the first.
         batch_size: Items per batch; the last batch may have fewer.
         batches: Number of batches.
         started_at: When the run was first planned.
@@ -238,6 +239,7 @@ class Plan:
     folds: tuple[str, ...] = ()
     label: str = ""
     measure: str = ""
+    conflicts: int = 0
 
     def batch_of(self, position: int) -> int:
         """Return the batch number of the item at a position (from 0)."""
@@ -253,10 +255,9 @@ class Plan:
         forecast = Forecast(**{**data["forecast"], "basis": Basis(data["forecast"]["basis"])})
         quotas = Quotas(**data.get("quotas", {}))
         key_form = KeyForm(**data.get("key_form", {}))
-        lists = {name: tuple(data[name]) for name in ("noun", "row_key", "folds") if name in data}
-        return cls(
-            **{**data, **lists, "forecast": forecast, "quotas": quotas, "key_form": key_form}
-        )
+        made: dict[str, Any] = {"forecast": forecast, "quotas": quotas, "key_form": key_form}
+        made |= {name: tuple(data[name]) for name in ("noun", "row_key", "folds") if name in data}
+        return cls(**{**data, **made})
 
 
 @dataclass(frozen=True, slots=True)

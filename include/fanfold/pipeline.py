@@ -60,6 +60,8 @@ class Pipeline:
         key_form: How the run page finds a key from what people type.
         label: Column with a name of the row for people.
         measure: Numeric column by which the comparison with the previous run ranks changes.
+        not_compared: Columns that change from run to run by themselves, such as an age in days: a
+            row in which only these differ is unchanged. ``as_of`` is one of them.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Pipeline:
     key_form: KeyForm = field(default_factory=KeyForm)
     label: str = ""
     measure: str = ""
+    not_compared: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.dataset:

@@ -12,34 +12,47 @@ import sys
 import time
 import traceback
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import boto3
-import pandas as pd
 import psycopg
 from botocore.config import Config
 from kill_points import KillPoints
 
-from fanfold import sources
+from fanfold import Fold
 from fanfold.errors import BatchIncomplete
+from fanfold.loader import load_pipeline
 from fanfold.model import Manifest, Plan, RunIdentity
 from fanfold.rate_limit import Unlimited
+from fanfold.readers import from_list, write_items
 from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.session import Session
+from fanfold.sources.session import ApiSession
+from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, loading, planning, publishing
-from fanfold.stages.fetching import fetch_batch, workers
+from fanfold.stages.fetching import fetch_batch, parts
 from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.processing import process_batch
-from fanfold.stages.processing.contract import SCHEMA
+from fanfold.stages.fetching.workers import WorkerPool
+from fanfold.stages.processing import arrow_schema, process_batch
 from fanfold.storage.objects import Bucket
-from fanfold.workspace.files import read_json, write_jsonl
+from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
 
 dumps = json.dumps  # without a kill point
 PART_ITEMS = 4  # a few users make several parts
 TOLERATED = 50
 QUICK = Backoff(attempts=3, first=0.01, cap=0.05)
+FOLD = Fold(
+    "users_by_gender",
+    key=("gender",),
+    sql="SELECT gender, count(*) AS users, sum(followers_count)::BIGINT AS followers "
+    "FROM dataset GROUP BY gender",
+)
+LOADED = load_pipeline("weibo_user_profiles")
+PIPELINE = replace(LOADED.pipeline, folds=(FOLD,))
+LOADED = replace(LOADED, pipeline=PIPELINE)
 
 
 class Stages:
@@ -53,40 +66,47 @@ class Stages:
         self.run = RunIdentity("users", given["run"], date)
 
     def plan(self):
-        write_jsonl(self.workspace.listed, self.given["users"])
+        located = from_list(self.given["users"], PIPELINE.item_column)
+        write_items(self.workspace, located, PIPELINE.check_item)
         planning.write_plan(
             self.workspace,
-            source="weibo",
+            PIPELINE,
             wanted_size=self.given["batch_size"],
             logical_date=self.given["date"],
             started_at=self.given["date"],
         )
 
     def _batches(self):
-        return range(Plan.from_json(read_json(self.workspace.plan)).batches)
+        plan = Plan.from_json(read_json(self.workspace.plan))
+        return map(self.workspace.batch, range(plan.batches))
 
     def fetch(self):
-        workers.PART_ITEMS = PART_ITEMS
+        parts.PART_ITEMS = PART_ITEMS
         endpoint = Endpoint("weibo_default", self.given["source"], token=self.given["token"])
+        source, as_of = PIPELINE.source, self.run.logical_date
         for batch in self._batches():
             # Airflow would retry a batch with failed items; the other batches continue.
-            with Session(sources.get("weibo"), endpoint) as session, suppress(BatchIncomplete):
-                fetch_batch(
-                    self.workspace.batch(batch),
-                    session,
-                    concurrency=4,
-                    limiter=Unlimited(),
-                    backoff=QUICK,
-                )
+            with ApiSession(source, endpoint, as_of=as_of) as session, suppress(BatchIncomplete):
+                pool = partial(WorkerPool, session, Unlimited(), concurrency=4, backoff=QUICK)
+                fetch_batch(batch, pool, version=source_version(source))
 
     def process(self):
-        date = pd.Timestamp(self.run.logical_date)
         for batch in self._batches():
-            process_batch(self.workspace.batch(batch), sources.get("weibo"), as_of=date)
+            self._close(batch)
+
+    def _close(self, batch):
+        return process_batch(batch, LOADED, as_of=self.run.logical_date)
 
     def consolidate(self):
-        manifest = consolidating.consolidate(self.workspace, self.run, SCHEMA)
-        consolidating.check_tolerance(self.workspace, manifest, TOLERATED)
+        manifest = consolidating.consolidate(
+            self.workspace,
+            self.run,
+            LOADED,
+            self._close,
+            schema=arrow_schema(PIPELINE.contract),
+            version=source_version(PIPELINE.source),
+        )
+        consolidating.check_tolerance(self.workspace, manifest, TOLERATED, TOLERATED)
 
     def publish(self):
         s3 = self.given["s3"]
@@ -110,8 +130,13 @@ class Stages:
             else psycopg.connect(**database)
         )
         with closing(connection):
-            path = self.workspace.dataset / consolidating.PARQUET
-            loading.load(connection, path, self._manifest())
+            loading.load(
+                connection,
+                self.workspace.dataset,
+                self._manifest(),
+                loading.targets_of(PIPELINE),
+                connection_id="warehouse_default",
+            )
 
     def _manifest(self):
         return Manifest.from_json(read_json(self.workspace.manifest))

@@ -16,7 +16,6 @@ import sqlite3
 from contextlib import closing
 from functools import cache
 
-import pyarrow.parquet as pq
 import pytest
 
 from fanfold.model import Plan, Status
@@ -128,8 +127,8 @@ class World:
             "latest": self.latest(),
             "keys": sorted(published),
             "counts": manifest["counts"],
-            "rows": pq.read_table(workspace.dataset / "users.parquet").to_pylist(),
-            "csv": published[prefix + "users.csv.gz"],
+            # Dataset and folds, byte for byte.
+            "files": {name: each["sha256"] for name, each in files.items() if each["table"]},
             "failed": failed,
             "warehouse": self.database.tables(),
         }
@@ -189,9 +188,9 @@ class PostgresDatabase:
 
 
 def read_tables(execute):
-    """Return the rows of both tables, without times, ordered by key."""
+    """Return the rows of all tables, without times, ordered by key."""
     found = {}
-    for table in ("user_profiles", "fanfold_runs"):
+    for table in ("user_profiles", "users_by_gender", "fanfold_runs"):
         cursor = execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3")
         names = [column[0] for column in cursor.description]
         found[table] = [

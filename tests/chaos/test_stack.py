@@ -138,11 +138,13 @@ def outcome_of(workspace):
     """Return the results of a run that do not depend on how it got there."""
     manifest = read_json(workspace.manifest)
     failed = (workspace.dataset / "failed.jsonl").read_text("utf-8").splitlines()
-    with gzip.open(workspace.dataset / "users.csv.gz", "rt", encoding="utf-8", newline="") as file:
+    with gzip.open(
+        workspace.dataset / "user_profiles.csv.gz", "rt", encoding="utf-8", newline=""
+    ) as file:
         lines = list(csv.reader(file))
     return {
         "counts": manifest["counts"],
-        "rows": pq.read_table(workspace.dataset / "users.parquet").to_pylist(),
+        "rows": pq.read_table(workspace.table("user_profiles")).to_pylist(),
         "csv": lines,
         "failed": [
             {name: json.loads(line)[name] for name in ("key", "status", "reason")}
@@ -204,7 +206,12 @@ def check(stack_run, users, run_stages, folder):
     assert latest["run_id"] == stack_run.run_id
     listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=latest["prefix"])["Contents"]
     names = {entry["Key"].rpartition("/")[2] for entry in listed}
-    assert {"users.parquet", "users.csv.gz", "failed.jsonl", "manifest.json"} < names
+    assert {
+        "user_profiles.parquet",
+        "user_profiles.csv.gz",
+        "failed.jsonl",
+        "manifest.json",
+    } < names
     assert "report.html" in names
     with closing(sqlite3.connect(stack_run.stack.home.warehouse)) as connection:
         loaded = connection.execute("SELECT user_id FROM user_profiles").fetchall()

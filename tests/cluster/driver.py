@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 from fanfold.cluster import runs
 from fanfold.cluster.compose import CommandFailed, docker
+from fanfold.simulator.sample import user_ids
 
+PIPELINE = "weibo_user_profiles"
 USERS = 3_000
 RATE = 150
 """Requests a second: the fetches take 20 s, so that a run can be hit in the middle."""
@@ -93,8 +95,9 @@ class Cluster:
         """Start a run of the same users; its logical date differs from others by microseconds."""
         self.started += 1
         date = DATE + timedelta(microseconds=self.started)
-        given = {"requests_per_second": RATE, "batch_size": 250, **params}
-        return runs.start(self.compose, USERS, logical_date=date, **given)
+        users = {"user_ids": user_ids(USERS)}
+        given = {**users, "requests_per_second": RATE, "batch_size": 250, **params}
+        return runs.start(self.compose, PIPELINE, given, logical_date=date)
 
     def start_and_reach_the_middle(self, **params):
         """Start a run, and return it when a fifth of its users have been requested."""
@@ -128,11 +131,11 @@ class Cluster:
 
     # --- results ---
     def manifest(self, run_id):
-        return runs.manifest(self.compose, run_id)
+        return runs.manifest(self.compose, PIPELINE, run_id)
 
     def rows(self, run_id):
         """Return the dataset's rows as texts, without the date of the run."""
-        path = runs.workspace(run_id).dataset / "users.csv.gz"
+        path = runs.workspace(PIPELINE, run_id).dataset / "user_profiles.csv.gz"
         text = self.compose.execute("airflow-worker", "zcat", str(path))
         rows = list(csv.DictReader(io.StringIO(text)))
         return [{name: value for name, value in row.items() if name != "as_of"} for row in rows]

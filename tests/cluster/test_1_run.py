@@ -34,8 +34,10 @@ def test_both_workers_run_tasks(cluster, undisturbed):
 def test_the_command_line_reports_a_run_and_the_state_of_the_containers(
     cluster, undisturbed, capsys
 ):
-    run = runs.wait(cluster.compose, undisturbed[0], timeout=0)
-    assert "2970 ok, 30 missing" in runs.summary(cluster.compose, run)
+    run = runs.wait(cluster.compose, driver.PIPELINE, undisturbed[0], timeout=0)
+    assert "user     3000 planned, 2970 ok, 30 missing" in runs.summary(
+        cluster.compose, driver.PIPELINE, run
+    )
     assert commands.status(cluster.compose) == 0
     assert "airflow-worker-2" in capsys.readouterr().out
 

@@ -26,41 +26,56 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk import Connection, Param, Variable, dag, get_current_context, task
 
 
-@dag(
-    schedule=None,
-    start_date=datetime(2026, 1, 1, tzinfo=UTC),
-    params={"items_uri": Param(None, type=["null", "string"])},
-)
-def weibo_user_profiles():
-    @task
-    def fold():
-        from fanfold.model import Counts, Manifest, RunStatus
-        from fanfold.workspace.progress import Progress, write_progress
-        from fanfold.workspace.files import write_json
-        from fanfold.workspace.paths import Workspace
-
-        context = get_current_context()
-        users = len(Path(urlsplit(context["params"]["items_uri"]).path).read_text().split()) - 1
-        run = (context["dag"].dag_id, context["run_id"])
-        workspace = Workspace.of_run(Path(os.environ["FANFOLD_SHARED_DIR"]), *run)
-        write_json(workspace.plan, {"items": users, "batches": 1})
-        if users == 13:
-            raise ValueError("thirteen are too many")
-        if users == 12:
-            time.sleep(600)
-        write_progress(workspace.batch(0), Progress(0, users, ok=users))
-        then = "2026-01-01T00:00:00Z"
-        counts = Counts(planned=users, ok=users)
-        done = Manifest(*run, then, RunStatus.COMPLETE, counts, (), users, then, then)
-        write_json(workspace.manifest, done.as_json())
-
-    fold()
+def listed(params):
+    if params["items_uri"] is None:
+        return params["numbers"]
+    return Path(urlsplit(params["items_uri"]).path).read_text().split()[1:]
 
 
-weibo_user_profiles()
+@task
+def fold():
+    from fanfold.model import Basis, Counts, Forecast, Manifest, Plan, RunStatus
+    from fanfold.workspace.progress import Progress, write_progress
+    from fanfold.workspace.files import write_json
+    from fanfold.workspace.paths import Workspace
+
+    context = get_current_context()
+    items = len(listed(context["params"]))
+    run = (context["dag"].dag_id, context["run_id"])
+    workspace = Workspace.of_run(Path(os.environ["FANFOLD_SHARED_DIR"]), *run)
+    then = "2026-01-01T00:00:00Z"
+    forecast = Forecast(items, None, Basis.UNKNOWN)
+    plan = Plan("", items, 0, items, 1, then, then, forecast, noun=("number", "数"))
+    write_json(workspace.plan, plan.as_json())
+    if items == 13:
+        host = Connection.get("weibo_default").host
+        raise ValueError(f"thirteen are too many for {host} in {Variable.get('region')}")
+    if items == 12:
+        time.sleep(600)
+    write_progress(workspace.batch(0), Progress(0, items, ok=items))
+    counts = Counts(planned=items, ok=items)
+    done = Manifest(*run, then, RunStatus.COMPLETE, counts, (), items, then, then, rows=7)
+    write_json(workspace.manifest, done.as_json())
+
+
+for dag_id in ("weibo_user_profiles", "concurrent_sum"):
+
+    @dag(
+        dag_id=dag_id,
+        schedule=None,
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        params={
+            "numbers": Param(["1"], type="array", **{"x-fanfold": "items"}),
+            "items_uri": Param(None, type=["null", "string"]),
+        },
+    )
+    def small():
+        fold()
+
+    small()
 """
 
 
@@ -76,6 +91,9 @@ class Shell:
             "FANFOLD_HOME": str(self.home.root),
             "FANFOLD_DAGS": str(folder / "dags"),
             "http_proxy": "http://127.0.0.1:9",  # nobody listens there; loopback needs no proxy
+            "AIRFLOW_CONN_WEIBO_DEFAULT": "http://weibo.example",
+            "AIRFLOW_VAR_REGION": "cn",
+            "FANFOLD_BUCKET": "mine",
         }
 
     def start(self, *arguments: str) -> subprocess.Popen:
@@ -116,7 +134,7 @@ class Shell:
         """`make run` with a task that does not end."""
         with self.start("run", "--users", "12") as launcher:
             for line in launcher.stdout:
-                if "0 of 12 users" in line:
+                if "number: 0 of 12" in line:
                     break
             assert launcher.poll() is None
             yield launcher
@@ -147,14 +165,20 @@ def test_up_leaves_a_stack_that_run_uses_until_down(shell):
 
     code, said = shell.run("run", "--users", "20")
     assert code == 0, said
-    assert "20 planned: 20 ok, 0 missing" in said
-    assert "20 of 20 users (100 %)" in said
+    assert "  number     20 planned: 20 ok, 0 missing" in said
+    assert "  rows       7, 0 rejected" in said
+    assert "s3://mine/weibo_user_profiles/date=2026-01-01/run=make-run__" in said
     assert f"Airflow: {address[1]}" in said
+
+    code, said = shell.run("run", "--pipeline", "concurrent_sum", "--items", "1 2 0-9")
+    assert code == 0, said
+    assert "concurrent_sum: complete" in said
+    assert "3 planned: 3 ok" in said
 
     code, said = shell.run("run", "--users", "13")
     assert code == 1, said
     assert "weibo_user_profiles: fold failed" in said
-    assert "ValueError: thirteen are too many" in said
+    assert "ValueError: thirteen are too many for weibo.example in cn" in said
 
     assert find(shell.home).supervisor == supervisor
     assert shell.run("down") == (0, "Stopped.\n")

@@ -33,7 +33,7 @@ def test_clearing_fetch_requests_only_failed_items(stack, simulator, runs):
     assert simulator.stats(all_uids=True)["uids"] == dict.fromkeys(broken, 1)
     counts = runs.counts(run_id)
     assert counts == {"planned": 121, "ok": 120, "missing": 1, "invalid": 0, "failed": 0}
-    table = pq.read_table(runs.workspace(run_id).dataset / "users.parquet")
+    table = pq.read_table(runs.workspace(run_id).table("user_profiles"))
     assert table["user_id"].to_pylist() == UIDS
     latest = stack.s3().get_object(Bucket="fanfold", Key=f"{DAG}/latest.json")["Body"].read()
     assert json.loads(latest)["run_id"] == run_id

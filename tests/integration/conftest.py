@@ -124,17 +124,8 @@ class Pipeline:
 
 
 @pytest.fixture
-def charts():
-    """For a test whose runs draw charts: it takes longer than all the rest of a small run."""
-
-
-@pytest.fixture
-def pipeline(
-    request, airflow_home, simulator, s3_server, s3_client, bucket_name, tmp_path, monkeypatch
-):
+def pipeline(airflow_home, simulator, s3_server, s3_client, bucket_name, tmp_path, monkeypatch):
     """The pipelines with fresh sinks; connections come from the environment, as on a worker."""
-    if "charts" not in request.fixturenames:
-        monkeypatch.setattr("fanfold.stages.reporting.charts_of", lambda *_: [])
     # dag.test() sleeps for a second while no task is ready; here it looks again at once.
     sleep = time.sleep
     monkeypatch.setattr(

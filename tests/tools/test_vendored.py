@@ -1,4 +1,4 @@
-"""The vendored JavaScript of the run page matches its declaration in pyproject.toml."""
+"""The vendored JavaScript matches its declaration in pyproject.toml."""
 
 import base64
 import hashlib
@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-VENDOR = Path("include/fanfold/airflow/page/static/vendor")
+PACKAGE_FOLDER = Path("include/fanfold")
+FOLDERS = {"airflow/page/static/vendor", "stages/reporting/vendor"}
+RUN_PAGE = ROOT / PACKAGE_FOLDER / "airflow/page/static/vendor"
 SCRIPT = Path("scripts/vendor")
 
 PACKAGE = {"package/dist/draw.js": b"export default 1;\n", "package/LICENSE": b"MIT\n"}
@@ -31,18 +33,22 @@ def declared():
 def test_every_file_is_declared_with_its_digest(declared):
     """If this fails: run scripts/vendor for missing or changed files, declare or remove others."""
     digests = {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in (ROOT / VENDOR).iterdir()
+        (folder, path.name): hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in FOLDERS
+        for path in (ROOT / PACKAGE_FOLDER / folder).iterdir()
     }
     recorded = {
-        name: digest for library in declared.values() for name, digest in library["sha256"].items()
+        (library["folder"], name): digest
+        for library in declared.values()
+        for name, digest in library["sha256"].items()
     }
     assert digests == recorded
 
 
 def test_every_library_declares_its_origin_and_includes_its_licence(declared):
     for name, library in declared.items():
-        assert set(library) == {"package", "version", "licence", "integrity", "files", "sha256"}
+        facts = {"package", "folder", "version", "licence", "integrity", "files", "sha256"}
+        assert set(library) == facts
         assert library["integrity"].startswith("sha512-")
         assert library["files"].keys() == library["sha256"].keys()
         assert f"{name}.LICENSE" in library["files"]
@@ -50,7 +56,7 @@ def test_every_library_declares_its_origin_and_includes_its_licence(declared):
 
 def test_no_library_of_the_run_page_evaluates_strings():
     """The Content-Security-Policy forbids it. Swagger UI is loaded by the page /docs only, and tries."""
-    files = [path for path in (ROOT / VENDOR).iterdir() if not path.name.startswith("swagger-ui")]
+    files = [path for path in RUN_PAGE.iterdir() if not path.name.startswith("swagger-ui")]
     makers = re.compile(r"\beval\s*\(|\bFunction\s*\(")
     assert files
     assert [path.name for path in files if makers.search(path.read_text("utf-8"))] == []
@@ -86,6 +92,7 @@ def vendored(folder, served, *, integrity_of):
     (root / "pyproject.toml").write_text(f"""
         [tool.fanfold.vendored.drawing]
         package = "drawing"
+        folder = "vendor"
         version = "1.0.0"
         licence = "MIT"
         integrity = "sha512-{integrity}"
@@ -101,7 +108,7 @@ def vendored(folder, served, *, integrity_of):
         text=True,
         check=False,
     )
-    files = {path.name: path.read_bytes() for path in (root / VENDOR).glob("*")}
+    files = {path.name: path.read_bytes() for path in (root / PACKAGE_FOLDER / "vendor").glob("*")}
     return done.returncode, done.stderr, files
 
 

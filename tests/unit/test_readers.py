@@ -2,18 +2,29 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import date
+from decimal import Decimal
 
 import pandas as pd
 import pytest
 
 from fanfold import readers
 from fanfold.errors import BadInput
-from fanfold.sources.mastodon import check_item as check_account
-from fanfold.sources.weibo import check_item as check_uid
-from fanfold.workspace.files import read_jsonl
+from fanfold.model import Forecast, Outcome, Plan, Status
+from fanfold.readers.files import BLOCK_ITEMS
+from fanfold.readers.runs import from_run
+from fanfold.workspace.files import read_jsonl, write_json, write_jsonl
 from fanfold.workspace.paths import Workspace
 
 UIDS = ["1404376560", "1642634100"]
+
+
+def check_uid(item):
+    """Return a number without leading zeros."""
+    number = item.lstrip("0")
+    if not (number.isascii() and number.isdecimal() and len(number) < 20):
+        raise ValueError("a uid is a number")
+    return number
 
 
 def read(tmp_path, name, content, column="user_id"):
@@ -29,6 +40,12 @@ def listed(tmp_path, located, check=check_uid):
     workspace = Workspace(tmp_path / "run")
     counts = readers.write_items(workspace, located, check)
     return list(read_jsonl(workspace.listed)), counts
+
+
+def attributes(tmp_path):
+    """The listed attributes, or None if there is no file."""
+    path = Workspace(tmp_path / "run").listed_attributes
+    return list(read_jsonl(path)) if path.exists() else None
 
 
 @pytest.mark.parametrize(
@@ -55,6 +72,98 @@ def test_a_parquet_file_gives_its_column(tmp_path):
     assert listed(tmp_path, readers.from_file(path, "user_id", name="a.parquet"))[0] == UIDS
 
 
+def test_the_other_columns_of_a_csv_file_are_attributes(tmp_path):
+    """Texts; a column without a name is none, and a short row has fewer."""
+    content = "name,user_id,,city\nann,1404376560,x,Bern\n,\nbob,1642634100\n"
+    assert listed(tmp_path, read(tmp_path, "a.csv", content))[0] == UIDS
+    assert attributes(tmp_path) == [{"name": "ann", "city": "Bern"}, {"name": "bob"}]
+
+
+def test_the_other_fields_of_a_jsonl_file_are_attributes(tmp_path):
+    content = '{"b": [1, {"c": null}], "user_id": 1404376560, "a": "\\ud800"}\n"1642634100"\n'
+    assert listed(tmp_path, read(tmp_path, "a.jsonl", content))[0] == UIDS
+    assert attributes(tmp_path) == [{"a": "\ud800", "b": [1, {"c": None}]}, {}]
+
+
+def test_the_other_columns_of_a_parquet_file_are_attributes_as_json_values(tmp_path):
+    path = tmp_path / "a.parquet"
+    columns = {
+        "day": [date(2026, 1, 2), None],
+        "at": pd.to_datetime(["2026-01-02T03:04:05Z", None]),
+        "price": [Decimal("1.10"), None],
+        "ratio": [0.5, float("nan")],
+        "user_id": UIDS,
+        "many": [["a"], []],
+    }
+    pd.DataFrame(columns).to_parquet(path)
+    assert listed(tmp_path, readers.from_file(path, "user_id", name="a.parquet"))[0] == UIDS
+    first = {"at": "2026-01-02T03:04:05+00:00", "day": "2026-01-02", "price": "1.10"}
+    nothing = dict.fromkeys(["at", "day", "price", "ratio"])
+    assert attributes(tmp_path) == [
+        {**first, "ratio": 0.5, "many": ["a"]},
+        {**nothing, "many": []},
+    ]
+
+
+def test_objects_of_a_list_carry_attributes(tmp_path):
+    items = [{"user_id": 1404376560, "city": "Bern"}, "1642634100"]
+    assert listed(tmp_path, readers.from_list(items, "user_id"))[0] == UIDS
+    assert attributes(tmp_path) == [{"city": "Bern"}, {}]
+
+
+def test_an_object_without_a_key_is_named(tmp_path):
+    with pytest.raises(BadInput, match=r"item 2 is .*an object needs its key as 'user_id'"):
+        listed(tmp_path, readers.from_list(["1404376560", {"id": "1"}], "user_id"))
+
+
+@pytest.mark.parametrize("columns", [("city", "user_id"), ("id", "city")])
+def test_the_rows_of_a_query_have_keys_and_attributes(tmp_path, columns):
+    """The key is the item column, or else the first one."""
+    rows = [[UIDS[0], "Bern"], [UIDS[1], None]]
+    if columns[1] == "user_id":
+        rows = [row[::-1] for row in rows]
+    assert listed(tmp_path, readers.from_rows(columns, rows, "user_id"))[0] == UIDS
+    assert attributes(tmp_path) == [{"city": "Bern"}, {"city": None}]
+
+
+def test_attributes_that_begin_late_stay_beside_their_keys(tmp_path):
+    late = BLOCK_ITEMS * 2 + 7
+    items = [str(number + 1) for number in range(late)] + [{"user_id": "9", "a": 1}, "8"]
+    assert len(listed(tmp_path, readers.from_list(items, "user_id"))[0]) == late + 2
+    assert attributes(tmp_path) == [{}] * late + [{"a": 1}, {}]
+
+
+def test_a_list_without_attributes_removes_those_of_an_earlier_try(tmp_path):
+    listed(tmp_path, readers.from_list([{"user_id": "1", "a": 1}], "user_id"))
+    assert attributes(tmp_path) == [{"a": 1}]
+    listed(tmp_path, readers.from_list(["1"], "user_id"))
+    assert attributes(tmp_path) is None
+
+
+def test_the_failed_and_invalid_items_of_a_run_are_read_with_their_attributes(tmp_path):
+    """Those of each batch, in the order of the plan; missing ones are not."""
+    earlier = Workspace(tmp_path / "earlier")
+    outcomes = [Status.FAILED, Status.OK, Status.MISSING, Status.INVALID, Status.OK, Status.OK]
+    for number in range(3):
+        batch = earlier.batch(number)
+        keys = [str(2 * number + 1), str(2 * number + 2)]
+        write_jsonl(batch.items_file, keys)
+        write_jsonl(batch.attributes_file, [{"of": key} for key in keys])
+        failed = [
+            Outcome(key, outcomes[int(key) - 1]).as_json()
+            for key in keys
+            if outcomes[int(key) - 1] is not Status.OK
+        ]
+        write_jsonl(batch.failed_file, failed)
+    plan = Plan("p", 6, 0, 2, 3, "", "", Forecast(0, None, "unknown"))
+    write_json(earlier.plan, plan.as_json())
+    with pytest.raises(BadInput, match=r"run://p/r has no outcomes"):
+        list(from_run(earlier, name="run://p/r"))
+    write_json(earlier.manifest, {})
+    assert listed(tmp_path, from_run(earlier, name="run://p/r"))[0] == ["1", "4"]
+    assert attributes(tmp_path) == [{"of": "1"}, {"of": "4"}]
+
+
 def test_blanks_are_skipped_and_counted(tmp_path):
     located = read(tmp_path, "a.csv", "user_id,n\n1404376560,1\n,2\n  ,3\n1642634100,4\n\n")
     items, counts = listed(tmp_path, located)
@@ -68,7 +177,7 @@ INVALID = ["1404 376560", "14/04", "../etc", "😀", "9" * 10_000, "-1", "0", "1
 
 @pytest.mark.parametrize("item", [*INVALID, True, 1.5, ["1"]])
 def test_an_item_that_the_source_rejects_is_named(tmp_path, item):
-    located = readers.from_list(["1404376560", item])
+    located = readers.from_list(["1404376560", item], "user_id")
     with pytest.raises(BadInput, match=r"1 of the items .* item 2 is") as caught:
         listed(tmp_path, located)
     assert len(str(caught.value)) < 500
@@ -77,27 +186,13 @@ def test_an_item_that_the_source_rejects_is_named(tmp_path, item):
 
 def test_many_invalid_items_are_reported_in_one_short_message(tmp_path):
     with pytest.raises(BadInput, match="100 of the items") as caught:
-        listed(tmp_path, readers.from_list(["bad id"] * 100))
+        listed(tmp_path, readers.from_list(["bad id"] * 100, "user_id"))
     assert "and 95 more" in str(caught.value)
 
 
 def test_a_uid_has_one_canonical_form(tmp_path):
-    located = readers.from_list([" 1404376560", 1404376560, "01404376560"])
+    located = readers.from_list([" 1404376560", 1404376560, "01404376560"], "user_id")
     assert listed(tmp_path, located)[0] == ["1404376560"] * 3
-
-
-@pytest.mark.parametrize(
-    ("given", "canonical"),
-    [("@Gargron", "gargron"), ("alice@Example.Social", "alice@example.social"), ("a_b.c", "a_b.c")],
-)
-def test_an_account_has_one_canonical_form(given, canonical):
-    assert check_account(given) == canonical
-
-
-@pytest.mark.parametrize("item", ["", "a b", "a/b", "a@b@c", "a?x=1", "é", "a" * 301])
-def test_an_invalid_account_is_rejected(item):
-    with pytest.raises(ValueError, match="looks like"):
-        check_account(item)
 
 
 @pytest.mark.parametrize(

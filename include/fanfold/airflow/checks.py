@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import tempfile
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fanfold import sources
 from fanfold.airflow import connections, settings
-from fanfold.errors import BadConfiguration, FanfoldError, Fatal, SinkUnavailable
+from fanfold.errors import BadConfiguration, BadPipeline, FanfoldError, Fatal, SinkUnavailable
+from fanfold.loader import load_pipeline
+from fanfold.sources import Api
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def check_all(source: str) -> None:
-    """Check source, bucket, database and workspace.
+def check_all(pipeline: str) -> None:
+    """Check pipeline, source, bucket, database and workspace.
 
     Raises:
         BadConfiguration: At least one check needs manual action; the message lists all failures.
         SinkUnavailable: All failures are transient; the message lists them.
     """
     checks: list[tuple[str, Callable[[], None]]] = [
-        (f"source {source}", lambda: _check_source(source)),
+        (f"pipeline {pipeline}", lambda: _check_pipeline(pipeline)),
         ("object storage", _check_bucket),
-        ("database", _check_database),
+        ("database", lambda: _check_database(pipeline)),
         ("workspace", _check_workspace),
     ]
     found: list[tuple[str, FanfoldError]] = []
@@ -42,11 +44,17 @@ def check_all(source: str) -> None:
     raise SinkUnavailable(text)
 
 
-def _check_source(source: str) -> None:
-    from fanfold.sources.session import Session
+def _check_pipeline(name: str) -> None:
+    """Import the pipeline, and check endpoint and token of its source."""
+    from fanfold.sources.session import ApiSession
+    from fanfold.stages.processing import arrow_schema
 
-    with Session(sources.get(source), connections.endpoint(source)) as session:
-        session.check()
+    pipeline = load_pipeline(name).pipeline
+    arrow_schema(pipeline.contract)
+    if isinstance(pipeline.source, Api):
+        endpoint = connections.endpoint(pipeline)
+        with ApiSession(pipeline.source, endpoint, as_of=datetime.now(UTC)) as session:
+            session.check()
 
 
 def _check_bucket() -> None:
@@ -56,11 +64,15 @@ def _check_bucket() -> None:
         check_bucket(bucket)
 
 
-def _check_database() -> None:
-    from fanfold.stages.loading import check_database
+def _check_database(name: str) -> None:
+    from fanfold.stages.loading import check_database, targets_of
 
+    try:
+        targets = targets_of(load_pipeline(name).pipeline)
+    except BadPipeline:
+        targets = ()  # _check_pipeline reports it
     with connections.warehouse() as connection:
-        check_database(connection, connection_id=connections.WAREHOUSE)
+        check_database(connection, targets, connection_id=connections.WAREHOUSE)
 
 
 def _check_workspace() -> None:

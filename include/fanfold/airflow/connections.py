@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import Connection
 
 from fanfold.errors import BadConfiguration
+from fanfold.sources import Api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fanfold.pipeline import Pipeline
     from fanfold.sources.endpoint import Endpoint
     from fanfold.storage.objects import Bucket
 
@@ -45,20 +47,21 @@ SQLITE_TIMEOUT = 60.0
 """Seconds to wait for the lock of another writer of an SQLite file."""
 
 
-def source_connection(source: str) -> str:
-    """Return the connection id of a source, such as ``weibo_default``."""
-    return f"{source}_default"
+def source_connection(pipeline: Pipeline) -> str:
+    """Return the connection id of a pipeline's API, such as ``weibo_default``."""
+    given = pipeline.source.connection if isinstance(pipeline.source, Api) else ""
+    return given or f"{pipeline.name}_default"
 
 
-def endpoint(source: str) -> Endpoint:
-    """Return the endpoint configured for a source.
+def endpoint(pipeline: Pipeline) -> Endpoint:
+    """Return the endpoint configured for the API of a pipeline.
 
     Raises:
         BadConfiguration: The connection is missing or wrong.
     """
     from fanfold.sources.endpoint import Endpoint
 
-    connection_id = source_connection(source)
+    connection_id = source_connection(pipeline)
     connection = _connection(connection_id)
     return Endpoint.parse(
         connection_id,
@@ -113,10 +116,46 @@ def warehouse() -> Iterator[Any]:
         yield opened
 
 
+@contextlib.contextmanager
+def database(connection_id: str) -> Iterator[Any]:
+    """Open the connection of any SQL database as a DB-API connection; close it on exit.
+
+    Raises:
+        BadConfiguration: The connection is missing, or not that of an SQL database.
+        SinkUnavailable: The database cannot be reached.
+    """
+    from fanfold.stages.loading import database_errors
+
+    connection = _connection(connection_id)
+    with database_errors(connection_id):
+        if connection.conn_type == "sqlite":
+            opened: Any = _sqlite(connection)
+        elif connection.conn_type in {"postgres", "postgresql"}:
+            opened = _postgres(connection)
+        else:
+            opened = _by_hook(connection)
+    with contextlib.closing(opened):
+        yield opened
+
+
+def _by_hook(connection: Connection) -> Any:
+    from airflow.providers.common.sql.hooks.sql import DbApiHook
+    from airflow.sdk.exceptions import AirflowException
+
+    with contextlib.suppress(AirflowException, ImportError):  # no provider for this type
+        hook = connection.get_hook()
+        if isinstance(hook, DbApiHook):
+            return hook.get_conn()
+    raise BadConfiguration(
+        f"Connection {connection.conn_id!r} has the type {connection.conn_type!r}, for which no "
+        "provider of an SQL database is installed."
+    )
+
+
 def _postgres(connection: Connection) -> Any:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-    extra = {**POSTGRES, **_extra(WAREHOUSE, connection)}
+    extra = {**POSTGRES, **_extra(connection.conn_id, connection)}
     connection.extra = json.dumps(extra)
     return PostgresHook(connection=connection).get_conn()
 
@@ -128,7 +167,7 @@ def _sqlite(connection: Connection) -> Any:
     path = Path(connection.host or connection.schema or "")
     if not path.is_absolute():
         raise BadConfiguration(
-            f"Connection {WAREHOUSE!r}: host must be the absolute path of an SQLite file."
+            f"Connection {connection.conn_id!r}: host must be the absolute path of an SQLite file."
         )
     return sqlite3.connect(path, timeout=SQLITE_TIMEOUT)
 

@@ -13,6 +13,7 @@ from airflow.sdk import BaseOperator
 from fanfold.airflow import connections, metrics, settings
 from fanfold.errors import CredentialRefused, QuotaSpent
 from fanfold.model import BatchRef, Plan, Status, utc_text
+from fanfold.sources import Api, Compute
 from fanfold.workspace.files import read_json
 from fanfold.workspace.stop import check_stop, token_digest, write_stop
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from fanfold.sources.endpoint import Endpoint
     from fanfold.stages.fetching import BatchOutcomes
+    from fanfold.stages.fetching.workers import WorkerPool
+    from fanfold.workspace.batch import Batch
     from fanfold.workspace.paths import Workspace
 
 
@@ -32,21 +35,25 @@ class Fetch(BaseOperator):
     template_fields: Sequence[str] = ("batch",)
     ui_color = "#d7e9f7"
 
-    def __init__(self, *, source: str, batch: Any, **kwargs: Any) -> None:
+    def __init__(self, *, pipeline: str, batch: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.source = source
+        self.pipeline = pipeline
         self.batch = batch
 
     def execute(self, context: Context) -> None:
         """Fetch into the workspace. Nothing is returned: each XCom costs a request."""
+        from fanfold.loader import load_pipeline
+
         ref = BatchRef.from_json(self.batch)
         workspace = settings.workspace_of(context)
-        endpoint = connections.endpoint(self.source)
-        digest = token_digest(endpoint.token, settings.identity(context).run_id)
+        pipeline = load_pipeline(self.pipeline).pipeline
+        endpoint = connections.endpoint(pipeline) if isinstance(pipeline.source, Api) else None
+        token = endpoint.token if endpoint else None
+        digest = token_digest(token, settings.identity(context).run_id)
         check_stop(workspace, digest)
         began = time.perf_counter()
         try:
-            result = self._fetch(workspace, ref, endpoint, context)
+            result = self._fetch(workspace.batch(ref.batch), pipeline.source, endpoint, context)
         except CredentialRefused as error:
             write_stop(workspace, error.message, digest)
             self._skip_others(workspace, ref.batch)
@@ -68,41 +75,56 @@ class Fetch(BaseOperator):
         self.execute(context)
 
     def _fetch(
-        self, workspace: Workspace, ref: BatchRef, endpoint: Endpoint, context: Context
+        self, batch: Batch, source: Api | Compute, endpoint: Endpoint | None, context: Context
     ) -> BatchOutcomes:
-        from fanfold import sources
-        from fanfold.rate_limit import open_rate_limiter
-        from fanfold.sources.session import Session
+        from fanfold.sources.version import source_version
         from fanfold.stages.fetching import fetch_batch
-        from fanfold.stages.fetching.backoff import Backoff
         from fanfold.workspace.redrive import selection_of
+
+        as_of = settings.identity(context).logical_date
+        with ExitStack() as stack:
+            if isinstance(source, Compute):
+                from fanfold.stages.fetching.processes import ProcessRunner
+
+                start: Any = partial(ProcessRunner, source, as_of=as_of)
+            elif endpoint:
+                start = self._workers(stack, source, endpoint, context)
+            return fetch_batch(
+                batch,
+                start,
+                version=source_version(source),
+                selection=selection_of(batch, context["dag_run"].clear_number or 0),
+                log=self.log.info,
+                report=partial(metrics.fetched, self.dag_id, self.pipeline),
+            )
+
+    def _workers(
+        self, stack: ExitStack, source: Api, endpoint: Endpoint, context: Context
+    ) -> partial[WorkerPool]:
+        """Return what starts the threads that send the requests of a batch."""
+        from fanfold.rate_limit import open_rate_limiter
+        from fanfold.sources.session import ApiSession
+        from fanfold.stages.fetching.backoff import Backoff
+        from fanfold.stages.fetching.workers import WorkerPool
 
         options = settings.Options.of(context)
         max_wait = settings.defer_after()
-        with ExitStack() as stack:
-            session = stack.enter_context(Session(sources.get(self.source), endpoint))
-            limiter = stack.enter_context(
-                open_rate_limiter(
-                    settings.shared_directory() / ".rate-limits",
-                    endpoint.connection,
-                    options.requests_per_second or endpoint.requests_per_second,
-                    endpoint.requests_per_hour,
-                    redis_url=settings.rate_limit_url(),
-                    max_wait=max_wait,
-                )
-            )
-            return fetch_batch(
-                workspace.batch(ref.batch),
-                session,
-                concurrency=options.concurrency,
-                limiter=limiter,
-                backoff=Backoff(max_wait=max_wait),
-                selection=selection_of(
-                    workspace.batch(ref.batch), context["dag_run"].clear_number or 0
-                ),
-                log=self.log.info,
-                report=partial(metrics.fetched, self.dag_id, self.source),
-            )
+        as_of = settings.identity(context).logical_date
+        limiter = open_rate_limiter(
+            settings.shared_directory() / ".rate-limits",
+            endpoint.connection,
+            options.requests_per_second or endpoint.requests_per_second,
+            endpoint.requests_per_hour,
+            redis_url=settings.rate_limit_url(),
+            max_wait=max_wait,
+        )
+        return partial(
+            WorkerPool,
+            stack.enter_context(ApiSession(source, endpoint, as_of=as_of)),
+            stack.enter_context(limiter),
+            concurrency=options.concurrency,
+            backoff=Backoff(max_wait=max_wait),
+        )
 
     def _wait(self, ref: BatchRef, spent: QuotaSpent) -> None:
         """Defer until the quota is renewed; show the time in the log and the map index label."""
@@ -114,7 +136,7 @@ class Fetch(BaseOperator):
         self.log.warning("%s. Fetched items are kept; resuming at %s.", spent, utc_text(until))
         task_messages.show_label(f"{ref.label} · waits until {until:%H:%M:%S} UTC")
         seconds = (until - datetime.now(UTC)).total_seconds()
-        metrics.deferred(self.dag_id, self.source, seconds)
+        metrics.deferred(self.dag_id, self.pipeline, seconds)
         self.defer(trigger=DateTimeTrigger(moment=until), method_name="resume")
 
     def _skip_others(self, workspace: Workspace, batch: int) -> None:

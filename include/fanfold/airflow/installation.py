@@ -14,8 +14,9 @@ import sys
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fanfold.airflow.connections import AWS, WAREHOUSE, source_connection
+from fanfold.airflow.connections import AWS, WAREHOUSE
 from fanfold.errors import BadConfiguration, FanfoldError
+from fanfold.simulator.sample import CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 ADMIN = "admin"
 TRYOUT = "tryout"
 """The profile of docker-compose.yaml with the simulator and its S3 server."""
-SIMULATED = ("weibo", "mastodon")
 
 
 def required(environment: Mapping[str, str], name: str) -> str:
@@ -60,8 +60,8 @@ def connections(environment: Mapping[str, str]) -> dict[str, dict[str, object]]:
     if TRYOUT not in environment.get("FANFOLD_PROFILES", "").split(","):
         return made
     token = required(environment, "SOURCE_TOKEN")
-    for source in SIMULATED:
-        made[source_connection(source)] = {
+    for connection_id in CONNECTIONS:
+        made[connection_id] = {
             "conn_type": "http",
             "host": "http://simulator:8000",
             "password": token,

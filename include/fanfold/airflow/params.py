@@ -1,10 +1,12 @@
-"""The Params of pipelines over users, for the trigger form and the CLI."""
+"""The Params of a pipeline, for the trigger form and the CLI."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
+
+from fanfold.airflow.settings import ITEMS_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,42 +15,52 @@ ITEMS = "Items to fetch"
 RATE = "Rate and concurrency"
 FAILURES = "Failure handling"
 
+_URI = (
+    # The form sends an empty string for an empty field.
+    r"^$"
+    r"|^(file:///|s3://[^/]+/).+\.(csv|jsonl|csv\.gz|jsonl\.gz|parquet)$"
+    r"|^dataset://[^/]+(/[^/]+){1,2}$"
+    r"|^run://[^/]+/.+$"
+)
 
-def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, Param]:
-    """Return the Params of a pipeline over users.
+
+def item_params(  # noqa: PLR0913 - defaults of Params
+    default: Sequence[Any] = (),
+    *,
+    name: str = "items",
+    noun: str = "item",
+    column: str = "item",
+    title: str = "Items",
+    uri: str = "",
+    sql: str = "",
+    sql_connection: str | None = None,
+    requests: bool = True,
+    tolerated_failures: float = 5,
+    tolerated_rejected: float = 5,
+) -> dict[str, Param]:
+    """Return the Params of a pipeline; invalid values are rejected before the run starts.
 
     Args:
-        users: The default list.
-        noun: The name of an item (``uid``), for the descriptions.
-        example: The name of a column in a file of items.
-
-    Returns:
-        Params by name; invalid values are rejected before the run starts.
+        default: The default list: strings, integers, or objects with the key as ``column`` and
+            further attributes.
+        name: Name of the Param with the list.
+        noun: What an item is, for the descriptions: ``uid``.
+        column: ``item_column`` of the pipeline: the column with the keys in files and queries.
+        title: Title of the list in the form.
+        uri: Default of ``items_uri``.
+        sql: Default of ``items_sql``.
+        sql_connection: Airflow connection of ``items_sql``. Without it there is no such Param: who
+            may trigger the DAG may then read what the connection's user may read.
+        requests: False for a pipeline without requests (:class:`fanfold.Compute`): it has no Params
+            for rate and concurrency.
+        tolerated_failures: Default of ``tolerated_failure_percentage``.
+        tolerated_rejected: Default of ``tolerated_rejected_percentage``.
     """
+    items = _item_params(list(default), name, noun, column, title, uri)
+    if sql_connection:
+        items["items_sql"] = _sql_param(sql, sql_connection, column)
     return {
-        "user_ids": Param(
-            list(users),
-            # Without a schema for its items, the form shows a text area with one item per line.
-            type="array",
-            maxItems=10_000,
-            title="Users",
-            description=f"One {noun} per line. Use an items file for longer lists.",
-            section=ITEMS,
-        ),
-        "items_uri": Param(
-            None,
-            type=["null", "string"],
-            # The form sends an empty string for an empty field.
-            pattern=r"^$|^(file:///|s3://[^/]+/).+\.(csv|jsonl|csv\.gz|jsonl\.gz|parquet)$",
-            maxLength=2048,
-            title="Items file",
-            description=(
-                "Used instead of the list: a CSV, JSONL or Parquet file with a column "
-                f"{example}, as file:///path/users.csv or "
-                "s3://bucket/users.jsonl."
-            ),
-            section=ITEMS,
-        ),
+        **items,
         "batch_size": Param(
             None,
             type=["null", "integer"],
@@ -60,6 +72,104 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
             ),
             section=RATE,
         ),
+        **(_request_params() if requests else {}),
+        "tolerated_failure_percentage": Param(
+            tolerated_failures,
+            type="number",
+            minimum=0,
+            maximum=100,
+            title="Tolerated failures (%)",
+            description=(
+                "If more items are failed or invalid, the run fails and publishes nothing. Missing "
+                "items do not count as failures."
+            ),
+            section=FAILURES,
+        ),
+        "tolerated_rejected_percentage": Param(
+            tolerated_rejected,
+            type="number",
+            minimum=0,
+            maximum=100,
+            title="Tolerated rejected rows (%)",
+            description=(
+                "If more of all rows break the contract, the run fails and publishes nothing. "
+                "Rejected rows are not in the dataset, but in rejected.jsonl."
+            ),
+            section=FAILURES,
+        ),
+        "dry_run": Param(
+            False,  # noqa: FBT003 - a Param's default is positional
+            type="boolean",
+            title="Dry run",
+            description="Stop after the plan, which logs the expected requests and duration.",
+            section=FAILURES,
+        ),
+    }
+
+
+def _item_params(
+    default: list[Any], name: str, noun: str, column: str, title: str, uri: str
+) -> dict[str, Param]:
+    listed: dict[str, Any] = {
+        "type": "array",
+        "maxItems": 10_000,
+        "title": title,
+        "section": ITEMS,
+        "default": default,
+        ITEMS_MARK: "items",
+    }
+    if any(isinstance(item, dict) for item in default):
+        # The form then shows an editor for JSON. Without a schema for the items of the list it
+        # shows a text area with one item per line.
+        listed["items"] = {"type": ["string", "integer", "object"]}
+    return {
+        name: Param(
+            default,
+            schema=listed,
+            description=f"One {noun} per line. Use an items file for longer lists.",
+        ),
+        "items_uri": Param(
+            uri or None,
+            schema={
+                "type": ["null", "string"],
+                "pattern": _URI,
+                "maxLength": 2048,
+                "title": "Items file, dataset or run",
+                "section": ITEMS,
+                "default": uri or None,
+            },
+            description=(
+                f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column}: "
+                "file:///path/items.csv or s3://bucket/items.jsonl; its other columns are the "
+                "items' attributes. A column of another DAG's latest dataset: "
+                "dataset://dag_id/column, or dataset://dag_id/table/column for a fold. The failed "
+                "and invalid items of a run: run://dag_id/run_id."
+            ),
+        ),
+    }
+
+
+def _sql_param(sql: str, connection: str, column: str) -> Param:
+    return Param(
+        sql or None,
+        schema={
+            "type": ["null", "string"],
+            "format": "multiline",
+            "maxLength": 20_000,
+            "title": "Items query",
+            "section": ITEMS,
+            "default": sql or None,
+            "connection": connection,
+        },
+        description=(
+            f"Used instead of the list: an SQL query on the connection {connection}, read-only. The "
+            f"column {column}, or else the first one, has the items; the others are their attributes."
+        ),
+    )
+
+
+def _request_params() -> dict[str, Param]:
+    return {
         "concurrency": Param(
             16,
             type="integer",
@@ -80,24 +190,5 @@ def user_params(users: Sequence[str], *, noun: str, example: str) -> dict[str, P
                 "connection, or unlimited."
             ),
             section=RATE,
-        ),
-        "tolerated_failure_percentage": Param(
-            5,
-            type="number",
-            minimum=0,
-            maximum=100,
-            title="Tolerated failures (%)",
-            description=(
-                "If more items are failed or invalid, the run fails and publishes nothing. Missing "
-                "items do not count as failures."
-            ),
-            section=FAILURES,
-        ),
-        "dry_run": Param(
-            False,  # noqa: FBT003 - a Param's default is positional
-            type="boolean",
-            title="Dry run",
-            description="Stop after the plan, which logs the expected requests and duration.",
-            section=FAILURES,
         ),
     }

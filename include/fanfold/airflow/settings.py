@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fanfold.errors import BadConfiguration
+from fanfold.errors import BadConfiguration, BadInput
 from fanfold.model import RunIdentity
 from fanfold.workspace.paths import Workspace
 
@@ -18,29 +18,82 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+ITEMS_MARK = "x-fanfold"
+"""Keyword in the schema of a Param: ``items`` marks the list, whatever its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsFrom:
+    """Where the items of a run come from: ``sql`` if set, else ``uri`` if set, else ``items``.
+
+    Attributes:
+        items: The list.
+        uri: URI of a file, dataset or run.
+        sql: A query.
+        sql_connection: Airflow connection of the query.
+    """
+
+    items: tuple[Any, ...] = ()
+    uri: str | None = None
+    sql: str | None = None
+    sql_connection: str | None = None
+
+
+def items_of(context: Context) -> ItemsFrom:
+    """Return where the items of the current run come from.
+
+    Params that differ from their default take precedence over defaults.
+
+    Raises:
+        BadInput: Two of them differ from their default.
+    """
+    params = context["params"]
+    schemas = {name: param.schema for name, param in context["dag"].params.items()}
+    listed = next((name for name in schemas if ITEMS_MARK in schemas[name]), "items")
+    values = {name: params.get(name) for name in ("items_sql", "items_uri", listed)}
+    given = [
+        name
+        for name, value in values.items()
+        if value and _texts(value) != _texts(schemas.get(name, {}).get("default"))
+    ]
+    if len(given) > 1:
+        raise BadInput(
+            f"The items are given twice, as {' and '.join(given)}: use one of these Params, leave "
+            "the others empty, and trigger a new run."
+        )
+    name = given[0] if given else next((name for name in values if values[name]), listed)
+    value = values[name]
+    if name == "items_sql":
+        return ItemsFrom(sql=value, sql_connection=schemas[name].get("connection"))
+    return ItemsFrom(uri=value) if name == "items_uri" else ItemsFrom(tuple(value or ()))
+
+
+def _texts(value: Any) -> Any:
+    """Return the texts of a list: the trigger form turns its numbers into strings."""
+    return list(map(str, value)) if isinstance(value, list) else value
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Params of a run, validated by Airflow (:mod:`.params`)."""
 
-    user_ids: tuple[Any, ...]
-    items_uri: str | None
     batch_size: int | None
     concurrency: int
     requests_per_second: float | None
     tolerated_failure_percentage: float
+    tolerated_rejected_percentage: float
     dry_run: bool
 
     @classmethod
     def of(cls, context: Context) -> Options:
-        """Return the options of the current run."""
+        """Return the options of the current run; a pipeline without requests has no rate."""
         params = context["params"]
         return cls(
-            user_ids=tuple(params["user_ids"]),
-            items_uri=params["items_uri"] or None,
             batch_size=params["batch_size"],
-            concurrency=params["concurrency"],
-            requests_per_second=params["requests_per_second"],
+            concurrency=params.get("concurrency", 1),
+            requests_per_second=params.get("requests_per_second"),
             tolerated_failure_percentage=params["tolerated_failure_percentage"],
+            tolerated_rejected_percentage=params["tolerated_rejected_percentage"],
             dry_run=params["dry_run"],
         )
 

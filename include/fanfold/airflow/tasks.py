@@ -1,4 +1,8 @@
-"""Tasks of the pipelines. Each calls its stage."""
+"""Tasks of the pipelines. Each loads the pipeline by name and calls its stage.
+
+A task gets the pipeline's name, not the pipeline: Airflow writes arguments into the serialised DAG,
+and a DAG file that imported the pipeline would take as long to parse as pandas takes to import.
+"""
 
 from __future__ import annotations
 
@@ -11,74 +15,73 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from fanfold.airflow import connections, metrics, settings
 from fanfold.airflow.fetch import Fetch
-from fanfold.errors import Inconsistent, ToleranceExceeded
+from fanfold.errors import FanfoldError, Inconsistent, ToleranceExceeded
 from fanfold.model import BatchRef, Counts, Manifest, Plan, RunStatus, utc_text
+from fanfold.sources import Api
 from fanfold.workspace.files import read_json
-from fanfold.workspace.paths import PARQUET
 
 if TYPE_CHECKING:
     from airflow.sdk import Asset
 
-    from fanfold.sources import Quota, Source
+    from fanfold.loader import Loaded
+    from fanfold.pipeline import Pipeline
+    from fanfold.sources import Quota
     from fanfold.sources.endpoint import Endpoint
+    from fanfold.workspace.batch import Batch
     from fanfold.workspace.paths import Workspace
+    from fanfold.workspace.progress import Closed
 
 log = logging.getLogger(__name__)
 
 
 @task(multiple_outputs=False)
 @metrics.timed
-def preflight(source: str) -> None:
+def preflight(pipeline: str) -> None:
     """Check all dependencies; the message of a failure lists everything that is wrong."""
     from fanfold.airflow.checks import check_all
 
-    check_all(source)
-    log.info("Source, bucket, database and workspace are available.")
+    check_all(pipeline)
+    log.info("Pipeline, source, bucket, database and workspace are available.")
 
 
 @task(multiple_outputs=False)
 @metrics.timed
-def read_items(source: str) -> int:
+def read_items(pipeline: str) -> int:
     """Read, check and store the items; return their number."""
-    from fanfold import readers, sources
+    from fanfold import readers
     from fanfold.airflow.items import located_items
+    from fanfold.workspace.fresh import remove_previous_run
 
     context = get_current_context()
-    connector = sources.get(source)
-    with located_items(settings.Options.of(context), connector.item_column) as located:
-        items, blanks = readers.write_items(
-            settings.workspace_of(context), located, connector.check_item
-        )
+    workspace = settings.workspace_of(context)
+    if context["ti"].try_number == 1 and remove_previous_run(workspace):
+        log.info("Removed the workspace of a deleted run with the same id.")
+    loaded = _pipeline(pipeline)
+    with located_items(settings.items_of(context), loaded.item_column) as located:
+        items, blanks = readers.write_items(workspace, located, loaded.check_item)
     log.info("%d items; %d blank ones were ignored.", items, blanks)
     return items
 
 
 @task(multiple_outputs=False)
 @metrics.timed
-def plan(source: str) -> list[dict[str, Any]]:
+def plan(pipeline: str) -> list[dict[str, Any]]:
     """Cut the items into batches and return references to them; a ``dry_run`` ends here."""
-    from fanfold import sources
     from fanfold.stages import planning
 
     context = get_current_context()
     options = settings.Options.of(context)
     workspace = settings.workspace_of(context)
-    endpoint = connections.endpoint(source)
-    connector = sources.get(source)
-    metrics.announce(settings.identity(context).dag_id, source)
+    run = settings.identity(context)
+    loaded = _pipeline(pipeline)
+    metrics.announce(run.dag_id, pipeline)
     written = planning.write_plan(
         workspace,
-        source=source,
+        loaded,
         wanted_size=options.batch_size,
-        logical_date=utc_text(settings.identity(context).logical_date),
+        logical_date=utc_text(run.logical_date),
         started_at=utc_text(datetime.now(UTC)),
-        items_per_request=connector.items_per_request(endpoint),
-        quotas=planning.quotas_of(
-            endpoint, options.requests_per_second, _reported_quota(connector, endpoint)
-        ),
-        key_column=connector.identity_column,
-        key_form=connector.key_form,
-        messages=connector.messages,
+        **_limits(loaded, options, run.logical_date),
     )
     log.info("%s", planning.summary(written))
     if options.dry_run:
@@ -86,13 +89,27 @@ def plan(source: str) -> list[dict[str, Any]]:
     return [ref.as_json() for ref in planning.batch_refs(workspace, written)]
 
 
-def _reported_quota(connector: Source, endpoint: Endpoint) -> Quota | None:
+def _limits(pipeline: Pipeline, options: settings.Options, as_of: datetime) -> dict[str, Any]:
+    """Return what limits the requests of a run: quotas and items per request."""
+    from fanfold.stages.planning import quotas_of
+
+    source = pipeline.source
+    if not isinstance(source, Api):
+        return {}
+    endpoint = connections.endpoint(pipeline)
+    quota = _reported_quota(source, endpoint, as_of)
+    return {
+        "items_per_request": source.items_per_request(endpoint),
+        "quotas": quotas_of(endpoint, options.requests_per_second, quota),
+    }
+
+
+def _reported_quota(source: Api, endpoint: Endpoint, as_of: datetime) -> Quota | None:
     """Return the quota that the source reports; an error is logged, as it only affects the forecast."""
-    from fanfold.errors import FanfoldError
-    from fanfold.sources.session import Session
+    from fanfold.sources.session import ApiSession
 
     try:
-        with Session(connector, endpoint) as session:
+        with ApiSession(source, endpoint, as_of=as_of) as session:
             return session.quota()
     except FanfoldError as error:
         log.warning("The source did not report its quota: %s.", error)
@@ -106,59 +123,73 @@ def _reported_quota(connector: Source, endpoint: Endpoint) -> Quota | None:
     map_index_template="{{ task.op_kwargs['ref']['label'] }}",
 )
 @metrics.timed
-def process(source: str, ref: dict[str, Any]) -> None:
-    """Turn the records of a batch into rows; set records that break the contract aside."""
-    import pandas as pd
+def process(pipeline: str, ref: dict[str, Any]) -> None:
+    """Turn the records of a batch into rows; list rows that break the contract."""
+    from fanfold.loader import load_pipeline
 
-    from fanfold import sources
+    workspace = settings.workspace_of(get_current_context())
+    closed = _close(load_pipeline(pipeline), workspace.batch(BatchRef.from_json(ref).batch))
+    log.info("%d rows, %d rejected.", closed.rows, closed.rejected)
+
+
+def _close(loaded: Loaded, batch: Batch) -> Closed:
     from fanfold.stages.processing import process_batch
 
-    context = get_current_context()
-    processed = process_batch(
-        settings.workspace_of(context).batch(BatchRef.from_json(ref).batch),
-        sources.get(source),
-        as_of=pd.Timestamp(settings.identity(context).logical_date),
-    )
-    log.info("%d rows, %d invalid records.", processed.rows, processed.invalid)
+    return process_batch(batch, loaded, as_of=settings.identity(get_current_context()).logical_date)
 
 
 @task_group
-def batch(source: str, ref: dict[str, Any]) -> None:
+def batch(pipeline: str, ref: dict[str, Any]) -> None:
     """Fetch and process one batch."""
     fetched = Fetch(
         task_id="fetch",
-        source=source,
+        pipeline=pipeline,
         batch=ref,
         map_index_template="{{ task.batch['label'] }}",
         # A batch may wait for its rate limit for hours.
         execution_timeout=timedelta(hours=6),
     )
-    fetched >> process(source=source, ref=ref)
+    fetched >> process(pipeline=pipeline, ref=ref)
 
 
 @task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
 @metrics.timed
-def consolidate() -> dict[str, int]:
-    """Fold all batches into the dataset; fail if more items failed than tolerated."""
+def consolidate(pipeline: str) -> dict[str, int]:
+    """Fold all batches into the dataset; fail if more items or rows failed than tolerated."""
     from dataclasses import asdict
+    from functools import partial
 
+    from fanfold.loader import load_pipeline
+    from fanfold.sources.version import source_version
     from fanfold.stages import consolidating
-    from fanfold.stages.processing.contract import SCHEMA
+    from fanfold.stages.processing import arrow_schema
     from fanfold.workspace.history import remember
 
     context = get_current_context()
     _check_plan()
     workspace = settings.workspace_of(context)
     before = _previous_counts(workspace)
-    manifest = consolidating.consolidate(workspace, settings.identity(context), SCHEMA)
-    source = Plan.from_json(read_json(workspace.plan)).source
-    metrics.decided(manifest.dag_id, source, manifest.counts, before)
-    counts = asdict(manifest.counts)
+    loaded = load_pipeline(pipeline)
+    manifest = consolidating.consolidate(
+        workspace,
+        settings.identity(context),
+        loaded,
+        partial(_close, loaded),
+        schema=arrow_schema(loaded.pipeline.contract),
+        version=source_version(loaded.pipeline.source),
+    )
+    metrics.decided(manifest, pipeline, before)
+    counts = {**asdict(manifest.counts), "rows": manifest.rows, "rejected": manifest.rejected}
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
     remember(workspace.history, manifest, passed=False)
-    tolerated = settings.Options.of(context).tolerated_failure_percentage
+    options = settings.Options.of(context)
     try:
-        consolidating.check_tolerance(workspace, manifest, tolerated)
+        consolidating.check_tolerance(
+            workspace,
+            manifest,
+            options.tolerated_failure_percentage,
+            options.tolerated_rejected_percentage,
+        )
     except ToleranceExceeded:
         metrics.judged(manifest.dag_id, metrics.REFUSED)
         raise
@@ -193,7 +224,7 @@ def _check_plan() -> None:
 @task(multiple_outputs=False)
 @metrics.timed
 def publish(dataset: Asset) -> str:
-    """Upload dataset and manifest, then move ``latest.json``; return the prefix."""
+    """Upload dataset, folds and manifest, then move ``latest.json``; return the prefix."""
     from fanfold.stages import publishing
 
     context = get_current_context()
@@ -211,6 +242,7 @@ def publish(dataset: Asset) -> str:
         raise AirflowSkipException(f"No new data: {result.note}.")
     context["outlet_events"][dataset].extra = {
         "counts": manifest.as_json()["counts"],
+        "rows": manifest.rows,
         "status": str(manifest.status),
         "prefix": result.prefix,
     }
@@ -219,49 +251,54 @@ def publish(dataset: Asset) -> str:
 
 @task(multiple_outputs=False)
 @metrics.timed
-def load() -> dict[str, int]:
-    """Upsert the dataset into the warehouse by key, in one transaction."""
+def load(pipeline: str) -> dict[str, int]:
+    """Upsert dataset and folds into the warehouse by key, in one transaction."""
     from fanfold.stages import loading
 
-    context = get_current_context()
-    workspace = settings.workspace_of(context)
+    workspace = settings.workspace_of(get_current_context())
     manifest = _manifest()
     with connections.warehouse() as connection:
-        result = loading.load(
+        results = loading.load(
             connection,
-            workspace.dataset / PARQUET,
+            workspace.dataset,
             manifest,
+            loading.targets_of(_pipeline(pipeline)),
             connection_id=connections.WAREHOUSE,
         )
-    metrics.loaded(manifest.dag_id, result.written)
-    log.info("%s: %d of %d rows written.", result.table, result.written, result.rows_in_dataset)
-    return {"rows": result.rows_in_dataset, "written": result.written}
+    metrics.loaded(manifest.dag_id, sum(result.written for result in results))
+    for result in results:
+        log.info("%s: %d of %d rows written.", result.table, result.written, result.rows_in_dataset)
+        if result.warning:
+            log.warning("%s", result.warning)
+    return {result.table: result.written for result in results}
 
 
 @task(multiple_outputs=False)
 @metrics.timed
-def report() -> str:
-    """Compare with the previous run, draw and publish the report; return its key."""
+def report(pipeline: str) -> str:
+    """Compare with the previous run, write and publish the report; return its key."""
     from fanfold.stages import comparing, publishing, reporting
 
     workspace = settings.workspace_of(get_current_context())
     manifest = _manifest()
-    log.info("%s", comparing.compare_with_previous(workspace, manifest))
+    loaded = _pipeline(pipeline)
+    log.info("%s", comparing.compare_with_previous(workspace, manifest, loaded))
     run_plan = Plan.from_json(read_json(workspace.plan))
-    drawn = reporting.write_report(
-        workspace.dataset / PARQUET,
-        workspace.failures,
-        manifest,
-        workspace.report,
-        forecast=run_plan.forecast,
-        messages=run_plan.messages,
+    written = reporting.write_report(
+        workspace, loaded, manifest, forecast=run_plan.forecast, messages=run_plan.messages
     )
     with connections.bucket(settings.bucket_name()) as bucket:
         prefix = publishing.run_prefix(manifest)
-        uploaded = publishing.upload_extra(bucket, prefix, drawn.files)
+        uploaded = publishing.upload_extra(bucket, prefix, written.files)
     metrics.sent(manifest.dag_id, "report", uploaded)
-    log.info("Report: %s, and %sreport.html in the bucket.", drawn.page, prefix)
+    log.info("Report: %s, and %sreport.html in the bucket.", written.page, prefix)
     return f"{prefix}report.html"
+
+
+def _pipeline(name: str) -> Pipeline:
+    from fanfold.loader import load_pipeline
+
+    return load_pipeline(name).pipeline
 
 
 def _manifest() -> Manifest:

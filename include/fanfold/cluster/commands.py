@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from fanfold.cluster import backups, environment, rolling, runs
 from fanfold.cluster.compose import Compose, require_compose
-from fanfold.errors import BadConfiguration, FanfoldError
+from fanfold.errors import BadConfiguration, BadInput, FanfoldError
+from fanfold.simulator.sample import SAMPLES, USERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +30,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="create .env if missing, build the images, start, wait")
-    run = commands.add_parser("run", help="run the sample pipeline and show its result")
-    run.add_argument("--users", type=_users, default=300, help="number of users (300)")
+    run = commands.add_parser("run", help="run a pipeline and show its result")
+    run.add_argument("--pipeline", default="weibo_user_profiles", help="its name (%(default)s)")
+    run.add_argument("--users", type=_users, help=f"number of simulated users ({USERS})")
     scale = commands.add_parser("scale", help="set the number of workers")
     scale.add_argument("workers", type=int)
     upgrade = commands.add_parser("upgrade", help="build this checkout and roll it out")
@@ -60,18 +62,30 @@ def up(compose: Compose) -> int:
     return 0
 
 
-def run(compose: Compose, users: int) -> int:
-    """Run the sample pipeline; return 1 if it fails.
+def run(compose: Compose, pipeline: str, users: int | None) -> int:
+    """Run a pipeline; return 1 if it fails.
+
+    The items are simulated users, or the default list of the DAG if its API is not simulated.
 
     Raises:
+        BadInput: The pipeline has no simulated users.
         CommandFailed: Airflow is not running.
         Inconsistent: The run takes longer than an hour.
     """
-    run_id = runs.start(compose, users)
-    print(f"Triggered {runs.PIPELINE} for {users} users: {run_id}", flush=True)
-    ended = runs.wait(compose, run_id, timeout=3600)
-    print(runs.summary(compose, ended))
+    if users and pipeline not in SAMPLES:
+        raise BadInput(f"There are simulated users only for {' and '.join(SAMPLES)}.")
+    if users is None and pipeline in SAMPLES and _is_tryout(compose):
+        users = USERS
+    conf = {"user_ids": SAMPLES[pipeline].users(users)} if users else {}
+    run_id = runs.start(compose, pipeline, conf)
+    print(f"Triggered {pipeline}: {run_id}", flush=True)
+    ended = runs.wait(compose, pipeline, run_id, timeout=3600)
+    print(runs.summary(compose, pipeline, ended))
     return int(ended["state"] != "success")
+
+
+def _is_tryout(compose: Compose) -> bool:
+    return "tryout" in compose.variables.get("COMPOSE_PROFILES", "").split(",")
 
 
 def upgrade(compose: Compose, version: str) -> int:
@@ -103,7 +117,7 @@ def _call(given: argparse.Namespace, compose: Compose) -> int:
         case "up":
             return up(compose)
         case "run":
-            return run(compose, given.users)
+            return run(compose, given.pipeline, given.users)
         case "upgrade":
             return upgrade(compose, given.version)
         case "status":

@@ -1,4 +1,4 @@
-"""The sample run: trigger it, wait for it, summarise its result."""
+"""A run on the cluster: trigger it, wait for it, summarise its result."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.cluster.compose import CommandFailed
 from fanfold.errors import Inconsistent
-from fanfold.simulator.sample import user_ids
 from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fanfold.cluster.compose import Compose
 
-PIPELINE = "weibo_user_profiles"
 MAX_USERS = 10_000
 """A longer list does not fit into a command-line argument (128 KiB)."""
 POLL_SECONDS = 5.0
@@ -26,26 +26,27 @@ SHARED = Path("/var/lib/fanfold/shared")
 
 
 def start(
-    compose: Compose, users: int, *, logical_date: datetime | None = None, **params: object
+    compose: Compose,
+    pipeline: str,
+    conf: Mapping[str, Any],
+    *,
+    logical_date: datetime | None = None,
 ) -> str:
-    """Trigger the sample pipeline; return the run's id.
-
-    One user in a hundred is unknown to the simulator.
+    """Trigger a pipeline with Params; return the run's id.
 
     Raises:
         CommandFailed: Airflow refuses.
     """
     run_id = f"cluster-run__{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%f}"
-    conf = json.dumps({"user_ids": user_ids(users), **params}, separators=(",", ":"))
-    given = ["--run-id", run_id, "--conf", conf]
+    given = ["--run-id", run_id, "--conf", json.dumps(conf, separators=(",", ":"))]
     if logical_date is not None:
         given += ["--logical-date", logical_date.isoformat(), "--no-replace-microseconds"]
-    _airflow(compose, "dags", "unpause", PIPELINE)
-    _airflow(compose, "dags", "trigger", PIPELINE, *given)
+    _airflow(compose, "dags", "unpause", pipeline)
+    _airflow(compose, "dags", "trigger", pipeline, *given)
     return run_id
 
 
-def wait(compose: Compose, run_id: str, *, timeout: float) -> dict[str, Any]:
+def wait(compose: Compose, pipeline: str, run_id: str, *, timeout: float) -> dict[str, Any]:
     """Return the run once it has finished. The api-server may be unavailable in between.
 
     Raises:
@@ -54,7 +55,7 @@ def wait(compose: Compose, run_id: str, *, timeout: float) -> dict[str, Any]:
     deadline = time.monotonic() + timeout
     while True:
         try:
-            output = _airflow(compose, "dags", "list-runs", PIPELINE, "--output", "json")
+            output = _airflow(compose, "dags", "list-runs", pipeline, "--output", "json")
             # Airflow logs warnings to stdout, too.
             listed: list[dict[str, Any]] = json.loads(output.strip().splitlines()[-1])
             (run,) = [each for each in listed if each["run_id"] == run_id]
@@ -68,35 +69,40 @@ def wait(compose: Compose, run_id: str, *, timeout: float) -> dict[str, Any]:
         time.sleep(POLL_SECONDS)
 
 
-def workspace(run_id: str) -> Workspace:
-    """Return the workspace of a sample run, with its paths in the containers."""
-    return Workspace.of_run(SHARED, PIPELINE, run_id)
+def workspace(pipeline: str, run_id: str) -> Workspace:
+    """Return the workspace of a run, with its paths in the containers."""
+    return Workspace.of_run(SHARED, pipeline, run_id)
 
 
-def manifest(compose: Compose, run_id: str) -> dict[str, Any]:
-    """Return the manifest of a sample run.
+def _document(compose: Compose, path: Path) -> dict[str, Any]:
+    return dict(json.loads(compose.execute("airflow-worker", "cat", str(path))))
+
+
+def manifest(compose: Compose, pipeline: str, run_id: str) -> dict[str, Any]:
+    """Return the manifest of a run.
 
     Raises:
         CommandFailed: There is none, or no worker is running.
     """
-    text = compose.execute("airflow-worker", "cat", str(workspace(run_id).manifest))
-    return dict(json.loads(text))
+    return _document(compose, workspace(pipeline, run_id).manifest)
 
 
-def summary(compose: Compose, run: dict[str, Any]) -> str:
+def summary(compose: Compose, pipeline: str, run: dict[str, Any]) -> str:
     """Return the result of a finished run as text for the terminal."""
     began, ended = (datetime.fromisoformat(run[key]) for key in ("start_date", "end_date"))
     seconds = (ended - began).total_seconds()
-    lines = ["", f"{PIPELINE}: {run['state']} in {seconds:.1f} s"]
+    lines = ["", f"{pipeline}: {run['state']} in {seconds:.1f} s"]
     if run["state"] == "success":
-        found = manifest(compose, run["run_id"])
+        noun = _document(compose, workspace(pipeline, run["run_id"]).plan)["noun"][0]
+        found = manifest(compose, pipeline, run["run_id"])
         counts = ", ".join(f"{number} {name}" for name, number in found["counts"].items())
-        lines.append(f"  users    {counts} ({found['requests']} requests)")
+        lines.append(f"  {noun:<8} {counts} ({found['requests']} requests)")
+        lines.append(f"  rows     {found['rows']}, {found['rejected']} rejected")
         lines += [
-            f"  file     {each['key']:<16} {each['rows']:>8} rows {each['bytes'] / 1024:>10.1f} KiB"
+            f"  file     {each['key']:<28} {each['rows']:>8} rows {each['bytes'] / 1024:>10.1f} KiB"
             for each in found["files"]
         ]
-    page = f"{compose.variables['FANFOLD_URL']}/dags/{PIPELINE}/runs/{run['run_id']}"
+    page = f"{compose.variables['FANFOLD_URL']}/dags/{pipeline}/runs/{run['run_id']}"
     return "\n".join([*lines, "", f"{page} (login admin)"])
 
 

@@ -14,12 +14,16 @@ from fanfold.errors import FanfoldError
 from fanfold.local import launcher
 from fanfold.local.home import Home
 from fanfold.local.processes import end_with_parent
+from fanfold.local.request import Request
 from fanfold.local.settings import REPOSITORY
+from fanfold.simulator.sample import USERS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MOST_USERS = 10_000_000
+PIPELINE = "weibo_user_profiles"
+"""The pipeline of ``make run`` without PIPELINE."""
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -33,8 +37,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         description="Fanfold on this machine: a simulator, an S3 server and Airflow.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run the pipeline once and print a summary")
-    run.add_argument("--users", type=_users, default=300, help="number of users (300)")
+    run = commands.add_parser("run", help="run a pipeline once and print a summary")
+    run.add_argument("--pipeline", default=PIPELINE, help=f"its name ({PIPELINE})")
+    items = run.add_mutually_exclusive_group()
+    items.add_argument("--items", default="", help="list of keys, or path or URI of an items file")
+    items.add_argument("--users", type=_users, help=f"number of simulated users ({USERS})")
     commands.add_parser("up", help="start a stack that keeps running")
     commands.add_parser("down", help="stop the stack")
     commands.add_parser("status", help="show what runs")
@@ -65,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     try:
         if given.command == "run":
-            return launcher.run(home, given.users)
+            return launcher.run(home, Request(given.pipeline, given.items, given.users))
         commands = {"up": launcher.up, "down": launcher.down, "status": launcher.status}
         return commands[given.command](home)
     except FanfoldError as error:

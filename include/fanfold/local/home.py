@@ -52,7 +52,7 @@ class Home:
         self.warehouse = root / "warehouse.db"  # the SQLite database that runs load into
         self.logs = root / "logs"  # of all components
         self.objects = root / "s3"  # the saved buckets of the S3 server
-        self.inputs = root / "inputs"  # lists of users that `make run` wrote
+        self.inputs = root / "inputs"  # lists that `make run` wrote
         self.state = root / "state.json"
         self.lock = root / "lock"  # locked by the supervisor while it runs
         self.passwords = root / "passwords.json"  # Airflow's users and passwords

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -11,18 +12,18 @@ import psutil
 
 from fanfold.local import stack as stacks
 from fanfold.local.progress import current_step, read_progress
-from fanfold.local.settings import PIPELINE
+from fanfold.local.settings import of_shell
 from fanfold.local.stack import FINISHED, Stack, running_stack
 from fanfold.local.state import Phase, StackFailed
-from fanfold.local.summary import failure, summary
-from fanfold.simulator.sample import user_ids
+from fanfold.local.summary import failure, next_step, summary
 from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from fanfold.local.home import Home
+    from fanfold.local.request import Request
     from fanfold.local.state import State
 
 RUN_PREFIX = "make-run__"
@@ -30,53 +31,55 @@ RUN_PREFIX = "make-run__"
 STARTING = "Starting the simulator, an S3 server and Airflow"
 PRINT_EVERY_S = 2.0
 """Minimum seconds between two lines of progress."""
-_RUNS = f"/api/v2/dags/{PIPELINE}/dagRuns"
+POLL_S = 0.4
+"""Seconds between two looks at a run."""
+SINKS = {"publish", "load"}
+"""Tasks after which the results of a run are in place; only the report may still be missing."""
 
 
-def write_users(folder: Path, users: int) -> Path:
-    """Write a list of ``users`` users as CSV with the header ``user_id``; return its path."""
-    path = folder / f"users-{users}.csv"
-    path.write_text("\n".join(["user_id", *user_ids(users), ""]), "ascii")
-    return path
-
-
-def run(home: Home, users: int) -> int:
-    """Trigger the pipeline for ``users`` users, show its progress and print a summary.
+def run(home: Home, request: Request) -> int:
+    """Trigger a pipeline, show its progress and print a summary.
 
     Returns:
         0 if the run succeeded, 1 if it failed.
 
     Raises:
+        BadInput: There is no such pipeline, or the items do not fit it.
         StackFailed: The stack did not start or failed, or another `make run` uses this folder.
     """
+    request.check()
+    dag_id = request.pipeline
     found = stacks.find(home)
     context: AbstractContextManager[Stack]
     if found is None:
         _say(STARTING)
-        context = running_stack(home.root, say=_say)
+        context = running_stack(home.root, extra_env=of_shell(os.environ), say=_say)
     else:
         _check_free(home, found)
         context = contextlib.closing(Stack(home, found))
     with context as stack:
-        items = write_users(home.inputs, users)
         run_id = f"{RUN_PREFIX}{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%f}"
-        stack.wait_for_dag(PIPELINE)
+        stack.wait_for_dag(dag_id)
         if found is None:
             _fail_unfinished(stack)
-        _say(f"Triggering {PIPELINE} for {users} users")
-        stack.trigger(PIPELINE, {"items_uri": items.as_uri()}, run_id=run_id)
+        params = stack.api("GET", f"/api/v2/dags/{dag_id}/details")["params"] or {}
+        _say(f"Triggering {dag_id}")
         began = time.monotonic()
+        stack.trigger(dag_id, request.conf(params, home.inputs), run_id=run_id)
+
+        def print_summary() -> None:
+            _say(summary(stack, dag_id, run_id, seconds=time.monotonic() - began))
+
         try:
-            state = _watch(stack, run_id)
+            state = _watch(stack, dag_id, run_id, print_summary)
         except BaseException:
             with contextlib.suppress(StackFailed):
-                _fail(stack, run_id)
+                _fail(stack, dag_id, run_id)
             raise
         if state != "success":
-            _say("\n" + failure(stack, PIPELINE, run_id))
+            _say("\n" + failure(stack, dag_id, run_id))
             return 1
-        seconds = time.monotonic() - began
-        _say(summary(stack, PIPELINE, run_id, seconds=seconds, stays=found is not None))
+        _say(next_step(stack, dag_id, run_id, stays=found is not None))
         return 0
 
 
@@ -95,17 +98,22 @@ def _check_free(home: Home, state: State) -> None:
         raise StackFailed(f"The stack in {home.root} is {state.phase}; try again soon.")
 
 
-def _watch(stack: Stack, run_id: str) -> str:
-    """Print the progress of a run until it is finished; return its state."""
-    workspace = Workspace.of_run(stack.home.shared, PIPELINE, run_id)
-    printed, printed_at = "", 0.0
+def _watch(stack: Stack, dag_id: str, run_id: str, print_summary: Callable[[], None]) -> str:
+    """Print the progress of a run until it is finished; return its state.
+
+    The summary is printed once the results are in the sinks, without waiting for the report.
+    """
+    workspace = Workspace.of_run(stack.home.shared, dag_id, run_id)
+    path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+    printed, printed_at, summarised = "", 0.0, False
     while True:
-        state = stack.run_state(PIPELINE, run_id)
-        if time.monotonic() - printed_at >= PRINT_EVERY_S or state in FINISHED:
-            query = {"limit": 100}
-            instances = stack.api("GET", f"{_RUNS}/{run_id}/taskInstances", params=query)
-            step = current_step(instances["task_instances"])
-            line = "  ".join(filter(None, (read_progress(workspace), step)))
+        state = stack.run_state(dag_id, run_id)
+        if not summarised and (state == "success" or _is_stored(stack, workspace, path)):
+            print_summary()
+            summarised = True
+        if not summarised and time.monotonic() - printed_at >= PRINT_EVERY_S:
+            instances = stack.api("GET", path, params={"limit": 100})["task_instances"]
+            line = "  ".join(filter(None, (read_progress(workspace), current_step(instances))))
             printed_at = time.monotonic()
             if line not in {"", printed}:
                 printed = line
@@ -113,19 +121,28 @@ def _watch(stack: Stack, run_id: str) -> str:
         if state in FINISHED:
             return state
         stack.check()
-        time.sleep(0.5)
+        time.sleep(POLL_S)
+
+
+def _is_stored(stack: Stack, workspace: Workspace, path: str) -> bool:
+    """Whether the results of a run are in the sinks; Airflow is only asked after consolidate."""
+    if not workspace.manifest.exists():
+        return False
+    instances = stack.api("GET", path, params={"map_index": -1})["task_instances"]
+    return {each["task_id"] for each in instances if each["state"] == "success"} >= SINKS
 
 
 def _fail_unfinished(stack: Stack) -> None:
     """Fail the runs of earlier `make run` commands that were killed: nothing waits for them."""
     query = {"state": ["queued", "running"], "run_id_pattern": f"{RUN_PREFIX}%"}
-    for each in stack.api("GET", _RUNS, params=query)["dag_runs"]:
-        _fail(stack, each["dag_run_id"])
+    for each in stack.api("GET", "/api/v2/dags/~/dagRuns", params=query)["dag_runs"]:
+        _fail(stack, each["dag_id"], each["dag_run_id"])
 
 
-def _fail(stack: Stack, run_id: str) -> None:
+def _fail(stack: Stack, dag_id: str, run_id: str) -> None:
     """Mark a run as failed, which stops its tasks."""
-    stack.api("PATCH", f"{_RUNS}/{run_id}", json={"state": "failed"}, timeout=5)
+    path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"
+    stack.api("PATCH", path, json={"state": "failed"}, timeout=5)
 
 
 def up(home: Home) -> int:
@@ -133,7 +150,7 @@ def up(home: Home) -> int:
     found = stacks.find(home)
     if found is None:
         _say(STARTING)
-        stack = stacks.start(home, say=_say)
+        stack = stacks.start(home, extra_env=of_shell(os.environ), say=_say)
     else:
         _check_free(home, found)
         stack = Stack(home, found)
@@ -171,5 +188,7 @@ def _description(stack: Stack) -> str:
             f"S3         {stack.s3_url}",
             f"files      {stack.home.root}",
             "`make run` uses this stack; `make down` stops it.",
+            "Changes of include/pipelines and dags take effect with the next run; after changes of",
+            "include/fanfold or exported connections restart it: `make down up`.",
         )
     )

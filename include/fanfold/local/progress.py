@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from fanfold.model import Plan
 from fanfold.workspace.progress import all_progress
 
 if TYPE_CHECKING:
@@ -20,18 +21,18 @@ _ACTIVE = {"running", "queued", "restarting", "deferred"}
 
 
 def read_progress(workspace: Workspace) -> str:
-    """Return the counts of a run so far, such as ``150 of 300 users (50 %), 2 failed so far``.
+    """Return the counts of a run so far, such as ``user: 150 of 300 (50 %), 2 failed so far``.
 
     Returns:
         An empty string before the run has a plan.
     """
     try:
-        items = json.loads(workspace.plan.read_text("utf-8"))["items"]
+        plan = Plan.from_json(json.loads(workspace.plan.read_text("utf-8")))
     except (OSError, ValueError, TypeError, KeyError):
         return ""
     batches = all_progress(workspace).values()
     done, failed = sum(each.decided for each in batches), sum(each.failed for each in batches)
-    counts = f"{done} of {items} users ({100 * done // items} %)"
+    counts = f"{plan.noun[0]}: {done} of {plan.items} ({100 * done // max(plan.items, 1)} %)"
     return f"{counts}, {failed} failed so far" if failed else counts
 
 

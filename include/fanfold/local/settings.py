@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadConfiguration
+from fanfold.simulator.sample import CONNECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
 BUCKET = "fanfold"
 LOOPBACK = "127.0.0.1"
 REPOSITORY = Path(__file__).resolve().parents[3]
-PIPELINE = "weibo_user_profiles"
-"""The DAG that ``make run`` triggers."""
-
-
 _UNWANTED = {
     "PYTHONPATH",
     "PYTHONHOME",
@@ -84,18 +81,31 @@ def clean_environment(outer: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
+def of_shell(outer: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that ``make run`` and ``make up`` take over from the user's shell.
+
+    They override those of the stack: Airflow connections and Variables, and the bucket.
+    """
+    names = ("AIRFLOW_CONN_", "AIRFLOW_VAR_", "FANFOLD_BUCKET")
+    return {name: value for name, value in outer.items() if name.startswith(names)}
+
+
 def connections(home: Home, secrets: Secrets, ports: Ports) -> dict[str, str]:
     """Return the Airflow connections of a stack as environment variables."""
     source = {"conn_type": "http", "host": url(ports.simulator), "password": secrets.source_token}
     extra = {"endpoint_url": url(ports.s3), "region_name": "us-east-1"}
     storage = {"login": secrets.s3_access_key, "password": secrets.s3_secret_key, "extra": extra}
     made = {
-        "WEIBO_DEFAULT": source,
-        "MASTODON_DEFAULT": source,
-        "AWS_DEFAULT": {"conn_type": "aws", **storage},
-        "WAREHOUSE_DEFAULT": {"conn_type": "sqlite", "host": str(home.warehouse)},
+        **dict.fromkeys(CONNECTIONS, source),
+        "aws_default": {"conn_type": "aws", **storage},
+        "warehouse_default": {"conn_type": "sqlite", "host": str(home.warehouse)},
     }
-    return {f"AIRFLOW_CONN_{name}": json.dumps(each) for name, each in made.items()}
+    return {connection_variable(name): json.dumps(each) for name, each in made.items()}
+
+
+def connection_variable(connection_id: str) -> str:
+    """Return the environment variable of an Airflow connection."""
+    return f"AIRFLOW_CONN_{connection_id.upper()}"
 
 
 def airflow_environment(
@@ -156,5 +166,4 @@ def airflow_environment(
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
-        "MPLBACKEND": "Agg",
     }

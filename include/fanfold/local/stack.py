@@ -204,13 +204,13 @@ def running_stack(
         _end(folder, supervisor)
 
 
-def start(home: Home, *, say: Callable[[str], object]) -> Stack:
-    """Start a stack that outlives this process.
+def start(home: Home, *, extra_env: Mapping[str, str], say: Callable[[str], object]) -> Stack:
+    """Start a stack that outlives this process; the arguments are those of :func:`running_stack`.
 
     Raises:
         StackFailed: It did not start, or another one runs in this folder.
     """
-    supervisor = _launch(home, stay=True)
+    supervisor = _launch(home, stay=True, extra_env=extra_env)
     try:
         return Stack(home, _wait_until_ready(home, supervisor, say))
     except BaseException:

@@ -2,79 +2,70 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
+import os
 from typing import TYPE_CHECKING, Any
 
 from fanfold.local import settings
-from fanfold.model import Manifest
+from fanfold.local.settings import connection_variable
+from fanfold.model import Manifest, Plan
 from fanfold.workspace.files import read_json
-from fanfold.workspace.paths import Workspace, safe_name
+from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from fanfold.local.stack import Stack
 
 
-def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float, stays: bool) -> str:
-    """Return the counts of a run, where its results are, and what to do next.
+def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
+    """Return the counts of a run and where its results are.
 
     Raises:
-        Inconsistent: The run has no manifest.
+        Inconsistent: The run has no plan or no manifest.
     """
+    from fanfold.stages.publishing import run_prefix
+
     workspace = Workspace.of_run(stack.home.shared, dag_id, run_id)
+    plan = Plan.from_json(read_json(workspace.plan))
     manifest = Manifest.from_json(read_json(workspace.manifest))
     counts = manifest.counts
+    bucket = os.environ.get("FANFOLD_BUCKET", settings.BUCKET)
+    warehouse = (
+        "warehouse_default"
+        if connection_variable("warehouse_default") in os.environ
+        else stack.home.warehouse
+    )
+    tables = [entry.table for entry in manifest.files if entry.table and entry.format == "parquet"]
+    facts = {
+        plan.noun[0]: f"{counts.planned} planned: {counts.ok} ok, {counts.missing} missing,"
+        f" {counts.invalid} invalid, {counts.failed} failed ({manifest.requests} requests)",
+        "rows": f"{manifest.rows}, {manifest.rejected} rejected",
+        "tables": f"{', '.join(tables)} in {warehouse}",
+        "S3": f"s3://{bucket}/{run_prefix(manifest)}",
+        "on disk": workspace.dataset,
+    }
+    return "\n".join(
+        [
+            "",
+            f"{dag_id}: {manifest.status} in {seconds:.1f} s",
+            *(f"  {name:<10} {fact}" for name, fact in facts.items()),
+            *(
+                f"    {entry.key:<28} {entry.rows:>8} rows {entry.bytes / 1024:>10.1f} KiB"
+                for entry in manifest.files
+            ),
+        ]
+    )
+
+
+def next_step(stack: Stack, dag_id: str, run_id: str, *, stays: bool) -> str:
+    """Return where the report of a finished run is, and how to open Airflow."""
+    report = Workspace.of_run(stack.home.shared, dag_id, run_id).report / "report.html"
+    lines = [f"  report     {report}"] if report.exists() else []
     if stays:
-        next_step = f"Airflow: {stack.url} (login {stack.login}, password {stack.password})"
+        last = f"Airflow: {stack.url} (login {stack.login}, password {stack.password})"
     else:
-        next_step = "`make up` starts Airflow's UI with this run in it and prints its address."
-    lines = [
-        "",
-        f"{dag_id}: {manifest.status} in {seconds:.1f} s",
-        (
-            f"  users      {counts.planned} planned: {counts.ok} ok, {counts.missing} missing,"
-            f" {counts.invalid} invalid, {counts.failed} failed ({manifest.requests} requests)"
-        ),
-        f"  table      user_profiles, {_rows(stack.home.warehouse)} rows, in {stack.home.warehouse}",
-        f"  report     {workspace.report / 'report.html'}",
-        f"  on disk    {workspace.dataset}",
-        *(
-            f"    {entry.key:<16} {entry.rows:>8} rows {entry.bytes / 1024:>10.1f} KiB"
-            for entry in manifest.files
-        ),
-        f"  S3         s3://{settings.BUCKET}/",
-        *(f"    {key}" for key in _keys(stack, dag_id, run_id)),
-        "",
-        next_step,
-    ]
-    return "\n".join(lines)
-
-
-def _rows(database: Path) -> int | str:
-    try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-            found: int = connection.execute("SELECT count(*) FROM user_profiles").fetchone()[0]
-            return found
-    except sqlite3.Error:
-        return "no"
-
-
-def _keys(stack: Stack, dag_id: str, run_id: str) -> list[str]:
-    """Return the keys of a run's objects, with one line for all charts of the report."""
-    folder = f"/run={safe_name(run_id)}/"
-    pages = stack.s3().get_paginator("list_objects_v2")
-    found = [
-        each["Key"]
-        for page in pages.paginate(Bucket=settings.BUCKET, Prefix=f"{dag_id}/")
-        for each in page.get("Contents", [])
-        if folder in each["Key"] or each["Key"] == f"{dag_id}/latest.json"
-    ]
-    charts = [key for key in found if f"{folder}chart-" in key]
-    others = [key for key in found if key not in charts]
-    return [*others, *([f"chart-* ({len(charts)} files)"] if charts else [])]
+        last = "`make up` starts Airflow's UI with this run in it and prints its address."
+    return "\n".join([*lines, "", last])
 
 
 def failure(stack: Stack, dag_id: str, run_id: str) -> str:

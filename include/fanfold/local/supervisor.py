@@ -93,7 +93,8 @@ class Supervisor:
         self._write()
         # A supervisor that was killed may have left processes.
         stop(lambda: of_stack(home.root), grace_s=AIRFLOW_GRACE_S)
-        s3_options = ("--port", ports.s3, "--folder", home.objects, "--bucket", settings.BUCKET)
+        bucket = os.environ["FANFOLD_BUCKET"]
+        s3_options = ("--port", ports.s3, "--folder", home.objects, "--bucket", bucket)
         self._begin("s3", "fanfold.local.s3", *s3_options)
         simulator_options = ("--port", ports.simulator, "--token-file", home.source_token)
         self._begin("simulator", "fanfold.simulator", *simulator_options)

@@ -2,10 +2,10 @@
 
 | module | returns |
 |---|---|
-| ``item_counts`` | items by outcome, of each batch and of the run |
-| ``items`` | one item: its outcomes, its record, its clean row |
-| ``failures`` | the items that are not in the dataset, by reason and one by one |
-| ``dataset`` | columns and rows of the dataset |
+| ``item_counts`` | items by outcome and rows, of each batch and of the run |
+| ``items`` | one item: its outcomes, records, rows and rejected rows |
+| ``failures`` | the items that are not ``ok`` and the rejected rows, by reason and one by one |
+| ``dataset`` | columns and rows of the dataset or a fold |
 | ``redrive`` | what a redrive would fetch again, and its cost in requests |
 
 Each query reads as little as it can: small files for numbers that are polled every two seconds, the

@@ -1,4 +1,4 @@
-"""Columns and rows of a dataset; only the row groups of the page are read."""
+"""Columns and rows of a dataset or fold; only the row groups of the page are read."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a dataset; ``null_share`` is from 0 to 1."""
+    """A column; ``null_share`` is from 0 to 1. Both are None if the file does not tell."""
 
     name: str
     type: str
-    nulls: int
-    null_share: float
+    nulls: int | None
+    null_share: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetPage:
-    """One page of the rows of a dataset.
+    """One page of the rows of a dataset or fold.
 
-    ``rows`` is the number of rows of the dataset, ``offset`` the position of the first row of the
-    page, from 0.
+    ``table`` is its name, ``rows`` its number of rows, ``offset`` the position of the first row of
+    the page, from 0.
     """
 
+    table: str
     rows: int
     offset: int
     columns: tuple[Column, ...]
     page: tuple[list[Any], ...]
 
 
-def rows_of(dataset: Path, *, offset: int, limit: int) -> DatasetPage:
+def rows_of(table: str, path: Path, *, offset: int, limit: int) -> DatasetPage:
     """Return a page of rows of a Parquet file, and its columns from the metadata.
 
     ``offset`` counts rows from 0.
@@ -48,29 +49,42 @@ def rows_of(dataset: Path, *, offset: int, limit: int) -> DatasetPage:
         Inconsistent: The file is missing or damaged.
     """
     try:
-        with pq.ParquetFile(dataset) as file:
+        with pq.ParquetFile(path) as file:
             return DatasetPage(
-                file.metadata.num_rows, offset, _columns(file), _page(file, offset, limit)
+                table, file.metadata.num_rows, offset, _columns(file), _page(file, offset, limit)
             )
     except (pa.ArrowException, OSError) as error:
         raise Inconsistent(
-            f"{dataset} cannot be read as a dataset ({error}); clear `consolidate` with its "
+            f"{path} cannot be read as a dataset ({error}); clear `consolidate` with its "
             "downstream tasks."
         ) from error
 
 
 def _columns(file: pq.ParquetFile) -> tuple[Column, ...]:
-    rows = file.metadata.num_rows
-    nulls = [0] * len(file.schema_arrow)
-    for group in range(file.num_row_groups):
-        chunks = file.metadata.row_group(group)
+    rows, nulls = file.metadata.num_rows, _nulls(file.metadata)
+    found = []
+    for field in file.schema_arrow:
+        # A nested column has chunks of other names.
+        count = nulls.get(field.name) if rows else 0
+        share = None if count is None else count / max(rows, 1)
+        found.append(Column(field.name, _type(field.type), count, share))
+    return tuple(found)
+
+
+def _nulls(metadata: pq.FileMetaData) -> dict[str, int | None]:
+    """Return the number of nulls by column; None if a chunk has no statistics."""
+    nulls: dict[str, int | None] = {}
+    for group in range(metadata.num_row_groups):
+        chunks = metadata.row_group(group)
         for number in range(chunks.num_columns):
-            statistics = chunks.column(number).statistics
-            nulls[number] += statistics.null_count if statistics else 0
-    return tuple(
-        Column(field.name, _type(field.type), count, count / rows if rows else 0.0)
-        for field, count in zip(file.schema_arrow, nulls, strict=True)
-    )
+            chunk = chunks.column(number)
+            known = nulls.get(chunk.path_in_schema, 0)
+            statistics = chunk.statistics
+            if known is None or statistics is None or not statistics.has_null_count:
+                nulls[chunk.path_in_schema] = None
+            else:
+                nulls[chunk.path_in_schema] = known + statistics.null_count
+    return nulls
 
 
 def _type(kind: pa.DataType) -> str:
@@ -78,6 +92,10 @@ def _type(kind: pa.DataType) -> str:
         return "category"
     if pa.types.is_timestamp(kind):
         return "timestamp"
+    if pa.types.is_date(kind):
+        return "date"
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision}, {kind.scale})"
     return str(kind)
 
 

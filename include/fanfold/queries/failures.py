@@ -1,4 +1,7 @@
-"""Items that are not in the dataset: by reason, and one by one."""
+"""Items that are not ``ok`` and rejected rows: by reason, and one by one.
+
+``of`` selects ``"items"`` (``failed.jsonl``) or ``"rows"`` (``rejected.jsonl``).
+"""
 
 from __future__ import annotations
 
@@ -6,45 +9,53 @@ import json
 import os
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from fanfold.errors import BadInput, Inconsistent
-from fanfold.model import Outcome
+from fanfold.model import Outcome, Rejected, Status
 from fanfold.workspace.failure_groups import Group, merge_groups, read_groups
-from fanfold.workspace.progress import all_cleaned, all_progress
+from fanfold.workspace.paths import FAILED, REJECTED
+from fanfold.workspace.progress import all_closed, all_progress
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
-    from pathlib import Path
 
     from fanfold.workspace.paths import Workspace
 
+Of = Literal["items", "rows"]
+FILES: dict[Of, str] = {"items": FAILED, "rows": REJECTED}
+
 
 @dataclass(frozen=True, slots=True)
-class OutcomePage:
-    """One page of ``failed.jsonl``.
+class Page:
+    """One page of ``failed.jsonl`` (outcomes) or ``rejected.jsonl`` (rejected rows).
 
     ``following`` is the offset of the next page in bytes, None at the end.
     """
 
-    outcomes: tuple[Outcome, ...]
+    lines: tuple[Any, ...]
     following: int | None
 
 
-def groups_of(workspace: Workspace, *, final: bool) -> list[Group]:
+def groups_of(workspace: Workspace, of: Of, *, final: bool) -> list[Group]:
     """Return all reasons, failures first, the most frequent first.
 
     Before the dataset is consolidated (``final``), the files of the batches are read.
     """
     if final:
-        return read_groups(workspace.failures)
+        return read_groups(workspace.failures, of=of)
+    closed = all_closed(workspace).values()
+    if of == "rows":
+        return merge_groups(group for each in closed for group in each.rejected_reasons)
     fetched = (progress.reasons for progress in all_progress(workspace).values())
-    cleaned = (each.reasons for each in all_cleaned(workspace).values())
-    return merge_groups(group for reasons in chain(fetched, cleaned) for group in reasons)
+    found = chain.from_iterable(fetched)
+    # The progress has the other outcomes, also of items that are fetched again now.
+    invalid = (g for each in closed for g in each.reasons if g["status"] == Status.INVALID)
+    return merge_groups(chain(found, invalid))
 
 
 class GroupFilter:
-    """Selects the items of some groups of failures.
+    """Selects the items or rows of some groups.
 
     Requires a consolidated dataset; ``wanted`` are ids of groups.
 
@@ -52,8 +63,8 @@ class GroupFilter:
         BadInput: The run has no such group.
     """
 
-    def __init__(self, workspace: Workspace, wanted: Collection[str]) -> None:
-        known = groups_of(workspace, final=True)
+    def __init__(self, workspace: Workspace, of: Of, wanted: Collection[str]) -> None:
+        known = groups_of(workspace, of, final=True)
         named = {group.id: group for group in known}
         for each in wanted:
             if each not in named:
@@ -63,49 +74,56 @@ class GroupFilter:
         self._named = frozenset(named)
         self._rests = {group.status for group in known if group.is_rest and group.id in wanted}
 
-    def matches(self, outcome: Outcome) -> bool:
-        """Whether an item belongs to one of the groups."""
-        own = Group.of(outcome)
+    def matches(self, line: Outcome | Rejected) -> bool:
+        """Whether an item or a row belongs to one of the groups."""
+        own = Group.of(line) if isinstance(line, Outcome) else _group_of(line)
         if own.id in self._wanted:
             return True
-        return outcome.status in self._rests and own.id not in self._named
+        return own.status in self._rests and own.id not in self._named
 
 
-def page_of(failed: Path, groups: GroupFilter | None, *, after: int, limit: int) -> OutcomePage:
-    """Return a page of ``failed.jsonl``.
+def _group_of(row: Rejected) -> Group:
+    return Group(Status.INVALID, "", row.column, row.rule)
+
+
+def page_of(
+    workspace: Workspace, of: Of, groups: GroupFilter | None, *, after: int, limit: int
+) -> Page:
+    """Return a page of the items or the rejected rows.
 
     ``after`` is an offset in bytes: 0, or ``following`` of the previous page.
 
     Raises:
         Inconsistent: The file is missing or damaged.
     """
-    found: list[Outcome] = []
-    for position, outcome, _ in _lines(failed, after):
-        if groups is None or groups.matches(outcome):
+    found: list[Any] = []
+    for position, parsed, _ in _lines(workspace, of, after):
+        if groups is None or groups.matches(parsed):
             if len(found) == limit:
-                return OutcomePage(tuple(found), position)
-            found.append(outcome)
-    return OutcomePage(tuple(found), None)
+                return Page(tuple(found), position)
+            found.append(parsed)
+    return Page(tuple(found), None)
 
 
-def lines_of(failed: Path, groups: GroupFilter | None) -> Iterator[bytes]:
-    """Yield the lines of ``failed.jsonl``, or those of some groups, unchanged."""
-    for _, outcome, line in _lines(failed, 0):
-        if groups is None or groups.matches(outcome):
+def lines_of(workspace: Workspace, of: Of, groups: GroupFilter | None) -> Iterator[bytes]:
+    """Yield the lines of the file, or those of some groups, unchanged."""
+    for _, parsed, line in _lines(workspace, of, 0):
+        if groups is None or groups.matches(parsed):
             yield line
 
 
-def keys_of(failed: Path, groups: GroupFilter) -> Iterator[str]:
+def keys_of(workspace: Workspace, groups: GroupFilter) -> Iterator[str]:
     """Yield the keys of the items of some groups."""
-    for _, outcome, _ in _lines(failed, 0):
+    for _, outcome, _ in _lines(workspace, "items", 0):
         if groups.matches(outcome):
             yield outcome.key
 
 
-def _lines(failed: Path, after: int) -> Iterator[tuple[int, Outcome, bytes]]:
-    """Yield the offset of each line, its outcome, and the line."""
+def _lines(workspace: Workspace, of: Of, after: int) -> Iterator[tuple[int, Any, bytes]]:
+    """Yield the offset of each line, its outcome or rejected row, and the line."""
+    path = workspace.dataset / FILES[of]
     try:
-        with failed.open("rb") as file:
+        with path.open("rb") as file:
             if after:
                 # An offset within a line means the next line. It is limited to the file's size,
                 # because a file system rejects offsets above its maximum.
@@ -113,10 +131,11 @@ def _lines(failed: Path, after: int) -> Iterator[tuple[int, Outcome, bytes]]:
                 file.readline()
             position = file.tell()
             for line in file:
-                yield position, Outcome.from_json(json.loads(line)), line
+                data = json.loads(line)
+                parsed = Outcome.from_json(data) if of == "items" else Rejected(**data)
+                yield position, parsed, line
                 position += len(line)
     except (FileNotFoundError, ValueError, TypeError, KeyError) as error:
         raise Inconsistent(
-            f"{failed} cannot be read as a list of outcomes ({error}); clear `consolidate` with "
-            "its downstream tasks."
+            f"{path} cannot be read ({error}); clear `consolidate` with its downstream tasks."
         ) from error

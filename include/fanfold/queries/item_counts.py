@@ -1,4 +1,4 @@
-"""Items by outcome, during a run and afterwards."""
+"""Items by outcome and numbers of rows, during a run and afterwards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Self
 
 from fanfold.model import Counts
-from fanfold.workspace.progress import Cleaned, Progress, all_cleaned, all_progress
+from fanfold.workspace.progress import Closed, Progress, all_closed, all_progress
 
 if TYPE_CHECKING:
     from fanfold.model import Plan
@@ -38,16 +38,27 @@ class ItemCounts(Counts):
 class BatchCounts:
     """One batch.
 
-    The progress of its fetch is None before its start.
+    The progress of its fetch is None before its start, the result of ``process`` before its end.
     """
 
     items: ItemCounts
     progress: Progress | None
+    closed: Closed | None
 
     @property
     def requests(self) -> int:
         """Requests made for its items."""
         return self.progress.requests if self.progress else 0
+
+    @property
+    def rows(self) -> int | None:
+        """Number of its rows; None before it is processed."""
+        return self.closed.rows if self.closed else None
+
+    @property
+    def rejected(self) -> int | None:
+        """Number of its rejected rows; None before it is processed."""
+        return self.closed.rejected if self.closed else None
 
     @property
     def waits_until(self) -> str | None:
@@ -57,11 +68,12 @@ class BatchCounts:
 
 def counts_by_batch(workspace: Workspace, plan: Plan) -> list[BatchCounts]:
     """Return all batches of a plan, in order; one or two small files are read for each."""
-    progress, cleaned = all_progress(workspace), all_cleaned(workspace)
+    progress, closed = all_progress(workspace), all_closed(workspace)
     return [
         BatchCounts(
-            _counts(_planned(plan, batch), progress.get(batch), cleaned.get(batch)),
+            _counts(_planned(plan, batch), progress.get(batch), closed.get(batch)),
             progress.get(batch),
+            closed.get(batch),
         )
         for batch in range(plan.batches)
     ]
@@ -71,11 +83,11 @@ def _planned(plan: Plan, batch: int) -> int:
     return min(plan.batch_size, plan.items - batch * plan.batch_size)
 
 
-def _counts(planned: int, progress: Progress | None, cleaned: Cleaned | None) -> ItemCounts:
+def _counts(planned: int, progress: Progress | None, closed: Closed | None) -> ItemCounts:
     if progress is None:
         return ItemCounts(planned, waiting=planned)
     # The invalid items may be those of an earlier try: items fetched again are not processed yet.
-    invalid = min(cleaned.invalid, progress.ok) if cleaned else 0
+    invalid = min(closed.counts.invalid, progress.ok) if closed else 0
     return ItemCounts(
         planned=planned,
         ok=progress.ok - invalid,
@@ -89,3 +101,8 @@ def _counts(planned: int, progress: Progress | None, cleaned: Cleaned | None) ->
 def total(batches: list[BatchCounts]) -> ItemCounts:
     """Return the items of all batches."""
     return sum((batch.items for batch in batches), ItemCounts())
+
+
+def total_rows(batches: list[BatchCounts]) -> tuple[int, int]:
+    """Return the rows and the rejected rows of all processed batches."""
+    return sum(batch.rows or 0 for batch in batches), sum(batch.rejected or 0 for batch in batches)

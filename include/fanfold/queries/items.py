@@ -1,4 +1,4 @@
-"""One item among millions: its outcomes, its raw record and its clean row."""
+"""One item among millions: its outcomes, records, rows and rejected rows."""
 
 from __future__ import annotations
 
@@ -6,24 +6,46 @@ import gzip
 import json
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fanfold.errors import Inconsistent
-from fanfold.model import Outcome, Status
+from fanfold.model import Outcome, Rejected, Status
 from fanfold.queries.values import json_row
-from fanfold.workspace.batch import ITEM, decide
+from fanfold.workspace.batch import ITEM
 from fanfold.workspace.key_index import positions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from fanfold.model import Plan
+    from fanfold.workspace.batch import Batch
     from fanfold.workspace.paths import Workspace
+
+SHOWN = 20
+"""Records, rows and rejected rows of an item that are returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Some:
+    """The first elements of a list, and how many there are."""
+
+    count: int = 0
+    first: tuple[Any, ...] = ()
+
+    @classmethod
+    def of(cls, lines: Iterator[bytes], parse: Callable[[dict[str, Any]], Any]) -> Self:
+        """Count JSON lines, and parse the first ones."""
+        count = 0
+        first = []
+        for count, line in enumerate(lines, 1):
+            if count <= SHOWN:
+                first.append(parse(json.loads(line)))
+        return cls(count, tuple(first))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +58,9 @@ class ItemDetails:
         position: Its position in the plan, from 0.
         latest: Its current outcome; None while it has none.
         earlier: Its earlier outcomes, oldest first.
-        record: Its raw record, or None.
-        row: Its clean row by column, or None.
+        records: Its records.
+        rows: Its rows (dicts by column), in order.
+        rejected: Its rejected rows, in order.
     """
 
     key: str
@@ -45,8 +68,9 @@ class ItemDetails:
     position: int
     latest: Outcome | None
     earlier: tuple[Outcome, ...]
-    record: dict[str, Any] | None
-    row: dict[str, Any] | None
+    records: Some
+    rows: Some
+    rejected: Some
 
     @property
     def status(self) -> str:
@@ -57,7 +81,7 @@ class ItemDetails:
 def find_item(workspace: Workspace, plan: Plan, key: str, *, final: bool) -> ItemDetails | None:
     """Return an item of the plan, or None if the plan does not have it.
 
-    In a consolidated (``final``) run, an item without a row has failed.
+    In a consolidated (``final``) run, its outcome is that of ``process``.
 
     Raises:
         Inconsistent: A file of its batch is damaged.
@@ -65,71 +89,89 @@ def find_item(workspace: Workspace, plan: Plan, key: str, *, final: bool) -> Ite
     position = positions(workspace.keys, [key]).get(key)
     if position is None:
         return None
-    batch = plan.batch_of(position)
-    decided = _decisions(workspace, batch, key)
-    fetched = decided[-1][0] if decided else None
-    invalid = workspace.batch(batch).invalid().get(key)
-    row = _row(workspace.batch(batch).rows_file, key)
-    latest = fetched
-    if final:
-        latest = decide(key, fetched, invalid, clean=row is not None)
-    elif fetched is not None and fetched.status is Status.OK and invalid is not None:
-        latest = invalid
-    record = next(
-        (_record(raw, key) for outcome, raw in reversed(decided) if outcome.status is Status.OK),
-        None,
-    )
+    batch = workspace.batch(plan.batch_of(position))
+    fetched = _fetched(batch, key)
+    latest = fetched[-1][0] if fetched else None
+    decided = _decided(batch, key)
+    if decided is not None and (final or _is_of_records(decided, latest)):
+        latest = decided
+    raw = next((raw for each, raw in reversed(fetched) if each.status is Status.OK), None)
     return ItemDetails(
         key=key,
-        batch=batch,
+        batch=batch.number,
         position=position,
         latest=latest,
-        earlier=tuple(outcome for outcome, _ in decided[:-1]),
-        record=record,
-        row=row,
+        earlier=tuple(outcome for outcome, _ in fetched[:-1]),
+        records=_some(raw, "key", key, lambda line: line["record"]) if raw else Some(),
+        rows=_rows(batch.rows_file, key),
+        rejected=_some(batch.rejected_file, "item", key, lambda line: Rejected(**line)),
     )
 
 
-def _decisions(workspace: Workspace, batch: int, key: str) -> list[tuple[Outcome, Path]]:
+def _fetched(batch: Batch, key: str) -> list[tuple[Outcome, Path]]:
     """Return the outcomes of an item, oldest first, each with the file of its part's records."""
     return [
-        (Outcome.from_json(data), raw)
-        for _, raw, outcomes in workspace.batch(batch).parts()
-        for data in _documents(outcomes, key)
+        (outcome, raw)
+        for _, raw, outcomes in batch.parts()
+        for outcome in _some(outcomes, "key", key, Outcome.from_json).first
     ]
 
 
-def _record(raw: Path, key: str) -> dict[str, Any] | None:
-    return next((data["record"] for data in _documents(raw, key)), None)
+def _decided(batch: Batch, key: str) -> Outcome | None:
+    """Return the outcome of ``process``, unless it is ``ok``."""
+    first = _some(batch.failed_file, "key", key, Outcome.from_json).first
+    return first[0] if first else None
 
 
-def _documents(path: Path, key: str) -> Iterator[dict[str, Any]]:
-    """Yield the documents of an item; a line of a part begins with the key."""
-    text = json.dumps(key, ensure_ascii=False)
-    beginning = b'{"key":' + text.encode("utf-8", "backslashreplace") + b","
+def _is_of_records(decided: Outcome, fetched: Outcome | None) -> bool:
+    """Whether the outcome is of the item's records; another may be of an earlier fetch."""
+    is_ok = fetched is not None and fetched.status is Status.OK
+    return is_ok and decided.status is Status.INVALID
+
+
+def _some(path: Path, name: str, key: str, parse: Callable[[dict[str, Any]], Any]) -> Some:
+    """Return the documents of an item in a file whose lines begin with the key as ``name``."""
+    if not path.exists():
+        return Some()
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-        for line in content.splitlines():
-            if line.startswith(beginning):
-                yield json.loads(line)
-    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        return Some.of(_lines(path, name, key), parse)
+    except (ValueError, TypeError, KeyError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise Inconsistent(
             f"{path} is damaged ({error}): remove it and clear `batch.fetch` of its batch."
         ) from error
 
 
-def _row(path: Path, key: str) -> dict[str, Any] | None:
+def _lines(path: Path, name: str, key: str) -> Iterator[bytes]:
+    text = json.dumps(key, ensure_ascii=False)
+    beginning = f'{{"{name}":{text},'.encode("utf-8", "backslashreplace")
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        for line in cast("Iterator[bytes]", file):
+            if line.startswith(beginning):
+                yield line
+
+
+def _rows(path: Path, key: str) -> Some:
+    """Return the rows of an item; they follow each other.
+
+    Only the items' column is read until they are found, and of the other columns the row groups with
+    the rows that are returned.
+    """
     if not path.exists():
-        return None
+        return Some()
+    count = 0
+    first: list[dict[str, Any]] = []
     try:
         with pq.ParquetFile(path) as file:
-            items = file.read(columns=[ITEM], use_threads=False)[ITEM]
-            place = pc.index(items, key).as_py()
-            if place < 0:
-                return None
-            rows = file.read(use_threads=False).drop_columns(ITEM)
-    except (pa.ArrowException, OSError) as error:
+            for group in range(file.num_row_groups):
+                items = file.read_row_group(group, columns=[ITEM], use_threads=False)[ITEM]
+                places = pc.indices_nonzero(pc.equal(items, key))
+                if count and not places:
+                    break
+                count += len(places)
+                wanted = places[: SHOWN - len(first)]
+                if wanted:
+                    rows = file.read_row_group(group, use_threads=False).take(wanted)
+                    first += rows.drop_columns(ITEM).to_pylist()
+    except (pa.ArrowException, OSError, KeyError) as error:
         raise Inconsistent(f"{path} cannot be read ({error}): clear `batch.process`.") from error
-    return json_row(rows.slice(place, 1).to_pylist()[0])
+    return Some(count, tuple(map(json_row, first)))

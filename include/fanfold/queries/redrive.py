@@ -11,7 +11,6 @@ from fanfold.errors import BadInput
 from fanfold.queries.failures import GroupFilter, keys_of
 from fanfold.queries.item_counts import counts_by_batch
 from fanfold.workspace.key_index import positions
-from fanfold.workspace.paths import FAILED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,8 +56,8 @@ def selection(
     """
     wanted = dict.fromkeys(keys)
     if groups:
-        choice = GroupFilter(workspace, groups)
-        wanted.update(dict.fromkeys(keys_of(workspace.dataset / FAILED, choice)))
+        choice = GroupFilter(workspace, "items", groups)
+        wanted.update(dict.fromkeys(keys_of(workspace, choice)))
     places = positions(workspace.keys, wanted)
     for key in wanted:
         if key not in places:

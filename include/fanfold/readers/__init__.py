@@ -1,19 +1,52 @@
-"""Readers: produce the items of a run from a Param or a file, and check each one."""
+"""Readers: produce the items of a run, with their attributes, and check each key."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fanfold.errors import BadInput
 from fanfold.readers.checking import write_items
-from fanfold.readers.files import Located, file_format, from_file, local_path
+from fanfold.readers.files import Located, file_format, from_file, json_value, local_path, shortened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Located", "file_format", "from_file", "from_list", "local_path", "write_items"]
+__all__ = [
+    "Located",
+    "file_format",
+    "from_file",
+    "from_list",
+    "from_rows",
+    "local_path",
+    "write_items",
+]
 
 
-def from_list(items: Iterable[Any]) -> Iterator[Located]:
-    """Yield the items of a Param."""
+def from_list(items: Iterable[Any], column: str) -> Iterator[Located]:
+    """Yield the items of a Param: strings, integers, or objects with the key as ``column``.
+
+    Raises:
+        BadInput: An object has no ``column``.
+    """
     for position, item in enumerate(items, start=1):
-        yield "item", position, item
+        if not isinstance(item, dict):
+            yield "item", position, item, None
+        elif column in item:
+            attributes = {name: value for name, value in item.items() if name != column}
+            yield "item", position, item[column], attributes
+        else:
+            raise BadInput(
+                f"item {position} is {shortened(item)}: an object needs its key as {column!r}. "
+                "Correct the items and trigger a new run."
+            )
+
+
+def from_rows(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], column: str
+) -> Iterator[Located]:
+    """Yield the items of a query's rows: ``column``, or else the first one, has the keys."""
+    key = columns.index(column) if column in columns else 0
+    others = [(place, name) for place, name in enumerate(columns) if place != key]
+    for number, row in enumerate(rows, start=1):
+        attributes = {name: json_value(row[place]) for place, name in others}
+        yield "row", number, json_value(row[key]), attributes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from contextlib import ExitStack
+from typing import IO, TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput
 from fanfold.readers.files import BLOCK_ITEMS, Located, shortened
@@ -10,7 +12,8 @@ from fanfold.workspace.files import whole_file
 from fanfold.workspace.items import json_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from fanfold.workspace.paths import Workspace
 
@@ -23,16 +26,19 @@ def write_items(
     """Write the items of a reader in canonical form; return the numbers of items and of blanks.
 
     Surrounding space is stripped and blanks are skipped. All other items that ``check`` rejects
-    are reported in one message.
+    are reported in one message. Keys and attributes go to parallel files, the attributes only if
+    there are any.
 
     Raises:
         BadInput: ``check`` rejected some items; the message gives their positions and values.
     """
-    items = blanks = rejected = 0
+    blanks = rejected = 0
     shown: list[str] = []
     keys: list[str] = []
-    with whole_file(workspace.listed) as temporary, temporary.open("wb") as file:
-        for kind, number, raw in located:
+    attributes: dict[int, Mapping[str, Any]] = {}  # by position in keys
+    with ExitStack() as stack:
+        lists = _Lists(workspace, stack)
+        for kind, number, raw, others in located:
             item = raw.strip() if isinstance(raw, str) else raw
             if item is None or item == "":
                 blanks += 1
@@ -43,18 +49,58 @@ def write_items(
                 rejected += 1
                 if rejected <= _SHOWN_ITEMS:
                     shown.append(f"{kind} {number} is {shortened(raw)}: {error}")
+                continue
+            if others:
+                attributes[len(keys) - 1] = others
             if len(keys) == BLOCK_ITEMS:
-                items += len(keys)
-                file.write(json_lines(keys))
+                lists.write(keys, attributes)
                 keys.clear()
+                attributes.clear()
         if rejected:
             more = f"; and {rejected - len(shown)} more" if rejected > len(shown) else ""
             raise BadInput(
                 f"{rejected} of the items are invalid, so nothing was fetched: "
                 f"{'; '.join(shown)}{more}. Correct the items and trigger a new run."
             )
-        file.write(json_lines(keys))
-    return items + len(keys), blanks
+        lists.write(keys, attributes)
+    return lists.items, blanks
+
+
+class _Lists:
+    """The parallel files of keys and attributes; ``stack`` completes them."""
+
+    def __init__(self, workspace: Workspace, stack: ExitStack) -> None:
+        self.items = 0
+        self._stack = stack
+        self._attributes_path = workspace.listed_attributes
+        # That of an earlier try may not belong to these keys.
+        self._attributes_path.unlink(missing_ok=True)
+        self._keys = self._open(workspace.listed)
+        self._attributes: IO[bytes] | None = None
+
+    def write(self, keys: list[str], attributes: dict[int, Mapping[str, Any]]) -> None:
+        """Append a block of keys, and attributes by position in the block."""
+        self._keys.write(json_lines(keys))
+        if attributes and self._attributes is None:
+            self._attributes = self._open(self._attributes_path)
+            for start in range(0, self.items, BLOCK_ITEMS):
+                self._attributes.write(b"{}\n" * min(BLOCK_ITEMS, self.items - start))
+        if self._attributes is not None:
+            lines = (_encoded(attributes.get(position, {})) for position in range(len(keys)))
+            text = "".join(f"{line}\n" for line in lines)
+            self._attributes.write(text.encode("utf-8", "backslashreplace"))
+        self.items += len(keys)
+
+    def _open(self, path: Path) -> IO[bytes]:
+        return self._stack.enter_context(self._stack.enter_context(whole_file(path)).open("wb"))
+
+
+_encoded = json.JSONEncoder(
+    ensure_ascii=False,
+    separators=(",", ":"),
+    sort_keys=True,  # equal attributes are equal lines
+    default=str,
+).encode
 
 
 def _as_text(item: Any) -> str:

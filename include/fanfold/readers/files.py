@@ -1,10 +1,11 @@
-"""Read items from CSV, JSONL and Parquet files."""
+"""Read items and their attributes from CSV, JSONL and Parquet files."""
 
 from __future__ import annotations
 
 import csv
 import gzip
 import json
+from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 from urllib.parse import unquote, urlsplit
@@ -21,8 +22,9 @@ _PARQUET_BUFFER = 1024 * 1024
 BLOCK_ITEMS = 10_000
 """Items that are read from Parquet, and written, at once."""
 
-Located = tuple[str, int, Any]
-"""Position of an item (``line``, 7) and the item."""
+Attributes = dict[str, Any] | None
+Located = tuple[str, int, Any, Attributes]
+"""Position of an item (``line``, 7), its key, and its attributes (JSON values), if it has any."""
 
 
 def from_file(path: Path, column: str, *, name: str) -> Iterator[Located]:
@@ -30,8 +32,9 @@ def from_file(path: Path, column: str, *, name: str) -> Iterator[Located]:
 
     Args:
         path: The file.
-        column: The column, or the key in each JSON object, with the items. The only column of a
-            CSV or Parquet file may have any name; a JSONL file may contain bare strings.
+        column: The column, or the name in each JSON object, with the keys; the others are
+            attributes. The only column of a CSV or Parquet file may have any name; a JSONL file may
+            contain bare strings.
         name: Name of the file in messages.
 
     Raises:
@@ -81,6 +84,18 @@ def local_path(uri: str) -> Path:
     return Path(unquote(parts.path))
 
 
+def json_value(value: Any) -> Any:
+    """Return a value of a Parquet file or a database as a JSON value.
+
+    Dates and times become ISO 8601, other types their text; NaN becomes null.
+    """
+    if value is None or isinstance(value, str | int | list | dict):
+        return value
+    if isinstance(value, float):
+        return value if value == value else None  # noqa: PLR0124 - NaN
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
 def shortened(raw: Any) -> str:
     """Return the start of a value in ASCII, for a message."""
     text = str(raw)
@@ -101,8 +116,13 @@ def _from_csv(path: Path, column: str, name: str) -> Iterator[Located]:
         try:
             header = [cell.strip() for cell in next(rows, [])]
             index = _column_index(header, column, name)
+            others = [(place, text) for place, text in enumerate(header) if place != index and text]
+            attributes: Attributes = None
             for row in rows:
-                yield "line", rows.line_num, row[index] if index < len(row) else None
+                cells = len(row)
+                if others:
+                    attributes = {text: row[place] for place, text in others if place < cells}
+                yield "line", rows.line_num, row[index] if index < cells else None, attributes
         except csv.Error as error:
             raise BadInput(f"items_uri: {name}, line {rows.line_num}: {error}.") from None
 
@@ -129,11 +149,13 @@ def _from_jsonl(path: Path, column: str, name: str) -> Iterator[Located]:
                 raise BadInput(
                     f"items_uri: {name}, line {number} is not JSON: {shortened(line)}."
                 ) from None
+            attributes: Attributes = None
             if isinstance(value, dict):
                 if column not in value:
                     raise BadInput(f"items_uri: {name}, line {number} has no {column!r}.")
-                value = value[column]
-            yield "line", number, value
+                attributes = value
+                value = attributes.pop(column)
+            yield "line", number, value, attributes
 
 
 def _from_parquet(path: Path, column: str, name: str) -> Iterator[Located]:
@@ -141,14 +163,22 @@ def _from_parquet(path: Path, column: str, name: str) -> Iterator[Located]:
     import pyarrow.parquet as pq
 
     try:
-        # The default reads the whole column of a row group at once: 100 MB and more.
-        with pq.ParquetFile(path, buffer_size=_PARQUET_BUFFER, pre_buffer=False) as file:
-            names = file.schema_arrow.names
-            index = _column_index(list(names), column, name)
-            row = 0
-            for batch in file.iter_batches(BLOCK_ITEMS, columns=[names[index]]):
-                for value in batch.column(0).to_pylist():
-                    row += 1
-                    yield "row", row, value
+        columns = pq.read_schema(path).names
+        key = columns[_column_index(columns, column, name)]
+        for number, row in enumerate(read_parquet(path, columns), start=1):
+            value = row.pop(key)
+            yield "row", number, value, row
     except pa.ArrowInvalid as error:
         raise BadInput(f"items_uri: {name} is not a Parquet file ({error}).") from None
+
+
+def read_parquet(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of some columns of a Parquet file, as JSON values, in bounded memory."""
+    import pyarrow.parquet as pq
+
+    # The default reads the whole column of a row group at once: 100 MB and more.
+    with pq.ParquetFile(path, buffer_size=_PARQUET_BUFFER, pre_buffer=False) as file:
+        for batch in file.iter_batches(BLOCK_ITEMS, columns=columns):
+            values = [map(json_value, column.to_pylist()) for column in batch.columns]
+            for row in zip(*values, strict=True):
+                yield dict(zip(batch.schema.names, row, strict=True))

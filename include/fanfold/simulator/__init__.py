@@ -1,4 +1,4 @@
-"""An HTTP server that simulates the Weibo and Mastodon APIs and injects faults on request.
+"""An HTTP server that simulates the APIs of the sample pipelines and injects faults on request.
 
 Start it with ``python -m fanfold.simulator``, or in a test with
 :func:`fanfold.simulator.process.running`. See ``docs/simulator.md``.
@@ -7,9 +7,13 @@ Start it with ``python -m fanfold.simulator``, or in a test with
 |---|---|
 | ``people``, ``fediverse``, ``provinces``, ``vocabulary`` | generate Weibo and Mastodon profiles |
 | ``weibo``, ``mastodon`` | routes, errors and authentication of each API |
+| ``weather`` | readings of weather stations, for first pipelines |
 | ``faults`` | one function per fault |
 | ``quota``, ``counters``, ``settings`` | rate limit, statistics, settings |
 | ``application`` | map a request to the response to send |
 | ``server`` | HTTP/1.1 on asyncio |
 | ``options``, ``__main__``, ``process``, ``child`` | command line, and a server as a child process |
 """
+
+CONNECTIONS = ("weibo_default", "mastodon_default", "sample_default")
+"""Airflow connections of the simulated APIs."""

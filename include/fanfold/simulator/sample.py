@@ -1,17 +1,51 @@
-"""Sample user lists for ``make run`` and ``make cluster-run``."""
+"""Pipelines whose API the simulator speaks, and sample lists for ``make run`` and ``make cluster-run``."""
 
 from __future__ import annotations
 
 import random
+from typing import TYPE_CHECKING, NamedTuple
 
 from fanfold.simulator.people import FIRST_UID, LAST_UID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+USERS = 300
+"""Users of a sample run by default."""
 
 
 def user_ids(users: int) -> list[str]:
     """Return a fixed sample of uids; of two or more, 1 % and at least one do not exist."""
-    unknown = max(1, users // 100) if users > 1 else 0
+    unknown = _unknown(users)
     chosen = random.Random(users)  # noqa: S311 - an example, no secret
     uids = chosen.sample(range(FIRST_UID, LAST_UID + 1), users - unknown)
     uids += chosen.sample(range(LAST_UID + 1, LAST_UID + 1_000_000_001), unknown)
     chosen.shuffle(uids)
     return list(map(str, uids))
+
+
+def accounts(users: int) -> list[str]:
+    """Return a fixed sample of Mastodon accounts; of two or more, 1 % do not exist."""
+    unknown = _unknown(users)
+    names = [f"user{number}" for number in range(users - unknown)]
+    return names + [f"nobody{number}" for number in range(unknown)]
+
+
+def _unknown(users: int) -> int:
+    return max(1, users // 100) if users > 1 else 0
+
+
+class Sample(NamedTuple):
+    """The connection of a pipeline, and a function that returns N simulated users."""
+
+    connection: str
+    users: Callable[[int], list[str]]
+
+
+SAMPLES = {
+    "weibo_user_profiles": Sample("weibo_default", user_ids),
+    "mastodon_user_profiles": Sample("mastodon_default", accounts),
+}
+"""Samples by pipeline."""
+CONNECTIONS = tuple(sample.connection for sample in SAMPLES.values())
+"""Airflow connections of the APIs that the simulator speaks."""

@@ -80,6 +80,21 @@ class NotThere:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """A further page of an item.
+
+    Attributes:
+        call: Its request.
+        number: Its number; the first page of an item is 1.
+        previous: Digest of the page before it.
+    """
+
+    call: Call
+    number: int
+    previous: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """The result of a request for some items; items in neither mapping must be requested singly.
 
@@ -87,13 +102,13 @@ class Reply:
         records: Records by key.
         missing: Reasons of the items that do not exist, by key.
         pause: Seconds until the source accepts further requests, or None.
-        following: The request for the next page of the only item, or None.
+        following: The next page of the only item, or None.
     """
 
     records: Mapping[str, Sequence[Record]]
     missing: Mapping[str, Message]
     pause: float | None = None
-    following: Call | None = None
+    following: Page | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +193,7 @@ class Api:
     Attributes:
         path: Path of the request for an item. ``{key}``, ``{as_of}`` (the logical date, as
             YYYY-MM-DD) and the names of attributes of the item in path, query and body are
-            replaced; in the path they are quoted.
+            replaced; in the path they are quoted. Literal braces are doubled.
         query: Query parameters.
         json: Body of a POST request; without it the request is a GET.
         call: Instead of these: ``(item[, as_of])`` returns the request.
@@ -191,8 +206,9 @@ class Api:
             are missing, 401 and 403 refuse the token, 429 is a quota (``Retry-After``), 400 and 422
             refuse the item, and everything else is retried.
         connection: Airflow connection. Default: ``<pipeline>_default``.
-        token: Where the password of the connection goes: ``bearer``, ``header:<name>`` or
-            ``query:<name>``.
+        token: Where the password of the connection goes: ``bearer``, ``header:<name>``,
+            ``header:<name> <scheme>`` or ``query:<name>``. A header is better: access logs contain
+            queries.
         several: Request for several items, if the API has one.
         check: Request that checks endpoint and token: for ``preflight`` and to probe an unavailable
             source. Default: a GET of ``/``, for which any response below 500 will do.

@@ -8,63 +8,32 @@ not needed and costs as much as the request itself: docs/decisions/0008.
 from __future__ import annotations
 
 import http.client
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+import json
+import logging
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import urllib3
 from urllib3.util import Retry, Timeout
 
-from fanfold import __version__
-from fanfold.errors import SourceBusy
+from fanfold.version import __version__
+from fanfold.errors import ItemRefused, SourceBusy
 from fanfold.messages import ENGINE
-from fanfold.sources import strict_json
+from fanfold.sources import Response, strict_json
 from fanfold.sources.deadline import DeadlineAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fanfold.sources import Call
     from fanfold.sources.endpoint import Endpoint
 
-MAX_BODY = 2 * 1024 * 1024
-"""Bytes of a decoded response for one item; a Weibo profile with its last post has 2 to 8 KiB."""
+MAX_BODY = 8 * 1024 * 1024
+"""Bytes of a decoded response. Each of up to 256 concurrent requests may hold as many, and its JSON
+document several times that; larger results belong on several pages."""
 MAX_CONNECTIONS = 256
 """Size of the connection pool: the maximum ``concurrency`` of a batch."""
 _CHUNK = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A GET request below an endpoint's URL.
-
-    Attributes:
-        path: Absolute path, quoted.
-        query: Query parameters; never a secret.
-    """
-
-    path: str
-    query: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A response of a source.
-
-    Attributes:
-        status: HTTP status.
-        headers: Case-insensitive headers.
-        body: The JSON document, or None if the body is invalid.
-        flaw: Message id of what is wrong with the body; "" if it is valid.
-        path: Path of the request.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: Any
-    flaw: str = "http.not_json"
-    path: str = ""
 
 
 class HttpClient:
@@ -85,27 +54,38 @@ class HttpClient:
         self._timeout = Timeout(connect=endpoint.connect_timeout, read=endpoint.read_timeout)
         # The fetch stage retries; a redirect could send the token to another host.
         self._never = Retry(total=False, redirect=False)
+        # At debug level it logs URLs, which may contain the token.
+        logging.getLogger("urllib3.connectionpool").setLevel(logging.INFO)
 
     def close(self) -> None:
         """Close all connections."""
         self._adapter.close()
 
-    def get(self, call: Call, max_body: int = MAX_BODY) -> Response:
-        """Return the response to a request, whatever its status.
-
-        Args:
-            call: The request.
-            max_body: Maximum size of the decoded body in bytes.
+    def send(self, call: Call) -> tuple[Response, bytes]:
+        """Return the response to a request, whatever its status, and its body.
 
         Raises:
+            ItemRefused: The request contains text that UTF-8 cannot encode.
             SourceBusy: The connection failed, or the response is incomplete, too large or too slow.
         """
-        query = urlencode({**call.query, **self._query})
+        # A link to the next page may have a query, which may contain a token.
+        path = call.path.partition("?")[0]
+        headers = self._headers
+        content = None
+        if call.json is not None:
+            content = json.dumps(call.json).encode()
+            headers = {**headers, "Content-Type": "application/json"}
+        try:
+            query = urlencode({**call.query, **self._query})
+        except UnicodeEncodeError:
+            raise ItemRefused(ENGINE.message("http.not_unicode", path=path)) from None
+        separator = ("&" if "?" in call.path else "?") if query else ""
         try:
             response = self._pool.urlopen(
-                "GET",
-                f"{self._prefix}{call.path}{'?' if query else ''}{query}",
-                headers=self._headers,
+                "GET" if content is None else "POST",
+                f"{self._prefix}{call.path}{separator}{query}",
+                body=content,
+                headers=headers,
                 timeout=self._timeout,
                 retries=self._never,
                 redirect=False,
@@ -114,7 +94,7 @@ class HttpClient:
                 decode_content=True,
             )
             try:
-                body = _read_body(response, call, max_body)
+                body = _read_body(response, path)
             except BaseException:
                 # Discard the connection: its unread rest would precede the next response.
                 response.close()
@@ -124,13 +104,13 @@ class HttpClient:
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             # The texts of these errors contain the URL, which may contain the token.
             raise SourceBusy(
-                ENGINE.message(_message_id(error), path=call.path), unavailable=True
+                ENGINE.message(_message_id(error), path=path), unavailable=True
             ) from None
         document, flaw = strict_json.parse(body)
-        return Response(response.status, response.headers, document, flaw, call.path)
+        return Response(response.status, response.headers, document, flaw, path), body
 
 
-def _read_body(response: urllib3.BaseHTTPResponse, call: Call, max_body: int) -> bytes:
+def _read_body(response: urllib3.BaseHTTPResponse, path: str) -> bytes:
     body = response.read1(_CHUNK)
     # One read is enough for nearly all responses, but not for a compressed body.
     if response.length_remaining != 0 or "Content-Encoding" in response.headers:
@@ -139,41 +119,10 @@ def _read_body(response: urllib3.BaseHTTPResponse, call: Call, max_body: int) ->
         while chunk := response.read1(_CHUNK):
             chunks.append(chunk)
             size += len(chunk)
-            if size > max_body:
-                raise SourceBusy(ENGINE.message("http.too_large", path=call.path, bytes=max_body))
+            if size > MAX_BODY:
+                raise SourceBusy(ENGINE.message("http.too_large", path=path, bytes=MAX_BODY))
         body = b"".join(chunks)
     return body
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds of a ``Retry-After`` header (RFC 9110, 10.2.3), or None."""
-    value = headers.get("Retry-After", "").strip()
-    if not value:
-        return None
-    if value.isdecimal() and len(value) < 10:
-        return float(value)
-    try:
-        until = parsedate_to_datetime(value)
-        # Relative to the server's clock if it sends its time: the local clock may be wrong.
-        now = parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(UTC)
-        return max(0.0, (until - now).total_seconds())
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def unexpected_response(response: Response) -> SourceBusy:
-    """Return the error for a response that the source has no rule for."""
-    if 300 <= response.status < 400:
-        message_id = "http.redirect"
-    elif response.body is None and response.flaw:
-        message_id = response.flaw
-    else:
-        message_id = "http.unexpected"
-    return SourceBusy(
-        ENGINE.message(message_id, path=response.path, status=response.status),
-        retry_after=retry_after(response.headers),
-        overloaded=response.status in {429, 503},
-    )
 
 
 _MESSAGE_IDS: tuple[tuple[type[Exception], str], ...] = (

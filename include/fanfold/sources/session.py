@@ -1,35 +1,48 @@
-"""A session with a source: what ``fetch``, ``plan`` and ``preflight`` ask of it."""
+"""A session with an API: what ``fetch``, ``plan`` and ``preflight`` ask of it."""
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from fanfold.errors import SourceBusy
-from fanfold.sources import Found, Reply
-from fanfold.sources.http import MAX_BODY, HttpClient
+from fanfold.errors import BadConfiguration, FanfoldError, ItemRefused, SourceBusy
+from fanfold.injection import inject
+from fanfold.messages import ENGINE
+from fanfold.sources import Call, Found, Page, Reply
+from fanfold.sources.author_errors import author_error
+from fanfold.sources.http import HttpClient
+from fanfold.sources.paging import Paging
+from fanfold.sources.reading import read_by_status
+from fanfold.sources.responses import unexpected_response
+from fanfold.sources.template import rendered
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
-    from fanfold.sources import Probe, Quota, Source
+    from fanfold.model import Item
+    from fanfold.sources import Api, NotThere, Probe, Quota, Response
     from fanfold.sources.endpoint import Endpoint
-    from fanfold.sources.http import Response
 
 T = TypeVar("T")
 
 
-class Session:
-    """A source at one endpoint. Thread-safe; a context manager that closes its connections.
+class ApiSession:
+    """An API at one endpoint. Thread-safe; a context manager that closes its connections.
 
     Attributes:
         items_per_request: Maximum number of items per request.
     """
 
-    def __init__(self, source: Source, endpoint: Endpoint) -> None:
-        self.items_per_request = source.items_per_request(endpoint)
-        self._source = source
+    def __init__(self, api: Api, endpoint: Endpoint, *, as_of: datetime) -> None:
+        self.items_per_request = api.items_per_request(endpoint)
+        self._api = api
         self._endpoint = endpoint
-        self._http = HttpClient(endpoint, *source.credentials(endpoint))
+        self._as_of = as_of
+        self._call = inject(api.call, as_of=as_of) if api.call else None
+        query, headers = _credentials(api, endpoint)
+        self._paging = Paging(api.pages, endpoint, next(iter(query), "")) if api.pages else None
+        self._http = HttpClient(endpoint, query, headers)
 
     def __enter__(self) -> Self:
         return self
@@ -37,46 +50,125 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._http.close()
 
-    def fetch(self, keys: Sequence[str]) -> Reply:
-        """Request one or several items.
+    def fetch(self, items: Sequence[Item], page: Page | None = None) -> Reply:
+        """Request one or several items, or a further page of one.
 
         Raises:
+            BadPipeline: A template of the request has an unknown name.
             CredentialRefused: The source rejected the token.
             QuotaSpent: The quota is used up.
             SourceBusy: No valid response; the request may be repeated.
             ItemRefused: The source will never answer this request, perhaps because of one item.
         """
-        several = self._source.several if len(keys) > 1 else None
-        call = several.call(keys) if several else self._source.call(keys[0])
-        response = self._http.get(call, MAX_BODY * len(keys))
-        pause = self._source.exhausted_for(response) if self._source.exhausted_for else None
+        several = self._api.several if len(items) > 1 else None
+        if several:
+            call = several.call(items)
+        elif page:
+            call = page.call
+        else:
+            call = self._first_call(items[0])
+        response, body = self._http.send(call)
+        pause = self._api.exhausted_for(response) if self._api.exhausted_for else None
         try:
-            return self._read(keys, response, pause)
+            if several:
+                return Reply(several.read(items, response), {}, pause)
+            return self._reply(items[0], page, call, response, body, pause)
         except SourceBusy as error:
             if error.retry_after is None:
                 error.retry_after = pause
             raise
 
-    def _read(self, keys: Sequence[str], response: Response, pause: float | None) -> Reply:
-        if self._source.several and len(keys) > 1:
-            return Reply(self._source.several.read(keys, response), {}, pause)
-        found = self._source.read(keys[0], response)
-        if isinstance(found, Found):
-            return Reply({keys[0]: found.record}, {}, pause)
-        return Reply({}, {keys[0]: found.reason}, pause)
+    def _first_call(self, item: Item) -> Call:
+        if self._call is None:
+            call = rendered(self._api, item, self._as_of)
+        else:
+            try:
+                call = self._call(item)
+            except FanfoldError:
+                raise
+            except Exception as error:
+                raise ItemRefused(author_error(error, self._call)) from error
+        return self._paging.first(call) if self._paging else call
+
+    def _reply(  # noqa: PLR0913, PLR0917 - a request and its response
+        self,
+        item: Item,
+        page: Page | None,
+        call: Call,
+        response: Response,
+        body: bytes,
+        pause: float | None,
+    ) -> Reply:
+        found = self._read(item, response)
+        if self._paging is None:
+            if isinstance(found, Found):
+                return Reply({item.key: found.records}, {}, pause)
+            return Reply({}, {item.key: found.reason}, pause)
+        pages = self._paging.pages
+        number = page.number if page else 1
+        if not isinstance(found, Found):
+            if page is None:
+                return Reply({}, {item.key: found.reason}, pause)
+            if pages.number is None:
+                raise SourceBusy(ENGINE.message("api.page_gone", path=response.path, page=number))
+            return Reply({item.key: ()}, {}, pause)  # the pages before it are all there are
+        digest = hashlib.blake2b(body, digest_size=16).digest()
+        if page and page.previous == digest:
+            return Reply({item.key: ()}, {}, pause)
+        following = self._paging.following(call, response, number, len(found.records))
+        if number > pages.limit and (found.records or following):
+            raise ItemRefused(ENGINE.message("api.too_many_pages", n=pages.limit))
+        next_page = Page(following, number + 1, digest) if following else None
+        return Reply({item.key: found.records}, {}, pause, next_page)
+
+    def _read(self, item: Item, response: Response) -> Found | NotThere:
+        if self._api.read is None:
+            return read_by_status(response, self._api.records)
+        try:
+            return self._api.read(item, response)
+        except FanfoldError:
+            raise
+        except Exception as error:  # perhaps the response has a form that it does not expect
+            raise SourceBusy(author_error(error, self._api.read)) from error
 
     def check(self) -> None:
-        """Check the endpoint and its token.
+        """Check the endpoint, and its token if the API has a request for that.
 
         Raises:
             CredentialRefused: The source rejected the token.
             SourceBusy: The source is unavailable.
         """
-        self._send(self._source.check)
+        if self._api.check:
+            self._send(self._api.check)
+            return
+        # Many APIs answer 401, 403 or 404 here; only an error of the server says something.
+        response, _ = self._http.send(Call("/"))
+        if response.status >= 500:
+            raise unexpected_response(response)
 
     def quota(self) -> Quota | None:
         """Return the quota that the source reports, or None; raises as :meth:`fetch` does."""
-        return self._send(self._source.quota)
+        return self._send(self._api.quota) if self._api.quota else None
 
     def _send(self, probe: Probe[T]) -> T:
-        return probe.read(self._http.get(probe.call(self._endpoint)))
+        return probe.read(self._http.send(probe.call(self._endpoint))[0])
+
+
+def _credentials(api: Api, endpoint: Endpoint) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """Return the query parameters and the headers that carry the endpoint's token, if it has one."""
+    token = endpoint.token
+    if token is None:
+        return {}, {}
+    place, _, name = api.token.partition(":")
+    if place == "query":
+        return {name: token}, {}
+    if not token.isascii() or not token.isprintable():
+        # The error of the HTTP library would contain the token.
+        raise BadConfiguration(
+            f"Connection {endpoint.connection!r}: the password has characters that a header cannot "
+            "carry, such as a line break."
+        )
+    if place == "bearer":
+        return {}, {"Authorization": f"Bearer {token}"}
+    name, _, scheme = name.partition(" ")
+    return {}, {name: f"{scheme} {token}".strip()}

@@ -1,134 +1,61 @@
-"""Compare a run's dataset with that of the previous run: users added, removed and changed.
+"""Compare a run's dataset with that of the previous run: rows added, removed and changed.
 
-A hash join: both files are partitioned by the hash of the key into temporary files, which are
-compared one pair at a time. Memory is bounded by one pair and the examples.
+DuckDB joins keys and digests of both datasets' rows, within its memory limit; only the examples are
+looked up in full. Two rows are equal if the 64-bit digests of their compared columns are.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-import tempfile
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import duckdb
 import pyarrow.parquet as pq
-from pandas.util import hash_array
 
 from fanfold.errors import Inconsistent
-from fanfold.workspace.files import TEMPORARY_PREFIX, disk_errors, write_json
+from fanfold.pipeline import AS_OF
+from fanfold.workspace.comparison import (
+    SHOWN,
+    VALUE_LIMIT,
+    Change,
+    Comparison,
+    Example,
+    Key,
+    Side,
+)
+from fanfold.workspace.files import write_json
 from fanfold.workspace.history import read_history, run_before
-from fanfold.workspace.paths import PARQUET
+from fanfold.workspace.sql import open_tables, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from fanfold.model import Manifest
+    from fanfold.pipeline import Pipeline
     from fanfold.workspace.paths import Workspace
 
-SHOWN = 20
-"""Maximum number of examples of each kind."""
-
-_SHARE_ROWS = 250_000
-"""Average rows of a partition in the larger file; a pair takes about 30 MB."""
-_MOST_SHARES = 500
-"""Limit of open files; above 125 million rows the partitions grow instead."""
-_BATCH_ROWS = 50_000
-_COUNTED = pa.schema([("user_id", pa.string()), ("followers_count", pa.int64())])
-_NAMED = pa.schema([("user_id", pa.string()), ("screen_name", pa.string())])
-_CHANGED = pa.schema(
-    [
-        ("user_id", pa.string()),
-        ("before", pa.int64()),
-        ("after", pa.int64()),
-        ("difference", pa.int64()),
-    ]
-)
+_NUMBERS = {
+    *("tinyint", "smallint", "integer", "bigint"),
+    *("utinyint", "usmallint", "uinteger", "ubigint"),
+    *("float", "double", "decimal"),
+}
+"""DuckDB's numeric types in Parquet files."""
+_SIZE = "CASE WHEN isfinite({0}) THEN {0} END DESC NULLS LAST"
+_ORDER = {
+    "new": _SIZE.format("after::DOUBLE"),
+    "gone": _SIZE.format("before::DOUBLE"),
+    "changed": "before IS NOT DISTINCT FROM after, "
+    + _SIZE.format("abs(after::DOUBLE - before::DOUBLE)"),
+}
+"""The order of the examples, before their key."""
+_NOTHING = "There is no previous dataset to compare with."
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """Users in only one dataset; examples are (user id, screen name), most followers first."""
-
-    count: int
-    examples: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A user whose number of followers changed; ``name`` is the current screen name."""
-
-    user_id: str
-    name: str
-    before: int
-    after: int
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """How a dataset differs from the previous one.
-
-    Attributes:
-        previous: Run id of the previous dataset.
-        previous_date: Its logical date (ISO 8601, UTC).
-        both: Number of users in both.
-        new: Users only in the current dataset.
-        gone: Users only in the previous dataset.
-        changed: Number of users in both whose followers changed.
-        most_changed: Examples of these, largest difference first.
-    """
-
-    previous: str
-    previous_date: str
-    both: int
-    new: Side
-    gone: Side
-    changed: int
-    most_changed: tuple[Change, ...]
-
-
-def compare(dataset: Path, before: Path, *, previous: str, previous_date: str) -> Comparison:
-    """Compare a dataset (Parquet file) with that of the run ``previous``.
-
-    Returns:
-        Counts, and up to :data:`SHOWN` examples of each kind; ties are ordered by id.
-
-    Raises:
-        Inconsistent: A file is missing or is not a dataset.
-        WorkspaceUnavailable: The disk is full, read-only or does not respond.
-    """
-    now = _Dataset(dataset, "Clear `consolidate` with its downstream tasks.")
-    then = _Dataset(before, f"Clear `consolidate` of the run {previous}, which wrote it.")
-    shares = min(_MOST_SHARES, math.ceil(max(now.rows(), then.rows()) / _SHARE_ROWS))
-    result = _Result()
-    folder = dataset.parent
-    with now.partitioned(shares, folder) as ours, then.partitioned(shares, folder) as theirs:
-        for one, other in zip(ours, theirs, strict=True):
-            result.add(one, other)
-    new, gone = (rows["user_id"].to_pylist() for rows in (result.new, result.gone))
-    changes = result.changes.to_pylist()
-    names = now.names([*new, *(row["user_id"] for row in changes)])
-    former = then.names(gone)
-    return Comparison(
-        previous=previous,
-        previous_date=previous_date,
-        both=result.both,
-        new=Side(result.new_count, tuple((key, names[key]) for key in new)),
-        gone=Side(result.gone_count, tuple((key, former[key]) for key in gone)),
-        changed=result.changed,
-        most_changed=tuple(
-            Change(row["user_id"], names[row["user_id"]], row["before"], row["after"])
-            for row in changes
-        ),
-    )
-
-
-def compare_with_previous(workspace: Workspace, manifest: Manifest) -> str:
-    """Compare a run's dataset with the previous run's and write the result.
+def compare_with_previous(workspace: Workspace, manifest: Manifest, pipeline: Pipeline) -> str:
+    """Compare a run's dataset with the previous run's and write ``comparison.json``.
 
     Returns:
         The result in one sentence, for the log.
@@ -137,146 +64,237 @@ def compare_with_previous(workspace: Workspace, manifest: Manifest) -> str:
         Inconsistent: A file is missing or is not a dataset.
         WorkspaceUnavailable: The disk is full, read-only or does not respond.
     """
-    before = run_before(read_history(workspace.history), manifest.run_id, manifest.logical_date)
-    dataset = workspace.sibling(before.run_id).dataset / PARQUET if before else None
-    if before is None or dataset is None or not dataset.exists():
-        workspace.comparison.unlink(missing_ok=True)
-        return "There is no previous dataset to compare with."
+    past = run_before(read_history(workspace.history), manifest.run_id, manifest.logical_date)
+    workspace.comparison.unlink(missing_ok=True)
+    if past is None:
+        return _NOTHING
+    path = workspace.sibling(past.run_id).table(pipeline.dataset)
+    if not path.exists():
+        return _NOTHING
     comparison = compare(
-        workspace.dataset / PARQUET,
-        dataset,
-        previous=before.run_id,
-        previous_date=before.logical_date,
+        workspace.table(pipeline.dataset),
+        path,
+        pipeline,
+        workspace.spill,
+        previous=past.run_id,
+        previous_date=past.logical_date,
     )
-    write_json(workspace.comparison, asdict(comparison))
+    if comparison is None:
+        return (
+            f"The dataset of {past.run_id} has no column of the key ({', '.join(pipeline.key)}): it "
+            "is not compared."
+        )
+    write_json(workspace.comparison, comparison.as_json())
+    others = [*comparison.added, *comparison.removed, *comparison.retyped]
     return (
-        f"Since {before.run_id}: {comparison.new.count} users are new, {comparison.gone.count} are "
-        f"gone, {comparison.changed} have a different number of followers."
+        f"Since {past.run_id}: {comparison.new.count} rows are new, {comparison.gone.count} are "
+        f"gone, {comparison.changed} have changed, {comparison.unchanged} have not."
+        + (" A key occurs more than once." if comparison.repeated else "")
+        + (f" Not compared, because not in both: {', '.join(others)}." if others else "")
     )
 
 
-@dataclass(slots=True)
-class _Result:
-    """Counts and top rows of the partitions compared so far."""
+def compare(
+    dataset: Path,
+    before: Path,
+    pipeline: Pipeline,
+    spill: Path,
+    *,
+    previous: str,
+    previous_date: str,
+) -> Comparison | None:
+    """Compare a dataset (Parquet file) with that of the run ``previous``.
 
-    both: int = 0
-    new_count: int = 0
-    gone_count: int = 0
-    changed: int = 0
-    new: pa.Table = field(default_factory=_COUNTED.empty_table)
-    gone: pa.Table = field(default_factory=_COUNTED.empty_table)
-    changes: pa.Table = field(default_factory=_CHANGED.empty_table)
+    Returns:
+        The comparison, or None if a dataset lacks a column of the key.
 
-    def add(self, now: pa.Table, then: pa.Table) -> None:
-        """Compare one partition of both datasets."""
-        at = pc.index_in(now["user_id"], value_set=then["user_id"])
-        stayed, counterparts = pc.is_valid(at), at.drop_null()
-        left = np.ones(then.num_rows, np.bool_)
-        left[counterparts.to_numpy()] = False
-        new, gone = now.filter(pc.invert(stayed)), then.filter(pa.array(left))
-        changes = _changes(now.filter(stayed), then.take(counterparts))
-        self.both += now.num_rows - new.num_rows
-        self.new_count += new.num_rows
-        self.gone_count += gone.num_rows
-        self.changed += changes.num_rows
-        self.new = _first("followers_count", self.new, new)
-        self.gone = _first("followers_count", self.gone, gone)
-        self.changes = _first("difference", self.changes, changes)
+    Raises:
+        Inconsistent: A file is missing or is not a dataset.
+        WorkspaceUnavailable: The disk is full, read-only or does not respond.
+    """
+    files = {
+        "now": (dataset, "Clear `consolidate` with its downstream tasks."),
+        "old": (before, f"Clear `consolidate` of the run {previous}, which wrote it."),
+    }
+    paths = {name: path for name, (path, _) in files.items()}
+    for path, remedy in files.values():
+        with _readable(path, remedy), pq.ParquetFile(path):
+            pass
+    with open_tables(paths, spill) as connection:
+        columns = _columns(connection, pipeline)
+        if columns is None:
+            return None
+        for name, (path, remedy) in files.items():
+            with _readable(path, remedy):
+                connection.execute(_digests(name, columns), [str(path)])
+        repeated = any(connection.execute(_repeated(name, columns)).fetchone() for name in files)
+        if repeated:
+            for name in files:
+                connection.execute(_numbered(name, columns))
+        connection.execute(_pairs(columns))
+        counts = dict(
+            connection.execute("SELECT state, count(*) FROM pair GROUP BY state").fetchall()
+        )
+        rows = connection.execute("SELECT count(*) FROM now_rows").fetchone()
+        examples = {
+            state: connection.execute(
+                _examples(columns, order),
+                {**{n: str(path) for n, path in paths.items()}, "state": state},
+            ).fetchall()
+            for state, order in _ORDER.items()
+        }
+    new, gone, changed = (counts.get(state, 0) for state in _ORDER)
+    return Comparison(
+        previous=previous,
+        previous_date=previous_date,
+        key=columns.key,
+        measure=columns.measure,
+        new=_side(new, examples["new"]),
+        gone=_side(gone, examples["gone"]),
+        changed=changed,
+        unchanged=(rows[0] if rows else 0) - new - changed,
+        changes=tuple(_change(columns, *row) for row in examples["changed"]),
+        repeated=repeated,
+        added=columns.added,
+        removed=columns.removed,
+        retyped=columns.retyped,
+    )
 
 
-def _changes(now: pa.Table, then: pa.Table) -> pa.Table:
-    """Return the rows whose followers changed; both tables have the same keys in order."""
-    before, after = then["followers_count"], now["followers_count"]
-    difference = pc.abs(pc.subtract(after, before))
-    table = pa.table([now["user_id"], before, after, difference], schema=_CHANGED)
-    return table.filter(pc.greater(difference, 0))
+def _side(count: int, rows: list[Any]) -> Side:
+    return Side(count, tuple(Example(tuple(key), label) for key, label, *_ in rows))
 
 
-def _first(column: str, *tables: pa.Table) -> pa.Table:
-    """Return the rows with the largest values of a column; ties are ordered by id."""
-    # Ids are unique, so the result is deterministic although the selection is unstable.
-    order = [(column, "descending"), ("user_id", "ascending")]
-    rows = pa.concat_tables(tables)
-    return rows.take(pc.select_k_unstable(rows, SHOWN, order))
+def _change(
+    columns: _Columns, key: Key, label: str | None, before: Any, after: Any, differs: list[bool]
+) -> Change:
+    changed = [name for name, is_so in zip(columns.compared, differs, strict=True) if is_so]
+    return Change(tuple(key), label, _number(before), _number(after), tuple(changed))
+
+
+def _number(value: Any) -> float | None:
+    """Return a measure as a number that JSON can hold."""
+    if value is None or isinstance(value, int):
+        return value
+    return float(value) if math.isfinite(value) else None
+
+
+@contextmanager
+def _readable(path: Path, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except (duckdb.Error, OSError, ValueError) as error:
+        raise Inconsistent(f"Cannot read the dataset {path} ({error}). {remedy}") from error
 
 
 @dataclass(frozen=True, slots=True)
-class _Dataset:
-    """A Parquet file, and what to do if it cannot be read."""
+class _Columns:
+    """Columns of the two datasets; ``labels`` are the tables that have the ``label``."""
 
-    path: Path
-    remedy: str
+    key: tuple[str, ...]
+    compared: tuple[str, ...]
+    measure: str
+    label: str
+    labels: tuple[str, ...]
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    retyped: tuple[str, ...]
 
-    def rows(self) -> int:
-        """Return the number of rows."""
-        with self._file() as file:
-            return int(file.metadata.num_rows)
-
-    @contextlib.contextmanager
-    def partitioned(self, shares: int, folder: Path) -> Iterator[Iterator[pa.Table]]:
-        """Yield id and followers of the rows by partition, from temporary files in ``folder``.
-
-        Raises:
-            WorkspaceUnavailable: The disk is full, read-only or does not respond.
-        """
-        if shares <= 1:
-            yield iter([pa.Table.from_batches(self._batches(_COUNTED), _COUNTED)])
-            return
-        with (
-            disk_errors(folder),
-            tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as temporary,
-        ):
-            paths = [Path(temporary) / f"{share}.arrow" for share in range(shares)]
-            with contextlib.ExitStack() as stack:
-                files = [stack.enter_context(pa.ipc.new_stream(path, _COUNTED)) for path in paths]
-                for batch in self._batches(_COUNTED):
-                    for share, rows in _partition(batch, shares):
-                        files[share].write_batch(rows)
-            yield map(_read, paths)
-
-    def names(self, keys: list[str]) -> dict[str, str]:
-        """Return screen names by user id."""
-        if not keys:
-            return {}
-        wanted = pa.array(keys, pa.string())
-        return {
-            row["user_id"]: row["screen_name"]
-            for batch in self._batches(_NAMED)
-            for row in batch.filter(pc.is_in(batch["user_id"], value_set=wanted)).to_pylist()
-        }
-
-    def _batches(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-        with self._file() as file:
-            for batch in file.iter_batches(_BATCH_ROWS, columns=schema.names, use_threads=False):
-                # Columns come in the order of the file; missing ones are omitted.
-                yield batch.select(schema.names).cast(schema)
-
-    @contextlib.contextmanager
-    def _file(self) -> Iterator[pq.ParquetFile]:
-        try:
-            # pre_buffer would keep all row groups in memory.
-            with pq.ParquetFile(self.path, pre_buffer=False) as file:
-                yield file
-        except (OSError, pa.ArrowException, KeyError) as error:
-            raise Inconsistent(
-                f"Cannot read the dataset {self.path} ({error}). {self.remedy}"
-            ) from error
+    @property
+    def numbered(self) -> list[str]:
+        """Names of the key's columns in ``now_rows``, ``old_rows`` and ``pair``."""
+        return [f"k{place}" for place in range(len(self.key))]
 
 
-def _read(path: Path) -> pa.Table:
-    with pa.ipc.open_stream(path) as stream:
-        return stream.read_all()
+def _columns(connection: duckdb.DuckDBPyConnection, pipeline: Pipeline) -> _Columns | None:
+    """Return the columns, or None if a dataset lacks a column of the key."""
+    now, old = (
+        dict(zip(view.columns, view.types, strict=True))
+        for view in (connection.table("now"), connection.table("old"))
+    )
+    if not set(pipeline.key) <= now.keys() & old.keys():
+        return None
+    ignored = {AS_OF, *pipeline.key, *pipeline.not_compared}
+    both = [name for name in now if name in old and name not in ignored]
+    is_number = all(
+        pipeline.measure in side and side[pipeline.measure].id in _NUMBERS for side in (now, old)
+    )
+    return _Columns(
+        key=pipeline.key,
+        compared=tuple(name for name in both if now[name] == old[name]),
+        measure=pipeline.measure if is_number else "",
+        label=pipeline.label,
+        labels=tuple(name for name, side in (("now", now), ("old", old)) if pipeline.label in side),
+        added=tuple(name for name in now if name not in old),
+        removed=tuple(name for name in old if name not in now),
+        retyped=tuple(name for name in both if now[name] != old[name]),
+    )
 
 
-def _partition(batch: pa.RecordBatch, shares: int) -> Iterator[tuple[int, pa.RecordBatch]]:
-    """Yield the rows of a batch by partition."""
-    # pandas hashes text with SipHash under a fixed key: evenly distributed and deterministic.
-    keys = batch.column("user_id").to_numpy(zero_copy_only=False)
-    share_of = hash_array(keys, categorize=False) % np.uint64(shares)
-    rows = batch.take(pa.array(np.argsort(share_of, kind="stable")))
-    ends = np.cumsum(np.bincount(share_of.astype(np.int64), minlength=shares))
-    begin = 0
-    for share, end in enumerate(ends.tolist()):
-        if end > begin:
-            yield share, rows.slice(begin, end - begin)
-        begin = end
+def _digests(name: str, columns: _Columns) -> str:
+    """Return the statement that makes ``now_rows`` or ``old_rows``, in the order of the file."""
+    keys = ", ".join(f"{quoted(key)} AS {k}" for key, k in zip(columns.key, columns.numbered))
+    compared = ", ".join(map(quoted, columns.compared)) or "0"
+    measure = quoted(columns.measure) if columns.measure else "NULL::BIGINT"
+    return (
+        f"CREATE TEMP TABLE {name}_rows AS SELECT {keys}, 1 AS number, hash({compared}) AS digest, "
+        f"{measure} AS measure, file_row_number AS place FROM read_parquet(?, file_row_number=true)"
+    )
+
+
+def _repeated(name: str, columns: _Columns) -> str:
+    return f"SELECT 1 FROM {name}_rows GROUP BY {_keys(columns)} HAVING count(*) > 1 LIMIT 1"
+
+
+def _numbered(name: str, columns: _Columns) -> str:
+    """Return the statement that numbers the rows with equal keys, in the order of the file."""
+    number = f"row_number() OVER (PARTITION BY {_keys(columns)} ORDER BY place)"
+    return f"CREATE OR REPLACE TEMP TABLE {name}_rows AS SELECT * REPLACE ({number} AS number) FROM {name}_rows"
+
+
+def _pairs(columns: _Columns) -> str:
+    """Return the statement that makes ``pair``: the rows that are not equal in both."""
+    keys = ", ".join(f"coalesce(now.{k}, old.{k}) AS {k}" for k in columns.numbered)
+    same = " AND ".join(f"now.{k} IS NOT DISTINCT FROM old.{k}" for k in columns.numbered)
+    return (
+        f"CREATE TEMP TABLE pair AS SELECT {keys}, coalesce(now.number, old.number) AS number, "
+        "now.place AS now_place, old.place AS old_place, old.measure AS before, "
+        "now.measure AS after, CASE WHEN old.place IS NULL THEN 'new' WHEN now.place IS NULL THEN "
+        "'gone' ELSE 'changed' END AS state "
+        f"FROM now_rows AS now FULL JOIN old_rows AS old ON {same} AND now.number = old.number "
+        "WHERE now.digest IS DISTINCT FROM old.digest"
+    )
+
+
+def _examples(columns: _Columns, order: str) -> str:
+    """Return the query of the first rows of a state: key, label, before, after, what differs."""
+    order = f"{order}, {', '.join(f'{k} NULLS FIRST' for k in columns.numbered)}, number"
+    keys = ", ".join(map(_text, columns.numbered))
+    label = {
+        name: _text(f"{name}.{quoted(columns.label)}") if name in columns.labels else "NULL"
+        for name in ("now", "old")
+    }
+    differs = ", ".join(
+        f"now.{quoted(name)} IS DISTINCT FROM old.{quoted(name)}" for name in columns.compared
+    )
+    return (
+        f"WITH top AS (FROM pair WHERE state = $state ORDER BY {order} LIMIT {SHOWN}), "
+        + ", ".join(
+            f"{name} AS (FROM read_parquet(${name}, file_row_number=true) WHERE file_row_number IN "
+            f"(SELECT {name}_place FROM top))"
+            for name in ("now", "old")
+        )
+        + f" SELECT [{keys}], if(now_place IS NULL, {label['old']}, {label['now']}), before, after, "
+        f"[{differs}] FROM top LEFT JOIN now ON now.file_row_number = now_place "
+        f"LEFT JOIN old ON old.file_row_number = old_place ORDER BY {order}"
+    )
+
+
+def _keys(columns: _Columns) -> str:
+    return ", ".join(columns.numbered)
+
+
+def _text(expression: str) -> str:
+    return f"left(CAST({expression} AS VARCHAR), {VALUE_LIMIT})"

@@ -180,7 +180,9 @@ def write_groups(failures: Path, items: Sequence[Group], rows: Sequence[Group]) 
     write_json(failures, {name: [group.as_json() for group in found[name]] for name in found})
 
 
-def read_groups(failures: Path, shown: int = KEPT, *, of: Literal["items", "rows"] = "items") -> list[Group]:
+def read_groups(
+    failures: Path, shown: int = KEPT, *, of: Literal["items", "rows"] = "items"
+) -> list[Group]:
     """Return the groups of a run, written by ``consolidate``.
 
     At most ``shown`` reasons of an outcome are listed; items with further ones are the rest.

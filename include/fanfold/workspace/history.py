@@ -83,7 +83,8 @@ def remember(path: Path, manifest: Manifest, *, passed: bool) -> None:
     else:
         before = history[place]
         # A run that was deleted and made again under the same id is another run.
-        first = before if before.requests and before.started_at == past.started_at else past
+        is_same = before.started_at == past.started_at and (before.requests or before.counts.ok)
+        first = before if is_same else past
         history[place] = replace(past, requests=first.requests, seconds=first.seconds)
     write_json(path, [asdict(run) for run in history[-MAX_RUNS:]])
 

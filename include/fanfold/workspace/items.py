@@ -12,13 +12,13 @@ import re
 import tempfile
 from array import array
 from itertools import compress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 BLOCK = 256 * 1024
 """Bytes read at once: about 20,000 items."""
@@ -152,3 +152,23 @@ def _blocks(path: Path) -> Iterator[list[bytes]]:
     with path.open("rb") as file:
         while lines := file.readlines(BLOCK):
             yield lines
+
+
+def count_conflicts(keys: Path, attributes: Path, repeated: Repeated) -> int:
+    """Return how many different attributes the duplicates of a list have beside those of the first.
+
+    Args:
+        keys: The list.
+        attributes: The attributes of its items, in the same order.
+        repeated: The duplicates of the list.
+
+    Raises:
+        WorkspaceUnavailable: The disk has no space for two copies of the files.
+    """
+    if not repeated.count:
+        return 0
+    with disk_errors(keys.parent), tempfile.NamedTemporaryFile(dir=keys.parent) as pairs:
+        with keys.open("rb") as first, attributes.open("rb") as second:
+            pairs.writelines(key[:-1] + line for key, line in zip(first, second, strict=True))
+        pairs.flush()
+        return repeated.count - find_repeated(Path(pairs.name)).count

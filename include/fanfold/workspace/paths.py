@@ -5,7 +5,8 @@ Layout::
     <shared>/<dag_id>/<run>/
         plan.json                        the plan
         items/00007.jsonl                keys of batch 7, one JSON string a line
-        items/listed.jsonl               items as read, including duplicates
+        items/listed.jsonl               keys as read, including duplicates
+        items/listed.attributes.jsonl    their attributes, if they have any
         items/keys.db                    index of all keys
         raw/00007/0002-1f9c.jsonl.gz     records of batch 7, part 2
         outcomes/00007/0002-1f9c.jsonl   outcomes of that part; written last: it commits the part
@@ -68,6 +69,7 @@ class Workspace:
         self.history = root.parent / ".history.json"
         self.plan = root / "plan.json"
         self.listed = root / "items" / "listed.jsonl"
+        self.listed_attributes = root / "items" / "listed.attributes.jsonl"
         self.keys = root / "items" / "keys.db"
         self.dataset = root / "dataset"
         self.failures = root / "failures.json"

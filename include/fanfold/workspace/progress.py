@@ -105,9 +105,7 @@ class Closed:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """Return what :func:`write_closed` wrote."""
-        lists = {
-            name: tuple(data[name]) for name in ("reasons", "rejected_reasons", "parts")
-        }
+        lists = {name: tuple(data[name]) for name in ("reasons", "rejected_reasons", "parts")}
         return cls(**{**data, **lists, "counts": Counts(**data["counts"])})
 
 

@@ -33,7 +33,6 @@ def rows_of(path, table="user_profiles"):
         return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
 
 
-@pytest.mark.usefixtures("charts")
 def test_the_defaults_bring_every_user_to_every_sink(pipeline):
     """Files, objects, rows and charts; each user is a labelled task."""
     run = pipeline.run()

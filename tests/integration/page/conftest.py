@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import socket
@@ -9,19 +10,25 @@ import threading
 import time
 import warnings
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import requests
 
+from fanfold.model import Status
+from fanfold.stages.publishing import run_prefix
 from fanfold.workspace.paths import Workspace
 
+from .finished_run import File, write_run
+
 HERE = Path(__file__).parent
-DAG = "weibo_user_profiles"
+DAG, OTHER = "order_lines", "other_pipeline"
 PEOPLE = ("admin", "op", "user", "viewer", "nobody")
-UIDS = [str(1404376560 + number) for number in range(5)]
-MISSING = "7"
+KEYS = [f"file-{number:02}.csv" for number in range(5)]
+MISSING = "gone.csv"
+DAYS = itertools.count()
 SECRET = "sesame-4f1d"
 """Content of files beside the workspace, which no path may lead to."""
 
@@ -32,11 +39,11 @@ STATIC = (GET, "/static/{version}/{name:path}")
 DOCS = (GET, "/docs")
 QUERIES = {
     "/run": f"?dag_id={DAG}",
-    f"{RUN}/items": f"?key={UIDS[0]}",
-    f"{RUN}/suggestions": "?prefix=1",
+    f"{RUN}/items": f"?key={KEYS[0]}",
+    f"{RUN}/suggestions": "?prefix=f",
 }
 """The query that a route requires."""
-NAMES = {STATIC: "vendor/uplot.css", (GET, f"{RUN}/files/{{name}}"): "users.parquet"}
+NAMES = {STATIC: "vendor/uplot.css", (GET, f"{RUN}/files/{{name}}"): "orders.parquet"}
 
 
 def pytest_collection_modifyitems(items):
@@ -175,10 +182,151 @@ def page_of(site):
     return get
 
 
+@pytest.fixture(scope="session")
+def dags(airflow_home):
+    """The DAGs of ``dags/``, stored in Airflow's database; by id."""
+    assert airflow_home.is_dir()
+    from airflow.api_fastapi.common.dagbag import create_dag_bag
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import BundleDagBag, sync_bag_to_db
+    from airflow.utils.session import create_session
+
+    folder = HERE / "dags"
+    bundle = "dags-folder"
+    with create_session() as session:
+        DagBundlesManager().sync_bundles_to_db(session=session)
+    bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name=bundle)
+    assert not bag.import_errors
+    sync_bag_to_db(bag, bundle, None)
+    with create_session() as session:
+        stored = create_dag_bag()
+        return {name: stored.get_latest_version_of_dag(name, session=session) for name in bag.dags}
+
+
+@dataclass
+class NewRun:
+    """Makes finished runs in Airflow's database, whose workspaces are under ``shared``."""
+
+    dags: dict
+    shared: Path
+
+    def __call__(self, batches=0, state="success", states=(), dag_id=DAG):
+        """Make a run with this number of mapped tasks; return its workspace, still empty.
+
+        ``states`` has the states of tasks that are not ``success``, by task id or by (task id, map
+        index).
+        """
+        from airflow.models.taskinstance import TaskInstance
+        from airflow.utils import timezone
+        from airflow.utils.session import create_session
+        from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+        dag, now, states = self.dags[dag_id], timezone.utcnow(), dict(states)
+        # Each has a logical date of its own, in order.
+        date = now.replace(microsecond=0) - timedelta(days=1000 - next(DAYS))
+        run_id = f"manual__{date.isoformat()}"
+        with create_session() as session:
+            run = dag.create_dagrun(
+                run_id=run_id,
+                logical_date=date,
+                data_interval=(date, date),
+                run_after=date,
+                run_type=DagRunType.MANUAL,
+                triggered_by=DagRunTriggeredByType.TEST,
+                state="running",
+                start_date=now,
+                session=session,
+            )
+            for instance in run.get_task_instances(session=session):
+                task_id = instance.task_id
+                mapped = batches and task_id.startswith("batch.")
+                for index in range(batches) if mapped else ():
+                    session.add(
+                        TaskInstance(
+                            dag.get_task(task_id),
+                            run_id=run_id,
+                            map_index=index,
+                            dag_version_id=instance.dag_version_id,
+                        )
+                    )
+                if mapped:
+                    session.delete(instance)
+            session.flush()
+            for instance in run.get_task_instances(session=session):
+                key = (instance.task_id, instance.map_index)
+                instance.state = states.get(key, states.get(instance.task_id, "success"))
+                instance.try_number, instance.start_date, instance.end_date = 1, now, now
+            run.state, run.end_date = state, now
+        return Workspace.of_run(self.shared, dag_id, run_id)
+
+
 @pytest.fixture
-def run_page(pipeline, page_of):
-    """``run_page(**conf)``: run the pipeline and return the API of its page."""
-    return lambda **conf: page_of(Workspace(pipeline.run(**conf).workspace))
+def sinks(s3_server, s3_client, bucket_name, tmp_path, monkeypatch):
+    """Point the shared directory and the bucket to new ones; return the shared directory."""
+    connection = {
+        "conn_type": "aws",
+        "login": s3_server.access_key,
+        "password": s3_server.secret_key,
+        "extra": {"endpoint_url": s3_server.url, "region_name": "us-east-1"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(tmp_path))
+    monkeypatch.setenv("FANFOLD_BUCKET", bucket_name)
+    return tmp_path
+
+
+@pytest.fixture
+def new_run(dags, sinks):
+    """``new_run(batches, …)``: make a run in Airflow's database; return its empty workspace."""
+    return NewRun(dags, sinks)
+
+
+@pytest.fixture
+def finished_run(new_run, page_of, s3_client, bucket_name):
+    """``finished_run(files, …)``: the API of the page of a finished run over these files."""
+
+    def get(files, *, batch_size=3, passed=True, previous=None, **of_run):
+        workspace = new_run(-(-len(files) // batch_size), **of_run)
+        options = {"batch_size": batch_size, "passed": passed, "previous": previous}
+        manifest = write_run(workspace, files, **options)
+        for entry in manifest.files if passed else ():
+            path = workspace.dataset / entry.key
+            key = run_prefix(manifest) + entry.key
+            s3_client.put_object(Bucket=bucket_name, Key=key, Body=path.read_bytes())
+        return page_of(workspace)
+
+    return get
+
+
+@pytest.fixture
+def compared(finished_run, sinks):
+    """A run of six files, one of them missing, with an earlier run, and secrets around its folder."""
+    earlier = finished_run(dict.fromkeys(KEYS[:3], File()))
+    files = dict.fromkeys(KEYS, File()) | {MISSING: File(status=Status.MISSING)}
+    root = finished_run(files, previous=earlier.workspace).workspace.root
+    shutil.copytree(root, sinks / OTHER / "elsewhere")
+    # Files of a run where a forged name would lead to, were it taken for a path.
+    for folder in (sinks.parent, sinks, root.parent):
+        shutil.copytree(root, folder, dirs_exist_ok=True)
+        (folder / "report" / "report.html").write_text(SECRET)
+        (folder / "comparison.json").write_text(json.dumps({"previous": SECRET}))
+        (folder / f"{SECRET}.txt").write_text(SECRET)
+    return Workspace(root)
+
+
+@pytest.fixture(scope="module")
+def all_routes(address):
+    """Method and path of each route of the application."""
+    from fastapi.routing import APIRoute
+
+    from fanfold.airflow.page.app import create_app
+
+    assert address
+    found = []
+    for route in create_app().routes:
+        assert isinstance(route, APIRoute), f"{route!r} has no rights of its own"
+        found += [(method, route.path) for method in sorted(route.methods)]
+    return tuple(found)
 
 
 @dataclass
@@ -190,7 +338,7 @@ class Door:
     run_id: str
     workspace: Workspace
     root: Path
-    keys: tuple = tuple(UIDS)
+    keys: tuple = tuple(KEYS)
     secret: str = SECRET
 
     @property
@@ -279,80 +427,7 @@ def rows(*columns, where=()):
         return [tuple(row) for row in session.execute(select(*columns).where(*where))]
 
 
-@pytest.fixture(scope="session")
-def made():
-    """The finished runs that tests share, by name."""
-    return {}
-
-
-@dataclass
-class Kept:
-    """A finished run that tests share, and where its files are."""
-
-    workspace: Workspace
-    shared: Path
-    bucket: str
-
-
 @pytest.fixture
-def kept_run(pipeline, made, monkeypatch):
-    """``kept_run(name, *confs, faults={})``: run the DAG for each conf, once a session.
-
-    Returns the last run, and points the shared directory and the bucket to it.
-    """
-
-    def get(name, *confs, faults=None):
-        if name not in made:
-            pipeline.simulator.control(uids=faults or {})
-            for conf in confs:
-                finished = pipeline.run(**conf)
-                assert finished.state == "success", finished.errors
-            made[name] = Kept(Workspace(finished.workspace), pipeline.shared, pipeline.bucket)
-        monkeypatch.setenv("FANFOLD_SHARED_DIR", str(made[name].shared))
-        monkeypatch.setenv("FANFOLD_BUCKET", made[name].bucket)
-        return made[name]
-
-    return get
-
-
-@pytest.fixture
-def compared(kept_run):
-    """A run of six users, one of them missing, with an earlier run, and secrets around its folder."""
-    confs = (
-        {"user_ids": UIDS[:3], "batch_size": 3},
-        {"user_ids": [*UIDS, MISSING], "batch_size": 3},
-    )
-    kept = kept_run("compared", *confs)
-    secret = kept.shared.parent / f"{SECRET}.txt"
-    if not secret.exists():
-        root = kept.workspace.root
-        shutil.copytree(root, kept.shared / "mastodon_user_profiles" / "elsewhere")
-        # Files of a run where a forged name would lead to, were it taken for a path.
-        for folder in (kept.shared.parent, kept.shared, root.parent):
-            shutil.copytree(root, folder, dirs_exist_ok=True)
-            (folder / "report" / "report.html").write_text(SECRET)
-            (folder / "comparison.json").write_text(json.dumps({"previous": SECRET}))
-            (folder / f"{SECRET}.txt").write_text(SECRET)
-    return kept
-
-
-@pytest.fixture(scope="module")
-def all_routes(address):
-    """Method and path of each route of the application."""
-    from fastapi.routing import APIRoute
-
-    from fanfold.airflow.page.app import create_app
-
-    assert address
-    found = []
-    for route in create_app().routes:
-        assert isinstance(route, APIRoute), f"{route!r} has no rights of its own"
-        found += [(method, route.path) for method in sorted(route.methods)]
-    return tuple(found)
-
-
-@pytest.fixture
-def door(compared, site, all_routes):
+def door(compared, site, all_routes, sinks):
     """All routes, asked about the shared run."""
-    workspace = compared.workspace
-    return Door(site, all_routes, workspace.root.name, workspace, compared.shared)
+    return Door(site, all_routes, compared.root.name, compared, sinks)

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-DAG = "weibo_user_profiles"
+DAG = "order_lines"
 GET, POST = "GET", "POST"
 RUN = "/api/dags/{dag_id}/runs/{run_id}"
 REDRIVE = (POST, f"{RUN}/redrive")
@@ -35,7 +35,7 @@ FORGED = {
     "long": "x" * 10_000,
     "a pattern": "%25",
     "SQL": "'%20OR%201=1--",
-    "another DAG": "mastodon_user_profiles",
+    "another DAG": "other_pipeline",
 }
 FORGED_NAMES = {
     "up": "../app.py",

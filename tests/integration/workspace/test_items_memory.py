@@ -10,22 +10,28 @@ import pytest
 MEASURE = """
 import re, sys
 from pathlib import Path
+from pandera.pandas import DataFrameSchema
+from fanfold import Api, Pipeline
 from fanfold.stages.planning import write_plan
 from fanfold.readers import from_file, write_items
 from fanfold.workspace.paths import Workspace
 path = Path(sys.argv[1])
 workspace = Workspace(path.parent / "run")
 write_items(workspace, from_file(path, "user_id", name=path.name), str)
+pipeline = Pipeline(
+    name="users", noun="user", source=Api(path="/"), contract=DataFrameSchema(), key=("id",)
+)
 made = write_plan(
-    workspace, source="weibo", wanted_size=None, logical_date="", started_at="2026-01-01T00:00:00Z",
+    workspace, pipeline, wanted_size=None, logical_date="", started_at="2026-01-01T00:00:00Z"
 )
 # ru_maxrss would include the peak of the parent process.
 print(made.items, re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 """
 
 
-def kibibytes(path, items):
-    path.write_text("user_id\n" + "\n".join(str(10**9 + n * 7919) for n in range(items)) + "\n")
+def kibibytes(path, items, attribute):
+    lines = (f"{10**9 + n * 7919}{attribute}" for n in range(items))
+    path.write_text("\n".join([f"user_id{attribute}", *lines, ""]))
     command = [sys.executable, "-c", MEASURE, str(path)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     planned, peak = done.stdout.split()
@@ -34,8 +40,9 @@ def kibibytes(path, items):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
-def test_a_list_ten_times_as_long_is_read_and_planned_in_the_same_memory(tmp_path):
-    short = kibibytes(tmp_path / "short.csv", 40_000)
-    long = kibibytes(tmp_path / "long.csv", 400_000)
+@pytest.mark.parametrize("attribute", ["", ",city"])
+def test_a_list_ten_times_as_long_is_read_and_planned_in_the_same_memory(tmp_path, attribute):
+    short = kibibytes(tmp_path / "short.csv", 40_000, attribute)
+    long = kibibytes(tmp_path / "long.csv", 400_000, attribute)
     # A Python object an item would be 30 MB.
     assert long - short < 4 * 1024

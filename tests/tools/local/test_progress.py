@@ -1,9 +1,12 @@
 import pytest
 
 from fanfold.local.progress import current_step, read_progress
+from fanfold.model import Basis, Forecast, Plan
 from fanfold.workspace.files import write_json
 from fanfold.workspace.paths import Workspace
 from fanfold.workspace.progress import Progress, write_progress
+
+DATE = "2026-01-01T00:00:00Z"
 
 
 def test_without_a_plan_there_are_no_counts(tmp_path):
@@ -12,11 +15,13 @@ def test_without_a_plan_there_are_no_counts(tmp_path):
 
 def test_the_counts_of_all_batches_are_added(tmp_path):
     workspace = Workspace(tmp_path)
-    write_json(workspace.plan, {"items": 10, "batches": 2})
-    assert read_progress(workspace) == "0 of 10 users (0 %)"
+    forecast = Forecast(10, None, Basis.UNKNOWN)
+    plan = Plan("x", 10, 0, 5, 2, DATE, DATE, forecast, noun=("station", "气象站"))
+    write_json(workspace.plan, plan.as_json())
+    assert read_progress(workspace) == "station: 0 of 10 (0 %)"
     write_progress(workspace.batch(0), Progress(0, 5, ok=3, missing=1, failed=1))
     write_progress(workspace.batch(1), Progress(1, 5, ok=2))
-    assert read_progress(workspace) == "7 of 10 users (70 %), 1 failed so far"
+    assert read_progress(workspace) == "station: 7 of 10 (70 %), 1 failed so far"
 
 
 def instances(*states):

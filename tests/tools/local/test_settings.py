@@ -11,6 +11,7 @@ from fanfold.local.settings import (
     airflow_environment,
     clean_environment,
     free_ports,
+    of_shell,
 )
 
 
@@ -41,6 +42,14 @@ def test_settings_of_another_airflow_or_cloud_stay_out():
     kept = clean_environment(outer)
     assert kept.pop("PATH") == "/bin"
     assert set(kept) == {"NO_PROXY", "no_proxy"}
+
+
+def test_connections_variables_and_bucket_of_the_shell_override_those_of_the_stack(environment):
+    ours = {"AIRFLOW_CONN_WEIBO_DEFAULT": "http://api", "FANFOLD_BUCKET": "mine"}
+    new = {"AIRFLOW_VAR_REGION": "cn", "AIRFLOW_CONN_STATIONS_DEFAULT": "http://stations"}
+    others = {"AIRFLOW__CORE__EXECUTOR": "CeleryExecutor", "FANFOLD_SHARED_DIR": "/elsewhere"}
+    assert of_shell({**ours, **new, **others}) == {**ours, **new}
+    assert ours.keys() < environment.keys()
 
 
 def test_a_proxy_does_not_see_loopback_and_keeps_its_own_exceptions():

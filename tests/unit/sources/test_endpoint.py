@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 
-from fanfold import sources
 from fanfold.errors import BadConfiguration
 from fanfold.sources.endpoint import Endpoint
 
@@ -42,17 +41,5 @@ def test_budgets_come_as_numbers_or_text():
     assert (endpoint.requests_per_second, endpoint.requests_per_hour) == (2.5, 1000)
 
 
-def test_the_error_about_an_unknown_source_lists_the_known_ones():
-    with pytest.raises(BadConfiguration, match="mastodon, weibo"):
-        sources.get("friendster")
-
-
-@pytest.mark.parametrize(
-    ("name", "typed"),
-    [("weibo", "0017"), ("weibo", " 17 "), ("mastodon", "@Alice@E.social"), ("mastodon", "bob")],
-)
-def test_what_people_type_has_the_canonical_form_of_the_source(name, typed):
-    """The run page imports no source: it reads the form of the keys in the plan."""
-    source = sources.get(name)
-    assert source.name == name
-    assert source.key_form.canonical(typed) == source.check_item(typed.strip())
+def test_the_token_is_no_part_of_a_representation():
+    assert "s3cret" not in repr(parse(token="s3cret"))

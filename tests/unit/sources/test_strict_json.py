@@ -1,6 +1,6 @@
 """Which bodies are strict JSON documents."""
 
-from fanfold.sources.http import Response, unexpected_response
+from fanfold import Response, unexpected_response
 from fanfold.sources.strict_json import MAX_DEPTH, parse
 
 

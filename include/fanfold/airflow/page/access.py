@@ -117,6 +117,12 @@ class Run:
             raise Refusal(404, "never_planned", "This run ended before its plan: it has no items.")
         return plan
 
+    def tables(self) -> list[str]:
+        """Return the names of its dataset and folds that exist, in the order of the plan."""
+        plan = self.plan()
+        names = (plan.dataset, *plan.folds) if plan else ()
+        return [name for name in names if name and self.workspace.table(name).exists()]
+
 
 def the_run(dag_id: str, run_id: str, session: SessionDep) -> Run:
     """Return the run of a request; the permission to read it was checked before."""

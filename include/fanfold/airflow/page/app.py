@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-import fanfold
+from fanfold.version import __version__
 from fanfold.airflow.page import (
     batches,
     dataset,
@@ -54,7 +54,7 @@ def create_app() -> FastAPI:
             "the DAG; a redrive requires the permission to edit them. Authentication is that of "
             "Airflow's REST API: its cookie or a bearer token."
         ),
-        version=fanfold.__version__,
+        version=__version__,
         lifespan=_lifespan,
         # Replaced by routes in `files`, which require a login.
         docs_url=None,

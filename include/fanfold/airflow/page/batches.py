@@ -43,6 +43,8 @@ def get_batches(run: RunDep, session: SessionDep) -> schemas.Batches:
                 fetch=task(ref, FETCH),
                 process=task(ref, PROCESS),
                 tally=found.items,
+                rows=found.rows,
+                rejected=found.rejected,
                 requests=found.requests,
                 waits_until=found.waits_until if active else None,
             )

@@ -1,4 +1,4 @@
-"""The dataset of a run: rows, files, report, and the comparison with the previous run."""
+"""The tables of a run: rows, files, report, and the comparison with the previous run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from fanfold.airflow.page.verdict import result_of
 from fanfold.model import Manifest
 from fanfold.queries.dataset import DatasetPage, rows_of
 from fanfold.workspace.files import read_as
-from fanfold.workspace.paths import PARQUET
 
 router = APIRouter(dependencies=MAY_SEE, tags=["dataset"])
 
@@ -37,12 +36,18 @@ def get_dataset(
     run: RunDep,
     offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    table: Annotated[
+        str | None, Query(max_length=100, description="Name of a fold; default: the dataset.")
+    ] = None,
 ) -> DatasetPage:
-    """Return some rows of the dataset, and its columns."""
-    path = run.workspace.dataset / PARQUET
-    if not path.exists():
+    """Return some rows of the dataset or of a fold, and its columns."""
+    tables = run.tables()
+    if not tables:
         raise Refusal(404, "no_dataset", "This run has no dataset.")
-    return rows_of(path, offset=offset, limit=limit)
+    name = tables[0] if table is None else table
+    if name not in tables:
+        raise Refusal(404, "no_table", f"This run has no table {name!r}.")
+    return rows_of(name, run.workspace.table(name), offset=offset, limit=limit)
 
 
 @router.get(
@@ -51,7 +56,7 @@ def get_dataset(
     operation_id="get_files",
 )
 def get_files(run: RunDep, session: SessionDep) -> schemas.Files:
-    """Return the files of the dataset, with sizes and digests."""
+    """Return the files of the manifest, with sizes and digests."""
     from fanfold.stages.publishing import run_prefix
 
     manifest, published = _produced(run, session)
@@ -80,7 +85,7 @@ def download_file(
 
     manifest, published = _produced(run, session)
     if name not in {entry.key for entry in manifest.files}:
-        raise Refusal(404, "no_file", f"The dataset of this run has no file {name[:100]!r}.")
+        raise Refusal(404, "no_file", f"This run has no file {name[:100]!r}.")
     if not published:
         raise Refusal(409, "not_published", "This dataset was not published.")
     with connections.bucket(settings.bucket_name()) as bucket:
@@ -124,7 +129,7 @@ def get_report(run: RunDep) -> FileResponse:
     operation_id="get_comparison",
 )
 def get_comparison(run: RunDep, session: SessionDep) -> schemas.Comparison:
-    """Return the comparison with the previous run: users new, removed, changed most."""
+    """Return the comparison with the previous run: rows new, removed and changed."""
     path = run.workspace.comparison
     if not path.exists():
         raise _why_not_compared(run, session)

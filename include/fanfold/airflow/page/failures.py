@@ -1,9 +1,8 @@
-"""Items that are not in the dataset: by reason, in pages, and as a file."""
+"""Items that are not ``ok`` and rejected rows: by reason, in pages, and as files."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Query
@@ -12,20 +11,27 @@ from sqlalchemy.orm import Session
 
 from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_SEE, Run, RunDep
-from fanfold.airflow.page.language import Translator, TranslatorDep
+from fanfold.airflow.page.language import TranslatorDep
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import tasks_of
 from fanfold.airflow.page.verdict import result_of
 from fanfold.errors import BadInput
-from fanfold.queries.failures import GroupFilter, groups_of, lines_of, page_of
-from fanfold.workspace.failure_groups import Group
-from fanfold.workspace.paths import FAILED
+from fanfold.queries.failures import FILES, GroupFilter, Of, groups_of, lines_of, page_of
+
+if TYPE_CHECKING:
+    from fanfold.airflow.page.language import Translator
+    from fanfold.workspace.failure_groups import Group
 
 router = APIRouter(dependencies=MAY_SEE, tags=["failures"])
 
-GroupQuery = Annotated[
-    str | None, Query(max_length=64, description="Id of a group; default: all items.")
-]
+GroupQuery = Annotated[str | None, Query(max_length=64, description="Id of a group; default: all.")]
+AfterQuery = Annotated[int, Query(ge=0, le=2**53, description="`next` of the previous page.")]
+LimitQuery = Annotated[int, Query(ge=1, le=500)]
+_JSONL = "application/x-ndjson"
+_DOWNLOAD = {
+    200: {"content": {_JSONL: {"schema": {"type": "string"}}}},
+    **refusals(404, 409, 500, 503),
+}
 
 
 @router.get(
@@ -34,11 +40,28 @@ GroupQuery = Annotated[
     operation_id="get_failures",
 )
 def get_failures(run: RunDep, session: SessionDep, translator: TranslatorDep) -> schemas.Failures:
-    """Return the reasons why items are not in the dataset, failures first."""
+    """Return the reasons why items are not ``ok`` and why rows were rejected."""
     run.planned()
     final = _is_final(run, session)
-    groups = groups_of(run.workspace, final=final)
-    return schemas.Failures(final=final, groups=[_group(group, translator) for group in groups])
+    items = groups_of(run.workspace, "items", final=final)
+    rows = groups_of(run.workspace, "rows", final=final)
+    return schemas.Failures(
+        final=final,
+        groups=[
+            schemas.FailureGroup.model_validate(group).model_copy(
+                update={"reason": translator.reason(group.message), **_rule(group, translator)}
+            )
+            for group in items
+        ],
+        rejected=[
+            schemas.RejectedGroup.model_validate(group).model_copy(update=_rule(group, translator))
+            for group in rows
+        ],
+    )
+
+
+def _rule(group: Group, translator: Translator) -> dict[str, str | None]:
+    return {"rule": translator.rule(group.rule)}
 
 
 @router.get(
@@ -51,39 +74,68 @@ def get_failed_items(  # noqa: PLR0913, PLR0917 - what a route depends on
     session: SessionDep,
     translator: TranslatorDep,
     group: GroupQuery = None,
-    after: Annotated[int, Query(ge=0, le=2**53, description="`next` of the previous page.")] = 0,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    after: AfterQuery = 0,
+    limit: LimitQuery = 50,
 ) -> schemas.FailedItems:
-    """Return a page of the items that are not in the dataset."""
-    failed, groups = _selected(run, session, group)
-    page = page_of(failed, groups, after=after, limit=limit)
-    return schemas.FailedItems(
-        items=[
-            schemas.FailedItem.model_validate(translator.outcome(outcome))
-            for outcome in page.outcomes
-        ],
-        next=page.following,
-    )
+    """Return a page of the items that are not ``ok``."""
+    groups = _selected(run, session, "items", group)
+    page = page_of(run.workspace, "items", groups, after=after, limit=limit)
+    items = [schemas.FailedItem.model_validate(translator.outcome(each)) for each in page.lines]
+    return schemas.FailedItems(items=items, next=page.following)
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/rejected",
+    responses=refusals(404, 409, 500, 503),
+    operation_id="get_rejected_rows",
+)
+def get_rejected_rows(  # noqa: PLR0913, PLR0917 - what a route depends on
+    run: RunDep,
+    session: SessionDep,
+    translator: TranslatorDep,
+    group: GroupQuery = None,
+    after: AfterQuery = 0,
+    limit: LimitQuery = 50,
+) -> schemas.RejectedRows:
+    """Return a page of the rejected rows."""
+    groups = _selected(run, session, "rows", group)
+    page = page_of(run.workspace, "rows", groups, after=after, limit=limit)
+    rows = [schemas.RejectedRow.model_validate(translator.rejected(each)) for each in page.lines]
+    return schemas.RejectedRows(rows=rows, next=page.following)
 
 
 @router.get(
     "/dags/{dag_id}/runs/{run_id}/failures.jsonl",
     response_class=StreamingResponse,
-    responses={
-        200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}},
-        **refusals(404, 409, 500, 503),
-    },
+    responses=_DOWNLOAD,
     operation_id="download_failures",
 )
 def download_failures(
     run: RunDep, session: SessionDep, group: GroupQuery = None
 ) -> StreamingResponse:
-    """Return the items that are not in the dataset as JSON lines."""
-    failed, groups = _selected(run, session, group)
+    """Return the items that are not ``ok`` as JSON lines."""
+    return _download(run, session, "items", group)
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/rejected.jsonl",
+    response_class=StreamingResponse,
+    responses=_DOWNLOAD,
+    operation_id="download_rejected",
+)
+def download_rejected(
+    run: RunDep, session: SessionDep, group: GroupQuery = None
+) -> StreamingResponse:
+    """Return the rejected rows as JSON lines."""
+    return _download(run, session, "rows", group)
+
+
+def _download(run: Run, session: Session, of: Of, group: str | None) -> StreamingResponse:
+    groups = _selected(run, session, of, group)
     return StreamingResponse(
-        lines_of(failed, groups),
-        media_type="application/x-ndjson",
-        headers={"Content-Disposition": f'attachment; filename="{FAILED}"'},
+        lines_of(run.workspace, of, groups),
+        media_type=_JSONL,
+        headers={"Content-Disposition": f'attachment; filename="{FILES[of]}"'},
     )
 
 
@@ -92,18 +144,11 @@ def _is_final(run: Run, session: Session) -> bool:
     return result_of(run.dag_run, tasks, run.workspace).manifest is not None
 
 
-def _selected(run: Run, session: Session, group: str | None) -> tuple[Path, GroupFilter | None]:
+def _selected(run: Run, session: Session, of: Of, group: str | None) -> GroupFilter | None:
     run.planned()
     if not _is_final(run, session):
-        raise Refusal(409, "not_final", "Individual items are listed after `consolidate`.")
-    workspace = run.workspace
+        raise Refusal(409, "not_final", "Items and rows are listed after `consolidate`.")
     try:
-        groups = GroupFilter(workspace, [group]) if group is not None else None
+        return GroupFilter(run.workspace, of, [group]) if group is not None else None
     except BadInput as error:
         raise Refusal(404, "unknown_item", str(error)) from error
-    return workspace.dataset / FAILED, groups
-
-
-def _group(group: Group, translator: Translator) -> schemas.FailureGroup:
-    texts = {"reason": translator.reason(group.message), "rule": translator.rule(group.rule)}
-    return schemas.FailureGroup.model_validate(group).model_copy(update=texts)

@@ -33,7 +33,7 @@ def get_item(
     translator: TranslatorDep,
     key: Annotated[str, Query(min_length=1, max_length=1000, description="The item's key.")],
 ) -> schemas.Item:
-    """Return the outcomes of an item, its raw record and its clean row."""
+    """Return the outcomes of an item, and its first records, rows and rejected rows."""
     plan = run.planned()
     workspace = run.workspace
     result = result_of(run.dag_run, tasks_of(session, run.dag_run), workspace)
@@ -48,7 +48,10 @@ def get_item(
 def _answer(found: ItemDetails, translator: Translator) -> schemas.Item:
     latest = found.latest and translator.outcome(found.latest)
     earlier = tuple(map(translator.outcome, found.earlier))
-    return schemas.Item.model_validate(replace(found, latest=latest, earlier=earlier))
+    rejected = replace(found.rejected, first=tuple(map(translator.rejected, found.rejected.first)))
+    return schemas.Item.model_validate(
+        replace(found, latest=latest, earlier=earlier, rejected=rejected)
+    )
 
 
 @router.get(

@@ -15,7 +15,7 @@ from fanfold.airflow.page.access import RunDep
 from fanfold.messages import ENGINE, Catalogue, Language, Message
 
 if TYPE_CHECKING:
-    from fanfold.model import Outcome
+    from fanfold.model import Outcome, Rejected
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,10 @@ class Translator:
         broken = {"column": outcome.column, "value": repr(outcome.value), "rule": rule}
         reason = self.reason(Message(outcome.reason, "item.invalid", broken))
         return replace(outcome, reason=reason, rule=rule)
+
+    def rejected(self, row: Rejected) -> Rejected:
+        """Return a rejected row with its rule translated."""
+        return replace(row, rule=self.rule(row.rule) or "")
 
 
 def _translator(

@@ -126,7 +126,8 @@ class _Runs:
             started_at=moment(run.start_date),
             ended_at=moment(run.end_date),
             seconds=duration,
-            rows=past.counts.ok if past and not is_active(run) else None,
+            rows=past.rows if past and not is_active(run) else None,
+            rejected=past.rejected if past and not is_active(run) else None,
             tally=self._counts(run, past),
         )
 

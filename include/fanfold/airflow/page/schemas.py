@@ -122,7 +122,10 @@ class RunSummary(_Schema):
     logical_date: str | None
     started_at: str | None
     ended_at: str | None
+    noun: str | None = Field(description="What an item is, in the singular.")
     tally: ItemCounts | None = Field(description="Null before the run is planned.")
+    rows: int | None = Field(description="Rows of the processed batches, or of the dataset.")
+    rejected: int | None = Field(description="Rows that break the contract.")
     rate: Rate
     requests: Requests | None
     timing: Timing
@@ -131,7 +134,7 @@ class RunSummary(_Schema):
     tasks: list[TaskState]
     redrive: Redrivable
     report: bool = Field(description="Whether there is a report.")
-    dataset: bool = Field(description="Whether there is a dataset.")
+    tables: list[str] = Field(description="Names of the dataset and its folds, if there are any.")
     previous: str | None = Field(description="The run of the comparison.")
     key_column: str | None = Field(
         description="The column of the dataset that holds the items' keys, if one does."
@@ -157,6 +160,8 @@ class Batch(_Schema):
     fetch: BatchTask
     process: BatchTask
     tally: ItemCounts
+    rows: int | None = Field(description="Null before the batch is processed.")
+    rejected: int | None
     requests: int
     waits_until: str | None
 
@@ -182,8 +187,40 @@ class ItemOutcome(_Schema):
     rule: str | None
 
 
+class RejectedRow(_Schema):
+    """A line of ``rejected.jsonl``."""
+
+    item: str
+    row: int = Field(description="Position among the rows of the item, from 1.")
+    column: str = Field(description="Empty for an exception of the transform.")
+    value: str
+    rule: str
+
+
+class _Some(_Schema):
+    count: int
+
+
+class SomeRecords(_Some):
+    """The number of an item's records, and the first ones."""
+
+    first: list[Any]
+
+
+class SomeRows(_Some):
+    """The number of an item's rows, and the first ones by column."""
+
+    first: list[dict[str, Any]]
+
+
+class SomeRejected(_Some):
+    """The number of an item's rejected rows, and the first ones."""
+
+    first: list[RejectedRow]
+
+
 class Item(_Schema):
-    """One item: its outcomes, its raw record and its clean row."""
+    """One item: its outcomes, records, rows and rejected rows."""
 
     key: str
     batch: int
@@ -191,8 +228,9 @@ class Item(_Schema):
     status: Status | Literal["waiting"]
     latest: ItemOutcome | None
     earlier: list[ItemOutcome] = Field(description="Earlier outcomes, oldest first.")
-    record: Any = Field(description="The raw record of the source, if there is one.")
-    row: dict[str, Any] | None = Field(description="The clean row, by column.")
+    records: SomeRecords = Field(description="What the source returned.")
+    rows: SomeRows
+    rejected: SomeRejected
 
 
 class Suggestions(_Schema):
@@ -202,7 +240,7 @@ class Suggestions(_Schema):
 
 
 class Example(_Schema):
-    """An item of a group, with its invalid value, if there is one."""
+    """An item of a group, with the invalid value, if there is one."""
 
     key: str
     value: str | None
@@ -213,25 +251,35 @@ class Example(_Schema):
         return dict(zip(("key", "value"), pair, strict=True))
 
 
-class FailureGroup(_Schema):
-    """Items with the same outcome for the same reason."""
+class RejectedGroup(_Schema):
+    """Rejected rows with a value in the same column that breaks the same rule."""
 
     id: str
-    status: Status
-    reason: str = Field(description="Empty for the group of all further reasons.")
-    reason_id: str | None = Field(description="Id of the reason; null for a text without one.")
-    column: str | None
+    column: str | None = Field(
+        description="Empty for an exception; null for the group of all further reasons."
+    )
     rule: str | None
     count: int
-    attempts: int
     examples: list[Example]
 
 
-class Failures(_Schema):
-    """The items that are not in the dataset, by reason."""
+class FailureGroup(RejectedGroup):
+    """Items with the same outcome for the same reason."""
 
-    final: bool = Field(description="Whether individual items can be listed: after `consolidate`.")
+    status: Status
+    reason: str = Field(description="Empty for the group of all further reasons.")
+    reason_id: str | None = Field(description="Id of the reason; null for a text without one.")
+    attempts: int
+
+
+class Failures(_Schema):
+    """The items that are not ``ok`` and the rejected rows, by reason."""
+
+    final: bool = Field(
+        description="Whether individual items and rows can be listed: after `consolidate`."
+    )
     groups: list[FailureGroup]
+    rejected: list[RejectedGroup]
 
 
 class FailedItem(ItemOutcome):
@@ -247,10 +295,18 @@ class FailedItems(_Schema):
     next: int | None = Field(description="`after` of the next page; null at the end.")
 
 
+class RejectedRows(_Schema):
+    """A page of ``rejected.jsonl``."""
+
+    rows: list[RejectedRow]
+    next: int | None = Field(description="`after` of the next page; null at the end.")
+
+
 class File(_Schema):
-    """A file of the dataset."""
+    """A file of the manifest."""
 
     name: str = Field(validation_alias="key")
+    table: str = Field(description="The dataset or fold in it; empty for a list of failures.")
     format: str
     rows: int
     bytes: int
@@ -258,27 +314,33 @@ class File(_Schema):
 
 
 class Files(_Schema):
-    """The files of the dataset, and whether they can be downloaded."""
+    """The files of the manifest, and whether they can be downloaded."""
 
-    published: bool = Field(description="Whether this dataset was published.")
+    published: bool = Field(description="Whether they were published.")
     prefix: str = Field(description="`s3://bucket/prefix/`.")
     files: list[File]
 
 
-class Change(_Schema):
-    """A user whose followers changed."""
+class ComparedRow(_Schema):
+    """A row in one of two runs."""
 
-    user_id: str
-    name: str
-    before: int
-    after: int
+    key: list[str | None] = Field(description="Values of the key columns, shortened.")
+    label: str | None = Field(description="Its name for people.")
+
+
+class Change(ComparedRow):
+    """A row that differs from the previous run."""
+
+    before: float | None = Field(description="The measure in the previous run.")
+    after: float | None
+    columns: list[str] = Field(description="Columns with another value.")
 
 
 class Side(_Schema):
-    """Users that are only in one of two runs."""
+    """Rows that are only in one of two runs."""
 
     count: int
-    examples: list[Example] = Field(description="Key: the user's id; value: the name.")
+    examples: list[ComparedRow]
 
 
 class Comparison(_Schema):
@@ -286,11 +348,19 @@ class Comparison(_Schema):
 
     previous: str = Field(description="Id of the previous run.")
     previous_date: str = Field(description="Its logical date.")
-    both: int = Field(description="Users that are in both runs.")
+    key: list[str] = Field(description="Columns by which rows are matched.")
+    measure: str = Field(description="Column by which changes are ranked; empty if there is none.")
     new: Side
     gone: Side
-    changed: int = Field(description="Users whose followers changed.")
-    most_changed: list[Change] = Field(description="The largest changes first.")
+    changed: int = Field(description="Rows in both runs that differ.")
+    unchanged: int
+    changes: list[Change] = Field(description="The largest difference of the measure first.")
+    repeated: bool = Field(
+        description="Whether a key occurs more than once; rows of a key are matched by order then."
+    )
+    added: list[str] = Field(description="Columns that the previous run does not have.")
+    removed: list[str] = Field(description="Columns that only the previous run has.")
+    retyped: list[str] = Field(description="Columns with another type; they are not compared.")
 
 
 class RedriveRequest(BaseModel):
@@ -331,6 +401,7 @@ class PipelineRun(_Schema):
     ended_at: str | None
     seconds: float | None = Field(description="From start to end of the run in Airflow.")
     rows: int | None = Field(description="Rows of the dataset, if it has one.")
+    rejected: int | None = Field(description="Rows that break the contract.")
     tally: ItemCounts | None
 
 

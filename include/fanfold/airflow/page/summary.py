@@ -25,12 +25,17 @@ from fanfold.airflow.page.runs import (
 from fanfold.airflow.page.schemas import Verdict
 from fanfold.airflow.page.verdict import ACTIVE, RunResult, result_of
 from fanfold.errors import Inconsistent
-from fanfold.messages import Message
-from fanfold.queries.item_counts import BatchCounts, ItemCounts, counts_by_batch, total
+from fanfold.messages import LANGUAGES, Message
+from fanfold.queries.item_counts import (
+    BatchCounts,
+    ItemCounts,
+    counts_by_batch,
+    total,
+    total_rows,
+)
 from fanfold.stages.planning.forecast import quota_windows
 from fanfold.workspace.files import read_as
 from fanfold.workspace.history import read_history
-from fanfold.workspace.paths import PARQUET
 from fanfold.workspace.progress import items_per_second
 
 if TYPE_CHECKING:
@@ -70,7 +75,10 @@ def get_run(
         logical_date=moment(date_of(run.dag_run)),
         started_at=moment(run.dag_run.start_date),
         ended_at=moment(run.dag_run.end_date),
+        noun=plan.noun[LANGUAGES.index(translator.language)] if plan else None,
         tally=numbers.counts if plan else None,
+        rows=numbers.rows if plan else None,
+        rejected=numbers.rejected if plan else None,
         rate=numbers.rate(),
         requests=numbers.requests(),
         timing=numbers.timing(),
@@ -79,7 +87,7 @@ def get_run(
         tasks=[schemas.TaskState.model_validate(task) for task in tasks.values()],
         redrive=_redrivable(result, numbers.counts if plan else None, tasks, allowed=editable),
         report=(workspace.report / "report.html").exists(),
-        dataset=(workspace.dataset / PARQUET).exists(),
+        tables=run.tables(),
         previous=_previous(workspace),
         key_column=plan.key_column if plan else None,
         scheduler=scheduler_is_alive(session),
@@ -102,8 +110,12 @@ class _Numbers:
         self._progress = {
             number: batch.progress for number, batch in enumerate(batches) if batch.progress
         }
-        counts = result.manifest.counts if result.manifest else None
-        self.counts = ItemCounts.of(counts) if counts else total(batches)
+        if result.manifest:
+            self.counts = ItemCounts.of(result.manifest.counts)
+            self.rows, self.rejected = result.manifest.rows, result.manifest.rejected
+        else:
+            self.counts = total(batches)
+            self.rows, self.rejected = total_rows(batches)
 
     def _elapsed(self) -> float | None:
         if self._plan is None:

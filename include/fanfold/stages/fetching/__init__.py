@@ -1,29 +1,29 @@
-"""Fetch: request a batch's items concurrently; write records and outcomes in parts.
+"""Fetch: get the records of a batch's items concurrently; write records and outcomes in parts.
 
 Items that a batch already has are not fetched again, so a retry, a cleared task and a redrive are the
-same. Threads send requests; only the caller's thread writes: a part every few hundred items or few
-seconds, so that a killed task loses little.
+same. Threads send the requests of an API (``workers``), processes run the function of a ``Compute``
+source (``processes``); only the caller's thread writes: a part every few hundred items or few seconds,
+so that a killed task loses little.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from fanfold.errors import BatchIncomplete, LeftFailed, QuotaSpent
 from fanfold.model import Outcome, Status
-from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.counters import RequestCounters
 from fanfold.stages.fetching.progress import ProgressWriter
-from fanfold.stages.fetching.workers import WorkerPool
+from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from fanfold.rate_limit import RateLimiter
-    from fanfold.sources.session import Session
+    from fanfold.errors import FanfoldError
+    from fanfold.model import Item
     from fanfold.stages.fetching.counters import Counters
-    from fanfold.workspace.batch import Batch
+    from fanfold.workspace.batch import Batch, Done
     from fanfold.workspace.redrive import Selection
 
 DECIDED: Final = frozenset({Status.OK, Status.MISSING})
@@ -50,13 +50,42 @@ class BatchOutcomes:
         return sum(outcome.requests for outcome in self.outcomes.values())
 
 
+class Fetching(Protocol):
+    """A fetch that runs: ``WorkerPool`` or ``ProcessRunner``. A context manager that ends it.
+
+    Attributes:
+        stopped_by: Why it ended before all items were tried, or None.
+    """
+
+    @property
+    def stopped_by(self) -> FanfoldError | None: ...  # noqa: D102
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def parts(self) -> Iterator[list[Done]]:
+        """Start it and yield the results in parts."""
+
+
+class Fetcher(Protocol):
+    """Makes a fetch of some items: ``WorkerPool`` or ``ProcessRunner`` with its first arguments."""
+
+    def __call__(
+        self,
+        *,
+        wanted: Sequence[Item],
+        earlier: Mapping[str, Outcome],
+        counters: RequestCounters,
+    ) -> Fetching:
+        """Return the fetch; ``earlier`` has the outcomes of earlier fetches by key."""
+
+
 def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     batch: Batch,
-    session: Session,
+    fetcher: Fetcher,
     *,
-    concurrency: int,
-    limiter: RateLimiter,
-    backoff: Backoff | None = None,
+    version: str,
     selection: Selection | None = None,
     log: Callable[[str], None] = lambda _: None,
     report: Callable[[Counters], None] = lambda _: None,
@@ -64,40 +93,37 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     """Fetch the missing items of a batch; return the outcomes of all its items.
 
     With a ``selection`` only its items are fetched, whatever their outcomes; without, all items
-    that are neither ``ok`` nor ``missing``. ``log`` receives sentences for the task's log,
+    that are neither ``ok`` nor ``missing``. Parts that another ``version`` of the source made are
+    removed first, and then all items are fetched. ``log`` receives sentences for the task's log,
     ``report`` the request counters with each part and at the end.
 
     Raises:
+        BadPipeline: The request for an item cannot be made.
         CredentialRefused: The source rejected the token.
-        QuotaSpent: The quota is used up for longer than ``backoff.max_wait``.
-        SourceBusy: The source has been unavailable for longer than ``backoff.max_outage``.
+        QuotaSpent: The quota is used up for longer than ``Backoff.max_wait``.
+        SourceBusy: The source has been unavailable for longer than ``Backoff.max_outage``.
         BatchIncomplete: All items were tried, some failed.
         LeftFailed: All selected items were fetched; items that failed earlier were not selected.
 
     Whatever is raised, fetched items are kept.
     """
-    keys = batch.keys()
-    result = BatchOutcomes(len(keys), batch.outcomes())
-    wanted = _wanted(batch, keys, result, selection)
-    if len(wanted) < len(keys):
-        log(f"{len(keys) - len(wanted)} of {len(keys)} items are already fetched.")
+    items = batch.items()
+    if removed := _remove_parts_of_other_versions(batch, version):
+        log(f"{removed} parts were made by another version of the source; they are fetched again.")
+        selection = None
+    result = BatchOutcomes(len(items), batch.outcomes())
+    wanted = _wanted(batch, items, result, selection)
+    if len(wanted) < len(items):
+        log(f"{len(items) - len(wanted)} of {len(items)} items are already fetched.")
     sequence = batch.last_sequence()
-    progress = ProgressWriter(batch, len(keys), result.outcomes, wanted)
+    progress = ProgressWriter(batch, len(items), result.outcomes, [item.key for item in wanted])
     counters = RequestCounters(report)
-    workers = WorkerPool(
-        session,
-        limiter,
-        backoff or Backoff(),
-        counters,
-        wanted=wanted,
-        earlier=result.outcomes,
-        concurrency=concurrency,
-    )
+    fetching = fetcher(wanted=wanted, earlier=result.outcomes, counters=counters)
     try:
-        with workers:
-            for part in workers.parts():
+        with fetching:
+            for part in fetching.parts():
                 sequence += 1
-                batch.write_part(sequence, part)
+                batch.write_part(sequence, part, version)
                 progress.add([outcome for outcome, _ in part])
                 result.outcomes.update((outcome.key, outcome) for outcome, _ in part)
                 progress.write()
@@ -105,38 +131,52 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     finally:
         # After the last thread has ended, so that all of its requests are counted.
         counters.flush()
-    progress.write(workers.stopped_by if isinstance(workers.stopped_by, QuotaSpent) else None)
-    if workers.stopped_by is not None:
-        raise workers.stopped_by
+    stopped_by = fetching.stopped_by
+    progress.write(stopped_by if isinstance(stopped_by, QuotaSpent) else None)
+    if stopped_by is not None:
+        raise stopped_by
     _raise_for_failed(result, wanted)
     return result
 
 
+def _remove_parts_of_other_versions(batch: Batch, version: str) -> int:
+    """Remove them with the batch's selection, which refers to their outcomes; return their number."""
+    parts = batch.parts_of_other_versions(version)
+    with disk_errors(batch.items_file.parent):
+        if parts:
+            batch.selection_file.unlink(missing_ok=True)
+        for records, outcomes in parts:
+            # The outcomes commit a part: without them its records are nothing.
+            outcomes.unlink(missing_ok=True)
+            records.unlink(missing_ok=True)
+    return len(parts)
+
+
 def _wanted(
-    batch: Batch, keys: list[str], result: BatchOutcomes, selection: Selection | None
-) -> list[str]:
-    """Return the keys of the items to fetch, in order."""
+    batch: Batch, items: list[Item], result: BatchOutcomes, selection: Selection | None
+) -> list[Item]:
+    """Return the items to fetch, in order."""
     if selection is None:
         again, done = batch.invalid(), result.outcomes
         return [
-            key
-            for key in keys
-            if key in again or key not in done or done[key].status not in DECIDED
+            item
+            for item in items
+            if item.key in again or item.key not in done or done[item.key].status not in DECIDED
         ]
     selected = frozenset(selection.keys)
     done = batch.outcomes(after=selection.after)
     return [
-        key
-        for key in keys
-        if key in selected and (key not in done or done[key].status not in DECIDED)
+        item
+        for item in items
+        if item.key in selected and (item.key not in done or done[item.key].status not in DECIDED)
     ]
 
 
-def _raise_for_failed(result: BatchOutcomes, wanted: list[str]) -> None:
+def _raise_for_failed(result: BatchOutcomes, wanted: list[Item]) -> None:
     failed = [each for each in result.outcomes.values() if each.status is Status.FAILED]
     if not failed:
         return
-    tried = frozenset(wanted)
+    tried = frozenset(item.key for item in wanted)
     failed_now = [outcome for outcome in failed if outcome.key in tried]
     if not failed_now:
         raise LeftFailed(

@@ -6,13 +6,15 @@ import heapq
 import itertools
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Sequence
 
+    from fanfold.model import Item
+    from fanfold.sources import Page, Record
     from fanfold.stages.fetching.backoff import Backoff
     from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
     from fanfold.stages.fetching.concurrency import AdaptiveLimit
@@ -20,27 +22,31 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Request:
-    """A request for one or several items.
+    """A request for one or several items, or for a further page of one.
 
     Attributes:
-        keys: Keys of the items.
+        items: The items.
         attempts: Failed attempts, without those due to an unavailable source or a quota.
         quota_errors: Attempts that met a quota that was used up.
         sent: Number of requests sent.
         shared: Number of them that count as another item's.
         payer: Key of the item that shared requests count as, if it is not the first.
+        page: The page to request; None for the first one.
+        records: Records of the pages before it.
     """
 
-    keys: tuple[str, ...]
+    items: tuple[Item, ...]
     attempts: int = 0
     quota_errors: int = 0
     sent: int = 0
     shared: int = 0
     payer: str = ""
+    page: Page | None = None
+    records: list[Record] = field(default_factory=list)
 
     def shared_by(self, key: str) -> int:
         """Return the number of requests that count as another item's than ``key``."""
-        return self.shared if key == (self.payer or self.keys[0]) else self.sent
+        return self.shared if key == (self.payer or self.items[0].key) else self.sent
 
 
 class RequestQueue:
@@ -99,17 +105,27 @@ class RequestQueue:
         with self._changed:
             heapq.heappush(self._delayed, (time.monotonic() + delay, next(self._number), request))
 
-    def split(self, request: Request, keys: Sequence[str]) -> None:
+    def next_page(self, request: Request, page: Page, records: Sequence[Record]) -> None:
+        """Request the next page of an item before all other items."""
+        request.page = page
+        request.records += records
+        request.attempts = request.quota_errors = 0
+        with self._changed:
+            self._fresh.appendleft(request)
+            self._changed.notify()
+
+    def split(self, request: Request, items: Sequence[Item]) -> None:
         """Request some items of a request for several singly, before all others."""
         # The requests so far count once: as those of an item that is done, or of the first one.
-        some_done = len(keys) < len(request.keys)
+        some_done = len(items) < len(request.items)
         if some_done:
-            request.payer = next(key for key in request.keys if key not in set(keys))
+            again = {item.key for item in items}
+            request.payer = next(item.key for item in request.items if item.key not in again)
         with self._changed:
-            for number, key in enumerate(keys):
+            for number, item in enumerate(items):
                 shared = request.sent if some_done or number else request.shared
-                self._fresh.appendleft(Request((key,), sent=request.sent, shared=shared))
-            self._open += len(keys) - (0 if some_done else 1)
+                self._fresh.appendleft(Request((item,), sent=request.sent, shared=shared))
+            self._open += len(items) - (0 if some_done else 1)
             self._changed.notify()
 
     def done(self) -> None:

@@ -31,24 +31,22 @@ from fanfold.errors import (
 )
 from fanfold.messages import ENGINE, Message
 from fanfold.model import Outcome, Status, utc_text
+from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
 from fanfold.stages.fetching.concurrency import AdaptiveLimit
+from fanfold.stages.fetching.parts import PartBuffer
 from fanfold.stages.fetching.queue import Request, RequestQueue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from fanfold.model import Item
     from fanfold.rate_limit import RateLimiter
     from fanfold.sources import Reply
-    from fanfold.sources.session import Session
-    from fanfold.stages.fetching.backoff import Backoff
+    from fanfold.sources.session import ApiSession
     from fanfold.stages.fetching.counters import RequestCounters
     from fanfold.workspace.batch import Done
 
-PART_ITEMS = 500
-"""A part is handed over with this number of items …"""
-PART_SECONDS = 2.0
-"""… or after these seconds, if it has any."""
 DEFAULT_RESET = 300.0
 """Seconds to wait if the source does not report when its quota is renewed."""
 MAX_PAUSE = 3600.0
@@ -70,14 +68,14 @@ class WorkerPool:
 
     def __init__(  # noqa: PLR0913 - what a fetch depends on
         self,
-        session: Session,
+        session: ApiSession,
         limiter: RateLimiter,
-        backoff: Backoff,
-        counters: RequestCounters,
         *,
-        wanted: Sequence[str],
-        earlier: Mapping[str, Outcome],
         concurrency: int,
+        backoff: Backoff = Backoff(),  # noqa: B008 - frozen
+        wanted: Sequence[Item],
+        earlier: Mapping[str, Outcome],
+        counters: RequestCounters,
     ) -> None:
         self.stopped_by: FanfoldError | None = None
         self.limit = AdaptiveLimit(concurrency)
@@ -87,8 +85,8 @@ class WorkerPool:
         self._counters = counters
         self._earlier = earlier
         self._stop = threading.Event()
-        keys = iter(wanted)
-        chunks = iter(lambda: tuple(itertools.islice(keys, session.items_per_request)), ())
+        items = iter(wanted)
+        chunks = iter(lambda: tuple(itertools.islice(items, session.items_per_request)), ())
         self._queue = RequestQueue(deque(map(Request, chunks)), self.limit, CircuitBreaker())
         self._results: queue.SimpleQueue[list[Done] | BaseException | None] = queue.SimpleQueue()
         self._threads = [
@@ -112,12 +110,11 @@ class WorkerPool:
         for thread in self._threads:
             thread.start()
         running = len(self._threads)
-        part: list[Done] = []
-        due = time.monotonic() + PART_SECONDS
+        buffer = PartBuffer()
         try:
             while running:
                 try:
-                    result = self._results.get(timeout=max(0.01, due - time.monotonic()))
+                    result = self._results.get(timeout=buffer.due_in())
                 except queue.Empty:
                     pass
                 else:
@@ -126,15 +123,12 @@ class WorkerPool:
                     elif isinstance(result, BaseException):
                         raise result
                     else:
-                        part += result
-                if len(part) >= PART_ITEMS or time.monotonic() >= due:
-                    if part:
-                        yield part
-                        part = []
-                    due = time.monotonic() + PART_SECONDS
+                        buffer.add(result)
+                if part := buffer.take():
+                    yield part
         finally:
             self._end()
-        if part:
+        if part := buffer.take(last=True):
             yield part
 
     # in the threads
@@ -157,7 +151,7 @@ class WorkerPool:
         sent_at = time.monotonic()
         request.sent += 1
         try:
-            reply = self._session.fetch(request.keys)
+            reply = self._session.fetch(request.items, request.page)
         except CredentialRefused as error:
             self._halt(error)
         except QuotaSpent as error:
@@ -187,14 +181,18 @@ class WorkerPool:
         if reply.pause is not None:
             # Does not end the fetch: this may have been the last request.
             self._limiter.pause(min(reply.pause, MAX_PAUSE), ENGINE.message("rate_limit.headers"))
+        if reply.following is not None:
+            self._queue.next_page(request, reply.following, reply.records[request.items[0].key])
+            return
         answered = reply.records.keys() | reply.missing.keys()
-        omitted = [key for key in request.keys if key not in answered]
+        omitted = [item for item in request.items if item.key not in answered]
         if omitted:
             self._queue.split(request, omitted)
         results: list[Done] = []
-        for key in request.keys:
+        for key in (item.key for item in request.items):
             if key in reply.records:
-                results.append((self._outcome(request, key, Status.OK), reply.records[key]))
+                records = [*request.records, *reply.records[key]]
+                results.append((self._outcome(request, key, Status.OK), records))
             elif key in reply.missing:
                 reason = reply.missing[key]
                 results.append((self._outcome(request, key, Status.MISSING, reason), None))
@@ -223,12 +221,12 @@ class WorkerPool:
             self._queue.retry(request, delay)
 
     def _give_up(self, request: Request, error: FanfoldError) -> None:
-        if len(request.keys) > 1:
+        if len(request.items) > 1:
             # One item may fail the request for the others.
-            self._queue.split(request, request.keys)
+            self._queue.split(request, request.items)
             return
         self._queue.done()
-        outcome = self._outcome(request, request.keys[0], Status.FAILED, error.message)
+        outcome = self._outcome(request, request.items[0].key, Status.FAILED, error.message)
         self._results.put([(outcome, None)])
 
     def _retry_after_quota(self, request: Request, error: QuotaSpent) -> None:

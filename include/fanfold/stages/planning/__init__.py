@@ -8,17 +8,19 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
-from fanfold.model import BatchRef, KeyForm, Plan, Quotas, utc_text
+from fanfold.model import BatchRef, Plan, Quotas, utc_text
+from fanfold.sources import Compute
 from fanfold.stages.planning.forecast import forecast, requests_for
 from fanfold.workspace.files import read_json, read_jsonl, whole_file, write_json
 from fanfold.workspace.history import read_history
-from fanfold.workspace.items import find_repeated, unique_lines
+from fanfold.workspace.items import count_conflicts, find_repeated, unique_lines
 from fanfold.workspace.key_index import index_writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
-    from fanfold.messages import Texts
+    from fanfold.pipeline import Pipeline
     from fanfold.sources import Quota
     from fanfold.sources.endpoint import Endpoint
     from fanfold.workspace.items import Repeated
@@ -59,29 +61,35 @@ def batch_size_for(items: int, wanted: int | None = None) -> int:
 
 def write_plan(  # noqa: PLR0913 - the facts of a plan
     workspace: Workspace,
+    pipeline: Pipeline,
     *,
-    source: str,
     wanted_size: int | None,
     logical_date: str,
     started_at: str,
     items_per_request: int = 1,
     quotas: Quotas = Quotas(),  # noqa: B008 - frozen
-    key_column: str | None = None,
-    key_form: KeyForm = KeyForm(),  # noqa: B008 - frozen
-    messages: Texts | None = None,
 ) -> Plan:
     """Cut the items that ``read_items`` listed into batches; write batches, key index and plan.
 
-    A run that is planned again keeps its first ``started_at``.
+    Of items with the same key, the first one is planned, with its attributes. A run that is planned
+    again keeps its first ``started_at``.
 
-    Times are ISO 8601 in UTC; ``wanted_size`` is the ``batch_size`` Param, None for automatic.
+    Args:
+        workspace: That of the run.
+        pipeline: Its pipeline.
+        wanted_size: The ``batch_size`` Param; None is automatic.
+        logical_date: Logical date of the run (ISO 8601, UTC).
+        started_at: The current time (ISO 8601, UTC).
+        items_per_request: Maximum number of items per request of an :class:`~fanfold.sources.Api`.
+        quotas: Its quotas.
     """
     repeated = find_repeated(workspace.listed)
     items = repeated.lines - repeated.count
     size = batch_size_for(items, wanted_size)
-    _write_batches(workspace, repeated, size)
+    conflicts = _write_batches(workspace, repeated, size)
+    is_computed = isinstance(pipeline.source, Compute)
     plan = Plan(
-        source=source,
+        source=pipeline.name,
         items=items,
         duplicates=repeated.count,
         batch_size=size,
@@ -89,19 +97,35 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         logical_date=logical_date,
         started_at=_first_start(workspace) or started_at,
         forecast=forecast(
-            requests_for(items, size, items_per_request),
+            0 if is_computed else requests_for(items, size, items_per_request),
             quotas,
             read_history(workspace.history),
             datetime.fromisoformat(started_at),
+            items=items,
         ),
         items_per_request=items_per_request,
         quotas=quotas,
-        key_column=key_column,
-        key_form=key_form,
-        messages=messages or {},
+        key_column=_key_column(pipeline),
+        key_form=pipeline.key_form,
+        messages=pipeline.source.messages,
+        pipeline=pipeline.name,
+        noun=pipeline.noun if isinstance(pipeline.noun, tuple) else (pipeline.noun,) * 2,
+        dataset=pipeline.dataset,
+        row_key=tuple(pipeline.key),
+        folds=tuple(fold.name for fold in pipeline.folds),
+        label=pipeline.label,
+        measure=pipeline.measure,
+        conflicts=conflicts,
     )
     write_json(workspace.plan, plan.as_json())
     return plan
+
+
+def _key_column(pipeline: Pipeline) -> str | None:
+    """Return the column of the contract that holds the item's key, if there is one."""
+    contract = pipeline.contract
+    schema = contract.to_schema() if hasattr(contract, "to_schema") else contract
+    return pipeline.item_column if pipeline.item_column in schema.columns else None
 
 
 def quotas_of(endpoint: Endpoint, per_second: float | None, reported: Quota | None) -> Quotas:
@@ -135,29 +159,55 @@ def summary(plan: Plan) -> str:
         if expected.seconds is None
         else f"about {timedelta(seconds=round(expected.seconds))} (by {expected.basis})"
     )
+    dropped = f"{plan.duplicates} duplicates removed"
+    if plan.conflicts:
+        dropped += f", with {plan.conflicts} other sets of attributes"
+    requests = f"{expected.requests} requests, " if expected.requests else ""
     return (
-        f"{plan.items} items ({plan.duplicates} duplicates removed) in {plan.batches} batches of "
-        f"up to {plan.batch_size}: {expected.requests} requests, {duration}."
+        f"{plan.items} items ({dropped}) in {plan.batches} batches of up to {plan.batch_size}: "
+        f"{requests}{duration}."
     )
 
 
-def _write_batches(workspace: Workspace, repeated: Repeated, size: int) -> None:
+def _write_batches(workspace: Workspace, repeated: Repeated, size: int) -> int:
+    """Write keys, attributes and key index; return the number of conflicts between attributes."""
+    attributes = workspace.listed_attributes
+    for outdated in workspace.listed.parent.glob("[0-9]*.attributes.jsonl"):
+        outdated.unlink()  # of a plan before this one
+    with index_writer(workspace.keys) as add:
+        for batch, lines in _cut(_indexed(unique_lines(workspace.listed, repeated), add), size):
+            _write_lines(workspace.batch(batch).items_file, lines)
+    if not attributes.exists():
+        return 0
+    for batch, lines in _cut(unique_lines(attributes, repeated), size):
+        _write_lines(workspace.batch(batch).attributes_file, lines)
+    return count_conflicts(workspace.listed, attributes, repeated)
+
+
+def _indexed(
+    blocks: Iterable[list[bytes]], add: Callable[[list[bytes]], None]
+) -> Iterator[list[bytes]]:
+    for lines in blocks:
+        add(lines)
+        yield lines
+
+
+def _cut(blocks: Iterable[list[bytes]], size: int) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield the lines of each batch with its number."""
     batch = 0
     waiting: list[bytes] = []
-    with index_writer(workspace.keys) as add:
-        for lines in unique_lines(workspace.listed, repeated):
-            add(lines)
-            waiting += lines
-            while len(waiting) >= size:
-                _write_batch(workspace, batch, waiting[:size])
-                batch += 1
-                del waiting[:size]
+    for lines in blocks:
+        waiting += lines
+        while len(waiting) >= size:
+            yield batch, waiting[:size]
+            batch += 1
+            del waiting[:size]
     if waiting:
-        _write_batch(workspace, batch, waiting)
+        yield batch, waiting
 
 
-def _write_batch(workspace: Workspace, batch: int, lines: list[bytes]) -> None:
-    with whole_file(workspace.batch(batch).items_file) as temporary:
+def _write_lines(path: Path, lines: list[bytes]) -> None:
+    with whole_file(path) as temporary:
         temporary.write_bytes(b"".join(lines))
 
 

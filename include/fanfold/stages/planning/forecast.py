@@ -55,8 +55,13 @@ class QuotaWindow:
         return max(self.reset_in, self.remaining / rate) + (windows - 1) * self.window + rest / rate
 
 
-def forecast(requests: int, quotas: Quotas, past: Sequence[Past], now: datetime) -> Forecast:
-    """Return the forecast of a run."""
+def forecast(
+    requests: int, quotas: Quotas, past: Sequence[Past], now: datetime, *, items: int = 0
+) -> Forecast:
+    """Return the forecast of a run.
+
+    Without requests, earlier runs are compared by their number of ``items``.
+    """
     rate = quotas.per_second or math.inf
     windows = quota_windows(quotas, now=now)
     found: list[tuple[float, Basis]] = []
@@ -65,7 +70,10 @@ def forecast(requests: int, quotas: Quotas, past: Sequence[Past], now: datetime)
         # A quota that is not used up does not bound the duration.
         if slowest > 0:
             found.append((slowest, Basis.QUOTA))
-    measured = seconds_by_history(requests, past) if requests else None
+    if requests:
+        measured = seconds_by_history(requests, [(run.requests, run.seconds) for run in past])
+    else:
+        measured = seconds_by_history(items, [(run.counts.planned, run.seconds) for run in past])
     if measured is not None:
         found.append((measured, Basis.EARLIER_RUNS))
     seconds, basis = max(found, default=(None, Basis.UNKNOWN))
@@ -113,22 +121,26 @@ def requests_for(items: int, batch_size: int, items_per_request: int) -> int:
     return whole * math.ceil(batch_size / items_per_request) + math.ceil(rest / items_per_request)
 
 
-def seconds_by_history(requests: int, past: Sequence[Past]) -> float | None:
+def seconds_by_history(size: int, past: Sequence[tuple[int, float]]) -> float | None:
     """Return the duration that earlier runs suggest, or None if there are none.
 
-    Runs of different sizes give a least-squares line: a cost per run and a cost per request. If all
-    had the same size, a smaller run is assumed to take as long, a larger one proportionally longer.
+    Runs of different sizes give a least-squares line: a cost per run and a cost per request or
+    item. If all had the same size, a smaller run is assumed to take as long, a larger one
+    proportionally longer.
 
-    Only earlier runs with requests count; ``past`` starts with the oldest.
+    Args:
+        size: Number of requests or items of the run.
+        past: Size and duration in seconds of each earlier run, oldest first; runs without any are
+            ignored.
     """
-    past = [run for run in past if run.requests and run.seconds > 0][-LATEST:]
-    if not past:
+    past = [(run, seconds) for run, seconds in past if run and seconds > 0][-LATEST:]
+    if not past or not size:
         return None
-    mean_x = sum(run.requests for run in past) / len(past)
-    mean_y = sum(run.seconds for run in past) / len(past)
-    variance = sum((run.requests - mean_x) ** 2 for run in past)
+    mean_x = sum(run for run, _ in past) / len(past)
+    mean_y = sum(seconds for _, seconds in past) / len(past)
+    variance = sum((run - mean_x) ** 2 for run, _ in past)
     if variance:
-        covariance = sum((run.requests - mean_x) * (run.seconds - mean_y) for run in past)
+        covariance = sum((run - mean_x) * (seconds - mean_y) for run, seconds in past)
         slope = max(0.0, covariance / variance)
-        return max(mean_y + slope * (requests - mean_x), min(run.seconds for run in past))
-    return mean_y * max(1.0, requests / mean_x) if mean_x else mean_y
+        return max(mean_y + slope * (size - mean_x), min(seconds for _, seconds in past))
+    return mean_y * max(1.0, size / mean_x)

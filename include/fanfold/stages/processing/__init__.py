@@ -1,131 +1,249 @@
-"""Process: transform and validate the records of a batch. Deterministic, no network.
+"""Process: transform the records of a batch, check the rows, and close the batch.
 
-A record that violates the contract becomes an ``invalid`` outcome; all other rows are kept.
+Deterministic and without network: the same records give the same bytes, in whatever parts and order
+they were fetched.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from collections import Counter
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fanfold.messages import ENGINE
-from fanfold.model import Outcome, Status
-from fanfold.sources.rows import Problem
-from fanfold.stages.processing.contract import SCHEMA, derive, problems
-from fanfold.workspace.batch import ITEM
+from fanfold.model import Counts, Outcome, Rejected, Status
+from fanfold.stages.processing.contract import (
+    AS_OF_FIELD,
+    Contract,
+    arrow_schema,
+    check_rows,
+    contract_of,
+)
+from fanfold.stages.processing.transform import asks_for_items, transform_records
+from fanfold.workspace.batch import ITEM, decide
 from fanfold.workspace.failure_groups import FailureGroups
-from fanfold.workspace.files import whole_file, write_jsonl
-from fanfold.workspace.progress import REASONS, Cleaned, write_cleaned
+from fanfold.workspace.files import jsonl_writer, whole_file, write_jsonl
+from fanfold.workspace.progress import REASONS, Closed, write_closed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
-    from fanfold.sources import Source
+    from fanfold.loader import Loaded
+    from fanfold.model import Item
+    from fanfold.pipeline import Pipeline
     from fanfold.workspace.batch import Batch
+
+__all__ = ["arrow_schema", "clean_records", "process_batch"]
 
 SLICE = 2500
 """Records per slice: about 50 MB at 2 KB of JSON each. pandera takes about 30 ms per slice."""
+ANOTHER_ROW = "another row of the item was rejected"
+_LINES = 10_000
+_ROW = " row"
+"""Column with the position of a row in its item, while rows are checked."""
+_REJECTED = pa.schema(
+    {
+        "item": pa.string(),
+        "row": pa.int64(),
+        "column": pa.string(),
+        "value": pa.string(),
+        "rule": pa.string(),
+    }
+)
+_Fetched = list[tuple[str, "Sequence[Any]"]]
 
-CLEAN_SCHEMA = pa.schema([pa.field(ITEM, pa.string(), nullable=False), *SCHEMA])
 
+def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
+    """Write the rows of a batch, its rejected rows, and the final outcomes of its items.
 
-@dataclass(frozen=True, slots=True)
-class Processed:
-    """Number of rows and of invalid items of a batch."""
+    Rows are in item order; those of an item are in the order of the transform. ``unique`` of the
+    contract is checked within the batch, of equal rows the first is kept.
 
-    rows: int
-    invalid: int
+    Args:
+        batch: The batch.
+        loaded: The pipeline.
+        as_of: Logical date of the run, UTC.
 
-
-def process_batch(batch: Batch, source: Source, *, as_of: pd.Timestamp) -> Processed:
-    """Write the valid rows of a batch, in item order, and the outcomes of its invalid items."""
-    order = {key: place for place, key in enumerate(batch.keys())}
-    tables = [CLEAN_SCHEMA.empty_table()]
-    invalid: list[Outcome] = []
-    for fetched in batch.fetched(SLICE):
-        planned = [(outcome, record) for outcome, record in fetched if outcome.key in order]
-        keys = [outcome.key for outcome, _ in planned]
-        rows, violations = clean_rows(source, keys, [record for _, record in planned], as_of)
-        tables.append(rows)
-        invalid += [_invalid(planned[row][0], problem) for row, problem in violations.items()]
-        del fetched, planned  # free the slice before the next one is read
-    invalid.sort(key=lambda outcome: order[outcome.key])
-    rows = _in_order(pa.concat_tables(tables), order)
-    # Write the rows last: their presence marks the invalid file beside them as complete.
-    write_jsonl(batch.invalid_file, (outcome.as_json() for outcome in invalid))
+    Raises:
+        BadPipeline: The contract or the transform is invalid.
+        WorkspaceUnavailable: The disk is full, read-only or not responding.
+    """
+    parts = tuple(batch.part_names())
+    pipeline = loaded.pipeline
+    keys = batch.keys()
+    planned = set(keys)
+    items = {item.key: item for item in batch.items()} if asks_for_items(pipeline) else {}
+    slices = (
+        [(outcome.key, records) for outcome, records in found if outcome.key in planned]
+        for found in batch.fetched(SLICE)
+    )
+    rows, rejected = _clean(pipeline, keys, slices, items, as_of)
+    invalid, rejected_groups = _write_rejected(batch, rejected, set(pc.unique(rows[ITEM]).to_pylist()))
+    fetched = batch.outcomes()
+    final = [decide(key, fetched.get(key), _invalid(fetched.get(key), invalid.get(key))) for key in keys]
+    failed = [outcome for outcome in final if outcome.status is not Status.OK]
+    groups = FailureGroups()
+    for outcome in failed:
+        groups.add(outcome)
+    write_jsonl(batch.failed_file, (outcome.as_json() for outcome in failed))
     with whole_file(batch.rows_file) as temporary:
         pq.write_table(rows, temporary, compression="zstd")
-    failures = FailureGroups()
-    for outcome in invalid:
-        failures.add(outcome)
-    groups = tuple(group.as_json() for group in failures.groups(REASONS))
-    write_cleaned(batch, Cleaned(batch.number, rows.num_rows, len(invalid), groups))
-    return Processed(rows.num_rows, len(invalid))
+    counts = Counter(str(outcome.status) for outcome in final)
+    closed = Closed(
+        batch.number,
+        Counts(planned=len(keys), **counts),
+        requests=sum(outcome.requests for outcome in final),
+        rows=rows.num_rows,
+        rejected=rejected.num_rows,
+        reasons=_as_json(groups),
+        rejected_reasons=_as_json(rejected_groups),
+        parts=parts,
+        code=loaded.code,
+    )
+    write_closed(batch, closed)
+    return closed
 
 
-def _invalid(fetched: Outcome, problem: Problem) -> Outcome:
+def clean_records(
+    pipeline: Pipeline, fetched: _Fetched, items: Sequence[Item], as_of: datetime
+) -> tuple[pa.Table, list[Rejected]]:
+    """Return the rows of some items, and the rejected ones.
+
+    Args:
+        pipeline: The pipeline.
+        fetched: Key and records of each item.
+        items: Items with their attributes; needed if the transform asks for them.
+        as_of: Logical date of the run, UTC.
+
+    Returns:
+        Rows in the order of ``fetched``: column ``item``, the contract's columns, ``as_of``.
+
+    Raises:
+        BadPipeline: The contract or the transform is invalid.
+    """
+    keys = [key for key, _ in fetched]
+    by_key = {item.key: item for item in items}
+    rows, rejected = _clean(pipeline, keys, [fetched], by_key, as_of)
+    return rows, [Rejected(**row) for row in rejected.to_pylist()]
+
+
+def _clean(
+    pipeline: Pipeline,
+    keys: Sequence[str],
+    slices: Iterable[_Fetched],
+    items: Mapping[str, Item],
+    as_of: datetime,
+) -> tuple[pa.Table, pa.Table]:
+    """Return the rows and the rejected rows of all slices, in the order of ``keys``."""
+    contract = contract_of(pipeline)
+    schema = pa.schema(
+        [pa.field(ITEM, pa.string(), nullable=False), *contract.schema, pa.field(_ROW, pa.int64())]
+    )
+    tables, rejected = [schema.empty_table()], [_REJECTED.empty_table()]
+    for fetched in slices:
+        frame, raised = transform_records(pipeline, fetched, items, as_of)
+        table, broken = _slice_rows(contract, frame, [key for key, _ in fetched], schema)
+        tables.append(table)
+        rejected.append(pa.Table.from_pylist([asdict(row) for row in (*raised, *broken)], _REJECTED))
+        del fetched, frame  # free the slice before the next one is read
+    rows = pa.concat_tables(tables)
+    rows = rows.take(np.argsort(_places(rows[ITEM], keys), kind="stable")).combine_chunks()
+    for columns in contract.unique:
+        again = rows.select(columns).to_pandas().duplicated().to_numpy()
+        rows = _move(rows, again, rejected, columns[0] if len(columns) == 1 else "", "unique")
+    if pipeline.reject == "item":
+        items_with_rejected = pa.concat_tables(rejected)["item"].combine_chunks()
+        others = pc.is_in(rows[ITEM], value_set=items_with_rejected).to_numpy()
+        rows = _move(rows, others, rejected, "", ANOTHER_ROW)
+    found = pa.concat_tables(rejected)
+    in_order = np.lexsort((found["row"].to_numpy(), _places(found["item"], keys)))
+    when = pa.repeat(pa.scalar(as_of, AS_OF_FIELD.type), rows.num_rows)
+    return rows.drop_columns(_ROW).append_column(AS_OF_FIELD, when), found.take(in_order)
+
+
+def _places(items: pa.ChunkedArray, keys: Sequence[str]) -> np.ndarray[Any, Any]:
+    places = pc.index_in(items, value_set=pa.array(keys, pa.string()))
+    return np.asarray(places.to_numpy())
+
+
+def _slice_rows(
+    contract: Contract, frame: pd.DataFrame, keys: Sequence[str], schema: pa.Schema
+) -> tuple[pa.Table, list[Rejected]]:
+    """Return the rows of a slice that obey the contract, and the others."""
+    items = pd.Index(keys).get_indexer(frame.index)
+    numbers = pd.Series(items).groupby(items).cumcount().to_numpy() + 1
+    table, violations = check_rows(contract, frame)
+    rejected = [
+        Rejected(keys[items[row]], int(numbers[row]), found.column, found.value, found.rule)
+        for row, found in sorted(violations.items())
+    ]
+    good = np.ones(len(frame), bool)
+    good[list(violations)] = False
+    of_items = pa.array(keys, pa.string()).take(pa.array(items))
+    whole = pa.Table.from_arrays([of_items, *table.columns, pa.array(numbers)], schema=schema)
+    return whole.filter(pa.array(good)), rejected
+
+
+def _move(
+    rows: pa.Table, mask: np.ndarray[Any, Any], rejected: list[pa.Table], column: str, rule: str
+) -> pa.Table:
+    """Move the rows of a mask to the rejected ones; return the others."""
+    moved = rows.filter(pa.array(mask))
+    size = moved.num_rows
+    value = moved[column].cast(pa.string()) if column else pa.repeat("", size)
+    arrays = [moved[ITEM], moved[_ROW], pa.repeat(column, size), value, pa.repeat(rule, size)]
+    rejected.append(pa.Table.from_arrays(arrays, schema=_REJECTED))
+    return rows.filter(pa.array(~mask)).combine_chunks()
+
+
+def _write_rejected(
+    batch: Batch, rejected: pa.Table, with_rows: set[str]
+) -> tuple[dict[str, Rejected], FailureGroups]:
+    """Write the rejected rows; return the first one of each item without rows, and all in groups."""
+    firsts: dict[str, Rejected] = {}
+    groups = FailureGroups()
+    with jsonl_writer(batch.rejected_file) as add:
+        for row in _documents(rejected):
+            add(row)
+            each = Rejected(**row)
+            of_row = {"column": each.column, "value": each.value, "rule": each.rule}
+            groups.add(Outcome(each.item, Status.INVALID, **of_row))
+            if each.item not in with_rows and (
+                each.item not in firsts or firsts[each.item].rule == ANOTHER_ROW
+            ):
+                firsts[each.item] = each
+    return firsts, groups
+
+
+def _documents(table: pa.Table) -> Iterator[dict[str, Any]]:
+    for some in table.to_batches(max_chunksize=_LINES):
+        yield from some.to_pylist()
+
+
+def _invalid(fetched: Outcome | None, first: Rejected | None) -> Outcome | None:
+    """Return the outcome of an item by its first rejected row; None if it has none."""
+    if fetched is None or first is None:
+        return None
+    found = {"column": first.column, "value": first.value, "rule": first.rule}
     reason = ENGINE.message(
-        "item.invalid", column=problem.column, value=repr(problem.value), rule=problem.rule
+        "item.invalid" if first.column else "item.broken", **{**found, "value": repr(first.value)}
     )
     return replace(
         fetched,
         status=Status.INVALID,
         reason=reason.text,
         reason_id=reason.id,
-        column=problem.column,
-        value=problem.value,
-        rule=problem.rule,
+        reason_params=reason.params,
+        **found,
     )
 
 
-def _in_order(rows: pa.Table, order: Mapping[str, int]) -> pa.Table:
-    """Sort rows by item; the result does not depend on the order of arrival."""
-    places = np.fromiter((order[key] for key in rows[ITEM].to_pylist()), np.int64, rows.num_rows)
-    # Re-encode dictionaries, whose codes are numbered in order of arrival.
-    plain = pa.schema(
-        field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field
-        for field in rows.schema
-    )
-    order_of_items = np.argsort(places, kind="stable")
-    return rows.cast(plain).take(order_of_items).combine_chunks().cast(rows.schema)
-
-
-def clean_rows(
-    source: Source, keys: list[str], records: list[dict[str, object]], as_of: pd.Timestamp
-) -> tuple[pa.Table, dict[int, Problem]]:
-    """Apply transform and contract to records; ``keys`` are their items.
-
-    Returns:
-        The valid rows with their items, in order, and the first problem of each other record by
-        position.
-    """
-    transformed = source.transform(records)
-    frame = derive(transformed.frame, as_of)
-    violations: dict[int, Problem] = {}
-    for problem in (
-        *transformed.problems,
-        *_wrong_identity(source, keys, frame),
-        *problems(frame),
-    ):
-        violations.setdefault(problem.row, problem)
-    items = pd.Series(keys, index=frame.index, dtype="str")
-    valid = frame.assign(**{ITEM: items}).drop(index=list(violations))
-    rows = pa.Table.from_pandas(valid, CLEAN_SCHEMA, preserve_index=False)
-    return rows, dict(sorted(violations.items()))
-
-
-def _wrong_identity(source: Source, keys: list[str], frame: pd.DataFrame) -> list[Problem]:
-    """Return a problem for each record that belongs to another item."""
-    column = source.identity_column
-    if column is None:
-        return []
-    return [
-        Problem(row, column, str(value), "is the requested item")
-        for row, (key, value) in enumerate(zip(keys, frame[column], strict=True))
-        if value != key
-    ]
+def _as_json(groups: FailureGroups) -> tuple[dict[str, Any], ...]:
+    return tuple(group.as_json() for group in groups.groups(REASONS))

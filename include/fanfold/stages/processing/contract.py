@@ -1,133 +1,296 @@
-"""The contract of user profiles: pandera schema, Arrow schema and derived columns."""
+"""The contract of a pipeline: its Arrow schema, and which rows obey it."""
 
 from __future__ import annotations
 
+import copy
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pandera import pandas as pandera
+from pandera.engines import pandas_engine
 
-from fanfold.sources.rows import Problem, shown
+from fanfold.errors import BadPipeline
+from fanfold.pipeline import AS_OF
+from fanfold.stages.processing.coercion import Kind, coerce, kind_of, shown
+from fanfold.workspace.batch import ITEM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
-VERIFIED_TYPES = (
-    "none", "person", "government", "company", "media", "school", "website", "application",
-    "organisation", "talent", "deceased", "other",
-)  # fmt: skip
-GENDERS = ("m", "f", "n")
+    from fanfold.pipeline import Pipeline
 
-_EARLIEST = pd.Timestamp("2006-01-01", tz="UTC")  # before any of the networks existed
-_UTC = pd.DatetimeTZDtype("us", "UTC")
-_NAME = pandera.Check.str_length(max_value=200)
-_LONG = pandera.Check.str_length(max_value=20_000)
-_COUNT = pandera.Check.in_range(0, 10**12)
-_TIME = pandera.Check.ge(_EARLIEST)
-_RATE = pandera.Check.ge(0.0)
-
-
-def _text(*checks: pandera.Check, nullable: bool = True) -> pandera.Column:
-    return pandera.Column("str", list(checks), nullable=nullable)
-
-
-def _count(*, nullable: bool = False) -> pandera.Column:
-    return pandera.Column("Int64", _COUNT, nullable=nullable)
-
-
-CONTRACT = pandera.DataFrameSchema(
-    {
-        "source": _text(pandera.Check.str_matches(r"^[a-z_]+$"), nullable=False),
-        "user_id": _text(pandera.Check.str_length(1, 64), nullable=False),
-        "screen_name": _text(_NAME, nullable=False),
-        "name": _text(_NAME),
-        "description": _text(_LONG),
-        "location": _text(_NAME),
-        "region": _text(_NAME),
-        "gender": _text(pandera.Check.isin(GENDERS)),
-        "url": _text(_LONG),
-        "profile_url": _text(_LONG),
-        "avatar_url": _text(_LONG),
-        "verified": pandera.Column("bool"),
-        "verified_type": _text(pandera.Check.isin(VERIFIED_TYPES)),
-        "verified_reason": _text(_LONG),
-        "followers_count": _count(),
-        "friends_count": _count(),
-        "statuses_count": _count(),
-        "favourites_count": _count(nullable=True),
-        "mutual_followers_count": _count(nullable=True),
-        "created_at": pandera.Column(_UTC, _TIME),
-        "last_status_at": pandera.Column(_UTC, _TIME, nullable=True),
-        "followers_to_friends": pandera.Column("float64", _RATE, nullable=True),
-        "account_age_days": pandera.Column("Int64", _RATE, nullable=True),
-        "statuses_per_day": pandera.Column("float64", _RATE, nullable=True),
-        "as_of": pandera.Column(_UTC),
-    },
-    strict=True,
-    ordered=True,
-    name="user_profiles",
+AS_OF_FIELD = pa.field(AS_OF, pa.timestamp("us", "UTC"), nullable=False)
+_DTYPES = (
+    "str, an integer or float type, bool, pd.DatetimeTZDtype, datetime.date, Decimal with precision "
+    "and scale, a category, or pd.ArrowDtype for lists and structs"
 )
 
-_CATEGORY = pa.dictionary(pa.int8(), pa.string())
-_ARROW = {"Int64": pa.int64(), "bool": pa.bool_(), "float64": pa.float64()}
-_CATEGORIES = {"gender": GENDERS, "verified_type": VERIFIED_TYPES}
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """The first value of a row that breaks a rule; ``column`` is empty for a rule of whole rows."""
+
+    column: str
+    value: str
+    rule: str
 
 
-def _field(name: str, column: Any) -> pa.Field:
-    if name in _CATEGORIES:
-        kind = _CATEGORY
-    elif isinstance(column.dtype.type, pd.DatetimeTZDtype):
-        kind = pa.timestamp("us", "UTC")
-    else:
-        kind = _ARROW.get(str(column.dtype), pa.string())
-    return pa.field(name, kind, nullable=column.nullable)
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a contract.
 
-
-SCHEMA = pa.schema([_field(name, column) for name, column in CONTRACT.columns.items()])
-"""The contract as an Arrow schema."""
-
-DERIVED = ("followers_to_friends", "account_age_days", "statuses_per_day", "as_of")
-
-
-def derive(frame: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
-    """Add the derived columns as of the logical date, and null columns the source does not have.
-
-    ``followers_to_friends`` is null without friends; ``account_age_days`` is in whole days, at
-    least 0, and counts as at least 1 in ``statuses_per_day``.
+    Attributes:
+        name: Its name.
+        kind: How values are read.
+        dtype: Its pandas type in checks; None for the default of its Arrow type.
+        nullable: Whether it may be null.
+        default: Value for null.
     """
-    rows = frame.copy()
-    for name, column in CONTRACT.columns.items():
-        if name not in rows and name not in DERIVED:
-            rows[name] = pd.Series(None, index=rows.index, dtype=str(column.dtype))
-    friends = rows["friends_count"].astype("Float64")
-    ratio = rows["followers_count"].astype("Float64") / friends.where(friends > 0)
-    rows["followers_to_friends"] = ratio.astype("float64")
-    age = (as_of - rows["created_at"]).dt.days.astype("Int64").clip(lower=0)
-    rows["account_age_days"] = age
-    days = age.clip(lower=1).astype("Float64")
-    rows["statuses_per_day"] = (rows["statuses_count"].astype("Float64") / days).astype("float64")
-    rows["as_of"] = pd.Series(as_of, index=rows.index, dtype=_UTC)
-    return rows[list(CONTRACT.columns)]
+
+    name: str
+    kind: Kind
+    dtype: Any
+    nullable: bool
+    default: Any
+
+    @property
+    def field(self) -> pa.Field:
+        """The column of the Arrow schema."""
+        return pa.field(self.name, self.kind.type, nullable=self.nullable)
 
 
-def problems(rows: pd.DataFrame) -> Iterator[Problem]:
-    """Yield the contract violations of the rows; ``Problem.row`` is the index label.
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """A contract, ready for use.
+
+    Attributes:
+        pipeline: Name of the pipeline, for messages.
+        columns: Its columns, in order.
+        schema: Their Arrow schema.
+        checks: Its checks alone, as a pandera schema; None if it has none.
+        unique: Groups of columns whose values must not occur twice.
+    """
+
+    pipeline: str
+    columns: tuple[Column, ...]
+    schema: pa.Schema
+    checks: pandera.DataFrameSchema | None
+    unique: tuple[tuple[str, ...], ...]
+
+
+def arrow_schema(contract: Any) -> pa.Schema:
+    """Return the Arrow schema of a dataset: the columns of its contract, then ``as_of``.
+
+    Timestamps have microseconds, whatever the unit in the contract.
+
+    Args:
+        contract: A ``DataFrameModel`` class or a ``DataFrameSchema``.
 
     Raises:
-        SchemaErrors: Wrong columns: a bug in the source's transform.
+        BadPipeline: A column has a type that Parquet and databases do not share.
     """
+    return read_contract(contract).schema.append(AS_OF_FIELD)
+
+
+def contract_of(pipeline: Pipeline) -> Contract:
+    """Return the contract of a pipeline.
+
+    Raises:
+        BadPipeline: It is invalid, or a column that the pipeline names is not in it.
+    """
+    contract = read_contract(pipeline.contract, pipeline.name)
+    named = (*pipeline.key, *filter(None, (pipeline.label, pipeline.measure)))
+    missing = [name for name in named if name not in (*contract.schema.names, AS_OF)]
+    if missing:
+        raise BadPipeline(
+            f"{pipeline.name}: the contract has no column {missing[0]!r}, which key, label or "
+            f"measure names; it has {', '.join(contract.schema.names)}."
+        )
+    return contract
+
+
+def read_contract(contract: Any, pipeline: str = "contract") -> Contract:
+    """Return a contract ready for use; ``pipeline`` is a name for messages.
+
+    Raises:
+        BadPipeline: It is invalid.
+    """
+    schema = contract if isinstance(contract, pandera.DataFrameSchema) else contract.to_schema()
+    columns = tuple(_column(pipeline, name, column) for name, column in schema.columns.items())
+    if schema.parsers or schema.index or not columns:
+        raise BadPipeline(
+            f"{pipeline}: a contract has columns and checks, but no index and no parsers; change "
+            "values in the transform."
+        )
+    checks = {
+        name: pandera.Column(None, [_unlimited(check) for check in column.checks], nullable=True)
+        for name, column in schema.columns.items()
+        if column.checks
+    }
+    has_checks = checks or schema.checks
+    whole = [_unlimited(check) for check in schema.checks]
+    alone = [(name,) for name, column in schema.columns.items() if column.unique]
+    return Contract(
+        pipeline,
+        columns,
+        pa.schema([column.field for column in columns]),
+        pandera.DataFrameSchema(checks, checks=whole) if has_checks else None,
+        (*alone, *([tuple(schema.unique)] if schema.unique else [])),
+    )
+
+
+def check_rows(contract: Contract, rows: pd.DataFrame) -> tuple[pa.Table, dict[int, Violation]]:
+    """Convert rows to the types of the contract and check them.
+
+    A row with values that cannot be read or are missing is not checked further.
+
+    Returns:
+        All rows, and the first violation, by column order, of each row that must not be used, by
+        position.
+
+    Raises:
+        BadPipeline: A check raises an exception or is about all rows together.
+    """
+    violations: dict[int, Violation] = {}
+    arrays = []
+    for column in contract.columns:
+        array, unreadable = coerce(_values(rows, column), column.kind)
+        arrays.append(array)
+        for row, value in unreadable.items():
+            violations.setdefault(row, Violation(column.name, value, column.kind.rule))
+        if array.null_count and not column.nullable:
+            for row in np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)).tolist():
+                violations.setdefault(row, Violation(column.name, "null", "not_nullable"))
+    table = pa.Table.from_arrays(arrays, schema=contract.schema)
+    readable = np.ones(len(rows), bool)
+    readable[list(violations)] = False
+    if contract.checks is not None and readable.any():
+        frame = _frame(contract, table.filter(pa.array(readable)))
+        places = np.flatnonzero(readable)
+        violations |= {int(places[row]): found for row, found in _check(contract, frame).items()}
+    return table, violations
+
+
+def _column(pipeline: str, name: Any, column: Any) -> Column:
+    if name in {ITEM, AS_OF}:
+        raise BadPipeline(
+            f"{pipeline}: the contract must not have a column {name!r}, which Fanfold adds to rows; "
+            "give it another name."
+        )
+    if column.regex or column.parsers:
+        raise BadPipeline(
+            f"{pipeline}: column {name!r} of the contract has regex=True or parsers; name each "
+            "column, and change values in the transform."
+        )
+    dtype = column.dtype
     try:
-        CONTRACT.validate(rows, lazy=True)
+        type_, categories = _arrow_type(dtype)
+    except (TypeError, AttributeError, pa.ArrowException) as error:
+        raise BadPipeline(
+            f"{pipeline}: column {name!r} of the contract has the type {dtype}; use {_DTYPES}."
+        ) from error
+    nullable = column.nullable or not column.required
+    return Column(
+        str(name),
+        kind_of(type_, categories),
+        _pandas_type(dtype.type, type_, nullable=nullable),
+        nullable,
+        column.default,
+    )
+
+
+def _arrow_type(dtype: Any) -> tuple[pa.DataType, list[Any]]:
+    """Return the Arrow type of a pandera type, and its categories."""
+    native = dtype.type
+    if isinstance(dtype, pandas_engine.Decimal):
+        return pa.decimal128(dtype.precision, dtype.scale), []
+    if isinstance(dtype, pandas_engine.Date):
+        return pa.date32(), []
+    if isinstance(native, pd.ArrowDtype):
+        return native.pyarrow_dtype, []
+    if isinstance(native, pd.CategoricalDtype):
+        if native.categories is None:
+            return pa.string(), []
+        codes = pd.Categorical([], dtype=native).codes.dtype
+        values = pa.array(native.categories.tolist())
+        return pa.dictionary(pa.from_numpy_dtype(codes), values.type), values.to_pylist()
+    if isinstance(native, pd.DatetimeTZDtype):
+        return pa.timestamp("us", str(native.tz)), []
+    if isinstance(native, pd.StringDtype):
+        return pa.string(), []
+    native = getattr(native, "numpy_dtype", native)
+    if native.kind == "M":
+        return pa.timestamp("us"), []
+    if native.kind not in "biuf":
+        raise TypeError
+    return pa.from_numpy_dtype(native), []
+
+
+def _pandas_type(native: Any, type_: pa.DataType, *, nullable: bool) -> Any:
+    """Return the extension type of a column in checks; None for the default of its Arrow type."""
+    if pa.types.is_string(type_):
+        return pd.StringDtype(na_value=np.nan)
+    if isinstance(native, (pd.CategoricalDtype, pd.DatetimeTZDtype)):
+        return None
+    if isinstance(native, pd.api.extensions.ExtensionDtype):
+        return native
+    if nullable and pa.types.is_boolean(type_):
+        return pd.BooleanDtype()
+    if nullable and pa.types.is_integer(type_):
+        return pd.array([], dtype=str(type_).replace("uint", "UInt").replace("int", "Int")).dtype
+    return None
+
+
+def _unlimited(check: Any) -> Any:
+    """Return a check that reports all its failure cases."""
+    check = copy.copy(check)
+    check.n_failure_cases = None
+    return check
+
+
+def _values(rows: pd.DataFrame, column: Column) -> pd.Series[Any]:
+    if column.name not in rows:
+        return pd.Series([column.default] * len(rows), dtype=object)
+    values = rows[column.name]
+    return values if column.default is None else values.fillna(column.default)
+
+
+def _frame(contract: Contract, table: pa.Table) -> pd.DataFrame:
+    """Return rows as a frame for checks, with unique labels."""
+    return pd.DataFrame(
+        {
+            column.name: table[column.name].to_pandas(types_mapper=lambda _, to=column.dtype: to)
+            for column in contract.columns
+        }
+    )
+
+
+def _check(contract: Contract, frame: pd.DataFrame) -> Mapping[int, Violation]:
+    try:
+        contract.checks.validate(frame, lazy=True, inplace=True)
     except pandera.errors.SchemaErrors as error:
         cases = error.failure_cases
-        if cases["index"].isna().any():
-            raise
-        for case in cases.to_dict("records"):
-            value = case["failure_case"]
-            yield Problem(
-                row=int(case["index"]),
-                column=str(case["column"]),
-                value="null" if pd.isna(value) else shown(value),
-                rule=str(case["check"]),
-            )
+    else:
+        return {}
+    of_all = cases[cases["index"].isna()]
+    if len(of_all):
+        case = of_all.iloc[0]
+        raise BadPipeline(
+            f"{contract.pipeline}: the check {case['check']!r} of the contract"
+            f"{'' if pd.isna(case['column']) else ' for column ' + repr(case['column'])} names no "
+            f"rows ({shown(case['failure_case'])}); a check must return true or false for each row."
+        )
+    order = {column.name: place for place, column in enumerate(contract.columns)}
+    is_whole = cases["schema_context"] == "DataFrameSchema"
+    places = cases["column"].map(order).where(~is_whole, len(order))
+    found: dict[int, Violation] = {}
+    firsts = cases.assign(place=places, whole=is_whole).sort_values(
+        ["place", "check_number"], kind="stable"
+    )
+    for case in firsts.drop_duplicates("index").to_dict("records"):
+        column, value = ("", "") if case["whole"] else (case["column"], shown(case["failure_case"]))
+        found[int(case["index"])] = Violation(column, value, str(case["check"]))
+    return found

@@ -1,7 +1,7 @@
-"""Report: the charts of a run as one self-contained page, plus PNG files.
+"""Report: the charts of a pipeline as one self-contained page.
 
-The page depends only on the dataset, ``failures.json`` and the manifest: the same run gives the same
-bytes. The dataset is read as a stream, so memory does not grow with its items.
+The page depends only on the run's tables, ``failures.json``, the manifest and the pipeline: the same
+run gives the same bytes. Its size does not grow with the rows: a chart has at most 5,000.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fanfold.errors import Inconsistent
 from fanfold.messages import ENGINE, Catalogue
-from fanfold.stages.reporting.aggregates import aggregate
-from fanfold.stages.reporting.chart import Chart, LeftOut
-from fanfold.stages.reporting.charts import charts_of
+from fanfold.pipeline import DATASET
+from fanfold.stages.reporting.charts import charts_of, check_charts
 from fanfold.stages.reporting.document import page_of
-from fanfold.stages.reporting.rendering import path_of, render
-from fanfold.stages.reporting.sanitising import plain
-from fanfold.stages.reporting.wording import same, say
+from fanfold.stages.reporting.pictures import write_pictures
 from fanfold.workspace.failure_groups import read_groups
 from fanfold.workspace.files import whole_file
 
@@ -25,56 +23,66 @@ if TYPE_CHECKING:
 
     from fanfold.messages import Texts
     from fanfold.model import Forecast, Manifest
+    from fanfold.pipeline import Pipeline
+    from fanfold.workspace.paths import Workspace
+
+__all__ = ["PAGE", "Report", "check_charts", "write_report"]
 
 PAGE = "report.html"
 _REASONS_SHOWN = 25
-"""Reasons of an outcome that the page lists."""
+"""Reasons of an outcome, and rules of rejected rows, that the page lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The files of a report: the page, and ``chart-<name>.png``."""
+    """The files of a report: the page, and its charts as pictures if they are asked for."""
 
     page: Path
-    charts: tuple[Path, ...]
+    pictures: tuple[Path, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
         """All files, the page last."""
-        return (*self.charts, self.page)
+        return (*self.pictures, self.page)
 
 
-def write_report(  # noqa: PLR0913 - what a report shows
-    dataset: Path,
-    failures: Path,
+def write_report(
+    workspace: Workspace,
+    pipeline: Pipeline,
     manifest: Manifest,
-    folder: Path,
     *,
     forecast: Forecast | None = None,
     messages: Texts | None = None,
 ) -> Report:
-    """Write the report of a run to a folder; replace an earlier report.
+    """Write the report of a run to its workspace; replace an earlier report.
+
+    Args:
+        workspace: The run's folder, with its tables and ``failures.json``.
+        pipeline: Its charts are drawn.
+        manifest: What the run produced.
+        forecast: Shown beside the actual values.
+        messages: The texts of the source's reasons.
 
     Raises:
-        Inconsistent: ``dataset`` or ``failures`` is missing or cannot be read.
+        BadPipeline: The query, the finding or the specification of a chart is wrong.
+        Inconsistent: A table or ``failures.json`` is missing or cannot be read.
     """
-    data = aggregate(dataset)
-    date = manifest.logical_date[:10]
-    foot = say("foot", dag=same(plain(manifest.dag_id, 50)), date=same(plain(date)))
-    planned = charts_of(data, manifest.counts)
-    drawn = [render(chart, folder, foot=foot) for chart in planned if isinstance(chart, Chart)]
-    left_out = [chart for chart in planned if isinstance(chart, LeftOut)]
-    for chart in left_out:
-        path_of(folder, chart.name).unlink(missing_ok=True)
+    tables = {name: workspace.table(name) for name in pipeline.tables}
+    for name, path in tables.items():
+        if not path.exists():
+            raise Inconsistent(f"{path}, the table {name!r}, is missing; clear consolidate.")
+    tables[DATASET] = tables[pipeline.dataset]
+    charts = charts_of(pipeline, tables, workspace.spill)
     page = page_of(
         manifest,
+        pipeline,
         Catalogue(ENGINE.texts, messages or {}),
-        data=data,
-        charts=drawn,
-        left_out=left_out,
-        failures=read_groups(failures, _REASONS_SHOWN),
+        charts=charts,
+        failures=read_groups(workspace.failures, _REASONS_SHOWN),
+        rejected=read_groups(workspace.failures, _REASONS_SHOWN, of="rows"),
         forecast=forecast,
     )
-    with whole_file(folder / PAGE) as temporary:
+    pictures = write_pictures(charts, workspace.report)
+    with whole_file(workspace.report / PAGE) as temporary:
         temporary.write_text(page, "utf-8", newline="\n")
-    return Report(folder / PAGE, tuple(chart.file for chart in drawn))
+    return Report(workspace.report / PAGE, pictures)

@@ -1,7 +1,8 @@
-"""The report page: tiles, charts, tables and failures in both languages, in one self-contained file.
+"""The report page: tiles, charts and failures in both languages, in one self-contained file.
 
-Jinja escapes every value. The Content-Security-Policy in its head allows its style sheet and script
-by their digests, and no requests.
+Jinja escapes every value, and rows are JSON in an element that is not run. The
+Content-Security-Policy in the page's head allows its style sheet and script by their digests, and no
+requests.
 """
 
 from __future__ import annotations
@@ -9,39 +10,33 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import json
+import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from markupsafe import Markup
 
 from fanfold.messages import LANGUAGES
+from fanfold.stages.reporting.charts import VENDOR
+from fanfold.stages.reporting.data import MAX_ROWS, json_value
 from fanfold.stages.reporting.sanitising import plain, visible
-from fanfold.stages.reporting.wording import (
-    Text,
-    day,
-    duration,
-    full,
-    lasting,
-    number,
-    percent,
-    same,
-    say,
-)
+from fanfold.stages.reporting.specs import headings
+from fanfold.stages.reporting.theme import FOLDER, asset
+from fanfold.stages.reporting.wording import Text, both, day, duration, full, lasting, same, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fanfold.messages import Catalogue
     from fanfold.model import Forecast, Manifest
-    from fanfold.stages.reporting.aggregates import Aggregates
-    from fanfold.stages.reporting.chart import LeftOut
-    from fanfold.stages.reporting.rendering import Rendered
+    from fanfold.pipeline import Pipeline
+    from fanfold.stages.reporting.charts import Drawing
     from fanfold.workspace.failure_groups import Group
 
-_FOLDER = Path(__file__).parent / "page"
 _HTML_LANGUAGES = {"en": "en", "zh": "zh-Hans"}
+_LIBRARIES = ("vega", "vega-lite", "vega-interpreter")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +51,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class FailureRow:
-    """A row of the table of failures."""
+    """A row of the tables of failures and of rejected rows."""
 
     kind: str
     outcome: Text
@@ -68,44 +63,44 @@ class FailureRow:
 
 def page_of(  # noqa: PLR0913 - what a page shows
     manifest: Manifest,
+    pipeline: Pipeline,
     catalogue: Catalogue,
     *,
-    data: Aggregates,
-    charts: Sequence[Rendered],
-    left_out: Sequence[LeftOut],
+    charts: Sequence[Drawing],
     failures: Sequence[Group],
+    rejected: Sequence[Group],
     forecast: Forecast | None,
 ) -> str:
     """Return the page as HTML; the same arguments give the same text.
 
     ``catalogue`` has the texts of the reasons; the forecast is shown beside the actual values.
     """
-    style, script = _asset("page.css"), _asset("page.js")
+    style, script = asset("page.css"), _script()
     counts = manifest.counts
-    missing = counts.planned - counts.ok
     return _template().render(
         policy=(
             f"default-src 'none'; style-src {_digest(style)}; script-src {_digest(script)}; "
             "img-src data:; base-uri 'none'; form-action 'none'"
         ),
         style=Markup(style),  # noqa: S704 - a file of this package
-        script=Markup(script),  # noqa: S704 - a file of this package
+        script=Markup(script),  # noqa: S704 - files of this package
+        licences=Markup(_licences()),  # noqa: S704 - files of this package
+        data=_data(manifest, charts),
         languages=[(language, _HTML_LANGUAGES[language]) for language in LANGUAGES],
         say=say,
+        same=same,
         title=say("title", dag=same(plain(manifest.dag_id, 120))),
         status=str(manifest.status),
+        noun=both(pipeline.noun),
         items=_item_tiles(manifest),
-        rows=_row_tiles(data),
+        tables=_table_tiles(manifest, pipeline),
         run=_run_tiles(manifest, forecast),
         charts=charts,
-        inline={
-            (chart.chart.name, language): Markup(chart.inline.in_language(language))  # noqa: S704 - escaped by ElementTree
-            for chart in charts
-            for language in LANGUAGES
-        },
-        left_out=left_out,
-        intro=say("failures.intro", n=missing, planned=counts.planned),
+        max_rows=full(MAX_ROWS),
+        intro=say("failures.intro", n=counts.planned - counts.ok, planned=counts.planned),
         failures=[_failure(group, catalogue) for group in failures],
+        rejected_intro=say("rejected.intro", n=manifest.rejected),
+        rejected=[_failure(group, catalogue) for group in rejected],
     )
 
 
@@ -126,13 +121,22 @@ def _item_tiles(manifest: Manifest) -> list[Tile]:
     ]
 
 
-def _row_tiles(data: Aggregates) -> list[Tile]:
-    tiles = [Tile(say("rows"), full(data.rows))]
-    if data.followers.quartiles:
-        tiles.append(Tile(say("median_followers"), number(data.followers.quartiles[1])))
-    if any(data.verified_types):
-        tiles.append(Tile(say("verified_accounts"), percent(data.verified, data.rows)))
-    return tiles
+def _table_tiles(manifest: Manifest, pipeline: Pipeline) -> list[Tile]:
+    rows = {entry.table: entry.rows for entry in manifest.files if entry.table}
+    return [
+        Tile(say("rows"), full(manifest.rows), say("rows.means")),
+        Tile(
+            say("rejected"),
+            full(manifest.rejected),
+            say("rejected.means"),
+            "invalid" if manifest.rejected else "",
+        ),
+        *(
+            Tile(same(fold.name), full(rows[fold.name]), say("fold.means"))
+            for fold in pipeline.folds
+            if fold.name in rows
+        ),
+    ]
 
 
 def _run_tiles(manifest: Manifest, forecast: Forecast | None) -> list[Tile]:
@@ -159,11 +163,10 @@ def _run_tiles(manifest: Manifest, forecast: Forecast | None) -> list[Tile]:
 def _failure(group: Group, catalogue: Catalogue) -> FailureRow:
     if group.column is not None:
         rules = (catalogue.rule(group.rule or "", language) for language in LANGUAGES)
-        reason = say(
-            "failures.rule",
-            column=same(visible(group.column)),
-            rule=Text(*(visible(rule, 200) for rule in rules)),
-        )
+        rule = Text(*(visible(each, 300) for each in rules))
+        # Without a column, the rule is an exception of the transform.
+        column = same(visible(group.column))
+        reason = say("failures.rule", column=column, rule=rule) if group.column else rule
     elif group.reason:
         reasons = (catalogue.translate(group.message, language) for language in LANGUAGES)
         reason = Text(*(visible(each, 300) for each in reasons))
@@ -182,10 +185,43 @@ def _failure(group: Group, catalogue: Catalogue) -> FailureRow:
     )
 
 
+def _data(manifest: Manifest, charts: Sequence[Drawing]) -> Markup:
+    """Return the charts and their rows as JSON without a character that HTML could read as markup."""
+    name = f"{manifest.dag_id}-{manifest.logical_date[:10]}"
+    prefix = re.sub(r"[^\w.-]+", "-", name)
+    data = {
+        "config": json.loads(asset("config.json")),
+        "broken": say("charts.broken")._asdict(),
+        "charts": [_chart(chart, prefix) for chart in charts if chart.rows.rows],
+    }
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    safe = re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
+    return Markup(safe)  # noqa: S704 - escaped above
+
+
+def _chart(chart: Drawing, prefix: str) -> dict[str, Any]:
+    titles = {language: headings(spec) for language, spec in chart.specs.items()}
+    columns = chart.rows.columns
+    return {
+        "slug": chart.slug,
+        "file": f"{prefix}-{chart.slug}",
+        "title": chart.title._asdict(),
+        "finding": (chart.finding or same(""))._asdict(),
+        "specs": chart.specs,
+        "columns": columns,
+        "kinds": chart.rows.kinds,
+        "headings": {
+            language: [plain(found.get(name, name), 60) for name in columns]
+            for language, found in titles.items()
+        },
+        "rows": [[json_value(value) for value in row] for row in chart.rows.rows],
+    }
+
+
 @functools.cache
 def _template() -> jinja2.Template:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER),
+        loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -195,8 +231,26 @@ def _template() -> jinja2.Template:
 
 
 @functools.cache
-def _asset(name: str) -> str:
-    return (_FOLDER / name).read_text("utf-8").strip()
+def _script() -> str:
+    """Return Vega, Vega-Lite, the interpreter and the page's script as one script.
+
+    The interpreter is published as a module only: its import and export become assignments.
+    """
+    vega, vega_lite, interpreter = (
+        re.sub(r"(?m)^//# sourceMappingURL=.*$", "", (VENDOR / f"{name}.js").read_text("utf-8"))
+        for name in _LIBRARIES
+    )
+    interpreter = re.sub(r"import (\{.*?\}) from 'vega-util';", r"const \1 = vega;", interpreter)
+    interpreter = re.sub(r"export \{ (\w+) as \w+ \};", r"return \1;", interpreter)
+    interpreter = f"const interpreter = (() => {{\n{interpreter}\n}})();"
+    return "\n".join([vega, vega_lite, interpreter, asset("page.js")])
+
+
+@functools.cache
+def _licences() -> str:
+    return "\n".join(
+        f"{name}:\n{(VENDOR / f'{name}.LICENSE').read_text('utf-8')}" for name in _LIBRARIES
+    )
 
 
 def _digest(text: str) -> str:

@@ -19,6 +19,11 @@ class Text(NamedTuple):
         return self.en if language == "en" else self.zh
 
 
+def both(text: str | tuple[str, str]) -> Text:
+    """Return a text of a pipeline: English, or English and Chinese."""
+    return same(text) if isinstance(text, str) else Text(*text)
+
+
 def same(text: str) -> Text:
     """Return a text that is the same in both languages: a name, an id, a year."""
     return Text(text, text)
@@ -53,15 +58,10 @@ def number(value: float) -> Text:
     return same(f"{value:.3g}" if abs(value) >= 0.0001 else f"{value:.1e}")
 
 
-def rate(value: float) -> Text:
-    """Return a rate with two significant digits, or rounded from 10 on."""
-    return full(round(value)) if value >= 10 else number(float(f"{value:.2g}"))
-
-
 def short(value: float) -> Text:
-    """Return a number for an axis or a label: 12.3k and 1.2M, or 1.23万 and 1.2亿."""
+    """Return a number with three significant digits: 12.3K and 1.2M, or 1.23万 and 1.2亿."""
     return Text(
-        _scaled(value, ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))),
+        _scaled(value, ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))),
         _scaled(value, ((1e12, "万亿"), (1e8, "亿"), (1e4, "万"))),
     )
 
@@ -70,9 +70,9 @@ def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
     # A value that is rounded up to the next unit (999,999) is written in that unit.
     rounded = float(f"{value:.3g}")
     for size, unit in units:
-        if rounded >= size:
+        if abs(rounded) >= size:
             return f"{rounded / size:.12g}{unit}"
-    return f"{rounded:.12g}" if rounded < 1000 else f"{rounded:,.0f}"
+    return f"{rounded:.12g}" if abs(rounded) < 1000 else f"{rounded:,.0f}"
 
 
 def percent(part: float, whole: float) -> Text:

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from fanfold import sources
 from fanfold.errors import (
     BatchIncomplete,
     CredentialRefused,
@@ -17,10 +16,11 @@ from fanfold.errors import (
 )
 from fanfold.model import Status
 from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.session import Session
+from fanfold.sources.session import ApiSession
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.workspace.progress import all_progress
 from fanfold.workspace.redrive import Selection, forget_selections, selection_of, write_selection
+from pipelines._weibo_api import API
 
 UIDS = [str(1404376560 + number) for number in range(40)]
 
@@ -33,13 +33,17 @@ def requested(simulator):
     return simulator.stats(all_uids=True)["uids"]
 
 
-def test_each_user_is_requested_once_also_if_it_does_not_exist(fetch, workspace, simulator):
+def test_each_user_is_requested_once_also_if_it_does_not_exist(
+    fetch, workspace, simulator, records_of
+):
     """A second fetch sends no request."""
     tally = fetch([*UIDS, "7"])
     assert (tally.count(Status.OK), tally.count(Status.MISSING)) == (40, 1)
     assert tally.requests == requests(simulator) == 41
-    records = workspace.batch(0).records()
-    assert {key: str(record["id"]) for key, record in records.items()} == {u: u for u in UIDS}
+    ids = {
+        key: [str(record["id"]) for record in each] for key, each in records_of(workspace).items()
+    }
+    assert ids == {uid: [uid] for uid in UIDS}
     assert "no such user" in workspace.batch(0).outcomes()["7"].reason
     fetch([*UIDS, "7"])
     assert requests(simulator) == 41
@@ -75,11 +79,11 @@ def test_a_refused_token_stops_at_once(fetch, simulator):
     assert requests(simulator) <= 8
 
 
-def test_an_expired_token_keeps_the_fetched_records(fetch, workspace, simulator):
+def test_an_expired_token_keeps_the_fetched_records(fetch, workspace, simulator, records_of):
     simulator.control(token_expires_after=20)
     with pytest.raises(CredentialRefused, match="21327"):
         fetch(UIDS)
-    assert len(workspace.batch(0).records()) == 20
+    assert len(records_of(workspace)) == 20
     simulator.reset()
     fetch(UIDS)
     assert requests(simulator) == 20
@@ -87,16 +91,16 @@ def test_an_expired_token_keeps_the_fetched_records(fetch, workspace, simulator)
 
 @pytest.mark.parametrize("code", [10022, 10023, 10024])
 def test_a_spent_quota_keeps_the_fetched_records_and_reports_the_reset(
-    fetch, workspace, simulator, code
+    fetch, workspace, simulator, records_of, code
 ):
     simulator.control(quota_per_hour=15, quota_window_s=3600, quota_code=code)
     with pytest.raises(QuotaSpent, match=str(code)) as caught:
         fetch(UIDS)
     reset_at = caught.value.reset_at
     assert timedelta(0) < reset_at - datetime.now(UTC) <= timedelta(seconds=3602)
-    assert len(workspace.batch(0).records()) == 15
+    assert len(records_of(workspace)) == 15
     endpoint = Endpoint("weibo_default", simulator.url, token=simulator.token)
-    with Session(sources.get("weibo"), endpoint) as session:
+    with ApiSession(API, endpoint, as_of=datetime.now(UTC)) as session:
         quota = session.quota()
     assert quota.remaining == 0
     assert 0 < quota.reset_in <= 3600
@@ -134,6 +138,22 @@ def test_only_selected_items_are_requested_whatever_their_outcome(fetch, workspa
     assert requested(simulator) == {UIDS[1]: 1}
     statuses = {key: outcome.status for key, outcome in workspace.batch(0).outcomes().items()}
     assert statuses == dict.fromkeys(UIDS, Status.OK) | {UIDS[3]: Status.FAILED}
+
+
+def test_parts_of_another_version_of_the_source_are_fetched_again_despite_a_selection(
+    fetch, workspace, simulator, records_of
+):
+    batch = workspace.batch(0)
+    fetch(UIDS[:3])
+    old = {path for _, *paths in batch.parts() for path in paths}
+    selection = Selection((UIDS[0],), batch.last_sequence(), 1)
+    write_selection(batch, selection)
+    fetch(UIDS[:3], version="0000000b", selection=selection)
+    assert requests(simulator) == 6
+    assert not any(path.exists() for path in old)
+    assert batch.parts_of_other_versions("0000000b") == []
+    assert selection_of(batch, 1) is None
+    assert set(records_of(workspace)) == set(UIDS[:3])
 
 
 def test_a_selection_belongs_to_one_clearing(workspace):

@@ -53,7 +53,7 @@ def test_a_spent_quota_stops_all_tasks_of_the_connection(fetch, simulator, tmp_p
 def test_quota_headers_pause_all_requests_before_one_is_refused(fetch, workspace, simulator):
     simulator.control(quota_per_hour=10, quota_window_s=3600)
     with pytest.raises(QuotaSpent) as caught:
-        fetch([f"user{number}" for number in range(20)], source="mastodon", concurrency=1)
+        fetch([f"user{number}" for number in range(20)], api="mastodon", concurrency=1)
     assert caught.value.reset_at is not None
     assert simulator.stats()["statuses"].get("429", 0) == 0
     assert len(workspace.batch(0).outcomes()) == 10
@@ -72,7 +72,7 @@ def test_a_user_whose_every_request_meets_a_quota_fails(fetch, workspace, simula
     monkeypatch.setattr(workers, "MAX_QUOTA_ERRORS", 2)
     simulator.control(uids={"alice": "http_429"}, retry_after_s=0)
     with pytest.raises(BatchIncomplete, match="alice"):
-        fetch(["alice", "bob"], source="mastodon")
+        fetch(["alice", "bob"], api="mastodon")
     assert workspace.batch(0).outcomes()["bob"].status is Status.OK
 
 
@@ -139,14 +139,16 @@ def test_an_unavailable_source_is_waited_for_and_costs_no_attempts(fetch_from, w
 
 
 def test_several_users_are_requested_at_once_up_to_the_limit_of_the_source(
-    fetch, workspace, simulator
+    fetch, workspace, simulator, records_of
 ):
     uids = [str(1404376560 + number) for number in range(1250)]
     tally = fetch(uids, several=1000)
     assert tally.count(Status.OK) == 1250
     assert tally.requests == asked(simulator, BATCH) == 25
-    records = workspace.batch(0).records()
-    assert {key: str(record["id"]) for key, record in records.items()} == {u: u for u in uids}
+    ids = {
+        key: [str(record["id"]) for record in each] for key, each in records_of(workspace).items()
+    }
+    assert ids == {uid: [uid] for uid in uids}
 
 
 def test_users_omitted_from_an_answer_are_requested_singly_before_they_are_missing(
@@ -167,5 +169,5 @@ def test_a_failing_request_for_several_items_is_split(fetch, simulator):
 
 
 def test_a_source_without_such_a_call_gets_single_requests(fetch):
-    tally = fetch(["alice", "bob"], source="mastodon", several=50)
+    tally = fetch(["alice", "bob"], api="mastodon", several=50)
     assert tally.count(Status.OK) == tally.requests == 2

@@ -60,13 +60,13 @@ def test_without_requests_or_a_scarce_quota_and_history_the_duration_is_unknown(
 
 
 def test_runs_of_different_sizes_tell_what_a_run_costs_and_what_a_request_adds():
-    past = [Past(str(n), n, 5 + n * 0.01) for n in (100, 1000, 5000)]
+    past = [(n, 5 + n * 0.01) for n in (100, 1000, 5000)]
     assert seconds_by_history(10_000, past) == pytest.approx(105)
     assert seconds_by_history(200, past) == pytest.approx(7)
 
 
 def test_runs_of_one_size_are_taken_in_proportion_and_never_below_what_they_took():
-    past = [Past("a", 1000, 10.0), Past("b", 1000, 14.0)]
+    past = [(1000, 10.0), (1000, 14.0)]
     assert seconds_by_history(3000, past) == 36
     assert seconds_by_history(10, past) == 12
 
@@ -80,10 +80,9 @@ def test_items_that_are_asked_for_together_are_one_request(items, size, together
 
 
 def test_only_the_latest_runs_count():
-    past = [Past(str(number), 100, 1000.0) for number in range(5)]
-    past += [Past(str(number), 100, 10.0) for number in range(LATEST)]
+    past = [(100, 1000.0)] * 5 + [(100, 10.0)] * LATEST
     assert seconds_by_history(100, past) == 10.0
-    assert seconds_by_history(100, [Past("a", 0, 30.0)]) is None
+    assert seconds_by_history(100, [(0, 30.0)]) is None
 
 
 def source_quota(reset_in):

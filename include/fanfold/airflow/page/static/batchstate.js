@@ -18,7 +18,7 @@ function total(...seconds) {
 
 /**
  * The batches of a response, each with `task` and `state` of the current task, `seconds` of both tasks,
- * the larger number of `tries`, `lost` (failed and invalid items) and a summary as `text`.
+ * the larger number of `tries`, `lost` (failed and invalid items, rejected rows) and a summary as `text`.
  */
 export function described({ batches, fetch_task: fetchTask, process_task: processTask }) {
   return batches.map((batch) => {
@@ -26,17 +26,19 @@ export function described({ batches, fetch_task: fetchTask, process_task: proces
     const { state } = processing ? batch.process : batch.fetch;
     const seconds = total(batch.fetch.seconds, batch.process.seconds);
     const tries = Math.max(batch.fetch.tries, batch.process.tries);
-    const lost = batch.tally.failed + batch.tally.invalid;
+    const lost = batch.tally.failed + batch.tally.invalid + (batch.rejected ?? 0);
     const task = processing ? processTask : fetchTask;
     const known = { ...batch, task, state, seconds, tries, lost };
     return { ...known, text: sentence(known) };
   });
 }
 
-function sentence({ label, state, seconds, tally, tries, waits_until: until }) {
+function sentence({ label, state, seconds, tally, rows, rejected, tries, waits_until: until }) {
   const parts = [label, stateWord(state)];
   if (seconds !== null) parts.push(duration(seconds));
   parts.push(tallyText(tally));
+  if (rows !== null) parts.push(say("batch.rows", { n: rows }));
+  if (rejected > 0) parts.push(say("batch.rejected", { n: rejected }));
   if (tries > 1) parts.push(say("batch.tries", { n: tries }));
   if (until) parts.push(say("batch.waits", { time: momentText(until) }));
   return parts.join(" · ");

@@ -9,7 +9,7 @@ import { OUTCOMES, outcomeWord, State, stateWord } from "./states.js";
 import { Table } from "./table.js";
 import { say } from "./text.js";
 
-const NUMBERS = ["batch", "seconds", "tries", "requests"];
+const NUMBERS = ["batch", "seconds", "rows", "rejected", "tries", "requests"];
 
 function valueOf(batch, column) {
   if (column === "state") return stateWord(batch.state);
@@ -32,7 +32,7 @@ export function BatchTable({ batches }) {
   const titles = [
     ...["batch", "label", "state", "seconds"].map((name) => head(name, say(`col.${name}`))),
     ...OUTCOMES.map((outcome) => head(outcome, outcomeWord(outcome))),
-    ...["requests", "tries", "waits_until"].map((name) => head(name, say(`col.${name}`))),
+    ...["rows", "rejected", "requests", "tries", "waits_until"].map((name) => head(name, say(`col.${name}`))),
   ];
   return html`
     <${Table} label=${say("batches.label")} titles=${titles} look="zebra" tall>
@@ -55,6 +55,8 @@ export function BatchTable({ batches }) {
                 <td key=${outcome} class="number">${count(batch.tally[outcome])}</td>
               `,
             )}
+            <td class="number">${count(batch.rows)}</td>
+            <td class="number">${count(batch.rejected)}</td>
             <td class="number">${count(batch.requests)}</td>
             <td class="number">${count(batch.tries)}</td>
             <td><${Moment} iso=${batch.waits_until} brief /></td>

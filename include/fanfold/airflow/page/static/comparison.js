@@ -1,4 +1,4 @@
-// Comparison with the previous run: users new, removed, and with the largest changes.
+// Comparison with the previous run: rows new, removed and changed.
 
 import { html } from "./vendor/preact.js";
 import { AirflowLink, itemsPath } from "./airflow.js";
@@ -6,22 +6,20 @@ import { count, difference, Moment } from "./format.js";
 import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
 import { usePolled } from "./polling.js";
+import { First } from "./rejected.js";
 import { SortHead, useSorted } from "./sorting.js";
 import { Table } from "./table.js";
 import { say } from "./text.js";
 import { Clamped, ItemLink } from "./values.js";
 
 export function Comparison({ shown }) {
-  const { dag, home, stamp, summary } = useHere();
+  const { dag, home, stamp } = useHere();
   const polled = usePolled(`${home}/comparison`, { paused: !shown, stamp });
   const compared = polled.data;
   if (!compared) return html`<${Absent} ...${polled} />`;
-  const linked = summary.key_column === "user_id";
+  const { changed, unchanged, key } = compared;
   const numbers = {
-    both: compared.both,
-    new: compared.new.count,
-    gone: compared.gone.count,
-    changed: compared.changed,
+    both: changed + unchanged, new: compared.new.count, gone: compared.gone.count, changed,
   };
   return html`
     <${Trouble} ...${polled} />
@@ -31,6 +29,7 @@ export function Comparison({ shown }) {
       <${AirflowLink} path=${itemsPath(dag, compared.previous)}><bdi>${compared.previous}</bdi><//>
       ${" · "}<${Moment} iso=${compared.previous_date} toMinute />
     </p>
+    <${Notes} compared=${compared} />
     <dl class="tiles">
       ${Object.entries(numbers).map(
         ([name, number]) => html`
@@ -41,81 +40,103 @@ export function Comparison({ shown }) {
         `,
       )}
     </dl>
-    <${MostChanged} changes=${compared.most_changed} linked=${linked} />
+    <${Changes} compared=${compared} />
     <div class="pair">
-      <${Side} name="new" side=${compared.new} linked=${linked} />
-      <${Side} name="gone" side=${compared.gone} />
+      <${Side} name="new" columns=${key} side=${compared.new} linked />
+      <${Side} name="gone" columns=${key} side=${compared.gone} />
     </div>
   `;
 }
 
-function valueOf(change, column) {
-  return column === "difference" ? change.after - change.before : change[column];
+/** What the numbers do not say: repeated keys, and columns that only one run has. */
+function Notes({ compared }) {
+  const lists = ["added", "removed", "retyped"].filter((name) => compared[name].length > 0);
+  return html`
+    ${compared.repeated && html`<p class="quiet">${say("compare.repeated")}</p>`}
+    ${lists.map((name) => {
+      const columns = compared[name].join(say("list.comma"));
+      return html`<p key=${name} class="quiet wrap">${say(`compare.columns_${name}`, { columns })}</p>`;
+    })}
+  `;
 }
 
-function MostChanged({ changes, linked }) {
+const change = ({ before, after }) => (before === null || after === null ? null : after - before);
+
+function valueOf(row, column) {
+  if (typeof column === "number") return row.key[column];
+  return column === "difference" ? change(row) : row[column];
+}
+
+function Changes({ compared }) {
+  const { changes, changed, measure, key } = compared;
   const { sorted, sort } = useSorted(changes, valueOf);
-  const label = say("compare.most_changed");
+  const label = measure ? say("compare.by_measure", { measure }) : say("compare.changes");
   if (changes.length === 0) {
     return html`<h3>${label}</h3><p class="absent">${say("compare.none_changed")}</p>`;
   }
-  const head = (column, numeric) => html`
-    <${SortHead} column=${column} sort=${sort} numeric=${numeric}>${say(`col.${column}`)}<//>
+  const named = changes.some((row) => row.label !== null);
+  const head = (column, title, numeric = false) => html`
+    <${SortHead} column=${column} sort=${sort} numeric=${numeric}>${title}<//>
   `;
   const titles = [
-    head("user_id", false), head("name", false), head("before", true), head("after", true),
-    head("difference", true),
+    ...key.map((name, index) => head(index, html`<bdi>${name}</bdi>`)),
+    named && head("label", say("col.name")),
+    ...["before", "after", "difference"].map((name) => measure !== "" && head(name, say(`col.${name}`), true)),
+    say("col.columns"),
   ];
+  const number = (value) => html`<td class="number">${value}</td>`;
   return html`
     <h3>${label}</h3>
     <${Table} label=${label} titles=${titles} look="zebra">
       ${sorted.map(
-        (change) => html`
-          <tr key=${change.user_id}>
-            <td><${User} id=${change.user_id} linked=${linked} /></td>
-            <td><${Clamped} value=${change.name} /></td>
-            <td class="number">${count(change.before)}</td>
-            <td class="number">${count(change.after)}</td>
-            <td class="number">${difference(change.after - change.before)}</td>
+        (row) => html`
+          <tr>
+            <${Key} row=${row} columns=${key} linked />
+            ${named && html`<td><${Clamped} value=${row.label} /></td>`}
+            ${measure && [count(row.before), count(row.after), difference(change(row))].map(number)}
+            <td class="wrap">${row.columns.join(say("list.comma"))}</td>
           </tr>
         `,
       )}
     <//>
+    <${First} some=${{ first: changes, count: changed }} />
   `;
 }
 
-/** An id; a link to its item if it is the item's key and in this run. */
-function User({ id, linked }) {
-  return linked ? html`<${ItemLink} itemKey=${id} />` : html`<bdi class="clamp">${id}</bdi>`;
+/** The cells of a row's key; the item's key is a link if the row is in this run. */
+function Key({ row, columns, linked }) {
+  const { summary } = useHere();
+  return row.key.map((value, index) => {
+    const isItem = linked && value !== null && columns[index] === summary.key_column;
+    return html`
+      <td>${isItem ? html`<${ItemLink} itemKey=${value} />` : html`<${Clamped} value=${value} />`}</td>
+    `;
+  });
 }
 
-/** Users of one run only; removed users have no item view in this run. */
-function Side({ name, side, linked = false }) {
+/** Rows of one run only; removed rows may have no item in this run. */
+function Side({ name, columns, side, linked = false }) {
   const label = say(`compare.${name}`);
-  const titles = [say("col.user_id"), say("col.name")];
+  const named = side.examples.some((row) => row.label !== null);
+  const keys = columns.map((column) => html`<th scope="col"><bdi>${column}</bdi></th>`);
   return html`
     <section>
       <h3>${label}</h3>
       ${side.examples.length === 0
-        ? html`<p class="absent">${say("compare.nobody")}</p>`
+        ? html`<p class="absent">${say("compare.none")}</p>`
         : html`
-            <${Table} label=${label} titles=${titles} look="zebra">
+            <${Table} label=${label} titles=${[...keys, named && say("col.name")]} look="zebra">
               ${side.examples.map(
-                ({ key, value }) => html`
-                  <tr key=${key}>
-                    <td><${User} id=${key} linked=${linked} /></td>
-                    <td><${Clamped} value=${value} /></td>
+                (row) => html`
+                  <tr>
+                    <${Key} row=${row} columns=${columns} linked=${linked} />
+                    ${named && html`<td><${Clamped} value=${row.label} /></td>`}
                   </tr>
                 `,
               )}
             <//>
           `}
-      ${side.count > side.examples.length &&
-      html`
-        <p class="quiet">
-          ${say("compare.first", { shown: side.examples.length, n: side.count })}
-        </p>
-      `}
+      <${First} some=${{ first: side.examples, count: side.count }} />
     </section>
   `;
 }

@@ -1,4 +1,4 @@
-// The dataset: its columns, its rows in pages, and its files.
+// The dataset and its folds: columns, rows in pages, and the files of the run.
 
 import { html, useState } from "./vendor/preact.js";
 import { query } from "./api.js";
@@ -16,10 +16,13 @@ const SIZE = 100; // rows a page
 
 export function Dataset({ shown }) {
   const { home, stamp, summary, active } = useHere();
-  const [offset, setOffset] = useState(0);
-  const address = summary.dataset ? `${home}/dataset${query({ offset, limit: SIZE })}` : null;
+  const { tables } = summary;
+  const [{ table, offset }, show] = useState({ table: null, offset: 0 });
+  const setOffset = (to) => show({ table, offset: to });
+  const params = query({ table, offset, limit: SIZE });
+  const address = tables.length ? `${home}/dataset${params}` : null;
   const polled = usePolled(address, { paused: !shown, stamp, keep: true });
-  if (!summary.dataset) return html`<p class="absent">${absence(summary, active)}</p>`;
+  if (tables.length === 0) return html`<p class="absent">${absence(summary, active)}</p>`;
   const dataset = polled.data;
   if (!dataset) return html`<${Absent} ...${polled} />`;
   const { rows, page, columns } = dataset;
@@ -27,10 +30,29 @@ export function Dataset({ shown }) {
   const range = { from, to: dataset.offset + page.length, n: rows };
   return html`
     <${Trouble} ...${polled} />
-    <h2>${say("dataset.title", { n: rows })}</h2>
+    <div class="above">
+      <h2><bdi>${dataset.table}</bdi> · ${say("dataset.title", { n: rows })}</h2>
+      ${tables.length > 1 &&
+      html`
+        <div class="choices" role="group" aria-label=${say("dataset.tables")}>
+          ${tables.map(
+            (name) => html`
+              <button
+                key=${name}
+                type="button"
+                aria-pressed=${name === (table ?? tables[0])}
+                onClick=${() => show({ table: name, offset: 0 })}
+              >
+                <bdi>${name}</bdi>
+              </button>
+            `,
+          )}
+        </div>
+      `}
+    </div>
     <${Columns} columns=${columns} rows=${rows} />
     <h3>${say("dataset.rows")}</h3>
-    <${DataTable} columns=${columns} page=${page} range=${range} />
+    <${DataTable} key=${dataset.table} columns=${columns} page=${page} range=${range} />
     ${rows > SIZE &&
     html`
       <${Pager}
@@ -63,7 +85,7 @@ function Columns({ columns, rows }) {
               <th scope="row"><bdi>${column.name}</bdi></th>
               <td><code>${column.type}</code></td>
               <td class="number">${count(column.nulls)}</td>
-              <td class="number">${rows ? percent(column.null_share) : ""}</td>
+              <td class="number">${rows && column.null_share !== null ? percent(column.null_share) : ""}</td>
             </tr>
           `,
         )}

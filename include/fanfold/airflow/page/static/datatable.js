@@ -1,4 +1,4 @@
-// A page of the dataset's rows; sorting and filtering apply to the rows shown.
+// A page of the rows of a table; sorting and filtering apply to the rows shown.
 
 import { html, useMemo, useState } from "./vendor/preact.js";
 import { useHere } from "./here.js";
@@ -8,14 +8,16 @@ import { Table } from "./table.js";
 import { say } from "./text.js";
 import { Clamped, valueText } from "./values.js";
 
-// Large integers are objects that hold their digits.
-const sortable = (value) =>
-  value !== null && typeof value === "object" ? valueText(value) : value;
-
 const NUMERIC = /^(u?int|float|double|decimal)/;
 
 /** Whether a column holds numbers; ids are text. */
 const numeric = ({ name, type }) => NUMERIC.test(type) && !name.endsWith("id");
+
+/** Large integers are objects that hold their digits, decimals are texts. */
+function sortable(value, column) {
+  if (value === null) return null;
+  return numeric(column) ? Number(valueText(value)) : valueText(value);
+}
 
 /** `range`: the first row, the last row and the total. */
 export function DataTable({ columns, page, range }) {
@@ -25,7 +27,7 @@ export function DataTable({ columns, page, range }) {
     const fits = (value) => valueText(value).toLocaleLowerCase().includes(needle);
     return needle ? page.filter((row) => row.some(fits)) : page;
   }, [page, needle]);
-  const { sorted, sort } = useSorted(kept, (row, column) => sortable(row[column]));
+  const { sorted, sort } = useSorted(kept, (row, column) => sortable(row[column], columns[column]));
   const { summary } = useHere();
   const keyed = columns.findIndex(({ name }) => name === summary.key_column);
   const titles = columns.map(

@@ -1,33 +1,21 @@
-// Items that are not in the dataset, by reason, with download and redrive.
+// Items that are not ok, by reason, with download and redrive; and the rejected rows.
 
-import { html, useState } from "./vendor/preact.js";
-import { address, query } from "./api.js";
-import { FailedItems } from "./faileditems.js";
-import { count, percent } from "./format.js";
+import { html } from "./vendor/preact.js";
+import { address } from "./api.js";
+import { count, Moment, percent } from "./format.js";
 import { useHere } from "./here.js";
+import { Examples, GroupTools, Lines, NAME_LENGTH, useSet } from "./lines.js";
 import { Absent, Trouble } from "./notices.js";
 import { usePolled } from "./polling.js";
 import { RedriveButton } from "./redrive.js";
+import { RejectedRows } from "./rejected.js";
 import { Sign } from "./signs.js";
 import { Outcome } from "./states.js";
 import { numeric, Table, unseen } from "./table.js";
 import { say } from "./text.js";
-import { ItemLink, Reason } from "./values.js";
+import { Clamped, ItemLink, Reason } from "./values.js";
 
 const PAUSE = 4_000; // milliseconds
-const NAME_LENGTH = 200; // characters of a reason or a value, where it is not shown in full
-
-/** A set as state, and a function that toggles a member. */
-function useSet() {
-  const [set, change] = useState(() => new Set());
-  const toggle = (member) =>
-    change((now) => {
-      const next = new Set(now);
-      if (!next.delete(member)) next.add(member);
-      return next;
-    });
-  return [set, toggle];
-}
 
 export function Failures({ shown }) {
   const { home, active, stamp } = useHere();
@@ -36,20 +24,29 @@ export function Failures({ shown }) {
     paused: !shown,
     stamp,
   });
+  const failures = polled.data;
+  if (!failures) return html`<${Absent} ...${polled} />`;
+  const { groups, rejected, final } = failures;
+  return html`
+    <${Trouble} ...${polled} />
+    ${groups.length + rejected.length > 0 && !final && html`<p class="quiet">${say("failures.live")}</p>`}
+    ${groups.length > 0
+      ? html`<${FailedItems} failures=${failures} />`
+      : html`<p class="absent">${say(active ? "failures.none_yet" : "failures.none")}</p>`}
+    <${RejectedRows} groups=${rejected} final=${final} />
+  `;
+}
+
+function FailedItems({ failures }) {
+  const { home } = useHere();
   const [groups, toggleGroup] = useSet();
   const [keys, toggleKey] = useSet();
   const [open, toggleOpen] = useSet();
-  const failures = polled.data;
-  if (!failures) return html`<${Absent} ...${polled} />`;
-  if (failures.groups.length === 0) {
-    return html`<p class="absent">${say(active ? "failures.none_yet" : "failures.none")}</p>`;
-  }
   // A selected group may have disappeared after a redrive.
   const chosen = failures.groups.map(({ id }) => id).filter((id) => groups.has(id));
   const request = { groups: chosen, keys: [...keys] };
   const selection = { groups, toggleGroup, keys, toggleKey, open, toggleOpen };
   return html`
-    <${Trouble} ...${polled} />
     <div class="above">
       <h2>${say("failures.title")}</h2>
       <div class="actions">
@@ -65,14 +62,14 @@ export function Failures({ shown }) {
         <${RedriveButton} />
       </div>
     </div>
-    ${!failures.final && html`<p class="quiet">${say("failures.live")}</p>`}
     <${Groups} failures=${failures} selection=${selection} />
   `;
 }
 
 /** The reason of a group; empty for the group of all further reasons. */
 function reasonOf({ reason, column, rule }) {
-  return column === null ? reason : say("failures.rule", { column, rule: rule ?? "" });
+  if (column === null) return reason;
+  return column ? say("failures.rule", { column, rule: rule ?? "" }) : (rule ?? "");
 }
 
 function Groups({ failures, selection }) {
@@ -107,10 +104,8 @@ function Groups({ failures, selection }) {
 }
 
 function GroupRow({ group, planned, final, choosable, selection }) {
-  const { home } = useHere();
   const open = final && selection.open.has(group.id);
   const name = reasonOf(group).slice(0, NAME_LENGTH) || say("reason.none");
-  const toggle = say(open ? "failures.hide" : "failures.show");
   const width = 5 + Boolean(choosable) + Boolean(final);
   return html`
     <tr>
@@ -136,49 +131,61 @@ function GroupRow({ group, planned, final, choosable, selection }) {
       <td><${Examples} examples=${group.examples} /></td>
       ${final &&
       html`
-        <td class="tools">
-          <button
-            type="button"
-            class="textual"
-            aria-expanded=${open}
-            aria-label=${say("about", { what: toggle, which: name })}
-            onClick=${() => selection.toggleOpen(group.id)}
-          >
-            ${toggle}
-          </button>
-          <a
-            href=${address(`${home}/failures.jsonl${query({ group: group.id })}`)}
-            aria-label=${say("about", { what: "JSONL", which: name })}
-            download
-          >
-            JSONL
-          </a>
-        </td>
+        <${GroupTools}
+          file="failures.jsonl"
+          of="items"
+          group=${group}
+          name=${name}
+          open=${open}
+          onToggle=${selection.toggleOpen}
+        />
       `}
     </tr>
     ${open &&
     html`
       <tr class="inner">
         <td colspan=${width}>
-          <${FailedItems} group=${group} name=${name} selection=${choosable ? selection : null} />
+          <${ItemsOf} group=${group} name=${name} selection=${choosable ? selection : null} />
         </td>
       </tr>
     `}
   `;
 }
 
-function Examples({ examples }) {
+/** The items of a group. `selection`: null if selection is not possible. */
+function ItemsOf({ group, name, selection }) {
+  const whole = selection?.groups.has(group.id);
+  const titles = [
+    selection && unseen(say("col.choose")),
+    say("col.key"),
+    say("col.reason"),
+    group.column !== null && say("col.value"),
+    numeric(say("col.attempts")),
+    say("col.decided"),
+  ];
+  const row = (item) => html`
+    <tr key=${item.key}>
+      ${selection &&
+      html`
+        <td>
+          <input
+            type="checkbox"
+            aria-label=${say("failures.choose_item", { key: item.key })}
+            checked=${whole || selection.keys.has(item.key)}
+            disabled=${whole}
+            onChange=${() => selection.toggleKey(item.key)}
+          />
+        </td>
+      `}
+      <td><${ItemLink} itemKey=${item.key} /></td>
+      <td class="reason"><${Reason} text=${item.reason} /></td>
+      ${group.column !== null && html`<td><${Clamped} value=${item.value} /></td>`}
+      <td class="number">${count(item.attempts)}</td>
+      <td><${Moment} iso=${item.at} /></td>
+    </tr>
+  `;
+  const label = say("failures.of", { reason: name });
   return html`
-    <ul class="plain">
-      ${examples.map(
-        ({ key, value }) => html`
-          <li key=${key}>
-            <${ItemLink} itemKey=${key} />
-            ${value !== null &&
-            html`<span class="clamp quiet" dir="auto">${value.slice(0, NAME_LENGTH)}</span>`}
-          </li>
-        `,
-      )}
-    </ul>
+    <${Lines} path="failures/items" of="items" group=${group} label=${label} titles=${titles} row=${row} />
   `;
 }

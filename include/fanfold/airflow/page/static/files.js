@@ -1,8 +1,8 @@
-// The files of the dataset: size, rows, checksum and, if published, a download.
+// The files of the run: table, size, rows, checksum and, if published, a download.
 
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { address } from "./api.js";
-import { bytes, count } from "./format.js";
+import { bytes, count, NONE } from "./format.js";
 import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
 import { usePolled } from "./polling.js";
@@ -19,7 +19,7 @@ export function Files() {
   const label = say("files.title");
   if (!files) return html`<h3>${label}</h3><${Absent} ...${polled} />`;
   const numbers = [numeric(say("col.rows")), numeric(say("col.size"))];
-  const titles = [say("col.file"), ...numbers, "SHA-256", files.published && say("col.download")];
+  const titles = [say("col.file"), say("col.table"), ...numbers, "SHA-256", files.published && say("col.download")];
   return html`
     <h3>${label}</h3>
     <${Trouble} ...${polled} />
@@ -32,6 +32,7 @@ export function Files() {
         (file) => html`
           <tr key=${file.name}>
             <th scope="row"><bdi>${file.name}</bdi></th>
+            <td><bdi>${file.table || NONE}</bdi></td>
             <td class="number">${count(file.rows)}</td>
             <td class="number" title=${say("files.bytes", { n: file.bytes })}>
               ${bytes(file.bytes)}

@@ -24,7 +24,7 @@ export function percent(value) {
   return share.format(value);
 }
 
-export const difference = (value) => signed.format(value);
+export const difference = (value) => (value === null ? NONE : signed.format(value));
 
 function unit(value, name, digits = 0) {
   const style = { style: "unit", unit: name, unitDisplay: "short", maximumFractionDigits: digits };

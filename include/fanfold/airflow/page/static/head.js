@@ -15,12 +15,12 @@ import { Fact } from "./values.js";
 /** `trouble`: the state of the poll of the summary. */
 export function Head({ trouble }) {
   const { dag, run, summary, active } = useHere();
-  const { tally } = summary;
+  const { tally, noun } = summary;
   const redrivable = summary.redrive.items > 0 || summary.redrive.possible;
   return html`
     <header class="head">
       <div class="title">
-        <h1>${say("run.heading")}</h1>
+        <h1>${noun ? say("run.heading_of", { noun }) : say("run.heading")}</h1>
         <${Verdict} verdict=${summary.verdict} until=${summary.wait?.until} />
         ${redrivable && html`<${RedriveButton} small />`}
       </div>
@@ -35,7 +35,7 @@ export function Head({ trouble }) {
         <${Fact} name=${active ? "fact.running_for" : "fact.duration"}>${duration(lasted(summary))}<//>
       </dl>
       <${Alerts} ...${trouble} />
-      ${tally && html`<${Tiles} tally=${tally} /><${OutcomeBar} tally=${tally} />`}
+      ${tally && html`<${Tiles} summary=${summary} /><${OutcomeBar} tally=${tally} />`}
       ${tally && html`<${Figures} summary=${summary} active=${active} />`}
       <${Steps} />
     </header>

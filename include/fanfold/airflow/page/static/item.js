@@ -1,4 +1,4 @@
-// One item: its outcomes with reasons, its raw record and its clean row.
+// One item: its outcomes with reasons, its records, rows and rejected rows.
 
 import { html, useEffect, useRef } from "./vendor/preact.js";
 import { query } from "./api.js";
@@ -8,16 +8,17 @@ import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
 import { usePolled } from "./polling.js";
 import { RedriveButton } from "./redrive.js";
+import { First, RejectedOfItem } from "./rejected.js";
 import { Outcome } from "./states.js";
 import { numeric, Table } from "./table.js";
 import { say } from "./text.js";
-import { Fact, Reason, valueText, Whole } from "./values.js";
+import { capital, Clamped, Fact, Reason, valueText, Whole } from "./values.js";
 
 const PAUSE = 4_000; // milliseconds
 
 /** `tab`: the tab that the back link opens. */
 export function ItemView({ itemKey, tab }) {
-  const { home, active, stamp } = useHere();
+  const { home, active, stamp, summary } = useHere();
   const every = (item) => (active && (!item || item.status === "waiting") ? PAUSE : null);
   const polled = usePolled(`${home}/items${query({ key: itemKey })}`, { every, stamp });
   const heading = useRef(null);
@@ -26,7 +27,7 @@ export function ItemView({ itemKey, tab }) {
     <section class="item" aria-labelledby="item-title">
       <p><a href="#${tab}">← ${say("item.back", { tab: say(`tab.${tab}`) })}</a></p>
       <h2 id="item-title" tabindex="-1" class="wrap" ref=${heading}>
-        ${say("item.title")} <bdi>${itemKey}</bdi>
+        ${capital(summary.noun ?? say("item.noun"))} <bdi>${itemKey}</bdi>
       </h2>
       ${polled.data
         ? html`<${Trouble} ...${polled} /><${Known} item=${polled.data} />`
@@ -47,10 +48,11 @@ function Known({ item }) {
       ? html`<${Decision} decision=${item.latest} />`
       : html`<p class="absent">${say("item.waiting")}</p>`}
     ${item.earlier.length > 0 && html`<${Earlier} decisions=${item.earlier} />`}
-    <div class="pair">
-      <${Row} row=${item.row} />
-      <${Record} record=${item.record} />
+    <div class=${item.rows.count > 1 ? undefined : "pair"}>
+      <${Rows} rows=${item.rows} />
+      <${Records} records=${item.records} />
     </div>
+    <${RejectedOfItem} rejected=${item.rejected} />
   `;
 }
 
@@ -96,25 +98,51 @@ function Earlier({ decisions }) {
   `;
 }
 
-function Row({ row }) {
-  const label = say("item.row");
-  if (row === null) {
-    return html`<section><h3>${label}</h3><p class="absent">${say("item.no_row")}</p></section>`;
-  }
+function Rows({ rows }) {
+  const label = say("item.rows", { n: rows.count });
+  const several = rows.count > 1;
   return html`
     <section>
       <h3>${label}</h3>
-      <${Table} label=${label} titles=${[say("col.column"), say("col.value")]} tall>
-        ${Object.entries(row).map(
-          ([column, value]) => html`
-            <tr key=${column}>
-              <th scope="row"><bdi>${column}</bdi></th>
-              <td class="wrap value" dir="auto">${valueText(value)}</td>
-            </tr>
-          `,
-        )}
-      <//>
+      ${rows.count === 0 && html`<p class="absent">${say("item.no_rows")}</p>`}
+      ${rows.count === 1 && html`<${OneRow} label=${label} row=${rows.first[0]} />`}
+      ${several && html`<${RowTable} label=${label} rows=${rows.first} /><${First} some=${rows} />`}
     </section>
+  `;
+}
+
+function OneRow({ label, row }) {
+  return html`
+    <${Table} label=${label} titles=${[say("col.column"), say("col.value")]} tall>
+      ${Object.entries(row).map(
+        ([column, value]) => html`
+          <tr key=${column}>
+            <th scope="row"><bdi>${column}</bdi></th>
+            <td class="wrap value" dir="auto">${valueText(value)}</td>
+          </tr>
+        `,
+      )}
+    <//>
+  `;
+}
+
+function RowTable({ label, rows }) {
+  const columns = Object.keys(rows[0]);
+  const isNumber = (column) => rows.some((row) => typeof row[column] === "number");
+  const looks = columns.map((column) => (isNumber(column) ? "number" : undefined));
+  const titles = columns.map((column, index) => html`<th scope="col" class=${looks[index]}><bdi>${column}</bdi></th>`);
+  return html`
+    <${Table} label=${label} titles=${titles} look="zebra rows" tall>
+      ${rows.map(
+        (row, place) => html`
+          <tr key=${place}>
+            ${columns.map(
+              (column, index) => html`<td class=${looks[index]}><${Clamped} value=${row[column]} /></td>`,
+            )}
+          </tr>
+        `,
+      )}
+    <//>
   `;
 }
 
@@ -129,17 +157,18 @@ function recordText(record) {
   );
 }
 
-function Record({ record }) {
-  const label = say("item.record");
+function Records({ records }) {
+  const label = say("item.records", { n: records.count });
   return html`
     <section>
       <h3>${label}</h3>
-      ${record === null
-        ? html`<p class="absent">${say("item.no_record")}</p>`
+      ${records.count === 0
+        ? html`<p class="absent">${say("item.no_records")}</p>`
         : html`
             <pre class="tall" role="region" tabindex="0" aria-label=${label}>
-              ${recordText(record)}</pre
+              ${records.first.map(recordText).join("\n")}</pre
             >
+            <${First} some=${records} />
           `}
     </section>
   `;

@@ -68,6 +68,7 @@ function Runs({ dag, runs, name }) {
     say("fact.logical_date"),
     numeric(say("fact.duration")),
     numeric(say("col.rows")),
+    numeric(say("col.rejected")),
     say("col.items"),
     say("fact.started"),
   ];
@@ -89,6 +90,7 @@ function Runs({ dag, runs, name }) {
             <td><${Moment} iso=${run.logical_date} toMinute /></td>
             <td class="number">${duration(run.seconds)}</td>
             <td class="number">${count(run.rows)}</td>
+            <td class="number">${count(run.rejected)}</td>
             <td>${run.tally?.planned ? html`<${OutcomeBar} tally=${run.tally} small />` : NONE}</td>
             <td><${Moment} iso=${run.started_at} toMinute /></td>
           </tr>

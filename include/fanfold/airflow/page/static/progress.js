@@ -6,8 +6,9 @@ import { Outcome, OUTCOMES, outcomeWord } from "./states.js";
 import { say } from "./text.js";
 import { Fact } from "./values.js";
 
-/** Items by outcome, each as a large number. */
-export function Tiles({ tally }) {
+/** Items by outcome, and rows, each as a large number. */
+export function Tiles({ summary }) {
+  const { tally, rows, rejected } = summary;
   return html`
     <dl class="tiles">
       <div class="tile">
@@ -25,11 +26,19 @@ export function Tiles({ tally }) {
           </div>
         `,
       )}
+      ${Object.entries({ rows, rejected }).map(
+        ([name, number]) => html`
+          <div class="tile of-rows" key=${name}>
+            <dt>${say(`tile.${name}`)}</dt>
+            <dd>${count(number)}</dd>
+          </div>
+        `,
+      )}
     </dl>
   `;
 }
 
-/** The same as a sentence, for screen readers. */
+/** The items as a sentence, for screen readers. */
 export function tallyText(tally) {
   const parts = OUTCOMES.filter((outcome) => tally[outcome] > 0).map((outcome) =>
     say("tally.part", { n: tally[outcome], outcome: outcomeWord(outcome) }),
@@ -37,7 +46,7 @@ export function tallyText(tally) {
   return say("tally.all", { n: tally.planned, parts: parts.join(say("list.comma")) });
 }
 
-/** The same as a bar; small counts still have a visible segment. */
+/** The items as a bar; small counts still have a visible segment. */
 export function OutcomeBar({ tally, small = false }) {
   const label = tallyText(tally);
   return html`

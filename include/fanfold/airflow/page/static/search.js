@@ -38,7 +38,7 @@ function useSuggestions(home, prefix) {
 }
 
 export function Search() {
-  const { home } = useHere();
+  const { home, summary } = useHere();
   const [typed, setTyped] = useState("");
   const [wanted, setWanted] = useState(false);
   const [active, setActive] = useState(-1);
@@ -79,7 +79,7 @@ export function Search() {
   };
   return html`
     <form class="search" role="search" onSubmit=${(event) => event.preventDefault()}>
-      <label for="search">${say("search.label")}</label>
+      <label for="search">${say("search.label", { noun: summary.noun ?? say("item.noun") })}</label>
       <div class="combobox">
         <${Sign} name="search" />
         <input

@@ -3,7 +3,7 @@
 import { html } from "./vendor/preact.js";
 import { NONE } from "./format.js";
 import { itemHref } from "./place.js";
-import { say } from "./text.js";
+import { language, say } from "./text.js";
 
 // Characters.
 const TITLE_LENGTH = 300; // that a tooltip shows
@@ -14,6 +14,9 @@ export function valueText(value) {
   if (value === null || value === undefined) return NONE;
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
+
+/** A noun at the beginning of a heading. */
+export const capital = (text) => text.charAt(0).toLocaleUpperCase(language) + text.slice(1);
 
 /** A value in one line, truncated to the available width. */
 export function Clamped({ value }) {

@@ -1,0 +1,162 @@
+"""The author's command line: ``python -m fanfold try NAME --item KEY``, and ``new NAME --from api``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING, Any
+
+from fanfold.errors import BadInput, FanfoldError
+from fanfold.loader import load_pipeline, pipeline_names
+from fanfold.sources import Api
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
+
+    from fanfold.pipeline import Pipeline
+    from fanfold.testing import Result
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_TEMPLATES = Path(__file__).with_name("templates")
+_KINDS: dict[str, dict[str, str]] = {
+    "api": {
+        "items": '["K042", "B107", "S230"]',
+        "example": '["K042"]',
+        "params": 'noun="station", column="station"',
+    },
+    "compute": {
+        "items": "[str(number) for number in range(1, 31)]",
+        "example": '["27"]',
+        "params": 'noun="number", column="number", requests=False',
+    },
+}
+_SHOWN = 10
+"""Records, rows and rejected rows of an item that ``try`` prints."""
+
+
+def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
+    """Write a pipeline that runs as it is: module, DAG file and test; return their paths.
+
+    Raises:
+        BadInput: The name is no Python name, or one of the files exists.
+    """
+    if not name.isidentifier() or name != name.lower() or name.startswith("_") or len(name) > 40:
+        raise BadInput(
+            f"NAME={name!r}: use up to 40 lower-case letters, digits and '_', such as air_quality."
+        )
+    files = {
+        root / "include" / "pipelines" / f"{name}.py": f"{kind}.py.tmpl",
+        root / "dags" / f"{name}.py": "dag.py.tmpl",
+        root / "tests" / "pipelines" / f"test_{name}.py": f"{kind}_test.py.tmpl",
+    }
+    for path in files:
+        if path.exists():
+            raise BadInput(f"{path} exists; choose another NAME or remove it.")
+    values = {"name": name, "title": name.replace("_", " ").capitalize(), **_KINDS[kind]}
+    for path, template in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = (_TEMPLATES / template).read_text("utf-8")
+        path.write_text(Template(text).substitute(values), "utf-8")
+    return list(files)
+
+
+def try_item(pipeline: Pipeline, item: str) -> Result:
+    """Fetch and process one item, fold and draw; return the result.
+
+    The sample APIs of the local mode are simulated if their connection is not in the environment.
+    """
+    from fanfold import testing
+
+    with _simulated(pipeline):
+        return testing.run(pipeline, [item])
+
+
+@contextlib.contextmanager
+def _simulated(pipeline: Pipeline) -> Iterator[None]:
+    from fanfold.simulator import CONNECTIONS
+    from fanfold.simulator.process import running
+
+    source = pipeline.source
+    connection = source.connection if isinstance(source, Api) else ""
+    variable = f"AIRFLOW_CONN_{connection.upper()}"
+    if connection not in CONNECTIONS or variable in os.environ:
+        yield
+        return
+    print(f"{variable} is not set: using the simulator.")
+    with running() as simulator:
+        fields = {"conn_type": "http", "host": simulator.url, "password": simulator.token}
+        os.environ[variable] = json.dumps(fields)
+        try:
+            yield
+        finally:
+            del os.environ[variable]
+
+
+def _print(result: Result, key: str) -> None:
+    outcome = result.outcomes.iloc[0]
+    print(f"{key}: {outcome['status']}" + (f" ({outcome['reason']})" if outcome["reason"] else ""))
+    records = next(iter(result.records.values()), [])
+    _section("records", len(records))
+    for record in records[:_SHOWN]:
+        text = json.dumps(record, ensure_ascii=False)
+        print(f"  {text[:300]}{'…' * (len(text) > 300)}")
+    _table("rows", result.rows)
+    print(f"  types: {', '.join(f'{name} {kind}' for name, kind in result.rows.dtypes.items())}")
+    _table("rejected rows", result.rejected)
+    for name, fold in result.folds.items():
+        _table(f"fold {name}", fold)
+
+
+def _section(name: str, count: int) -> None:
+    print(f"\n{name}: {count}" + (f", the first {_SHOWN}" if count > _SHOWN else ""))
+
+
+def _table(name: str, frame: pd.DataFrame) -> None:
+    _section(name, len(frame))
+    if len(frame):
+        text = frame.head(_SHOWN).to_string(index=False, max_colwidth=40)
+        print("\n".join(f"  {line}" for line in text.splitlines()))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m fanfold", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    one = commands.add_parser("try", help="fetch and process one item, without Airflow")
+    one.add_argument("name", help=f"a pipeline: {', '.join(pipeline_names())}")
+    one.add_argument("--item", required=True, help="the item's key")
+    one.add_argument("--report", type=Path, help="write the report to this file")
+    made = commands.add_parser("new", help="write a pipeline: module, DAG file and test")
+    made.add_argument("name")
+    made.add_argument("--from", dest="kind", choices=sorted(_KINDS), required=True)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    given: Any = _parse(arguments)
+    try:
+        if given.command == "new":
+            for path in new(given.name, given.kind):
+                print(path.relative_to(_REPOSITORY))
+            print(f"Run it: make run PIPELINE={given.name}")
+            return 0
+        result = try_item(load_pipeline(given.name).pipeline, given.item)
+        _print(result, given.item)
+        if given.report:
+            given.report.write_text(result.report, "utf-8")
+            print(f"\nreport: {given.report}")
+    except FanfoldError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,26 @@
+"""Functions of a pipeline ask for what they need by the names of their parameters."""
+
+from __future__ import annotations
+
+import inspect
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def inject(function: Callable[..., Any], **available: Any) -> Callable[..., Any]:
+    """Return the function with those of the available values bound that its signature names."""
+    wanted = {name: value for name, value in available.items() if name in _parameters(function)}
+    return partial(function, **wanted) if wanted else function
+
+
+@lru_cache(maxsize=256)
+def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+    named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # some functions written in C
+        return frozenset()
+    return frozenset(each.name for each in parameters if each.kind in named)

@@ -1,0 +1,105 @@
+"""What ``make run`` is asked to run: a pipeline and its items, as Params of its DAG."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fanfold.errors import BadInput
+from fanfold.loader import pipeline_names
+from fanfold.local.settings import connection_variable
+from fanfold.simulator.sample import SAMPLES, USERS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LIST_FILES = (".csv", ".jsonl", ".csv.gz", ".jsonl.gz", ".parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A pipeline and its items.
+
+    Attributes:
+        pipeline: Name of the pipeline and of its DAG.
+        items: Keys separated by commas or spaces, or the path or URI of an items file.
+        users: Number of simulated users, instead of ``items``.
+
+    Without both, the items are 300 simulated users if the API of the pipeline is simulated,
+    otherwise the default list of the DAG.
+    """
+
+    pipeline: str
+    items: str = ""
+    users: int | None = None
+
+    def check(self) -> None:
+        """Raise if there is no such pipeline, or no such users or items file.
+
+        Raises:
+            BadInput: With the alternatives.
+        """
+        if self.pipeline not in pipeline_names():
+            raise BadInput(
+                f"There is no pipeline {self.pipeline!r} in include/pipelines; available: "
+                f"{', '.join(pipeline_names()) or 'none'}."
+            )
+        if self.users and self.pipeline not in SAMPLES:
+            raise BadInput(
+                f"USERS={self.users}: there are simulated users only for {' and '.join(SAMPLES)}. "
+                f"Set ITEMS for {self.pipeline}, or neither for the default list of its DAG."
+            )
+        if self._is_file() and "://" not in self.items and not Path(self.items).is_file():
+            raise BadInput(f"ITEMS={self.items}: there is no such file.")
+
+    def conf(self, params: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """Return the Params of the run.
+
+        Args:
+            params: Params of the DAG by name, as returned by Airflow's REST API.
+            folder: For a list of simulated users.
+
+        Raises:
+            BadInput: The DAG has no Param for the items.
+        """
+        if self.items and not self._is_file():
+            name, value = _list_param(params), list(filter(None, re.split(r"[\s,]+", self.items)))
+        elif self.items:
+            path = self.items
+            name, value = "items_uri", path if "://" in path else Path(path).absolute().as_uri()
+        elif users := self._sample():
+            keys = SAMPLES[self.pipeline].users(users)
+            file = folder / f"{self.pipeline}-{users}.csv"
+            file.write_text("\n".join(["item", *keys, ""]), "ascii")
+            name, value = "items_uri", file.as_uri()
+        else:
+            return {}
+        if name not in params:
+            raise BadInput(f"{self.pipeline} has no Param for the items of ITEMS or USERS.")
+        # Other readers of the DAG that are set by default.
+        others = {"items_uri", "items_sql"} - {name}
+        return {name: value} | {each: None for each in others if _value(params, each)}
+
+    def _is_file(self) -> bool:
+        return "://" in self.items or self.items.endswith(LIST_FILES) or Path(self.items).is_file()
+
+    def _sample(self) -> int:
+        sample = SAMPLES.get(self.pipeline)
+        if sample is None:
+            return 0
+        # The sample's users do not exist in the API of another connection.
+        simulated = connection_variable(sample.connection) not in os.environ
+        return self.users or (USERS if simulated else 0)
+
+
+def _list_param(params: Mapping[str, Any]) -> str:
+    """Return the Param that ``fanfold.airflow.params`` marks as the list of items."""
+    marked = (name for name, each in params.items() if each["schema"].get("x-fanfold") == "items")
+    return next(marked, "")
+
+
+def _value(params: Mapping[str, Any], name: str) -> Any:
+    return params[name]["value"] if name in params else None

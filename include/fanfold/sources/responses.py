@@ -1,0 +1,47 @@
+"""What the responses of all sources have in common: errors and ``Retry-After``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from fanfold.errors import SourceBusy
+from fanfold.messages import ENGINE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fanfold.sources import Response
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds of a ``Retry-After`` header (RFC 9110, 10.2.3), or None."""
+    value = headers.get("Retry-After", "").strip()
+    if not value:
+        return None
+    if value.isdecimal() and len(value) < 10:
+        return float(value)
+    from email.utils import parsedate_to_datetime  # imports much, for a header that few APIs send
+
+    try:
+        until = parsedate_to_datetime(value)
+        # Relative to the server's clock if it sends its time: the local clock may be wrong.
+        now = parsedate_to_datetime(headers["Date"]) if "Date" in headers else datetime.now(UTC)
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def unexpected_response(response: Response) -> SourceBusy:
+    """Return the error for a response that the source has no rule for."""
+    if 300 <= response.status < 400:
+        message_id = "http.redirect"
+    elif response.body is None and response.flaw:
+        message_id = response.flaw
+    else:
+        message_id = "http.unexpected"
+    return SourceBusy(
+        ENGINE.message(message_id, path=response.path, status=response.status),
+        retry_after=retry_after(response.headers),
+        overloaded=response.status in {429, 503},
+    )

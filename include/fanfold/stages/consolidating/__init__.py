@@ -1,0 +1,276 @@
+"""Consolidate: concatenate the batches' rows into the dataset, sum their counts, compute the folds.
+
+``process`` closed the batches: outcomes and rows are decided and in order. Memory is bounded by one
+row group, and for the folds by the limit of DuckDB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from datetime import UTC, datetime
+from itertools import chain
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fanfold.errors import Inconsistent, ToleranceExceeded
+from fanfold.model import (
+    Counts,
+    FileEntry,
+    Manifest,
+    Plan,
+    RunIdentity,
+    RunStatus,
+    Status,
+    utc_text,
+)
+from fanfold.pipeline import AS_OF
+from fanfold.stages.consolidating.folds import write_folds
+from fanfold.stages.consolidating.tables import ROW_GROUP, write_table
+from fanfold.workspace.batch import ITEM
+from fanfold.workspace.failure_groups import merge_groups, read_groups, write_groups
+from fanfold.workspace.files import read_json, whole_file, write_json
+from fanfold.workspace.paths import FAILED, REJECTED
+from fanfold.workspace.progress import Closed, read_closed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from fanfold.loader import Loaded
+    from fanfold.workspace.batch import Batch
+    from fanfold.workspace.failure_groups import Group
+    from fanfold.workspace.paths import Workspace
+
+_REASONS_SHOWN = 3
+_BATCHES_SHOWN = 20
+_BLOCK = 1 << 20
+
+
+def consolidate(
+    workspace: Workspace,
+    run: RunIdentity,
+    loaded: Loaded,
+    close: Callable[[Batch], Closed],
+    *,
+    schema: pa.Schema,
+    version: str,
+) -> Manifest:
+    """Write dataset, folds, ``failed.jsonl``, ``rejected.jsonl`` and the manifest of a run.
+
+    Args:
+        workspace: That of the run.
+        run: Identity of the run.
+        loaded: Its pipeline.
+        close: Processes a batch that is not closed, or was closed by other code.
+        schema: Schema of the dataset; the last column is ``as_of``.
+        version: Version of the source that the records must come from.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        BadPipeline: A fold fails.
+        Inconsistent: Batches and plan do not match, or batches have records of another version.
+        WorkspaceUnavailable: The disk is full, read-only or not responding.
+    """
+    pipeline = loaded.pipeline
+    plan = Plan.from_json(read_json(workspace.plan))
+    batches = [workspace.batch(number) for number in range(plan.batches)]
+    _check_versions(batches, version)
+    closed = [read_closed(batch, loaded.code) or close(batch) for batch in batches]
+    counts = sum((each.counts for each in closed), Counts())
+    if counts.planned != plan.items:
+        raise Inconsistent(
+            f"The plan has {plan.items} items, but its batches have {counts.planned}. Clear `plan` "
+            "with its downstream tasks."
+        )
+    lines = {
+        FAILED: [each.counts.planned - each.counts.ok for each in closed],
+        REJECTED: [each.rejected for each in closed],
+    }
+    _concatenate(workspace.dataset / FAILED, [each.failed_file for each in batches], lines[FAILED])
+    _concatenate(
+        workspace.dataset / REJECTED, [each.rejected_file for each in batches], lines[REJECTED]
+    )
+    rows = {
+        pipeline.dataset: write_table(
+            workspace.table(pipeline.dataset),
+            _csv(workspace, pipeline.dataset),
+            schema,
+            chain.from_iterable(
+                _rows(batch, each.rows, schema) for batch, each in zip(batches, closed, strict=True)
+            ),
+        )
+    }
+    as_of = pa.scalar(run.logical_date, schema.field(AS_OF).type)
+    try:
+        rows |= write_folds(workspace, pipeline, as_of)
+    finally:
+        shutil.rmtree(workspace.spill, ignore_errors=True)
+    write_groups(
+        workspace.failures,
+        merge_groups(group for each in closed for group in each.reasons),
+        merge_groups(group for each in closed for group in each.rejected_reasons),
+    )
+    rejected = sum(lines[REJECTED])
+    manifest = Manifest(
+        dag_id=run.dag_id,
+        run_id=run.run_id,
+        logical_date=utc_text(run.logical_date),
+        status=_status(counts, rejected),
+        counts=counts,
+        files=(
+            *(entry for table in pipeline.tables for entry in _entries(workspace, table, rows)),
+            *(_entry(workspace.dataset / name, "jsonl", sum(lines[name])) for name in lines),
+        ),
+        requests=sum(each.requests for each in closed),
+        started_at=plan.started_at,
+        finished_at=_finished_at(workspace, plan),
+        rows=rows[pipeline.dataset],
+        rejected=rejected,
+        code=loaded.code,
+    )
+    write_json(workspace.manifest, manifest.as_json())
+    return manifest
+
+
+def _check_versions(batches: Sequence[Batch], version: str) -> None:
+    """Check that all records were fetched by one version of the source."""
+    others = [str(batch.number) for batch in batches if batch.parts_of_other_versions(version)]
+    if others:
+        more = f" and {len(others) - _BATCHES_SHOWN} more" if others[_BATCHES_SHOWN:] else ""
+        raise Inconsistent(
+            f"The records of the batches {', '.join(others[:_BATCHES_SHOWN])}{more} were fetched "
+            "by another version of the pipeline's source. Clear `batch.fetch` of these batches "
+            "with its downstream tasks."
+        )
+
+
+def _concatenate(path: Path, sources: Sequence[Path], lines: Sequence[int]) -> None:
+    """Write the bytes of some JSONL files as one file; each must have its number of lines."""
+    with whole_file(path) as temporary, temporary.open("wb") as output:
+        for number, (source, expected) in enumerate(zip(sources, lines, strict=True)):
+            try:
+                with source.open("rb") as file:
+                    found = _copy(file, output)
+            except FileNotFoundError as error:
+                raise _damaged(number, source, "it is missing") from error
+            if found != expected:
+                raise _damaged(number, source, f"it has {found} lines instead of {expected}")
+
+
+def _copy(file: BinaryIO, output: BinaryIO) -> int:
+    """Copy a file; return the number of its lines."""
+    lines = 0
+    while block := file.read(_BLOCK):
+        lines += block.count(b"\n")
+        output.write(block)
+    return lines
+
+
+def _rows(batch: Batch, expected: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Yield the rows of a batch without the items' keys."""
+    path = batch.rows_file
+    rows = 0
+    try:
+        # pre_buffer would keep all row groups in memory; read_table would import pyarrow.dataset.
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            found = file.schema_arrow
+            if not found.remove(found.get_field_index(ITEM)).equals(schema):
+                raise _damaged(batch.number, path, "its columns are not those of the contract")
+            for part in file.iter_batches(ROW_GROUP, columns=schema.names, use_threads=False):
+                rows += len(part)
+                yield part.select(schema.names)
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(batch.number, path, str(error)) from error
+    if rows != expected:
+        raise _damaged(batch.number, path, f"it has {rows} rows instead of {expected}")
+
+
+def _damaged(batch: int, path: Path, reason: str) -> Inconsistent:
+    return Inconsistent(
+        f"Cannot read {path}: {reason}. Clear `batch.process` of batch {batch} with its downstream "
+        "tasks."
+    )
+
+
+def _status(counts: Counts, rejected: int) -> RunStatus:
+    if counts.planned == 0:
+        return RunStatus.EMPTY
+    lost = counts.failed or counts.invalid or rejected
+    return RunStatus.PARTIAL if lost else RunStatus.COMPLETE
+
+
+def _finished_at(workspace: Workspace, plan: Plan) -> str:
+    """Return the current time, but not earlier than the run's start or its previous end.
+
+    The clock may be set back, and the warehouse orders the results of a run by their end.
+    """
+    times = [plan.started_at, utc_text(datetime.now(UTC))]
+    if workspace.manifest.exists():
+        times.append(Manifest.from_json(read_json(workspace.manifest)).finished_at)
+    return max(times)  # ISO 8601 in UTC sorts by time
+
+
+def _csv(workspace: Workspace, table: str) -> Path:
+    return workspace.dataset / f"{table}.csv.gz"
+
+
+def _entries(workspace: Workspace, table: str, rows: dict[str, int]) -> Iterator[FileEntry]:
+    yield _entry(workspace.table(table), "parquet", rows[table], table)
+    yield _entry(_csv(workspace, table), "csv.gz", rows[table], table)
+
+
+def _entry(path: Path, form: str, rows: int, table: str = "") -> FileEntry:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileEntry(path.name, form, rows, path.stat().st_size, digest, table)
+
+
+def check_tolerance(
+    workspace: Workspace, manifest: Manifest, tolerated_items: float, tolerated_rows: float
+) -> None:
+    """Check that the shares of lost items and of rejected rows are tolerated.
+
+    Args:
+        workspace: That of the run.
+        manifest: Its manifest.
+        tolerated_items: Maximum percentage of ``failed`` and ``invalid`` items.
+        tolerated_rows: Maximum percentage of rejected rows, of all rows that the transform returned.
+
+    Raises:
+        ToleranceExceeded: A share is larger; the message lists the most frequent reasons.
+    """
+    counts = manifest.counts
+    failures = counts.failed + counts.invalid
+    rows = manifest.rows + manifest.rejected
+    problems = []
+    if failures and failures * 100 > tolerated_items * counts.planned:
+        found = read_groups(workspace.failures)
+        groups = [group for group in found if group.status is not Status.MISSING]
+        problems.append(
+            f"{failures} of {counts.planned} items failed "
+            f"({failures * 100 / counts.planned:.3g} %), but tolerated_failure_percentage is "
+            f"{tolerated_items:g}: {_reasons(groups)}."
+        )
+    if manifest.rejected and manifest.rejected * 100 > tolerated_rows * rows:
+        problems.append(
+            f"{manifest.rejected} of {rows} rows break the contract "
+            f"({manifest.rejected * 100 / rows:.3g} %), but tolerated_rejected_percentage is "
+            f"{tolerated_rows:g}: {_reasons(read_groups(workspace.failures, of='rows'))}."
+        )
+    if problems:
+        raise ToleranceExceeded(
+            f"{' '.join(problems)} Nothing was published. Fetched data is kept: clear "
+            "`batch.fetch` with its downstream tasks to fetch only the failed items; after a change "
+            "of the pipeline, clear `consolidate` with its downstream tasks."
+        )
+
+
+def _reasons(groups: list[Group]) -> str:
+    """Return the most frequent reasons in one line."""
+    groups = sorted(groups, key=lambda group: -group.count)
+    return "; ".join(f"{group.count} × {group.title}" for group in groups[:_REASONS_SHOWN])

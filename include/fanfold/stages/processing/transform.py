@@ -1,0 +1,202 @@
+"""The transform of a pipeline, from records to rows.
+
+An exception in it is narrowed down to the records that cause it, and costs only these.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from fanfold.errors import BadPipeline
+from fanfold.injection import inject
+from fanfold.model import Rejected
+from fanfold.stages.processing.coercion import shown
+from fanfold.workspace.batch import ITEM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from fanfold.model import Item
+    from fanfold.pipeline import Pipeline
+
+BROKEN_IN_A_ROW = 100
+"""After so many broken records in succession they are transformed one at a time."""
+
+
+def asks_for_items(pipeline: Pipeline) -> bool:
+    """Return whether the transform has a parameter for the items' attributes."""
+    function = pipeline.transform or pipeline.each
+    return function is not None and bool(inject(function, items=None, item=None).keywords)
+
+
+def transform_records(
+    pipeline: Pipeline,
+    fetched: Sequence[tuple[str, Sequence[Any]]],
+    items: Mapping[str, Item],
+    as_of: datetime,
+) -> tuple[pd.DataFrame, list[Rejected]]:
+    """Return the rows of some items, and the records for which the transform raised an exception.
+
+    Args:
+        pipeline: The pipeline.
+        fetched: Key and records of each item.
+        items: Items by key; those of ``fetched`` if the transform asks for them.
+        as_of: Logical date of the run.
+
+    Raises:
+        BadPipeline: The transform returns something else than rows with the items' keys.
+    """
+    keys = [key for key, records in fetched for _ in records]
+    records = [record for _, records in fetched for record in records]
+    rejected = _Rejections(pipeline, keys, [n for _, some in fetched for n in range(1, len(some) + 1)])
+    if pipeline.each:
+        return _each(pipeline, keys, records, items, as_of, rejected), rejected.found
+    frame = _frame(keys, records)
+    if not pipeline.transform:
+        return frame, []
+    attributes = _attributes(items, dict.fromkeys(keys)) if items else None
+    pieces = list(_bisect(pipeline, frame, attributes, as_of, rejected))
+    if len(pieces) != 1:  # types may differ, and joining them must not change values
+        pieces = [piece.astype(object) for piece in pieces]
+    return (pd.concat(pieces) if pieces else frame.iloc[:0]), rejected.found
+
+
+class _Rejections:
+    """Collects the records for which the transform raised an exception."""
+
+    def __init__(self, pipeline: Pipeline, keys: Sequence[str], numbers: Sequence[int]) -> None:
+        self.found: list[Rejected] = []
+        self._keys = keys
+        self._numbers = numbers
+        function: Any = pipeline.transform or pipeline.each
+        self._file = getattr(getattr(function, "__code__", None), "co_filename", "")
+
+    def add(self, record: int, error: Exception) -> None:
+        text = f"{error}" or type(error).__name__
+        rule = f"{type(error).__name__} in {self._place(error)}"
+        key, number = self._keys[record], self._numbers[record]
+        self.found.append(Rejected(key, number, "", shown(text), rule))
+
+    def _place(self, error: Exception) -> str:
+        """Return file and line of the deepest frame in the pipeline's file, else of the deepest."""
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if frame.filename == self._file] or frames
+        return f"{Path(own[-1].filename).name}:{own[-1].lineno}"
+
+
+def _frame(keys: Sequence[str], records: Sequence[Any]) -> pd.DataFrame:
+    """Return records as a frame of objects, as JSON gives them; a record that is none is ``value``."""
+    rows = [record if isinstance(record, dict) else {"value": record} for record in records]
+    index = pd.Index(keys, name=ITEM)
+    try:
+        return pd.DataFrame(rows, index=index, dtype=object)
+    except UnicodeEncodeError:  # a name with a lone surrogate
+        rows = [{shown(name): value for name, value in row.items()} for row in rows]
+        return pd.DataFrame(rows, index=index, dtype=object)
+
+
+def _attributes(items: Mapping[str, Item], keys: Mapping[str, Any]) -> pd.DataFrame:
+    return _frame(list(keys), [dict(items[key].attributes) for key in keys])
+
+
+def _bisect(
+    pipeline: Pipeline,
+    frame: pd.DataFrame,
+    attributes: pd.DataFrame | None,
+    as_of: datetime,
+    rejected: _Rejections,
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows of all records that the transform does not raise an exception for."""
+    ranges = [(0, len(frame))]
+    broken = 0
+    while ranges:
+        start, end = ranges.pop()
+        if broken < BROKEN_IN_A_ROW or end - start == 1:
+            records = frame.iloc[start:end]
+            items = None if attributes is None else attributes.loc[records.index.unique()]
+            try:
+                rows = inject(pipeline.transform, items=items, as_of=as_of)(records)
+            except (BadPipeline, MemoryError):
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever an author's code raises
+                if end - start == 1:
+                    rejected.add(start, error)
+                    broken += 1
+                    continue
+            else:
+                broken = 0
+                _check_frame(pipeline, rows, frame.index[start:end])
+                yield rows
+                continue
+        middle = _middle(frame.index, start, end)
+        ranges += [(middle, end), (start, middle)]
+
+
+def _middle(index: pd.Index, start: int, end: int) -> int:
+    """Return where to divide records: between two items, or within the only one."""
+    middle = (start + end) // 2
+    if index[start] == index[end - 1]:
+        return middle
+    key = index[middle]
+    first, last = middle, middle
+    while first > start and index[first - 1] == key:
+        first -= 1
+    while last < end and index[last] == key:
+        last += 1
+    return first if first > start else last
+
+
+def _check_frame(pipeline: Pipeline, rows: Any, index: pd.Index) -> None:
+    name = getattr(pipeline.transform, "__name__", "transform")
+    what = f"{pipeline.name}: {name}()"
+    if not isinstance(rows, pd.DataFrame):
+        raise BadPipeline(f"{what} must return a DataFrame of rows, not {type(rows).__name__}.")
+    if not rows.columns.is_unique:
+        twice = rows.columns[rows.columns.duplicated()][0]
+        raise BadPipeline(f"{what} returns two columns {twice!r}; rename one of them.")
+    if len(rows) and not rows.index.isin(index).all():
+        unknown = rows.index[~rows.index.isin(index)][0]
+        raise BadPipeline(
+            f"{what} returns rows whose index is not the item's key, for example {unknown!r}. Keep "
+            "the index of the records: no reset_index(), and after a merge or groupby set_index() "
+            "with the item."
+        )
+
+
+def _each(
+    pipeline: Pipeline,
+    keys: Sequence[str],
+    records: Sequence[Any],
+    items: Mapping[str, Item],
+    as_of: datetime,
+    rejected: _Rejections,
+) -> pd.DataFrame:
+    function: Any = pipeline.each
+    found_keys: list[str] = []
+    rows: list[Mapping[str, Any]] = []
+    calls: dict[str, Callable[..., Any]] = {}
+    for number, (key, record) in enumerate(zip(keys, records, strict=True)):
+        if key not in calls:
+            calls = {key: inject(function, item=items.get(key), as_of=as_of)}
+        try:
+            found = calls[key](record)
+            some = None if found is None else list(found)
+        except (BadPipeline, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever an author's code raises
+            rejected.add(number, error)
+            continue
+        if some is None or not all(isinstance(row, Mapping) for row in some):
+            raise BadPipeline(
+                f"{pipeline.name}: {getattr(function, '__name__', 'each')}() must yield the rows of "
+                "a record as dicts."
+            )
+        found_keys += [key] * len(some)
+        rows += some
+    return _frame(found_keys, [dict(row) for row in rows])

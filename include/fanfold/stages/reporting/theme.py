@@ -1,0 +1,45 @@
+"""What all charts look like: ``page/config.json``, a Vega-Lite config with the page's colours.
+
+``var(--ink)`` in it is a colour of ``page.css``; the page's script resolves it, for dark and light.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fanfold.stages.reporting.data import json_value
+
+if TYPE_CHECKING:
+    from fanfold.stages.reporting.charts import Drawing
+
+FOLDER = Path(__file__).parent / "page"
+
+
+@functools.cache
+def asset(name: str) -> str:
+    """Return the text of a file of the page."""
+    return (FOLDER / name).read_text("utf-8").strip()
+
+
+def complete_spec(chart: Drawing, width: int) -> dict[str, Any]:
+    """Return the specification of a chart in English with values, title and colours.
+
+    Args:
+        chart: The chart.
+        width: Width in pixels of a chart that is as wide as the page.
+    """
+    light = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", asset("page.css").partition("@media")[0]))
+    config = re.sub(r"var\(--([\w-]+)\)", lambda found: light[found[1]], asset("config.json"))
+    # The page's script defines the format of numbers; here, Vega-Lite's own.
+    config = {**json.loads(config), "customFormatTypes": False, "numberFormatType": None}
+    spec = dict(chart.specs["en"])
+    if spec.get("width") == "container":
+        spec["width"] = width
+    rows = [dict(zip(chart.rows.columns, map(json_value, row), strict=True)) for row in chart.rows.rows]
+    title = {"text": chart.title.en, "subtitle": chart.finding.en if chart.finding else ""}
+    data = {**spec.get("data", {}), "values": rows}
+    return {**spec, "data": data, "title": title, "config": {**config, **spec.get("config", {})}}

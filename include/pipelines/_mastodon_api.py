@@ -1,0 +1,202 @@
+"""Mastodon: account profiles by ``acct``, from ``GET /api/v1/accounts/lookup``.
+
+Most servers need no token. Facts: docs.joinmastodon.org, "accounts API methods" (lookup),
+"Account" (entity) and "Rate limits" (``X-RateLimit-*``; the reset is an ISO 8601 time).
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from fanfold import (
+    Api,
+    Call,
+    Catalogue,
+    CredentialRefused,
+    Found,
+    ItemRefused,
+    KeyForm,
+    NotThere,
+    Probe,
+    Quota,
+    QuotaSpent,
+    SourceBusy,
+    retry_after,
+    unexpected_response,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fanfold import Item, Response
+    from fanfold.sources.endpoint import Endpoint
+
+_LOOKUP = "/api/v1/accounts/lookup"
+_INSTANCE = "/api/v2/instance"
+_MESSAGES = Catalogue(
+    {
+        "mastodon.no_account": ("HTTP {status}: no such account", "HTTP {status}：没有这个账号"),
+        "mastodon.other_account": (
+            "{path}: HTTP 200, the response is about another account",
+            "{path}：HTTP 200，响应是另一个账号的",
+        ),
+        "mastodon.token": (
+            "Mastodon rejected the token (HTTP {status}); put a valid one, or none, into the password",
+            "Mastodon 拒绝了令牌（HTTP {status}）；请在连接的密码里填入有效的令牌，或者留空",
+        ),
+        "mastodon.quota": (
+            "Mastodon's quota is used up (HTTP 429)",
+            "Mastodon 的配额已用完（HTTP 429）",
+        ),
+        "mastodon.request": (
+            "Mastodon rejected the request (HTTP {status})",
+            "Mastodon 拒绝了请求（HTTP {status}）",
+        ),
+    }
+)
+_ACCT = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?(?:@[a-z0-9.-]+(?::[0-9]+)?)?")
+
+
+def check_item(item: str) -> str:
+    """Return an ``acct`` in canonical form: without a leading @, in lower case."""
+    acct = item.removeprefix("@").lower()
+    if len(acct) > 300 or not _ACCT.fullmatch(acct):
+        raise ValueError("a Mastodon account looks like alice or alice@example.social")
+    return acct
+
+
+def read(item: Item, response: Response) -> Found | NotThere:
+    """Return the account in a response, by HTTP status."""
+    if response.status == 200 and isinstance(response.body, dict) and "id" in response.body:
+        # A response that belongs to another request must not be stored under this name.
+        received = response.body.get("acct")
+        if isinstance(received, str) and _name(received) != _name(item.key):
+            raise SourceBusy(_MESSAGES.message("mastodon.other_account", path=_LOOKUP))
+        return Found((response.body,))
+    # Only Mastodon's JSON says that the account does not exist; a proxy's 404 page does not.
+    if (
+        response.status in {404, 410}
+        and isinstance(response.body, dict)
+        and "error" in response.body
+    ):
+        return NotThere(_MESSAGES.message("mastodon.no_account", status=response.status))
+    _raise_for_status(response)
+    raise unexpected_response(response)
+
+
+def _name(acct: str) -> str:
+    """Return an account's name without its server: servers omit it for their own accounts."""
+    return acct.partition("@")[0].lower()
+
+
+def check_call(endpoint: Endpoint) -> Call:
+    """Return the request for the server's description, or with a token for its owner."""
+    return Call("/api/v1/accounts/verify_credentials") if endpoint.token else Call(_INSTANCE)
+
+
+def read_check(response: Response) -> None:
+    """Check the response to :func:`check_call`."""
+    if response.status == 429:
+        return
+    _raise_for_status(response)
+    if response.status != 200 or not isinstance(response.body, dict):
+        raise unexpected_response(response)
+
+
+def read_quota(response: Response) -> Quota:
+    """Return the quota in the headers of the server's description (``X-RateLimit-*``)."""
+    headers = response.headers
+    return Quota(
+        remaining=_count(headers, "X-RateLimit-Remaining"),
+        reset_in=_reset_in(headers),
+        limit=_count(headers, "X-RateLimit-Limit"),
+        window=300.0,
+    )
+
+
+def exhausted_for(response: Response) -> float | None:
+    """Return the seconds until the reset if no requests remain after this response."""
+    left = _count(response.headers, "X-RateLimit-Remaining")
+    return _reset_in(response.headers) if left == 0 else None
+
+
+def _count(headers: Mapping[str, str], name: str) -> int | None:
+    value = headers.get(name, "")
+    return int(value) if value.isdecimal() and len(value) < 10 else None
+
+
+def _reset_in(headers: Mapping[str, str]) -> float | None:
+    moment = _reset(headers)
+    return None if moment is None else max(0.0, (moment - datetime.now(UTC)).total_seconds())
+
+
+def _raise_for_status(response: Response) -> None:
+    if response.status in {401, 403}:
+        raise CredentialRefused(_MESSAGES.message("mastodon.token", status=response.status))
+    if response.status == 429:
+        raise QuotaSpent(
+            _MESSAGES.message("mastodon.quota"),
+            reset_at=_reset(response.headers),
+            retry_after=retry_after(response.headers),
+        )
+    if response.status in {400, 422}:
+        raise ItemRefused(_MESSAGES.message("mastodon.request", status=response.status))
+
+
+def _reset(headers: Mapping[str, str]) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(headers.get("X-RateLimit-Reset", ""))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+FIELDS: Mapping[str, str] = {
+    "user_id": "id",
+    "screen_name": "acct",
+    "name": "display_name",
+    "description": "note",
+    "profile_url": "url",
+    "avatar_url": "avatar",
+    "followers_count": "followers_count",
+    "friends_count": "following_count",
+    "statuses_count": "statuses_count",
+    "created_at": "created_at",
+    "last_status_at": "last_status_at",
+    "verified": "fields",
+}
+"""Field of a record by column of the dataset; ``description`` is HTML (:func:`plain_text`), times are
+text (:func:`moment`)."""
+
+
+def moment(text: str) -> datetime:
+    """Parse an ISO 8601 time or date; without a zone it is in UTC."""
+    parsed = datetime.fromisoformat(text)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+# <br> and </p> end a line. These patterns never scan past the next "<", so they take linear time;
+# html.parser takes quadratic time and raises AssertionError for some texts.
+_LINE_END = re.compile(r"<(?:br|/p)(?![a-z])[^<>]*>", re.IGNORECASE)
+_TAG = re.compile(r"""<[a-z/!?](?:[^<>"']|"[^"<]*"|'[^'<]*')*+>""", re.IGNORECASE)
+
+
+def plain_text(note: str) -> str:
+    """Return the text of a profile's HTML, one line per paragraph; incomplete tags are text."""
+    return html.unescape(_TAG.sub("", _LINE_END.sub("\n", note)))
+
+
+API = Api(
+    connection="mastodon_default",
+    path=_LOOKUP,
+    query={"acct": "{key}"},
+    read=read,
+    check=Probe(check_call, read_check),
+    quota=Probe(lambda _: Call(_INSTANCE), read_quota),
+    exhausted_for=exhausted_for,
+    messages=_MESSAGES.texts,
+)
+KEY_FORM = KeyForm(leading="@", lower=True)

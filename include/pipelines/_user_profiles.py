@@ -1,0 +1,363 @@
+"""What the pipelines of user profiles share: the contract, derived columns and charts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pandera.pandas as pa
+
+from fanfold import Chart
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+VERIFIED_TYPES = {
+    "none": ("Not verified", "未认证"),
+    "person": ("Person", "个人"),
+    "government": ("Government", "政府"),
+    "company": ("Company", "企业"),
+    "media": ("Media", "媒体"),
+    "school": ("School", "校园"),
+    "website": ("Website", "网站"),
+    "application": ("Application", "应用"),
+    "organisation": ("Organisation", "机构团体"),
+    "talent": ("Talent", "达人"),
+    "deceased": ("Deceased", "已故"),
+    "other": ("Other type", "其他类型"),
+}
+"""English and Chinese name by value of the column ``verified_type``."""
+REGIONS = {
+    "北京": "Beijing", "天津": "Tianjin", "河北": "Hebei", "山西": "Shanxi",
+    "内蒙古": "Inner Mongolia", "辽宁": "Liaoning", "吉林": "Jilin", "黑龙江": "Heilongjiang",
+    "上海": "Shanghai", "江苏": "Jiangsu", "浙江": "Zhejiang", "安徽": "Anhui", "福建": "Fujian",
+    "江西": "Jiangxi", "山东": "Shandong", "河南": "Henan", "湖北": "Hubei", "湖南": "Hunan",
+    "广东": "Guangdong", "广西": "Guangxi", "海南": "Hainan", "重庆": "Chongqing",
+    "四川": "Sichuan", "贵州": "Guizhou", "云南": "Yunnan", "西藏": "Tibet", "陕西": "Shaanxi",
+    "甘肃": "Gansu", "青海": "Qinghai", "宁夏": "Ningxia", "新疆": "Xinjiang", "台湾": "Taiwan",
+    "香港": "Hong Kong", "澳门": "Macao", "其他": "Other", "海外": "Overseas",
+}  # fmt: skip
+"""English name by value of the column ``region``."""
+
+_EARLIEST = pd.Timestamp("2006-01-01", tz="UTC")  # before any of the networks existed
+_UTC = {"unit": "us", "tz": "UTC"}
+
+
+def _text(limit: int = 200) -> Any:
+    return pa.Field(nullable=True, str_length={"max_value": limit})
+
+
+def _count(*, nullable: bool = False) -> Any:
+    return pa.Field(nullable=nullable, in_range={"min_value": 0, "max_value": 10**12})
+
+
+def _category(values: list[str]) -> Any:
+    return pa.Field(nullable=True, dtype_kwargs={"categories": values, "ordered": False})
+
+
+class UserProfile(pa.DataFrameModel):
+    """One user of one network."""
+
+    source: str = pa.Field(str_matches=r"^[a-z_]+$")
+    user_id: str = pa.Field(str_length={"min_value": 1, "max_value": 64})
+    screen_name: str = pa.Field(str_length={"max_value": 200})
+    name: str = _text()
+    description: str = _text(20_000)
+    location: str = _text()
+    region: str = pa.Field(nullable=True, isin=list(REGIONS))
+    gender: pd.CategoricalDtype = _category(["m", "f", "n"])
+    url: str = _text(20_000)
+    profile_url: str = _text(20_000)
+    avatar_url: str = _text(20_000)
+    verified: bool
+    verified_type: pd.CategoricalDtype = _category(list(VERIFIED_TYPES))
+    verified_reason: str = _text(20_000)
+    followers_count: pd.Int64Dtype = _count()
+    friends_count: pd.Int64Dtype = _count()
+    statuses_count: pd.Int64Dtype = _count()
+    favourites_count: pd.Int64Dtype = _count(nullable=True)
+    mutual_followers_count: pd.Int64Dtype = _count(nullable=True)
+    created_at: pd.DatetimeTZDtype = pa.Field(dtype_kwargs=_UTC, ge=_EARLIEST)
+    last_status_at: pd.DatetimeTZDtype = pa.Field(dtype_kwargs=_UTC, ge=_EARLIEST, nullable=True)
+    followers_to_friends: float = pa.Field(ge=0, nullable=True)
+    account_age_days: pd.Int64Dtype = pa.Field(ge=0, nullable=True)
+    statuses_per_day: float = pa.Field(ge=0, nullable=True)
+
+
+def fields(records: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Return columns from fields of the records; ``a.b`` is the field ``b`` of the object ``a``.
+
+    Texts lose surrounding space and are null if nothing is left; other values stay as they are.
+    """
+    return pd.DataFrame(
+        {column: _field(records, name) for column, name in names.items()}, index=records.index
+    )
+
+
+def _field(records: pd.DataFrame, name: str) -> pd.Series:
+    name, _, inner = name.partition(".")
+    if name not in records:
+        return pd.Series(None, index=records.index, dtype=object)
+
+    def value(found: Any) -> Any:
+        if inner:
+            found = found.get(inner) if isinstance(found, dict) else None
+        return found.strip() or None if isinstance(found, str) else found
+
+    return records[name].astype(object).map(value)
+
+
+def moment(values: pd.Series, parse: Callable[[str], datetime]) -> pd.Series:
+    """Return parsed times; what ``parse`` cannot read stays as it is, and breaks the contract."""
+
+    def parsed(value: Any) -> Any:
+        if not isinstance(value, str) or len(value) > 64:
+            return value
+        try:
+            return parse(value) if value.strip() else None
+        except ValueError:
+            return value
+
+    return values.map(parsed)
+
+
+def code(values: pd.Series, names: Mapping[int, str], *, other: str | None = None) -> pd.Series:
+    """Return the names of codes (numbers or their digits); what is no code stays as it is."""
+
+    def named(value: Any) -> Any:
+        if isinstance(value, str) and value.lstrip("-").isdecimal() and len(value) < 10:
+            value = int(value)
+        return names.get(value, other) if type(value) is int else value
+
+    return values.map(named)
+
+
+def derived(rows: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    """Add the derived columns as of the logical date.
+
+    ``followers_to_friends`` is null without friends; ``account_age_days`` is in whole days, at
+    least 0, and counts as at least 1 in ``statuses_per_day``.
+    """
+    followers, friends, statuses = (
+        pd.to_numeric(rows[name], errors="coerce")
+        for name in ("followers_count", "friends_count", "statuses_count")
+    )
+    created = pd.to_datetime(rows["created_at"], errors="coerce", utc=True)
+    age = (pd.Timestamp(as_of) - created).dt.days.astype("Int64").clip(lower=0)
+    return rows.assign(
+        followers_to_friends=followers / friends.where(friends > 0),
+        account_age_days=age,
+        statuses_per_day=statuses / age.clip(lower=1).astype("float64"),
+    )
+
+
+# --- charts ---------------------------------------------------------------------------------
+
+_ACCOUNTS = {
+    "field": "accounts",
+    "type": "quantitative",
+    "title": ("Accounts", "账号数"),
+    "axis": {"tickMinStep": 1},
+}
+
+
+def _values(rows: list[tuple[str, ...]]) -> str:
+    quoted = ("', '".join(text.replace("'", "''") for text in row) for row in rows)
+    return ", ".join(f"('{row}')" for row in quoted)
+
+
+def _distribution(
+    column: str, title: tuple[str, str], axis: tuple[str, str], finding: tuple[str, str]
+) -> Chart:
+    """Return a histogram of a column on a log scale, three bins a decade, with its quartiles."""
+    return Chart(
+        title,
+        sql=f"""
+            WITH bins AS (
+                SELECT floor(3 * log10({column})) AS bin, count(*) AS accounts
+                FROM dataset WHERE {column} > 0 GROUP BY bin
+            )
+            SELECT 10 ** (bin / 3) AS low, 10 ** ((bin + 1) / 3) AS high, accounts, quartiles.*
+            FROM bins, (
+                SELECT quantile_cont({column}, 0.25) AS q1, quantile_cont({column}, 0.5) AS median,
+                       quantile_cont({column}, 0.75) AS q3
+                FROM dataset
+            ) AS quartiles
+            ORDER BY low""",
+        spec={
+            "layer": [
+                {
+                    "mark": "bar",
+                    "encoding": {
+                        "x": {
+                            "field": "low",
+                            "type": "quantitative",
+                            "scale": {"type": "log"},
+                            "bin": "binned",
+                            "title": axis,
+                            "axis": {"format": "~s"},
+                        },
+                        "x2": {"field": "high"},
+                        "y": _ACCOUNTS,
+                    },
+                },
+                {
+                    "transform": [
+                        {"filter": "datum.median > 0"},
+                        {"aggregate": [{"op": "max", "field": "median", "as": "median"}]},
+                    ],
+                    "mark": {"type": "rule", "strokeDash": [4, 3]},
+                    "encoding": {"x": {"field": "median", "type": "quantitative"}},
+                },
+            ]
+        },
+        finding=finding,
+        values=f"""
+            SELECT median({column}) AS median, quantile_cont({column}, 0.25) AS q1,
+                   quantile_cont({column}, 0.75) AS q3, max({column}) AS most,
+                   count(*) FILTER (WHERE {column} = 0) AS zeros
+            FROM dataset""",
+    )
+
+
+def _bars(field: str | tuple[str, str], title: tuple[str, str]) -> dict[str, Any]:
+    """Return horizontal bars of ``accounts`` in the order of the query."""
+    return {
+        "mark": "bar",
+        "encoding": {
+            "y": {"field": field, "type": "nominal", "sort": None, "title": title},
+            "x": _ACCOUNTS,
+        },
+    }
+
+
+FOLLOWERS = _distribution(
+    "followers_count",
+    ("Followers", "粉丝数"),
+    ("Followers (log scale)", "粉丝数（对数坐标）"),
+    (
+        "Median account: {median} followers. A quarter has {q1} or fewer, a quarter {q3} or more; the most followed has {most:short}.",
+        "粉丝数的中位数为 {median}。四分之一的账号不多于 {q1}，四分之一不少于 {q3}；最多的有 {most:short}。",
+    ),
+)
+ACTIVITY = _distribution(
+    "statuses_per_day",
+    ("Posts a day", "日均发帖"),
+    (
+        "Posts a day since the account was opened (log scale)",
+        "账号创建以来的日均发帖数（对数坐标）",
+    ),
+    (
+        "Median account: {median} posts a day; {zeros} never posted.",
+        "日均发帖数的中位数为 {median}；{zeros} 个从未发帖。",
+    ),
+)
+YEARS = Chart(
+    ("Accounts by year of creation", "账号创建年份"),
+    sql="SELECT year(created_at) AS year, count(*) AS accounts FROM dataset GROUP BY year ORDER BY year",
+    spec={
+        "mark": "bar",
+        "encoding": {
+            "x": {
+                "field": "year",
+                "type": "ordinal",
+                "title": ("Year in which the account was opened (UTC)", "账号创建的年份（UTC）"),
+            },
+            "y": _ACCOUNTS,
+        },
+    },
+    finding=(
+        "Most frequent year: {year}, with {share:percent} of the accounts.",
+        "{year} 年创建的账号最多，占 {share:percent}。",
+    ),
+    values="""
+        SELECT year(created_at)::VARCHAR AS year, count(*) / sum(count(*)) OVER () AS share
+        FROM dataset GROUP BY year ORDER BY count(*) DESC, year LIMIT 1""",
+)
+VERIFIED = Chart(
+    ("Verified types", "认证类型"),
+    sql=f"""
+        WITH names (type, type_en, type_zh) AS (
+            VALUES {_values([(key, *names) for key, names in VERIFIED_TYPES.items()])}
+        )
+        SELECT type_en, type_zh, count(*) AS accounts, verified
+        FROM dataset JOIN names ON type = verified_type::VARCHAR
+        GROUP BY ALL ORDER BY accounts DESC, type_en""",
+    spec=_bars(("type_en", "type_zh"), ("Type", "类型")),
+    finding=(
+        "{share:percent} of the accounts are verified.",
+        "{share:percent} 的账号已认证。",
+    ),
+    values="SELECT avg(verified::INT) AS share FROM dataset",
+)
+REGION = Chart(
+    ("Regions", "地区"),
+    sql=f"""
+        WITH names (region, english) AS (VALUES {_values(list(REGIONS.items()))})
+        SELECT english AS region_en, dataset.region AS region_zh, count(*) AS accounts
+        FROM dataset JOIN names USING (region)
+        GROUP BY ALL ORDER BY accounts DESC, region_zh LIMIT 20""",
+    spec=_bars(("region_en", "region_zh"), ("Region", "地区")),
+    finding=(
+        "Most frequent region: {region_en}, with {share:percent} of the accounts that state one.",
+        "最多的地区：{region_zh}，占填写了地区的账号的 {share:percent}。",
+    ),
+    values=f"""
+        WITH names (region, english) AS (VALUES {_values(list(REGIONS.items()))})
+        SELECT english AS region_en, region AS region_zh, count(*) / sum(count(*)) OVER () AS share
+        FROM dataset JOIN names USING (region)
+        GROUP BY ALL ORDER BY count(*) DESC, region_zh LIMIT 1""",
+)
+RECENCY = Chart(
+    ("Last post", "最近一次发帖"),
+    sql="""
+        WITH bands (position, days, band_en, band_zh) AS (VALUES
+            (0, 1, 'Under a day ago', '不到 1 天'), (1, 7, '1 to 6 days', '1 至 6 天'),
+            (2, 30, '7 to 29 days', '7 至 29 天'), (3, 90, '30 to 89 days', '30 至 89 天'),
+            (4, 365, '90 to 364 days', '90 至 364 天'),
+            (5, 1000000, '365 days or more', '365 天及以上'), (6, NULL, 'No post shown', '无记录')
+        ), posts AS (
+            SELECT CASE WHEN last_status_at IS NULL THEN 6
+                        WHEN age < 1 THEN 0 WHEN age < 7 THEN 1 WHEN age < 30 THEN 2
+                        WHEN age < 90 THEN 3 WHEN age < 365 THEN 4 ELSE 5 END AS position
+            FROM (SELECT *, date_diff('second', last_status_at, as_of) / 86400 AS age FROM dataset)
+        )
+        SELECT band_en, band_zh, count(*) AS accounts
+        FROM bands JOIN posts USING (position) GROUP BY ALL, position ORDER BY position""",
+    spec=_bars(("band_en", "band_zh"), ("Last post", "最近一次发帖")),
+    finding=(
+        "{share:percent} of the accounts posted in the last 30 days.",
+        "{share:percent} 的账号在最近 30 天内发过帖。",
+    ),
+    values="""
+        SELECT avg(coalesce(last_status_at > as_of - INTERVAL 30 DAY, false)::INT) AS share
+        FROM dataset""",
+)
+TOP = Chart(
+    ("Most followed accounts", "粉丝最多的账号"),
+    sql="""
+        SELECT coalesce(name, screen_name) AS account, user_id, followers_count AS followers
+        FROM dataset ORDER BY followers DESC, user_id LIMIT 20""",
+    spec={
+        "mark": "bar",
+        "encoding": {
+            "y": {
+                "field": "account",
+                "type": "nominal",
+                "sort": None,
+                "title": ("Account", "账号"),
+            },
+            "x": {"field": "followers", "type": "quantitative", "title": ("Followers", "粉丝数")},
+        },
+    },
+    finding=(
+        "The top {n} hold {share:percent} of all followers; most followed is {account}.",
+        "前 {n} 个账号拥有全部粉丝的 {share:percent}；居首的是 {account}。",
+    ),
+    values="""
+        SELECT count(*) AS n, sum(followers_count) / any_value(total) AS share,
+               first(coalesce(name, screen_name) ORDER BY followers_count DESC, user_id) AS account
+        FROM (SELECT *, sum(followers_count) OVER () AS total FROM dataset
+              ORDER BY followers_count DESC, user_id LIMIT 20)""",
+)

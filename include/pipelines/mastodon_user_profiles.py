@@ -1,0 +1,66 @@
+"""Mastodon user profiles: one row an account, by ``acct``, with the columns of the Weibo pipeline.
+
+Mastodon verifies links, not people: ``verified`` is true if a link of the profile is verified.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fanfold import Pipeline
+from pipelines import _mastodon_api as mastodon
+from pipelines import _user_profiles as profiles
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    import pandas as pd
+
+
+def rows(records: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    """Return the rows of some accounts."""
+    found = profiles.fields(records, mastodon.FIELDS)
+    return profiles.derived(
+        found.assign(
+            source="mastodon",
+            description=found["description"].map(_plain),
+            verified=found["verified"].map(_has_verified_link),
+            created_at=profiles.moment(found["created_at"], mastodon.moment),
+            last_status_at=profiles.moment(found["last_status_at"], mastodon.moment),
+        ),
+        as_of,
+    )
+
+
+def _plain(note: Any) -> Any:
+    return mastodon.plain_text(note).strip() or None if isinstance(note, str) else note
+
+
+def _has_verified_link(fields: Any) -> bool:
+    return isinstance(fields, list) and any(
+        isinstance(field, dict) and bool(field.get("verified_at")) for field in fields
+    )
+
+
+PIPELINE = Pipeline(
+    name="mastodon_user_profiles",
+    noun=("account", "账号"),
+    source=mastodon.API,
+    transform=rows,
+    contract=profiles.UserProfile,
+    key=("source", "user_id"),
+    dataset="user_profiles",
+    charts=[
+        profiles.FOLLOWERS,
+        profiles.ACTIVITY,
+        profiles.YEARS,
+        profiles.VERIFIED,
+        profiles.RECENCY,
+        profiles.TOP,
+    ],
+    item_column="acct",
+    check_item=mastodon.check_item,
+    key_form=mastodon.KEY_FORM,
+    label="screen_name",
+    measure="followers_count",
+)

@@ -1,0 +1,88 @@
+"""From the command line of `make run` to the Params of a DAG."""
+
+import pytest
+
+from fanfold.errors import BadInput
+from fanfold.local.commands import parse
+from fanfold.local.request import Request
+
+WEIBO, SUM = "weibo_user_profiles", "concurrent_sum"
+
+
+def param(value=None, **schema):
+    return {"value": value, "description": None, "schema": schema}
+
+
+PARAMS = {
+    "batch_size": param(type=["null", "integer"]),
+    "colours": param(["red"], type="array"),
+    "numbers": param(["1"], type="array", **{"x-fanfold": "items"}),
+    "items_uri": param(type=["null", "string"]),
+}
+
+
+@pytest.fixture
+def conf(tmp_path):
+    return lambda *arguments: Request(*arguments).conf(PARAMS, tmp_path)
+
+
+def users_of(conf, tmp_path):
+    (path,) = tmp_path.glob("*.csv")
+    assert conf == {"items_uri": path.as_uri()}
+    return path.read_text().split()[1:]
+
+
+@pytest.mark.parametrize("text", ["1,2,0-9", "1 2 0-9", " 1, 2\n0-9,"])
+def test_a_list_becomes_the_param_of_the_items_whatever_its_name(conf, text):
+    assert conf(SUM, text) == {"numbers": ["1", "2", "0-9"]}
+
+
+def test_a_file_or_its_uri_becomes_items_uri(conf, tmp_path, monkeypatch):
+    (tmp_path / "list.csv").write_text("item\n1\n")
+    monkeypatch.chdir(tmp_path)
+    assert conf(SUM, "list.csv") == {"items_uri": f"file://{tmp_path}/list.csv"}
+    assert conf(SUM, "s3://lists/numbers.parquet") == {"items_uri": "s3://lists/numbers.parquet"}
+    with pytest.raises(BadInput, match=r"ITEMS=none\.csv: there is no such file"):
+        Request(SUM, "none.csv").check()
+
+
+def test_items_replace_a_reader_that_is_set_by_default(tmp_path):
+    params = {**PARAMS, "items_uri": param("dataset://topics/user"), "items_sql": param("SELECT 1")}
+    others = {"items_uri": None, "items_sql": None}
+    assert Request(SUM, "1").conf(params, tmp_path) == {"numbers": ["1"], **others}
+    uri = "s3://lists/numbers.csv"
+    assert Request(SUM, uri).conf(params, tmp_path) == {"items_uri": uri, "items_sql": None}
+
+
+def test_a_dag_without_items_is_named(tmp_path):
+    with pytest.raises(BadInput, match="concurrent_sum has no Param for the items"):
+        Request(SUM, "1").conf({}, tmp_path)
+
+
+@pytest.mark.parametrize("pipeline", [WEIBO, "mastodon_user_profiles"])
+def test_users_are_a_sample_of_the_simulator_with_some_that_do_not_exist(conf, tmp_path, pipeline):
+    users = users_of(conf(pipeline, "", 200), tmp_path)
+    assert len(set(users)) == 200
+
+
+def test_without_items_and_users_a_simulated_api_gets_300_users_and_others_their_default_list(
+    conf, tmp_path, monkeypatch
+):
+    assert conf(SUM) == {}
+    assert len(users_of(conf(WEIBO), tmp_path)) == 300
+    monkeypatch.setenv("AIRFLOW_CONN_WEIBO_DEFAULT", "http://api")
+    assert conf(WEIBO) == {}, "users of the simulator were sent to the API of the user's connection"
+
+
+def test_what_does_not_exist_is_named_with_the_alternatives():
+    with pytest.raises(BadInput, match=r"no pipeline 'sums' in .*; available: concurrent_sum, "):
+        Request("sums").check()
+    with pytest.raises(BadInput, match=r"USERS=3: .* only for weibo_user_profiles and mastodon_"):
+        Request(SUM, users=3).check()
+    Request(SUM, "1").check()
+
+
+def test_items_and_users_together_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        parse(["run", "--items=1", "--users=2"])
+    assert "not allowed with argument" in capsys.readouterr().err

@@ -1,0 +1,45 @@
+"""A run that was deleted and made again under the same id starts with an empty workspace."""
+
+import shutil
+
+import pytest
+
+from fanfold.workspace.files import write_json
+from fanfold.workspace.fresh import remove_previous_run
+from fanfold.workspace.paths import Workspace
+
+
+def filled(tmp_path, run_id):
+    workspace = Workspace.of_run(tmp_path, "dag", run_id)
+    write_json(workspace.plan, {})
+    write_json(workspace.batch(0).progress_file, {})
+    return workspace
+
+
+def test_everything_of_the_earlier_run_is_removed_and_nothing_else(tmp_path):
+    workspace = filled(tmp_path, "scheduled__2026")
+    other = filled(tmp_path, "scheduled__2027")
+    write_json(workspace.history, [])
+    assert remove_previous_run(workspace)
+    assert sorted(workspace.root.parent.iterdir()) == [workspace.history, other.root]
+    assert other.plan.exists()
+
+
+def test_a_new_run_has_nothing_to_remove(tmp_path):
+    assert not remove_previous_run(Workspace.of_run(tmp_path, "dag", "manual"))
+
+
+def test_a_removal_that_is_cut_off_leaves_a_fresh_run_and_is_completed_later(tmp_path, monkeypatch):
+    workspace = filled(tmp_path, "manual")
+
+    def killed(path, **options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            remove_previous_run(workspace)
+    assert not workspace.root.exists()
+    assert len(list(workspace.root.parent.iterdir())) == 1
+    assert not remove_previous_run(workspace)
+    assert list(workspace.root.parent.iterdir()) == []
