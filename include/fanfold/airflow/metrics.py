@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from fanfold.model import Manifest
     from fanfold.stages.fetching.counters import Counters
-    from fanfold.stages.loading import LoadResult
     from fanfold.storage.objects import PublishedObject
 
 P = ParamSpec("P")
@@ -124,7 +123,7 @@ def deferred(dag_id: str, pipeline: str, seconds: float) -> None:
     _count(WAITS, max(0.0, seconds), **of_pipeline, kind=Wait.QUOTA)
 
 
-def decided(pipeline: str, manifest: Manifest, before: Manifest | None) -> None:
+def decided(manifest: Manifest, pipeline: str, before: Manifest | None) -> None:
     """Count the items of a consolidated run by outcome, and its rows.
 
     Only the increase since ``before``, the previous manifest of the same run, is counted: a retried
@@ -158,9 +157,9 @@ def succeeded(dag_id: str) -> None:
         stats.gauge(LAST_SUCCESS.name, time.time(), tags={"dag_id": dag_id})
 
 
-def loaded(dag_id: str, results: Iterable[LoadResult]) -> None:
+def loaded(dag_id: str, rows: int) -> None:
     """Count the rows written to the tables of a run."""
-    _count(ROWS_LOADED, sum(result.written for result in results), dag_id=dag_id)
+    _count(ROWS_LOADED, rows, dag_id=dag_id)
 
 
 def timed(body: Callable[P, T]) -> Callable[P, T]:

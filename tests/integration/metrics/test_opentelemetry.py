@@ -25,7 +25,7 @@ MANIFEST = Manifest("w", "r", NOW, RunStatus.COMPLETE, Counts(3, ok=3), (), 3, N
 
 def task():
     stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
-    metrics.decided("weibo", MANIFEST, None)
+    metrics.decided(MANIFEST, "weibo", None)
 
 for _ in range(2):
     process = WatchedSubprocess.start(target=task, id=uuid.uuid4())
