@@ -1,7 +1,7 @@
 """Fanfold's metrics, emitted through Airflow's StatsD or OpenTelemetry settings.
 
 docs/metrics.md lists them. Each event is counted once: requests and waits by the try of the fetch
-that made them, items and runs in ``consolidate``, where each item has its final outcome.
+that made them, items, rows and runs in ``consolidate``, where each item has its final outcome.
 
 Tags have bounded cardinality: no run, item or map index. Without a receiver a call takes two
 microseconds. An error in this module never fails a task.
@@ -13,7 +13,7 @@ import contextlib
 import functools
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -26,6 +26,7 @@ from fanfold.model import Counts, RunStatus, Status
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from fanfold.model import Manifest
     from fanfold.stages.fetching.counters import Counters
     from fanfold.storage.objects import PublishedObject
 
@@ -55,19 +56,24 @@ class Metric:
     tags: tuple[str, ...]
 
 
-_OF_SOURCE = ("dag_id", "source")
-ITEMS = Metric("fanfold.items", Kind.COUNTER, (*_OF_SOURCE, "outcome"))
+_OF_PIPELINE = ("dag_id", "pipeline")
+ITEMS = Metric("fanfold.items", Kind.COUNTER, (*_OF_PIPELINE, "outcome"))
+ROWS = Metric("fanfold.rows", Kind.COUNTER, _OF_PIPELINE)
+REJECTED = Metric("fanfold.rows_rejected", Kind.COUNTER, _OF_PIPELINE)
 RUNS = Metric("fanfold.runs", Kind.COUNTER, ("dag_id", "status"))
-REQUESTS = Metric("fanfold.requests", Kind.COUNTER, _OF_SOURCE)
-RETRIES = Metric("fanfold.request_retries", Kind.COUNTER, _OF_SOURCE)
-WAITS = Metric("fanfold.waits", Kind.COUNTER, (*_OF_SOURCE, "kind"))
-DEFERRALS = Metric("fanfold.deferrals", Kind.COUNTER, _OF_SOURCE)
+REQUESTS = Metric("fanfold.requests", Kind.COUNTER, _OF_PIPELINE)
+RETRIES = Metric("fanfold.request_retries", Kind.COUNTER, _OF_PIPELINE)
+WAITS = Metric("fanfold.waits", Kind.COUNTER, (*_OF_PIPELINE, "kind"))
+DEFERRALS = Metric("fanfold.deferrals", Kind.COUNTER, _OF_PIPELINE)
 BYTES = Metric("fanfold.bytes", Kind.COUNTER, ("dag_id", "stage"))
-ROWS = Metric("fanfold.rows_loaded", Kind.COUNTER, ("dag_id",))
+ROWS_LOADED = Metric("fanfold.rows_loaded", Kind.COUNTER, ("dag_id",))
 LAST_SUCCESS = Metric("fanfold.last_success_timestamp", Kind.GAUGE, ("dag_id",))
 STAGE = Metric("fanfold.stage.duration", Kind.TIMER, ("dag_id", "stage"))
 
-ALL = (ITEMS, RUNS, REQUESTS, RETRIES, WAITS, DEFERRALS, BYTES, ROWS, LAST_SUCCESS, STAGE)
+ALL = (
+    *(ITEMS, ROWS, REJECTED, RUNS, REQUESTS, RETRIES, WAITS, DEFERRALS),
+    *(BYTES, ROWS_LOADED, LAST_SUCCESS, STAGE),
+)
 
 REFUSED = "refused"
 """Status of a run that exceeded the tolerance; the others are :class:`RunStatus`."""
@@ -81,51 +87,57 @@ class Wait(StrEnum):
     QUOTA = "quota"
 
 
-def announce(dag_id: str, source: str) -> None:
+def announce(dag_id: str, pipeline: str) -> None:
     """Emit all counters of a pipeline as zero, before a run increments them.
 
     Prometheus sees no increase in a counter that first appears with a value, so an alert would miss
     the first failed run.
     """
-    of_source = {"dag_id": dag_id, "source": source}
+    of_pipeline = {"dag_id": dag_id, "pipeline": pipeline}
     for outcome in Status:
-        _count(ITEMS, 0, **of_source, outcome=outcome)
+        _count(ITEMS, 0, **of_pipeline, outcome=outcome)
     for wait in Wait:
-        _count(WAITS, 0, **of_source, kind=wait)
-    for metric in (REQUESTS, RETRIES, DEFERRALS):
-        _count(metric, 0, **of_source)
+        _count(WAITS, 0, **of_pipeline, kind=wait)
+    for metric in (ROWS, REJECTED, REQUESTS, RETRIES, DEFERRALS):
+        _count(metric, 0, **of_pipeline)
     for status in (*RunStatus, REFUSED):
         _count(RUNS, 0, dag_id=dag_id, status=status)
     for stage in ("publish", "report"):
         _count(BYTES, 0, dag_id=dag_id, stage=stage)
-    _count(ROWS, 0, dag_id=dag_id)
+    _count(ROWS_LOADED, 0, dag_id=dag_id)
 
 
-def fetched(dag_id: str, source: str, counters: Counters) -> None:
+def fetched(dag_id: str, pipeline: str, counters: Counters) -> None:
     """Count the requests and waits of a fetch since its last report."""
-    of_source = {"dag_id": dag_id, "source": source}
-    _count(REQUESTS, counters.requests, **of_source)
-    _count(RETRIES, counters.retries, **of_source)
-    _count(WAITS, counters.waited, **of_source, kind=Wait.BUDGET)
-    _count(WAITS, counters.backed_off, **of_source, kind=Wait.BACKOFF)
+    of_pipeline = {"dag_id": dag_id, "pipeline": pipeline}
+    _count(REQUESTS, counters.requests, **of_pipeline)
+    _count(RETRIES, counters.retries, **of_pipeline)
+    _count(WAITS, counters.waited, **of_pipeline, kind=Wait.BUDGET)
+    _count(WAITS, counters.backed_off, **of_pipeline, kind=Wait.BACKOFF)
 
 
-def deferred(dag_id: str, source: str, seconds: float) -> None:
+def deferred(dag_id: str, pipeline: str, seconds: float) -> None:
     """Count a batch that defers for some seconds."""
-    of_source = {"dag_id": dag_id, "source": source}
-    _count(DEFERRALS, 1, **of_source)
-    _count(WAITS, max(0.0, seconds), **of_source, kind=Wait.QUOTA)
+    of_pipeline = {"dag_id": dag_id, "pipeline": pipeline}
+    _count(DEFERRALS, 1, **of_pipeline)
+    _count(WAITS, max(0.0, seconds), **of_pipeline, kind=Wait.QUOTA)
 
 
-def decided(dag_id: str, source: str, counts: Counts, before: Counts) -> None:
-    """Count items by outcome.
+def decided(manifest: Manifest, pipeline: str, before: Manifest | None) -> None:
+    """Count the items of a consolidated run by outcome, and its rows.
 
-    Only the increase since the previous consolidation of the same run (``before``, or zeros) is
-    counted: a retried task adds nothing, a redrive adds what it fetched.
+    Only the increase since ``before``, the previous manifest of the same run, is counted: a retried
+    task adds nothing, a redrive adds what it fetched.
     """
+    of_pipeline = {"dag_id": manifest.dag_id, "pipeline": pipeline}
+    # A run that was deleted and made again under the same id is another run.
+    if before is None or before.started_at != manifest.started_at:
+        before = replace(manifest, counts=Counts(), rows=0, rejected=0)
     for outcome in Status:
-        more = getattr(counts, outcome) - getattr(before, outcome)
-        _count(ITEMS, max(0, more), dag_id=dag_id, source=source, outcome=outcome)
+        more = getattr(manifest.counts, outcome) - getattr(before.counts, outcome)
+        _count(ITEMS, max(0, more), **of_pipeline, outcome=outcome)
+    _count(ROWS, max(0, manifest.rows - before.rows), **of_pipeline)
+    _count(REJECTED, max(0, manifest.rejected - before.rejected), **of_pipeline)
 
 
 def judged(dag_id: str, status: str) -> None:
@@ -146,8 +158,8 @@ def succeeded(dag_id: str) -> None:
 
 
 def loaded(dag_id: str, rows: int) -> None:
-    """Count the rows written to the warehouse."""
-    _count(ROWS, rows, dag_id=dag_id)
+    """Count the rows written to the tables of a run."""
+    _count(ROWS_LOADED, rows, dag_id=dag_id)
 
 
 def timed(body: Callable[P, T]) -> Callable[P, T]:

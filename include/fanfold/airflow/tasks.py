@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from fanfold.airflow import connections, metrics, settings
 from fanfold.airflow.fetch import Fetch
 from fanfold.errors import FanfoldError, Inconsistent, ToleranceExceeded
-from fanfold.model import BatchRef, Counts, Manifest, Plan, RunStatus, utc_text
+from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
 from fanfold.sources import Api
 from fanfold.workspace.files import read_json
 
@@ -168,7 +168,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
     context = get_current_context()
     _check_plan()
     workspace = settings.workspace_of(context)
-    before = _previous_counts(workspace)
+    before = _previous_manifest(workspace)
     loaded = load_pipeline(pipeline)
     manifest = consolidating.consolidate(
         workspace,
@@ -198,13 +198,13 @@ def consolidate(pipeline: str) -> dict[str, int]:
     return counts
 
 
-def _previous_counts(workspace: Workspace) -> Counts:
-    """Return the counts of the previous consolidation of this run, or zeros."""
+def _previous_manifest(workspace: Workspace) -> Manifest | None:
+    """Return the manifest of the previous consolidation of this run, or None."""
     try:
-        return Manifest.from_json(read_json(workspace.manifest)).counts
+        return Manifest.from_json(read_json(workspace.manifest))
     except (Inconsistent, OSError, ValueError, LookupError, TypeError):
         # Missing or unreadable; it is about to be replaced.
-        return Counts()
+        return None
 
 
 def _check_plan() -> None:

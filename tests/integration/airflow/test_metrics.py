@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from fanfold.model import Counts
+from fanfold.model import Counts, Manifest, RunStatus
 from fanfold.stages.fetching.counters import Counters
 from fanfold.storage.objects import PublishedObject
 
@@ -58,12 +58,20 @@ def receiver(airflow_home, metrics_settings, monkeypatch):
     stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
 
 
+def manifest(counts, rows, rejected, started_at="2026-01-01T00:00:00.000Z"):
+    return Manifest(
+        dag_id="w", run_id="r", logical_date=started_at, status=RunStatus.COMPLETE, counts=counts,
+        files=(), requests=1, started_at=started_at, finished_at=started_at, rows=rows,
+        rejected=rejected,
+    )  # fmt: skip
+
+
 def emit_each(metrics):
     """Let each metric be emitted, once or more often."""
-    metrics.announce("w", "weibo")
-    metrics.fetched("w", "weibo", Counters(3, 1, 0.25, 0.5))
-    metrics.deferred("w", "weibo", 60.0)
-    metrics.decided("w", "weibo", Counts(2, ok=2), Counts())
+    metrics.announce("w", "profiles")
+    metrics.fetched("w", "profiles", Counters(3, 1, 0.25, 0.5))
+    metrics.deferred("w", "profiles", 60.0)
+    metrics.decided(manifest(Counts(2, ok=2), 5, 1), "profiles", None)
     metrics.judged("w", metrics.REFUSED)
     metrics.sent("w", "publish", [])
     metrics.succeeded("w")
@@ -82,7 +90,7 @@ def test_each_metric_is_sent_with_the_tags_and_the_kind_that_it_declares(metrics
 
 def test_every_counter_begins_at_zero(metrics, receiver):
     """Each outcome, status and kind of wait, so that the first failure is a rise."""
-    metrics.announce("w", "weibo")
+    metrics.announce("w", "profiles")
     lines = receiver.lines()
     assert {value for _, _, value in lines} == {"0|c"}
     counters = {f"airflow.{each.name}" for each in metrics.ALL if each.kind == "counter"}
@@ -92,12 +100,28 @@ def test_every_counter_begins_at_zero(metrics, receiver):
     assert by["status"] == {"complete", "partial", "empty", "refused"}
 
 
+def counted(receiver):
+    """The counts of the items by outcome, and those of the rows by name."""
+    return {tags.get("outcome", name): value for name, tags, value in receiver.lines()}
+
+
 def test_only_the_increase_since_the_last_consolidation_is_counted(metrics, receiver):
     """A redrive has made three failed items good, and found that one is missing."""
-    before = Counts(10, ok=5, missing=1, failed=4)
-    metrics.decided("w", "weibo", Counts(10, ok=8, missing=2), before)
-    counted = {tags["outcome"]: value for _, tags, value in receiver.lines()}
-    assert counted == {"ok": "3|c", "missing": "1|c", "invalid": "0|c", "failed": "0|c"}
+    before = manifest(Counts(10, ok=5, missing=1, failed=4), rows=50, rejected=3)
+    after = manifest(Counts(10, ok=8, missing=2), rows=57, rejected=2)
+    metrics.decided(after, "profiles", before)
+    rows = {"airflow.fanfold.rows": "7|c", "airflow.fanfold.rows_rejected": "0|c"}
+    items = {"ok": "3|c", "missing": "1|c", "invalid": "0|c", "failed": "0|c"}
+    assert counted(receiver) == {**items, **rows}
+
+
+def test_a_run_made_again_under_the_same_id_is_counted_in_full(metrics, receiver):
+    before = manifest(Counts(2, ok=2), rows=9, rejected=4)
+    again = manifest(Counts(2, ok=2), rows=9, rejected=4, started_at="2026-01-02T00:00:00.000Z")
+    metrics.decided(again, "profiles", before)
+    found = counted(receiver)
+    assert (found["ok"], found["airflow.fanfold.rows"]) == ("2|c", "9|c")
+    assert found["airflow.fanfold.rows_rejected"] == "4|c"
 
 
 def test_objects_already_in_the_bucket_are_not_counted_as_sent(metrics, receiver):

@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 UIDS = [str(1404376560 + number) for number in range(12)]
-OF_SOURCE = {"dag_id": "weibo_user_profiles", "source": "weibo"}
+OF_PIPELINE = {"dag_id": "weibo_user_profiles", "pipeline": "weibo_user_profiles"}
 STAGES = {
     *("preflight", "read_items", "plan", "fetch", "process"),
     *("consolidate", "publish", "load", "report"),
@@ -36,8 +36,11 @@ def test_the_counters_of_a_run_are_those_of_its_manifest(pipeline, sending):
     counts = {name: count for name, count in run.manifest["counts"].items() if count}
     assert counts.pop("planned") == sum(counts.values()) == len(UIDS)
     assert outcomes(receiver) == counts == {"ok": 10, "missing": 1, "invalid": 1}
-    assert receiver.value("fanfold_items_total", **OF_SOURCE) == len(UIDS)
-    requests = receiver.value("fanfold_requests_total", **OF_SOURCE)
+    assert receiver.value("fanfold_items_total", **OF_PIPELINE) == len(UIDS)
+    assert receiver.value("fanfold_rows_total", **OF_PIPELINE) == run.manifest["rows"] == 10
+    rejected = receiver.value("fanfold_rows_rejected_total", **OF_PIPELINE)
+    assert rejected == run.manifest["rejected"] == 1
+    requests = receiver.value("fanfold_requests_total", **OF_PIPELINE)
     assert requests == run.manifest["requests"] == asked_for_users(pipeline.simulator)
     assert receiver.value("fanfold_request_retries_total") == 0
     sent = pipeline.client.list_objects_v2(Bucket=pipeline.bucket)["Contents"]
@@ -101,7 +104,7 @@ def test_a_deferred_batch_counts_its_wait_as_one_for_the_quota(pipeline, sending
     run = pipeline.run(user_ids=UIDS[:8], batch_size=8)
     sending.settled()
     assert run.state == "success"
-    deferrals = sending.value("fanfold_deferrals_total", **OF_SOURCE)
+    deferrals = sending.value("fanfold_deferrals_total", **OF_PIPELINE)
     assert deferrals >= 1
     waited = sending.by("kind", "fanfold_wait_seconds_total")
     assert 0.5 < waited["quota"] < 6 * deferrals

@@ -18,11 +18,14 @@ from airflow.sdk.execution_time.supervisor import WatchedSubprocess
 from airflow.sdk.observability import stats
 from airflow.sdk.observability.metrics import stats_utils
 from fanfold.airflow import metrics
-from fanfold.model import Counts
+from fanfold.model import Counts, Manifest, RunStatus
+
+NOW = "2026-01-01T00:00:00.000Z"
+MANIFEST = Manifest("w", "r", NOW, RunStatus.COMPLETE, Counts(3, ok=3), (), 3, NOW, NOW, rows=3)
 
 def task():
     stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=False)
-    metrics.decided("w", "weibo", Counts(3, ok=3), Counts())
+    metrics.decided(MANIFEST, "weibo", None)
 
 for _ in range(2):
     process = WatchedSubprocess.start(target=task, id=uuid.uuid4())

@@ -60,7 +60,7 @@ def test_a_refused_run_raises_an_alert_in_prometheus(prometheus, sending, pipeli
     """From the task to the alert: the plan lets the counter begin, the gate raises it."""
     from fanfold.airflow import metrics
 
-    metrics.announce("weibo_user_profiles", "weibo")
+    metrics.announce("weibo_user_profiles", "weibo_user_profiles")
     until(lambda: prometheus.value('fanfold_runs_total{status="refused"}') == 0)
     pipeline.simulator.control(uids={UIDS[0]: "drop"})
     assert pipeline.run(user_ids=UIDS).state == "failed"

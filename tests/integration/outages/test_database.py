@@ -20,12 +20,13 @@ from sqlalchemy import Engine, event
 
 from fanfold.errors import SinkUnavailable
 from fanfold.model import Counts, FileEntry, Manifest, RunStatus
-from fanfold.stages.loading import load, staging
+from fanfold.stages.loading import TargetTable, load, staging
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 ROWS = 30_000
+TARGETS = (TargetTable("user_profiles", ("source", "user_id")),)
 SCHEMA = pa.schema(
     {
         "source": pa.string(),
@@ -135,7 +136,7 @@ def dataset(tmp_path):
         },
         schema=SCHEMA,
     )
-    path = tmp_path / "users.parquet"
+    path = tmp_path / "user_profiles.parquet"
     pq.write_table(table, path, row_group_size=5_000)
     manifest = Manifest(
         dag_id="weibo_user_profiles",
@@ -143,12 +144,12 @@ def dataset(tmp_path):
         logical_date=as_of.isoformat(),
         status=RunStatus.COMPLETE,
         counts=Counts(planned=ROWS, ok=ROWS),
-        files=(FileEntry("users.parquet", "parquet", ROWS, 0, ""),),
+        files=(FileEntry(path.name, "parquet", ROWS, 0, "", "user_profiles"),),
         requests=ROWS,
         started_at=as_of.isoformat(),
         finished_at=as_of.isoformat(),
     )
-    return path, manifest
+    return tmp_path, manifest
 
 
 @pytest.fixture
@@ -162,7 +163,7 @@ def loaded(airflow_home, monkeypatch, postgres, dataset):
 
     def run():
         with connections.warehouse() as connection:
-            return load(connection, *dataset)
+            return load(connection, *dataset, TARGETS, "warehouse_default")[0]
 
     return run
 

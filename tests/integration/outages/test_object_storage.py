@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 @pytest.fixture
 def run(tmp_path):
     """A run to publish: its folder and its manifest."""
-    data = {"users.parquet": b"PAR1rows", "failed.jsonl": b""}
+    data = {"orders.parquet": b"PAR1rows", "failed.jsonl": b""}
     for name, content in data.items():
         (tmp_path / name).write_bytes(content)
     files = tuple(

@@ -7,12 +7,12 @@ from fanfold.workspace.files import write_json
 from fanfold.workspace.history import MAX_RUNS, Past, read_history, remember, run_before
 
 
-def manifest(run_id, day=1, *, requests=100, end="00:00:30", ok=5):
-    date = f"2026-01-{day:02}T00:00:00.000Z"
+def manifest(run_id, day=1, *, requests=100, start="00:00:00", end="00:00:30", ok=5, rows=5):
     return Manifest(
-        dag_id="d", run_id=run_id, logical_date=date, status=RunStatus.COMPLETE,
-        counts=Counts(ok, ok), files=(), requests=requests, started_at=date,
-        finished_at=f"2026-01-{day:02}T{end}.000Z",
+        dag_id="d", run_id=run_id, logical_date=f"2026-01-{day:02}T00:00:00.000Z",
+        status=RunStatus.COMPLETE, counts=Counts(ok, ok), files=(), requests=requests,
+        started_at=f"2026-01-{day:02}T{start}.000Z", finished_at=f"2026-01-{day:02}T{end}.000Z",
+        rows=rows, rejected=2,
     )  # fmt: skip
 
 
@@ -30,11 +30,21 @@ def test_a_run_is_remembered_once_and_the_oldest_is_forgotten(path):
 
 
 def test_a_redrive_changes_the_outcome_and_not_what_the_first_time_took(path):
-    remember(path, manifest("run", ok=3), passed=False)
-    remember(path, manifest("run", ok=5, requests=7, end="09:00:00"), passed=True)
+    remember(path, manifest("run", ok=3, rows=30), passed=False)
+    remember(path, manifest("run", ok=5, rows=50, requests=7, end="09:00:00"), passed=True)
     (past,) = read_history(path)
     assert (past.requests, past.seconds) == (100, 30.0)
     assert (past.counts, past.passed) == (Counts(5, 5), True)
+    assert (past.rows, past.rejected) == (50, 2)
+
+
+def test_a_run_made_again_under_the_same_id_is_another_run(path):
+    remember(path, manifest("run"), passed=True)
+    again = manifest("run", requests=7, start="08:00:00", end="08:00:10")
+    remember(path, again, passed=True)
+    (past,) = read_history(path)
+    assert (past.requests, past.seconds) == (7, 10.0)
+    assert past.started_at == again.started_at
 
 
 def test_a_run_without_requests_is_timed_when_it_sends_some(path):
@@ -51,8 +61,9 @@ def test_the_history_of_an_earlier_version_is_read(path):
 def test_the_run_before_is_the_last_published_one_for_an_earlier_date(path):
     days = {"late": 5, "first": 1, "second": 2, "refused": 3, "empty": 3, "mine": 4, "again": 4}
     for name, day in days.items():
-        ok = 0 if name == "empty" else 5
-        remember(path, manifest(name, day, ok=ok), passed=name != "refused")
+        # Items that are ok may have no rows.
+        rows = 0 if name == "empty" else 5
+        remember(path, manifest(name, day, rows=rows), passed=name != "refused")
     history = read_history(path)
 
     def before(name, day):

@@ -1,10 +1,11 @@
 """Publish: upload the dataset to object storage so that readers only see whole runs.
 
     <dag_id>/date=YYYY-MM-DD/run=<run>/
-        users.parquet, users.csv.gz, failed.jsonl    first, each verified
-        manifest.json                                last of the dataset
-        report.html, *.png                           later, by the task `report`
-    <dag_id>/latest.json                             replaced when all of these are verified
+        <dataset>.parquet, <dataset>.csv.gz, the same of each fold,
+        failed.jsonl, rejected.jsonl    first, each verified
+        manifest.json                   when all of them are verified
+        report.html                     later, by the task `report`
+    <dag_id>/latest.json                replaced after the manifest
 
 If ``latest.json`` already points to this run and the dataset has changed (failed items were fetched
 again), an upload would overwrite objects under their readers. The new dataset is then first
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from fanfold.model import Manifest
+    from fanfold.model import FileEntry, Manifest
 
 __all__ = [
     "Latest",
@@ -58,7 +59,7 @@ LATEST = "latest.json"
 _ASIDE = ".aside-"
 _PROBES = ".fanfold-preflight/"
 _UPLOADS = 4
-"""Concurrent uploads of extra files; boto3 clients are thread-safe."""
+"""Concurrent uploads; boto3 clients are thread-safe."""
 _EMPTY = "the run is empty"
 _OLDER = (
     "latest.json points to a run of a later date; if that date came from a wrong clock, delete "
@@ -106,6 +107,8 @@ def publish(
 ) -> PublishResult:
     """Upload the files of a manifest, then the manifest, then move ``latest.json``.
 
+    Files are uploaded concurrently.
+
     It may be interrupted at any point and called again: verified objects are not uploaded again,
     and ``latest.json`` points to a whole run at any time. It never moves back to an earlier
     logical date, and never to an empty run.
@@ -124,10 +127,12 @@ def publish(
     target = _target(manifest, document)
 
     def send(prefix: str) -> tuple[PublishedObject, ...]:
-        files = [
-            put_file(bucket, prefix + file.key, dataset / file.key, sha256=file.sha256, parts=parts)
-            for file in manifest.files
-        ]
+        def send_file(file: FileEntry) -> PublishedObject:
+            path = dataset / file.key
+            return put_file(bucket, prefix + file.key, path, sha256=file.sha256, parts=parts)
+
+        with ThreadPoolExecutor(_UPLOADS) as pool:
+            files = list(pool.map(send_file, manifest.files))
         return (*files, put_bytes(bucket, prefix + MANIFEST, document))
 
     pointer = latest_key(manifest.dag_id)
@@ -155,7 +160,7 @@ def publish(
 
 
 def upload_extra(bucket: Bucket, prefix: str, paths: Iterable[Path]) -> list[PublishedObject]:
-    """Upload further files of a run, such as report and charts, next to its dataset.
+    """Upload further files of a run, such as the report, next to its dataset.
 
     They are uploaded concurrently and verified like the dataset.
 

@@ -32,8 +32,9 @@ def make_run(tmp_path):
         folder = tmp_path / f"{run_id}-{hashlib.sha256(content).hexdigest()[:8]}"
         folder.mkdir(exist_ok=True)
         files = {
-            "users.parquet": b"PAR1" + content + bytes(range(256)) * (padding // 256),
-            "users.csv.gz": gzip.compress(content, mtime=0),
+            "orders.parquet": b"PAR1" + content + bytes(range(256)) * (padding // 256),
+            "orders.csv.gz": gzip.compress(content, mtime=0),
+            "revenue_by_day.parquet": b"PAR1fold" + content,
             "failed.jsonl": b"",
         }
         entries = []
@@ -41,14 +42,16 @@ def make_run(tmp_path):
             if name in without:
                 continue
             (folder / name).write_bytes(data)
-            kind = name.partition(".")[2]
-            entries.append(FileEntry(name, kind, 1, len(data), hashlib.sha256(data).hexdigest()))
+            table, _, kind = name.partition(".")
+            digest = hashlib.sha256(data).hexdigest()
+            entries.append(FileEntry(name, kind, 1, len(data), digest, table))
         manifest = Manifest(
             dag_id="weibo_user_profiles",
             run_id=run_id,
             logical_date=f"2026-03-{day:02d}T00:00:00.000Z",
             status=status,
             counts=Counts(planned=1, ok=1),
+            rows=1,
             files=tuple(entries),
             requests=1,
             started_at="2026-03-01T00:00:01.000Z",

@@ -44,7 +44,9 @@ def test_latest_points_to_a_whole_run_at_any_time(
     bucket = Bucket(new_s3_client, bucket_name)
     undisturbed = Bucket(s3_client, bucket_name)
     # Every further file adds requests, and each costs a run: two files show the order.
-    old, new = (make_run(**run, without=("users.csv.gz",)) for run in (former, then))
+    old, new = (
+        make_run(**run, without=("orders.csv.gz", "failed.jsonl")) for run in (former, then)
+    )
     publish(undisturbed, old.dataset, old.manifest)
     at_first = _objects(undisturbed)
     killer = Killer(new_s3_client)

@@ -45,15 +45,16 @@ def writes(calls):
 def test_data_is_uploaded_first_then_the_manifest_then_latest(recorded, make_run):
     run, (bucket, calls) = make_run(), recorded
     result = publish(bucket, run.dataset, run.manifest)
-    assert writes(calls) == [
-        ("PutObject", "users.parquet"),
-        ("PutObject", "users.csv.gz"),
-        ("PutObject", "failed.jsonl"),
-        ("PutObject", "manifest.json"),
-        ("PutObject", "latest.json"),
-    ]
+    files = ["orders.parquet", "orders.csv.gz", "revenue_by_day.parquet", "failed.jsonl"]
+    written = writes(calls)
+    assert sorted(written[:4]) == sorted(("PutObject", name) for name in files)
+    assert written[4:] == [("PutObject", "manifest.json"), ("PutObject", "latest.json")]
+    # The manifest is written when the server has confirmed every file.
+    confirmed = calls[: calls.index(("HeadObject", "manifest.json"))]
+    assert confirmed.count(("HeadObject", "orders.parquet")) == 2
+    assert len(confirmed) == 1 + 4 * 3
     assert result.latest_moved
-    assert [file.sent for file in result.objects] == [True] * 4
+    assert [file.sent for file in result.objects] == [True] * 5
     # The server reports the checksums of all other objects.
     assert {key for name, key in calls if name == "GetObject"} == {"latest.json"}
 
@@ -76,6 +77,7 @@ def test_objects_have_digest_and_content_type(bucket, make_run):
     assert [head["ContentType"] for head in heads] == [
         "application/vnd.apache.parquet",
         "application/gzip",
+        "application/vnd.apache.parquet",
         "application/x-ndjson",
         "application/json",
     ]
@@ -92,15 +94,15 @@ def test_publishing_twice_uploads_nothing_again(
         bucket.client.meta.events.register("after-call.s3.HeadObject", drop_checksum)
     parts = Parts(threshold=5 * MIB, size=5 * MIB)
     publish(bucket, run.dataset, run.manifest, parts=parts)
-    names = [name for name, key in writes(calls) if key == "users.parquet"]
+    names = [name for name, key in writes(calls) if key == "orders.parquet"]
     in_parts = ["CreateMultipartUpload", *["UploadPart"] * 3, "CompleteMultipartUpload"]
     assert names == (in_parts if large else ["PutObject"])
     calls.clear()
     again = publish(bucket, run.dataset, run.manifest, parts=parts)
     assert writes(calls) == []
-    assert (("GetObject", "users.parquet") in calls) is not checksums
+    assert (("GetObject", "orders.parquet") in calls) is not checksums
     assert again.latest_moved
-    assert [file.sent for file in again.objects] == [False] * 4
+    assert [file.sent for file in again.objects] == [False] * 5
     assert read_as_a_reader() == run.manifest
 
 
@@ -119,7 +121,7 @@ def test_an_object_replaced_in_the_bucket_is_uploaded_again(bucket, make_run, re
         Metadata={"sha256": entry.sha256},
     )
     again = publish(bucket, run.dataset, run.manifest)
-    assert [file.sent for file in again.objects] == [True, False, False, False]
+    assert [file.sent for file in again.objects] == [True, False, False, False, False]
     assert read_as_a_reader() == run.manifest
 
 
@@ -130,15 +132,15 @@ def test_an_object_that_differs_from_its_file_is_an_error(recorded, make_run, bo
     assert run.manifest.files[0].bytes == 8
 
     def corrupt(params, **_):
-        if params["Key"].endswith("users.parquet"):
+        if params["Key"].endswith("orders.parquet"):
             params["Body"] = body
 
     bucket.client.meta.events.register("before-parameter-build.s3.PutObject", corrupt)
     if not checksums:
         bucket.client.meta.events.register("after-call.s3.HeadObject", drop_checksum)
-    with pytest.raises(Inconsistent, match=r"users\.parquet differs from the upload"):
+    with pytest.raises(Inconsistent, match=r"orders\.parquet differs from the upload"):
         publish(bucket, run.dataset, run.manifest)
-    assert [key.rpartition("/")[2] for key in keys(bucket)] == ["users.parquet"]
+    assert not [key for key in keys(bucket) if key.endswith(".json")]
 
 
 @pytest.mark.parametrize("threshold", [1, MIB], ids=["in parts", "whole"])
@@ -155,8 +157,8 @@ def test_a_file_changed_after_consolidate_is_never_published(
     bucket, make_run, spoil, reason, threshold
 ):
     run = make_run()
-    spoil(run.dataset / "users.parquet")
-    with pytest.raises(Inconsistent, match=rf"users\.parquet {reason}"):
+    spoil(run.dataset / "orders.parquet")
+    with pytest.raises(Inconsistent, match=rf"orders\.parquet {reason}"):
         publish(bucket, run.dataset, run.manifest, parts=Parts(threshold))
     assert not [key for key in keys(bucket) if key.endswith(".json")]
 
