@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def located_items(
-    chosen: settings.ItemsFrom, column: str
-) -> Iterator[Iterable[readers.Located]]:
+def located_items(chosen: settings.ItemsFrom, column: str) -> Iterator[Iterable[readers.Located]]:
     """Yield the items of a run with their locations (line or row), for error messages.
 
     ``column`` is the column with the keys.
