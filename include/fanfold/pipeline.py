@@ -54,7 +54,7 @@ class Pipeline:
         reject: What a row that breaks the contract costs: itself, or all rows of its item. An item
             of which no row is left is ``invalid``.
         item_column: Name of the items' column in CSV, JSONL and Parquet files. If the contract has a
-            column of this name, it holds the item's key.
+            column of this name, it holds the item's key; rows need not have it.
         check_item: Returns an item's key in canonical form; raises ``ValueError`` with a sentence
             that describes a valid one.
         key_form: How the run page finds a key from what people type.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-ITEM = "item"
+ITEM = "_item"
 """The column of a batch's rows that holds each row's item key; the dataset does not have it."""
 Done = tuple[Outcome, "Sequence[Any] | None"]
 """An item's outcome, and its records where it is ``ok``."""

@@ -149,6 +149,8 @@ def _clean(
     tables, rejected = [schema.empty_table()], [_REJECTED.empty_table()]
     for fetched in slices:
         frame, raised = transform_records(pipeline, fetched, items, as_of)
+        if pipeline.item_column not in frame:
+            frame = frame.assign(**{pipeline.item_column: frame.index})
         table, broken = _slice_rows(contract, frame, [key for key, _ in fetched], schema)
         tables.append(table)
         rejected.append(pa.Table.from_pylist([asdict(row) for row in (*raised, *broken)], _REJECTED))
