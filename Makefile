@@ -1,9 +1,11 @@
 # All targets create or update .venv as needed, from python3 (3.11-3.13) and the package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status lint check test chaos bench screenshots audit cluster-up cluster-run cluster-down cluster-logs cluster-test clean
+.PHONY: help run up down status pipeline lint check test chaos bench screenshots audit cluster-up cluster-run cluster-down cluster-logs cluster-test clean
 SHELL := /bin/sh
 PIPELINE ?=
 ITEMS ?=
+NAME ?=
+FROM ?= api
 USERS ?=
 SEED ?=
 PYTHON ?=
@@ -41,6 +43,10 @@ down: ## Stop the stack of `make up`
 status: ## Show what runs
 	@if [ -x $(BIN)/python ]; then exec $(LOCAL) status; else echo 'Nothing runs.'; fi
 
+pipeline: ## Write a pipeline that runs as it is: make pipeline NAME=air_quality FROM=api (or compute)
+	@scripts/bootstrap
+	@exec $(BIN)/python -m fanfold new '$(NAME)' --from '$(FROM)'
+
 lint: ## Check style, types, layers and dependencies
 	@scripts/bootstrap dev
 	@$(TIMED) ruff sh -c '$(BIN)/ruff check && $(BIN)/ruff format --check'
@@ -48,8 +54,8 @@ lint: ## Check style, types, layers and dependencies
 	@$(TIMED) import-linter $(BIN)/lint-imports --no-logo
 	@$(TIMED) deptry sh -c '$(DEPTRY) include plugins dags config && $(DEPTRY) --ignore DEP001,DEP002,DEP004 --exclude .venv include tests bench'
 
-check: lint ## Lint and run the unit tests; AT=stages/fetching: those of one folder
-	@$(TIMED) 'unit tests' $(PYTEST) tests/unit/$(AT)
+check: lint ## Lint and run the tests of pipelines and units; AT=stages/fetching: those of one folder
+	@$(TIMED) 'unit tests' $(PYTEST) tests/unit/$(AT) $(if $(AT),,tests/pipelines)
 	@cat $(TIMES)
 
 test: check ## Run everything but the cluster tests; ALL=yes: tests of unchanged tools, too

@@ -39,6 +39,8 @@ _KINDS: dict[str, dict[str, str]] = {
 }
 _SHOWN = 10
 """Records, rows and rejected rows of an item that ``try`` prints."""
+_WIDE = 8
+"""Columns above which a table is printed with a line a column."""
 
 
 def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
@@ -108,7 +110,6 @@ def _print(result: Result, key: str) -> None:
         text = json.dumps(record, ensure_ascii=False)
         print(f"  {text[:300]}{'…' * (len(text) > 300)}")
     _table("rows", result.rows)
-    print(f"  types: {', '.join(f'{name} {kind}' for name, kind in result.rows.dtypes.items())}")
     _table("rejected rows", result.rejected)
     for name, fold in result.folds.items():
         _table(f"fold {name}", fold)
@@ -120,9 +121,15 @@ def _section(name: str, count: int) -> None:
 
 def _table(name: str, frame: pd.DataFrame) -> None:
     _section(name, len(frame))
-    if len(frame):
+    if frame.empty:
+        return
+    if len(frame.columns) > _WIDE:  # a column a line
+        lines = frame.head(2).T
+        lines.insert(0, "type", frame.dtypes.astype(str))
+        text = lines.to_string(max_colwidth=50)
+    else:
         text = frame.head(_SHOWN).to_string(index=False, max_colwidth=40)
-        print("\n".join(f"  {line}" for line in text.splitlines()))
+    print("\n".join(f"  {line}" for line in text.splitlines()))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 
 def inject(function: Callable[..., Any], **available: Any) -> Callable[..., Any]:
     """Return the function with those of the available values bound that its signature names."""
-    wanted = {name: value for name, value in available.items() if name in _parameters(function)}
+    wanted = {name: value for name, value in available.items() if name in parameters_of(function)}
     return partial(function, **wanted) if wanted else function
 
 
 @lru_cache(maxsize=256)
-def _parameters(function: Callable[..., Any]) -> frozenset[str]:
+def parameters_of(function: Callable[..., Any]) -> frozenset[str]:
+    """Return the names of the parameters of a function that can be given by name."""
     named = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
     try:
         parameters = inspect.signature(function).parameters.values()

@@ -324,7 +324,7 @@ RECENCY = Chart(
             FROM (SELECT *, date_diff('second', last_status_at, as_of) / 86400 AS age FROM dataset)
         )
         SELECT band_en, band_zh, count(*) AS accounts
-        FROM bands JOIN posts USING (position) GROUP BY ALL, position ORDER BY position""",
+        FROM bands JOIN posts USING (position) GROUP BY band_en, band_zh, position ORDER BY position""",
     spec=_bars(("band_en", "band_zh"), ("Last post", "最近一次发帖")),
     finding=(
         "{share:percent} of the accounts posted in the last 30 days.",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fanfold.errors import BadPipeline
-from fanfold.injection import inject
+from fanfold.injection import inject, parameters_of
 from fanfold.model import Rejected
 from fanfold.stages.processing.coercion import shown
 from fanfold.workspace.batch import ITEM
@@ -32,7 +32,7 @@ BROKEN_IN_A_ROW = 100
 def asks_for_items(pipeline: Pipeline) -> bool:
     """Return whether the transform has a parameter for the items' attributes."""
     function = pipeline.transform or pipeline.each
-    return function is not None and bool(inject(function, items=None, item=None).keywords)
+    return function is not None and not parameters_of(function).isdisjoint({"items", "item"})
 
 
 def transform_records(
