@@ -48,7 +48,7 @@ RUN /opt/tools/bin/uv venv --quiet --python python3 /opt/venv \
        ${PIP_INDEX_URL:+--default-index "$PIP_INDEX_URL"} --require-hashes \
        --constraints requirements.lock -r pyproject.toml --extra cluster \
     && cd /opt/venv/lib/python3*/site-packages \
-    && find pandas numpy pyarrow matplotlib -depth -type d -name tests -exec rm -r {} + \
+    && find pandas numpy pyarrow -depth -type d -name tests -exec rm -r {} + \
     && rm -r pyarrow/include
 
 # --- the packages of tryout --------------------------------------------------------------------

@@ -24,7 +24,6 @@ _AIRFLOW = (
 _LIBRARIES = (
     "boto3",
     "jinja2.ext",
-    "matplotlib.figure",
     "pandas",
     "pandera.backends.pandas.builtin_checks",
     "pandera.backends.pandas.builtin_hypotheses",
