@@ -110,7 +110,7 @@ CHARTS = [
     ),
     Chart(
         ("Names", "名称"),
-        sql="SELECT name, count(*) AS orders FROM dataset GROUP BY ALL ORDER BY ALL DESC LIMIT 12",
+        sql="SELECT name, count(*) AS orders FROM dataset GROUP BY ALL ORDER BY 2, 1 LIMIT 12",
         spec={
             "mark": "bar",
             "encoding": {
@@ -119,7 +119,7 @@ CHARTS = [
                 "color": {"field": "name", "legend": None},
             },
         },
-        finding="Last name: {name}",
+        finding="Rarest name: {name}",
     ),
     Chart(
         ("Revenue by month and category", "各月各类别销售额"),
@@ -309,7 +309,7 @@ def test_texts_of_the_data_are_text_and_run_nothing(report, page):
     names.locator("summary").click()
     names.locator("tbody td").first.wait_for()
     shown = names.locator("tbody td").all_inner_texts()
-    assert {HOSTILE[5], "مرحبا بالعالم", "a bc"} <= set(shown)
+    assert {*HOSTILE[:3], HOSTILE[5], "مرحبا بالعالم", "a bc"} <= set(shown)
     assert page.title() != "run"
     assert page.locator("main img, main script").count() == 0
     assert complaints == []

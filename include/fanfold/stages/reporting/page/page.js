@@ -8,9 +8,7 @@
   let language = "en";
   let views = [];
 
-  const chinese = {
-    decimal: ".", thousands: ",", grouping: [3], currency: ["¥", ""],
-  };
+  const chinese = { decimal: ".", thousands: ",", grouping: [3], currency: ["¥", ""] };
   const week = [..."日一二三四五六"];
   const months = Array.from({ length: 12 }, (_, month) => `${month + 1}月`);
   const chineseTime = {
@@ -53,9 +51,6 @@
     tip.style.top = `${scrollY + top}px`;
   };
 
-  const loader = vega.loader();
-  loader.load = () => Promise.reject(new Error("a report loads nothing"));
-
   const coloured = (value, styles) => {
     if (Array.isArray(value)) return value.map((each) => coloured(each, styles));
     if (value && typeof value === "object") {
@@ -76,7 +71,7 @@
     }
     const compiled = vegaLite.compile(complete, { config, logger: vega.logger(vega.Error) }).spec;
     const runtime = vega.parse(compiled, null, { ast: true });
-    return new vega.View(runtime, { expr: interpreter, loader, tooltip, renderer: "svg", ...options });
+    return new vega.View(runtime, { expr: interpreter, tooltip, renderer: "svg", ...options });
   };
 
   const draw = () => {
