@@ -113,7 +113,6 @@ def _list_param(default: list[Any], noun: str, title: str) -> Param:
         "maxItems": 10_000,
         "title": title,
         "section": ITEMS,
-        "default": default,
         ITEMS_MARK: "items",
     }
     if any(isinstance(item, dict) for item in default):
@@ -136,7 +135,6 @@ def _uri_param(uri: str, column: str) -> Param:
             "maxLength": 2048,
             "title": "Items file, dataset or run",
             "section": ITEMS,
-            "default": uri or None,
         },
         description=(
             f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column}: "
