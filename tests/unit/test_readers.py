@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import gzip
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fanfold import readers
@@ -89,13 +91,14 @@ def test_the_other_columns_of_a_parquet_file_are_attributes_as_json_values(tmp_p
     path = tmp_path / "a.parquet"
     columns = {
         "day": [date(2026, 1, 2), None],
-        "at": pd.to_datetime(["2026-01-02T03:04:05Z", None]),
+        "at": [datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None],
         "price": [Decimal("1.10"), None],
         "ratio": [0.5, float("nan")],
         "user_id": UIDS,
         "many": [["a"], []],
     }
-    pd.DataFrame(columns).to_parquet(path)
+    # pandas would write NaN as null.
+    pq.write_table(pa.table(columns), path)
     assert listed(tmp_path, readers.from_file(path, "user_id", name="a.parquet"))[0] == UIDS
     first = {"at": "2026-01-02T03:04:05+00:00", "day": "2026-01-02", "price": "1.10"}
     nothing = dict.fromkeys(["at", "day", "price", "ratio"])
