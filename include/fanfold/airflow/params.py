@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 
-from fanfold.airflow.settings import ITEMS_MARK
+from fanfold.airflow.settings import DEFAULT, ITEMS_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,6 +113,7 @@ def _list_param(default: list[Any], noun: str, title: str) -> Param:
         "maxItems": 10_000,
         "title": title,
         "section": ITEMS,
+        DEFAULT: default,
         ITEMS_MARK: "items",
     }
     if any(isinstance(item, dict) for item in default):
@@ -135,6 +136,7 @@ def _uri_param(uri: str, column: str) -> Param:
             "maxLength": 2048,
             "title": "Items file, dataset or run",
             "section": ITEMS,
+            DEFAULT: uri or None,
         },
         description=(
             f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column}: "
@@ -155,7 +157,7 @@ def _sql_param(sql: str, connection: str, column: str) -> Param:
             "maxLength": 20_000,
             "title": "Items query",
             "section": ITEMS,
-            "default": sql or None,
+            DEFAULT: sql or None,
             "connection": connection,
         },
         description=(

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 ITEMS_MARK = "x-fanfold"
 """Keyword in the schema of a Param: ``items`` marks the list, whatever its name."""
+DEFAULT = "x-default"
+"""Keyword in the schemas of the Params with items: the default, which a run's value replaces. Airflow
+cannot deserialise a schema with ``default``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def items_of(context: Context) -> ItemsFrom:
     given = [
         name
         for name, value in values.items()
-        if value and _texts(value) != _texts(schemas.get(name, {}).get("default"))
+        if value and _texts(value) != _texts(schemas.get(name, {}).get(DEFAULT))
     ]
     if len(given) > 1:
         raise BadInput(
