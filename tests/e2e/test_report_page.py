@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,6 +38,8 @@ HOSTILE = [
     "datum.x + alert(1)",
     "a\0b\u200bc",
 ]
+LABELS = {"light": "#52606d", "dark": "#a9b4c0"}
+"""Colour of an axis label by colour scheme."""
 X_QUANTITY = {"field": "revenue", "type": "quantitative", "title": ("Revenue", "销售额")}
 DAY = {"field": "day", "type": "temporal", "title": None}
 CATEGORY = {"field": "category", "title": ("Category", "类别")}
@@ -194,3 +197,128 @@ def report(tmp_path_factory):
     )
     forecast = Forecast(301, 61.0, Basis.QUOTA)
     return write_report(workspace, pipeline, manifest, forecast=forecast).page
+
+
+def open_report(page, report):
+    """Open it and return what the browser complained of and requested."""
+    complaints, asked = [], []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(report.as_uri())
+    article(page, "chart-7").locator("svg").wait_for()
+    return complaints, asked
+
+
+def article(page, chart):
+    """The visible article of a chart."""
+    return page.locator(f"article[id^={chart}-]").filter(visible=True)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("locale", "shown", "hidden"),
+    [
+        ("en-US", ["Planned", "15K", "Jun 21"], "计划"),
+        ("zh-CN", ["计划", "1.5万", "6月"], "Planned"),
+    ],
+)
+def test_every_chart_is_drawn_in_the_users_language_and_colours(
+    report, open_browser, locale, shown, hidden, scheme
+):
+    size = {"width": 1200, "height": 900}
+    with open_browser(locale=locale, color_scheme=scheme, viewport=size) as page:
+        complaints, asked = open_report(page, report)
+        text = page.inner_text("body")
+        assert all(each in text for each in shown)
+        assert hidden not in text
+        assert page.locator("article .chart svg").filter(visible=True).count() == len(CHARTS) - 1
+        labels = page.locator("article .role-axis-label text").filter(visible=True)
+        colours = labels.evaluate_all("all => all.map(each => each.getAttribute('fill'))")
+        assert set(colours) == {LABELS[scheme]}
+        assert complaints == []
+        assert asked == [report.as_uri()]
+        assert page.evaluate("document.documentElement.lang")[:2] == locale[:2]
+
+
+def test_charts_follow_the_switch_of_language_the_colour_scheme_and_paper(report, page):
+    open_report(page, report)
+    page.get_by_text("简体中文", exact=True).click()
+    chart = article(page, "chart-1")
+    assert "销售额" in chart.inner_text()
+    drawn = {
+        scheme: chart.locator(f".role-axis-label text[fill='{colour}']").first
+        for scheme, colour in LABELS.items()
+    }
+    page.emulate_media(color_scheme="dark")
+    drawn["dark"].wait_for()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    drawn["light"].wait_for()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    drawn["dark"].wait_for()
+
+
+def test_a_click_on_the_legend_fades_the_other_categories(report, page):
+    open_report(page, report)
+    chart = article(page, "chart-1")
+    lines = chart.locator(".mark-line.role-mark path")
+    assert lines.evaluate_all("all => all.map(each => each.getAttribute('opacity'))") == ["1"] * 4
+    chart.locator(".role-legend-label text", has_text="Kitchen").click()
+    faded = chart.locator(".mark-line.role-mark path[opacity='0.12']")
+    faded.nth(2).wait_for(state="attached")
+    assert faded.count() == 3
+
+
+def test_a_mark_tells_its_values(report, page):
+    open_report(page, report)
+    bars = article(page, "chart-2").locator(".mark-rect.role-mark path")
+    bars.first.hover()
+    assert page.locator("#tip").inner_text().split("\n")[:2] == ["Revenue", "517,523.8"]
+    page.mouse.move(0, 0)
+    page.locator("#tip").wait_for(state="hidden")
+
+
+@pytest.mark.parametrize(("form", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<svg")])
+def test_a_chart_is_downloaded_as_a_picture_with_its_title(report, page, form, start):
+    complaints, _ = open_report(page, report)
+    button = article(page, "chart-1").get_by_role("button", name=f"Revenue by day as {form}")
+    with page.expect_download() as download:
+        button.click()
+    assert download.value.suggested_filename == (
+        f"orders-2026-09-01-chart-1-revenue-by-day.{form.lower()}"
+    )
+    content = Path(download.value.path()).read_bytes()
+    assert content.startswith(start)
+    assert form == "PNG" or b">Revenue by day</text>" in content
+    assert complaints == []
+
+
+def test_the_table_has_the_rows_and_the_titles_of_the_chart(report, page):
+    open_report(page, report)
+    chart = article(page, "chart-2")
+    chart.locator("summary").click()
+    chart.locator("tbody td").first.wait_for()
+    rows = [row.split("\t") for row in chart.locator("table").inner_text().split("\n")]
+    assert rows[:2] == [["category", "Revenue"], ["Kitchen", "517,523.8"]]
+    assert len(rows) == 5
+
+
+def test_texts_of_the_data_are_text_and_run_nothing(report, page):
+    complaints, asked = open_report(page, report)
+    names = article(page, "chart-6")
+    names.locator("summary").click()
+    names.locator("tbody td").first.wait_for()
+    shown = names.locator("tbody td").all_inner_texts()
+    assert {HOSTILE[5], "مرحبا بالعالم", "a bc"} <= set(shown)
+    assert page.title() != "run"
+    assert page.locator("main img, main script").count() == 0
+    assert complaints == []
+    assert asked == [report.as_uri()]
+
+
+def test_nothing_is_wider_than_a_narrow_window(report, page):
+    page.set_viewport_size({"width": 360, "height": 800})
+    open_report(page, report)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    for picture in page.locator("article svg").filter(visible=True).all():
+        assert picture.bounding_box()["width"] <= 330

@@ -143,7 +143,7 @@ def _by_hook(connection: Connection) -> Any:
     from airflow.sdk.exceptions import AirflowException
 
     with contextlib.suppress(AirflowException, ImportError):  # no provider for this type
-        hook = connection.get_hook()
+        hook = connection.get_hook()  # type: ignore[no-untyped-call]
         if isinstance(hook, DbApiHook):
             return hook.get_conn()
     raise BadConfiguration(

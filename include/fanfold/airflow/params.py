@@ -56,7 +56,7 @@ def item_params(  # noqa: PLR0913 - defaults of Params
         tolerated_failures: Default of ``tolerated_failure_percentage``.
         tolerated_rejected: Default of ``tolerated_rejected_percentage``.
     """
-    items = _item_params(list(default), name, noun, column, title, uri)
+    items = {name: _list_param(list(default), noun, title), "items_uri": _uri_param(uri, column)}
     if sql_connection:
         items["items_sql"] = _sql_param(sql, sql_connection, column)
     return {
@@ -107,10 +107,8 @@ def item_params(  # noqa: PLR0913 - defaults of Params
     }
 
 
-def _item_params(
-    default: list[Any], name: str, noun: str, column: str, title: str, uri: str
-) -> dict[str, Param]:
-    listed: dict[str, Any] = {
+def _list_param(default: list[Any], noun: str, title: str) -> Param:
+    schema: dict[str, Any] = {
         "type": "array",
         "maxItems": 10_000,
         "title": title,
@@ -121,32 +119,33 @@ def _item_params(
     if any(isinstance(item, dict) for item in default):
         # The form then shows an editor for JSON. Without a schema for the items of the list it
         # shows a text area with one item per line.
-        listed["items"] = {"type": ["string", "integer", "object"]}
-    return {
-        name: Param(
-            default,
-            schema=listed,
-            description=f"One {noun} per line. Use an items file for longer lists.",
+        schema["items"] = {"type": ["string", "integer", "object"]}
+    return Param(
+        default,
+        schema=schema,
+        description=f"One {noun} per line. Use an items file for longer lists.",
+    )
+
+
+def _uri_param(uri: str, column: str) -> Param:
+    return Param(
+        uri or None,
+        schema={
+            "type": ["null", "string"],
+            "pattern": _URI,
+            "maxLength": 2048,
+            "title": "Items file, dataset or run",
+            "section": ITEMS,
+            "default": uri or None,
+        },
+        description=(
+            f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column}: "
+            "file:///path/items.csv or s3://bucket/items.jsonl; its other columns are the items' "
+            "attributes. A column of another DAG's latest dataset: dataset://dag_id/column, or "
+            "dataset://dag_id/table/column for a fold. The failed and invalid items of a run: "
+            "run://dag_id/run_id."
         ),
-        "items_uri": Param(
-            uri or None,
-            schema={
-                "type": ["null", "string"],
-                "pattern": _URI,
-                "maxLength": 2048,
-                "title": "Items file, dataset or run",
-                "section": ITEMS,
-                "default": uri or None,
-            },
-            description=(
-                f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column}: "
-                "file:///path/items.csv or s3://bucket/items.jsonl; its other columns are the "
-                "items' attributes. A column of another DAG's latest dataset: "
-                "dataset://dag_id/column, or dataset://dag_id/table/column for a fold. The failed "
-                "and invalid items of a run: run://dag_id/run_id."
-            ),
-        ),
-    }
+    )
 
 
 def _sql_param(sql: str, connection: str, column: str) -> Param:

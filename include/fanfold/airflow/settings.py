@@ -48,7 +48,9 @@ def items_of(context: Context) -> ItemsFrom:
         BadInput: Two of them differ from their default.
     """
     params = context["params"]
-    schemas = {name: param.schema for name, param in context["dag"].params.items()}
+    # Only of use for its schemas: its values are those of the run, too.
+    declared = context["dag"].params
+    schemas = {name: declared.get_param(name).schema for name in declared}
     listed = next((name for name in schemas if ITEMS_MARK in schemas[name]), "items")
     values = {name: params.get(name) for name in ("items_sql", "items_uri", listed)}
     given = [

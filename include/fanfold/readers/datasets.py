@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fanfold.errors import BadInput, Inconsistent, SinkUnavailable
 from fanfold.model import Manifest
@@ -84,7 +84,7 @@ def _entry(manifest: Manifest, table: str | None, dag_id: str) -> FileEntry:
     )
 
 
-def _parsed(bucket: Bucket, key: str, data: bytes, parse: Callable[[dict], T]) -> T:
+def _parsed(bucket: Bucket, key: str, data: bytes, parse: Callable[[dict[str, Any]], T]) -> T:
     try:
         return parse(json.loads(data))
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -36,9 +36,7 @@ def from_run(workspace: Workspace, *, name: str) -> Iterator[Located]:
         )
     number = 0
     for batch in map(workspace.batch, range(read_as(workspace.plan, Plan.from_json).batches)):
-        selected = {
-            key for key, outcome in batch.failed().items() if outcome.status in _SELECTED
-        }
+        selected = {key for key, outcome in batch.failed().items() if outcome.status in _SELECTED}
         for item in batch.items() if selected else ():
             number += 1
             if item.key in selected:

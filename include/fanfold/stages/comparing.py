@@ -22,12 +22,11 @@ from fanfold.workspace.comparison import (
     Change,
     Comparison,
     Example,
-    Key,
     Side,
 )
 from fanfold.workspace.files import write_json
 from fanfold.workspace.history import read_history, run_before
-from fanfold.workspace.sql import open_tables, quoted
+from fanfold.workspace.sql import open_tables, query_errors, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +93,7 @@ def compare_with_previous(workspace: Workspace, manifest: Manifest, pipeline: Pi
     )
 
 
-def compare(
+def compare(  # noqa: PLR0913 - the two runs
     dataset: Path,
     before: Path,
     pipeline: Pipeline,
@@ -120,7 +119,10 @@ def compare(
     for path, remedy in files.values():
         with _readable(path, remedy), pq.ParquetFile(path):
             pass
-    with open_tables(paths, spill) as connection:
+    with (
+        open_tables(paths, spill) as connection,
+        query_errors("Comparison with the previous run"),
+    ):
         columns = _columns(connection, pipeline)
         if columns is None:
             return None
@@ -139,7 +141,7 @@ def compare(
         examples = {
             state: connection.execute(
                 _examples(columns, order),
-                {**{n: str(path) for n, path in paths.items()}, "state": state},
+                {"now": str(dataset), "old": str(before), "state": state},
             ).fetchall()
             for state, order in _ORDER.items()
         }
@@ -153,7 +155,7 @@ def compare(
         gone=_side(gone, examples["gone"]),
         changed=changed,
         unchanged=(rows[0] if rows else 0) - new - changed,
-        changes=tuple(_change(columns, *row) for row in examples["changed"]),
+        changes=tuple(_change(columns, row) for row in examples["changed"]),
         repeated=repeated,
         added=columns.added,
         removed=columns.removed,
@@ -165,9 +167,8 @@ def _side(count: int, rows: list[Any]) -> Side:
     return Side(count, tuple(Example(tuple(key), label) for key, label, *_ in rows))
 
 
-def _change(
-    columns: _Columns, key: Key, label: str | None, before: Any, after: Any, differs: list[bool]
-) -> Change:
+def _change(columns: _Columns, row: Any) -> Change:
+    key, label, before, after, differs = row
     changed = [name for name, is_so in zip(columns.compared, differs, strict=True) if is_so]
     return Change(tuple(key), label, _number(before), _number(after), tuple(changed))
 
@@ -183,17 +184,21 @@ def _number(value: Any) -> float | None:
 def _readable(path: Path, remedy: str) -> Iterator[None]:
     try:
         yield
-    except duckdb.OutOfMemoryException:
-        raise
     except (duckdb.Error, OSError, ValueError) as error:
+        if isinstance(error, duckdb.OutOfMemoryException) or "write" in str(error):
+            raise  # not the dataset: the spill folder
         raise Inconsistent(f"Cannot read the dataset {path} ({error}). {remedy}") from error
 
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Columns of the two datasets; ``labels`` are the tables that have the ``label``."""
+    """Columns of the two datasets.
+
+    ``as_text`` are those of the key with another type now; ``labels`` the tables with the ``label``.
+    """
 
     key: tuple[str, ...]
+    as_text: tuple[str, ...]
     compared: tuple[str, ...]
     measure: str
     label: str
@@ -223,6 +228,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, pipeline: Pipeline) -> _Colu
     )
     return _Columns(
         key=pipeline.key,
+        as_text=tuple(name for name in pipeline.key if now[name] != old[name]),
         compared=tuple(name for name in both if now[name] == old[name]),
         measure=pipeline.measure if is_number else "",
         label=pipeline.label,
@@ -235,23 +241,31 @@ def _columns(connection: duckdb.DuckDBPyConnection, pipeline: Pipeline) -> _Colu
 
 def _digests(name: str, columns: _Columns) -> str:
     """Return the statement that makes ``now_rows`` or ``old_rows``, in the order of the file."""
-    keys = ", ".join(f"{quoted(key)} AS {k}" for key, k in zip(columns.key, columns.numbered))
-    compared = ", ".join(map(quoted, columns.compared)) or "0"
-    measure = quoted(columns.measure) if columns.measure else "NULL::BIGINT"
+    keys = ", ".join(
+        f"file.{quoted(key)}{'::VARCHAR' if key in columns.as_text else ''} AS {k}"
+        for key, k in zip(columns.key, columns.numbered, strict=True)
+    )
+    compared = ", ".join(f"file.{quoted(name)}" for name in columns.compared) or "0"
+    measure = f"file.{quoted(columns.measure)}" if columns.measure else "NULL::BIGINT"
     return (
         f"CREATE TEMP TABLE {name}_rows AS SELECT {keys}, 1 AS number, hash({compared}) AS digest, "
-        f"{measure} AS measure, file_row_number AS place FROM read_parquet(?, file_row_number=true)"
+        f"{measure} AS measure, file.file_row_number AS place "
+        "FROM read_parquet(?, file_row_number=true) AS file"
     )
 
 
 def _repeated(name: str, columns: _Columns) -> str:
-    return f"SELECT 1 FROM {name}_rows GROUP BY {_keys(columns)} HAVING count(*) > 1 LIMIT 1"
+    keys = ", ".join(columns.numbered)
+    return f"SELECT 1 FROM {name}_rows GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
 
 
 def _numbered(name: str, columns: _Columns) -> str:
     """Return the statement that numbers the rows with equal keys, in the order of the file."""
-    number = f"row_number() OVER (PARTITION BY {_keys(columns)} ORDER BY place)"
-    return f"CREATE OR REPLACE TEMP TABLE {name}_rows AS SELECT * REPLACE ({number} AS number) FROM {name}_rows"
+    number = f"row_number() OVER (PARTITION BY {', '.join(columns.numbered)} ORDER BY place)"
+    return (
+        f"CREATE OR REPLACE TEMP TABLE {name}_rows AS "
+        f"SELECT * REPLACE ({number} AS number) FROM {name}_rows"
+    )
 
 
 def _pairs(columns: _Columns) -> str:
@@ -269,31 +283,36 @@ def _pairs(columns: _Columns) -> str:
 
 
 def _examples(columns: _Columns, order: str) -> str:
-    """Return the query of the first rows of a state: key, label, before, after, what differs."""
+    """Return the query of the first rows of a state: key, label, before, after, what differs.
+
+    Its parameters are the two files and the state.
+    """
     order = f"{order}, {', '.join(f'{k} NULLS FIRST' for k in columns.numbered)}, number"
-    keys = ", ".join(map(_text, columns.numbered))
-    label = {
-        name: _text(f"{name}.{quoted(columns.label)}") if name in columns.labels else "NULL"
+    keys = ", ".join(_text(f"top.{k}") for k in columns.numbered)
+    now_label, old_label = (
+        _text(f"{name}.{quoted(columns.label)}") if name in columns.labels else "NULL"
         for name in ("now", "old")
-    }
+    )
     differs = ", ".join(
         f"now.{quoted(name)} IS DISTINCT FROM old.{quoted(name)}" for name in columns.compared
     )
     return (
-        f"WITH top AS (FROM pair WHERE state = $state ORDER BY {order} LIMIT {SHOWN}), "
-        + ", ".join(
-            f"{name} AS (FROM read_parquet(${name}, file_row_number=true) WHERE file_row_number IN "
-            f"(SELECT {name}_place FROM top))"
-            for name in ("now", "old")
-        )
-        + f" SELECT [{keys}], if(now_place IS NULL, {label['old']}, {label['now']}), before, after, "
-        f"[{differs}] FROM top LEFT JOIN now ON now.file_row_number = now_place "
-        f"LEFT JOIN old ON old.file_row_number = old_place ORDER BY {order}"
+        "WITH top AS (SELECT *, row_number() OVER () AS rank FROM "
+        f"(FROM pair WHERE state = $state ORDER BY {order} LIMIT {SHOWN})), "
+        f"now AS ({_rows('now')}), old AS ({_rows('old')}) "
+        f"SELECT [{keys}], if(top.now_place IS NULL, {old_label}, {now_label}), "
+        f"top.before, top.after, [{differs}] "
+        "FROM top LEFT JOIN now ON now.file_row_number = top.now_place "
+        "LEFT JOIN old ON old.file_row_number = top.old_place ORDER BY top.rank"
     )
 
 
-def _keys(columns: _Columns) -> str:
-    return ", ".join(columns.numbered)
+def _rows(name: str) -> str:
+    """Return the query of the examples' rows in a file."""
+    return (
+        f"FROM read_parquet(${name}, file_row_number=true) "
+        f"WHERE file_row_number IN (SELECT {name}_place FROM top)"
+    )
 
 
 def _text(expression: str) -> str:

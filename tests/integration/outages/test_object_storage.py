@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from types import SimpleNamespace
 
 import pytest
 
@@ -164,13 +163,14 @@ def test_reading_items_from_a_bucket_is_retried(
 ):
     assert through_front
     from fanfold.airflow.items import located_items
+    from fanfold.airflow.settings import ItemsFrom
 
     s3_client.put_object(Bucket=bucket_name, Key="users.csv", Body=b"user_id\n1\n2\n")
-    options = SimpleNamespace(items_uri=f"s3://{bucket_name}/users.csv")
+    chosen = ItemsFrom(uri=f"s3://{bucket_name}/users.csv")
 
     def read():
-        with located_items(options, "user_id") as located:
-            return [found[-1] for found in located]
+        with located_items(chosen, "user_id") as located:
+            return [key for _, _, key, _ in located]
 
     outage("SlowDown", 30)
     assert retried(read)[0] == ["1", "2"]

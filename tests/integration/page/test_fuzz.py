@@ -10,11 +10,14 @@ import schemathesis
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from fanfold.model import Status
 from fanfold.queries.failures import groups_of
 
-DAG = "weibo_user_profiles"
-UIDS = [str(1404376560 + number) for number in range(5)]
-MISSING = "7"
+from .finished_run import File
+
+DAG = "order_lines"
+KEYS = [f"file-{number:02}.csv" for number in range(5)]
+MISSING = "gone.csv"
 SECRET = "sesame-4f1d"
 EXAMPLES = 25 if os.environ.get("CI") else 5
 """Generated requests of each operation and mode."""
@@ -52,14 +55,16 @@ def document_of(address, site, workspace):
         f"{address}/fanfold/openapi.json",
         config=schemathesis.Config.from_dict({**CONFIG, "headers": headers}),
     )
-    groups = [group.id for group in groups_of(workspace, final=True)]
+    groups = [group.id for group in groups_of(workspace, "items", final=True)]
+    rejected = [group.id for group in groups_of(workspace, "rows", final=True)]
     real = {
         "dag_id": [DAG],
         "run_id": [workspace.root.name],
-        "name": ["users.parquet", "users.csv.gz", "failed.jsonl"],
-        "key": [*UIDS, MISSING],
-        "prefix": [UIDS[0][:4]],
-        "group": groups,
+        "name": ["orders.parquet", "revenue.csv.gz", "failed.jsonl"],
+        "key": [*KEYS, MISSING],
+        "prefix": [KEYS[0][:4]],
+        "group": [*groups, *rejected],
+        "table": ["orders", "revenue"],
     }
 
     def with_real(values, names):
@@ -81,7 +86,7 @@ def document_of(address, site, workspace):
     def flatmap_query(_context, query):
         if not query:
             return st.just(query)
-        return st.one_of(st.just(query), with_real(query, ["key", "prefix", "group"]))
+        return st.one_of(st.just(query), with_real(query, ["key", "prefix", "group", "table"]))
 
     @schema.hook
     def flatmap_body(_context, body):
@@ -98,7 +103,7 @@ def document_of(address, site, workspace):
 
 @pytest.fixture
 def document(address, site, compared):
-    return document_of(address, site, compared.workspace)
+    return document_of(address, site, compared)
 
 
 _mode = [None]
@@ -145,7 +150,7 @@ def test_reading_conforms_to_the_document(document):
 
 
 def test_numbers_at_the_limits_of_the_document_are_accepted(document, site, compared):
-    ids = {"dag_id": DAG, "run_id": compared.workspace.root.name}
+    ids = {"dag_id": DAG, "run_id": compared.root.name}
     asked = []
     for operation in operations(document).values():
         for parameter in operation.definition.raw.get("parameters", []):
@@ -160,8 +165,9 @@ def test_numbers_at_the_limits_of_the_document_are_accepted(document, site, comp
     assert {"after", "limit", "offset", "runs"} <= set(asked)
 
 
-def test_a_redrive_conforms_to_the_document(address, site, run_page):
+def test_a_redrive_conforms_to_the_document(address, site, finished_run):
     """It changes a run: it has one of its own."""
-    workspace = run_page(user_ids=[*UIDS, MISSING], batch_size=3).workspace
+    files = {**dict.fromkeys(KEYS, File()), MISSING: File(status=Status.MISSING)}
+    workspace = finished_run(files).workspace
     # Many keys and groups are generated before one is real.
     fuzz(operations(document_of(address, site, workspace))[REDRIVE], examples=25)

@@ -101,7 +101,7 @@ def test_a_forged_file_version_is_not_found(door):
 
 
 @pytest.fixture
-def new_run(door):
+def named_run(door):
     """Make a run in Airflow's database, as Airflow itself could have it; it is removed again."""
     from airflow.models.dag import DagModel
     from airflow.models.dagrun import DagRun
@@ -139,9 +139,9 @@ def new_run(door):
 
 
 @pytest.mark.parametrize("run_id", ["..", ".", "~"])
-def test_a_run_whose_name_is_a_path_has_a_workspace_of_its_own(door, new_run, run_id):
+def test_a_run_whose_name_is_a_path_has_a_workspace_of_its_own(door, named_run, run_id):
     """Airflow takes such names; the folders that they would lead to hold files of a run."""
-    new_run(run_id)
+    named_run(run_id)
     own = [route for route in door.of_a_run if route not in {(GET, RUN), REDRIVE}]
     for route in own:
         answer = door.ask(route, run_id=run_id)
@@ -150,9 +150,9 @@ def test_a_run_whose_name_is_a_path_has_a_workspace_of_its_own(door, new_run, ru
     assert (summary["run_id"], summary["tally"], summary["previous"]) == (run_id, None, None)
 
 
-def test_a_run_of_a_dag_without_the_tag_is_not_found(door, new_run):
+def test_a_run_of_a_dag_without_the_tag_is_not_found(door, named_run):
     """Though its workspace is there."""
-    new_run("a_run", dag_id="untagged")
+    named_run("a_run", dag_id="untagged")
     shutil.copytree(door.workspace.root, door.root / "untagged" / "a_run", dirs_exist_ok=True)
     for route in door.of_a_run:
         answer = door.ask(route, dag_id="untagged", run_id="a_run")
@@ -179,7 +179,7 @@ def test_the_page_and_programs_may_redrive(door):
 
 
 JSON = "application/json"
-CHOICE = b'{"dry_run": false, "keys": ["7"]}'
+CHOICE = b'{"dry_run": false, "keys": ["gone.csv"]}'
 
 
 @pytest.mark.parametrize(
@@ -268,5 +268,5 @@ def test_an_unexpected_error_discloses_nothing(door, monkeypatch):
 
 def test_the_report_is_sandboxed_without_an_origin(door):
     policy = door.policy_of(door.ask(REPORT))
-    assert policy["sandbox"] == ["allow-scripts"]
+    assert policy["sandbox"] == ["allow-scripts", "allow-downloads"]
     assert "connect-src" not in policy  # then default-src holds: none

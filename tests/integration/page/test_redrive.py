@@ -5,28 +5,23 @@ from __future__ import annotations
 import pytest
 
 from fanfold.errors import WorkspaceUnavailable
+from fanfold.model import Status
 from fanfold.workspace.redrive import Selection, selection_of, write_selection
 
-UIDS = [str(1404376560 + number) for number in range(40)]
-UNKNOWN, FAILED = UIDS[3], (UIDS[8], UIDS[9], UIDS[30])
-FAULTS = {UNKNOWN: "unknown"} | dict.fromkeys(FAILED, "10017")
+from .finished_run import File
+
+KEYS = [f"file-{number:02}.csv" for number in range(40)]
+GONE, FAILED = KEYS[3], (KEYS[8], KEYS[9], KEYS[30])
 AFTER = {"consolidate", "publish", "load", "report"}
 
 
 @pytest.fixture
-def page(kept_run, page_of):
-    """A run of 6 batches; three users failed, in batches 1 and 4; one, in batch 0, is unknown.
-
-    It is as it was when a test begins, although the test before it redrove it.
-    """
-    conf = {"user_ids": UIDS, "batch_size": 7, "tolerated_failure_percentage": 50}
-    kept = kept_run("failed", conf, faults=FAULTS)
-    found = page_of(kept.workspace)
-    before, (_, clearings) = found.instances(), found.dag_run()
-    yield found
-    found.set_states("success", before, clear_number=clearings)
-    for batch in range(6):
-        kept.workspace.batch(batch).selection_file.unlink(missing_ok=True)
+def page(finished_run):
+    """A run of 6 batches; three files failed, in batches 1 and 4; one, in batch 0, is missing."""
+    files = dict.fromkeys(KEYS, File()) | {GONE: File(status=Status.MISSING)}
+    files |= dict.fromkeys(FAILED, File(status=Status.FAILED))
+    broken = dict.fromkeys([("batch.fetch", 1), ("batch.fetch", 4)], "failed")
+    return finished_run(files, batch_size=7, states=broken)
 
 
 def cleared(page):
@@ -42,12 +37,12 @@ def test_a_dry_run_changes_nothing(page, monkeypatch):
     assert (page.instances(), page.dag_run()) == before
     (group,) = (g for g in page.get("/failures")["groups"] if g["status"] == "failed")
     assert page.redrive(groups=[group["id"]])["items"] == 3
-    assert page.redrive(keys=[UNKNOWN, UIDS[0]])["items"] == 2
+    assert page.redrive(keys=[GONE, KEYS[0]])["items"] == 2
     assert (page.instances(), page.dag_run()) == before
     assert not page.workspace.batch(0).selection_file.exists()
 
     # Nor does what is refused, or cannot be noted: Airflow's clearing and the selection are one.
-    wrong = {"keys": ["nobody"]}, {"groups": ["0000"]}, {"keys": [UIDS[0]], "groups": ["0000"]}
+    wrong = {"keys": ["nobody"]}, {"groups": ["0000"]}, {"keys": [KEYS[0]], "groups": ["0000"]}
     for body in wrong:
         assert page.redrive(dry_run=False, expect=404, **body)["code"] == "unknown_item"
     page.redrive(dry_run=False, expect=422, everything=True)
@@ -61,7 +56,7 @@ def full_disk(*_):
 
 
 def test_a_redrive_clears_failed_batches_and_downstream_tasks_only(page):
-    write_selection(page.workspace.batch(1), Selection((UIDS[7],), 1, 99))
+    write_selection(page.workspace.batch(1), Selection((KEYS[7],), 1, 99))
     assert page.redrive(dry_run=False)["tasks"] == 8
     batches = {("batch.fetch", 1), ("batch.fetch", 4), ("batch.process", 1), ("batch.process", 4)}
     assert cleared(page) == batches | {(task, -1) for task in AFTER}
@@ -75,12 +70,12 @@ def test_a_redrive_clears_failed_batches_and_downstream_tasks_only(page):
 
 
 def test_a_selection_is_written_for_the_fetch_of_its_batches(page):
-    """One that failed, one that is unknown, and one that is here."""
-    answer = page.redrive(dry_run=False, keys=[FAILED[0], UNKNOWN, UIDS[35]])
+    """One that failed, one that is missing, and one that is here."""
+    answer = page.redrive(dry_run=False, keys=[FAILED[0], GONE, KEYS[35]])
     assert (answer["items"], answer["batches"]) == (3, 3)
     assert {index for task, index in cleared(page) if task == "batch.fetch"} == {0, 1, 5}
     _, clearing = page.dag_run()
-    for batch, key in ((0, UNKNOWN), (1, FAILED[0]), (5, UIDS[35])):
+    for batch, key in ((0, GONE), (1, FAILED[0]), (5, KEYS[35])):
         assert selection_of(page.workspace.batch(batch), clearing).keys == (key,)
         # It does not apply to a later clearing, here or in Airflow's UI.
         assert selection_of(page.workspace.batch(batch), clearing + 1) is None
@@ -91,11 +86,11 @@ def test_the_items_of_a_reason_are_selected(page):
     groups = {group["status"]: group["id"] for group in page.get("/failures")["groups"]}
     answer = page.redrive(dry_run=False, groups=[groups["missing"]])
     assert (answer["items"], answer["batches"]) == (1, 1)
-    assert selection_of(page.workspace.batch(0), page.dag_run()[1]).keys == (UNKNOWN,)
+    assert selection_of(page.workspace.batch(0), page.dag_run()[1]).keys == (GONE,)
 
 
 def test_a_complete_run_has_nothing_to_redrive(compared, page_of):
-    page = page_of(compared.workspace)
+    page = page_of(compared)
     assert page.redrive(dry_run=False, expect=409)["code"] == "nothing"
-    # A user may still be fetched again on request.
-    assert page.redrive(keys=[UIDS[0]])["items"] == 1
+    # An item may still be fetched again on request.
+    assert page.redrive(keys=[KEYS[0]])["items"] == 1

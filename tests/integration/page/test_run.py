@@ -1,248 +1,322 @@
-"""What the page shows of a run, from the totals to the last failed user."""
+"""What the page shows of a run, from the totals to the last rejected row."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
+import pytest
 import requests
 
 from fanfold.messages import Message
+from fanfold.model import Status
 from fanfold.workspace.files import read_json, write_json
 from fanfold.workspace.paths import Workspace
 from fanfold.workspace.progress import all_progress, write_progress
 
-UIDS = [str(1404376560 + number) for number in range(40)]
-UNKNOWN, INVALID, FAILED = UIDS[3], UIDS[5], (UIDS[8], UIDS[9])
-FAULTS = {UNKNOWN: "unknown", INVALID: "invalid"} | dict.fromkeys(FAILED, "odd_code")
-TALLY = {"planned": 40, "ok": 36, "missing": 1, "invalid": 1, "failed": 2, "waiting": 0}
+from .finished_run import GONE, RULE, File, write_plan, write_run
+
+KEYS = [f"file-{number:02}.csv" for number in range(20)]
+MISSING, INVALID, FAILED = KEYS[3], KEYS[5], (KEYS[8], KEYS[9])
+EMPTY, LARGE, PARTLY = KEYS[1], KEYS[10], KEYS[12]
+"""Files of no lines, of 250, and of 30 of which 25 are rejected."""
+FILES = {
+    **dict.fromkeys(KEYS, File(2)),
+    MISSING: File(status=Status.MISSING),
+    INVALID: File(3, broken=3),
+    **dict.fromkeys(FAILED, File(status=Status.FAILED)),
+    EMPTY: File(0),
+    LARGE: File(250),
+    PARTLY: File(30, broken=25),
+}
+TALLY = {"planned": 20, "ok": 16, "missing": 1, "invalid": 1, "failed": 2, "waiting": 0}
+ROWS, REJECTED = 13 * 2 + 250 + 5, 3 + 25
 
 
-def test_a_partial_run_is_shown_to_the_last_user(pipeline, run_page):
-    """All parts of one run's page: the run takes most of the time."""
-    pipeline.simulator.control(uids=FAULTS)
-    page = run_page(user_ids=UIDS, batch_size=7, tolerated_failure_percentage=50)
-    seen = page.get()
+@pytest.fixture
+def partial(finished_run):
+    """A run of three batches with everything that there is."""
+    return finished_run(FILES, batch_size=7, states={("batch.fetch", 1): "failed"})
+
+
+def test_the_head_counts_items_rows_and_rejected_rows(partial):
+    seen = partial.get()
     assert (seen["verdict"], seen["final"], seen["status"]) == ("partial", True, "partial")
-    assert seen["tally"] == TALLY
-    assert seen["requests"]["expected"] == 40
-    assert seen["requests"]["used"] > 40
+    assert (seen["tally"], seen["rows"], seen["rejected"]) == (TALLY, ROWS, REJECTED)
+    assert (seen["noun"], seen["key_column"]) == ("order file", "file")
+    assert seen["tables"] == ["orders", "revenue"]
+    assert seen["requests"]["expected"] == 20
+    assert seen["requests"]["used"] == 18 + 2 * 5
     assert seen["redrive"] == {"allowed": True, "possible": True, "why_not": None, "items": 3}
     assert [task["task_id"] for task in seen["tasks"]] == [
         "preflight", "read_items", "plan", "batch.fetch", "batch.process", "consolidate",
         "publish", "load", "report",
     ]  # fmt: skip
     states = {task["task_id"]: task["states"] for task in seen["tasks"]}
-    assert states["batch.fetch"] == {"success": 5, "failed": 1}
-    assert states["report"] == {"success": 1}
-
-    _tells_batches(page)
-    _tells_failures(page)
-    _tells_items(page)
-    _tells_the_dataset(page)
-    _gives_files_away(page)
-    _shows_the_report(page)
-    assert page.get("/comparison", expect=404)["code"] == "no_comparison"
-    _speaks_the_language_of_who_asks(page)
-    _tells_what_batches_have_so_far(page)
+    assert states["batch.fetch"] == {"success": 2, "failed": 1}
 
 
-def _tells_batches(page):
-    batches = page.get("/batches")["batches"]
-    assert [batch["batch"] for batch in batches] == list(range(6))
-    assert [batch["tally"]["planned"] for batch in batches] == [7, 7, 7, 7, 7, 5]
+def test_the_batches_add_up_to_the_run(partial):
+    batches = partial.get("/batches")["batches"]
+    assert [batch["batch"] for batch in batches] == [0, 1, 2]
+    assert [batch["tally"]["planned"] for batch in batches] == [7, 7, 6]
     summed = {name: sum(batch["tally"][name] for batch in batches) for name in TALLY}
     assert summed == TALLY
-    assert [batch["fetch"]["state"] for batch in batches].count("failed") == 1
-    assert batches[1]["fetch"]["state"] == "failed"
+    assert sum(batch["rows"] for batch in batches) == ROWS
+    assert [batch["rejected"] for batch in batches] == [3, 25, 0]
+    assert [batch["fetch"]["state"] for batch in batches] == ["success", "failed", "success"]
     assert batches[0]["label"] == "items 1–7"
-    assert all(batch["process"]["seconds"] > 0 for batch in batches)
-    assert sum(batch["requests"] for batch in batches) == page.get()["requests"]["used"]
+    assert sum(batch["requests"] for batch in batches) == partial.get()["requests"]["used"]
 
 
-def _tells_failures(page):
-    found = page.get("/failures")
+def test_items_that_are_not_ok_are_listed_by_reason(partial):
+    found = partial.get("/failures")
     assert found["final"] is True
     failed, invalid, missing = found["groups"]
     assert (failed["status"], failed["count"]) == ("failed", 2)
     assert [example["key"] for example in failed["examples"]] == list(FAILED)
     assert (invalid["status"], invalid["count"], invalid["reason"]) == ("invalid", 1, "")
-    assert (missing["status"], missing["reason"][-12:]) == ("missing", "no such user")
-    first = page.get("/failures/items", group=failed["id"], limit=1)
+    assert (missing["status"], missing["reason"]) == ("missing", GONE.text)
+    first = partial.get("/failures/items", group=failed["id"], limit=1)
     assert [item["key"] for item in first["items"]] == [FAILED[0]]
-    second = page.get("/failures/items", group=failed["id"], limit=1, after=first["next"])
+    second = partial.get("/failures/items", group=failed["id"], limit=1, after=first["next"])
     assert ([item["key"] for item in second["items"]], second["next"]) == ([FAILED[1]], None)
-    every = page.get("/failures/items")["items"]
-    assert [item["key"] for item in every] == [UNKNOWN, INVALID, *FAILED]
-    page.get("/failures/items", group="nothing", expect=404)
+    every = partial.get("/failures/items")["items"]
+    assert [item["key"] for item in every] == [MISSING, INVALID, *FAILED]
+    partial.get("/failures/items", group="nothing", expect=404)
 
-    answer = page.client.get(f"{page.path}/failures.jsonl")
-    assert answer.content == (page.workspace.dataset / "failed.jsonl").read_bytes()
+    answer = partial.client.get(f"{partial.path}/failures.jsonl")
+    assert answer.content == (partial.workspace.dataset / "failed.jsonl").read_bytes()
     assert answer.headers["Content-Disposition"] == 'attachment; filename="failed.jsonl"'
-    answer = page.client.get(f"{page.path}/failures.jsonl", params={"group": failed["id"]})
+    answer = partial.client.get(f"{partial.path}/failures.jsonl", params={"group": failed["id"]})
     assert [json.loads(line)["key"] for line in answer.text.splitlines()] == list(FAILED)
 
 
-def _tells_items(page):
-    item = page.get("/items", key=UIDS[0])
+def test_rejected_rows_are_listed_by_column_and_rule_and_one_by_one(partial):
+    (group,) = partial.get("/failures")["rejected"]
+    assert (group["column"], group["rule"], group["count"]) == ("price", RULE, REJECTED)
+    assert group["examples"][0] == {"key": INVALID, "value": "-1.00"}
+    first = partial.get("/rejected", group=group["id"], limit=27)
+    row = {"item": INVALID, "row": 1, "column": "price", "value": "-1.00", "rule": RULE}
+    assert first["rows"][0] == row
+    second = partial.get("/rejected", group=group["id"], limit=27, after=first["next"])
+    assert (second["rows"], second["next"]) == ([{**row, "item": PARTLY, "row": 25}], None)
+    partial.get("/rejected", group="nothing", expect=404)
+    # A group of items is none of rows.
+    items = partial.get("/failures")["groups"][0]["id"]
+    partial.get("/rejected", group=items, expect=404)
+
+    answer = partial.client.get(f"{partial.path}/rejected.jsonl", params={"group": group["id"]})
+    assert answer.content == (partial.workspace.dataset / "rejected.jsonl").read_bytes()
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="rejected.jsonl"'
+
+
+def test_an_item_is_shown_with_its_first_records_rows_and_rejected_rows(partial):
+    item = partial.get("/items", key=KEYS[0])
     assert (item["status"], item["batch"], item["position"]) == ("ok", 0, 0)
-    assert (str(item["record"]["id"]), item["row"]["user_id"]) == (UIDS[0], UIDS[0])
+    assert (item["records"]["count"], item["records"]["first"][1]["price"]) == (2, "2.50")
+    assert (item["rows"]["count"], item["rows"]["first"][1]["price"]) == (2, "2.50")
+    assert item["rejected"] == {"count": 0, "first": []}
     assert item["latest"]["attempts"] == 1
 
-    item = page.get("/items", key=INVALID)
-    assert (item["status"], item["row"]) == ("invalid", None)
-    assert item["record"]["id"] == int(INVALID)
-    assert item["latest"]["column"] in item["latest"]["reason"]
-    assert item["latest"]["rule"]
+    # Its rows are in seventeen row groups, which begin and end with rows of other items.
+    item = partial.get("/items", key=LARGE)
+    assert [item[part]["count"] for part in ("records", "rows")] == [250, 250]
+    for part in ("records", "rows"):
+        assert [each["line"] for each in item[part]["first"]] == list(range(1, 21))
+    assert {row["file"] for row in item["rows"]["first"]} == {LARGE}
 
-    item = page.get("/items", key=FAILED[0])
-    assert (item["status"], item["record"], item["row"]) == ("failed", None, None)
-    assert "error without a valid code" in item["latest"]["reason"]
-    assert page.get("/items", key=UNKNOWN)["status"] == "missing"
-    assert page.get("/items", key=f"  {UIDS[1]} ")["key"] == UIDS[1]
+    item = partial.get("/items", key=PARTLY)
+    assert (item["status"], item["rows"]["count"], item["rejected"]["count"]) == ("ok", 5, 25)
+    assert [row["row"] for row in item["rejected"]["first"]] == list(range(1, 21))
 
-    assert page.get("/items", key="1", expect=404)["code"] == "unknown_item"
-    assert page.get("/suggestions", prefix="140437656")["keys"] == sorted(UIDS)[:10]
-    assert page.get("/suggestions", prefix="9")["keys"] == []
+    item = partial.get("/items", key=INVALID)
+    assert (item["status"], item["rows"]["count"], item["records"]["count"]) == ("invalid", 0, 3)
+    assert (item["latest"]["column"], item["latest"]["rule"]) == ("price", RULE)
+
+    for key, status in ((EMPTY, "ok"), (FAILED[0], "failed"), (MISSING, "missing")):
+        item = partial.get("/items", key=key)
+        assert item["status"] == status
+        assert [item[part]["count"] for part in ("records", "rows", "rejected")] == [0, 0, 0]
 
 
-def _tells_the_dataset(page):
-    found = page.get("/dataset", limit=10)
-    assert (found["rows"], len(found["page"])) == (36, 10)
+def test_an_item_is_found_by_what_people_type(partial):
+    assert partial.get("/items", key=f"  @{KEYS[2].upper()} ")["key"] == KEYS[2]
+    assert partial.get("/items", key="1", expect=404)["code"] == "unknown_item"
+    assert partial.get("/suggestions", prefix="file-0")["keys"] == KEYS[:10]
+    assert partial.get("/suggestions", prefix="@FILE-0")["keys"] == KEYS[:10]
+    assert partial.get("/suggestions", prefix="9")["keys"] == []
+
+
+def test_the_rows_of_the_dataset_and_its_folds_are_shown_in_pages(partial):
+    found = partial.get("/dataset", limit=10)
+    assert (found["table"], found["rows"], len(found["page"])) == ("orders", ROWS, 10)
     columns = {column["name"]: column for column in found["columns"]}
-    assert list(columns)[:2] == ["source", "user_id"]
-    assert columns["followers_count"]["type"] == "int64"
-    assert columns["created_at"]["type"] == "timestamp"
-    assert columns["user_id"]["null_share"] == 0
-    assert 0 < columns["last_status_at"]["null_share"] < 1
-    ids = [row[1] for row in found["page"]]
-    rest = [row[1] for row in page.get("/dataset", offset=10, limit=500)["page"]]
-    assert ids + rest == [uid for uid in UIDS if uid not in FAULTS]
-    assert page.get("/dataset", offset=36)["page"] == []
+    assert list(columns) == ["file", "line", "category", "price", "ordered_at", "note", "as_of"]
+    types = {name: column["type"] for name, column in columns.items()}
+    assert (types["line"], types["category"]) == ("int64", "category")
+    assert (types["price"], types["ordered_at"]) == ("decimal(12, 2)", "timestamp")
+    assert columns["file"]["null_share"] == 0
+    assert columns["note"]["nulls"] == round(columns["note"]["null_share"] * ROWS) > 0
+    assert found["page"][1][:4] == [KEYS[0], 2, "category 2", "2.50"]
+    rest = partial.get("/dataset", offset=10, limit=500, table="orders")["page"]
+    assert len(rest) == ROWS - 10
+    assert partial.get("/dataset", offset=ROWS)["page"] == []
+
+    fold = partial.get("/dataset", table="revenue")
+    assert (fold["table"], fold["rows"]) == ("revenue", 3)
+    assert fold["page"][0][::2] == ["category 0", ["file-"]]
+    # The nulls of a nested column are not in the file.
+    assert [column["nulls"] for column in fold["columns"]] == [0, 0, None]
+    for name in ("nothing", "../orders", "plan"):
+        assert partial.get("/dataset", table=name, expect=404)["code"] == "no_table"
 
 
-def _gives_files_away(page):
-    found = page.get("/files")
+def test_the_files_of_dataset_folds_and_failures_are_downloaded(partial):
+    found = partial.get("/files")
     assert found["published"] is True
     assert found["prefix"].startswith("s3://test-")
-    assert [file["name"] for file in found["files"]] == [
-        "users.parquet", "users.csv.gz", "failed.jsonl",
+    assert [(file["name"], file["table"]) for file in found["files"]] == [
+        ("orders.parquet", "orders"), ("orders.csv.gz", "orders"),
+        ("revenue.parquet", "revenue"), ("revenue.csv.gz", "revenue"),
+        ("failed.jsonl", ""), ("rejected.jsonl", ""),
     ]  # fmt: skip
     for file in found["files"]:
-        answer = page.client.get(f"{page.path}/files/{file['name']}")
+        answer = partial.client.get(f"{partial.path}/files/{file['name']}")
         assert answer.status_code == 307
         # Anyone who has the address needs no login.
         got = requests.get(answer.headers["Location"], timeout=30)
         assert len(got.content) == file["bytes"]
         assert hashlib.sha256(got.content).hexdigest() == file["sha256"]
         assert got.headers["Content-Disposition"] == f'attachment; filename="{file["name"]}"'
-    assert page.get("/files/manifest.json", expect=404)["code"] == "no_file"
+    assert partial.get("/files/manifest.json", expect=404)["code"] == "no_file"
 
-
-def _shows_the_report(page):
-    answer = page.client.get(f"{page.path}/report")
+    answer = partial.client.get(f"{partial.path}/report")
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
-    assert answer.content == (page.workspace.report / "report.html").read_bytes()
+    assert answer.content == (partial.workspace.report / "report.html").read_bytes()
+    assert partial.get("/comparison", expect=404)["code"] == "no_comparison"
 
 
-def _tells_what_batches_have_so_far(page):
-    """While a run is on, its progress files add up to what the manifest says afterwards."""
-    page.set_states("running", {("consolidate",): None, ("batch.fetch",): "running"})
-    seen = page.get()
-    assert (seen["verdict"], seen["final"], seen["status"]) == ("running", False, None)
-    assert seen["tally"] == TALLY
-    assert seen["redrive"]["why_not"] == "active"
-    assert seen["scheduler"] is False
-    groups = page.get("/failures")
-    assert groups["final"] is False
-    assert [(group["status"], group["count"]) for group in groups["groups"]] == [
-        ("failed", 2), ("invalid", 1), ("missing", 1),
-    ]  # fmt: skip
-    assert page.get("/failures/items", expect=409)["code"] == "not_final"
-    assert page.get("/items", key=INVALID)["status"] == "invalid"
-
-    waiting = all_progress(page.workspace)[2]
-    for number in (2, 3):
-        page.workspace.batch(number).progress_file.unlink()
-        page.workspace.batch(number).counts_file.unlink()
-    until = "2030-01-01T14:00:00.000Z"
-    spent = Message("Weibo 10023: the quota is used up", "weibo.quota", {"code": 10023})
-    fields = {"ok": 3, "missing": 0, "failed": 0, "requests": 3}
-    progress = replace(waiting, **fields, recent=(), waits_until=until, waits_for=spent)
-    write_progress(page.workspace.batch(2), progress)
-    page.set_states("running", {("batch.fetch",): "deferred", ("batch.process",): None})
-    seen = page.get()
-    assert seen["verdict"] == "waiting"
-    assert seen["wait"] == {"batches": 1, "until": until, "reason": spent.text}
-    assert seen["tally"] == TALLY | {"ok": 25, "waiting": 11}
-    assert seen["timing"]["left"] > 86_400
-    assert seen["timing"]["basis"] == "speed"
-    # Of four requests an hour, eleven items are there two hours after the first four are given.
-    plan = read_json(page.workspace.plan)
-    quotas = {"limit": 4, "remaining": 0, "reset_at": until, "window": 3600.0}
-    write_json(page.workspace.plan, {**plan, "quotas": plan["quotas"] | quotas})
-    bounded = page.get()["timing"]
-    assert bounded["basis"] == "quota"
-    assert 7000 < bounded["left"] - seen["timing"]["left"] < 7400
-    write_json(page.workspace.plan, plan)
-    assert page.get("/batches")["batches"][2]["waits_until"] == until
-
-
-def _speaks_the_language_of_who_asks(page):
-    """Reasons and rules, not what the source sent; groups are the same in both."""
-    page.client.session.headers["Accept-Language"] = "zh-CN,zh;q=0.9,en;q=0.8"
+def test_reasons_rules_and_the_noun_are_in_the_language_of_who_asks(partial):
+    """Groups have the same ids in both."""
+    english = partial.get("/failures")["groups"]
+    partial.client.session.headers["Accept-Language"] = "zh-CN,zh;q=0.9,en;q=0.8"
     try:
-        chinese = page.get("/failures")["groups"]
-        item, broken = page.get("/items", key=UNKNOWN), page.get("/items", key=INVALID)
-        listed = page.get("/failures/items")["items"]
+        chinese = partial.get("/failures")["groups"]
+        item, broken = partial.get("/items", key=MISSING), partial.get("/items", key=INVALID)
+        listed = partial.get("/failures/items")["items"]
+        assert partial.get()["noun"] == "订单文件"
     finally:
-        del page.client.session.headers["Accept-Language"]
-    english = page.get("/failures")["groups"]
+        del partial.client.session.headers["Accept-Language"]
     assert [group["id"] for group in chinese] == [group["id"] for group in english]
-    assert {"Weibo 20003: no such user"} <= {group["reason"] for group in english}
-    assert {"微博 20003：没有这个用户"} <= {group["reason"] for group in chinese}
-    assert item["latest"]["reason"] == "微博 20003：没有这个用户"
+    assert {"商店 404：没有这个文件"} <= {group["reason"] for group in chinese}
+    assert item["latest"]["reason"] == "商店 404：没有这个文件"
     assert "不符合规则" in broken["latest"]["reason"]
     assert "不符合规则" in next(each["reason"] for each in listed if each["key"] == INVALID)
-    assert all("no such" not in each["reason"] for each in listed)
 
 
-def test_a_run_over_its_tolerance_shows_its_dataset_and_publishes_none(pipeline, run_page):
-    pipeline.simulator.control(uids=FAULTS)
-    page = run_page(user_ids=UIDS, batch_size=20, tolerated_failure_percentage=1)
+def test_an_active_run_shows_what_its_batches_have_so_far(partial):
+    """The files of the batches add up to what the manifest says afterwards."""
+    partial.set_states("running", {("consolidate",): None, ("batch.fetch",): "running"})
+    seen = partial.get()
+    assert (seen["verdict"], seen["final"], seen["status"]) == ("running", False, None)
+    assert (seen["tally"], seen["rows"], seen["rejected"]) == (TALLY, ROWS, REJECTED)
+    assert seen["redrive"]["why_not"] == "active"
+    assert seen["scheduler"] is False
+    found = partial.get("/failures")
+    assert found["final"] is False
+    assert [(group["status"], group["count"]) for group in found["groups"]] == [
+        ("failed", 2), ("invalid", 1), ("missing", 1),
+    ]  # fmt: skip
+    assert [group["count"] for group in found["rejected"]] == [REJECTED]
+    for path in ("/failures/items", "/rejected", "/rejected.jsonl"):
+        assert partial.get(path, expect=409)["code"] == "not_final"
+    assert partial.get("/items", key=INVALID)["status"] == "invalid"
+
+    waiting = all_progress(partial.workspace)[2]
+    partial.workspace.batch(2).closed_file.unlink()
+    until = "2030-01-01T14:00:00.000Z"
+    spent = Message("Shop: the quota is used up")
+    fields = {"ok": 3, "missing": 0, "failed": 0, "requests": 3}
+    progress = replace(waiting, **fields, recent=(), waits_until=until, waits_for=spent)
+    write_progress(partial.workspace.batch(2), progress)
+    partial.set_states("running", {("batch.fetch",): "deferred", ("batch.process",): None})
+    seen = partial.get()
+    assert seen["verdict"] == "waiting"
+    assert seen["wait"] == {"batches": 1, "until": until, "reason": spent.text}
+    assert seen["tally"] == TALLY | {"ok": 13, "waiting": 3}
+    assert seen["rows"] == ROWS - 12
+    assert seen["timing"]["left"] > 86_400
+    assert seen["timing"]["basis"] == "speed"
+    # Of an request an hour, the third item is there two hours after the first.
+    plan = read_json(partial.workspace.plan)
+    quotas = {"limit": 1, "remaining": 0, "reset_at": until, "window": 3600.0}
+    write_json(partial.workspace.plan, {**plan, "quotas": plan["quotas"] | quotas})
+    bounded = partial.get()["timing"]
+    assert bounded["basis"] == "quota"
+    assert 7000 < bounded["left"] - seen["timing"]["left"] < 7400
+    batches = partial.get("/batches")["batches"]
+    assert batches[2]["waits_until"] == until
+    assert (batches[2]["rows"], batches[1]["rows"]) == (None, 250 + 5 + 3 * 2)
+
+
+def test_an_item_that_is_fetched_again_keeps_its_records_until_then(partial):
+    """Its earlier outcome is listed, and a failure of an active run is the latest outcome."""
+    batch = partial.workspace.batch(0)
+    failed = File(status=Status.FAILED)
+    from datetime import UTC, datetime
+
+    batch.write_part(2, [(failed.outcome(KEYS[0], datetime.now(UTC)), None)], "00000000")
+    partial.set_states("running", {("consolidate",): None})
+    item = partial.get("/items", key=KEYS[0])
+    assert (item["status"], [each["status"] for each in item["earlier"]]) == ("failed", ["ok"])
+    assert (item["records"]["count"], item["rows"]["count"]) == (2, 2)
+
+
+def test_a_run_over_its_tolerance_shows_its_dataset_and_publishes_none(finished_run):
+    after = {"publish": "upstream_failed", "load": "upstream_failed", "report": "upstream_failed"}
+    states = {"consolidate": "failed", **after}
+    page = finished_run(FILES, batch_size=7, passed=False, state="failed", states=states)
     seen = page.get()
     assert (seen["verdict"], seen["final"], seen["status"]) == ("failed", True, "partial")
-    assert (seen["dataset"], seen["report"]) == (True, False)
-    assert page.get("/dataset")["rows"] == 36
+    assert (seen["tables"], seen["report"]) == (["orders", "revenue"], False)
+    assert page.get("/dataset")["rows"] == ROWS
     assert page.get("/files")["published"] is False
-    assert page.get("/files/users.parquet", expect=409)["code"] == "not_published"
+    assert page.get("/files/orders.parquet", expect=409)["code"] == "not_published"
     assert page.get("/report", expect=404)["code"] == "no_report"
     assert page.get("/comparison", expect=404)["code"] == "never_compared"
     page.set_states("running", {("report",): None})
     assert page.get("/comparison", expect=404)["code"] == "not_compared_yet"
 
 
-def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(run_page):
-    page = run_page(user_ids=UIDS, dry_run=True)
+def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(new_run, page_of, finished_run):
+    workspace = new_run(states={"plan": "skipped"})
+    write_plan(workspace, dict.fromkeys(KEYS, File()), 5)
+    page = page_of(workspace)
     seen = page.get()
-    assert (seen["verdict"], seen["tally"]["waiting"]) == ("planned", 40)
+    assert (seen["verdict"], seen["tally"]["waiting"]) == ("planned", 20)
     assert (seen["redrive"]["why_not"], seen["redrive"]["items"]) == ("nothing", 0)
     assert page.redrive(expect=409)["code"] == "nothing"
-    assert page.get("/items", key=UIDS[0])["status"] == "waiting"
+    assert page.get("/items", key=KEYS[0])["status"] == "waiting"
     assert page.get("/dataset", expect=404)["code"] == "no_dataset"
 
-    page = run_page(user_ids=[])
+    page = finished_run({})
     seen = page.get()
-    assert (seen["verdict"], seen["tally"]["planned"]) == ("empty", 0)
+    assert (seen["verdict"], seen["tally"]["planned"], seen["rows"]) == ("empty", 0, 0)
     assert page.get("/batches")["batches"] == []
-    assert page.get("/failures") == {"final": True, "groups": []}
+    assert page.get("/failures") == {"final": True, "groups": [], "rejected": []}
     assert page.get("/dataset")["page"] == []
 
-    page = run_page(user_ids=["no number"])
+    states = dict.fromkeys(["plan", "consolidate", "publish", "load", "report"], "upstream_failed")
+    states |= {"batch.fetch": "upstream_failed", "batch.process": "upstream_failed"}
+    page = page_of(new_run(state="failed", states={"read_items": "failed", **states}))
     seen = page.get()
-    assert (seen["verdict"], seen["tally"]) == ("failed", None)
+    assert (seen["verdict"], seen["tally"], seen["noun"]) == ("failed", None, None)
+    assert (seen["rows"], seen["tables"]) == (None, [])
     # Nothing was fetched, and what failed can be run again all the same.
     assert (seen["redrive"]["possible"], seen["redrive"]["items"]) == (True, 0)
     cost = page.redrive()
@@ -254,46 +328,59 @@ def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(run_page):
     assert page.get("/batches", expect=404)["code"] == "no_plan"
 
 
-def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(compared, page_of, site):
-    page = page_of(compared.workspace)
+def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(finished_run, site):
+    earlier = finished_run(dict.fromkeys(KEYS[:3], File()))
+    page = finished_run(FILES, batch_size=7, previous=earlier.workspace)
     seen, found = page.get(), page.get("/comparison")
-    assert found["previous"] == seen["previous"]
-    assert (found["both"], found["new"]["count"], found["gone"]["count"]) == (3, 2, 0)
-    assert {example["key"] for example in found["new"]["examples"]} == set(UIDS[3:5])
-    assert found["changed"] == 0
+    assert found["previous"] == seen["previous"] == earlier.run_id
+    assert (found["key"], found["measure"]) == (["file", "line"], "price")
+    assert (found["new"]["count"], found["gone"]["count"]) == (2, 1)
+    assert found["new"]["examples"][1] == {"key": ["file-04.csv", None], "label": None}
+    assert [(each["before"], each["after"]) for each in found["changes"]] == [(10, 12.5), (None, 3)]
+    assert (found["repeated"], found["retyped"]) == (True, ["line"])
 
     listed = site["viewer"].get("/fanfold/api/pipelines").json()["pipelines"]
-    (weibo,) = (each for each in listed if each["dag_id"] == "weibo_user_profiles")
-    ids = [run["run_id"] for run in weibo["runs"]]
-    assert ids.index(page.run_id) < ids.index(seen["previous"])
-    newest = weibo["runs"][ids.index(page.run_id)]
-    assert (newest["verdict"], newest["rows"], newest["tally"]["ok"]) == ("complete", 5, 5)
-    assert newest["seconds"] > 0
+    (pipeline,) = (each for each in listed if each["dag_id"] == page.dag_id)
+    ids = [run["run_id"] for run in pipeline["runs"]]
+    assert ids.index(page.run_id) < ids.index(earlier.run_id)
+    newest = pipeline["runs"][ids.index(page.run_id)]
+    assert (newest["verdict"], newest["tally"]["ok"]) == ("partial", 16)
+    assert (newest["rows"], newest["rejected"]) == (ROWS, REJECTED)
 
 
 def test_missing_or_damaged_files_are_named_and_the_rest_is_shown(
-    compared, page_of, monkeypatch, tmp_path
+    partial, sinks, monkeypatch, tmp_path
 ):
     """The shared directory, a part and the key index; the server keeps no state of its own."""
-    page = page_of(compared.workspace)
-    before = page.get()
+    before = partial.get()
     with monkeypatch.context() as patch:
         patch.setenv("FANFOLD_SHARED_DIR", str(tmp_path / "away"))
         for part in ("", "/batches", "/failures", "/items?key=1", "/dataset", "/report"):
-            assert page.get(part, expect=503)["code"] == "workspace_away"
-        answer = page.client.get("/fanfold/api/pipelines").json()
+            assert partial.get(part, expect=503)["code"] == "workspace_away"
+        answer = partial.client.get("/fanfold/api/pipelines").json()
         assert answer["workspace"] is False
         assert any(pipeline["runs"] for pipeline in answer["pipelines"])
-    assert page.get() == before
+    assert partial.get() == before
 
-    copied = shutil.copytree(compared.shared, tmp_path / "copied")
-    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(copied))
-    workspace = Workspace(copied / page.dag_id / page.run_id)
-    workspace.batch(0).rows_file.write_bytes(b"PAR1 no")
-    answer = page.get("/items", key=UIDS[0], expect=500)
+    batch = partial.workspace.batch(0)
+    batch.rows_file.write_bytes(b"PAR1 no")
+    answer = partial.get("/items", key=KEYS[0], expect=500)
     assert (answer["code"], "00000.parquet" in answer["detail"]) == ("damaged", True)
-    workspace.keys.write_bytes(b"no database")
-    answer = page.get("/items", key=UIDS[0], expect=500)
+    partial.workspace.keys.write_bytes(b"no database")
+    answer = partial.get("/items", key=KEYS[0], expect=500)
     assert (answer["code"], "keys.db" in answer["detail"]) == ("damaged", True)
-    assert page.get() == before
-    assert page.get("/dataset")["rows"] == 5
+    (partial.workspace.dataset / "rejected.jsonl").write_text('{"item": 1}\n')
+    answer = partial.get("/rejected", expect=500)
+    assert (answer["code"], "rejected.jsonl" in answer["detail"]) == ("damaged", True)
+    assert partial.get() == before
+    assert partial.get("/dataset")["rows"] == ROWS
+
+
+def test_the_server_imports_no_pipeline_and_no_source():
+    """They are the author's code, with its imports; what the page needs is in ``plan.json``."""
+    code = "import sys, fanfold.airflow.page.app as app; app._import_slow_modules(); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "fanfold.queries.items" in loaded
+    ours = {name for name in loaded if name.startswith(("pipelines", "fanfold.sources."))}
+    assert ours | loaded & {"fanfold.loader", "pandera", "duckdb"} == set()

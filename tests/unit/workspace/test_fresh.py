@@ -32,7 +32,7 @@ def test_a_new_run_has_nothing_to_remove(tmp_path):
 def test_a_removal_that_is_cut_off_leaves_a_fresh_run_and_is_completed_later(tmp_path, monkeypatch):
     workspace = filled(tmp_path, "manual")
 
-    def killed(path, **options):
+    def killed(*_, **__):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:

@@ -49,7 +49,7 @@ _BATCHES_SHOWN = 20
 _BLOCK = 1 << 20
 
 
-def consolidate(
+def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
     workspace: Workspace,
     run: RunIdentity,
     loaded: Loaded,

@@ -173,7 +173,9 @@ class _Made:
         ).fetchone()
         if wrong:
             is_null, *values = wrong
-            row = ", ".join(f"{name}={value!s}" for name, value in zip(self.fold.key, values))
+            row = ", ".join(
+                f"{name}={value!s}" for name, value in zip(self.fold.key, values, strict=True)
+            )
             raise BadPipeline(
                 f"{self.what}: the key of a row must not be null, but there is {row}."
                 if is_null

@@ -26,7 +26,7 @@ from fanfold.messages import ENGINE, Message
 from fanfold.model import Outcome, Status, utc_text
 from fanfold.sources.author_errors import author_error
 from fanfold.stages.fetching.computed import NotRecordsError, records_of
-from fanfold.stages.fetching.parts import PART_ITEMS, PartBuffer
+from fanfold.stages.fetching.parts import PartBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     """The records of each item of a chunk, or why there are none; and its seconds."""
 
 CHUNK_SECONDS = 0.05
+_MAX_CHUNK = 100
 _GROWTH = 4
 """Factor by which a chunk may be larger than the one before it."""
 _PR_SET_PDEATHSIG = 1
@@ -120,7 +121,7 @@ class ProcessRunner:
         else:
             each = max(seconds / len(chunk), 1e-6)
             fitting = int(min(CHUNK_SECONDS, self._limit / 10) / each)
-            self._size = max(1, min(fitting, len(chunk) * _GROWTH, PART_ITEMS))
+            self._size = max(1, min(fitting, len(chunk) * _GROWTH, _MAX_CHUNK))
         return [
             (self._outcome(item, Status.FAILED, result), None)
             if isinstance(result, Message)

@@ -63,7 +63,7 @@ def query(connection: DuckDBPyConnection, sql: str, what: str) -> Rows:
     return Rows(columns, rows[:MAX_ROWS], len(rows) > MAX_ROWS)
 
 
-def json_value(value: Any) -> Any:
+def json_value(value: Any) -> Any:  # noqa: PLR0911 - a case a type
     """Return a value of DuckDB for JSON.
 
     Numbers that a JavaScript number cannot hold become strings; NaN and infinity None. Times are in

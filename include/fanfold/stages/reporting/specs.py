@@ -15,11 +15,25 @@ if TYPE_CHECKING:
 
 _PAIRS = {"title", "subtitle", "text", "labelExpr"}
 """Properties that may be a pair (English, Chinese)."""
-_FIELDS = {"field", "fields", "groupby", "fold", "flatten", "density", "quantile", "loess", "regression"}
+_FIELDS = {
+    "field",
+    "fields",
+    "groupby",
+    "fold",
+    "flatten",
+    "density",
+    "quantile",
+    "loess",
+    "regression",
+}
 """Properties that name columns. Source: the transforms and channels of Vega-Lite 6."""
 _EXPRESSIONS = {"filter", "calculate", "test", "and", "or", "not"}
 _DATUM = re.compile(r"""\bdatum(?:\.(\w+)|\[(['"])(.+?)\2\])""")
-_DEFAULT_NAMES = {"fold": ("key", "value"), "density": ("value", "density"), "quantile": ("prob", "value")}
+_DEFAULT_NAMES = {
+    "fold": ("key", "value"),
+    "density": ("value", "density"),
+    "quantile": ("prob", "value"),
+}
 _COMPOSITE = {"boxplot", "errorbar", "errorband"}
 _FACETS = {"row", "column", "facet"}
 _FADED = 0.12
@@ -167,5 +181,5 @@ def _names(value: Any) -> list[str]:
 
 
 def _base(name: str) -> str:
-    """Return the column of a path such as ``point.x`` or ``sizes[0]``; ``\\.`` is a dot in a name."""
+    """Return the column of a path such as ``point.x`` or ``sizes[0]``."""
     return re.split(r"(?<!\\)[.\[]", name)[0].replace("\\", "")

@@ -32,14 +32,18 @@ def complete_spec(chart: Drawing, width: int) -> dict[str, Any]:
         chart: The chart.
         width: Width in pixels of a chart that is as wide as the page.
     """
-    light = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", asset("page.css").partition("@media")[0]))
-    config = re.sub(r"var\(--([\w-]+)\)", lambda found: light[found[1]], asset("config.json"))
+    light = dict(
+        re.findall(r"--([\w-]+): (#[0-9a-f]{6})", asset("page.css").partition("@media")[0])
+    )
+    colours = re.sub(r"var\(--([\w-]+)\)", lambda found: light[found[1]], asset("config.json"))
     # The page's script defines the format of numbers; here, Vega-Lite's own.
-    config = {**json.loads(config), "customFormatTypes": False, "numberFormatType": None}
+    config = {**json.loads(colours), "customFormatTypes": False, "numberFormatType": None}
     spec = dict(chart.specs["en"])
     if spec.get("width") == "container":
         spec["width"] = width
-    rows = [dict(zip(chart.rows.columns, map(json_value, row), strict=True)) for row in chart.rows.rows]
+    rows = [
+        dict(zip(chart.rows.columns, map(json_value, row), strict=True)) for row in chart.rows.rows
+    ]
     title = {"text": chart.title.en, "subtitle": chart.finding.en if chart.finding else ""}
     data = {**spec.get("data", {}), "values": rows}
     return {**spec, "data": data, "title": title, "config": {**config, **spec.get("config", {})}}

@@ -63,6 +63,7 @@ def fetch_from():
         **options,
     ):
         write_jsonl(workspace.batch(batch).items_file, keys)
+        source = APIS[api] if isinstance(api, str) else api
         endpoint = Endpoint(
             "test_default",
             simulator.url,
@@ -70,7 +71,7 @@ def fetch_from():
             read_timeout=read_timeout,
             items_per_request=several,
         )
-        with ApiSession(APIS.get(api, api), endpoint, as_of=AS_OF) as session:
+        with ApiSession(source, endpoint, as_of=AS_OF) as session:
             workers = partial(
                 WorkerPool,
                 session,

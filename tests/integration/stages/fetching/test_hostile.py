@@ -1,4 +1,6 @@
-"""Hostile answers: the outcome of each kind in fetch and process, and no leak.
+"""Hostile answers: the outcome of each kind, and no leak.
+
+Kinds that break only the contract of a pipeline are fetched as received.
 
 Every fault of the simulator has its expectation here; a new one without an expectation fails.
 """
@@ -14,20 +16,17 @@ from collections import defaultdict
 from dataclasses import dataclass
 from functools import partial
 
-import pandas as pd
 import pytest
 
-from fanfold import sources
 from fanfold.errors import BatchIncomplete
 from fanfold.messages import ENGINE, Catalogue
 from fanfold.model import Status
 from fanfold.simulator.faults import KINDS
 from fanfold.simulator.process import running
 from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.processing import process_batch
 from fanfold.workspace.paths import Workspace
+from pipelines import _mastodon_api, _weibo_api
 
-AS_OF = pd.Timestamp("2026-08-01", tz="UTC")
 ONCE = Backoff(attempts=1)
 QUICK = Backoff(attempts=4, first=0.01, cap=0.02)
 
@@ -41,7 +40,6 @@ class Expected:
 
 
 OK = Expected(Status.OK)
-invalid = partial(Expected, Status.INVALID)
 failed = partial(Expected, Status.FAILED)
 
 TWO_WORDS = re.compile(r"[A-Za-z']{2,} [A-Za-z']{2,}")
@@ -51,7 +49,7 @@ NO_FORM = "HTTP 200, unexpected response"
 CUT = "the response was cut off|connection failed"
 NO_HTTP = "connection failed"
 LATE = "response timed out"
-LARGE = "larger than 2097152 bytes"
+LARGE = "larger than 8388608 bytes"
 
 EXPECTED = {
     # The API's own words, and HTTP's.
@@ -109,17 +107,17 @@ EXPECTED = {
     "duplicate_keys": failed("a duplicate name"),
     "invalid_utf8": failed(NOT_JSON),
     # The profile.
-    "invalid": invalid("breaks the rule"),
-    "invalid_negative": invalid("followers_count: '-5"),
-    "invalid_text": invalid("followers_count: 'many'"),
-    "invalid_date": invalid("created_at: 'yesterday'"),
-    "invalid_nameless": invalid("screen_name: 'null'"),
-    "invalid_other": invalid("is the requested item"),
-    "overflow": invalid("followers_count: '9223372036854775808'"),
-    "huge_number": invalid("followers_count: '1000000"),
-    "infinite": invalid("followers_count: 'inf'"),
-    "long_name": invalid(r"name: 'x+…' breaks the rule"),
-    "wrong_shapes": invalid("breaks the rule"),
+    "invalid": OK,
+    "invalid_negative": OK,
+    "invalid_text": OK,
+    "invalid_date": OK,
+    "invalid_nameless": OK,
+    "invalid_other": failed("about another user"),
+    "overflow": OK,
+    "huge_number": OK,
+    "infinite": OK,
+    "long_name": OK,
+    "wrong_shapes": failed("about another user"),
     "html_name": OK,
     "surrogates": OK,
 }
@@ -138,20 +136,25 @@ MASTODON = {
 }
 """What differs on Mastodon."""
 
+AS_RECEIVED = {
+    *("invalid", "invalid_negative", "invalid_text", "invalid_date", "invalid_nameless"),
+    *("overflow", "huge_number", "infinite", "long_name", "html_name", "surrogates"),
+}
+"""Kinds whose records are wrong, which only a contract tells."""
+
 VARIANTS = {"not_http": 8, "odd_code": 30, "odd_retry_after": 20, "redirect": 12, "nan": 8}
 """Number of users of a kind with variants, so that each variant occurs."""
 
 
 @pytest.fixture(scope="session")
 def run(fetch_from):
-    """``run(workspace, simulator, keys, ...)``: fetch and process; return the outcome of each item."""
+    """``run(workspace, simulator, keys, ...)``: fetch; return the outcome of each item."""
 
-    def run(workspace, simulator, keys, *, source="weibo", **options):
+    def run(workspace, simulator, keys, **options):
         arguments = {"concurrency": 1, "backoff": ONCE, "read_timeout": 0.15, **options}
         with contextlib.suppress(BatchIncomplete):
-            fetch_from(workspace, simulator, keys, source=source, **arguments)
-        process_batch(workspace.batch(0), sources.get(source), as_of=AS_OF)
-        return workspace.batch(0).outcomes() | workspace.batch(0).invalid()
+            fetch_from(workspace, simulator, keys, **arguments)
+        return workspace.batch(0).outcomes()
 
     return run
 
@@ -159,10 +162,6 @@ def run(fetch_from):
 def misbehave(simulator, kinds, **settings):
     """Give each item its fault."""
     simulator.control(uids=kinds, slow_s=0.05, trickle_s=0.05, retry_after_s=0, **settings)
-
-
-def rows(workspace):
-    return pd.read_parquet(workspace.batch(0).rows_file).set_index("item")
 
 
 def by_kind(outcomes, kinds):
@@ -202,20 +201,19 @@ def mastodon(run, server, tmp_path_factory):
     server.reset()
     misbehave(server, ACCOUNTS, first_attempts=1)
     workspace = Workspace(tmp_path_factory.mktemp("mastodon"))
-    return by_kind(run(workspace, server, among_neighbours(ACCOUNTS), source="mastodon"), ACCOUNTS)
+    return by_kind(run(workspace, server, among_neighbours(ACCOUNTS), api="mastodon"), ACCOUNTS)
 
 
 @pytest.fixture(scope="module")
-def passing(run, server, tmp_path_factory):
-    """Outcomes and rows of users whose first answer has its fault, and the rows without any."""
+def passing(run, records_of, server, tmp_path_factory):
+    """Outcomes and records of users whose first answer has its fault, and those without any."""
     disturbed, undisturbed = (Workspace(tmp_path_factory.mktemp("passing")) for _ in range(2))
     server.reset()
     misbehave(server, USERS, first_attempts=1)
-    for _ in range(2):  # what broke the contract is asked for again
-        outcomes = run(disturbed, server, [*USERS], backoff=QUICK, concurrency=16)
+    outcomes = run(disturbed, server, [*USERS], backoff=QUICK, concurrency=16)
     server.reset()
     run(undisturbed, server, [*USERS], concurrency=16)
-    return by_kind(outcomes, USERS)[0], rows(disturbed), rows(undisturbed)
+    return by_kind(outcomes, USERS)[0], records_of(disturbed), records_of(undisturbed)
 
 
 def differences(found, expected):
@@ -250,9 +248,7 @@ def test_every_reason_has_its_chinese(weibo, mastodon):
         if outcome.status in {Status.FAILED, Status.MISSING}
     }
     assert len(reasons) >= 20
-    catalogue = Catalogue(
-        ENGINE.texts, *(sources.get(name).messages for name in ("weibo", "mastodon"))
-    )
+    catalogue = Catalogue(ENGINE.texts, _weibo_api.API.messages, _mastodon_api.API.messages)
     said = {catalogue.translate(reason, "zh") for reason in reasons.values()}
     assert not {each for each in said if TWO_WORDS.search(each)}
 
@@ -267,27 +263,11 @@ def test_no_answer_affects_the_next_one(request, api):
 
 def test_a_transient_fault_leaves_no_trace(passing):
     outcomes, disturbed, undisturbed = passing
-    for kind in sorted(set(EXPECTED) - {"unknown", "html_name", "surrogates"}):
+    for kind in sorted(set(EXPECTED) - AS_RECEIVED - {"unknown"}):
         attempts = 1 if EXPECTED[kind].status is Status.OK else 2
         for outcome in outcomes[kind]:
             assert (outcome.status, outcome.attempts) == (Status.OK, attempts), kind
-            pd.testing.assert_series_equal(disturbed.loc[outcome.key], undisturbed.loc[outcome.key])
-
-
-def test_a_strange_name_is_text_that_every_sink_takes(passing):
-    outcomes, disturbed, undisturbed = passing
-    changed = ["name", "description"]
-    for kind, name in {
-        "surrogates": "half ? and nul  end",
-        "html_name": (
-            "<script>alert(1)</script><![evil[x]]><!DOCTYPE [<img src=x onerror=alert(1)> <b"
-        ),
-    }.items():
-        (outcome,) = outcomes[kind]
-        assert list(disturbed.loc[outcome.key, changed]) == [name, name]
-        pd.testing.assert_series_equal(
-            disturbed.loc[outcome.key].drop(changed), undisturbed.loc[outcome.key].drop(changed)
-        )
+            assert disturbed[outcome.key] == undisturbed[outcome.key], kind
 
 
 def test_a_redirect_is_not_followed_and_the_token_stays(run, workspace, simulator):
@@ -309,7 +289,7 @@ def test_no_token_no_address_and_no_answer_is_in_a_log_or_a_file(run, workspace,
     said = []
     run(workspace, simulator, [*USERS], concurrency=16, log=said.append)
     files = [path for path in workspace.root.rglob("*") if path.is_file()]
-    assert len(files) > 4
+    assert len(files) >= 4
     texts = [*said, caplog.text]
     for path in files:
         content = path.read_bytes()

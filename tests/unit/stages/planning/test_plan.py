@@ -109,9 +109,7 @@ def test_a_run_that_is_planned_again_keeps_its_start(tmp_path):
     st.lists(st.tuples(st.integers(0, 40).map(str), st.integers(0, 2)), max_size=150),
     st.none() | st.integers(1, 50),
 )
-def test_of_equal_keys_the_first_one_is_planned_with_its_attributes(
-    tmp_path_factory, pairs, size
-):
+def test_of_equal_keys_the_first_one_is_planned_with_its_attributes(tmp_path_factory, pairs, size):
     workspace = Workspace(tmp_path_factory.mktemp("run"))
     attributes = [{"a": value} for _, value in pairs]
     made = plan(workspace, [key for key, _ in pairs], attributes=attributes, wanted_size=size)

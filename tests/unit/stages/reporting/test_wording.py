@@ -1,13 +1,7 @@
 """Every value of the data has its texts, and numbers read as people write them."""
 
 from fanfold.model import RunStatus, Status
-from fanfold.simulator.provinces import PROVINCES
-from fanfold.stages.processing.contract import VERIFIED_TYPES
-from fanfold.stages.reporting.aggregates import RECENCY_DAYS
-from fanfold.stages.reporting.wording import (
-    percent,
-    say,
-)
+from fanfold.stages.reporting.wording import percent, say, short
 
 
 def test_every_value_of_the_data_has_its_words():
@@ -15,18 +9,8 @@ def test_every_value_of_the_data_has_its_words():
         *Status,
         *(f"{status}.means" for status in Status),
         *(f"status.{status}" for status in RunStatus),
-        *(f"verified.{kind}" for kind in VERIFIED_TYPES),
-        *(f"recency.{band}" for band in range(len(RECENCY_DAYS))),
     ]
     assert [key for key in keys if not say(key).en] == []
-
-
-def test_every_region_of_the_source_has_its_english_name():
-    from fanfold.stages.reporting.region_names import REGIONS
-
-    assert set(PROVINCES.values()) <= set(REGIONS)
-    assert all(name.isascii() for name in REGIONS.values())
-    assert len(set(REGIONS.values())) == len(REGIONS)
 
 
 def test_a_share_is_never_rounded_to_all_or_nothing():
@@ -39,3 +23,14 @@ def test_a_share_is_never_rounded_to_all_or_nothing():
         (0, 0): "–",
     }
     assert {of: percent(*of).en for of in shown} == shown
+
+
+def test_a_short_number_has_the_units_of_its_language():
+    shown = {
+        1_234: ("1.23K", "1,230"),
+        999_999: ("1M", "100万"),
+        -1_250_000: ("-1.25M", "-125万"),
+        123_456_789: ("123M", "1.23亿"),
+        0.1234: ("0.123", "0.123"),
+    }
+    assert {value: short(value) for value in shown} == shown

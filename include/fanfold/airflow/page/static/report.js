@@ -16,7 +16,7 @@ export function Report() {
       key=${stamp}
       class="report"
       title=${say("report.title")}
-      sandbox="allow-scripts"
+      sandbox="allow-scripts allow-downloads"
       src=${address(`${home}/report`)}
     />
   `;

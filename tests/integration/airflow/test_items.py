@@ -1,0 +1,277 @@
+"""Items from Params, files, datasets, earlier runs and queries, as a task reads them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from contextlib import closing
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fanfold.errors import BadConfiguration, BadInput, SinkUnavailable
+from fanfold.model import Counts, FileEntry, Manifest, RunStatus
+from fanfold.stages.publishing import publish
+from fanfold.storage.objects import Bucket
+
+# Airflow and its providers warn about themselves.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture
+def connect(airflow_home, monkeypatch):
+    """``connect(name, **fields)`` makes an Airflow connection."""
+    assert airflow_home.is_dir()
+
+    def add(name, **fields):
+        monkeypatch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(fields))
+
+    return add
+
+
+@pytest.fixture
+def bucket(connect, s3_server, s3_client, bucket_name, monkeypatch):
+    """The bucket of FANFOLD_BUCKET."""
+    connect(
+        "aws_default",
+        conn_type="aws",
+        login=s3_server.access_key,
+        password=s3_server.secret_key,
+        extra={"endpoint_url": s3_server.url, "region_name": "us-east-1"},
+    )
+    monkeypatch.setenv("FANFOLD_BUCKET", bucket_name)
+    return Bucket(s3_client, bucket_name)
+
+
+def read(column="item", **chosen):
+    """Key and attributes of each item."""
+    from fanfold.airflow.items import located_items
+    from fanfold.airflow.settings import ItemsFrom
+
+    with located_items(ItemsFrom(**chosen), column) as located:
+        return [(key, attributes) for _, _, key, attributes in located]
+
+
+# Which Param
+
+
+def chosen(conf, **settings):
+    """Where a run with this ``conf`` takes its items from."""
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk.definitions.param import process_params
+
+    from fanfold.airflow.params import item_params
+    from fanfold.airflow.settings import items_of
+
+    with DAG("a_dag", schedule=None, params=item_params(**settings)) as dag:
+        task = BaseOperator(task_id="a_task")
+    params = process_params(dag, task, conf, suppress_exception=False)
+    found = items_of({"params": params, "dag": dag})
+    return {name: value for name in found.__slots__ if (value := getattr(found, name))}
+
+
+URI = "file:///a.csv"
+OTHER = "run://a_dag/manual__2026"
+SQL = {"sql": "SELECT 1", "sql_connection": "db"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "conf", "expected"),
+    [
+        ({"default": [1, 2]}, {}, {"items": (1, 2)}),
+        ({"default": ["a"], "name": "user_ids"}, {"user_ids": ["b"]}, {"items": ("b",)}),
+        ({"default": ["a"]}, {"items": []}, {}),
+        # The trigger form sends all Params, and the numbers of a list as strings.
+        ({"default": [1, 2]}, {"items": ["1", "2"], "items_uri": URI}, {"uri": URI}),
+        ({"default": ["a"]}, {"items_uri": ""}, {"items": ("a",)}),
+        ({"uri": URI}, {}, {"uri": URI}),
+        ({"uri": URI}, {"items": ["a"]}, {"items": ("a",)}),
+        ({"uri": URI}, {"items_uri": OTHER}, {"uri": OTHER}),
+        (SQL, {}, SQL),
+        (SQL, {"items_uri": OTHER}, {"uri": OTHER}),
+        ({"sql_connection": "db"}, {"items_sql": "SELECT 2"}, {**SQL, "sql": "SELECT 2"}),
+    ],
+)
+def test_what_a_run_is_given_takes_precedence_over_defaults(airflow_home, settings, conf, expected):
+    assert airflow_home.is_dir()
+    assert chosen(conf, **settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("conf", "named"),
+    [
+        ({"items_uri": URI, "items_sql": "SELECT 2"}, "items_sql and items_uri"),
+        ({"users": ["b"], "items_uri": URI}, "items_uri and users"),
+    ],
+)
+def test_items_that_are_given_twice_are_refused(airflow_home, conf, named):
+    assert airflow_home.is_dir()
+    with pytest.raises(BadInput, match=named):
+        chosen(conf, name="users", default=["a"], **SQL)
+
+
+@pytest.mark.parametrize(
+    "uri", ["/etc/passwd", "file:///etc/passwd", "https://a/b.csv", "dataset://a", "run://a"]
+)
+def test_other_uris_are_refused_before_there_is_a_run(airflow_home, uri):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    assert airflow_home.is_dir()
+    with pytest.raises(ParamValidationError, match="items_uri"):
+        chosen({"items_uri": uri})
+
+
+def test_a_dag_has_a_query_only_if_its_author_names_a_connection(airflow_home):
+    from fanfold.airflow.params import item_params
+
+    assert airflow_home.is_dir()
+    assert "items_sql" not in item_params()
+    assert "items_sql" in item_params(sql_connection="db")
+    assert {"concurrency", "requests_per_second"}.isdisjoint(item_params(requests=False))
+
+
+# A dataset
+
+
+def publish_dataset(bucket, folder, **tables):
+    """Publish a run of the DAG ``topics`` with these tables."""
+    folder.mkdir()
+    entries = []
+    for name, columns in tables.items():
+        path = folder / f"{name}.parquet"
+        pq.write_table(pa.table(columns), path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        entries.append(FileEntry(path.name, "parquet", 1, path.stat().st_size, digest, name))
+    now = "2026-03-01T00:00:00.000Z"
+    manifest = Manifest(
+        *("topics", "manual", now, RunStatus.COMPLETE, Counts(1, 1)),
+        *(tuple(entries), 1, now, now),
+    )
+    return publish(bucket, folder, manifest)
+
+
+def test_a_column_of_another_pipelines_latest_dataset_has_the_items(bucket, tmp_path):
+    publish_dataset(
+        bucket,
+        tmp_path / "run",
+        posts={"id": [1, 2, 3], "user": pa.array(["a", None, "b"]).dictionary_encode()},
+        users={"user": ["c"]},
+    )
+    assert [key for key, _ in read(uri="dataset://topics/user")] == ["a", None, "b"]
+    assert read(uri="dataset://topics/users/user") == [("c", None)]
+    for uri, said in [
+        ("dataset://topics/posts/nobody", "topics/posts has no column 'nobody', but: id, user"),
+        ("dataset://topics/others/user", "no table 'others', but: posts, users"),
+        ("dataset://nothing/user", "'nothing' has published nothing: there is no s3://"),
+    ]:
+        with pytest.raises(BadInput, match=said):
+            read(uri=uri)
+
+
+def test_a_dataset_that_is_replaced_while_it_is_read_is_read_again(bucket, tmp_path):
+    result = publish_dataset(bucket, tmp_path / "run", posts={"user": ["a"]})
+    bucket.client.put_object(Bucket=bucket.name, Key=f"{result.prefix}posts.parquet", Body=b"PAR1")
+    with pytest.raises(SinkUnavailable, match=r"posts\.parquet does not have the SHA-256"):
+        read(uri="dataset://topics/user")
+    bucket.client.put_object(Bucket=bucket.name, Key=f"{result.prefix}manifest.json", Body=b"{}")
+    with pytest.raises(SinkUnavailable, match=r"manifest\.json does not have the SHA-256"):
+        read(uri="dataset://topics/user")
+
+
+# A query
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request, connect, tmp_path):
+    """A database with three cities; ``database()`` returns the names that it has now."""
+    if request.param == "sqlite":
+        path = tmp_path / "a.db"
+        connect("db", conn_type="sqlite", host=str(path))
+
+        def execute(sql):
+            with closing(sqlite3.connect(path)) as connection, connection:
+                return connection.execute(sql).fetchall()
+
+        execute("CREATE TABLE city (name TEXT, size INT)")
+    else:
+        server = request.getfixturevalue("postgres_database")
+        login = {"login": server.user, "password": server.password}
+        address = {"host": server.host, "port": server.port, "schema": server.dbname}
+        connect("db", conn_type="postgres", **login, **address)
+
+        def execute(sql):
+            with server.connect() as connection:
+                cursor = connection.execute(sql)
+                return cursor.fetchall() if cursor.description else []
+
+        execute("CREATE TABLE city (name TEXT, size INT)")
+    execute("INSERT INTO city VALUES ('Bern', 1), ('100% Rom', 2), (NULL, 3)")
+    return lambda: [name for (name,) in execute("SELECT name FROM city ORDER BY size")]
+
+
+CITIES = ["Bern", "100% Rom", None]
+
+
+def test_a_query_has_keys_and_attributes(database):
+    assert database() == CITIES
+    sql = "SELECT size, name FROM city WHERE name LIKE '%' OR size > 2 ORDER BY size;"
+    chosen = {"sql": sql, "sql_connection": "db"}
+    assert read("name", **chosen) == [
+        ("Bern", {"size": 1}),
+        ("100% Rom", {"size": 2}),
+        (None, {"size": 3}),
+    ]
+    assert read("item", **chosen)[0] == (1, {"name": "Bern"})
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DELETE FROM city",
+        "DELETE FROM city RETURNING name",
+        "WITH gone AS (DELETE FROM city RETURNING name) SELECT name FROM gone",
+        "SELECT name FROM city; COMMIT; DELETE FROM city",
+        "SELECT name FROM city; DELETE FROM city",
+        "SELECT nobody FROM city",
+        "SELECT name FROM nothing",
+        "COMMIT",
+    ],
+)
+def test_a_query_that_writes_or_is_wrong_is_refused_and_named(database, sql):
+    with pytest.raises(BadInput) as caught:
+        read(sql=sql, sql_connection="db")
+    assert f"the query '{sql[:20]}" in str(caught.value)
+    assert "connection 'db'" in str(caught.value)
+    assert database() == CITIES
+
+
+def test_a_function_that_writes_is_refused_by_postgres(request, connect):
+    server = request.getfixturevalue("postgres_database")
+    with server.connect() as connection:
+        connection.execute("CREATE TABLE city (name TEXT)")
+        connection.execute(
+            "CREATE FUNCTION wipe() RETURNS INT LANGUAGE SQL AS 'INSERT INTO city VALUES (1); SELECT 1'"
+        )
+    login = {"login": server.user, "password": server.password}
+    address = {"host": server.host, "port": server.port, "schema": server.dbname}
+    connect("db", conn_type="postgres", **login, **address)
+    for sql in ("SELECT wipe()", "SELECT set_config('transaction_read_only', 'off', true), wipe()"):
+        with pytest.raises(BadInput, match=r"read-only|read-write"):
+            read(sql=sql, sql_connection="db")
+
+
+def test_a_connection_that_is_no_database_is_refused(connect):
+    connect("db", conn_type="http", host="http://127.0.0.1")
+    with pytest.raises(BadConfiguration, match="'db' has the type 'http', for which no provider"):
+        read(sql="SELECT 1", sql_connection="db")
+    with pytest.raises(BadConfiguration, match="There is no connection 'nowhere'"):
+        read(sql="SELECT 1", sql_connection="nowhere")
+
+
+def test_a_database_that_is_unavailable_is_tried_again_and_its_password_is_not_shown(connect):
+    connect("db", conn_type="postgres", host="127.0.0.1", port=1, login="a", password="s3cret-pw")
+    with pytest.raises(SinkUnavailable, match="db: the connection failed") as caught:
+        read(sql="SELECT 1", sql_connection="db")
+    assert "s3cret-pw" not in str(caught.value)
