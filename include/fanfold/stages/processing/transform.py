@@ -32,7 +32,7 @@ BROKEN_IN_A_ROW = 100
 def asks_for_items(pipeline: Pipeline) -> bool:
     """Return whether the transform has a parameter for the items' attributes."""
     function = pipeline.transform or pipeline.each
-    return function is not None and bool(inject(function, items=None, item=None).keywords)
+    return function is not None and inject(function, items=None, item=None) is not function
 
 
 def transform_records(
