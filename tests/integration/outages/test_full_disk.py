@@ -9,30 +9,36 @@ import itertools
 import os
 import subprocess
 import threading
+from datetime import UTC, datetime
+from functools import partial
 
-import pandas as pd
 import pytest
 
-from fanfold import readers, sources
+from fanfold import readers
 from fanfold.errors import BadConfiguration, Retriable, WorkspaceUnavailable
+from fanfold.loader import load_pipeline
 from fanfold.model import RunIdentity, Status
 from fanfold.rate_limit import Unlimited
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
-from fanfold.sources.session import Session
+from fanfold.sources.session import ApiSession
+from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, planning
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.processing import process_batch
-from fanfold.stages.processing.contract import SCHEMA
+from fanfold.stages.fetching.workers import WorkerPool
+from fanfold.stages.processing import arrow_schema, process_batch
 from fanfold.workspace.batch import Batch
 from fanfold.workspace.files import TEMPORARY_PREFIX, disk_errors, write_json, write_jsonl
 from fanfold.workspace.paths import Workspace
 
 MIB = 1024 * 1024
 UIDS = [str(1404376560 + number) for number in range(1_500)]
-AS_OF = pd.Timestamp("2026-03-01", tz="UTC")
-RUN = RunIdentity("weibo_user_profiles", "manual__1", AS_OF.to_pydatetime())
+AS_OF = datetime(2026, 3, 1, tzinfo=UTC)
+RUN = RunIdentity("weibo_user_profiles", "manual__1", AS_OF)
+LOADED = load_pipeline("weibo_user_profiles")
+PIPELINE = LOADED.pipeline
+VERSION = source_version(PIPELINE.source)
 
 
 class Disk:
@@ -89,14 +95,10 @@ def fetch(simulator):
 
     def run(workspace, batch=0):
         endpoint = Endpoint("weibo_default", simulator.url, token=simulator.token)
-        with Session(sources.get("weibo"), endpoint) as session:
-            return fetch_batch(
-                workspace.batch(batch),
-                session,
-                concurrency=8,
-                limiter=Unlimited(),
-                backoff=Backoff(first=0.01, cap=0.05),
-            )
+        with ApiSession(PIPELINE.source, endpoint, as_of=AS_OF) as session:
+            backoff = Backoff(first=0.01, cap=0.05)
+            workers = partial(WorkerPool, session, Unlimited(), concurrency=8, backoff=backoff)
+            return fetch_batch(workspace.batch(batch), workers, version=VERSION)
 
     return run
 
@@ -132,9 +134,9 @@ def test_a_fetch_on_a_full_disk_ends_and_goes_on_where_it_was(disk, fetch, simul
     write = Batch.write_part
     kept = []
 
-    def writing(*arguments):
-        write(*arguments)
-        kept.append(len(arguments[-1]))
+    def writing(batch, sequence, part, version):
+        write(batch, sequence, part, version)
+        kept.append(len(part))
         disk.fill(but=8192)  # the progress file may still be written, or not
 
     monkeypatch.setattr(Batch, "write_part", writing)
@@ -143,7 +145,8 @@ def test_a_fetch_on_a_full_disk_ends_and_goes_on_where_it_was(disk, fetch, simul
     assert sum(kept) < len(UIDS)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("fetch-")]
     # Nothing half is left: each part that is there is whole and committed.
-    assert len(workspace.batch(0).outcomes()) == len(workspace.batch(0).records()) == sum(kept)
+    batch = workspace.batch(0)
+    assert len(batch.outcomes()) == sum(map(len, batch.fetched(len(UIDS)))) == sum(kept)
     assert len(list((workspace.root / "raw").rglob("*.gz"))) == len(kept)
     assert not list(workspace.root.rglob(f"{TEMPORARY_PREFIX}*"))
 
@@ -159,42 +162,52 @@ def test_a_fetch_on_a_full_disk_ends_and_goes_on_where_it_was(disk, fetch, simul
 def fetched(disk, fetch):
     """A workspace on the small disk with a plan and two batches, fetched."""
     workspace = Workspace(disk.path / "run")
-    located = readers.from_list(UIDS[:400])
-    readers.write_items(workspace, located, sources.get("weibo").check_item)
+    write_items(workspace)
     write_plan(workspace)
     for batch in range(2):
         fetch(workspace, batch)
     return workspace
 
 
+def write_items(workspace):
+    readers.write_items(
+        workspace, readers.from_list(UIDS[:400], PIPELINE.item_column), PIPELINE.check_item
+    )
+
+
 def write_plan(workspace):
     moment = "2026-03-01T00:00:00.000Z"
     planning.write_plan(
         workspace,
-        source="weibo",
+        PIPELINE,
         wanted_size=200,
         logical_date=moment,
         started_at=moment,
     )
 
 
+def close(batch):
+    return process_batch(batch, LOADED, as_of=AS_OF)
+
+
+def consolidate(workspace):
+    schema = arrow_schema(PIPELINE.contract)
+    return consolidating.consolidate(workspace, RUN, LOADED, close, schema=schema, version=VERSION)
+
+
 STEPS = {
-    "read_items": lambda workspace: readers.write_items(
-        workspace, readers.from_list(UIDS[:400]), sources.get("weibo").check_item
-    ),
+    "read_items": write_items,
     "plan": write_plan,
-    "process": lambda workspace: process_batch(
-        workspace.batch(0), sources.get("weibo"), as_of=AS_OF
-    ),
-    "consolidate": lambda workspace: consolidating.consolidate(workspace, RUN, SCHEMA),
+    "process": lambda workspace: close(workspace.batch(0)),
+    "consolidate": consolidate,
 }
 
 
 def test_a_step_on_a_full_disk_keeps_the_files_and_succeeds_later(disk, fetched):
     """Without any space, and with space for a part of the file."""
     for batch in range(2):
-        process_batch(fetched.batch(batch), sources.get("weibo"), as_of=AS_OF)
-    consolidating.consolidate(fetched, RUN, SCHEMA)
+        close(fetched.batch(batch))
+    consolidate(fetched)
     # What is written again before the disk is full is written whole.
     rewritten = {"items/listed.jsonl", "clean/00000.invalid.jsonl", "dataset/failed.jsonl"}
     for (name, step), room in itertools.product(STEPS.items(), (0, 4096)):

@@ -48,9 +48,15 @@ def test_a_run_made_again_under_the_same_id_is_another_run(path):
 
 
 def test_a_run_without_requests_is_timed_when_it_sends_some(path):
-    remember(path, manifest("run", requests=0), passed=False)
+    remember(path, manifest("run", requests=0, ok=0), passed=False)
     remember(path, manifest("run", requests=9, end="00:01:00"), passed=True)
     assert [(past.requests, past.seconds) for past in read_history(path)] == [(9, 60.0)]
+
+
+def test_a_run_that_needs_no_requests_keeps_the_time_of_its_first_consolidation(path):
+    remember(path, manifest("run", requests=0), passed=False)
+    remember(path, manifest("run", requests=0, end="09:00:00"), passed=True)
+    assert [past.seconds for past in read_history(path)] == [30.0]
 
 
 def test_the_history_of_an_earlier_version_is_read(path):
