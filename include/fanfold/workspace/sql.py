@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-MEMORY = "192MB"
+MEMORY = "160MB"
 """Memory limit of a query; what does not fit is written to the spill folder. Some operators exceed
 it: a ``GROUP BY`` of 4,000,000 groups took 250 MB."""
 _NO_DISK = ("IO Error:", "max_temp_directory_size")
