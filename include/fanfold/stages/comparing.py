@@ -48,7 +48,7 @@ _ORDER = {
     "new": _SIZE.format("after::DOUBLE"),
     "gone": _SIZE.format("before::DOUBLE"),
     "changed": "before IS NOT DISTINCT FROM after, "
-    + _SIZE.format("abs(after::DOUBLE - before::DOUBLE)"),
+    + _SIZE.format("nullif(abs(after::DOUBLE - before::DOUBLE), 0)"),
 }
 """The order of the examples, before their key."""
 _NOTHING = "There is no previous dataset to compare with."
