@@ -42,12 +42,13 @@ _NUMBERS = {
     *("float", "double", "decimal"),
 }
 """DuckDB's numeric types in Parquet files."""
+_NESTED = {"list", "array", "struct", "map"}
 _SIZE = "CASE WHEN isfinite({0}) THEN {0} END DESC NULLS LAST"
 _ORDER = {
     "new": _SIZE.format("after::DOUBLE"),
     "gone": _SIZE.format("before::DOUBLE"),
     "changed": "before IS NOT DISTINCT FROM after, "
-    + _SIZE.format("abs(after::DOUBLE - before::DOUBLE)"),
+    + _SIZE.format("nullif(abs(after::DOUBLE - before::DOUBLE), 0)"),
 }
 """The order of the examples, before their key."""
 _NOTHING = "There is no previous dataset to compare with."
@@ -194,7 +195,9 @@ def _readable(path: Path, remedy: str) -> Iterator[None]:
 class _Columns:
     """Columns of the two datasets.
 
-    ``as_text`` are those of the key with another type now; ``labels`` the tables with the ``label``.
+    ``as_text`` are compared as text: those of the key with another type now, and nested ones, because
+    DuckDB's digests of null, ``[]`` and ``[null]`` are the same. ``labels`` are the tables with the
+    ``label``.
     """
 
     key: tuple[str, ...]
@@ -228,7 +231,10 @@ def _columns(connection: duckdb.DuckDBPyConnection, pipeline: Pipeline) -> _Colu
     )
     return _Columns(
         key=pipeline.key,
-        as_text=tuple(name for name in pipeline.key if now[name] != old[name]),
+        as_text=(
+            *(name for name in pipeline.key if now[name] != old[name]),
+            *(name for name in both if now[name].id in _NESTED),
+        ),
         compared=tuple(name for name in both if now[name] == old[name]),
         measure=pipeline.measure if is_number else "",
         label=pipeline.label,
@@ -241,11 +247,14 @@ def _columns(connection: duckdb.DuckDBPyConnection, pipeline: Pipeline) -> _Colu
 
 def _digests(name: str, columns: _Columns) -> str:
     """Return the statement that makes ``now_rows`` or ``old_rows``, in the order of the file."""
+
+    def column(name: str) -> str:
+        return f"file.{quoted(name)}{'::VARCHAR' if name in columns.as_text else ''}"
+
     keys = ", ".join(
-        f"file.{quoted(key)}{'::VARCHAR' if key in columns.as_text else ''} AS {k}"
-        for key, k in zip(columns.key, columns.numbered, strict=True)
+        f"{column(key)} AS {k}" for key, k in zip(columns.key, columns.numbered, strict=True)
     )
-    compared = ", ".join(f"file.{quoted(name)}" for name in columns.compared) or "0"
+    compared = ", ".join(map(column, columns.compared)) or "0"
     measure = f"file.{quoted(columns.measure)}" if columns.measure else "NULL::BIGINT"
     return (
         f"CREATE TEMP TABLE {name}_rows AS SELECT {keys}, 1 AS number, hash({compared}) AS digest, "

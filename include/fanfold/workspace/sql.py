@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-MEMORY = "192MB"
+MEMORY = "160MB"
 """Memory limit of a query; what does not fit is written to the spill folder. Some operators exceed
-it: a ``GROUP BY`` of 4,000,000 groups took 250 MB."""
+it: a ``GROUP BY`` of 4,000,000 groups took 240 MB."""
 _NO_DISK = ("IO Error:", "max_temp_directory_size")
 """In the message of an error that is due to the disk: unreadable, or full of temporary files."""
 

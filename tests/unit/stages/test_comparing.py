@@ -161,6 +161,10 @@ def shop(number, sales=5, **values):
 @given(now=ROWS, old=ROWS)
 @example(now=[shop(n) for n in range(30)], old=[shop(n) for n in range(100, 130)])
 @example(now=[shop(n, n * 7 % 5) for n in range(90)], old=[shop(n, 2) for n in range(90)])
+@example(
+    now=[shop(n, tags=tags) for n, tags in enumerate([None, [], [None]])],
+    old=[shop(n, tags=tags) for n, tags in enumerate([[], [None], None])],
+)
 @example(now=[shop(1, 1), shop(1, 2)], old=[shop(1, 1), shop(1, 3), shop(1, 4)])
 def test_a_comparison_equals_that_of_dicts(now, old):
     with tempfile.TemporaryDirectory() as folder:
