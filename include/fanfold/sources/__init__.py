@@ -67,6 +67,10 @@ class Found:
 
     records: Sequence[Record]
 
+    def __post_init__(self) -> None:
+        if isinstance(self.records, (dict, str)):  # its names or characters would be the records
+            raise BadPipeline("Found and Several.read need a list of records: Found([record]).")
+
 
 @dataclass(frozen=True, slots=True)
 class NotThere:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from fanfold.errors import BadConfiguration, FanfoldError, ItemRefused, SourceBusy
+from fanfold.errors import BadConfiguration, BadPipeline, FanfoldError, ItemRefused, SourceBusy
 from fanfold.injection import inject
 from fanfold.messages import ENGINE
-from fanfold.sources import Call, Found, Page, Reply
+from fanfold.sources import Call, Found, NotThere, Page, Reply
 from fanfold.sources.author_errors import author_error
 from fanfold.sources.http import HttpClient
 from fanfold.sources.paging import Paging
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fanfold.model import Item
-    from fanfold.sources import Api, NotThere, Probe, Quota, Response
+    from fanfold.sources import Api, Probe, Quota, Response
     from fanfold.sources.endpoint import Endpoint
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ class ApiSession:
         """Request one or several items, or a further page of one.
 
         Raises:
-            BadPipeline: A template of the request has an unknown name.
+            BadPipeline: A template has an unknown name, or a function returns something else.
             CredentialRefused: The source rejected the token.
             QuotaSpent: The quota is used up.
             SourceBusy: No valid response; the request may be repeated.
@@ -71,12 +71,21 @@ class ApiSession:
         pause = self._api.exhausted_for(response) if self._api.exhausted_for else None
         try:
             if several:
-                return Reply(several.read(items, response), {}, pause)
+                read = several.read(items, response)
+                return Reply({key: Found(read[key]).records for key in read}, {}, pause)
             return self._reply(items[0], page, call, response, body, pause)
         except SourceBusy as error:
             if error.retry_after is None:
                 error.retry_after = pause
             raise
+        except FanfoldError:
+            raise
+        except Exception as error:  # perhaps the response has a form that it does not expect
+            following = self._api.pages.following if self._api.pages else None
+            function = several.read if several else self._api.read or following
+            if function is None:
+                raise
+            raise SourceBusy(author_error(error, function)) from error
 
     def _first_call(self, item: Item) -> Call:
         if self._call is None:
@@ -88,6 +97,8 @@ class ApiSession:
                 raise
             except Exception as error:
                 raise ItemRefused(author_error(error, self._call)) from error
+        if not isinstance(call, Call):
+            raise BadPipeline(f"Api: call must return a Call, not {type(call).__name__}.")
         return self._paging.first(call) if self._paging else call
 
     def _reply(  # noqa: PLR0913, PLR0917 - a request and its response
@@ -124,12 +135,12 @@ class ApiSession:
     def _read(self, item: Item, response: Response) -> Found | NotThere:
         if self._api.read is None:
             return read_by_status(response, self._api.records)
-        try:
-            return self._api.read(item, response)
-        except FanfoldError:
-            raise
-        except Exception as error:  # perhaps the response has a form that it does not expect
-            raise SourceBusy(author_error(error, self._api.read)) from error
+        found = self._api.read(item, response)
+        if not isinstance(found, (Found, NotThere)):
+            raise BadPipeline(
+                f"Api: read must return Found or NotThere, not {type(found).__name__}."
+            )
+        return found
 
     def check(self) -> None:
         """Check the endpoint, and its token if the API has a request for that.

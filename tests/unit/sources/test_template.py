@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fanfold import Api, Call, Item, ItemRefused
@@ -34,6 +34,9 @@ def test_names_are_replaced_in_path_query_and_body():
     )
 
 
+@example(".")
+@example("..")
+@example("../..")
 @given(st.text(st.characters(exclude_categories=["Cs"])))
 def test_a_key_stays_one_segment_of_the_path_whatever_it_contains(key):
     if key in {".", ".."}:

@@ -71,7 +71,7 @@ class ProcessRunner:
         self._fresh = iter(wanted)
         self._again: deque[Item] = deque()
         self._size = 1
-        processes = compute.processes or len(os.sched_getaffinity(0))
+        processes = compute.processes or os.cpu_count() or 1
         self._processes = max(1, min(processes, len(wanted)))
         self._pool = ProcessPool(
             self._processes,

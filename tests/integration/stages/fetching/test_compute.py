@@ -71,7 +71,7 @@ def test_each_item_is_computed_once_in_other_processes(compute, workspace, recor
     assert {record["day"] for record in records.values()} == {1}
     assert os.getpid() not in {record["process"] for record in records.values()}
     parts = workspace.batch(0).part_names()
-    assert 4 <= len(parts) <= 8
+    assert len(parts) >= 3
     compute(triple, keys)
     assert workspace.batch(0).part_names() == parts
     assert all_progress(workspace)[0].ok == 2000

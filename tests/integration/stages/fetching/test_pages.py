@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from fanfold import Api, Call, Pages
+from fanfold import Api, Call, Found, Pages
 from fanfold.errors import BadPipeline, BatchIncomplete, CredentialRefused
 from fanfold.model import Status
 from fanfold.stages.fetching.counters import Counters
@@ -239,11 +239,24 @@ def test_a_function_of_the_author_that_raises_is_named_with_its_line(fetch_from,
     def read(_, response):
         return response.body["date"]
 
-    with (
-        serving(lambda _: (200, {"data": []})) as server,
-        pytest.raises(BatchIncomplete, match=r"a: KeyError: 'date' \(test_pages\.py:\d+\)"),
-    ):
-        fetch_from(workspace, server, ["a"], api=api(read=read))
+    def further(_, response):
+        return response.body["date"]
+
+    with serving(lambda _: (200, {"data": []})) as server:
+        for source in (api(read=read), api(Pages(following=further)), api(path="", call=read)):
+            with pytest.raises(BatchIncomplete, match=r"a: \w+Error: .* \(test_pages\.py:\d+\)"):
+                fetch_from(workspace, server, ["a"], api=source)
+
+
+def test_a_function_that_returns_something_else_ends_the_fetch(fetch_from, workspace):
+    with serving(lambda _: (200, {"data": []})) as server:
+        for source in (
+            api(read=lambda _, response: response.body),
+            api(read=lambda _, response: Found(response.body)),
+            api(path="", call=lambda item: f"/{item.key}"),
+        ):
+            with pytest.raises(BadPipeline, match=r"must return|need a list"):
+                fetch_from(workspace, server, ["a"], api=source)
 
 
 def test_a_template_with_an_unknown_name_ends_the_fetch(fetch_from, workspace):
