@@ -217,6 +217,7 @@ class NewRun:
         index).
         """
         from airflow.models.taskinstance import TaskInstance
+        from airflow.models.taskmap import TaskMap
         from airflow.utils import timezone
         from airflow.utils.session import create_session
         from airflow.utils.types import DagRunTriggeredByType, DagRunType
@@ -257,6 +258,10 @@ class NewRun:
                 instance.state = states.get(key, states.get(instance.task_id, "success"))
                 instance.try_number, instance.start_date, instance.end_date = 1, now, now
             run.state, run.end_date = state, now
+            if batches:
+                # How many instances there are, as Airflow notes when `plan` ends.
+                of_plan = {"dag_id": dag_id, "task_id": "plan", "run_id": run_id, "map_index": -1}
+                session.add(TaskMap(**of_plan, length=batches, keys=None))
         return Workspace.of_run(self.shared, dag_id, run_id)
 
 

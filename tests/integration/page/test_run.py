@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,10 +14,9 @@ import requests
 from fanfold.messages import Message
 from fanfold.model import Status
 from fanfold.workspace.files import read_json, write_json
-from fanfold.workspace.paths import Workspace
 from fanfold.workspace.progress import all_progress, write_progress
 
-from .finished_run import GONE, RULE, File, write_plan, write_run
+from .finished_run import GONE, RULE, File, write_plan
 
 KEYS = [f"file-{number:02}.csv" for number in range(20)]
 MISSING, INVALID, FAILED = KEYS[3], KEYS[5], (KEYS[8], KEYS[9])
@@ -244,7 +242,8 @@ def test_an_active_run_shows_what_its_batches_have_so_far(partial):
     fields = {"ok": 3, "missing": 0, "failed": 0, "requests": 3}
     progress = replace(waiting, **fields, recent=(), waits_until=until, waits_for=spent)
     write_progress(partial.workspace.batch(2), progress)
-    partial.set_states("running", {("batch.fetch",): "deferred", ("batch.process",): None})
+    tasks = {("batch.fetch",): "deferred", ("batch.process",): None}
+    partial.set_states("running", tasks, end_date=None)
     seen = partial.get()
     assert seen["verdict"] == "waiting"
     assert seen["wait"] == {"batches": 1, "until": until, "reason": spent.text}
@@ -252,7 +251,7 @@ def test_an_active_run_shows_what_its_batches_have_so_far(partial):
     assert seen["rows"] == ROWS - 12
     assert seen["timing"]["left"] > 86_400
     assert seen["timing"]["basis"] == "speed"
-    # Of an request an hour, the third item is there two hours after the first.
+    # Of one request an hour, the third item is there two hours after the first.
     plan = read_json(partial.workspace.plan)
     quotas = {"limit": 1, "remaining": 0, "reset_at": until, "window": 3600.0}
     write_json(partial.workspace.plan, {**plan, "quotas": plan["quotas"] | quotas})
