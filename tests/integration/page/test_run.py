@@ -347,9 +347,7 @@ def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(finished_ru
     assert (newest["rows"], newest["rejected"]) == (ROWS, REJECTED)
 
 
-def test_missing_or_damaged_files_are_named_and_the_rest_is_shown(
-    partial, sinks, monkeypatch, tmp_path
-):
+def test_missing_or_damaged_files_are_named_and_the_rest_is_shown(partial, monkeypatch, tmp_path):
     """The shared directory, a part and the key index; the server keeps no state of its own."""
     before = partial.get()
     with monkeypatch.context() as patch:
@@ -378,7 +376,9 @@ def test_missing_or_damaged_files_are_named_and_the_rest_is_shown(
 def test_the_server_imports_no_pipeline_and_no_source():
     """They are the author's code, with its imports; what the page needs is in ``plan.json``."""
     code = "import sys, fanfold.airflow.page.app as app; app._import_slow_modules(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    )
     loaded = set(done.stdout.split())
     assert "fanfold.queries.items" in loaded
     ours = {name for name in loaded if name.startswith(("pipelines", "fanfold.sources."))}
