@@ -178,7 +178,7 @@ def unfolded():
 
     def unfold(frame):
         frame.get_by_role("tab", name="Failures").click()
-        region = frame.get_by_role("region", name="Items that are not in the dataset")
+        region = frame.get_by_role("region", name="Items that are not ok")
         table = region.get_by_role("table").first
         hidden = table.get_by_role("button", name="Show items")
         hidden.first.wait_for()

@@ -104,7 +104,7 @@ def test_the_page_is_accessible(stack, runs, partial_run, visitor, page, unfolde
     visitor(page).alone(partial_run, theme=theme)
     ready = {
         "Batches": page.get_by_role("list", name="Batches"),
-        "Failures": page.get_by_role("region", name="Items that are not in the dataset, by reason"),
+        "Failures": page.get_by_role("region", name="Items that are not ok, by reason"),
         "Dataset": page.get_by_role("region", name="Files"),
         "Report": page.locator("iframe"),
         "Compare": page.get_by_text("Previous run:"),
@@ -120,7 +120,7 @@ def test_the_page_is_accessible(stack, runs, partial_run, visitor, page, unfolde
     has_no_violation(page, "dialog")
     page.keyboard.press("Escape")
     page.goto(f"{page.url.split('#')[0]}#item={runs.broken[0]}")
-    page.get_by_role("region", name="Raw record").wait_for()
+    page.get_by_role("region", name="Records (1)").wait_for()
     has_no_violation(page, "item")
     page.goto(f"{stack.url}/fanfold/pipelines")
     page.get_by_role("heading", level=2).first.wait_for()
@@ -163,7 +163,7 @@ def test_hostile_names_are_text(stack, runs, visitor, page):
     visitor(page).alone(run_id)
     for row in (evil, long):
         page.goto(f"{page.url.split('#')[0]}#item={row['user_id']}")
-        region = page.get_by_role("region", name="Clean row")
+        region = page.get_by_role("region", name="Rows (1)")
         region.get_by_text(row["user_id"], exact=True).first.wait_for()
         cells = [" ".join(text.split()) for text in region.locator("td").all_inner_texts()]
         for column in ("screen_name", "description"):

@@ -46,7 +46,7 @@ def test_failed_users_are_redriven_and_become_ok(
     simulator.reset()
     frame.get_by_role("checkbox", name=re.compile("Select all items.*no such user")).check()
     redrive(frame, "Redrive selected", "3 items", "3 requests")
-    frame.get_by_text("Every item of this run is in the dataset.").wait_for(timeout=90_000)
+    frame.get_by_text("No item of this run is missing, invalid or failed.").wait_for(timeout=90_000)
     assert number(frame, "ok") == 60
     assert stack.wait(DAG, run_id, timeout=60) == "success"
     assert simulator.stats(all_uids=True)["uids"] == dict.fromkeys(runs.unknown, 1)
@@ -54,7 +54,7 @@ def test_failed_users_are_redriven_and_become_ok(
     assert counts == {"planned": 60, "ok": 60, "missing": 0, "invalid": 0, "failed": 0}
 
     simulator.reset()
-    search = frame.get_by_label("Find a user by key")
+    search = frame.get_by_label("Find by key (user)")
     search.fill(runs.users[67])
     search.press("Enter")
     redrive(frame, "Fetch again", "1 item", "1 request")

@@ -33,7 +33,7 @@ from fanfold.model import (
 )
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.failure_groups import FailureGroups, merge_groups, write_groups
-from fanfold.workspace.files import read_json, write_json, write_jsonl
+from fanfold.workspace.files import read_json, read_jsonl, write_json, write_jsonl
 from fanfold.workspace.history import remember
 from fanfold.workspace.items import json_lines
 from fanfold.workspace.key_index import index_writer
@@ -54,7 +54,9 @@ SCHEMA = pa.schema(
         "as_of": pa.timestamp("us", "UTC"),
     }
 )
-FOLD = pa.schema({"category": pa.string(), "revenue": pa.decimal128(38, 2), "tags": pa.list_(pa.string())})
+FOLD = pa.schema(
+    {"category": pa.string(), "revenue": pa.decimal128(38, 2), "tags": pa.list_(pa.string())}
+)
 
 
 @dataclass
@@ -154,10 +156,13 @@ def write_plan(workspace, files, batch_size):
 def write_batch(workspace, number, files):
     """Write what ``fetch`` and ``process`` write for a batch; return its rows."""
     batch, now = workspace.batch(number), datetime.now(UTC)
-    own = {key: files[key] for key in batch.keys()}
+    own = {key: files[key] for key in read_jsonl(batch.items_file)}
     fetched = {key: file.outcome(key, now) for key, file in own.items()}
     ok = Status.OK
-    part = [(fetched[key], file.records() if fetched[key].status is ok else None) for key, file in own.items()]
+    part = [
+        (fetched[key], file.records() if fetched[key].status is ok else None)
+        for key, file in own.items()
+    ]
     batch.write_part(1, part, "00000000")
     decided = {key: file.decided(key, now) for key, file in own.items()}
     by_status = {status: sum(o.status is status for o in decided.values()) for status in Status}
@@ -256,7 +261,9 @@ def write_run(workspace, files, *, batch_size=3, previous=None, passed=True):
         workspace.root.parent.name,
         workspace.root.name,
         plan.logical_date,
-        (RunStatus.PARTIAL if lost else RunStatus.COMPLETE) if dataset.num_rows else RunStatus.EMPTY,
+        (RunStatus.PARTIAL if lost else RunStatus.COMPLETE)
+        if dataset.num_rows
+        else RunStatus.EMPTY,
         counts,
         tuple(entries),
         requests,
@@ -299,7 +306,10 @@ def entry(path, form, rows, table):
 
 def comparison(previous):
     """What ``report`` writes: two new rows, one that is gone, and two changes."""
-    new = [{"key": ["file-03.csv", "1"], "label": "category 1"}, {"key": ["file-04.csv", None], "label": None}]
+    new = [
+        {"key": ["file-03.csv", "1"], "label": "category 1"},
+        {"key": ["file-04.csv", None], "label": None},
+    ]
     changes = [
         {"key": ["file-00.csv", "1"], "label": "category 1", "before": 10, "after": 12.5, "columns": ["price", "note"]},
         {"key": ["file-00.csv", "2"], "label": None, "before": None, "after": 3, "columns": ["note"]},

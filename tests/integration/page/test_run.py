@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,10 +14,9 @@ import requests
 from fanfold.messages import Message
 from fanfold.model import Status
 from fanfold.workspace.files import read_json, write_json
-from fanfold.workspace.paths import Workspace
 from fanfold.workspace.progress import all_progress, write_progress
 
-from .finished_run import GONE, RULE, File, write_plan, write_run
+from .finished_run import GONE, RULE, File, write_plan
 
 KEYS = [f"file-{number:02}.csv" for number in range(20)]
 MISSING, INVALID, FAILED = KEYS[3], KEYS[5], (KEYS[8], KEYS[9])
@@ -244,7 +242,8 @@ def test_an_active_run_shows_what_its_batches_have_so_far(partial):
     fields = {"ok": 3, "missing": 0, "failed": 0, "requests": 3}
     progress = replace(waiting, **fields, recent=(), waits_until=until, waits_for=spent)
     write_progress(partial.workspace.batch(2), progress)
-    partial.set_states("running", {("batch.fetch",): "deferred", ("batch.process",): None})
+    tasks = {("batch.fetch",): "deferred", ("batch.process",): None}
+    partial.set_states("running", tasks, end_date=None)
     seen = partial.get()
     assert seen["verdict"] == "waiting"
     assert seen["wait"] == {"batches": 1, "until": until, "reason": spent.text}
@@ -252,7 +251,7 @@ def test_an_active_run_shows_what_its_batches_have_so_far(partial):
     assert seen["rows"] == ROWS - 12
     assert seen["timing"]["left"] > 86_400
     assert seen["timing"]["basis"] == "speed"
-    # Of an request an hour, the third item is there two hours after the first.
+    # Of one request an hour, the third item is there two hours after the first.
     plan = read_json(partial.workspace.plan)
     quotas = {"limit": 1, "remaining": 0, "reset_at": until, "window": 3600.0}
     write_json(partial.workspace.plan, {**plan, "quotas": plan["quotas"] | quotas})
@@ -348,9 +347,7 @@ def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(finished_ru
     assert (newest["rows"], newest["rejected"]) == (ROWS, REJECTED)
 
 
-def test_missing_or_damaged_files_are_named_and_the_rest_is_shown(
-    partial, sinks, monkeypatch, tmp_path
-):
+def test_missing_or_damaged_files_are_named_and_the_rest_is_shown(partial, monkeypatch, tmp_path):
     """The shared directory, a part and the key index; the server keeps no state of its own."""
     before = partial.get()
     with monkeypatch.context() as patch:
@@ -379,7 +376,9 @@ def test_missing_or_damaged_files_are_named_and_the_rest_is_shown(
 def test_the_server_imports_no_pipeline_and_no_source():
     """They are the author's code, with its imports; what the page needs is in ``plan.json``."""
     code = "import sys, fanfold.airflow.page.app as app; app._import_slow_modules(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    )
     loaded = set(done.stdout.split())
     assert "fanfold.queries.items" in loaded
     ours = {name for name in loaded if name.startswith(("pipelines", "fanfold.sources."))}

@@ -19,6 +19,7 @@ function valueOf(batch, column) {
 export function BatchTable({ batches }) {
   const { dag, run } = useHere();
   const { sorted, sort } = useSorted(batches, valueOf);
+  const waits = batches.some((batch) => batch.waits_until);
   const head = (column, title) => html`
     <${SortHead}
       key=${column}
@@ -32,7 +33,7 @@ export function BatchTable({ batches }) {
   const titles = [
     ...["batch", "label", "state", "seconds"].map((name) => head(name, say(`col.${name}`))),
     ...OUTCOMES.map((outcome) => head(outcome, outcomeWord(outcome))),
-    ...["rows", "rejected", "requests", "tries", "waits_until"].map((name) => head(name, say(`col.${name}`))),
+    ...["rows", "rejected", "requests", "tries", ...(waits ? ["waits_until"] : [])].map((name) => head(name, say(`col.${name}`))),
   ];
   return html`
     <${Table} label=${say("batches.label")} titles=${titles} look="zebra" tall>
@@ -59,7 +60,7 @@ export function BatchTable({ batches }) {
             <td class="number">${count(batch.rejected)}</td>
             <td class="number">${count(batch.requests)}</td>
             <td class="number">${count(batch.tries)}</td>
-            <td><${Moment} iso=${batch.waits_until} brief /></td>
+            ${waits && html`<td><${Moment} iso=${batch.waits_until} brief /></td>`}
           </tr>
         `,
       )}

@@ -48,11 +48,11 @@ function Known({ item }) {
       ? html`<${Decision} decision=${item.latest} />`
       : html`<p class="absent">${say("item.waiting")}</p>`}
     ${item.earlier.length > 0 && html`<${Earlier} decisions=${item.earlier} />`}
-    <div class=${item.rows.count > 1 ? undefined : "pair"}>
+    <div class=${item.rows.count + item.rejected.count > 1 ? undefined : "pair"}>
       <${Rows} rows=${item.rows} />
+      <${RejectedOfItem} rejected=${item.rejected} />
       <${Records} records=${item.records} />
     </div>
-    <${RejectedOfItem} rejected=${item.rejected} />
   `;
 }
 
@@ -126,11 +126,17 @@ function OneRow({ label, row }) {
   `;
 }
 
+// A decimal is a text, which keeps its digits.
+const DECIMAL = /^-?\d+\.\d+$/;
+
 function RowTable({ label, rows }) {
   const columns = Object.keys(rows[0]);
-  const isNumber = (column) => rows.some((row) => typeof row[column] === "number");
+  const isNumber = (column) =>
+    rows.some((row) => typeof row[column] === "number" || DECIMAL.test(row[column]));
   const looks = columns.map((column) => (isNumber(column) ? "number" : undefined));
-  const titles = columns.map((column, index) => html`<th scope="col" class=${looks[index]}><bdi>${column}</bdi></th>`);
+  const titles = columns.map(
+    (column, index) => html`<th scope="col" class=${looks[index]}><bdi>${column}</bdi></th>`,
+  );
   return html`
     <${Table} label=${label} titles=${titles} look="zebra rows" tall>
       ${rows.map(
