@@ -271,9 +271,10 @@ def _timestamp(type_: pa.DataType) -> Kind:
 
     def read(value: Any) -> datetime:
         moment = _as_moment(value)
-        if moment.tzinfo is None:
-            return moment.replace(tzinfo=zone)
-        moment = moment.astimezone(UTC)
+        if moment.tzinfo is None and zone is None:
+            return moment
+        # pyarrow takes the wall clock of an aware datetime in another zone for UTC.
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
         return moment if zone else moment.replace(tzinfo=None)
 
     def castable(other: pa.DataType) -> bool:

@@ -214,7 +214,7 @@ def _arrow_type(dtype: Any) -> tuple[pa.DataType, list[Any]]:  # noqa: PLR0911 -
     if isinstance(native, pd.ArrowDtype):
         return native.pyarrow_dtype, []
     if isinstance(native, pd.CategoricalDtype):
-        if native.categories is None:
+        if dtype.categories is None:
             return pa.string(), []
         codes = pd.Categorical([], dtype=native).codes.dtype
         values = pa.array(native.categories.tolist())
