@@ -7,6 +7,7 @@ they were fetched.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from fanfold.workspace.files import jsonl_writer, whole_file, write_jsonl
 from fanfold.workspace.progress import REASONS, Closed, write_closed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from fanfold.loader import Loaded
@@ -57,7 +58,7 @@ _REJECTED = pa.schema(
         "rule": pa.string(),
     }
 )
-_Fetched = list[tuple[str, "Sequence[Any]"]]
+_Fetched = Sequence[tuple[str, Sequence[Any]]]
 
 
 def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
@@ -85,9 +86,13 @@ def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
         for found in batch.fetched(SLICE)
     )
     rows, rejected = _clean(pipeline, keys, slices, items, as_of)
-    invalid, rejected_groups = _write_rejected(batch, rejected, set(pc.unique(rows[ITEM]).to_pylist()))
+    invalid, rejected_groups = _write_rejected(
+        batch, rejected, set(pc.unique(rows[ITEM]).to_pylist())
+    )
     fetched = batch.outcomes()
-    final = [decide(key, fetched.get(key), _invalid(fetched.get(key), invalid.get(key))) for key in keys]
+    final = [
+        decide(key, fetched.get(key), _invalid(fetched.get(key), invalid.get(key))) for key in keys
+    ]
     failed = [outcome for outcome in final if outcome.status is not Status.OK]
     groups = FailureGroups()
     for outcome in failed:
@@ -153,7 +158,9 @@ def _clean(
             frame = frame.assign(**{pipeline.item_column: frame.index})
         table, broken = _slice_rows(contract, frame, [key for key, _ in fetched], schema)
         tables.append(table)
-        rejected.append(pa.Table.from_pylist([asdict(row) for row in (*raised, *broken)], _REJECTED))
+        rejected.append(
+            pa.Table.from_pylist([asdict(row) for row in (*raised, *broken)], _REJECTED)
+        )
         del fetched, frame  # free the slice before the next one is read
     rows = pa.concat_tables(tables)
     rows = rows.take(np.argsort(_places(rows[ITEM], keys), kind="stable")).combine_chunks()
@@ -215,8 +222,15 @@ def _write_rejected(
         for row in _documents(rejected):
             add(row)
             each = Rejected(**row)
-            of_row = {"column": each.column, "value": each.value, "rule": each.rule}
-            groups.add(Outcome(each.item, Status.INVALID, **of_row))
+            groups.add(
+                Outcome(
+                    each.item,
+                    Status.INVALID,
+                    column=each.column,
+                    value=each.value,
+                    rule=each.rule,
+                )
+            )
             if each.item not in with_rows and (
                 each.item not in firsts or firsts[each.item].rule == ANOTHER_ROW
             ):
@@ -233,9 +247,11 @@ def _invalid(fetched: Outcome | None, first: Rejected | None) -> Outcome | None:
     """Return the outcome of an item by its first rejected row; None if it has none."""
     if fetched is None or first is None:
         return None
-    found = {"column": first.column, "value": first.value, "rule": first.rule}
     reason = ENGINE.message(
-        "item.invalid" if first.column else "item.broken", **{**found, "value": repr(first.value)}
+        "item.invalid" if first.column else "item.broken",
+        column=first.column,
+        value=repr(first.value),
+        rule=first.rule,
     )
     return replace(
         fetched,
@@ -243,7 +259,9 @@ def _invalid(fetched: Outcome | None, first: Rejected | None) -> Outcome | None:
         reason=reason.text,
         reason_id=reason.id,
         reason_params=reason.params,
-        **found,
+        column=first.column,
+        value=first.value,
+        rule=first.rule,
     )
 
 

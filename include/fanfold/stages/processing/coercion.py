@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _VALUE_LIMIT = 200
 _UNREADABLE = (ValueError, TypeError, ArithmeticError, pa.ArrowException)
@@ -51,7 +51,7 @@ class Kind:
     inferred: tuple[str, ...] = ()
     castable: Callable[[pa.DataType], bool] = lambda _: False
     is_clean: Callable[[pa.Array], bool] = lambda _: True
-    categories: pa.Array | None = None
+    categories: Any = None
 
 
 def coerce(values: pd.Series[Any], kind: Kind) -> tuple[pa.Array, dict[int, str]]:
@@ -66,7 +66,9 @@ def coerce(values: pd.Series[Any], kind: Kind) -> tuple[pa.Array, dict[int, str]
     objects = values.astype(object).array
     missing = values.isna().to_numpy()
     try:
-        read = [None if no else kind.read(value) for value, no in zip(objects, missing, strict=True)]
+        read = [
+            None if no else kind.read(value) for value, no in zip(objects, missing, strict=True)
+        ]
         return _array(read, kind), {}
     except _UNREADABLE:
         return _one_by_one(objects, missing, kind)
@@ -97,7 +99,7 @@ def _at_once(values: pd.Series[Any], kind: Kind) -> pa.Array | None:
 
 
 def _one_by_one(
-    objects: Sequence[Any], missing: Sequence[bool], kind: Kind
+    objects: Sequence[Any], missing: Iterable[bool], kind: Kind
 ) -> tuple[pa.Array, dict[int, str]]:
     unreadable: dict[int, str] = {}
     read: list[Any] = []
@@ -126,7 +128,7 @@ def _encode(array: pa.Array, kind: Kind) -> pa.Array:
     return pa.DictionaryArray.from_arrays(codes.cast(kind.type.index_type), kind.categories)
 
 
-def kind_of(type_: pa.DataType, categories: Sequence[Any] = ()) -> Kind:
+def kind_of(type_: pa.DataType, categories: Sequence[Any] = ()) -> Kind:  # noqa: PLR0911 - a table
     """Return how values become a column of an Arrow type.
 
     Args:
@@ -144,9 +146,7 @@ def kind_of(type_: pa.DataType, categories: Sequence[Any] = ()) -> Kind:
         return _integer(type_)
     if types.is_floating(type_):
         inferred = ("floating", "integer", "mixed-integer-float")
-        return Kind(
-            type_, "is a finite number", _float(type_), inferred, _is_numeric, _is_finite
-        )
+        return Kind(type_, "is a finite number", _float(type_), inferred, _is_numeric, _is_finite)
     if types.is_decimal(type_):
         rule = "is a decimal number that fits precision and scale"
         return Kind(type_, rule, _decimal(type_), ("decimal",), types.is_decimal)
@@ -271,9 +271,10 @@ def _timestamp(type_: pa.DataType) -> Kind:
 
     def read(value: Any) -> datetime:
         moment = _as_moment(value)
-        if moment.tzinfo is None:
-            return moment.replace(tzinfo=zone)
-        moment = moment.astimezone(UTC)
+        if moment.tzinfo is None and zone is None:
+            return moment
+        # pyarrow takes the wall clock of an aware datetime in another zone for UTC.
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
         return moment if zone else moment.replace(tzinfo=None)
 
     def castable(other: pa.DataType) -> bool:

@@ -77,7 +77,7 @@ class Contract:
     pipeline: str
     columns: tuple[Column, ...]
     schema: pa.Schema
-    checks: pandera.DataFrameSchema | None
+    checks: Any
     unique: tuple[tuple[str, ...], ...]
 
 
@@ -118,7 +118,9 @@ def read_contract(contract: Any, pipeline: str = "contract") -> Contract:
     Raises:
         BadPipeline: It is invalid.
     """
-    schema = contract if isinstance(contract, pandera.DataFrameSchema) else contract.to_schema()
+    schema: Any = (
+        contract if isinstance(contract, pandera.DataFrameSchema) else contract.to_schema()
+    )
     columns = tuple(_column(pipeline, name, column) for name, column in schema.columns.items())
     if schema.parsers or schema.index or not columns:
         raise BadPipeline(
@@ -202,7 +204,7 @@ def _column(pipeline: str, name: Any, column: Any) -> Column:
     )
 
 
-def _arrow_type(dtype: Any) -> tuple[pa.DataType, list[Any]]:
+def _arrow_type(dtype: Any) -> tuple[pa.DataType, list[Any]]:  # noqa: PLR0911 - a table
     """Return the Arrow type of a pandera type, and its categories."""
     native = dtype.type
     if isinstance(dtype, pandas_engine.Decimal):
@@ -212,7 +214,7 @@ def _arrow_type(dtype: Any) -> tuple[pa.DataType, list[Any]]:
     if isinstance(native, pd.ArrowDtype):
         return native.pyarrow_dtype, []
     if isinstance(native, pd.CategoricalDtype):
-        if native.categories is None:
+        if dtype.categories is None:
             return pa.string(), []
         codes = pd.Categorical([], dtype=native).codes.dtype
         values = pa.array(native.categories.tolist())
@@ -240,7 +242,8 @@ def _pandas_type(native: Any, type_: pa.DataType, *, nullable: bool) -> Any:
     if nullable and pa.types.is_boolean(type_):
         return pd.BooleanDtype()
     if nullable and pa.types.is_integer(type_):
-        return pd.array([], dtype=str(type_).replace("uint", "UInt").replace("int", "Int")).dtype
+        masked: Any = str(type_).replace("uint", "UInt").replace("int", "Int")
+        return pd.array([], dtype=masked).dtype
     return None
 
 

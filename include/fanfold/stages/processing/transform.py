@@ -6,7 +6,7 @@ An exception in it is narrowed down to the records that cause it, and costs only
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from fanfold.stages.processing.coercion import shown
 from fanfold.workspace.batch import ITEM
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from fanfold.model import Item
@@ -54,7 +54,9 @@ def transform_records(
     """
     keys = [key for key, records in fetched for _ in records]
     records = [record for _, records in fetched for record in records]
-    rejected = _Rejections(pipeline, keys, [n for _, some in fetched for n in range(1, len(some) + 1)])
+    rejected = _Rejections(
+        pipeline, keys, [n for _, some in fetched for n in range(1, len(some) + 1)]
+    )
     if pipeline.each:
         return _each(pipeline, keys, records, items, as_of, rejected), rejected.found
     frame = _frame(keys, records)
@@ -113,6 +115,7 @@ def _bisect(
     rejected: _Rejections,
 ) -> Iterator[pd.DataFrame]:
     """Yield the rows of all records that the transform does not raise an exception for."""
+    function: Any = pipeline.transform
     ranges = [(0, len(frame))]
     broken = 0
     while ranges:
@@ -121,7 +124,7 @@ def _bisect(
             records = frame.iloc[start:end]
             items = None if attributes is None else attributes.loc[records.index.unique()]
             try:
-                rows = inject(pipeline.transform, items=items, as_of=as_of)(records)
+                rows = inject(function, items=items, as_of=as_of)(records)
             except (BadPipeline, MemoryError):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever an author's code raises
@@ -131,7 +134,7 @@ def _bisect(
                     continue
             else:
                 broken = 0
-                _check_frame(pipeline, rows, frame.index[start:end])
+                _check_frame(pipeline, rows, records.index)
                 yield rows
                 continue
         middle = _middle(frame.index, start, end)
@@ -160,8 +163,11 @@ def _check_frame(pipeline: Pipeline, rows: Any, index: pd.Index) -> None:
     if not rows.columns.is_unique:
         twice = rows.columns[rows.columns.duplicated()][0]
         raise BadPipeline(f"{what} returns two columns {twice!r}; rename one of them.")
-    if len(rows) and not rows.index.isin(index).all():
-        unknown = rows.index[~rows.index.isin(index)][0]
+    if rows.index is index:
+        return
+    is_known = index.unique().get_indexer(rows.index) >= 0
+    if not is_known.all():
+        unknown = rows.index[~is_known][0]
         raise BadPipeline(
             f"{what} returns rows whose index is not the item's key, for example {unknown!r}. Keep "
             "the index of the records: no reset_index(), and after a merge or groupby set_index() "
@@ -169,7 +175,7 @@ def _check_frame(pipeline: Pipeline, rows: Any, index: pd.Index) -> None:
         )
 
 
-def _each(
+def _each(  # noqa: PLR0913, PLR0917 - what a call of it may ask for
     pipeline: Pipeline,
     keys: Sequence[str],
     records: Sequence[Any],
@@ -178,25 +184,23 @@ def _each(
     rejected: _Rejections,
 ) -> pd.DataFrame:
     function: Any = pipeline.each
+    call = inject(function, as_of=as_of)
     found_keys: list[str] = []
-    rows: list[Mapping[str, Any]] = []
-    calls: dict[str, Callable[..., Any]] = {}
+    rows: list[dict[str, Any]] = []
     for number, (key, record) in enumerate(zip(keys, records, strict=True)):
-        if key not in calls:
-            calls = {key: inject(function, item=items.get(key), as_of=as_of)}
         try:
-            found = calls[key](record)
+            found = call(record, item=items[key]) if items else call(record)
             some = None if found is None else list(found)
         except (BadPipeline, MemoryError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever an author's code raises
             rejected.add(number, error)
             continue
-        if some is None or not all(isinstance(row, Mapping) for row in some):
+        if some is None or not all(isinstance(row, dict) for row in some):
             raise BadPipeline(
                 f"{pipeline.name}: {getattr(function, '__name__', 'each')}() must yield the rows of "
                 "a record as dicts."
             )
         found_keys += [key] * len(some)
         rows += some
-    return _frame(found_keys, [dict(row) for row in rows])
+    return _frame(found_keys, rows)

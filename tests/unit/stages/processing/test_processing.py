@@ -1,103 +1,237 @@
-"""The contract: an invalid value costs one row, and every clean row obeys it."""
+"""Process: no record and no row is lost, a broken value costs one row, and bytes are the same."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
 import pandas as pd
-import pyarrow as pa
+import pandera.pandas as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pandera.engines import pandas_engine
 
-from fanfold.model import Outcome, Status
-from fanfold.sources import mastodon, weibo
+from fanfold.errors import BadPipeline
+from fanfold.loader import Loaded
+from fanfold.model import Counts, Item, Outcome, Rejected, Status
+from fanfold.pipeline import Pipeline
+from fanfold.sources import Compute
 from fanfold.stages import processing
-from fanfold.stages.processing import clean_rows, process_batch
-from fanfold.stages.processing.contract import CONTRACT, SCHEMA
-from fanfold.workspace.batch import ITEM
+from fanfold.stages.processing import clean_records, process_batch
 from fanfold.workspace.files import read_jsonl, write_jsonl
 from fanfold.workspace.paths import Workspace
+from fanfold.workspace.progress import read_closed
 
-AS_OF = pd.Timestamp("2026-01-01", tz="UTC")
-GOOD = {
-    "id": 1404376560,
-    "screen_name": "张伟",
-    "name": "张伟",
-    "province": "44",
-    "gender": "m",
-    "verified": False,
-    "verified_type": -1,
-    "followers_count": 300,
-    "friends_count": 100,
-    "statuses_count": 731,
-    "favourites_count": 1,
-    "bi_followers_count": 2,
-    "created_at": "Mon Jan 01 08:00:00 +0800 2024",
-    "status": {"created_at": "Wed Dec 31 20:00:00 +0800 2025"},
-}
+AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def profile(uid, **fields):
-    return {**GOOD, "id": uid, **fields}
+class Line(pa.DataFrameModel):
+    name: str = pa.Field(nullable=True, str_length={"max_value": 5})
+    number: int = pa.Field(ge=0)
 
 
-def clean(records, keys=None):
-    keys = keys or [str(record["id"]) for record in records]
-    return clean_rows(weibo.SOURCE, keys, records, AS_OF)
+PIPELINE = Pipeline(
+    name="lines", noun="order", source=Compute(function=print), contract=Line, key=("number",)
+)
 
 
-def test_a_good_profile_becomes_a_row_with_its_derived_columns():
-    rows, broken = clean([profile(1)])
-    assert not broken
-    row = rows.to_pylist()[0]
-    assert row["user_id"] == "1"
-    assert row["region"] == "广东"
-    assert row["followers_to_friends"] == 3
-    assert row["account_age_days"] == 731
-    assert row["statuses_per_day"] == 1
-    assert row["as_of"] == AS_OF
-    assert rows.schema.names == [ITEM, *SCHEMA.names]
+def clean(fetched, pipeline=PIPELINE, items=()):
+    rows, rejected = clean_records(pipeline, list(fetched.items()), items, AS_OF)
+    assert rows.schema.names[0] == "item"
+    assert rows.schema.names[-1] == "as_of"
+    return [tuple(row.values())[:-1] for row in rows.to_pylist()], rejected
 
 
-def test_derived_columns_of_a_new_account_without_friends_are_zero_or_empty():
-    created = "Fri May 01 00:00:00 +0800 2026"  # after the logical date
-    rows, broken = clean([profile(1, friends_count=0, created_at=created)])
-    assert not broken
-    row = rows.to_pylist()[0]
-    assert (row["followers_to_friends"], row["account_age_days"]) == (None, 0)
+def put(root, parts, keys=None):
+    """Write a batch whose fetch wrote one part a mapping of key to records (None: missing)."""
+    batch = Workspace(root).batch(0)
+    write_jsonl(batch.items_file, keys or dict.fromkeys(key for part in parts for key in part))
+    for sequence, part in enumerate(parts, start=1):
+        done = [
+            (Outcome(key, Status.MISSING if some is None else Status.OK, attempts=2), some)
+            for key, some in part.items()
+        ]
+        batch.write_part(sequence, done)
+    return batch
 
 
-def test_a_broken_value_is_reported_with_column_value_and_rule_and_costs_one_row():
-    cases = [
-        ({"followers_count": -5}, "followers_count", "-5", "in_range"),
-        ({"followers_count": "many"}, "followers_count", "many", "whole number"),
-        ({"followers_count": None}, "followers_count", "null", "not_nullable"),
-        ({"created_at": "yesterday"}, "created_at", "yesterday", "date"),
-        ({"created_at": "Mon Jan 01 08:00:00 +0800 1900"}, "created_at", "1900", "greater_than"),
-        ({"screen_name": None}, "screen_name", "null", "not_nullable"),
-        ({"screen_name": "x" * 10_000}, "screen_name", "xxx", "str_length"),
-        ({"gender": "?"}, "gender", "?", "isin"),
+def contents(batch):
+    files = (batch.rows_file, batch.failed_file, batch.rejected_file)
+    return [path.read_bytes() for path in files]
+
+
+def lines(*numbers):
+    return [{"number": number} for number in numbers]
+
+
+def test_an_item_with_several_rows_loses_none_and_keeps_their_order(tmp_path):
+    batch = put(tmp_path, [{"b": lines(3, 1, 2), "a": lines(5, 4)}], ["a", "b", "c"])
+    closed = process_batch(batch, Loaded(PIPELINE, "code"), as_of=AS_OF)
+    rows = pq.read_table(batch.rows_file)
+    assert rows["item"].to_pylist() == list("aabbb")
+    assert rows["number"].to_pylist() == [5, 4, 3, 1, 2]
+    assert str(rows.schema.field("as_of").type) == "timestamp[us, tz=UTC]"
+    assert closed.counts == Counts(planned=3, ok=2, failed=1)
+    assert (closed.rows, closed.rejected, closed.requests) == (5, 0, 4)
+    assert read_closed(batch, "code").counts == closed.counts
+    assert read_closed(batch, "other code") is None
+    assert [data["key"] for data in read_jsonl(batch.failed_file)] == ["c"]
+
+
+def test_rejected_rows_are_written_and_an_item_without_rows_is_invalid(tmp_path):
+    batch = put(tmp_path, [{"a": lines(1, -1, 2), "b": lines("x", -3), "c": None, "d": []}])
+    closed = process_batch(batch, Loaded(PIPELINE, "code"), as_of=AS_OF)
+    check = "greater_than_or_equal_to(0)"
+    whole = "is a whole number of 64 bits"
+    assert [Rejected(**data) for data in read_jsonl(batch.rejected_file)] == [
+        Rejected("a", 2, "number", "-1", check),
+        Rejected("b", 1, "number", "x", whole),
+        Rejected("b", 2, "number", "-3", check),
     ]
-    bad = [profile(uid, **fields) for uid, (fields, *_) in enumerate(cases, start=2)]
-    rows, broken = clean([profile(1), *bad, profile(100)])
-    assert rows[ITEM].to_pylist() == ["1", "100"]
-    assert list(broken) == list(range(1, len(cases) + 1))
-    for problem, (_, column, value, rule) in zip(broken.values(), cases, strict=True):
-        assert problem.column == column
-        assert value in problem.value
-        assert rule in problem.rule
+    assert closed.counts == Counts(planned=4, ok=2, missing=1, invalid=1)
+    assert (closed.rows, closed.rejected) == (2, 3)
+    assert [(group["rule"], group["count"]) for group in closed.rejected_reasons] == [
+        (check, 2),
+        (whole, 1),
+    ]
+    outcome = batch.invalid()["b"]
+    assert (outcome.column, outcome.value, outcome.rule) == ("number", "x", whole)
+    assert outcome.reason_params["rule"] == whole
+    assert outcome.attempts == 2
 
 
-def test_a_profile_of_another_user_is_no_answer():
-    rows, broken = clean([profile(7)], keys=["1"])
-    assert rows.num_rows == 0
-    assert broken[0].column == "user_id"
+def test_reject_item_rejects_all_rows_of_an_item_with_a_broken_one():
+    pipeline = replace(PIPELINE, reject="item")
+    rows, rejected = clean({"a": lines(1, -1, 2), "b": lines(3)}, pipeline)
+    assert rows == [("b", None, 3)]
+    assert [(row.row, row.column) for row in rejected] == [(1, ""), (2, "number"), (3, "")]
+    assert rejected[0].rule == processing.ANOTHER_ROW
 
 
-@pytest.mark.parametrize("source", [weibo.SOURCE, mastodon.SOURCE])
-def test_no_records_make_an_empty_table_of_the_same_columns(source):
-    rows, broken = clean_rows(source, [], [], AS_OF)
-    assert rows.schema.names == [ITEM, *SCHEMA.names]
-    assert not broken
+def test_a_transform_that_raises_costs_the_record_and_names_the_line():
+    def double(records):
+        return records.assign(number=[int(value) * 2 for value in records["number"]])
+
+    fetched = {str(number): lines(number, number) for number in range(500)}
+    fetched["321"] = lines(1, "many")
+    rows, [rejected] = clean(fetched, replace(PIPELINE, transform=double))
+    assert len(rows) == 999
+    assert rows[-1] == ("499", None, 998)
+    assert ("321", None, 2) in rows
+    line = double.__code__.co_firstlineno + 1
+    rule = f"ValueError in test_processing.py:{line}"
+    value = "invalid literal for int() with base 10: 'many'"
+    assert rejected == Rejected("321", 2, "", value, rule)
+
+
+def test_a_transform_that_always_raises_is_called_about_once_a_record():
+    calls = []
+
+    def broken(records):
+        calls.append(len(records))
+        return records["no such field"]
+
+    fetched = {str(number): lines(number) for number in range(1000)}
+    rows, rejected = clean(fetched, replace(PIPELINE, transform=broken))
+    assert not rows
+    assert len(rejected) == 1000
+    assert len(calls) < 1300
+
+
+def test_each_yields_the_rows_of_a_record_and_may_ask_for_item_and_date():
+    def each(record, item, as_of):
+        for step in range(record["number"]):
+            yield {"number": step, "name": item.attributes["name"] + f"{as_of:%d}"}
+        assert record["number"] < 3
+
+    pipeline = replace(PIPELINE, each=each)
+    items = [Item(key, {"name": key * 2}) for key in "abc"]
+    rows, [rejected] = clean({"a": lines(2, 0), "b": lines(3), "c": lines(1)}, pipeline, items)
+    assert rows == [("a", "aa01", 0), ("a", "aa01", 1), ("c", "cc01", 0)]
+    assert (rejected.item, rejected.row) == ("b", 1)
+    assert "AssertionError in test_processing.py:" in rejected.rule
+
+
+def test_a_transform_may_explode_filter_and_ask_for_attributes():
+    def explode(records, items, as_of):
+        rows = records.explode("number").join(items)
+        return rows[rows["number"] < as_of.day + 2]
+
+    fetched = {"a": [{"number": [2, 1, 9]}], "b": [{"number": [9]}]}
+    items = [Item("a", {"name": "x"}), Item("b", {"name": "y"})]
+    rows, rejected = clean(fetched, replace(PIPELINE, transform=explode), items)
+    assert rows == [("a", "x", 2), ("a", "x", 1)]
+    assert not rejected
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"transform": lambda records: records.reset_index()}, "no reset_index"),
+        ({"transform": lambda records: records["number"]}, "must return a DataFrame"),
+        ({"each": lambda record: [record["number"]]}, "as dicts"),
+        ({"each": lambda _: None}, "as dicts"),
+        ({"contract": pa.DataFrameSchema({"as_of": pa.Column(str)})}, "'as_of'"),
+        ({"contract": pa.DataFrameSchema({"number": pa.Column(object)})}, "has the type object"),
+        ({"key": ("day",)}, "no column 'day'"),
+        (
+            {
+                "contract": pa.DataFrameSchema(
+                    {"number": pa.Column(int, pa.Check(lambda s: s.min() > 9))}
+                )
+            },
+            "names no rows",
+        ),
+    ],
+)
+def test_a_mistake_of_the_author_is_named(changed, message):
+    with pytest.raises(BadPipeline, match=message) as raised:
+        clean({"a": lines(1)}, replace(PIPELINE, **changed))
+    assert "lines" in str(raised.value)
+
+
+def test_columns_outside_the_contract_are_dropped_and_missing_ones_are_null():
+    contract = pa.DataFrameSchema({"number": pa.Column(int), "day": pa.Column(str, nullable=True)})
+    rows, rejected = clean(
+        {"a": [{"number": 1, "z": 2}, {"z": 3}]}, replace(PIPELINE, contract=contract)
+    )
+    assert rows == [("a", 1, None)]
+    assert rejected == [Rejected("a", 2, "number", "null", "not_nullable")]
+
+
+def test_checks_of_whole_rows_and_unique_reject_rows():
+    class Contract(Line):
+        @pa.dataframe_check
+        def is_even(cls, rows):  # noqa: N805 - pandera's form
+            return rows["number"] % 2 == 0
+
+        class Config:
+            unique = ["number"]  # noqa: RUF012 - pandera's form
+
+    rows, rejected = clean(
+        {"a": lines(2, 1), "b": lines(4, 2)}, replace(PIPELINE, contract=Contract)
+    )
+    assert rows == [("a", None, 2), ("b", None, 4)]
+    assert rejected == [
+        Rejected("a", 2, "", "", "is_even"),
+        Rejected("b", 2, "number", "2", "unique"),
+    ]
+
+
+def test_decimals_are_exact_in_parquet(tmp_path):
+    money = pa.Column(pandas_engine.Decimal(20, 2))
+    pipeline = replace(PIPELINE, contract=pa.DataFrameSchema({"number": money}))
+    batch = put(tmp_path, [{"a": lines("123456789012345678.01", 0.1, 7, "1.005")}])
+    closed = process_batch(batch, Loaded(pipeline, "code"), as_of=AS_OF)
+    assert closed.rejected == 1
+    assert pq.read_table(batch.rows_file)["number"].to_pylist() == [
+        Decimal("123456789012345678.01"),
+        Decimal("0.10"),
+        Decimal("7.00"),
+    ]
 
 
 JSON = st.recursive(
@@ -105,95 +239,44 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
     max_leaves=4,
 )
-FIELDS = st.sampled_from([*sorted(set(GOOD) - {"id"}), "description", "verified_reason", "url"])
 
 
-def test_each_record_of_any_json_becomes_a_clean_row_or_a_reason():
-    """Each is transformed by itself; one call checks all, as pandera takes long for any table."""
+def test_each_record_of_any_json_is_a_row_or_rejected():
+    """One call checks all, as pandera takes long for any table."""
     records = []
 
-    @given(st.dictionaries(FIELDS, JSON, max_size=3))
-    def transform(fields):
-        record = profile(len(records) + 1, **fields)
-        assert len(weibo.transform([record]).frame) == 1
+    @given(
+        JSON | st.fixed_dictionaries({}, optional={"name": JSON, "number": JSON, "\ud800": JSON})
+    )
+    def collect(record):
         records.append(record)
 
-    transform()
-    rows, broken = clean(records)
-    assert rows.num_rows
-    assert broken
-    assert rows.num_rows + len(broken) == len(records)
-    kept = [str(uid + 1) for uid in range(len(records)) if uid not in broken]
-    assert rows[ITEM].to_pylist() == kept
-    frame = rows.drop_columns(ITEM).to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
-    frame = frame.astype({"gender": "str", "verified_type": "str"})
-    CONTRACT.validate(frame, lazy=True)
-
-
-def put(workspace, batch, sequence_records):
-    """Write a batch whose fetch wrote one part a dictionary of key → record."""
-    keys = list(dict.fromkeys(key for part in sequence_records for key in part))
-    write_jsonl(workspace.batch(batch).items_file, keys)
-    for sequence, part in enumerate(sequence_records, start=1):
-        done = [
-            (Outcome(key, Status.OK if record else Status.MISSING, attempts=1), record)
-            for key, record in part.items()
-        ]
-        workspace.batch(batch).write_part(sequence, done)
-
-
-def test_processing_twice_writes_the_same_bytes(tmp_path):
-    workspace = Workspace(tmp_path)
-    put(workspace, 0, [{"1": profile(1), "2": profile(2, followers_count=-1)}, {"3": None}])
-    files = (workspace.batch(0).rows_file, workspace.batch(0).invalid_file)
-    written = []
-    for _ in range(2):
-        processed = process_batch(workspace.batch(0), weibo.SOURCE, as_of=AS_OF)
-        assert (processed.rows, processed.invalid) == (1, 1)
-        written.append([path.read_bytes() for path in files])
-    assert written[0] == written[1]
-
-
-def test_the_latest_record_of_an_item_counts(tmp_path):
-    workspace = Workspace(tmp_path)
-    put(workspace, 0, [{"1": profile(1, followers_count=-1)}, {"1": profile(1, followers_count=8)}])
-    process_batch(workspace.batch(0), weibo.SOURCE, as_of=AS_OF)
-    assert workspace.batch(0).invalid() == {}
+    collect()
+    rows, rejected = clean({"a": records, "b": [{"number": 1}]})
+    assert rows
+    assert rejected
+    assert len(rows) + len(rejected) == len(records) + 1
+    assert sorted({row.row for row in rejected}) == [row.row for row in rejected]
 
 
 def test_the_same_records_give_the_same_bytes_in_any_parts_and_slices(tmp_path, monkeypatch):
-    records = {str(uid): profile(uid, gender="mf"[uid > 15]) for uid in range(1, 31)}
-    records["7"] = profile(7, followers_count=-1)
-    records["21"] = profile(21, gender="?")
-    whole = Workspace(tmp_path / "whole")
-    put(whole, 0, [records])
-    process_batch(whole.batch(0), weibo.SOURCE, as_of=AS_OF)
-
-    keys = list(records)
-    parts = [keys[20:], keys[7:20][::-1], keys[:7]]
-    sliced = Workspace(tmp_path / "sliced")
-    put(sliced, 0, [{key: records[key] for key in part} for part in parts])
-    write_jsonl(sliced.batch(0).items_file, keys)
-    monkeypatch.setattr(processing, "SLICE", 4)
-    processed = process_batch(sliced.batch(0), weibo.SOURCE, as_of=AS_OF)
-
-    assert (processed.rows, processed.invalid) == (28, 2)
-    assert sliced.batch(0).rows_file.read_bytes() == whole.batch(0).rows_file.read_bytes()
-    assert [data["key"] for data in read_jsonl(sliced.batch(0).invalid_file)] == ["7", "21"]
-
-
-def test_slices_hold_no_more_records_than_asked_for_and_each_ok_item_once(tmp_path):
-    workspace = Workspace(tmp_path)
-    put(
-        workspace,
-        0,
-        [
-            {str(uid): profile(uid, followers_count=1) for uid in range(1, 8)},
-            {"3": profile(3, followers_count=2), "8": None, "4": None},
-            {"3": profile(3, followers_count=3)},
-        ],
+    contract = pa.DataFrameSchema(
+        {
+            "name": pa.Column(pd.CategoricalDtype(["m", "f"]), nullable=True),
+            "number": pa.Column(int, pa.Check.ge(0)),
+        }
     )
-    slices = list(workspace.batch(0).fetched(2))
-    assert [len(found) for found in slices] == [2, 2, 2]
-    found = {outcome.key: record["followers_count"] for each in slices for outcome, record in each}
-    assert found == {"1": 1, "2": 1, "5": 1, "6": 1, "7": 1, "3": 3}
+    pipeline = Loaded(replace(PIPELINE, contract=contract), "code")
+    records = {
+        str(key): [{"number": key, "name": "fm"[key % 2]}, *lines(key - 7)] for key in range(30)
+    }
+    keys = list(records)
+    whole = put(tmp_path / "whole", [records])
+    closed = process_batch(whole, pipeline, as_of=AS_OF)
+    monkeypatch.setattr(processing, "SLICE", 5)
+    orders = [keys[20:], keys[7:20][::-1], keys[:7]]
+    parts = [{"3": lines(-1)}, *({key: records[key] for key in order} for order in orders)]
+    sliced = put(tmp_path / "sliced", parts, keys)
+    again = process_batch(sliced, pipeline, as_of=AS_OF)
+    assert (closed.rows, closed.rejected) == (again.rows, again.rejected) == (53, 7)
+    assert contents(whole) == contents(sliced)
