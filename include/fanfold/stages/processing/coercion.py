@@ -273,7 +273,7 @@ def _timestamp(type_: pa.DataType) -> Kind:
         moment = _as_moment(value)
         if moment.tzinfo is None and zone is None:
             return moment
-        # pyarrow takes the wall clock of an aware datetime in another zone for UTC.
+        # In UTC: in another zone, pyarrow was seen to take the wall clock for UTC.
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
         return moment if zone else moment.replace(tzinfo=None)
 
