@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 
-from fanfold.airflow.settings import ITEMS_MARK
+from fanfold.airflow.settings import CONNECTION, DEFAULT, IS_LIST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,8 +113,8 @@ def _list_param(default: list[Any], noun: str, title: str) -> Param:
         "maxItems": 10_000,
         "title": title,
         "section": ITEMS,
-        "default": default,
-        ITEMS_MARK: "items",
+        DEFAULT: default,
+        IS_LIST: True,
     }
     if any(isinstance(item, dict) for item in default):
         # The form then shows an editor for JSON. Without a schema for the items of the list it
@@ -136,7 +136,7 @@ def _uri_param(uri: str, column: str) -> Param:
             "maxLength": 2048,
             "title": "Items file, dataset or run",
             "section": ITEMS,
-            "default": uri or None,
+            DEFAULT: uri or None,
         },
         description=(
             f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column}: "
@@ -157,8 +157,8 @@ def _sql_param(sql: str, connection: str, column: str) -> Param:
             "maxLength": 20_000,
             "title": "Items query",
             "section": ITEMS,
-            "default": sql or None,
-            "connection": connection,
+            DEFAULT: sql or None,
+            CONNECTION: connection,
         },
         description=(
             f"Used instead of the list: an SQL query on the connection {connection}, read-only. The "
