@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param
 
-from fanfold.airflow.settings import DEFAULT, ITEMS_MARK
+from fanfold.airflow.settings import CONNECTION, DEFAULT, IS_LIST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +114,7 @@ def _list_param(default: list[Any], noun: str, title: str) -> Param:
         "title": title,
         "section": ITEMS,
         DEFAULT: default,
-        ITEMS_MARK: "items",
+        IS_LIST: True,
     }
     if any(isinstance(item, dict) for item in default):
         # The form then shows an editor for JSON. Without a schema for the items of the list it
@@ -158,7 +158,7 @@ def _sql_param(sql: str, connection: str, column: str) -> Param:
             "title": "Items query",
             "section": ITEMS,
             DEFAULT: sql or None,
-            "connection": connection,
+            CONNECTION: connection,
         },
         description=(
             f"Used instead of the list: an SQL query on the connection {connection}, read-only. The "

@@ -40,9 +40,11 @@ def query_rows(connection_id: str, query: str) -> Iterator[tuple[list[str], Iter
         BadInput: The database rejects the query, or it returns no rows.
         SinkUnavailable: The database is unavailable.
     """
-    with connections.database(connection_id) as connection:
+    with (
+        connections.database(connection_id) as connection,
+        contextlib.closing(_read_only(connection)) as cursor,
+    ):
         with _query_errors(connection_id, query):
-            cursor = _read_only(connection)
             cursor.execute(query)
         if cursor.description is None:
             raise BadInput(_message(connection_id, query, "it returns no rows"))

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-ITEMS_MARK = "x-fanfold"
-"""Keyword in the schema of a Param: ``items`` marks the list, whatever its name."""
+IS_LIST = "x-list"
 DEFAULT = "x-default"
-"""Keyword in the schemas of the Params with items: the default, which a run's value replaces. Airflow
-cannot deserialise a schema with ``default``."""
+CONNECTION = "x-connection"
+"""Keywords of ours in the schemas of Params: the Param with the list, whatever its name; the default,
+which Airflow replaces by the run's value (and ``default`` itself breaks its deserialisation); the
+connection of ``items_sql``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,9 @@ def items_of(context: Context) -> ItemsFrom:
         BadInput: Two of them differ from their default.
     """
     params = context["params"]
-    # Only of use for its schemas: its values are those of the run, too.
     declared = context["dag"].params
     schemas = {name: declared.get_param(name).schema for name in declared}
-    listed = next((name for name in schemas if ITEMS_MARK in schemas[name]), "items")
+    listed = next((name for name in schemas if IS_LIST in schemas[name]), "items")
     values = {name: params.get(name) for name in ("items_sql", "items_uri", listed)}
     given = [
         name
@@ -69,7 +69,7 @@ def items_of(context: Context) -> ItemsFrom:
     name = given[0] if given else next((name for name in values if values[name]), listed)
     value = values[name]
     if name == "items_sql":
-        return ItemsFrom(sql=value, sql_connection=schemas[name].get("connection"))
+        return ItemsFrom(sql=value, sql_connection=schemas[name].get(CONNECTION))
     return ItemsFrom(uri=value) if name == "items_uri" else ItemsFrom(tuple(value or ()))
 
 

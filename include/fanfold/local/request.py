@@ -97,7 +97,7 @@ class Request:
 
 def _list_param(params: Mapping[str, Any]) -> str:
     """Return the Param that ``fanfold.airflow.params`` marks as the list of items."""
-    marked = (name for name, each in params.items() if each["schema"].get("x-fanfold") == "items")
+    marked = (name for name, each in params.items() if "x-list" in each["schema"])
     return next(marked, "")
 
 

@@ -132,6 +132,20 @@ def test_a_dag_has_a_query_only_if_its_author_names_a_connection(airflow_home):
     assert {"concurrency", "requests_per_second"}.isdisjoint(item_params(requests=False))
 
 
+def test_airflow_stores_and_restores_the_params_of_a_dag(airflow_home):
+    from airflow.sdk import DAG
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from fanfold.airflow.params import item_params
+
+    assert airflow_home.is_dir()
+    params = item_params([{"item": "a", "size": 1}], **SQL)
+    with DAG("a_dag", schedule=None, params=params) as dag:
+        stored = json.dumps(DagSerialization.to_dict(dag))
+    restored = DagSerialization.from_dict(json.loads(stored)).params
+    assert restored.dump() == dag.params.dump()
+
+
 # A dataset
 
 
