@@ -12,7 +12,7 @@ PYTHON ?=
 PROCESSES ?= logical
 export PYTHON
 BIN := .venv/bin
-PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadgroup
+PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadgroup --no-loadscope-reorder
 DEPTRY := $(BIN)/deptry --no-ansi
 TIMED := scripts/timed
 ifndef TIMES # .ci/run sets it

@@ -29,6 +29,8 @@ AIRFLOW = "airflow"
 
 SHARED = ("stack", "airflow_home")
 """Fixtures that take long to set up: one worker has all tests that use them."""
+LONG = ("stack", "tests/chaos/test_stack.py", "tests/e2e/test_local_stack.py", "airflow_home")
+"""Groups that begin first, so that no worker is left with a long one at the end."""
 
 settings.register_profile("quick", max_examples=30, deadline=None)
 settings.register_profile("thorough", max_examples=100, deadline=None)
@@ -42,6 +44,18 @@ def pytest_collection_modifyitems(items):
         if next(item.iter_markers("xdist_group"), None) is None:
             shared = next((name for name in SHARED if name in item.fixturenames), None)
             item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.split("::")[0]))
+    items.sort(key=_place)  # a stable sort
+
+
+def _place(item):
+    (group,) = next(item.iter_markers("xdist_group")).args
+    return LONG.index(group) if group in LONG else len(LONG)
+
+
+def pytest_collection_finish(session):
+    """Fail if pytest-xdist ignores the groups, as it does with pytest 9.2: nothing else would tell."""
+    if session.config.getoption("loadgroup", default=False) and session.items:
+        assert "@" in session.items[0].nodeid, "pytest-xdist does not group tests by xdist_group"
 
 
 def skip_without_tool(reason):

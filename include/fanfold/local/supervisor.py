@@ -42,6 +42,12 @@ AIRFLOW_GRACE_S = 0.3
 """Seconds from SIGTERM to SIGKILL for Airflow: workers would wait for their tasks."""
 SERVERS_GRACE_S = 10.0
 """The same for the S3 server, which saves its buckets, and the simulator."""
+TRIGGERER_DELAY_S = 10.0
+"""Seconds from a ready stack to the start of the triggerer: it takes CPU from the first run, which
+needs it only if a task waits for a quota."""
+GC_THRESHOLDS = (50_000, 50, 100)
+"""For this process and, inherited, all components: with Python's defaults, a fifth of the CPU time
+of their start is garbage collection that finds nothing."""
 LOCKED = 3
 """Exit code: another supervisor runs in this folder."""
 _PRELOAD = (
@@ -73,6 +79,8 @@ class Supervisor:
         """Start the components, watch them, and stop them when asked; return the exit code."""
         try:
             self._start()
+            self._check(timeout=TRIGGERER_DELAY_S)
+            self._begin("triggerer", "airflow", "triggerer", "--skip-serve-logs")
             while True:
                 self._check(timeout=60)
         except _Stopped:
@@ -98,6 +106,7 @@ class Supervisor:
         self._begin("s3", "fanfold.local.s3", *s3_options)
         simulator_options = ("--port", ports.simulator, "--token-file", home.source_token)
         self._begin("simulator", "fanfold.simulator", *simulator_options)
+        gc.set_threshold(*GC_THRESHOLDS)
         for name in _PRELOAD:
             importlib.import_module(name)
         gc.freeze()  # a collection in a child would copy the memory that all share
@@ -112,8 +121,6 @@ class Supervisor:
         self._wait(lambda: _answers(ports.execution, "/execution/health"), "Airflow's task API")
         self._wait(lambda: _answers(ports.airflow, "/api/v2/version"), "Airflow's REST API")
         self._write(phase=Phase.READY)
-        # The triggerer last: it takes CPU from the others and is not needed for a start.
-        self._begin("triggerer", "airflow", "triggerer", "--skip-serve-logs")
 
     def _migrate(self) -> None:
         """Migrate Airflow's database if it was not migrated by the installed version."""
