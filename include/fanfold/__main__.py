@@ -11,7 +11,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from fanfold.errors import BadInput, FanfoldError
+from fanfold.errors import BadInput, BadPipeline, FanfoldError
 from fanfold.loader import load_pipeline, pipeline_names
 from fanfold.sources import Api
 
@@ -69,7 +69,7 @@ def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
     return list(files)
 
 
-def try_item(pipeline: Pipeline, item: str) -> Result:
+def try_item(pipeline: Pipeline, item: str, *, charts: bool = True) -> Result:
     """Fetch and process one item, fold and draw; return the result.
 
     The sample APIs of the local mode are simulated if their connection is not in the environment.
@@ -77,12 +77,12 @@ def try_item(pipeline: Pipeline, item: str) -> Result:
     from fanfold import testing
 
     with _simulated(pipeline):
-        return testing.run(pipeline, [item])
+        return testing.run(pipeline, [item], charts=charts)
 
 
 @contextlib.contextmanager
 def _simulated(pipeline: Pipeline) -> Iterator[None]:
-    from fanfold.simulator import CONNECTIONS
+    from fanfold.simulator.sample import CONNECTIONS
     from fanfold.simulator.process import running
 
     source = pipeline.source
@@ -154,7 +154,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(path.relative_to(_REPOSITORY))
             print(f"Run it: make run PIPELINE={given.name}")
             return 0
-        result = try_item(load_pipeline(given.name).pipeline, given.item)
+        pipeline = load_pipeline(given.name).pipeline
+        try:
+            result = try_item(pipeline, given.item)
+        except BadPipeline as error:
+            # Perhaps only a chart is wrong: rows help to see why.
+            _print(try_item(pipeline, given.item, charts=False), given.item)
+            raise error from None
         _print(result, given.item)
         if given.report:
             given.report.write_text(result.report, "utf-8")

@@ -78,6 +78,7 @@ def run(
     records: Mapping[str, Sequence[Any]] | None = None,
     endpoint: Endpoint | None = None,
     as_of: datetime | None = None,
+    charts: bool = True,
 ) -> Result:
     """Run a whole pipeline over some items.
 
@@ -87,6 +88,7 @@ def run(
         records: Records by key, instead of fetching; their keys are the items.
         endpoint: The API. Default: the connection in ``AIRFLOW_CONN_<ID>``.
         as_of: Logical date. Default: now.
+        charts: Whether to check the charts and write the report; without, it is empty.
 
     Raises:
         BadInput: An item is invalid.
@@ -113,7 +115,7 @@ def run(
             _write_records(batches, records, source_version(pipeline.source))
         else:
             _fetch(batches, pipeline, endpoint, date, Path(folder))
-        return _result(workspace, batches, pipeline, date)
+        return _result(workspace, batches, pipeline, date, charts=charts)
 
 
 def _write_records(
@@ -157,7 +159,12 @@ def _fetch(
 
 
 def _result(
-    workspace: Workspace, batches: Sequence[Batch], pipeline: Pipeline, as_of: datetime
+    workspace: Workspace,
+    batches: Sequence[Batch],
+    pipeline: Pipeline,
+    as_of: datetime,
+    *,
+    charts: bool,
 ) -> Result:
     loaded = Loaded(pipeline, "")
     manifest = consolidating.consolidate(
@@ -168,7 +175,7 @@ def _result(
         schema=processing.arrow_schema(pipeline.contract),
         version=source_version(pipeline.source),
     )
-    report = reporting.write_report(workspace, pipeline, manifest, forecast=None, messages={})
+    report = _report(workspace, pipeline, manifest) if charts else ""
     outcomes = {
         key: each
         for batch in batches
@@ -185,7 +192,7 @@ def _result(
         rejected=pd.DataFrame(list(rejected), columns=_REJECTED),
         folds={fold.name: _frame(workspace.table(fold.name)) for fold in pipeline.folds},
         manifest=manifest,
-        report=report.page.read_text("utf-8"),
+        report=report,
         records={
             outcome.key: found
             for batch in batches
@@ -193,6 +200,14 @@ def _result(
             for outcome, found in part
         },
     )
+
+
+def _report(workspace: Workspace, pipeline: Pipeline, manifest: Manifest) -> str:
+    tables = {name: workspace.table(name) for name in pipeline.tables}
+    tables["dataset"] = workspace.table(pipeline.dataset)
+    reporting.check_charts(pipeline, tables, workspace.spill)
+    written = reporting.write_report(workspace, pipeline, manifest, forecast=None, messages={})
+    return written.page.read_text("utf-8")
 
 
 def _frame(path: Path) -> pd.DataFrame:

@@ -14,6 +14,3 @@ Start it with ``python -m fanfold.simulator``, or in a test with
 | ``server`` | HTTP/1.1 on asyncio |
 | ``options``, ``__main__``, ``process``, ``child`` | command line, and a server as a child process |
 """
-
-CONNECTIONS = ("weibo_default", "mastodon_default", "sample_default")
-"""Airflow connections of the simulated APIs."""

@@ -47,5 +47,5 @@ SAMPLES = {
     "mastodon_user_profiles": Sample("mastodon_default", accounts),
 }
 """Samples by pipeline."""
-CONNECTIONS = tuple(sample.connection for sample in SAMPLES.values())
+CONNECTIONS = ("weibo_default", "mastodon_default", "sample_default")
 """Airflow connections of the APIs that the simulator speaks."""

@@ -47,7 +47,9 @@ def readings(station: str, until: date) -> list[dict[str, Any]]:
         elif noise[2] < 8:
             value = None
         humidity = round(40 + noise[3] / 5, 1)
-        found.append({"at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "temperature": value, "humidity": humidity})
+        found.append(
+            {"measured_at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "temperature": value, "humidity": humidity}
+        )
     return found
 
 
