@@ -288,6 +288,5 @@ def test_an_error_in_the_middle_of_a_result_is_the_querys(tmp_path):
     query = "SELECT CASE WHEN i = 90000 THEN error('late')::INT END AS x FROM range(100000) t(i)"
     with sql.open_tables({}, tmp_path) as connection:
         found = sql.record_batches(connection.sql(query), 1000, "Fold 'f'")
-        assert next(found).num_rows > 0
         with pytest.raises(BadPipeline, match=r"^Fold 'f': .*late"):
             list(found)
