@@ -6,7 +6,6 @@ An exception in it is narrowed down to the records that cause it, and costs only
 from __future__ import annotations
 
 import traceback
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
