@@ -120,8 +120,8 @@ def test_a_fold_reaches_every_sink_as_the_dataset_does(pipeline):
         b'"items","numbers","total","as_of"\n"all",102,4960,'
     )
     sums = queried(pipeline.warehouse, "SELECT item, numbers, total FROM partial_sums ORDER BY 1")
-    assert sums == [("0-99", 100, "4950"), ("3", 1, "3"), ("7", 1, "7")]
-    assert queried(pipeline.warehouse, "SELECT numbers, total FROM total_sum") == [(102, "4960")]
+    assert sums == [("0-99", 100, 4950), ("3", 1, 3), ("7", 1, 7)]
+    assert queried(pipeline.warehouse, "SELECT numbers, total FROM total_sum") == [(102, 4960)]
     assert rows_of(pipeline.warehouse, "fanfold_runs") == 1
 
 
