@@ -6,7 +6,7 @@ import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import RetryDecision, RetryPolicy
+from airflow.sdk import CronTriggerTimetable, RetryDecision, RetryPolicy
 
 from fanfold.errors import (
     Fatal,
@@ -18,8 +18,6 @@ from fanfold.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from airflow.sdk import CronTriggerTimetable
 
 UNAVAILABLE = (RateLimitUnavailable, SinkUnavailable, SourceBusy, WorkspaceUnavailable)
 """Errors of a dependency that is temporarily unavailable."""
@@ -98,9 +96,6 @@ PIPELINE: dict[str, Any] = {
 
 def daily(hour: int, timezone: str = "UTC") -> CronTriggerTimetable:
     """Return a daily schedule that starts with the next date, not with the latest past one."""
-    # It imports croniter, which takes 0.1 s: a pipeline without schedule parses without it.
-    from airflow.sdk import CronTriggerTimetable
-
     return CronTriggerTimetable(
         f"0 {hour} * * *", timezone=timezone, run_immediately=timedelta(seconds=0)
     )

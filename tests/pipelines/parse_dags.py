@@ -1,0 +1,74 @@
+"""Parse DAG files as Airflow does, each in a process of its own; print a JSON object for each.
+
+``parse_dags.py FILE...``: run with a fresh AIRFLOW_HOME.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import multiprocessing
+import runpy
+import sys
+import time
+import traceback
+
+from airflow.sdk import DAG, Asset, BaseOperator, Param, RetryPolicy, dag, task, task_group
+
+LAZY = (Asset, BaseOperator, Param, RetryPolicy, dag, task, task_group)  # airflow.sdk imports on use
+HEAVY = {"pandas", "numpy", "pandera", "pyarrow", "duckdb", "requests", "urllib3", "pipelines"}
+
+
+def imported(path):
+    """Run the file; return the heavy modules that it imports and its CPU time in milliseconds."""
+    before, start = set(sys.modules), time.process_time()
+    runpy.run_path(path)
+    milliseconds = round((time.process_time() - start) * 1000)
+    new = set(sys.modules) - before
+    return {
+        "heavy": sorted(name for name in new if name.partition(".")[0] in HEAVY),
+        "milliseconds": milliseconds,
+    }
+
+
+def serialised(path):
+    """Return hash and default items of each DAG of the file, after a round trip."""
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.serialization.serialized_objects import DagSerialization, LazyDeserializedDAG
+
+    from fanfold.airflow.settings import IS_LIST
+
+    bag = DagBag(path)
+    if bag.import_errors:
+        raise ImportError("\n".join(bag.import_errors.values()))
+    found = {}
+    for dag_id, dag in bag.dags.items():
+        lazy = LazyDeserializedDAG.from_dag(dag)
+        params = DagSerialization.from_dict(lazy.data).params
+        lists = [params.get_param(name) for name in params]
+        items = next((param.value for param in lists if IS_LIST in param.schema), None)
+        found[dag_id] = {"hash": lazy.hash, "items": items or []}
+    return {"dags": found}
+
+
+def attempt(call):
+    step, path = call
+    try:
+        return step(path)
+    except Exception:  # noqa: BLE001 - whatever a DAG file raises
+        return {"error": traceback.format_exc()}
+
+
+def main(paths):
+    # Forks, as tasks are: a file counts what it adds to Airflow and an empty DAG.
+    DAG("empty", schedule=None)
+    gc.freeze()  # else some file has the 0.1 s of a collection of all that Airflow imported
+    with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+        calls = [(step, path) for path in paths for step in (imported, serialised)]
+        results = pool.map(attempt, calls, chunksize=1)
+    for path, first, second in zip(paths, results[::2], results[1::2], strict=True):
+        print(json.dumps({"path": path, **first, **second}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
