@@ -86,10 +86,6 @@ class UserProfile(pa.DataFrameModel):
     statuses_per_day: float = pa.Field(ge=0, nullable=True)
 
 
-CHANGING = ("account_age_days", "statuses_per_day")
-"""Columns that are others on each day for the same account."""
-
-
 def fields(records: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """Return columns from fields of the records; ``a.b`` is the field ``b`` of the object ``a``.
 

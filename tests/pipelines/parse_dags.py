@@ -1,6 +1,7 @@
-"""Parse DAG files as Airflow does, each in a process of its own; print a JSON object for each.
+"""Parse DAG files as Airflow does, each in a process of its own.
 
-``parse_dags.py FILE...``: run with a fresh AIRFLOW_HOME.
+``parse_dags.py FILE...`` with a fresh AIRFLOW_HOME prints two lines of JSON by file: what it imports,
+and its DAGs.
 """
 
 from __future__ import annotations
@@ -12,10 +13,19 @@ import runpy
 import sys
 import time
 import traceback
+from functools import partial
 
 from airflow.sdk import DAG, Asset, BaseOperator, Param, RetryPolicy, dag, task, task_group
 
-LAZY = (Asset, BaseOperator, Param, RetryPolicy, dag, task, task_group)  # airflow.sdk imports on use
+LAZY = (
+    Asset,
+    BaseOperator,
+    Param,
+    RetryPolicy,
+    dag,
+    task,
+    task_group,
+)  # airflow.sdk imports on use
 HEAVY = {"pandas", "numpy", "pandera", "pyarrow", "duckdb", "requests", "urllib3", "pipelines"}
 
 
@@ -51,8 +61,7 @@ def serialised(path):
     return {"dags": found}
 
 
-def attempt(call):
-    step, path = call
+def attempt(step, path):
     try:
         return step(path)
     except Exception:  # noqa: BLE001 - whatever a DAG file raises
@@ -63,11 +72,12 @@ def main(paths):
     # Forks, as tasks are: a file counts what it adds to Airflow and an empty DAG.
     DAG("empty", schedule=None)
     gc.freeze()  # else some file has the 0.1 s of a collection of all that Airflow imported
-    with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as pool:
-        calls = [(step, path) for path in paths for step in (imported, serialised)]
-        results = pool.map(attempt, calls, chunksize=1)
-    for path, first, second in zip(paths, results[::2], results[1::2], strict=True):
-        print(json.dumps({"path": path, **first, **second}))
+    for step in (imported, serialised):
+        with multiprocessing.get_context("fork").Pool(1, maxtasksperchild=1) as pool:
+            results = pool.map(partial(attempt, step), paths, chunksize=1)
+        print(json.dumps(dict(zip(paths, results, strict=True))))
+        import airflow.dag_processing.dagbag  # for all forks of the second step
+        import airflow.models.serialized_dag
 
 
 if __name__ == "__main__":
