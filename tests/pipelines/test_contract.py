@@ -195,22 +195,23 @@ def files_of(pipeline, items, records, parts):
 
 # Rows of any contract -----------------------------------------------------------------------
 
+
+def moment(kind, row):
+    found = NOW + dt.timedelta(hours=row)
+    return found if kind.tz else found.replace(tzinfo=None)
+
+
 VALUES = (
     (types.is_boolean, lambda _, row: row % 2 == 0),
     (types.is_integer, lambda kind, row: row % 100 + 1 if kind.bit_width == 8 else row + 1),
     (types.is_floating, lambda _, row: row + 0.5),
     (types.is_decimal, lambda kind, row: Decimal(row % 9 + 1).scaleb(-kind.scale)),
-    (types.is_timestamp, lambda kind, row: moment(kind, row)),
+    (types.is_timestamp, moment),
     (types.is_date, lambda _, row: NOW.date() + dt.timedelta(days=row)),
     (types.is_struct, lambda kind, row: {each.name: value(each.type, row) for each in kind}),
     (lambda kind: hasattr(kind, "value_type"), lambda kind, row: [value(kind.value_type, row)]),
     (types.is_string, lambda _, row: f"text {row}"),
 )
-
-
-def moment(kind, row):
-    found = NOW + dt.timedelta(hours=row)
-    return found if kind.tz else found.replace(tzinfo=None)
 
 
 def value(kind, row):

@@ -25,12 +25,13 @@ GOOD = {
     "created_at": "Mon Jan 01 08:00:00 +0800 2024",
     "status": {"created_at": "Wed Dec 31 20:00:00 +0800 2025"},
 }
-COLUMNS = (
-    "source user_id screen_name name description location region gender url profile_url avatar_url "
-    "verified verified_type verified_reason followers_count friends_count statuses_count "
-    "favourites_count mutual_followers_count created_at last_status_at followers_to_friends "
-    "account_age_days statuses_per_day as_of"
-).split()
+COLUMNS = [
+    *("source", "user_id", "screen_name", "name", "description", "location", "region", "gender"),
+    *("url", "profile_url", "avatar_url", "verified", "verified_type", "verified_reason"),
+    *("followers_count", "friends_count", "statuses_count", "favourites_count"),
+    *("mutual_followers_count", "created_at", "last_status_at", "followers_to_friends"),
+    *("account_age_days", "statuses_per_day", "as_of"),
+]
 READ = [
     ({}, {"source": "weibo", "region": "广东", "verified": False, "verified_type": "none"}),
     ({}, {"followers_to_friends": 3, "account_age_days": 731, "statuses_per_day": 1}),
