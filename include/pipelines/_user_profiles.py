@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -88,7 +89,8 @@ class UserProfile(pa.DataFrameModel):
 def fields(records: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
     """Return columns from fields of the records; ``a.b`` is the field ``b`` of the object ``a``.
 
-    Texts lose surrounding space and are null if nothing is left; other values stay as they are.
+    Texts lose NUL and surrounding space, and are null if nothing is left; other values stay as they
+    are.
     """
     return pd.DataFrame(
         {column: _field(records, name) for column, name in names.items()}, index=records.index
@@ -103,9 +105,17 @@ def _field(records: pd.DataFrame, name: str) -> pd.Series:
     def value(found: Any) -> Any:
         if inner:
             found = found.get(inner) if isinstance(found, dict) else None
-        return found.strip() or None if isinstance(found, str) else found
+        return found.replace("\0", "").strip() or None if isinstance(found, str) else found
 
-    return records[name].astype(object).map(value)
+    return mapped(records[name], value)
+
+
+def mapped(values: pd.Series, function: Callable[[Any], Any]) -> pd.Series:
+    """Return the results of a function of each value as they are.
+
+    ``Series.map`` would infer a type: beside one 1.5 or None, all integers would become floats.
+    """
+    return pd.Series([function(value) for value in values], index=values.index, dtype=object)
 
 
 def moment(values: pd.Series, parse: Callable[[str], datetime]) -> pd.Series:
@@ -115,22 +125,24 @@ def moment(values: pd.Series, parse: Callable[[str], datetime]) -> pd.Series:
         if not isinstance(value, str) or len(value) > 64:
             return value
         try:
-            return parse(value) if value.strip() else None
-        except ValueError:
+            return parse(value)
+        except (ValueError, OverflowError):
             return value
 
-    return values.map(parsed)
+    return mapped(values, parsed).infer_objects()
 
 
 def code(values: pd.Series, names: Mapping[int, str], *, other: str | None = None) -> pd.Series:
     """Return the names of codes (numbers or their digits); what is no code stays as it is."""
 
     def named(value: Any) -> Any:
-        if isinstance(value, str) and value.lstrip("-").isdecimal() and len(value) < 10:
-            value = int(value)
-        return names.get(value, other) if type(value) is int else value
+        is_code = _CODE.fullmatch(value) if isinstance(value, str) else type(value) is int
+        return names.get(int(value), other) if is_code else value
 
-    return values.map(named)
+    return mapped(values, named)
+
+
+_CODE = re.compile(r"-?[0-9]{1,9}")
 
 
 def derived(rows: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
