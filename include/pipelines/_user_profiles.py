@@ -300,8 +300,8 @@ ACTIVITY = _distribution(
     "round(10 ** {0}, 2 - floor({0})::INT)",
     ("Posts a day", "日均发帖"),
     (
-        "Posts a day since the account was opened (log scale)",
-        "账号创建以来的日均发帖数（对数坐标）",
+        "Posts a day since creation (log scale)",
+        "创建以来的日均发帖数（对数坐标）",
     ),
     (
         "Median account: {median} posts a day; the middle half has {q1} to {q3}. Never posted: {zeros}.",

@@ -19,6 +19,7 @@ import jinja2
 from markupsafe import Markup
 
 from fanfold.messages import LANGUAGES
+from fanfold.model import Status
 from fanfold.stages.reporting.charts import VENDOR
 from fanfold.stages.reporting.data import MAX_ROWS, json_value
 from fanfold.stages.reporting.sanitising import plain, visible
@@ -105,18 +106,12 @@ def page_of(  # noqa: PLR0913 - what a page shows
 
 
 def _item_tiles(manifest: Manifest) -> list[Tile]:
-    counts = manifest.counts
-    by_outcome = {
-        "ok": counts.ok,
-        "missing": counts.missing,
-        "invalid": counts.invalid,
-        "failed": counts.failed,
-    }
+    counts = {kind: getattr(manifest.counts, kind) for kind in Status}
     return [
-        Tile(say("planned"), full(counts.planned)),
+        Tile(say("planned"), full(manifest.counts.planned)),
         *(
             Tile(say(kind), full(count), say(f"{kind}.means"), kind if count else "")
-            for kind, count in by_outcome.items()
+            for kind, count in counts.items()
         ),
     ]
 

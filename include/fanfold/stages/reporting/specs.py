@@ -28,11 +28,8 @@ _FIELDS = {
 """Properties that name columns. Source: the transforms and channels of Vega-Lite 6."""
 _EXPRESSIONS = {"filter", "calculate", "test", "and", "or", "not"}
 _DATUM = re.compile(r"""\bdatum(?:\.(\w+)|\[(['"])(.+?)\2\])""")
-_DEFAULT_NAMES = {
-    "fold": ("key", "value"),
-    "density": ("value", "density"),
-    "quantile": ("prob", "value"),
-}
+_DEFAULT_NAMES = ("key", "value", "density", "prob")
+"""Columns of the transforms fold, density and quantile without ``as``."""
 _DAYS: Mapping[Language, tuple[str, str]] = {
     "en": ("%b %-d", "%b %Y"),
     "zh": ("%-m月%-d日", "%Y年%-m月"),
@@ -86,12 +83,13 @@ def completed(spec: dict[str, Any], dates: Iterable[str], language: Language) ->
         spec.setdefault("width", "container")
     if not any("params" in each for each in _objects(spec)):
         _add_legend_filter(spec)
-    for encoding in [each["encoding"] for each in _objects(spec) if "encoding" in each]:
-        for channel in (encoding.get("x"), encoding.get("y")):
-            if channel and channel.get("type") == "temporal" and "timeUnit" not in channel:
-                axis = channel.setdefault("axis", {})
-                if axis is not None:
-                    axis.setdefault("format", _TIMES[language])
+    for each in _objects(spec):
+        for channel in ("x", "y"):
+            found = each.get(channel)
+            if not isinstance(found, dict) or "timeUnit" in found:
+                continue
+            if found.get("type") == "temporal" and found.get("axis", {}) is not None:
+                found["axis"] = {"format": _TIMES[language], **found.get("axis", {})}
     temporal = {
         each.get("field")
         for each in _objects(spec)
@@ -106,22 +104,15 @@ def completed(spec: dict[str, Any], dates: Iterable[str], language: Language) ->
 def unknown_columns(spec: Mapping[str, Any], columns: Iterable[str]) -> list[str]:
     """Return the columns that a specification names but that neither query nor transform makes.
 
-    The specification is in one language.
+    None of a specification that has data of its own, or whose transforms make columns by themselves.
     """
-    if any("pivot" in each for each in _objects(spec)):  # it makes columns from values
-        return []
-    known = set(columns)
+    known = {*columns, *_DEFAULT_NAMES}
     for each in _objects(spec):
-        known.update(_names(each.get("as")))
-        for transform, names in _DEFAULT_NAMES.items():
-            known.update(names if transform in each else ())
-        if isinstance(each.get("from"), Mapping):
-            known.update(_names(each["from"].get("fields")))
-        values = each.get("values")
-        for row in values if isinstance(values, list) else ():
-            known.update(row if isinstance(row, Mapping) else ())
-    named = dict.fromkeys(_base(name) for name in _references(spec))
-    return [name for name in named if name not in known]
+        if "pivot" in each or "lookup" in each or "values" in (each.get("data") or ()):
+            return []
+        made = each.get("as", ())
+        known.update([made] if isinstance(made, str) else made)
+    return [name for name in dict.fromkeys(_references(spec)) if name not in known]
 
 
 def has_quantity(spec: Mapping[str, Any], rows: Rows) -> bool:
@@ -141,7 +132,7 @@ def table_columns(
     A column has the title that its specification gives to it. Those that only the specification in
     the other language names are left out.
     """
-    named = {language: set(map(_base, _references(spec))) for language, spec in specs.items()}
+    named = {language: set(_references(spec)) for language, spec in specs.items()}
     return {
         language: [
             TableColumn(place, *_heading(spec, name))
@@ -221,9 +212,9 @@ def _references(spec: Any, key: str = "") -> Iterator[str]:
             yield from _references(each, key)
     elif isinstance(spec, str):
         if key in _FIELDS:
-            yield spec
+            yield _base(spec)
         elif key in _EXPRESSIONS:
-            yield from (found[1] or found[3] for found in _DATUM.finditer(spec))
+            yield from (_base(found[1] or found[3]) for found in _DATUM.finditer(spec))
 
 
 def _objects(spec: Any) -> Iterator[Mapping[str, Any]]:
@@ -235,11 +226,6 @@ def _objects(spec: Any) -> Iterator[Mapping[str, Any]]:
     elif isinstance(spec, list):
         for each in spec:
             yield from _objects(each)
-
-
-def _names(value: Any) -> list[str]:
-    found = value if isinstance(value, list) else [value]
-    return [name for name in found if isinstance(name, str)]
 
 
 def _base(name: str) -> str:
