@@ -82,8 +82,8 @@ def try_item(pipeline: Pipeline, item: str, *, charts: bool = True) -> Result:
 
 @contextlib.contextmanager
 def _simulated(pipeline: Pipeline) -> Iterator[None]:
-    from fanfold.simulator.sample import CONNECTIONS
     from fanfold.simulator.process import running
+    from fanfold.simulator.sample import CONNECTIONS
 
     source = pipeline.source
     connection = source.connection if isinstance(source, Api) else ""

@@ -54,4 +54,5 @@ PIPELINE = Pipeline(
     key_form=weibo.KEY_FORM,
     label="screen_name",
     measure="followers_count",
+    not_compared=("account_age_days", "statuses_per_day"),
 )
