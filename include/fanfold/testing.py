@@ -71,7 +71,7 @@ class Result:
     records: dict[str, list[Any]]
 
 
-def run(
+def run(  # noqa: PLR0913 - what a run depends on
     pipeline: Pipeline,
     items: Iterable[str | dict[str, Any]] = (),
     *,
