@@ -71,7 +71,7 @@ class Result:
     records: dict[str, list[Any]]
 
 
-def run(  # noqa: PLR0913 - what a run depends on
+def run(  # noqa: PLR0913 - what a test may set
     pipeline: Pipeline,
     items: Iterable[str | dict[str, Any]] = (),
     *,
