@@ -30,7 +30,16 @@ def test_everything_of_the_earlier_run_is_removed_and_nothing_else(tmp_path):
 
 
 def test_a_new_run_has_nothing_to_remove(tmp_path):
-    assert not remove_previous_run(Workspace.of_run(tmp_path, "dag", "manual"))
+    assert not remove_previous_run(Workspace.of_run(tmp_path, "dag", "manual"), STARTED)
+
+
+def test_a_retry_of_the_same_run_keeps_what_it_has(tmp_path):
+    workspace = filled(tmp_path, "manual")
+    write_json(workspace.run, {"started": STARTED})
+    assert not remove_previous_run(workspace, STARTED)
+    assert workspace.plan.exists()
+    assert remove_previous_run(workspace, "2026-07-02 02:00:00+00:00")
+    assert not workspace.plan.exists()
 
 
 def test_a_removal_that_is_cut_off_leaves_a_fresh_run_and_is_completed_later(tmp_path, monkeypatch):
