@@ -129,7 +129,9 @@ def _write_records(
     batches: Iterable[Batch], pipeline: Pipeline, records: Mapping[str, Sequence[Any]]
 ) -> None:
     # Through JSON, as records of a fetch are.
-    plain = {pipeline.check_item(key): json.loads(json.dumps(list(records[key]))) for key in records}
+    plain = {
+        pipeline.check_item(key): json.loads(json.dumps(list(records[key]))) for key in records
+    }
     for batch in batches:
         part = [
             (Outcome(key, Status.OK if key in plain else Status.MISSING), plain.get(key))
