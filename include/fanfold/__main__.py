@@ -82,8 +82,8 @@ def try_item(pipeline: Pipeline, item: str, *, charts: bool = True) -> Result:
 
 @contextlib.contextmanager
 def _simulated(pipeline: Pipeline) -> Iterator[None]:
-    from fanfold.simulator.sample import CONNECTIONS
     from fanfold.simulator.process import running
+    from fanfold.simulator.sample import CONNECTIONS
 
     source = pipeline.source
     connection = source.connection if isinstance(source, Api) else ""
@@ -152,6 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "new":
             for path in new(given.name, given.kind):
                 print(path.relative_to(_REPOSITORY))
+            (item,) = json.loads(_KINDS[given.kind]["example"])
+            print(f"Try it: .venv/bin/python -m fanfold try {given.name} --item {item}")
             print(f"Run it: make run PIPELINE={given.name}")
             return 0
         pipeline = load_pipeline(given.name).pipeline

@@ -85,7 +85,7 @@ def run(
     Args:
         pipeline: The pipeline.
         items: Keys, or objects with the key and attributes.
-        records: Records by key, instead of fetching; their keys are the items.
+        records: Records by key, instead of fetching. Without ``items``, their keys are the items.
         endpoint: The API. Default: the connection in ``AIRFLOW_CONN_<ID>``.
         as_of: Logical date. Default: now.
         charts: Whether to check the charts and write the report; without, it is empty.
@@ -99,7 +99,7 @@ def run(
     date = as_of or datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="fanfold-") as folder:
         workspace = Workspace(Path(folder) / "run")
-        listed = list(records) if records is not None else items
+        listed = list(items) or list(records or ())
         readers.write_items(
             workspace, readers.from_list(listed, pipeline.item_column), pipeline.check_item
         )
@@ -125,7 +125,7 @@ def _write_records(
     plain = {key: json.loads(json.dumps(list(found))) for key, found in records.items()}
     for batch in batches:
         keys = batch.keys()
-        part = [(Outcome(key, Status.OK), plain[key]) for key in keys]
+        part = [(Outcome(key, Status.OK), plain.get(key, [])) for key in keys]
         batch.write_part(1, part, version)
 
 

@@ -23,8 +23,8 @@ def rows(records: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     return profiles.derived(
         found.assign(
             source="mastodon",
-            description=found["description"].map(_plain),
-            verified=found["verified"].map(_has_verified_link),
+            description=profiles.mapped(found["description"], _plain),
+            verified=profiles.mapped(found["verified"], _has_verified_link),
             created_at=profiles.moment(found["created_at"], mastodon.moment),
             last_status_at=profiles.moment(found["last_status_at"], mastodon.moment),
         ),
@@ -53,14 +53,15 @@ PIPELINE = Pipeline(
     charts=[
         profiles.FOLLOWERS,
         profiles.ACTIVITY,
-        profiles.YEARS,
         profiles.VERIFIED,
         profiles.RECENCY,
         profiles.TOP,
+        profiles.YEARS,
     ],
     item_column="acct",
     check_item=mastodon.check_item,
     key_form=mastodon.KEY_FORM,
     label="screen_name",
     measure="followers_count",
+    not_compared=("account_age_days", "statuses_per_day"),
 )

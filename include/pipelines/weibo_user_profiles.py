@@ -43,15 +43,16 @@ PIPELINE = Pipeline(
     charts=[
         profiles.FOLLOWERS,
         profiles.ACTIVITY,
-        profiles.YEARS,
         profiles.VERIFIED,
-        profiles.REGION,
         profiles.RECENCY,
+        profiles.REGION,
         profiles.TOP,
+        profiles.YEARS,
     ],
     item_column="user_id",
     check_item=weibo.check_item,
     key_form=weibo.KEY_FORM,
     label="screen_name",
     measure="followers_count",
+    not_compared=("account_age_days", "statuses_per_day"),
 )

@@ -47,10 +47,10 @@ def check_all(pipeline: str) -> None:
 def _check_pipeline(name: str) -> None:
     """Import the pipeline, and check endpoint and token of its source."""
     from fanfold.sources.session import ApiSession
-    from fanfold.stages.processing import arrow_schema
+    from fanfold.stages.processing.contract import contract_of
 
     pipeline = load_pipeline(name).pipeline
-    arrow_schema(pipeline.contract)
+    contract_of(pipeline)
     if isinstance(pipeline.source, Api):
         endpoint = connections.endpoint(pipeline)
         with ApiSession(pipeline.source, endpoint, as_of=datetime.now(UTC)) as session:

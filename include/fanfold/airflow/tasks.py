@@ -54,7 +54,8 @@ def read_items(pipeline: str) -> int:
 
     context = get_current_context()
     workspace = settings.workspace_of(context)
-    if context["ti"].try_number == 1 and remove_previous_run(workspace):
+    run = context["dag_run"]
+    if not run.clear_number and remove_previous_run(workspace, str(run.start_date)):
         log.info("Removed the workspace of a deleted run with the same id.")
     loaded = _pipeline(pipeline)
     with located_items(settings.items_of(context), loaded.item_column) as located:

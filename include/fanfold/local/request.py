@@ -65,6 +65,7 @@ class Request:
         Raises:
             BadInput: The DAG has no Param for the items.
         """
+        value: Any
         if self.items and not self._is_file():
             name, value = _list_param(params), list(filter(None, re.split(r"[\s,]+", self.items)))
         elif self.items:

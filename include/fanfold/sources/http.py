@@ -16,11 +16,11 @@ from urllib.parse import urlencode
 import urllib3
 from urllib3.util import Retry, Timeout
 
-from fanfold.version import __version__
 from fanfold.errors import ItemRefused, SourceBusy
 from fanfold.messages import ENGINE
 from fanfold.sources import Response, strict_json
 from fanfold.sources.deadline import DeadlineAdapter
+from fanfold.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

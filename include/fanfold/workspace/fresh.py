@@ -1,4 +1,8 @@
-"""Remove the workspace of a deleted run whose id is used again."""
+"""A workspace belongs to a run, not to its id: a run that is deleted in Airflow and made again is new.
+
+``run.json`` holds when Airflow started the run. That changes when the run is cleared, too, so only a
+run that was never cleared is compared.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import secrets
 import shutil
 from typing import TYPE_CHECKING
 
-from fanfold.workspace.files import disk_errors
+from fanfold.errors import Inconsistent
+from fanfold.workspace.files import disk_errors, read_json, write_json
 
 if TYPE_CHECKING:
     from fanfold.workspace.paths import Workspace
@@ -14,16 +19,25 @@ if TYPE_CHECKING:
 _REMOVED = ".removed-"
 
 
-def remove_previous_run(workspace: Workspace) -> bool:
+def remove_previous_run(workspace: Workspace, started: str) -> bool:
     """Remove everything that an earlier run with the same id left; return whether there was any.
 
-    For the first try of a run's first task. The folder is renamed before it is removed: after a
-    crash in between, the run is fresh, and the next call in any run of the DAG removes the rest.
+    For a run that was not cleared. The folder is renamed before it is removed: after a crash in
+    between, the run is fresh, and the next call in any run of the DAG removes the rest.
+
+    Args:
+        workspace: That of the run.
+        started: When Airflow started the run.
 
     Raises:
         WorkspaceUnavailable: The disk is read-only or not responding.
     """
     root = workspace.root
+    try:
+        if read_json(workspace.run)["started"] == started:
+            return False
+    except (Inconsistent, TypeError, KeyError):
+        pass  # none, or another version's
     with disk_errors(root.parent):
         there = root.exists()
         if there:
@@ -31,4 +45,5 @@ def remove_previous_run(workspace: Workspace) -> bool:
         for removed in root.parent.glob(f"{_REMOVED}*"):
             # Another run may remove the same folder.
             shutil.rmtree(removed, ignore_errors=True)
+    write_json(workspace.run, {"started": started})
     return there

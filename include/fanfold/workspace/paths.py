@@ -3,6 +3,7 @@
 Layout::
 
     <shared>/<dag_id>/<run>/
+        run.json                         when Airflow started the run
         plan.json                        the plan
         items/00007.jsonl                keys of batch 7, one JSON string a line
         items/listed.jsonl               keys as read, including duplicates
@@ -67,6 +68,7 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.history = root.parent / ".history.json"
+        self.run = root / "run.json"
         self.plan = root / "plan.json"
         self.listed = root / "items" / "listed.jsonl"
         self.listed_attributes = root / "items" / "listed.attributes.jsonl"

@@ -49,7 +49,6 @@ def open_tables(tables: Mapping[str, Path], spill: Path) -> Iterator[duckdb.Duck
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET memory_limit = '{MEMORY}'")
         connection.execute(f"SET temp_directory = {_text(own)}")
-        connection.execute("SET python_enable_replacements = false")
         folders = sorted({str(path.parent) for path in tables.values()} | {own})
         connection.execute(f"SET allowed_directories = [{', '.join(map(_text, folders))}]")
         connection.execute("SET enable_external_access = false")

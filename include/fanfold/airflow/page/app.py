@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from fanfold.version import __version__
 from fanfold.airflow.page import (
     batches,
     dataset,
@@ -22,6 +21,7 @@ from fanfold.airflow.page import (
     summary,
 )
 from fanfold.airflow.page.headers import Headers
+from fanfold.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

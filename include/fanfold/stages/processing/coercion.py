@@ -159,7 +159,7 @@ def kind_of(type_: pa.DataType, categories: Sequence[Any] = ()) -> Kind:  # noqa
 
 def shown(value: Any) -> str:
     """Return a value as text for a message, truncated."""
-    text = value if isinstance(value, str) else repr(value)
+    text = value if isinstance(value, str) and value else repr(value)
     text = text[: _VALUE_LIMIT + 1].encode("utf-8", "replace").decode()
     return text if len(text) <= _VALUE_LIMIT else f"{text[:_VALUE_LIMIT]}…"
 

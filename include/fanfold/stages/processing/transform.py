@@ -6,7 +6,6 @@ An exception in it is narrowed down to the records that cause it, and costs only
 from __future__ import annotations
 
 import traceback
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from fanfold.errors import BadPipeline
 from fanfold.injection import inject, parameters_of
 from fanfold.model import Rejected
 from fanfold.stages.processing.coercion import shown
-from fanfold.workspace.batch import ITEM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -95,7 +93,7 @@ class _Rejections:
 def _frame(keys: Sequence[str], records: Sequence[Any]) -> pd.DataFrame:
     """Return records as a frame of objects, as JSON gives them; a record that is none is ``value``."""
     rows = [record if isinstance(record, dict) else {"value": record} for record in records]
-    index = pd.Index(keys, name=ITEM)
+    index = pd.Index(keys, name="item")
     try:
         return pd.DataFrame(rows, index=index, dtype=object)
     except UnicodeEncodeError:  # a name with a lone surrogate

@@ -282,3 +282,11 @@ def test_a_table_whose_rows_fail_leaves_the_file_before(tmp_path):
         write_table(*paths, schema, rows())
     assert [path.read_bytes() for path in paths] == before
     assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_an_error_in_the_middle_of_a_result_is_the_querys(tmp_path):
+    query = "SELECT CASE WHEN i = 90000 THEN error('late')::INT END AS x FROM range(100000) t(i)"
+    with sql.open_tables({}, tmp_path) as connection:
+        found = sql.record_batches(connection.sql(query), 1000, "Fold 'f'")
+        with pytest.raises(BadPipeline, match=r"^Fold 'f': .*late"):
+            list(found)

@@ -1,0 +1,87 @@
+"""Mastodon: what its records become, in the columns of the Weibo pipeline."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+
+from fanfold import testing
+from fanfold.stages.processing import arrow_schema
+from pipelines import weibo_user_profiles
+from pipelines.mastodon_user_profiles import PIPELINE
+
+AS_OF = datetime(2026, 5, 2, tzinfo=UTC)
+GOOD = {
+    "id": "23634",
+    "acct": "alice",
+    "display_name": "Alice 🐘",
+    "note": "<p>Hi &amp; <b>hello</b><br>you</p><p>two</p>",
+    "url": "https://example.social/@alice",
+    "avatar": "https://example.social/a.png",
+    "followers_count": 3,
+    "following_count": 2,
+    "statuses_count": 365,
+    "created_at": "2025-05-02T00:00:00.000Z",
+    "last_status_at": "2026-05-01",
+    "fields": [{"name": "web", "value": "x", "verified_at": "2024-01-01T00:00:00Z"}],
+}
+READ = [
+    ({}, {"source": "mastodon", "user_id": "23634", "screen_name": "alice", "name": "Alice 🐘"}),
+    ({}, {"description": "Hi & hello\nyou\ntwo", "verified": True, "friends_count": 2}),
+    ({}, {"followers_to_friends": 1.5, "account_age_days": 365, "statuses_per_day": 1}),
+    ({}, {"region": None, "gender": None, "verified_type": None, "favourites_count": None}),
+    ({}, {"last_status_at": datetime(2026, 5, 1, tzinfo=UTC)}),
+    ({"last_status_at": None}, {"last_status_at": None}),
+    ({"note": "<p> </p>"}, {"description": None}),
+    ({"note": "&#0;<p>a\0</p>"}, {"description": "�a"}),
+    ({"note": 5}, {"description": "5"}),
+    *(({"fields": fields}, {"verified": False}) for fields in (None, [], "x", [1], [{"a": 1}])),
+    ({"created_at": "2025-05-02"}, {"created_at": datetime(2025, 5, 2, tzinfo=UTC)}),
+    (
+        {"created_at": "2025-05-02T01:00:00+01:00"},
+        {"created_at": datetime(2025, 5, 2, tzinfo=UTC)},
+    ),
+]
+BROKEN = [
+    ("user_id", {"id": None}),
+    ("user_id", {"id": "x" * 65}),
+    ("screen_name", {"acct": ""}),
+    ("description", {"note": ["x"]}),
+    ("friends_count", {"following_count": True}),
+    ("statuses_count", {"statuses_count": -1}),
+    ("created_at", {"created_at": "soon"}),
+    ("created_at", {"created_at": "0001-01-01T00:00:00+01:00"}),
+    ("created_at", {"created_at": 1746144000}),
+    ("last_status_at", {"last_status_at": "1999-01-01"}),
+]
+
+
+@pytest.fixture(scope="module")
+def result():
+    changed = [fields for fields, _ in READ] + [fields for _, fields in BROKEN]
+    records = {f"user{n}": [{**GOOD, **fields}] for n, fields in enumerate(changed)}
+    return testing.run(PIPELINE, records=records, as_of=AS_OF, charts=False)
+
+
+def test_the_columns_are_those_of_weibo():
+    schema = arrow_schema(PIPELINE.contract)
+    assert schema == arrow_schema(weibo_user_profiles.PIPELINE.contract)
+
+
+@pytest.mark.parametrize("place", range(len(READ)), ids=[repr(fields) for fields, _ in READ])
+def test_what_can_be_read_is_read(result, place):
+    assert len(result.rows) == len(READ)
+    row = result.rows.iloc[place]
+    for column, expected in READ[place][1].items():
+        if expected is None:
+            assert pd.isna(row[column]), column
+        else:
+            assert row[column] == expected, column
+
+
+def test_a_broken_value_costs_its_row_and_is_named(result):
+    assert list(result.rejected["column"]) == [column for column, _ in BROKEN]
+    keys = [f"user{len(READ) + n}" for n in range(len(BROKEN))]
+    assert list(result.rejected["item"]) == keys
