@@ -31,7 +31,8 @@ def test_without_the_tryout_only_the_warehouse_is_there(connections):
 def test_the_tryout_has_its_source_and_storage(connections):
     made = connections({**WAREHOUSE, **TRYOUT, "FANFOLD_PROFILES": "metrics,tryout"})
     assert set(made) == {
-        *("warehouse_default", "aws_default", "weibo_default", "mastodon_default"),
+        *("warehouse_default", "aws_default"),
+        *("weibo_default", "mastodon_default", "sample_default"),
     }
 
 
