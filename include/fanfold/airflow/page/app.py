@@ -26,12 +26,8 @@ from fanfold.version import __version__
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-_SLOW = (
-    "pyarrow.parquet",
-    "fanfold.queries.items",
-    "fanfold.stages.publishing",
-)
-"""Modules that take a second to import; imported in the background before the first request."""
+_SLOW = ("fanfold.stages.publishing",)
+"""Modules that take long to import, here boto3; imported in the background."""
 
 
 def _import_slow_modules() -> None:
