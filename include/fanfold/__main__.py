@@ -6,13 +6,16 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import sys
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput, BadPipeline, FanfoldError
 from fanfold.loader import load_pipeline, pipeline_names
+from fanfold.pipeline import DATASET
 from fanfold.sources import Api
 
 if TYPE_CHECKING:
@@ -37,6 +40,7 @@ _KINDS: dict[str, dict[str, str]] = {
         "params": 'noun="number", column="number", requests=False',
     },
 }
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _SHOWN = 10
 """Records, rows and rejected rows of an item that ``try`` prints."""
 _WIDE = 8
@@ -47,9 +51,9 @@ def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
     """Write a pipeline that runs as it is: module, DAG file and test; return their paths.
 
     Raises:
-        BadInput: The name is no Python name, or one of the files exists.
+        BadInput: The name cannot be that of a module or dataset, or one of the files exists.
     """
-    if not name.isidentifier() or name != name.lower() or name.startswith("_") or len(name) > 40:
+    if not _NAME.fullmatch(name) or iskeyword(name) or name == DATASET:
         raise BadInput(
             f"NAME={name!r}: use up to 40 lower-case letters, digits and '_', such as air_quality."
         )

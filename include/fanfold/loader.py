@@ -7,13 +7,13 @@ import hashlib
 import importlib
 import importlib.util
 import pkgutil
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadPipeline
 from fanfold.pipeline import Pipeline
+from fanfold.sources.author_errors import described, last_line
 from fanfold.version import __version__
 
 if TYPE_CHECKING:
@@ -55,8 +55,10 @@ def load_pipeline(name: str) -> Loaded:
     try:
         found = importlib.import_module(module)
     except Exception as error:
+        line = last_line(error, PACKAGE)  # that of a SyntaxError is in its text
         raise BadPipeline(
             f"include/{PACKAGE}/{name}.py cannot be imported: {described(error)}"
+            f"{f' ({line})' if line else ''}"
         ) from error
     pipeline = getattr(found, "PIPELINE", None)
     if not isinstance(pipeline, Pipeline):
@@ -67,25 +69,6 @@ def load_pipeline(name: str) -> Loaded:
             "of its module."
         )
     return Loaded(pipeline, code_digest(module))
-
-
-def described(error: BaseException) -> str:
-    """Return an exception with the place in the author's code that raised it.
-
-    That is the deepest frame outside of Fanfold, the standard library and installed packages.
-    """
-    text = f"{type(error).__name__}: {error}"
-    if isinstance(error, SyntaxError):
-        return text
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(_NOT_AUTHOR) and "site-packages" not in frame.filename
-    ]
-    return f"{text} ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else text
-
-
-_NOT_AUTHOR = (str(Path(__file__).parent), str(Path(traceback.__file__).parent), "<")
 
 
 def code_digest(module: str) -> str:

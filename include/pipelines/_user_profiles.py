@@ -303,8 +303,8 @@ FOLLOWERS = _distribution(
     ("Followers", "粉丝数"),
     ("Followers (log scale)", "粉丝数（对数坐标）"),
     (
-        "Median account: {median} followers. A quarter has {q1} or fewer, a quarter {q3} or more; the most followed has {most:short}.",
-        "粉丝数的中位数为 {median}。四分之一的账号不多于 {q1}，四分之一不少于 {q3}；最多的有 {most:short}。",
+        "Median account: {median} followers. A quarter has {q1} or fewer, a quarter {q3} or more; the most followed has {most:short}. Without followers: {zeros}.",
+        "粉丝数的中位数为 {median}。四分之一的账号不多于 {q1}，四分之一不少于 {q3}；最多的有 {most:short}。没有粉丝：{zeros} 个。",
     ),
 )
 ACTIVITY = _distribution(

@@ -30,7 +30,8 @@ def test_failed_users_are_redriven_and_become_ok(
     """All that failed; then the unknown ones, which are answers and only run when chosen; then one
     that is here already."""
     users = [*runs.users[60:112], *runs.broken, *runs.unknown]
-    run_id = runs.run(users, disturbed=True, batch_size=20, tolerated_failure_percentage=10)
+    tolerated = {"tolerated_failure_percentage": 10, "tolerated_rejected_percentage": 10}
+    run_id = runs.run(users, disturbed=True, batch_size=20, **tolerated)
     frame = visitor(page).items_tab(run_id)
     frame.get_by_text("Partial", exact=True).wait_for()
     assert (number(frame, "invalid"), number(frame, "missing")) == (5, 3)

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from fanfold.errors import BadPipeline
+from fanfold.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from fanfold.messages import Message, Texts
+    from fanfold.messages import Texts
     from fanfold.model import Item
     from fanfold.sources.endpoint import Endpoint
 
@@ -80,7 +81,12 @@ class NotThere:
         reason: What the source reported, without the item's key, so that equal reasons are equal.
     """
 
-    reason: Message
+    reason: Message | str
+
+    @property
+    def message(self) -> Message:
+        """The reason as a message."""
+        return self.reason if isinstance(self.reason, Message) else Message(self.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,17 +25,23 @@ def author_error(error: BaseException, function: Callable[..., Any]) -> Message:
     """
     while isinstance(function, partial):
         function = function.func
-    package = getattr(function, "__module__", "").partition(".")[0]
     code = getattr(function, "__code__", None)
-    at = _place(code.co_filename, code.co_firstlineno) if code else type(function).__name__
+    at = last_line(error, getattr(function, "__module__", "").partition(".")[0]) or (
+        f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code else type(function).__name__
+    )
+    return ENGINE.message("function.error", error=described(error), at=at)
+
+
+def described(error: BaseException) -> str:
+    """Return type and text of an exception in one line, shortened."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
+
+
+def last_line(error: BaseException, package: str) -> str:
+    """Return file and line of the last code of a package that an exception passed, or ""."""
+    at = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         if frame.f_globals.get("__name__", "").partition(".")[0] == package:
-            at = _place(frame.f_code.co_filename, line)
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    if len(text) > _MAX_TEXT:
-        text = f"{text[:_MAX_TEXT]}…"
-    return ENGINE.message("function.error", error=text, at=at)
-
-
-def _place(file: str, line: int) -> str:
-    return f"{Path(file).name}:{line}"
+            at = f"{Path(frame.f_code.co_filename).name}:{line}"
+    return at

@@ -114,12 +114,12 @@ class ApiSession:
         if self._paging is None:
             if isinstance(found, Found):
                 return Reply({item.key: found.records}, {}, pause)
-            return Reply({}, {item.key: found.reason}, pause)
+            return Reply({}, {item.key: found.message}, pause)
         pages = self._paging.pages
         number = page.number if page else 1
         if not isinstance(found, Found):
             if page is None:
-                return Reply({}, {item.key: found.reason}, pause)
+                return Reply({}, {item.key: found.message}, pause)
             if pages.number is None:
                 raise SourceBusy(ENGINE.message("api.page_gone", path=response.path, page=number))
             return Reply({item.key: ()}, {}, pause)  # the pages before it are all there are

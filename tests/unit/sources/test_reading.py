@@ -45,6 +45,10 @@ def test_each_status_has_its_consequence():
     assert caught.value.retry_after == 7
 
 
+def test_the_reason_of_a_missing_item_may_be_a_text():
+    assert NotThere("no such station").message.text == "no such station"
+
+
 def test_records_are_an_object_or_a_list_of_objects_as_received():
     assert read(200, {"a": 1}) == Found(({"a": 1},))
     assert read(200, [{"a": 1}, {}]) == Found([{"a": 1}, {}])
