@@ -156,6 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.command == "new":
             for path in new(given.name, given.kind):
                 print(path.relative_to(_REPOSITORY))
+            (item,) = json.loads(_KINDS[given.kind]["example"])
+            print(f"Try it: .venv/bin/python -m fanfold try {given.name} --item {item}")
             print(f"Run it: make run PIPELINE={given.name}")
             return 0
         pipeline = load_pipeline(given.name).pipeline

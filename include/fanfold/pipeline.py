@@ -137,10 +137,12 @@ class Chart:
         title: What it shows.
         sql: Query over ``dataset`` and folds whose rows are drawn and listed beside the chart; they
             are cut off at 5,000.
-        spec: Vega-Lite specification without ``data``. ``title`` of an axis or legend may be a pair
-            (English, Chinese).
+        spec: Vega-Lite specification without ``data``. A tuple of two texts in it is a pair (English,
+            Chinese), for a title, a format or a ``field``; the lines of a text are a list. A layer
+            with ``"data": {"name": "values"}`` draws the row of ``values``.
         finding: The sentence that says what one sees. ``{name}`` is a value of ``values``;
-            ``{name:percent}`` writes a share from 0 to 1, ``{name:short}`` 1.2M.
+            ``{name:percent}`` writes a share from 0 to 1, ``{name:short}`` 1.2M. It is left out if
+            one of its values is null.
         values: Query of one row for ``finding``. Default: the first row of ``sql``.
     """
 

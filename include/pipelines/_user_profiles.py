@@ -170,8 +170,15 @@ _ACCOUNTS = {
     "field": "accounts",
     "type": "quantitative",
     "title": ("Accounts", "账号数"),
-    "axis": {"tickMinStep": 1},
 }
+_SHARE = {
+    "field": "share",
+    "type": "quantitative",
+    "format": ".1%",
+    "title": ("Share", "占比"),
+}
+_WHOLE = {"axis": {"tickMinStep": 1}}
+_DECADES = [float(f"1e{exponent}") for exponent in range(-6, 13)]
 
 
 def _values(rows: list[tuple[str, ...]]) -> str:
@@ -180,9 +187,63 @@ def _values(rows: list[tuple[str, ...]]) -> str:
 
 
 def _distribution(
-    column: str, title: tuple[str, str], axis: tuple[str, str], finding: tuple[str, str]
+    column: str,
+    edge: str,
+    title: tuple[str, str],
+    axis: tuple[str, str],
+    finding: tuple[str, str],
 ) -> Chart:
-    """Return a histogram of a column on a log scale, three bins a decade, with its quartiles."""
+    """Return a histogram on a log scale, three bins a decade, with lines at the quartiles.
+
+    ``edge`` is the SQL of a readable number for the edge 10 ** {0} of a bin.
+    """
+    # Vega-Lite takes the end of a bin from the column of that name.
+    low = {"field": "low", "type": "quantitative", "title": ("From", "自")}
+    high = {"field": "low_end", "type": "quantitative", "title": ("Below", "低于")}
+    quartiles = {
+        "data": {"name": "values"},
+        "transform": [
+            {"fold": ["q1", "median", "q3"], "as": ["quartile", "value"]},
+            {"filter": "datum.value > 0"},
+        ],
+        "encoding": {
+            "x": {"field": "value", "type": "quantitative"},
+            "strokeDash": {
+                "field": "quartile",
+                "scale": {"domain": ["q1", "median", "q3"], "range": [[3, 4], [1, 0], [3, 4]]},
+                "legend": None,
+            },
+            "tooltip": [
+                {"field": "quartile", "title": ("Quartile", "四分位数")},
+                {"field": "value", "type": "quantitative", "title": title},
+            ],
+        },
+        "mark": {"type": "rule", "strokeWidth": 1.5},
+    }
+    label = {
+        "data": {"name": "values"},
+        "transform": [{"filter": "datum.median > 0"}],
+        "encoding": {
+            "x": {"field": "median", "type": "quantitative"},
+            "y": {"value": -4},
+            "text": {"value": ("Median", "中位数")},
+        },
+        "mark": {"type": "text", "baseline": "bottom", "tooltip": None},
+    }
+    bars = {
+        "encoding": {
+            "x": {
+                **low,
+                "scale": {"type": "log"},
+                "bin": "binned",
+                "axis": {"title": axis, "grid": False, "values": _DECADES, "tickCount": 20},
+            },
+            "x2": {"field": "low_end"},
+            "y": {**_ACCOUNTS, **_WHOLE},
+            "tooltip": [low, high, _ACCOUNTS, _SHARE],
+        },
+        "mark": "bar",
+    }
     return Chart(
         title,
         sql=f"""
@@ -190,93 +251,97 @@ def _distribution(
                 SELECT floor(3 * log10({column})) AS bin, count(*) AS accounts
                 FROM dataset WHERE {column} > 0 GROUP BY bin
             )
-            SELECT 10 ** (bin / 3) AS low, 10 ** ((bin + 1) / 3) AS high, accounts, quartiles.*
-            FROM bins, (
-                SELECT quantile_cont({column}, 0.25) AS q1, quantile_cont({column}, 0.5) AS median,
-                       quantile_cont({column}, 0.75) AS q3
-                FROM dataset
-            ) AS quartiles
-            ORDER BY low""",
-        spec={
-            "layer": [
-                {
-                    "mark": "bar",
-                    "encoding": {
-                        "x": {
-                            "field": "low",
-                            "type": "quantitative",
-                            "scale": {"type": "log"},
-                            "bin": "binned",
-                            "title": axis,
-                            "axis": {"format": "~s"},
-                        },
-                        "x2": {"field": "high"},
-                        "y": _ACCOUNTS,
-                    },
-                },
-                {
-                    "transform": [
-                        {"filter": "datum.median > 0"},
-                        {"aggregate": [{"op": "max", "field": "median", "as": "median"}]},
-                    ],
-                    "mark": {"type": "rule", "strokeDash": [4, 3]},
-                    "encoding": {"x": {"field": "median", "type": "quantitative"}},
-                },
-            ]
-        },
+            SELECT {edge.format("(bin / 3)")} AS low, {edge.format("((bin + 1) / 3)")} AS low_end,
+                   accounts, accounts / (SELECT count({column}) FROM dataset) AS share
+            FROM bins ORDER BY low""",
+        spec={"layer": [bars, quartiles, label]},
         finding=finding,
         values=f"""
             SELECT median({column}) AS median, quantile_cont({column}, 0.25) AS q1,
                    quantile_cont({column}, 0.75) AS q3, max({column}) AS most,
-                   count(*) FILTER (WHERE {column} = 0) AS zeros
+                   count(*) FILTER ({column} = 0) AS zeros
             FROM dataset""",
     )
 
 
-def _bars(field: str | tuple[str, str], title: tuple[str, str]) -> dict[str, Any]:
-    """Return horizontal bars of ``accounts`` in the order of the query."""
+def _bars(
+    label: str | tuple[str, str],
+    title: tuple[str, str],
+    value: dict[str, Any],
+    text: dict[str, Any],
+    *more: dict[str, Any],
+) -> dict[str, Any]:
+    """Return horizontal bars of a value with a text beside each, in the order of the query."""
+    name = {"field": label, "type": "nominal", "title": title}
     return {
-        "mark": "bar",
         "encoding": {
-            "y": {"field": field, "type": "nominal", "sort": None, "title": title},
-            "x": _ACCOUNTS,
+            "y": {**name, "sort": None, "axis": {"title": None}},
+            "x": {**value, "axis": None, "scale": {"nice": False}},
         },
+        "layer": [
+            {"mark": "bar", "encoding": {"tooltip": [name, value, *more]}},
+            {
+                "mark": {"type": "text", "align": "left", "dx": 5, "tooltip": None},
+                "encoding": {"text": text},
+            },
+        ],
+    }
+
+
+def _accounts(label: tuple[str, str], title: tuple[str, str]) -> dict[str, Any]:
+    """Return horizontal bars of ``accounts``, with ``share``."""
+    both = "format(datum.accounts, ',') + ' (' + format(datum.share, '.1%') + ')'"
+    return {
+        "transform": [{"calculate": both, "as": "label"}],
+        **_bars(label, title, _ACCOUNTS, {"field": "label"}, _SHARE),
     }
 
 
 FOLLOWERS = _distribution(
     "followers_count",
+    "ceil(10 ** {0})",
     ("Followers", "粉丝数"),
     ("Followers (log scale)", "粉丝数（对数坐标）"),
     (
-        "Median account: {median} followers. A quarter has {q1} or fewer, a quarter {q3} or more; the most followed has {most:short}.",
-        "粉丝数的中位数为 {median}。四分之一的账号不多于 {q1}，四分之一不少于 {q3}；最多的有 {most:short}。",
+        "Median account: {median} followers. A quarter has {q1} or fewer, a quarter {q3} or more; the most followed has {most:short}. Without followers: {zeros}.",
+        "粉丝数的中位数为 {median}。四分之一的账号不多于 {q1}，四分之一不少于 {q3}；最多的有 {most:short}。没有粉丝：{zeros} 个。",
     ),
 )
 ACTIVITY = _distribution(
     "statuses_per_day",
+    "round(10 ** {0}, 2 - floor({0})::INT)",
     ("Posts a day", "日均发帖"),
     (
-        "Posts a day since the account was opened (log scale)",
-        "账号创建以来的日均发帖数（对数坐标）",
+        "Posts a day since creation (log scale)",
+        "创建以来的日均发帖数（对数坐标）",
     ),
     (
-        "Median account: {median} posts a day; {zeros} never posted.",
-        "日均发帖数的中位数为 {median}；{zeros} 个从未发帖。",
+        "Median account: {median} posts a day; the middle half has {q1} to {q3}. Never posted: {zeros}.",
+        "日均发帖数的中位数为 {median}，中间一半的账号为 {q1} 至 {q3}。从未发帖：{zeros} 个。",
     ),
 )
+_YEAR = {
+    "field": "year",
+    "type": "ordinal",
+    "title": ("Year in which the account was opened (UTC)", "账号创建的年份（UTC）"),
+}
 YEARS = Chart(
     ("Accounts by year of creation", "账号创建年份"),
-    sql="SELECT year(created_at) AS year, count(*) AS accounts FROM dataset GROUP BY year ORDER BY year",
+    sql="""
+        WITH found AS (
+            SELECT year(created_at) AS year, count(*) AS accounts FROM dataset GROUP BY year
+        ), years AS (
+            SELECT unnest(generate_series(min(year), max(year))) AS year FROM found
+        )
+        SELECT year::VARCHAR AS year, coalesce(accounts, 0) AS accounts,
+               coalesce(accounts, 0) / sum(accounts) OVER () AS share
+        FROM years LEFT JOIN found USING (year) ORDER BY year""",
     spec={
         "mark": "bar",
         "encoding": {
-            "x": {
-                "field": "year",
-                "type": "ordinal",
-                "title": ("Year in which the account was opened (UTC)", "账号创建的年份（UTC）"),
-            },
-            "y": _ACCOUNTS,
+            "x": {**_YEAR, "axis": {"labelAngle": 0}},
+            "y": {**_ACCOUNTS, **_WHOLE},
+            "tooltip": [_YEAR, _ACCOUNTS, _SHARE],
         },
     },
     finding=(
@@ -288,15 +353,19 @@ YEARS = Chart(
         FROM dataset GROUP BY year ORDER BY count(*) DESC, year LIMIT 1""",
 )
 VERIFIED = Chart(
-    ("Verified types", "认证类型"),
+    ("Verification", "认证情况"),
+    # Mastodon has no types.
     sql=f"""
         WITH names (type, type_en, type_zh) AS (
-            VALUES {_values([(key, *names) for key, names in VERIFIED_TYPES.items()])}
+            VALUES {_values([(key, *names) for key, names in VERIFIED_TYPES.items()])},
+                   ('verified', 'Verified', '已认证')
         )
-        SELECT type_en, type_zh, count(*) AS accounts, verified
-        FROM dataset JOIN names ON type = verified_type::VARCHAR
+        SELECT type_en, type_zh, count(*) AS accounts,
+               count(*) / sum(count(*)) OVER () AS share
+        FROM dataset JOIN names
+          ON type = coalesce(verified_type::VARCHAR, if(verified, 'verified', 'none'))
         GROUP BY ALL ORDER BY accounts DESC, type_en""",
-    spec=_bars(("type_en", "type_zh"), ("Type", "类型")),
+    spec=_accounts(("type_en", "type_zh"), ("Type", "类型")),
     finding=(
         "{share:percent} of the accounts are verified.",
         "{share:percent} 的账号已认证。",
@@ -304,40 +373,39 @@ VERIFIED = Chart(
     values="SELECT avg(verified::INT) AS share FROM dataset",
 )
 REGION = Chart(
-    ("Regions", "地区"),
+    ("Most frequent regions", "账号最多的地区"),
     sql=f"""
         WITH names (region, english) AS (VALUES {_values(list(REGIONS.items()))})
-        SELECT english AS region_en, dataset.region AS region_zh, count(*) AS accounts
+        SELECT english AS region_en, region AS region_zh, count(*) AS accounts,
+               count(*) / sum(count(*)) OVER () AS share
         FROM dataset JOIN names USING (region)
         GROUP BY ALL ORDER BY accounts DESC, region_zh LIMIT 20""",
-    spec=_bars(("region_en", "region_zh"), ("Region", "地区")),
+    spec=_accounts(("region_en", "region_zh"), ("Region", "地区")),
     finding=(
         "Most frequent region: {region_en}, with {share:percent} of the accounts that state one.",
         "最多的地区：{region_zh}，占填写了地区的账号的 {share:percent}。",
     ),
-    values=f"""
-        WITH names (region, english) AS (VALUES {_values(list(REGIONS.items()))})
-        SELECT english AS region_en, region AS region_zh, count(*) / sum(count(*)) OVER () AS share
-        FROM dataset JOIN names USING (region)
-        GROUP BY ALL ORDER BY count(*) DESC, region_zh LIMIT 1""",
 )
 RECENCY = Chart(
     ("Last post", "最近一次发帖"),
     sql="""
-        WITH bands (position, days, band_en, band_zh) AS (VALUES
-            (0, 1, 'Under a day ago', '不到 1 天'), (1, 7, '1 to 6 days', '1 至 6 天'),
-            (2, 30, '7 to 29 days', '7 至 29 天'), (3, 90, '30 to 89 days', '30 至 89 天'),
-            (4, 365, '90 to 364 days', '90 至 364 天'),
-            (5, 1000000, '365 days or more', '365 天及以上'), (6, NULL, 'No post shown', '无记录')
+        WITH bands (position, band_en, band_zh) AS (VALUES
+            (0, 'Under a day ago', '不到 1 天'), (1, '1 to 6 days', '1 至 6 天'),
+            (2, '7 to 29 days', '7 至 29 天'), (3, '30 to 89 days', '30 至 89 天'),
+            (4, '90 to 364 days', '90 至 364 天'), (5, '365 days or more', '365 天及以上'),
+            (6, 'No post shown', '无记录')
         ), posts AS (
-            SELECT CASE WHEN last_status_at IS NULL THEN 6
-                        WHEN age < 1 THEN 0 WHEN age < 7 THEN 1 WHEN age < 30 THEN 2
-                        WHEN age < 90 THEN 3 WHEN age < 365 THEN 4 ELSE 5 END AS position
-            FROM (SELECT *, date_diff('second', last_status_at, as_of) / 86400 AS age FROM dataset)
+            SELECT CASE WHEN age < 1 THEN 0 WHEN age < 7 THEN 1 WHEN age < 30 THEN 2
+                        WHEN age < 90 THEN 3 WHEN age < 365 THEN 4 WHEN age >= 365 THEN 5
+                        ELSE 6 END AS position, count(*) AS accounts
+            FROM (SELECT date_diff('second', last_status_at, as_of) / 86400 AS age FROM dataset)
+            GROUP BY position
         )
-        SELECT band_en, band_zh, count(*) AS accounts
-        FROM bands JOIN posts USING (position) GROUP BY band_en, band_zh, position ORDER BY position""",
-    spec=_bars(("band_en", "band_zh"), ("Last post", "最近一次发帖")),
+        SELECT band_en, band_zh, coalesce(accounts, 0) AS accounts,
+               coalesce(accounts, 0) / sum(accounts) OVER () AS share
+        FROM bands LEFT JOIN posts USING (position)
+        WHERE EXISTS (FROM dataset) ORDER BY position""",
+    spec=_accounts(("band_en", "band_zh"), ("Last post", "最近一次发帖")),
     finding=(
         "{share:percent} of the accounts posted in the last 30 days.",
         "{share:percent} 的账号在最近 30 天内发过帖。",
@@ -346,29 +414,30 @@ RECENCY = Chart(
         SELECT avg(coalesce(last_status_at > as_of - INTERVAL 30 DAY, false)::INT) AS share
         FROM dataset""",
 )
+_FOLLOWERS = {"field": "followers", "type": "quantitative", "title": ("Followers", "粉丝数")}
 TOP = Chart(
     ("Most followed accounts", "粉丝最多的账号"),
     sql="""
-        SELECT coalesce(name, screen_name) AS account, user_id, followers_count AS followers
-        FROM dataset ORDER BY followers DESC, user_id LIMIT 20""",
-    spec={
-        "mark": "bar",
-        "encoding": {
-            "y": {
-                "field": "account",
-                "type": "nominal",
-                "sort": None,
-                "title": ("Account", "账号"),
-            },
-            "x": {"field": "followers", "type": "quantitative", "title": ("Followers", "粉丝数")},
-        },
-    },
+        WITH top AS (
+            SELECT coalesce(name, screen_name) AS account, user_id, followers_count AS followers
+            FROM dataset ORDER BY followers DESC, user_id LIMIT 20
+        )
+        SELECT if(count(*) OVER (PARTITION BY account) > 1, account || ' ' || user_id, account)
+               AS account, user_id, followers
+        FROM top ORDER BY followers DESC, user_id""",
+    spec=_bars(
+        "account",
+        ("Account", "账号"),
+        _FOLLOWERS,
+        _FOLLOWERS,
+        {"field": "user_id", "title": ("User id", "用户 ID")},
+    ),
     finding=(
-        "The top {n} hold {share:percent} of all followers; most followed is {account}.",
-        "前 {n} 个账号拥有全部粉丝的 {share:percent}；居首的是 {account}。",
+        "Most followed: {account}. Share of the top {n} in all followers: {share:percent}.",
+        "居首的是 {account}。前 {n} 名占全部粉丝的 {share:percent}。",
     ),
     values="""
-        SELECT count(*) AS n, sum(followers_count) / any_value(total) AS share,
+        SELECT count(*) AS n, sum(followers_count) / nullif(any_value(total), 0) AS share,
                first(coalesce(name, screen_name) ORDER BY followers_count DESC, user_id) AS account
         FROM (SELECT *, sum(followers_count) OVER () AS total FROM dataset
               ORDER BY followers_count DESC, user_id LIMIT 20)""",

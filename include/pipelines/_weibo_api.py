@@ -291,7 +291,7 @@ API = Api(
     query={"uid": "{key}"},
     read=read,
     # Weibo also takes a query parameter, but that would reach access logs.
-    token="header:Authorization OAuth2",  # noqa: S106 - a place, not a token
+    token="header:Authorization OAuth2",
     several=Several(max_items=50, call=call_several, read=read_several),
     check=Probe(lambda _: Call(_GET_UID), read_check),
     quota=Probe(lambda _: Call(_RATE_LIMIT), read_quota),

@@ -60,8 +60,8 @@ PIPELINE = Pipeline(
     ],
     charts=[
         Chart(
-            ("Sum by item", "各条目之和"),
-            sql="SELECT item, total FROM dataset ORDER BY total DESC LIMIT 30",
+            ("Largest sums", "最大的部分和"),
+            sql="SELECT item, total FROM dataset ORDER BY total DESC, item LIMIT 20",
             spec={
                 "mark": "bar",
                 "encoding": {
@@ -70,8 +70,8 @@ PIPELINE = Pipeline(
                 },
             },
             finding=(
-                "{numbers} numbers add up to {total}.",
-                "{numbers} 个数的和为 {total}。",
+                "Numbers added up: {numbers}. Their sum: {total}.",
+                "共 {numbers} 个数，总和为 {total}。",
             ),
             values="FROM total_sum",
         )

@@ -53,10 +53,10 @@ PIPELINE = Pipeline(
     charts=[
         profiles.FOLLOWERS,
         profiles.ACTIVITY,
-        profiles.YEARS,
         profiles.VERIFIED,
         profiles.RECENCY,
         profiles.TOP,
+        profiles.YEARS,
     ],
     item_column="acct",
     check_item=mastodon.check_item,

@@ -43,11 +43,11 @@ PIPELINE = Pipeline(
     charts=[
         profiles.FOLLOWERS,
         profiles.ACTIVITY,
-        profiles.YEARS,
         profiles.VERIFIED,
-        profiles.REGION,
         profiles.RECENCY,
+        profiles.REGION,
         profiles.TOP,
+        profiles.YEARS,
     ],
     item_column="user_id",
     check_item=weibo.check_item,

@@ -68,7 +68,7 @@ for dag_id in ("weibo_user_profiles", "concurrent_sum"):
         schedule=None,
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         params={
-            "numbers": Param(["1"], type="array", **{"x-fanfold": "items"}),
+            "numbers": Param(["1"], type="array", **{"x-list": True}),
             "items_uri": Param(None, type=["null", "string"]),
         },
     )

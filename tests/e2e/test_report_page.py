@@ -136,6 +136,35 @@ CHARTS = [
             },
         },
     ),
+    Chart(
+        ("Orders by price", "各价位订单数"),
+        sql="""SELECT 10 * floor(price / 10) AS low, low + 10 AS low_end, count(*) AS orders,
+                      count(*) / sum(count(*)) OVER () AS share,
+                      CASE WHEN low < 50 THEN 'cheap' ELSE 'dear' END AS class_en,
+                      CASE WHEN low < 50 THEN '便宜' ELSE '昂贵' END AS class_zh
+               FROM dataset GROUP BY ALL ORDER BY low LIMIT 12""",
+        spec={
+            "layer": [
+                {
+                    "mark": "bar",
+                    "encoding": {
+                        "x": {"field": "low", "type": "quantitative", "bin": "binned"},
+                        "x2": {"field": "low_end"},
+                        "y": {"field": "orders", "type": "quantitative"},
+                        "color": {"field": ("class_en", "class_zh"), "title": ("Class", "档次")},
+                        "tooltip": [{"field": "share", "format": ".1%", "title": "Share"}],
+                    },
+                },
+                {
+                    "data": {"name": "values"},
+                    "mark": "rule",
+                    "encoding": {"x": {"field": "median", "type": "quantitative"}},
+                },
+            ]
+        },
+        finding="Median price: {median}",
+        values="SELECT median(price) AS median FROM dataset",
+    ),
     Chart("Nothing", sql="FROM dataset WHERE false", spec={"mark": "bar"}, finding="{name}"),
 ]
 
@@ -301,6 +330,33 @@ def test_the_table_has_the_rows_and_the_titles_of_the_chart(report, page):
     rows = [row.split("\t") for row in chart.locator("table").inner_text().split("\n")]
     assert rows[:2] == [["category", "Revenue"], ["Kitchen", "517,523.8"]]
     assert len(rows) == 5
+
+
+def test_bins_of_a_query_are_drawn_with_the_value_of_the_finding(report, page):
+    open_report(page, report)
+    chart = article(page, "chart-8")
+    bars = chart.locator(".mark-rect.role-mark path").all()
+    assert len(bars) == 12
+    assert all(bar.bounding_box()["width"] > 10 for bar in bars)
+    assert chart.locator(".mark-rule.role-mark line").count() == 1
+
+
+def test_a_pair_of_columns_and_a_share_are_shown_by_language(report, page):
+    open_report(page, report)
+    for label, heading, legend in [
+        ("English", "Class", ["cheap", "dear"]),
+        ("简体中文", "档次", ["便宜", "昂贵"]),
+    ]:
+        page.get_by_text(label, exact=True).click()
+        chart = article(page, "chart-8")
+        assert chart.locator(".role-legend-label text").all_text_contents() == legend
+        chart.locator("summary").click()
+        chart.locator("tbody td").first.wait_for()
+        assert chart.locator("th").all_inner_texts()[3:] == ["Share", heading]
+        share = chart.locator("tbody tr").first.locator("td").nth(3)
+        chart.locator(".mark-rect.role-mark path").first.hover()
+        assert page.locator("#tip dd").inner_text() == share.inner_text()
+        assert share.inner_text().endswith("%")
 
 
 def test_texts_of_the_data_are_text_and_run_nothing(report, page):

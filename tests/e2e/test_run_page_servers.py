@@ -87,12 +87,9 @@ def test_a_second_api_server_gives_the_same_answers(stack, partial_run, tmp_path
     )
     command = [sys.executable, "-m", "airflow", "api-server", "--apps", "core"]
     log = tmp_path / "log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            command, env=environment, stdout=output, stderr=subprocess.STDOUT
-        ) as second,
-    ):
+    with log.open("wb") as output:
+        second = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+    try:
         end = time.monotonic() + 60
         while True:
             try:
@@ -104,4 +101,6 @@ def test_a_second_api_server_gives_the_same_answers(stack, partial_run, tmp_path
                 assert time.monotonic() < end
                 time.sleep(0.1)
         assert answer.json() == summary
+    finally:
         second.terminate()
+        second.wait(30)

@@ -20,11 +20,11 @@ DAYS = itertools.count()
 """Each run of a session has a logical date of its own."""
 
 
-def authored(dag_id):
+def authored(dag_id, folder=DAGS):
     """Parse the file of a DAG and return the DAG."""
     from airflow.dag_processing.dagbag import DagBag
 
-    bag = DagBag(str(DAGS / f"{dag_id}.py"))
+    bag = DagBag(str(folder / f"{dag_id}.py"))
     assert not bag.import_errors
     return bag.dags[dag_id]
 
@@ -52,11 +52,16 @@ def simulator(simulator_process):
 class Finished:
     """The result of a run."""
 
-    state: str
+    dag: object
+    run: object
     states: dict
     labels: dict
     errors: dict
     workspace: Path
+
+    @property
+    def state(self):
+        return str(self.run.state)
 
     @property
     def manifest(self):
@@ -81,6 +86,7 @@ class Pipeline:
     shared: Path
     warehouse: Path
     patch: pytest.MonkeyPatch
+    dags: Path = DAGS
 
     def objects(self):
         """The keys in the bucket."""
@@ -93,10 +99,13 @@ class Pipeline:
     def connect(self, name, **fields):
         self.patch.setenv(f"AIRFLOW_CONN_{name.upper()}", json.dumps(fields))
 
-    def run(self, dag_id="weibo_user_profiles", *, retries=0, **conf):
-        """Run a DAG to its end in this process; tasks are not retried by default."""
+    def run(self, dag_id="weibo_user_profiles", *, retries=0, date=None, **conf):
+        """Run a DAG to its end in this process; tasks are not retried by default.
+
+        A run of the same logical date is deleted, and made again under its id.
+        """
         # dag.test() keeps the conf of a run in the DAG object: each run parses its own.
-        dag = authored(dag_id)
+        dag = authored(dag_id, self.dags)
         errors = {}
 
         def note(context):
@@ -111,15 +120,37 @@ class Pipeline:
                 on_failure_callback=[note],
             )
         # Without a logical date, dag.test() clears the tasks of all runs of the DAG.
-        date = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=next(DAYS))
-        run = dag.test(run_conf=conf, logical_date=date)
+        date = date or datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=next(DAYS))
+        run = dag.test(run_after=date, logical_date=date, run_conf=conf)
+        return self._finished(dag, run, errors)
+
+    def clear(self, finished, *task_ids):
+        """Clear tasks of a run, and run them again one after the other, as ``dag.test()`` does."""
+        from airflow.models.taskinstance import clear_task_instances
+        from airflow.sdk.definitions.dag import _run_task
+        from airflow.utils.session import create_session
+
+        finished.errors.clear()
+        for task_id in task_ids:
+            with create_session() as session:
+                found = finished.run.get_task_instances(session=session)
+                instances = [instance for instance in found if instance.task_id == task_id]
+                clear_task_instances(instances, session)
+                for instance in instances:
+                    instance.try_number += 1
+            for instance in instances:
+                _run_task(ti=instance, task=finished.dag.task_dict[task_id])
+        return self._finished(finished.dag, finished.run, finished.errors)
+
+    def _finished(self, dag, run, errors):
         instances = run.get_task_instances()
         return Finished(
-            state=str(run.state),
+            dag=dag,
+            run=run,
             states={(ti.task_id, ti.map_index): str(ti.state) for ti in instances},
             labels={(ti.task_id, ti.map_index): ti.rendered_map_index for ti in instances},
             errors=errors,
-            workspace=self.shared / dag_id / run.run_id,
+            workspace=self.shared / dag.dag_id / run.run_id,
         )
 
 

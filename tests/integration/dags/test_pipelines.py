@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import sqlite3
 from contextlib import closing
@@ -21,32 +22,43 @@ def column_of(run, name):
     """A column of a run's dataset."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(run.workspace / "dataset" / "users.parquet")[name].to_pylist()
+    return pq.read_table(run.workspace / "dataset" / "user_profiles.parquet")[name].to_pylist()
 
 
 def plan_of(run):
     return json.loads((run.workspace / "plan.json").read_text("utf-8"))
 
 
-def rows_of(path, table="user_profiles"):
+def queried(path, statement):
     with closing(sqlite3.connect(path)) as connection:
-        return connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
+        return connection.execute(statement).fetchall()
+
+
+def rows_of(path, table="user_profiles"):
+    return queried(path, f"SELECT count(*) FROM {table}")[0][0]
+
+
+def published(pipeline, dag_id):
+    """The objects of the run that latest.json refers to, by name."""
+    prefix = json.loads(pipeline.read(f"{dag_id}/latest.json"))["prefix"]
+    keys = [key for key in pipeline.objects() if key.startswith(prefix)]
+    return {key.removeprefix(prefix): pipeline.read(key) for key in keys}
 
 
 def test_the_defaults_bring_every_user_to_every_sink(pipeline):
-    """Files, objects, rows and charts; each user is a labelled task."""
+    """Files, objects, rows and report; each user is a labelled task."""
     run = pipeline.run()
     assert run.state == "success"
     assert run.errors == {}
     assert run.manifest["status"] == "complete"
     assert run.counts == Counts(planned=5, ok=5)
-    prefix = json.loads(pipeline.read("weibo_user_profiles/latest.json"))["prefix"]
-    names = {key.removeprefix(prefix) for key in pipeline.objects() if key.startswith(prefix)}
-    published = {"users.parquet", "users.csv.gz", "failed.jsonl", "manifest.json", "report.html"}
-    assert published <= names
-    assert any(name.endswith(".png") for name in names)
-    dataset = run.workspace / "dataset" / "users.parquet"
-    assert pipeline.read(prefix + "users.parquet") == dataset.read_bytes()
+    objects = published(pipeline, "weibo_user_profiles")
+    assert set(objects) == {
+        *("user_profiles.parquet", "user_profiles.csv.gz", "failed.jsonl", "rejected.jsonl"),
+        *("manifest.json", "report.html"),
+    }
+    dataset = run.workspace / "dataset" / "user_profiles.parquet"
+    assert objects["user_profiles.parquet"] == dataset.read_bytes()
     assert rows_of(pipeline.warehouse) == 5
     assert rows_of(pipeline.warehouse, "fanfold_runs") == 1
     users = column_of(run, "user_id")
@@ -69,9 +81,15 @@ def test_many_users_of_a_file_in_object_storage_keep_their_order(pipeline):
     failed = [json.loads(line) for line in (run.workspace / "dataset" / "failed.jsonl").open()]
     statuses = {line["key"]: line["status"] for line in failed}
     assert statuses == {UIDS[3]: "invalid"} | dict.fromkeys([UIDS[5], "7", "8"], "missing")
-    assert next(line for line in failed if line["key"] == UIDS[3])["column"]
+    (rejected,) = [
+        json.loads(line) for line in (run.workspace / "dataset" / "rejected.jsonl").open()
+    ]
+    assert rejected["item"] == UIDS[3]
+    assert next(line for line in failed if line["key"] == UIDS[3])["column"] == rejected["column"]
     assert len([state for (task, _), state in run.states.items() if task == "batch.fetch"]) == 5
-    with gzip.open(run.workspace / "dataset" / "users.csv.gz", "rt", encoding="utf-8") as file:
+    with gzip.open(
+        run.workspace / "dataset" / "user_profiles.csv.gz", "rt", encoding="utf-8"
+    ) as file:
         assert file.readline().startswith('"source","user_id"')
 
 
@@ -82,6 +100,29 @@ def test_mastodon_accounts_reach_the_warehouse_as_weibo_users_do(pipeline):
     assert column_of(run, "screen_name") == ["alice", "bob"]
     assert set(column_of(run, "source")) == {"mastodon"}
     assert rows_of(pipeline.warehouse) == 2
+
+
+def test_a_fold_reaches_every_sink_as_the_dataset_does(pipeline):
+    """A sum without a connection to any source; one manifest lists both tables."""
+    run = pipeline.run("concurrent_sum", items=["7", "0-99", "3"], batch_size=2)
+    assert run.state == "success"
+    assert run.counts == Counts(planned=3, ok=3)
+    objects = published(pipeline, "concurrent_sum")
+    manifest = json.loads(objects["manifest.json"])
+    assert {entry["table"]: entry["rows"] for entry in manifest["files"]} == {
+        "partial_sums": 3,
+        "total_sum": 1,
+        "": 0,
+    }
+    for entry in manifest["files"]:
+        assert hashlib.sha256(objects[entry["key"]]).hexdigest() == entry["sha256"]
+    assert gzip.decompress(objects["total_sum.csv.gz"]).startswith(
+        b'"items","numbers","total","as_of"\n"all",102,4960,'
+    )
+    sums = queried(pipeline.warehouse, "SELECT item, numbers, total FROM partial_sums ORDER BY 1")
+    assert sums == [("0-99", 100, 4950), ("3", 1, 3), ("7", 1, 7)]
+    assert queried(pipeline.warehouse, "SELECT numbers, total FROM total_sum") == [(102, 4960)]
+    assert rows_of(pipeline.warehouse, "fanfold_runs") == 1
 
 
 def test_postgres_takes_the_rows(pipeline, postgres_database):

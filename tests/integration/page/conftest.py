@@ -315,7 +315,9 @@ class Door:
         unsafe = {(name, value) for name in policy for value in policy[name] if "'unsafe-" in value}
         allowed = {"script-src", "style-src"} if of_report else {"style-src"} if of_docs else set()
         assert unsafe == {(name, "'unsafe-inline'") for name in allowed}
-        assert policy.get("sandbox") == (["allow-scripts", "allow-downloads"] if of_report else None)
+        assert policy.get("sandbox") == (
+            ["allow-scripts", "allow-downloads"] if of_report else None
+        )
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         if route != STATIC or answer.status_code != 200:
             assert answer.headers["Cache-Control"] == "no-store"

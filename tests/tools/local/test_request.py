@@ -16,7 +16,7 @@ def param(value=None, **schema):
 PARAMS = {
     "batch_size": param(type=["null", "integer"]),
     "colours": param(["red"], type="array"),
-    "numbers": param(["1"], type="array", **{"x-fanfold": "items"}),
+    "numbers": param(["1"], type="array", **{"x-list": True}),
     "items_uri": param(type=["null", "string"]),
 }
 

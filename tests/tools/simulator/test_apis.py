@@ -1,8 +1,8 @@
-"""The APIs of Weibo and Mastodon as their pages describe them."""
+"""The APIs of Weibo and Mastodon as their pages describe them, and that of the weather stations."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
-from fanfold.simulator import fediverse, people, weibo
+from fanfold.simulator import fediverse, people, weather, weibo
 
 
 def code(answer):
@@ -128,3 +128,38 @@ def test_mastodons_quota_is_in_the_headers_and_ends_in_429(simulator, client):
     assert [answer.headers["x-ratelimit-remaining"] for answer in answers] == ["1", "0", "0"]
     reset = datetime.fromisoformat(answers[2].headers["x-ratelimit-reset"])
     assert timedelta(0) < reset - datetime.now(UTC) <= timedelta(seconds=60)
+
+
+def pages_of(client, station, until):
+    """All readings of a station and the number of pages, following ``next``."""
+    found, pages, cursor = [], 0, "0"
+    while cursor is not None:
+        answer = client.send(f"/v1/stations/{station}/readings?until={until}&cursor={cursor}")
+        assert (answer.status, answer.json["station"]) == (200, station)
+        assert 0 < len(answer.json["readings"]) <= weather.PAGE
+        found += answer.json["readings"]
+        pages, cursor = pages + 1, answer.json["next"]
+    return found, pages
+
+
+def test_weather_pages_give_each_reading_once_with_gaps_and_broken_values(client):
+    """The readings are a function of station and hour, so two months agree where they overlap."""
+    found, pages = pages_of(client, "K042", "2026-08-01")
+    assert pages == 4
+    assert found == weather.readings("K042", date(2026, 8, 1))
+    times = [reading["measured_at"] for reading in found]
+    assert times == sorted(set(times))
+    assert 24 * weather.DAYS * 0.9 < len(times) < 24 * weather.DAYS, "no hour is missing"
+    assert {float, str, type(None)} == {type(reading["temperature"]) for reading in found}
+    later, _ = pages_of(client, "K042", "2026-08-11")
+    assert [each for each in later if each["measured_at"] < "2026-08-01"] == [
+        each for each in found if each["measured_at"] >= "2026-07-12"
+    ]
+    assert pages_of(client, "K043", "2026-08-01")[0] != found
+
+
+def test_an_unknown_weather_station_is_404(client):
+    for station in ("X042", "K42", "..%2Fetc"):
+        assert client.send(f"/v1/stations/{station}/readings").status == 404
+    answer = client.send("/v1/stations/K042/readings?until=yesterday")
+    assert answer.status == 422

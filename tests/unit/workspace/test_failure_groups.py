@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from fanfold.errors import Inconsistent
 from fanfold.messages import Message
 from fanfold.model import Outcome, Status
-from fanfold.workspace.failure_groups import FailureGroups, Group, merge_groups, read_groups
+from fanfold.workspace.failure_groups import (
+    FailureGroups,
+    Group,
+    merge_groups,
+    read_groups,
+    write_groups,
+)
 
 
 def groups(outcomes, kept=500, **options):
@@ -64,12 +70,14 @@ def test_failures_come_before_answers_and_the_frequent_first():
 def test_the_groups_of_a_run_are_read_with_at_most_some_reasons(tmp_path):
     path = tmp_path / "failures.json"
     found = groups([failed(key, f"reason {key % 5}") for key in range(50)])
-    path.write_text(json.dumps([group.as_json() for group in found]))
+    rows = groups([failed(1, "", Status.INVALID, column="a", rule="b")])
+    write_groups(path, found, rows)
     assert read_groups(path) == found
+    assert read_groups(path, of="rows") == rows
     assert [group.count for group in read_groups(path, shown=2)] == [10, 10, 30]
 
 
-@pytest.mark.parametrize("content", [None, "{", "[1]", '[{"status": "lost", "examples": []}]'])
+@pytest.mark.parametrize("content", [None, "{", "{}", '{"items": [{"status": "lost"}]}'])
 def test_a_file_that_holds_no_groups_is_named(tmp_path, content):
     path = tmp_path / "failures.json"
     if content is not None:

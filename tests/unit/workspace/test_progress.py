@@ -1,14 +1,15 @@
 """Progress of running batches: their speed, and damaged files are skipped."""
 
 from fanfold.messages import Message
+from fanfold.model import Counts
 from fanfold.workspace.paths import Workspace
 from fanfold.workspace.progress import (
-    Cleaned,
+    Closed,
     Progress,
-    all_cleaned,
+    all_closed,
     all_progress,
     items_per_second,
-    write_cleaned,
+    write_closed,
     write_progress,
 )
 
@@ -28,16 +29,17 @@ def test_the_speed_is_that_of_the_last_ten_seconds_and_falls_to_zero_and_unknown
 
 def test_progress_is_read_back_and_damaged_files_are_skipped(tmp_path):
     workspace = Workspace(tmp_path)
-    assert all_progress(workspace) == {} == all_cleaned(workspace)
+    assert all_progress(workspace) == {} == all_closed(workspace)
     progress = Progress(
         7, 10, ok=3, recent=((1.5, 3),), reasons=({"a": 1},), waits_for=Message("x")
     )
     write_progress(workspace.batch(7), progress)
-    write_cleaned(workspace.batch(7), Cleaned(7, 2, 1, ({"b": 2},)))
+    closed = Closed(7, Counts(3, 2, 1), 4, rows=5, rejected=1, reasons=({"b": 2},), parts=("x",))
+    write_closed(workspace.batch(7), closed)
     workspace.batch(8).progress_file.write_text("{")
     workspace.batch(9).progress_file.write_text('{"batch": 9}')
     workspace.batch(10).progress_file.write_text("[1]")
     workspace.batch(9).progress_file.with_name(".tmp-00009.json").write_text("{}")
-    workspace.batch(7).invalid_file.write_text("no JSON document")
+    workspace.batch(7).failed_file.write_text("no JSON document")
     assert all_progress(workspace) == {7: progress}
-    assert all_cleaned(workspace) == {7: Cleaned(7, 2, 1, ({"b": 2},))}
+    assert all_closed(workspace) == {7: closed}

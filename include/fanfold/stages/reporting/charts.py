@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadPipeline
 from fanfold.messages import LANGUAGES
 from fanfold.stages.reporting.data import Rows, query, sentence
-from fanfold.stages.reporting.specs import completed, localised, unknown_columns
+from fanfold.stages.reporting.specs import completed, has_quantity, localised, unknown_columns
 from fanfold.stages.reporting.wording import Text, both
 from fanfold.workspace.sql import open_tables
 
@@ -44,6 +44,8 @@ class Drawing:
     Attributes:
         slug: Its place and title as a file name: ``chart-1-revenue-by-day``.
         finding: None if the chart has none, or no rows.
+        rows: Without rows if there is nothing to draw.
+        values: The row of the data source ``values`` if the specification draws it.
         specs: Its Vega-Lite specification by language, without values.
     """
 
@@ -51,6 +53,7 @@ class Drawing:
     title: Text
     finding: Text | None
     rows: Rows
+    values: Mapping[str, Any]
     specs: Mapping[Language, dict[str, Any]]
 
 
@@ -92,23 +95,31 @@ def _draw(connection: DuckDBPyConnection, chart: Chart, place: int, pipeline: st
     rows = query(connection, chart.sql, what)
     values = query(connection, chart.values, f"{what}, values") if chart.values else rows
     finding = sentence(chart.finding, values.first, what) if chart.finding else None
-    unknown = unknown_columns(chart.spec, rows.columns)
+    specs = {language: localised(chart.spec, language) for language in LANGUAGES}
+    text = _as_json(specs, what)
+    if '"url":' in text:
+        raise BadPipeline(f"{what}: its spec has a URL, but a report loads nothing; use sql.")
+    draws_values = '{"name": "values"}' in text
+    columns = dict.fromkeys([*rows.columns, *(values.columns if draws_values else ())])
+    unknown = dict.fromkeys(
+        name for each in specs.values() for name in unknown_columns(each, columns)
+    )
     if unknown:
         raise BadPipeline(
             f"{what}: its spec names {', '.join(map(repr, unknown))}, which is no column of its "
-            f"query; columns: {', '.join(rows.columns)}."
+            f"query; columns: {', '.join(columns)}."
         )
-    if '"url":' in _as_json(chart.spec, what):
-        raise BadPipeline(f"{what}: its spec has a URL, but a report loads nothing; use sql.")
     dates = [name for name, kind in zip(rows.columns, rows.kinds, strict=True) if kind == "date"]
     title = both(chart.title)
     slug = re.sub(r"[^a-z0-9]+", "-", title.en.lower()).strip("-")[:60]
+    shown = rows if has_quantity(specs["en"], rows) else replace(rows, rows=[])
     return Drawing(
         slug=f"chart-{place}-{slug}".rstrip("-"),
         title=title,
-        finding=finding if rows.rows else None,
-        rows=rows,
-        specs={each: completed(localised(chart.spec, each), dates) for each in LANGUAGES},
+        finding=finding if shown.rows else None,
+        rows=shown,
+        values=values.first if draws_values else {},
+        specs={language: completed(spec, dates, language) for language, spec in specs.items()},
     )
 
 
@@ -116,9 +127,9 @@ def _called(chart: Chart, pipeline: str) -> str:
     return f"Chart {both(chart.title).en!r} of pipeline {pipeline!r}"
 
 
-def _as_json(spec: Mapping[str, Any], what: str) -> str:
+def _as_json(spec: Any, what: str) -> str:
     try:
-        return json.dumps(localised(spec, "en"), allow_nan=False)
+        return json.dumps(spec, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise BadPipeline(f"{what}: its spec is not JSON: {error}.") from error
 

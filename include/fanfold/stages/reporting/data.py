@@ -23,6 +23,7 @@ MAX_ROWS = 5000
 """Rows of a chart; further ones are cut off, and the page says so."""
 _TEXT_WIDTH = 120
 """Maximum width of a text in a chart or its table, in columns."""
+_NAMED = re.compile(r"\{([^{}]*)\}")
 _EXACT = 2**53
 """Largest integer up to which a JavaScript number is exact."""
 
@@ -93,20 +94,27 @@ def json_value(value: Any) -> Any:  # noqa: PLR0911 - a case a type
             return plain(str(value), _TEXT_WIDTH)
 
 
-def sentence(finding: str | tuple[str, str], values: Mapping[str, Any], what: str) -> Text:
-    """Return a finding with its values.
+def sentence(finding: str | tuple[str, str], values: Mapping[str, Any], what: str) -> Text | None:
+    """Return a finding with its values, or None if one of them is null or not finite.
 
     Raises:
         BadPipeline: It names a value or a format that does not exist.
     """
-    texts = [
-        re.sub(r"\{([^{}]*)\}", lambda found: _words(found[1], values, what)[place], text)  # noqa: B023 - called here
-        for place, text in enumerate(both(finding))
-    ]
-    return Text(*texts)
+    words: dict[str, Text | None] = {}
+    for text in both(finding):
+        for named in _NAMED.findall(text):
+            words[named] = _words(named, values, what)
+    if None in words.values():
+        return None
+    return Text(
+        *(
+            _NAMED.sub(lambda found: (words[found[1]] or same(""))[place], text)  # noqa: B023 - called here
+            for place, text in enumerate(both(finding))
+        )
+    )
 
 
-def _words(named: str, values: Mapping[str, Any], what: str) -> Text:
+def _words(named: str, values: Mapping[str, Any], what: str) -> Text | None:
     name, _, form = named.partition(":")
     if name not in values:
         known = ", ".join(values) or "none"
@@ -119,7 +127,7 @@ def _words(named: str, values: Mapping[str, Any], what: str) -> Text:
             "and 'short', for numbers."
         )
     if value is None or (is_number and not math.isfinite(value)):
-        return same("–")
+        return None
     if form:
         return percent(float(value), 1) if form == "percent" else short(float(value))
     if is_number:

@@ -19,10 +19,11 @@ import jinja2
 from markupsafe import Markup
 
 from fanfold.messages import LANGUAGES
+from fanfold.model import Status
 from fanfold.stages.reporting.charts import VENDOR
 from fanfold.stages.reporting.data import MAX_ROWS, json_value
 from fanfold.stages.reporting.sanitising import plain, visible
-from fanfold.stages.reporting.specs import headings
+from fanfold.stages.reporting.specs import table_columns
 from fanfold.stages.reporting.theme import FOLDER, asset
 from fanfold.stages.reporting.wording import Text, both, day, duration, full, lasting, same, say
 
@@ -105,18 +106,12 @@ def page_of(  # noqa: PLR0913 - what a page shows
 
 
 def _item_tiles(manifest: Manifest) -> list[Tile]:
-    counts = manifest.counts
-    by_outcome = {
-        "ok": counts.ok,
-        "missing": counts.missing,
-        "invalid": counts.invalid,
-        "failed": counts.failed,
-    }
+    counts = {kind: getattr(manifest.counts, kind) for kind in Status}
     return [
-        Tile(say("planned"), full(counts.planned)),
+        Tile(say("planned"), full(manifest.counts.planned)),
         *(
             Tile(say(kind), full(count), say(f"{kind}.means"), kind if count else "")
-            for kind, count in by_outcome.items()
+            for kind, count in counts.items()
         ),
     ]
 
@@ -200,21 +195,23 @@ def _data(manifest: Manifest, charts: Sequence[Drawing]) -> Markup:
 
 
 def _chart(chart: Drawing, prefix: str) -> dict[str, Any]:
-    titles = {language: headings(spec) for language, spec in chart.specs.items()}
-    columns = chart.rows.columns
+    kinds = chart.rows.kinds
     return {
         "slug": chart.slug,
         "file": f"{prefix}-{chart.slug}",
         "title": chart.title._asdict(),
         "finding": (chart.finding or same(""))._asdict(),
         "specs": chart.specs,
-        "columns": columns,
-        "kinds": chart.rows.kinds,
-        "headings": {
-            language: [plain(found.get(name, name), 60) for name in columns]
-            for language, found in titles.items()
+        "columns": chart.rows.columns,
+        "table": {
+            language: [
+                (each.place, plain(each.title, 60), "share" if each.is_share else kinds[each.place])
+                for each in columns
+            ]
+            for language, columns in table_columns(chart.specs, chart.rows.columns).items()
         },
         "rows": [[json_value(value) for value in row] for row in chart.rows.rows],
+        "values": {name: json_value(value) for name, value in chart.values.items()},
     }
 
 

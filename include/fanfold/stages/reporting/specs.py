@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.messages import LANGUAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from fanfold.messages import Language
+    from fanfold.stages.reporting.data import Rows
 
-_PAIRS = {"title", "subtitle", "text", "labelExpr"}
-"""Properties that may be a pair (English, Chinese)."""
 _FIELDS = {
     "field",
     "fields",
@@ -29,39 +28,68 @@ _FIELDS = {
 """Properties that name columns. Source: the transforms and channels of Vega-Lite 6."""
 _EXPRESSIONS = {"filter", "calculate", "test", "and", "or", "not"}
 _DATUM = re.compile(r"""\bdatum(?:\.(\w+)|\[(['"])(.+?)\2\])""")
-_DEFAULT_NAMES = {
-    "fold": ("key", "value"),
-    "density": ("value", "density"),
-    "quantile": ("prob", "value"),
+_DEFAULT_NAMES = ("key", "value", "density", "prob")
+"""Columns of the transforms fold, density and quantile without ``as``."""
+_DAYS: Mapping[Language, tuple[str, str]] = {
+    "en": ("%b %-d", "%b %Y"),
+    "zh": ("%-m月%-d日", "%Y年%-m月"),
 }
+_TIMES = {
+    language: {
+        "hours": "%H:%M",
+        "minutes": "%H:%M",
+        "date": day,
+        "week": day,
+        "month": month,
+        "quarter": month,
+    }
+    for language, (day, month) in _DAYS.items()
+}
+"""Format of a time on an axis by the unit that it starts."""
 _COMPOSITE = {"boxplot", "errorbar", "errorband"}
 _FACETS = {"row", "column", "facet"}
 _FADED = 0.12
 """Opacity of the marks that the legend does not select."""
 
 
-def localised(spec: Any, language: Language, key: str = "") -> Any:
-    """Return a copy of a specification with its pairs of texts in one language."""
+class TableColumn(NamedTuple):
+    """A column of a chart's table: its place in the rows, its title, and whether it is a share."""
+
+    place: int
+    title: str
+    is_share: bool
+
+
+def localised(spec: Any, language: Language) -> Any:
+    """Return a copy of a specification in one language: that text of each tuple of two texts."""
     if isinstance(spec, Mapping):
-        return {name: localised(value, language, name) for name, value in spec.items()}
+        return {name: localised(value, language) for name, value in spec.items()}
+    if isinstance(spec, tuple) and len(spec) == 2 and all(isinstance(each, str) for each in spec):
+        return spec[LANGUAGES.index(language)]
     if isinstance(spec, list | tuple):
-        if key in _PAIRS and len(spec) == 2 and all(isinstance(each, str) for each in spec):
-            return spec[LANGUAGES.index(language)]
         return [localised(each, language) for each in spec]
     return spec
 
 
-def completed(spec: dict[str, Any], dates: Iterable[str]) -> dict[str, Any]:
-    """Add the width of the page and a legend that filters, unless the author chose otherwise.
+def completed(spec: dict[str, Any], dates: Iterable[str], language: Language) -> dict[str, Any]:
+    """Add page width, formats of times and a legend that filters, unless the author chose otherwise.
 
     Args:
         spec: A specification in one language; it is changed.
         dates: Columns with dates, which JavaScript would read as midnight in UTC.
+        language: The language of the specification.
     """
     if ("mark" in spec or "layer" in spec) and not _FACETS & set(spec.get("encoding", {})):
         spec.setdefault("width", "container")
     if not any("params" in each for each in _objects(spec)):
         _add_legend_filter(spec)
+    for each in _objects(spec):
+        for channel in ("x", "y"):
+            found = each.get(channel)
+            if not isinstance(found, dict) or "timeUnit" in found:
+                continue
+            if found.get("type") == "temporal" and found.get("axis", {}) is not None:
+                found["axis"] = {"format": _TIMES[language], **found.get("axis", {})}
     temporal = {
         each.get("field")
         for each in _objects(spec)
@@ -74,34 +102,59 @@ def completed(spec: dict[str, Any], dates: Iterable[str]) -> dict[str, Any]:
 
 
 def unknown_columns(spec: Mapping[str, Any], columns: Iterable[str]) -> list[str]:
-    """Return the columns that a specification names but that neither query nor transform makes."""
-    if any("pivot" in each for each in _objects(spec)):  # it makes columns from values
-        return []
-    known = set(columns)
+    """Return the columns that a specification names but that neither query nor transform makes.
+
+    None of a specification that has data of its own, or whose transforms make columns by themselves.
+    """
+    known = {*columns, *_DEFAULT_NAMES}
     for each in _objects(spec):
-        known.update(_names(each.get("as")))
-        for transform, names in _DEFAULT_NAMES.items():
-            known.update(names if transform in each else ())
-        if isinstance(each.get("from"), Mapping):
-            known.update(_names(each["from"].get("fields")))
-        values = each.get("values")
-        for row in values if isinstance(values, list | tuple) else ():
-            known.update(row if isinstance(row, Mapping) else ())
-    named = dict.fromkeys(_base(name) for name in _references(spec))
-    return [name for name in named if name not in known]
+        if "pivot" in each or "lookup" in each or "values" in (each.get("data") or ()):
+            return []
+        made = each.get("as", ())
+        known.update([made] if isinstance(made, str) else made)
+    return [name for name in dict.fromkeys(_references(spec)) if name not in known]
 
 
-def headings(spec: Mapping[str, Any]) -> dict[str, str]:
-    """Return the title that a specification gives to a column."""
-    found: dict[str, str] = {}
+def has_quantity(spec: Mapping[str, Any], rows: Rows) -> bool:
+    """Return whether there are rows and, of the columns drawn as quantities, one has a value."""
+    drawn = {each.get("field") for each in _objects(spec) if each.get("type") == "quantitative"}
+    places = [place for place, name in enumerate(rows.columns) if name in drawn]
+    if not places:
+        return bool(rows.rows)
+    return any(row[place] is not None for row in rows.rows for place in places)
+
+
+def table_columns(
+    specs: Mapping[Language, Mapping[str, Any]], columns: Sequence[str]
+) -> dict[Language, list[TableColumn]]:
+    """Return the columns of the table beside a chart by language.
+
+    A column has the title that its specification gives to it. Those that only the specification in
+    the other language names are left out.
+    """
+    named = {language: set(_references(spec)) for language, spec in specs.items()}
+    return {
+        language: [
+            TableColumn(place, *_heading(spec, name))
+            for place, name in enumerate(columns)
+            if name in named[language] or name not in set().union(*named.values())
+        ]
+        for language, spec in specs.items()
+    }
+
+
+def _heading(spec: Mapping[str, Any], column: str) -> tuple[str, bool]:
+    title, is_share = column, False
     for each in _objects(spec):
-        guides = (each.get(guide) for guide in ("axis", "legend", "header"))
-        titles = [each.get("title"), *(g.get("title") for g in guides if isinstance(g, Mapping))]
-        title = next((title for title in titles if isinstance(title, str) and title), None)
-        name = each.get("field")
-        if title and isinstance(name, str) and "aggregate" not in each:
-            found.setdefault(_base(name), title)
-    return found
+        if "aggregate" in each or each.get("field") != column:
+            continue
+        guides = [each, *(each.get(guide) for guide in ("axis", "legend", "header"))]
+        for guide in guides:
+            if isinstance(guide, Mapping):
+                found = guide.get("title")
+                title = found if title == column and isinstance(found, str) and found else title
+                is_share |= str(guide.get("format", "")).endswith("%")
+    return title, is_share
 
 
 def _add_legend_filter(spec: dict[str, Any]) -> None:
@@ -154,14 +207,14 @@ def _references(spec: Any, key: str = "") -> Iterator[str]:
         for name, value in spec.items():
             if name not in {"data", "from"}:
                 yield from _references(value, name)
-    elif isinstance(spec, list | tuple):
+    elif isinstance(spec, list):
         for each in spec:
             yield from _references(each, key)
     elif isinstance(spec, str):
         if key in _FIELDS:
-            yield spec
+            yield _base(spec)
         elif key in _EXPRESSIONS:
-            yield from (found[1] or found[3] for found in _DATUM.finditer(spec))
+            yield from (_base(found[1] or found[3]) for found in _DATUM.finditer(spec))
 
 
 def _objects(spec: Any) -> Iterator[Mapping[str, Any]]:
@@ -170,14 +223,9 @@ def _objects(spec: Any) -> Iterator[Mapping[str, Any]]:
         for name, value in spec.items():
             if name != "values":
                 yield from _objects(value)
-    elif isinstance(spec, list | tuple):
+    elif isinstance(spec, list):
         for each in spec:
             yield from _objects(each)
-
-
-def _names(value: Any) -> list[str]:
-    found = value if isinstance(value, list | tuple) else [value]
-    return [name for name in found if isinstance(name, str)]
 
 
 def _base(name: str) -> str:

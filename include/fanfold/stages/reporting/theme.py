@@ -46,4 +46,11 @@ def complete_spec(chart: Drawing, width: int) -> dict[str, Any]:
     ]
     title = {"text": chart.title.en, "subtitle": chart.finding.en if chart.finding else ""}
     data = {**spec.get("data", {}), "values": rows}
-    return {**spec, "data": data, "title": title, "config": {**config, **spec.get("config", {})}}
+    values = {name: json_value(value) for name, value in chart.values.items()}
+    return {
+        **spec,
+        "data": data,
+        "datasets": {"values": [values]},
+        "title": title,
+        "config": {**config, **spec.get("config", {})},
+    }

@@ -21,6 +21,7 @@ from fanfold.model import Counts, Manifest, Outcome, RunStatus, Status
 from fanfold.stages import consolidating
 from fanfold.stages.consolidating import check_tolerance
 from fanfold.stages.consolidating.tables import ROW_GROUP, for_csv, write_table
+from fanfold.workspace.batch import ITEM
 from fanfold.workspace.failure_groups import read_groups
 from fanfold.workspace.files import read_json, read_jsonl, write_jsonl
 
@@ -167,7 +168,7 @@ def test_a_redrive_under_a_clock_that_was_set_back_does_not_end_earlier(orders, 
     [
         (lambda batch: batch.rows_file.unlink(), "No such file"),
         (lambda batch: batch.rows_file.write_bytes(b"PAR1"), "Parquet"),
-        (lambda batch: pq.write_table(pa.table({"item": ["a"]}), batch.rows_file), "columns"),
+        (lambda batch: pq.write_table(pa.table({ITEM: ["a"]}), batch.rows_file), "columns"),
         (
             lambda batch: pq.write_table(
                 pq.read_table(batch.rows_file).slice(0, 1), batch.rows_file

@@ -21,6 +21,7 @@ from fanfold.pipeline import Pipeline
 from fanfold.sources import Compute
 from fanfold.stages import processing
 from fanfold.stages.processing import clean_records, process_batch
+from fanfold.workspace.batch import ITEM
 from fanfold.workspace.files import read_jsonl, write_jsonl
 from fanfold.workspace.paths import Workspace
 from fanfold.workspace.progress import read_closed
@@ -40,7 +41,7 @@ PIPELINE = Pipeline(
 
 def clean(fetched, pipeline=PIPELINE, items=()):
     rows, rejected = clean_records(pipeline, list(fetched.items()), items, AS_OF)
-    assert rows.schema.names[0] == "item"
+    assert rows.schema.names[0] == ITEM
     assert rows.schema.names[-1] == "as_of"
     return [tuple(row.values())[:-1] for row in rows.to_pylist()], rejected
 
@@ -71,7 +72,7 @@ def test_an_item_with_several_rows_loses_none_and_keeps_their_order(tmp_path):
     batch = put(tmp_path, [{"b": lines(3, 1, 2), "a": lines(5, 4)}], ["a", "b", "c"])
     closed = process_batch(batch, Loaded(PIPELINE, "code"), as_of=AS_OF)
     rows = pq.read_table(batch.rows_file)
-    assert rows["item"].to_pylist() == list("aabbb")
+    assert rows[ITEM].to_pylist() == list("aabbb")
     assert rows["number"].to_pylist() == [5, 4, 3, 1, 2]
     assert str(rows.schema.field("as_of").type) == "timestamp[us, tz=UTC]"
     assert closed.counts == Counts(planned=3, ok=2, failed=1)
@@ -200,6 +201,13 @@ def test_columns_outside_the_contract_are_dropped_and_missing_ones_are_null():
     )
     assert rows == [("a", 1, None)]
     assert rejected == [Rejected("a", 2, "number", "null", "not_nullable")]
+
+
+def test_the_column_of_the_items_is_filled_with_their_keys_unless_rows_have_it():
+    contract = pa.DataFrameSchema({"order": pa.Column(str), "number": pa.Column(int)})
+    pipeline = replace(PIPELINE, contract=contract, item_column="order")
+    assert clean({"a": lines(1, 2)}, pipeline)[0] == [("a", "a", 1), ("a", "a", 2)]
+    assert clean({"a": [{"number": 1, "order": "A"}]}, pipeline)[0] == [("a", "A", 1)]
 
 
 def test_checks_of_whole_rows_and_unique_reject_rows():

@@ -8,6 +8,7 @@ from fanfold.errors import BadPipeline
 from fanfold.pipeline import Chart
 from fanfold.stages.reporting.charts import charts_of, check_charts
 from fanfold.stages.reporting.data import json_value
+from fanfold.stages.reporting.specs import table_columns
 
 X = {"field": "city", "type": "nominal"}
 Y = {"field": "count", "type": "quantitative"}
@@ -26,6 +27,7 @@ WRONG = {
     "column in SQL": (chart(with_x(), sql="SELECT town FROM dataset"), '"town" not found'),
     "values": (chart(with_x(), values="FROM nowhere"), "values: Catalog Error"),
     "column": (chart(with_x(field="town")), "'town', which is no column of its query; columns: ci"),
+    "column of a language": (chart(with_x(field=("city", "chengshi"))), "'chengshi', which is no"),
     "column of a condition": (
         chart(with_x() | {"transform": [{"filter": "datum.cuont > 1"}]}),
         "'cuont', which is no column",
@@ -102,18 +104,57 @@ def drawn(pipeline, tables, tmp_path):
 
 def test_a_finding_writes_its_values_as_each_language_does(pipeline_with, bars, tables, tmp_path):
     finding = (
-        "{city} {day} {at} {count} {count:short} {share} {share:percent} {nothing}",
+        "{city} {day} {at} {count} {count:short} {share} {share:percent}",
         "{count:short}，{city}",
     )
-    made = bars("SELECT *, NULL AS nothing FROM dataset", finding=finding)
+    made = bars(finding=finding)
     english, chinese = drawn(pipeline_with(made), tables, tmp_path).finding
-    assert english == "Oslo 2026-03-01 2026-03-01 12:00 UTC 1,234,567 1.23M 0.123 12.3% –"
+    assert english == "Oslo 2026-03-01 2026-03-01 12:00 UTC 1,234,567 1.23M 0.123 12.3%"
     assert chinese == "123万，Oslo"
 
 
 def test_a_finding_takes_its_values_from_their_own_query(pipeline_with, bars, tables, tmp_path):
     made = bars(finding="{cities} cities", values="SELECT count(city) AS cities FROM by_city")
     assert drawn(pipeline_with(made), tables, tmp_path).finding.en == "2 cities"
+
+
+@pytest.mark.parametrize("unknown", ["NULL::INT", "'nan'::DOUBLE"])
+def test_a_finding_without_one_of_its_values_is_left_out(
+    unknown, pipeline_with, bars, tables, tmp_path
+):
+    made = bars(finding="{most} of {n}", values=f"SELECT 1 AS n, {unknown} AS most")
+    assert drawn(pipeline_with(made), tables, tmp_path).finding is None
+
+
+def test_a_chart_of_nothing_but_nulls_has_no_data(pipeline_with, bars, tables, tmp_path):
+    made = bars("SELECT city, NULL::INT AS count FROM dataset", finding="First: {city}")
+    drawing = drawn(pipeline_with(made), tables, tmp_path)
+    assert (drawing.rows.rows, drawing.finding) == ([], None)
+
+
+def test_a_pair_of_columns_is_drawn_and_listed_by_language(pipeline_with, tables, tmp_path):
+    axis = {"title": ["Number of", "orders"]}
+    spec = {"mark": "bar", "encoding": {"y": {"field": ("en", "zh")}, "x": {**Y, "axis": axis}}}
+    pipeline = pipeline_with(
+        chart(spec, sql="SELECT 'a' AS en, '甲' AS zh, 1 AS count, 2 AS other")
+    )
+    check_charts(pipeline, tables, tmp_path / "spill")
+    drawing = drawn(pipeline, tables, tmp_path)
+    fields = [drawing.specs[each]["encoding"]["y"]["field"] for each in ("en", "zh")]
+    assert fields == ["en", "zh"]
+    assert drawing.specs["zh"]["encoding"]["x"]["axis"] == axis
+    listed = table_columns(drawing.specs, drawing.rows.columns)
+    assert [[each.title for each in listed[language]] for language in ("en", "zh")] == [
+        ["en", "count", "other"],
+        ["zh", "count", "other"],
+    ]
+
+
+def test_a_layer_draws_the_values_of_the_finding(pipeline_with, tables, tmp_path):
+    rule = {"data": {"name": "values"}, "mark": "rule", "encoding": {"y": {"field": "mean"}}}
+    made = chart({"layer": [with_x(), rule]}, values="SELECT 2 AS mean")
+    check_charts(pipeline_with(made), tables, tmp_path / "spill")
+    assert drawn(pipeline_with(made), tables, tmp_path).values == {"mean": 2}
 
 
 def test_values_are_exact_or_text(pipeline_with, bars, tables, tmp_path):
@@ -138,6 +179,8 @@ def test_texts_are_in_one_language_and_dates_are_days(pipeline_with, tables, tmp
     specs = drawn(pipeline_with(made), tables, tmp_path).specs
     titles = [specs[language]["encoding"]["x"]["axis"]["title"] for language in ("en", "zh")]
     assert titles == ["Day", "日期"]
+    formats = [specs[language]["encoding"]["x"]["axis"]["format"]["date"] for language in specs]
+    assert formats == ["%b %-d", "%-m月%-d日"]
     assert specs["en"]["data"]["format"]["parse"] == {"day": "date:'%Y-%m-%d'"}
 
 

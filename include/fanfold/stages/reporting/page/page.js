@@ -15,7 +15,7 @@
     dateTime: "%Y年%-m月%-d日 %X", date: "%Y年%-m月%-d日", time: "%H:%M:%S", periods: ["上午", "下午"],
     days: week.map((day) => `星期${day}`), shortDays: week.map((day) => `周${day}`), months, shortMonths: months,
   };
-  const locale = () => (language === "zh" ? { number: chinese, time: chineseTime } : {});
+  const times = () => (language === "zh" ? { locale: { number: chinese, time: chineseTime }, timeFormat: chineseTime.date } : {});
 
   // Numbers: 12,345 in a tooltip or table, 12.3K or 1.23万 on an axis.
   const tag = () => (language === "zh" ? "zh-CN" : "en-US");
@@ -24,6 +24,7 @@
     Math.abs(value) < 10_000
       ? new Intl.NumberFormat(tag(), { maximumSignificantDigits: 4 }).format(value)
       : new Intl.NumberFormat(tag(), { notation: "compact", maximumSignificantDigits: 4 }).format(value);
+  const percent = new Intl.NumberFormat("en-US", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
   const numeric = (format) => (value) => (typeof value === "number" ? format(value) : `${value ?? "–"}`);
   vega.expressionFunction("short", numeric(short));
   vega.expressionFunction("full", numeric(full));
@@ -64,8 +65,8 @@
   const viewOf = (chart, box, options, more = {}) => {
     const spec = chart.specs[language];
     const values = chart.rows.map((row) => Object.fromEntries(row.map((value, place) => [chart.columns[place], value])));
-    const config = { ...coloured(page.config, getComputedStyle(root)), locale: locale() };
-    const complete = { ...spec, ...more, data: { ...spec.data, values } };
+    const config = { ...coloured(page.config, getComputedStyle(root)), ...times() };
+    const complete = { ...spec, ...more, data: { ...spec.data, values }, datasets: { values: [chart.values] } };
     if (spec.facet && spec.columns && !spec.spec.width) {
       complete.spec = { ...spec.spec, width: (box.clientWidth - 80) / spec.columns - 20 };
     }
@@ -101,20 +102,24 @@
 
   const cell = (value, kind) => {
     if (value === null) return "–";
+    if (kind === "share") return percent.format(value);
     if (kind === "number" && typeof value === "number") return full(value);
     if (kind === "time") return `${value}`.replace("T", " ");
     return typeof value === "object" ? JSON.stringify(value) : `${value}`;
   };
   const fill = (chart, details, shown) => {
     const table = details.querySelector("table");
-    const classes = (kind) => (kind === "number" ? { class: "figure" } : {});
-    const head = document.createElement("tr");
-    head.append(...chart.headings[shown].map((text, place) => element("th", text, { scope: "col", ...classes(chart.kinds[place]) })));
-    const body = chart.rows.map((row) => {
-      const line = document.createElement("tr");
-      line.append(...row.map((value, place) => element("td", cell(value, chart.kinds[place]), { dir: "auto", ...classes(chart.kinds[place]) })));
-      return line;
-    });
+    const classes = (kind) => (kind === "number" || kind === "share" ? { class: "figure" } : {});
+    const line = (cells) => {
+      const row = document.createElement("tr");
+      row.append(...cells);
+      return row;
+    };
+    const columns = chart.table[shown];
+    const head = line(columns.map(([, title, kind]) => element("th", title, { scope: "col", ...classes(kind) })));
+    const body = chart.rows.map((row) =>
+      line(columns.map(([place, , kind]) => element("td", cell(row[place], kind), { dir: "auto", ...classes(kind) }))),
+    );
     table.tHead.replaceChildren(head);
     table.tBodies[0].replaceChildren(...body);
   };
