@@ -8,8 +8,8 @@ import json
 import os
 import re
 import sys
-from keyword import iskeyword
 from dataclasses import replace
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
