@@ -28,7 +28,7 @@ SHORT = {"fetch": 4, "process": 2, "consolidate": 3, "publish": 3, "load": 3}
 """Kills of each stage in `make test`."""
 KNOWN = [str(1404376560 + number) for number in range(14)]
 USERS = [*KNOWN, "7", "8"]  # the last two do not exist
-BROKEN = {KNOWN[3]: "http_500", KNOWN[9]: "http_500", KNOWN[12]: "invalid"}
+BROKEN = {KNOWN[3]: "http_500", KNOWN[9]: "http_500", KNOWN[12]: "invalid_text"}
 FIRST_DAY = "2026-03-01T02:00:00+00:00"
 SECOND_DAY = "2026-03-02T02:00:00+00:00"
 RUN_OF = {day: f"scheduled__{day}" for day in (FIRST_DAY, SECOND_DAY)}
