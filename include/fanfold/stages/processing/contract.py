@@ -294,6 +294,9 @@ def _check(contract: Contract, frame: pd.DataFrame) -> Mapping[int, Violation]:
         ["place", "check_number"], kind="stable"
     )
     for case in firsts.drop_duplicates("index").to_dict("records"):
-        column, value = ("", "") if case["whole"] else (case["column"], shown(case["failure_case"]))
-        found[int(case["index"])] = Violation(column, value, str(case["check"]))
+        row, column = int(case["index"]), "" if case["whole"] else case["column"]
+        # pandera lists the failure cases of integers and floats together, as floats.
+        value = frame[column].iloc[row] if column else ""
+        value = value.item() if isinstance(value, np.generic) else value
+        found[row] = Violation(column, shown(value) if column else "", str(case["check"]))
     return found

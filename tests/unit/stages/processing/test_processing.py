@@ -288,3 +288,12 @@ def test_the_same_records_give_the_same_bytes_in_any_parts_and_slices(tmp_path, 
     again = process_batch(sliced, pipeline, as_of=AS_OF)
     assert (closed.rows, closed.rejected) == (again.rows, again.rejected) == (53, 7)
     assert contents(whole) == contents(sliced)
+
+
+def test_a_rejected_integer_is_listed_with_all_its_digits():
+    """Also beside a column of floats with a rule."""
+    columns = {"number": pa.Column(int, pa.Check.le(5)), "share": pa.Column(float, pa.Check.le(1))}
+    pipeline = replace(PIPELINE, contract=pa.DataFrameSchema(columns))
+    records = [{"number": 2**53 + 1, "share": 0.5}, {"number": 1, "share": 1.5}]
+    _, rejected = clean({"a": records}, pipeline)
+    assert [row.value for row in rejected] == ["9007199254740993", "1.5"]
