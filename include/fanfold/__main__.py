@@ -8,6 +8,7 @@ import json
 import os
 import re
 import sys
+from dataclasses import replace
 from keyword import iskeyword
 from pathlib import Path
 from string import Template
@@ -73,7 +74,7 @@ def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
     return list(files)
 
 
-def try_item(pipeline: Pipeline, item: str, *, charts: bool = True) -> Result:
+def try_item(pipeline: Pipeline, item: str) -> Result:
     """Fetch and process one item, fold and draw; return the result.
 
     The sample APIs of the local mode are simulated if their connection is not in the environment.
@@ -81,7 +82,7 @@ def try_item(pipeline: Pipeline, item: str, *, charts: bool = True) -> Result:
     from fanfold import testing
 
     with _simulated(pipeline):
-        return testing.run(pipeline, [item], charts=charts)
+        return testing.run(pipeline, [item])
 
 
 @contextlib.contextmanager
@@ -164,8 +165,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             result = try_item(pipeline, given.item)
         except BadPipeline as error:
-            # Perhaps only a chart is wrong: rows help to see why.
-            _print(try_item(pipeline, given.item, charts=False), given.item)
+            # Perhaps only a fold or chart is wrong: rows help to see why.
+            _print(try_item(replace(pipeline, folds=(), charts=()), given.item), given.item)
             raise error from None
         _print(result, given.item)
         if given.report:

@@ -20,7 +20,10 @@ from airflow import sdk
 
 LAZY = ("Asset", "BaseOperator", "Param", "RetryPolicy", "dag", "task", "task_group")
 """Names that airflow.sdk imports on use."""
-HEAVY = {"pandas", "numpy", "pandera", "pyarrow", "duckdb", "requests", "urllib3", "pipelines"}
+HEAVY = {
+    *("pandas", "numpy", "pandera", "pyarrow", "duckdb", "boto3", "requests", "urllib3"),
+    *("psycopg", "pipelines"),
+}
 
 
 def imported(path):

@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 
 import pipelines
-from fanfold import testing
 from fanfold.__main__ import main, new
 from fanfold.errors import BadInput
-from fanfold.loader import load_pipeline
 
 ROOT = Path(__file__).parents[2]
 ITEMS = {"api": "K042", "compute": "27"}
@@ -150,15 +148,3 @@ def test_an_exception_in_a_function_is_the_reason_of_the_item_with_the_line(made
         f"27: failed (AttributeError: 'Item' object has no attribute 'kee' (mine.py:{line}))"
         in text
     )
-
-
-@pytest.mark.usefixtures("made")
-def test_records_can_be_given_for_items_with_attributes():
-    pipeline = load_pipeline("mine").pipeline
-    result = testing.run(
-        pipeline,
-        ["27", {"number": "5", "note": "x"}],
-        records={"027": [{"steps": 111, "highest": 9232}]},
-    )
-    assert dict(result.outcomes["status"]) == {"27": "ok", "5": "missing"}
-    assert list(result.rows["steps"]) == [111]

@@ -13,7 +13,7 @@ class Row(pa.DataFrameModel):
     value: int
 
 
-def test_given_records_meet_the_attributes_of_the_items_and_an_item_may_have_none():
+def test_given_records_meet_the_attributes_of_the_items_and_an_item_without_is_missing():
     def named(record, item):
         yield {**record, "name": item.attributes["name"]}
 
@@ -24,13 +24,14 @@ def test_given_records_meet_the_attributes_of_the_items_and_an_item_may_have_non
         contract=Row,
         key=("station",),
         item_column="station",
+        check_item=str.upper,
         each=named,
     )
     items = [{"station": "K042", "name": "Northern ridge"}, {"station": "B107", "name": "Harbour"}]
 
-    result = testing.run(pipeline, items, records={"K042": [{"value": 7}]})
+    result = testing.run(pipeline, items, records={"k042": [{"value": 7}]})
 
     assert result.rows[["station", "name", "value"]].values.tolist() == [
         ["K042", "Northern ridge", 7]
     ]
-    assert result.outcomes["status"].to_dict() == {"K042": "ok", "B107": "ok"}
+    assert result.outcomes["status"].to_dict() == {"K042": "ok", "B107": "missing"}
