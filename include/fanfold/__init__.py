@@ -16,6 +16,7 @@ from fanfold.sources import (
     Response,
     Several,
 )
+from fanfold.sources.reading import read_by_status
 from fanfold.sources.responses import retry_after, unexpected_response
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Response",
     "Several",
     "SourceBusy",
+    "read_by_status",
     "retry_after",
     "unexpected_response",
 ]

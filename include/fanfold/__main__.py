@@ -74,7 +74,7 @@ def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
     return list(files)
 
 
-def try_item(pipeline: Pipeline, item: str) -> Result:
+def try_item(pipeline: Pipeline, item: dict[str, Any]) -> Result:
     """Fetch and process one item, fold and draw; return the result.
 
     The sample APIs of the local mode are simulated if their connection is not in the environment.
@@ -89,11 +89,15 @@ def try_item(pipeline: Pipeline, item: str) -> Result:
 def _simulated(pipeline: Pipeline) -> Iterator[None]:
     from fanfold.simulator.process import running
     from fanfold.simulator.sample import CONNECTIONS
+    from fanfold.testing import endpoint_of
 
     source = pipeline.source
     connection = source.connection if isinstance(source, Api) else ""
     variable = f"AIRFLOW_CONN_{connection.upper()}"
     if connection not in CONNECTIONS or variable in os.environ:
+        if isinstance(source, Api):
+            connection = connection or f"{pipeline.name}_default"
+            print(f"{connection}: {endpoint_of(connection).url}")
         yield
         return
     print(f"{variable} is not set: using the simulator.")
@@ -106,7 +110,9 @@ def _simulated(pipeline: Pipeline) -> Iterator[None]:
             del os.environ[variable]
 
 
-def _print(result: Result, key: str) -> None:
+def _print(pipeline: Pipeline, result: Result, key: str) -> None:
+    from fanfold.stages.consolidating import repeated_text
+
     outcome = result.outcomes.iloc[0]
     print(f"{key}: {outcome['status']}" + (f" ({outcome['reason']})" if outcome["reason"] else ""))
     records = next(iter(result.records.values()), [])
@@ -115,20 +121,23 @@ def _print(result: Result, key: str) -> None:
         text = json.dumps(record, ensure_ascii=False)
         print(f"  {text[:300]}{'…' * (len(text) > 300)}")
     _table("rows", result.rows)
+    if result.manifest.repeated:
+        print(f"  {repeated_text(result.manifest, pipeline)}")
     _table("rejected rows", result.rejected)
     for name, fold in result.folds.items():
         _table(f"fold {name}", fold)
 
 
-def _section(name: str, count: int) -> None:
-    print(f"\n{name}: {count}" + (f", the first {_SHOWN}" if count > _SHOWN else ""))
+def _section(name: str, count: int, shown: int = _SHOWN) -> None:
+    print(f"\n{name}: {count}" + (f", the first {shown}" if count > shown else ""))
 
 
 def _table(name: str, frame: pd.DataFrame) -> None:
-    _section(name, len(frame))
+    is_wide = len(frame.columns) > _WIDE
+    _section(name, len(frame), 2 if is_wide else _SHOWN)
     if frame.empty:
         return
-    if len(frame.columns) > _WIDE:  # a column a line
+    if is_wide:  # a column a line
         lines = frame.head(2).T
         lines.insert(0, "type", frame.dtypes.astype(str))
         text = lines.to_string(max_colwidth=50)
@@ -137,12 +146,22 @@ def _table(name: str, frame: pd.DataFrame) -> None:
     print("\n".join(f"  {line}" for line in text.splitlines()))
 
 
+def _attributes(text: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except (ValueError, TypeError):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no JSON object") from None
+
+
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m fanfold", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     one = commands.add_parser("try", help="fetch and process one item, without Airflow")
     one.add_argument("name", help=f"a pipeline: {', '.join(pipeline_names())}")
     one.add_argument("--item", required=True, help="the item's key")
+    one.add_argument(
+        "--attributes", type=_attributes, default={}, help="its attributes, as a JSON object"
+    )
     one.add_argument("--report", type=Path, help="write the report to this file")
     made = commands.add_parser("new", help="write a pipeline: module, DAG file and test")
     made.add_argument("name")
@@ -162,20 +181,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"Run it: make run PIPELINE={given.name}")
             return 0
         pipeline = load_pipeline(given.name).pipeline
+        item = {**given.attributes, pipeline.item_column: given.item}
         try:
-            result = try_item(pipeline, given.item)
+            result = try_item(pipeline, item)
         except BadPipeline as error:
             # Perhaps only a fold or chart is wrong: rows help to see why.
-            _print(try_item(replace(pipeline, folds=(), charts=()), given.item), given.item)
+            plain = replace(pipeline, folds=(), charts=())
+            _print(pipeline, try_item(plain, item), given.item)
             raise error from None
-        _print(result, given.item)
+        _print(pipeline, result, given.item)
         if given.report:
             given.report.write_text(result.report, "utf-8")
             print(f"\nreport: {given.report}")
+        return int(result.outcomes.iloc[0]["status"] in {"failed", "invalid"})
+    except BrokenPipeError:  # `try … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except FanfoldError as error:
         print(error, file=sys.stderr)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

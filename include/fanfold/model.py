@@ -312,6 +312,7 @@ class Manifest:
         counts: Items by outcome.
         rows: Rows of the dataset.
         rejected: Rows that broke the contract; ``rejected.jsonl`` lists them.
+        repeated: Rows of the dataset whose key an earlier row has, too.
         code: Digest of the pipeline's code.
     """
 
@@ -326,6 +327,7 @@ class Manifest:
     finished_at: str
     rows: int = 0
     rejected: int = 0
+    repeated: int = 0
     code: str = ""
     version: int = MANIFEST_VERSION
 

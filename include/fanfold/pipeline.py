@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from fanfold.errors import BadPipeline
+from fanfold.injection import unknown_parameters
 from fanfold.model import KeyForm
 
 if TYPE_CHECKING:
@@ -98,6 +99,16 @@ class Pipeline:
             raise BadPipeline(f"{self.name}: key must name the columns that identify a row.")
         if self.transform and self.each:
             raise BadPipeline(f"{self.name}: use transform or each, not both.")
+        for function, available in (
+            (self.transform, ("items", "as_of")),
+            (self.each, ("item", "as_of")),
+        ):
+            unknown = unknown_parameters(function, available) if function else []
+            if unknown:
+                raise BadPipeline(
+                    f"{self.name}: {getattr(function, '__name__', 'the function')}() has a parameter "
+                    f"{unknown[0]!r}; after the first one it may have {' and '.join(available)}."
+                )
 
     @property
     def tables(self) -> tuple[str, ...]:

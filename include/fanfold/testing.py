@@ -50,6 +50,8 @@ if TYPE_CHECKING:
     from fanfold.workspace.batch import Batch
 
 _CONCURRENCY = 8
+_MAX_OUTAGE = 15.0
+"""Seconds for which a source may be unavailable: somebody waits for the result."""
 _OUTCOME = ("status", "reason", "attempts")
 _REJECTED = ("item", "row", "column", "value", "rule")
 
@@ -169,7 +171,7 @@ def _fetch(
                     open_rate_limiter(folder / "limits", target.connection, *limits)
                 ),
                 concurrency=_CONCURRENCY,
-                backoff=Backoff(),
+                backoff=Backoff(max_outage=_MAX_OUTAGE),
             )
         for batch in batches:
             # Failed items are outcomes of the result.

@@ -143,7 +143,7 @@ def test_an_exception_in_a_function_is_the_reason_of_the_item_with_the_line(made
     made.write_text(text)
     line = text[: text.index("item.kee")].count("\n") + 1
     code, text, _ = output(capsys, "try", "mine", "--item", "27")
-    assert code == 0
+    assert code == 1
     assert (
         f"27: failed (AttributeError: 'Item' object has no attribute 'kee' (mine.py:{line}))"
         in text

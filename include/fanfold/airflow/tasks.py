@@ -182,6 +182,8 @@ def consolidate(pipeline: str) -> dict[str, int]:
     metrics.decided(manifest, pipeline, before)
     counts = {**asdict(manifest.counts), "rows": manifest.rows, "rejected": manifest.rejected}
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
+    if manifest.repeated:
+        log.warning("%s", consolidating.repeated_text(manifest, loaded.pipeline))
     remember(workspace.history, manifest, passed=False)
     options = settings.Options.of(context)
     try:

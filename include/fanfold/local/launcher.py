@@ -15,7 +15,7 @@ from fanfold.local.progress import current_step, read_progress
 from fanfold.local.settings import of_shell
 from fanfold.local.stack import FINISHED, Stack, running_stack
 from fanfold.local.state import Phase, StackFailed
-from fanfold.local.summary import failure, next_step, summary
+from fanfold.local.summary import failure, next_step, retry_reason, summary
 from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
@@ -118,6 +118,10 @@ def _watch(stack: Stack, dag_id: str, run_id: str, print_summary: Callable[[], N
             if line not in {"", printed}:
                 printed = line
                 _say(line)
+                for instance in instances:
+                    if instance["state"] == "up_for_retry":
+                        _say(f"  {retry_reason(stack, dag_id, run_id, instance)}")
+                        break
         if state in FINISHED:
             return state
         stack.check()

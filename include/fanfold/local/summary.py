@@ -12,7 +12,7 @@ from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from fanfold.local.stack import Stack
 
@@ -39,7 +39,8 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     facts = {
         plan.noun[0]: f"{counts.planned} planned: {counts.ok} ok, {counts.missing} missing,"
         f" {counts.invalid} invalid, {counts.failed} failed ({manifest.requests} requests)",
-        "rows": f"{manifest.rows}, {manifest.rejected} rejected",
+        "rows": f"{manifest.rows}, {manifest.rejected} rejected"
+        + f", {manifest.repeated} with the key of an earlier row" * bool(manifest.repeated),
         "tables": f"{', '.join(tables)} in {warehouse}",
         "S3": f"s3://{bucket}/{run_prefix(manifest)}",
         "on disk": workspace.dataset,
@@ -80,14 +81,28 @@ def failure(stack: Stack, dag_id: str, run_id: str) -> str:
     if first["map_index"] >= 0:
         name += f" [{first.get('rendered_map_index') or first['map_index']}]"
     others = f" ({len(found)} tasks failed)" if len(found) > 1 else ""
-    log = stack.api(
+    log = log_lines(_log(stack, path, first))
+    return "\n".join([f"{dag_id}: {name} failed{others}. The end of its log:", "", *log[-20:]])
+
+
+def retry_reason(stack: Stack, dag_id: str, run_id: str, instance: Mapping[str, Any]) -> str:
+    """Return the exception that ended the last try of a task that waits for a retry."""
+    path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
+    errors = [
+        f"{error['exc_type']}: {error['exc_value']}"
+        for event in _log(stack, path, instance)
+        for error in event.get("error_detail") or []
+    ]
+    return errors[-1] if errors else ""
+
+
+def _log(stack: Stack, path: str, instance: Mapping[str, Any]) -> list[dict[str, Any]]:
+    log: list[dict[str, Any]] = stack.api(
         "GET",
-        f"{path}/{first['task_id']}/logs/{first['try_number']}",
-        params={"map_index": first["map_index"], "full_content": True},
+        f"{path}/{instance['task_id']}/logs/{instance['try_number']}",
+        params={"map_index": instance["map_index"], "full_content": True},
     )["content"]
-    return "\n".join(
-        [f"{dag_id}: {name} failed{others}. The end of its log:", "", *log_lines(log)[-20:]]
-    )
+    return log
 
 
 def log_lines(events: Iterable[dict[str, Any]]) -> list[str]:

@@ -221,7 +221,7 @@ class Api:
             queries.
         several: Request for several items, if the API has one.
         check: Request that checks endpoint and token: for ``preflight`` and to probe an unavailable
-            source. Default: a GET of ``/``, for which any response below 500 will do.
+            source. Default: a GET of ``/``, for which any response but 502, 503 and 504 will do.
         quota: Reads the quota of the endpoint's token.
         exhausted_for: Returns the seconds until the quota is renewed if this response used it up.
         messages: Messages of the source: English and Chinese text by id.

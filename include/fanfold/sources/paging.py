@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
-from requests.utils import parse_header_links
-
 from fanfold.errors import ItemRefused, SourceBusy
 from fanfold.messages import ENGINE
 
@@ -112,6 +110,8 @@ def _with(call: Call, name: str, value: str | int) -> Call:
 
 def _link_header(header: str) -> str:
     """Return the target with ``rel="next"`` of a ``Link`` header (RFC 8288), or ""."""
+    from requests.utils import parse_header_links
+
     for link in parse_header_links(header):
         if "next" in link.get("rel", "").lower().split():
             return str(link["url"])

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fanfold.sources import Response
 
 
-def read_by_status(response: Response, path: str) -> Found | NotThere:
+def read_by_status(response: Response, path: str = "") -> Found | NotThere:
     """Return the records at a path of a response, or that the item does not exist.
 
     Raises:

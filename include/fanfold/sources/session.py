@@ -152,9 +152,9 @@ class ApiSession:
         if self._api.check:
             self._send(self._api.check)
             return
-        # Many APIs answer 401, 403 or 404 here; only an error of the server says something.
+        # Many APIs answer 401, 404 or 501 here; only a proxy without a server behind it is down.
         response, _ = self._http.send(Call("/"))
-        if response.status >= 500:
+        if response.status in {502, 503, 504}:
             raise unexpected_response(response)
 
     def quota(self) -> Quota | None:

@@ -27,7 +27,7 @@ from fanfold.model import (
     utc_text,
 )
 from fanfold.pipeline import AS_OF
-from fanfold.stages.consolidating.folds import write_folds
+from fanfold.stages.consolidating.folds import repeated_keys, write_folds
 from fanfold.stages.consolidating.tables import ROW_GROUP, write_table
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.failure_groups import merge_groups, read_groups, write_groups
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fanfold.loader import Loaded
+    from fanfold.pipeline import Pipeline
     from fanfold.workspace.batch import Batch
     from fanfold.workspace.failure_groups import Group
     from fanfold.workspace.paths import Workspace
@@ -108,6 +109,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
     as_of = pa.scalar(run.logical_date, schema.field(AS_OF).type)
     try:
         rows |= write_folds(workspace, pipeline, as_of)
+        repeated = repeated_keys(workspace, pipeline)
     finally:
         shutil.rmtree(workspace.spill, ignore_errors=True)
     write_groups(
@@ -131,10 +133,20 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         finished_at=_finished_at(workspace, plan),
         rows=rows[pipeline.dataset],
         rejected=rejected,
+        repeated=repeated,
         code=loaded.code,
     )
     write_json(workspace.manifest, manifest.as_json())
     return manifest
+
+
+def repeated_text(manifest: Manifest, pipeline: Pipeline) -> str:
+    """Return a sentence on the rows of a dataset that have the key of another row."""
+    return (
+        f"{manifest.repeated} of {manifest.rows} rows of {pipeline.dataset} have the key "
+        f"({', '.join(pipeline.key)}) of an earlier row: folds and charts count them, and the "
+        "warehouse table has the last one only. Drop them in the transform, or add columns to the key."
+    )
 
 
 def _check_versions(batches: Sequence[Batch], version: str) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fanfold.pipeline import Pipeline
 
+NOT_RETURNED = "is a column of the rows"
 AS_OF_FIELD = pa.field(AS_OF, pa.timestamp("us", "UTC"), nullable=False)
 _DTYPES = (
     "str, an integer or float type, bool, pd.DatetimeTZDtype, datetime.date, Decimal with precision "
@@ -165,7 +166,8 @@ def check_rows(contract: Contract, rows: pd.DataFrame) -> tuple[pa.Table, dict[i
             violations.setdefault(row, Violation(column.name, value, column.kind.rule))
         if array.null_count and not column.nullable:
             for row in np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False)).tolist():
-                violations.setdefault(row, Violation(column.name, "null", "not_nullable"))
+                rule = "not_nullable" if column.name in rows else NOT_RETURNED
+                violations.setdefault(row, Violation(column.name, "null", rule))
     table = pa.Table.from_arrays(arrays, schema=contract.schema)
     readable = np.ones(len(rows), bool)
     readable[list(violations)] = False

@@ -62,6 +62,10 @@ def transform_records(
         return frame, []
     attributes = _attributes(items, dict.fromkeys(keys)) if items else None
     pieces = list(_bisect(pipeline, frame, attributes, as_of, rejected))
+    if len(pieces) > 1:
+        # All good records once more together: a transform may compare those of an item.
+        good = frame.iloc[[n for n in range(len(frame)) if n not in rejected.records]]
+        pieces = list(_bisect(pipeline, good, attributes, as_of, None)) or pieces
     if len(pieces) != 1:  # types may differ, and joining them must not change values
         pieces = [piece.astype(object) for piece in pieces]
     return (pd.concat(pieces) if pieces else frame.iloc[:0]), rejected.found
@@ -72,6 +76,7 @@ class _Rejections:
 
     def __init__(self, pipeline: Pipeline, keys: Sequence[str], numbers: Sequence[int]) -> None:
         self.found: list[Rejected] = []
+        self.records: set[int] = set()
         self._keys = keys
         self._numbers = numbers
         function: Any = pipeline.transform or pipeline.each
@@ -81,6 +86,7 @@ class _Rejections:
         text = f"{error}" or type(error).__name__
         rule = f"{type(error).__name__} in {self._place(error)}"
         key, number = self._keys[record], self._numbers[record]
+        self.records.add(record)
         self.found.append(Rejected(key, number, "", shown(text), rule))
 
     def _place(self, error: Exception) -> str:
@@ -110,9 +116,12 @@ def _bisect(
     frame: pd.DataFrame,
     attributes: pd.DataFrame | None,
     as_of: datetime,
-    rejected: _Rejections,
+    rejected: _Rejections | None,
 ) -> Iterator[pd.DataFrame]:
-    """Yield the rows of all records that the transform does not raise an exception for."""
+    """Yield the rows of all records that the transform does not raise an exception for.
+
+    Without ``rejected`` it is called once, and nothing is yielded if it raises.
+    """
     function: Any = pipeline.transform
     ranges = [(0, len(frame))]
     broken = 0
@@ -126,6 +135,8 @@ def _bisect(
             except (BadPipeline, MemoryError):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever an author's code raises
+                if rejected is None:
+                    return
                 if end - start == 1:
                     rejected.add(start, error)
                     broken += 1

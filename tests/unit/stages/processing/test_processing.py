@@ -128,6 +128,19 @@ def test_a_transform_that_raises_costs_the_record_and_names_the_line():
     assert rejected == Rejected("321", 2, "", value, rule)
 
 
+def test_a_broken_record_does_not_keep_a_transform_from_comparing_the_others():
+    def without_duplicates(records):
+        numbers = [int(number) for number in records["number"]]
+        return records.assign(number=numbers).drop_duplicates("number")
+
+    for numbers in (("many", 1, 1, 2), (1, 1, 2)):
+        rows, rejected = clean(
+            {"a": lines(*numbers)}, replace(PIPELINE, transform=without_duplicates)
+        )
+        assert [row[-1] for row in rows] == [1, 2]
+        assert len(rejected) == len(numbers) - 3
+
+
 def test_a_transform_that_always_raises_is_called_about_once_a_record():
     calls = []
 
