@@ -9,7 +9,8 @@ FROM ?= api
 USERS ?=
 SEED ?=
 PYTHON ?=
-PROCESSES ?= logical
+# One more than processors: tests wait for servers most of the time.
+PROCESSES ?= $(shell expr $$(nproc) + 1)
 export PYTHON
 BIN := .venv/bin
 PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadgroup --no-loadscope-reorder

@@ -266,9 +266,9 @@ def test_a_template_with_an_unknown_name_ends_the_fetch(fetch_from, workspace):
 
 
 @pytest.mark.parametrize(
-    ("status", "refused"), [(200, False), (403, False), (404, False), (500, True)]
+    ("status", "refused"), [(200, False), (403, False), (404, False), (501, False), (503, True)]
 )
-def test_without_a_check_of_its_own_an_api_is_available_below_500(status, refused):
+def test_without_a_check_of_its_own_an_api_is_available_unless_a_proxy_says_no(status, refused):
     from datetime import UTC, datetime
 
     from fanfold.errors import SourceBusy
