@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import requests
+from driver import PIPELINE
 
 from fanfold.cluster import environment
 from fanfold.cluster.compose import CommandFailed, docker
-from fanfold.cluster.runs import PIPELINE
 
 _AIRFLOW = "AIRFLOW_DB_PASSWORD AIRFLOW_FERNET_KEY AIRFLOW_JWT_SECRET"
 _TRYOUT = "SOURCE_TOKEN S3_ACCESS_KEY S3_SECRET_KEY"
