@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-import sys
 import types
 from dataclasses import fields, is_dataclass
 from enum import Enum
@@ -34,8 +33,6 @@ _NO_RECORDS = frozenset(
     }
 )
 """Fields that do not change the records of an item."""
-_HAS_DOCSTRING = 0x4000000
-"""Flag of a code object in Python 3.13; ``inspect`` has its name only since 3.14."""
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 
 
@@ -141,8 +138,6 @@ def _all_names(code: types.CodeType) -> Iterator[str]:
 
 def _has_docstring(code: types.CodeType) -> bool:
     """Return whether the first constant of a function is its docstring."""
-    if sys.version_info >= (3, 13):
-        return bool(code.co_flags & _HAS_DOCSTRING)
     return (
         bool(code.co_consts)
         and isinstance(code.co_consts[0], str)
