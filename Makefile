@@ -9,8 +9,7 @@ FROM ?= api
 USERS ?=
 SEED ?=
 PYTHON ?=
-# One more than processors: tests wait for servers most of the time.
-PROCESSES ?= $(shell expr $$(nproc) + 1)
+PROCESSES ?= logical
 export PYTHON
 BIN := .venv/bin
 PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadgroup --no-loadscope-reorder

@@ -29,13 +29,7 @@ AIRFLOW = "airflow"
 
 SHARED = ("stack", "airflow_home")
 """Fixtures that take long to set up: one worker has all tests that use them."""
-PAGE = "run_page"
-"""In the names of files whose tests share a stack of their own: in one worker, all tests with a stack
-would take as long as everything else together."""
-LONG = (
-    *("stack", f"stack-{PAGE}"),
-    *("tests/chaos/test_stack.py", "tests/e2e/test_local_stack.py", "airflow_home"),
-)
+LONG = ("stack", "tests/chaos/test_stack.py", "tests/e2e/test_local_stack.py", "airflow_home")
 """Groups that begin first, so that no worker is left with a long one at the end."""
 
 settings.register_profile("quick", max_examples=30, deadline=None)
@@ -49,8 +43,6 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if next(item.iter_markers("xdist_group"), None) is None:
             shared = next((name for name in SHARED if name in item.fixturenames), None)
-            if shared == "stack" and PAGE in item.nodeid:
-                shared = f"stack-{PAGE}"
             item.add_marker(pytest.mark.xdist_group(shared or item.nodeid.split("::")[0]))
     items.sort(key=_place)  # a stable sort
 
