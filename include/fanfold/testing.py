@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
 _CONCURRENCY = 8
 _MAX_OUTAGE = 15.0
-"""Seconds for which a source may be unavailable: somebody waits for the result."""
+"""Seconds for which a source may be unavailable; shorter than in a run, to report it soon."""
 _OUTCOME = ("status", "reason", "attempts")
 _REJECTED = ("item", "row", "column", "value", "rule")
 

@@ -138,6 +138,15 @@ def test_the_rows_are_shown_although_a_chart_is_wrong(made, capsys):
     assert '"step"' in errors
 
 
+def test_try_takes_the_attributes_of_the_item(made, capsys):
+    text = made.read_text("utf-8").replace("int(item.key)", 'int(item.attributes["start"])')
+    made.write_text(text)
+    given = ("try", "mine", "--item", "1", "--attributes", '{"start": 27}')
+    code, text, _ = output(capsys, *given)
+    assert code == 0
+    assert '{"steps": 111' in text
+
+
 def test_an_exception_in_a_function_is_the_reason_of_the_item_with_the_line(made, capsys):
     text = made.read_text("utf-8").replace("int(item.key)", "int(item.kee)")
     made.write_text(text)

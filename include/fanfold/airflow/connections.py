@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 AWS = "aws_default"
 WAREHOUSE = "warehouse_default"
+_POSTGRES_TYPES = {"postgres", "postgresql"}
 
 S3: dict[str, Any] = {
     # boto3 would sign presigned URLs by the deprecated version 2 in some regions.
@@ -99,20 +100,13 @@ def warehouse() -> Iterator[Any]:
         BadConfiguration: The connection is missing or has an unsupported type.
         SinkUnavailable: The database cannot be reached.
     """
-    from fanfold.stages.loading import database_errors
-
     connection = _connection(WAREHOUSE)
-    with database_errors(WAREHOUSE):
-        if connection.conn_type == "sqlite":
-            opened: Any = _sqlite(connection)
-        elif connection.conn_type in {"postgres", "postgresql"}:
-            opened = _postgres(connection)
-        else:
-            raise BadConfiguration(
-                f"Connection {WAREHOUSE!r} has the type {connection.conn_type!r}; "
-                "it must be postgres or sqlite."
-            )
-    with contextlib.closing(opened):
+    if connection.conn_type not in {"sqlite", *_POSTGRES_TYPES}:
+        raise BadConfiguration(
+            f"Connection {WAREHOUSE!r} has the type {connection.conn_type!r}; "
+            "it must be postgres or sqlite."
+        )
+    with _opened(WAREHOUSE, connection) as opened:
         yield opened
 
 
@@ -124,13 +118,18 @@ def database(connection_id: str) -> Iterator[Any]:
         BadConfiguration: The connection is missing, or not that of an SQL database.
         SinkUnavailable: The database cannot be reached.
     """
+    with _opened(connection_id, _connection(connection_id)) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def _opened(connection_id: str, connection: Connection) -> Iterator[Any]:
     from fanfold.stages.loading import database_errors
 
-    connection = _connection(connection_id)
     with database_errors(connection_id):
         if connection.conn_type == "sqlite":
             opened: Any = _sqlite(connection)
-        elif connection.conn_type in {"postgres", "postgresql"}:
+        elif connection.conn_type in _POSTGRES_TYPES:
             opened = _postgres(connection)
         else:
             opened = _by_hook(connection)

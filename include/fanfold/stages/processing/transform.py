@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fanfold.pipeline import Pipeline
 
 BROKEN_IN_A_ROW = 100
-"""After so many broken records in succession they are transformed one at a time."""
+"""Number of consecutive broken records after which records are transformed one at a time."""
 
 
 def asks_for_items(pipeline: Pipeline) -> bool:
