@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import asdict, astuple, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from fanfold.messages import Texts
 
-MANIFEST_VERSION = 2
+MANIFEST_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +205,8 @@ class Plan:
         items: Number of items, without duplicates.
         duplicates: Number of repeated items that were dropped.
         conflicts: How many different attributes the dropped items had beside those of the first.
-        batch_size: Items per batch; the last batch may have fewer.
-        batches: Number of batches.
+        starts: Position of the first item of each batch, from 0.
+        bytes: Size of all items, if they are files.
         started_at: When the run was first planned.
         items_per_request: Maximum number of items per request.
         key_column: Column of the dataset with the items' keys, if any.
@@ -217,13 +218,13 @@ class Plan:
         folds: Names of the folds.
         label: Column with a name of the row for people; empty if there is none.
         measure: Column by which changes are ranked; empty if there is none.
+        mode: ``snapshot`` or ``merge``.
     """
 
     source: str
     items: int
     duplicates: int
-    batch_size: int
-    batches: int
+    starts: tuple[int, ...]
     logical_date: str
     started_at: str
     forecast: Forecast
@@ -240,10 +241,22 @@ class Plan:
     label: str = ""
     measure: str = ""
     conflicts: int = 0
+    bytes: int = 0
+    mode: str = "snapshot"
+
+    @property
+    def batches(self) -> int:
+        """Number of batches."""
+        return len(self.starts)
 
     def batch_of(self, position: int) -> int:
         """Return the batch number of the item at a position (from 0)."""
-        return position // self.batch_size
+        return bisect_right(self.starts, position) - 1
+
+    def items_of(self, batch: int) -> int:
+        """Return the number of items of a batch."""
+        end = self.starts[batch + 1] if batch + 1 < self.batches else self.items
+        return end - self.starts[batch]
 
     def as_json(self) -> dict[str, Any]:
         """Return the plan as a JSON object."""
@@ -256,7 +269,11 @@ class Plan:
         quotas = Quotas(**data.get("quotas", {}))
         key_form = KeyForm(**data.get("key_form", {}))
         made: dict[str, Any] = {"forecast": forecast, "quotas": quotas, "key_form": key_form}
-        made |= {name: tuple(data[name]) for name in ("noun", "row_key", "folds") if name in data}
+        made |= {
+            name: tuple(data[name])
+            for name in ("starts", "noun", "row_key", "folds")
+            if name in data
+        }
         return cls(**{**data, **made})
 
 
@@ -314,6 +331,18 @@ class Manifest:
         rejected: Rows that broke the contract; ``rejected.jsonl`` lists them.
         repeated: Rows of the dataset whose key an earlier row has, too.
         code: Digest of the pipeline's code.
+        dropped_columns: Columns of files that the pipeline does not name, and the number of files that
+            have them.
+        mode: ``snapshot`` or ``merge``. The other fields are for ``merge``.
+        run_rows: Rows of the run's own items.
+        superseded: Rows that are not in the dataset because a newer row has their key.
+        deleted: Keys that are not in the dataset because their newest row is deleted.
+        pending: Files of this and earlier runs that are failed or invalid: the dataset has no rows of them,
+            or those of an earlier version.
+        base: SHA-256 of the manifest of the published dataset that the rows were merged into; empty if
+            there was none.
+        generation: That of the base plus one.
+        rows_version: Digest of the code that makes rows; rows of different ones are not merged.
     """
 
     dag_id: str
@@ -329,6 +358,15 @@ class Manifest:
     rejected: int = 0
     repeated: int = 0
     code: str = ""
+    dropped_columns: Mapping[str, int] = field(default_factory=dict)
+    mode: str = "snapshot"
+    run_rows: int = 0
+    superseded: int = 0
+    deleted: int = 0
+    pending: int = 0
+    base: str = ""
+    generation: int = 0
+    rows_version: str = ""
     version: int = MANIFEST_VERSION
 
     def file_of(self, table: str, form: str = "parquet") -> FileEntry:

@@ -17,7 +17,7 @@ from fanfold.model import KeyForm
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from fanfold.sources import Api, Compute
+    from fanfold.sources import Source
 
 Text = str | tuple[str, str]
 """A text for people: English, or (English, Chinese)."""
@@ -54,8 +54,19 @@ class Pipeline:
         charts: Charts of the report, in this order.
         reject: What a row that breaks the contract costs: itself, or all rows of its item. An item
             of which no row is left is ``invalid``.
+        mode: ``snapshot``: the dataset is the rows of the run's items. ``merge``: it is the last published
+            one with the rows of this run. Rows of a file replace those that the file had before; of rows
+            with the same key the newest one counts.
+        newest: In mode ``merge``, the column that says which of two rows with the same key is newer, such
+            as the time of a change. Without it, and where it is equal, the row of the later run counts; of
+            files that of the file whose URI sorts last, so that the order of runs makes no difference; of
+            an item, the last row.
+        deleted: In mode ``merge``, a column of the contract with booleans: if the newest row of a key is
+            true in it, the dataset has no row with this key.
         item_column: Name of the items' column in CSV, JSONL and Parquet files. If the contract has a
             column of this name, it holds the item's key; rows need not have it.
+        row_column: If the contract has a column of this name that rows do not have, it holds the position
+            of the row in its item, from 1. Item and row together are a key for rows without one.
         check_item: Returns an item's key in canonical form; raises ``ValueError`` with a sentence
             that describes a valid one.
         key_form: How the run page finds a key from what people type.
@@ -67,7 +78,7 @@ class Pipeline:
 
     name: str
     noun: Text
-    source: Api | Compute
+    source: Source
     contract: Any
     key: tuple[str, ...]
     transform: Callable[..., Any] | None = None
@@ -76,7 +87,11 @@ class Pipeline:
     folds: Sequence[Fold] = ()
     charts: Sequence[Chart] = ()
     reject: Literal["row", "item"] = "row"
+    mode: Literal["snapshot", "merge"] = "snapshot"
+    newest: str = ""
+    deleted: str = ""
     item_column: str = "item"
+    row_column: str = "row"
     check_item: Callable[[str], str] = str
     key_form: KeyForm = field(default_factory=KeyForm)
     label: str = ""
@@ -97,6 +112,8 @@ class Pipeline:
             raise BadPipeline(f"{self.name}: two tables have the same name: {', '.join(names)}.")
         if not self.key:
             raise BadPipeline(f"{self.name}: key must name the columns that identify a row.")
+        if self.mode != "merge" and (self.newest or self.deleted):
+            raise BadPipeline(f"{self.name}: newest and deleted need mode='merge'.")
         if self.transform and self.each:
             raise BadPipeline(f"{self.name}: use transform or each, not both.")
         for function, available in (

@@ -156,7 +156,7 @@ def _fetch(
             from fanfold.stages.fetching.processes import ProcessRunner
 
             start: Any = partial(ProcessRunner, source, as_of=as_of)
-        else:
+        elif isinstance(source, Api):
             from fanfold.rate_limit import open_rate_limiter
             from fanfold.sources.session import ApiSession
             from fanfold.stages.fetching.backoff import Backoff
@@ -173,6 +173,8 @@ def _fetch(
                 concurrency=_CONCURRENCY,
                 backoff=Backoff(max_outage=_MAX_OUTAGE),
             )
+        else:
+            raise NotImplementedError
         for batch in batches:
             # Failed items are outcomes of the result.
             with contextlib.suppress(BatchIncomplete):

@@ -158,7 +158,7 @@ def test_the_failed_and_invalid_items_of_a_run_are_read_with_their_attributes(tm
             if outcomes[int(key) - 1] is not Status.OK
         ]
         write_jsonl(batch.failed_file, failed)
-    plan = Plan("p", 6, 0, 2, 3, "", "", Forecast(0, None, "unknown"))
+    plan = Plan("p", 6, 0, (0, 2, 4), "", "", Forecast(0, None, "unknown"))
     write_json(earlier.plan, plan.as_json())
     with pytest.raises(BadInput, match=r"run://p/r has no outcomes"):
         list(from_run(earlier, name="run://p/r"))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from fanfold.sources import Source
     from fanfold.sources.endpoint import Endpoint
     from fanfold.stages.fetching import BatchOutcomes
     from fanfold.stages.fetching.workers import WorkerPool
@@ -75,7 +76,7 @@ class Fetch(BaseOperator):
         self.execute(context)
 
     def _fetch(
-        self, batch: Batch, source: Api | Compute, endpoint: Endpoint | None, context: Context
+        self, batch: Batch, source: Source, endpoint: Endpoint | None, context: Context
     ) -> BatchOutcomes:
         from fanfold.sources.version import source_version
         from fanfold.stages.fetching import fetch_batch
@@ -87,7 +88,7 @@ class Fetch(BaseOperator):
                 from fanfold.stages.fetching.processes import ProcessRunner
 
                 start: Any = partial(ProcessRunner, source, as_of=as_of)
-            elif endpoint:
+            elif isinstance(source, Api) and endpoint:
                 start = self._workers(stack, source, endpoint, context)
             return fetch_batch(
                 batch,

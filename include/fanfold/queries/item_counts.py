@@ -71,16 +71,12 @@ def counts_by_batch(workspace: Workspace, plan: Plan) -> list[BatchCounts]:
     progress, closed = all_progress(workspace), all_closed(workspace)
     return [
         BatchCounts(
-            _counts(_planned(plan, batch), progress.get(batch), closed.get(batch)),
+            _counts(plan.items_of(batch), progress.get(batch), closed.get(batch)),
             progress.get(batch),
             closed.get(batch),
         )
         for batch in range(plan.batches)
     ]
-
-
-def _planned(plan: Plan, batch: int) -> int:
-    return min(plan.batch_size, plan.items - batch * plan.batch_size)
 
 
 def _counts(planned: int, progress: Progress | None, closed: Closed | None) -> ItemCounts:

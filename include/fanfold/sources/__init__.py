@@ -1,8 +1,8 @@
 """Sources: where the records of an item come from.
 
-A pipeline names its source as a value: :class:`Api` or :class:`Compute`. It holds names and pure
-functions; sessions (``session``, ``http``) and the fetch stage send, wait, retry and write for all of
-them. This module imports no HTTP library: a pipeline module is imported in milliseconds.
+A pipeline names its source as a value: :class:`Api`, :class:`Files` or :class:`Compute`. It holds names
+and pure functions; sessions (``session``, ``http``) and the fetch stage send, wait, retry and write for
+all of them. This module imports no HTTP library: a pipeline module is imported in milliseconds.
 
 The functions below get an :class:`~fanfold.model.Item`. Those that say so may also have a parameter
 ``as_of``, the logical date of the run (a ``datetime`` in UTC).
@@ -11,7 +11,7 @@ The functions below get an :class:`~fanfold.model.Item`. Those that say so may a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from fanfold.errors import BadPipeline
 from fanfold.messages import Message
@@ -272,3 +272,71 @@ class Compute:
     time_limit: float = 300.0
     processes: int | None = None
     messages: Texts = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """Files in object storage or a folder. An item is a file, its key is its URI (``s3://…``, ``file://…``).
+
+    ``fetch`` downloads files as they are, ``process`` decodes them in slices: a file may be larger than
+    memory. The attributes of an item are ``size`` (bytes), ``etag``, ``modified`` (ISO 8601, UTC) and
+    ``date`` (YYYY-MM-DD) where the pattern that found it has ``{date}``.
+
+    A record is a line of a CSV file (all values are texts, missing ones null), a JSON object of a JSONL
+    file, or a row of a Parquet file.
+
+    Attributes:
+        format: ``csv``, ``jsonl`` or ``parquet``; empty: by the suffix of the file.
+        compression: ``gzip``, ``zstd`` or ``none``; empty: by the suffix (``.gz``, ``.zst``).
+        columns: Columns that the transform needs. With a mapping, the values are the names that a column
+            has in files: ``{"order_id": ("Order", "amazon-order-id")}``. Names are compared without case
+            and surrounding space. Default: the columns of the contract but ``item_column`` and
+            ``row_column``. A file without one of them is ``invalid``, unless it is optional.
+        optional: Columns that a file need not have; they are then null. Default, if ``columns`` is not
+            given: the nullable columns of the contract.
+        extra: What happens to further columns: they are dropped and named in log, manifest and page; kept
+            as they are; or the file is ``invalid``.
+        together: Column whose equal values in consecutive records belong together, such as the number
+            of an order: a slice never ends between two of them.
+        delimiter: Separates values of a CSV file.
+        quote: Encloses values of a CSV file that contain the delimiter; empty: nothing does.
+        encoding: That of CSV and JSONL files, as in Python. A byte order mark is removed.
+        header: Whether a CSV file begins with the names of its columns; without, ``columns`` are they.
+        nulls: Values of a CSV file, not quoted, that are null.
+        max_bytes: Size of a file; a larger one is ``invalid``.
+        max_decoded_bytes: Size of a file after decompression.
+        max_line_bytes: Length of a line, and of a value.
+        connection: Airflow connection of the object storage.
+    """
+
+    format: Literal["", "csv", "jsonl", "parquet"] = ""
+    compression: Literal["", "gzip", "zstd", "none"] = ""
+    columns: Mapping[str, str | Sequence[str]] | Sequence[str] = ()
+    optional: Sequence[str] = ()
+    extra: Literal["drop", "keep", "reject"] = "drop"
+    together: str = ""
+    delimiter: str = ","
+    quote: str = '"'
+    encoding: str = "utf-8"
+    header: bool = True
+    nulls: Sequence[str] = ("",)
+    max_bytes: int = 16 << 30
+    max_decoded_bytes: int = 64 << 30
+    max_line_bytes: int = 4 << 20
+    connection: str = "aws_default"
+    messages: Texts = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.columns, str) or isinstance(self.optional, str):
+            raise BadPipeline("Files: columns and optional are lists of names, not one text.")
+        if len(self.delimiter) != 1 or len(self.quote) > 1:
+            raise BadPipeline("Files: delimiter and quote are single characters.")
+        if not self.header and not self.columns:
+            raise BadPipeline("Files: without a header, columns must name the columns in order.")
+        try:
+            "".encode(self.encoding)
+        except LookupError:
+            raise BadPipeline(f"Files: there is no encoding {self.encoding!r}.") from None
+
+
+Source = Api | Files | Compute

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from fanfold.sources import Api, Compute
+    from fanfold.sources import Source
 
 _NO_RECORDS = frozenset(
     {
@@ -36,7 +36,7 @@ _NO_RECORDS = frozenset(
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...))
 
 
-def source_version(source: Api | Compute) -> str:
+def source_version(source: Source) -> str:
     """Return the version of a source: 8 hex digits."""
     seen: dict[int, Any] = {}
     digest = hashlib.blake2b(type(source).__name__.encode(), digest_size=4)

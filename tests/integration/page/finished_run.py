@@ -120,13 +120,11 @@ def write_plan(workspace, files, batch_size):
     """Write what ``read_items`` and ``plan`` write; return the plan."""
     now = datetime.now(UTC)
     keys = list(files)
-    batches = -(-len(keys) // batch_size)
     plan = Plan(
         source="shop",
         items=len(keys),
         duplicates=0,
-        batch_size=batch_size,
-        batches=batches,
+        starts=tuple(range(0, len(keys), batch_size)),
         logical_date=utc_text(now),
         started_at=utc_text(now),
         forecast=Forecast(len(keys), None, Basis.UNKNOWN),
@@ -142,7 +140,7 @@ def write_plan(workspace, files, batch_size):
         label="category",
         measure="price",
     )
-    for number in range(batches):
+    for number in range(plan.batches):
         own = keys[number * batch_size : (number + 1) * batch_size]
         path = workspace.batch(number).items_file
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -92,8 +92,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         source=pipeline.name,
         items=items,
         duplicates=repeated.count,
-        batch_size=size,
-        batches=math.ceil(items / size),
+        starts=tuple(range(0, items, size)),
         logical_date=logical_date,
         started_at=_first_start(workspace) or started_at,
         forecast=forecast(
@@ -116,6 +115,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         label=pipeline.label,
         measure=pipeline.measure,
         conflicts=conflicts,
+        mode=pipeline.mode,
     )
     write_json(workspace.plan, plan.as_json())
     return plan
@@ -163,10 +163,7 @@ def summary(plan: Plan) -> str:
     if plan.conflicts:
         dropped += f", with {plan.conflicts} other sets of attributes"
     requests = f"{expected.requests} requests, " if expected.requests else ""
-    return (
-        f"{plan.items} items ({dropped}) in {plan.batches} batches of up to {plan.batch_size}: "
-        f"{requests}{duration}."
-    )
+    return f"{plan.items} items ({dropped}) in {plan.batches} batches: {requests}{duration}."
 
 
 def _write_batches(workspace: Workspace, repeated: Repeated, size: int) -> int:
@@ -219,10 +216,9 @@ def _first_start(workspace: Workspace) -> str | None:
 
 def batch_refs(workspace: Workspace, plan: Plan) -> Iterator[BatchRef]:
     """Yield a reference to each batch of a plan, in order."""
-    for batch in range(plan.batches):
-        first = batch * plan.batch_size + 1
-        count = min(plan.batch_size, plan.items - first + 1)
-        if plan.batch_size == 1:
+    for batch, start in enumerate(plan.starts):
+        first, count = start + 1, plan.items_of(batch)
+        if plan.items <= SINGLE_ITEMS and count == 1:
             label = str(next(read_jsonl(workspace.batch(batch).items_file)))
         else:
             label = f"items {first}–{first + count - 1}"
