@@ -35,7 +35,7 @@ from fanfold import readers
 from fanfold.errors import BadConfiguration, BatchIncomplete
 from fanfold.loader import Loaded
 from fanfold.model import Manifest, Outcome, RunIdentity, Status, utc_text
-from fanfold.sources import Compute
+from fanfold.sources import Api, Compute
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, planning, processing, reporting
