@@ -261,14 +261,18 @@ class Downloads:
             yield download.data.write
             return
         path = download.path = download.path or self._new_blob()
+        # Not around the whole block: errors of reading are those of the source.
         with disk_errors(path.parent):
-            file = path.open("ab")
+            file = path.open("ab", buffering=0)
 
         def write(chunk: bytes) -> None:
-            # Not around the whole block: errors of reading are those of the source.
+            rest = memoryview(chunk)
             with disk_errors(path.parent):
-                file.write(chunk)
-                file.flush()
+                while rest:
+                    rest = rest[file.write(rest) :]
 
-        with file:
+        try:
             yield write
+        finally:
+            with disk_errors(path.parent):
+                file.close()
