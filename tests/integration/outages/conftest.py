@@ -19,7 +19,7 @@ ERROR = (
     "<RequestId>0</RequestId></Error>"
 )
 """Source: "Error responses", Amazon S3 API Reference."""
-STATUS = {"SlowDown": 503, "InternalError": 500, "ServiceUnavailable": 503}
+STATUS = {"SlowDown": 503, "InternalError": 500, "ServiceUnavailable": 503, "AccessDenied": 403}
 
 
 class Clock:
@@ -48,7 +48,7 @@ class Front:
     """A proxy before an S3 server that plays an outage.
 
     Attributes:
-        fault: An error code of S3, ``hang``, ``drop``, or None.
+        fault: An error code of S3, ``hang``, ``drop``, ``cut`` (half of the body is sent), or None.
         ill: Whether the request with this number meets the fault.
         asked: Requests so far.
     """
@@ -108,12 +108,14 @@ class _Handler(BaseHTTPRequestHandler):
             self.owner._over.wait()
         if fault in {"hang", "drop"}:
             self.close_connection = True
+        elif fault == "cut":
+            self._pass_on(body, cut=True)
         elif fault:
             self._answer(STATUS[fault], {}, ERROR.format(code=fault).encode())
         else:
             self._pass_on(body)
 
-    def _pass_on(self, body):
+    def _pass_on(self, body, *, cut=False):
         upstream = self.owner.upstream
         with closing(http.client.HTTPConnection(upstream.hostname, upstream.port)) as connection:
             headers = {k: v for k, v in self.headers.items() if k.lower() != "expect"}
@@ -125,7 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in answer.getheaders()
             if name.lower() not in {"connection", "transfer-encoding", "server", "date"}
         }
-        self._answer(answer.status, kept, data)
+        self._answer(answer.status, kept, data[: len(data) // 2] if cut else data)
+        self.close_connection |= cut
 
     def _answer(self, status, headers, data):
         if "content-length" not in {name.lower() for name in headers}:
