@@ -182,10 +182,11 @@ def _found_files(source: Files, column: str, items: Iterable[Any]) -> list[dict[
 
 def _locations(source: Files) -> Locations:
     """Return all files; objects by the connection in ``AIRFLOW_CONN_<ID>``, or as boto3 finds them."""
-    from fanfold.storage.locations import Locations
+    from fanfold.storage.locations import CLIENT, Locations
 
     def client() -> Any:
         import boto3
+        from botocore.config import Config
 
         fields = _connection(source.connection)
         extra = fields.get("extra", {})
@@ -195,6 +196,7 @@ def _locations(source: Files) -> Locations:
             region_name=extra.get("region_name"),
             aws_access_key_id=fields.get("login"),
             aws_secret_access_key=fields.get("password"),
+            config=Config(**CLIENT),
         )
 
     return Locations(("file:///", "s3://"), client)

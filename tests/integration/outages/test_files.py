@@ -171,6 +171,16 @@ def test_an_object_whose_connection_is_always_lost_costs_itself_only(
     assert batch.outcomes().popitem()[1].attempts == 4
 
 
+def test_an_object_that_differs_from_its_checksum_costs_itself_only(plan, fetch, front, batch):
+    plan({"a.csv": b"12"})
+    front.fault = "damage"
+    with pytest.raises(BatchIncomplete, match=r"a\.csv: the file differs from its checksum"):
+        fetch()
+    front.fault = None
+    assert fetch().count(Status.OK) == 1
+    assert batch.outcomes().popitem()[1].attempts == 2
+
+
 def test_a_bucket_that_does_not_exist_stops_the_fetch_and_says_so(plan, fetch):
     plan({}, "s3://no-such-bucket/1.csv")
     with pytest.raises(BadConfiguration, match="NoSuchBucket; create the bucket, or correct"):
