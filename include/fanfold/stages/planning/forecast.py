@@ -55,7 +55,7 @@ class QuotaWindow:
         return max(self.reset_in, self.remaining / rate) + (windows - 1) * self.window + rest / rate
 
 
-def forecast(
+def forecast(  # noqa: PLR0913 - what a duration depends on
     requests: int,
     quotas: Quotas,
     past: Sequence[Past],

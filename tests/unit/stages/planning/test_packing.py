@@ -28,7 +28,8 @@ def test_batches_are_complete_bounded_and_no_more_than_airflow_maps_over(sizes, 
     edges = [*starts, len(sizes)]
     assert edges[0] == 0
     batches = [sizes[first:end] for first, end in pairwise(edges)]
-    assert all(batches) and sum(map(len, batches)) == len(sizes)
+    assert all(batches)
+    assert sum(map(len, batches)) == len(sizes)
     assert max(map(len, batches), default=0) <= most
     largest = max((sum(batch) for batch in batches if len(batch) > 1), default=0)
     if sum(sizes) <= BATCH_BYTES * MOST_BATCHES // 4:
