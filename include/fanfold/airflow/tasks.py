@@ -49,7 +49,7 @@ def preflight(pipeline: str) -> None:
 def read_items(pipeline: str) -> int:
     """Read, check and store the items; return their number."""
     from fanfold import readers
-    from fanfold.airflow.items import located_items
+    from fanfold.airflow.items import items_of_run
     from fanfold.workspace.fresh import remove_previous_run
 
     context = get_current_context()
@@ -58,7 +58,8 @@ def read_items(pipeline: str) -> int:
     if not run.clear_number and remove_previous_run(workspace, str(run.start_date)):
         log.info("Removed the workspace of a deleted run with the same id.")
     loaded = _pipeline(pipeline)
-    with located_items(settings.items_of(context), loaded.item_column) as located:
+    chosen, options = settings.items_of(context), settings.Options.of(context)
+    with items_of_run(settings.identity(context), workspace, loaded, chosen, options) as located:
         items, blanks = readers.write_items(workspace, located, loaded.check_item)
     log.info("%d items; %d blank ones were ignored.", items, blanks)
     return items
@@ -184,7 +185,8 @@ def consolidate(pipeline: str) -> dict[str, int]:
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
     if manifest.repeated:
         log.warning("%s", consolidating.repeated_text(manifest, loaded.pipeline))
-    remember(workspace.history, manifest, passed=False)
+    size = Plan.from_json(read_json(workspace.plan)).bytes
+    remember(workspace.history, manifest, passed=False, size=size)
     options = settings.Options.of(context)
     try:
         consolidating.check_tolerance(
@@ -196,7 +198,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
     except ToleranceExceeded:
         metrics.judged(manifest.dag_id, metrics.REFUSED)
         raise
-    remember(workspace.history, manifest, passed=True)
+    remember(workspace.history, manifest, passed=True, size=size)
     metrics.judged(manifest.dag_id, manifest.status)
     return counts
 
