@@ -77,18 +77,14 @@ class Pattern:
         return text.endswith("/") or _SPECIAL.search(text) is not None
 
     def prefixes(self, window: Window) -> list[str]:
-        """Return the prefixes to list, sorted, so that all files are sorted and none is listed twice.
+        """Return the prefixes to list, sorted: then all files are sorted, too.
 
         With a date, and a window that has a beginning, there is one for each day.
         """
         if not self._has_date or window.first is None:
             return [self._prefix(None)]
         days = range((window.last - window.first).days + 1)
-        found: list[str] = []
-        for prefix in sorted({self._prefix(window.first + timedelta(each)) for each in days}):
-            if not found or not prefix.startswith(found[-1]):
-                found.append(prefix)
-        return found
+        return sorted({self._prefix(window.first + timedelta(each)) for each in days})
 
     def match(self, uri: str) -> str | None:
         """Return the date in a URI, "" if the pattern has none, or None if the URI does not match."""

@@ -71,7 +71,7 @@ def folder(tmp_path):
 
 def test_patterns_and_uris_give_each_file_once_sorted_with_its_facts(folder):
     folder.put("b/2.csv", "a/1.csv", "b/1.txt", "c.csv")
-    found = folder.find("c.csv", "*/*.csv", "a/", "gone.csv")
+    found = folder.find("gone.csv", "c.csv", "*/*.csv", "a/")
     assert list(found) == ["a/1.csv", "b/2.csv", "c.csv", "gone.csv"]
     assert found["gone.csv"] == {}  # its fetch reports it
     for name in ("a/1.csv", "c.csv"):
