@@ -67,4 +67,3 @@ def _entry(manifest: Manifest, table: str | None, dag_id: str) -> FileEntry:
         f"items_uri: {dag_id!r} publishes no table {table!r}, but: "
         f"{', '.join(entry.table for entry in files) or 'none'}."
     )
-

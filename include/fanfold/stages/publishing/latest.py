@@ -95,4 +95,3 @@ def _write(bucket: Bucket, key: str, target: Latest, condition: dict[str, str]) 
                 raise
             bucket.client.put_object(**document)
     return True
-
