@@ -332,7 +332,7 @@ def _merge_again(workspace: Workspace) -> None:
 @task(multiple_outputs=False)
 @metrics.timed
 def load(pipeline: str) -> dict[str, int]:
-    """Upsert dataset and folds into the warehouse by key, in one transaction."""
+    """Write dataset and folds into the warehouse by key, in one transaction."""
     from fanfold.stages import loading
 
     workspace = settings.workspace_of(get_current_context())
@@ -347,9 +347,11 @@ def load(pipeline: str) -> dict[str, int]:
         )
     metrics.loaded(manifest.dag_id, sum(result.written for result in results))
     for result in results:
-        log.info("%s: %d of %d rows written.", result.table, result.written, result.rows_in_dataset)
-        if result.warning:
-            log.warning("%s", result.warning)
+        log.info("%s", result.summary)
+    for warning in dict.fromkeys(result.warning for result in results if result.warning):
+        log.warning("%s", warning)
+    if all(result.skipped for result in results):
+        raise AirflowSkipException("A newer generation of the dataset is loaded.")
     return {result.table: result.written for result in results}
 
 
