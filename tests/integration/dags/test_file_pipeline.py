@@ -22,7 +22,9 @@ class Sale(pa.DataFrameModel):
     item: str
     amount: int
 
-PIPELINE = Pipeline(name="sales", source=Files(), contract=Sale, key=("item",))
+PIPELINE = Pipeline(
+    name="sales", noun=("file", "文件"), source=Files(), contract=Sale, key=("item",)
+)
 """
 DAG = """
 from airflow.sdk import Asset, dag
