@@ -1,0 +1,2 @@
+"""Charts of order analysis."""
+CHARTS = []
