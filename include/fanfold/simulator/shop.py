@@ -95,7 +95,9 @@ class Order:
             "currency": self.currency,
         }
 
-    def refund(self, line: int, day: date, share: Decimal = Decimal(1), number: int = 1) -> dict[str, Any]:
+    def refund(
+        self, line: int, day: date, share: Decimal = Decimal(1), number: int = 1
+    ) -> dict[str, Any]:
         """Return the refund of a share of a line on a day."""
         _, quantity, price = self.lines[line - 1]
         moment = datetime.combine(day, time(15, 30), self.placed.tzinfo).isoformat()
@@ -104,7 +106,7 @@ class Order:
             "refund_id": f"R{self.number}-{number}",
             "refunded_at": moment,
             "updated_at": moment,
-            "quantity": -quantity,
+            "quantity": -quantity if share == 1 else 0,
             "unit_price": "",
             "amount": f"'-{(quantity * price * share).quantize(_CENT)}",
         }
@@ -117,25 +119,36 @@ def orders(day: date) -> tuple[Order, ...]:
     weekday = (1.0, 0.95, 0.9, 1.0, 1.15, 1.35, 1.25)[day.weekday()]
     season = 1.25 if day.month in {11, 12} else 1.0
     sale = 1.8 if day.day in {11, 12} else 1.0
-    amount = random.gauss(60, 5) * weekday * season * sale
-    return tuple(_order(random, day, number) for number in range(1, max(10, round(amount))))
+    expected = random.gauss(60, 5) * weekday * season * sale
+    made, newcomers = [], 0
+    for number in range(1, max(10, round(expected))):
+        # Six of ten orders are of customers who ordered before, most of them not long ago.
+        age = 0 if random.random() < 0.4 else 1 + int(random.expovariate(1 / 28))
+        born = (day - timedelta(days=age)).toordinal() - 700_000
+        customer = f"C{born}{random.randrange(20) if age else newcomers:02d}"
+        newcomers += not age
+        made.append(_order(random, day, number, customer))
+    return tuple(made)
 
 
-def _order(random: Random, day: date, number: int) -> Order:
-    currency = random.choices(list(_MARKETS), (6, 3, 2))[0]
+def _order(random: Random, day: date, number: int, customer: str) -> Order:
+    currency = Random(customer).choices(list(_MARKETS), (6, 3, 2))[0]  # noqa: S311 - as above
     offset, rate = _MARKETS[currency]
     second = min(86_399, max(0, round(random.gauss(15, 4.5) * 3600)))
     zone = timezone(timedelta(hours=offset))
     placed = datetime.combine(day, time(), zone) + timedelta(seconds=second)
     weights = [product[3] for product in _PRODUCTS]
-    chosen = dict.fromkeys(random.choices(range(len(_PRODUCTS)), weights, k=random.choice((1, 1, 2, 2, 3, 4))))
+    chosen = dict.fromkeys(
+        random.choices(range(len(_PRODUCTS)), weights, k=random.choice((1, 1, 2, 2, 3, 4)))
+    )
     lines = tuple(
-        (product, random.choice((1, 1, 1, 2, 2, 3)), (Decimal(_PRODUCTS[product][2]) * rate).quantize(_CENT))
+        (
+            product,
+            random.choice((1, 1, 1, 2, 2, 3)),
+            (Decimal(_PRODUCTS[product][2]) * rate).quantize(_CENT),
+        )
         for product in chosen
     )
-    # Six of ten orders are of customers who ordered before, most of them not long ago.
-    age = 0 if random.random() < 0.4 else 1 + int(random.expovariate(1 / 28))
-    customer = f"C{day.toordinal() - age - 700_000}{random.randrange(25):02d}"
     later = placed + timedelta(hours=random.randrange(20, 60))
     fate = random.random()
     changed = (later, "cancelled" if fate < 0.04 else "shipped") if fate < 0.3 else None
@@ -149,19 +162,171 @@ def _order(random: Random, day: date, number: int) -> Order:
     return Order(number_text, channel, placed, customer, currency, lines, changed, refunded)
 
 
-def records(day: date, channel: str) -> Iterator[list[dict[str, Any]]]:
-    """Yield the lines that a channel exports on a day, an order or a refund at a time."""
-    for order in orders(day):
-        if order.channel == channel:
-            yield [order.sale(line) for line in range(1, len(order.lines) + 1)]
-    for age in range(1, 15):
+def files(day: date) -> dict[str, bytes]:
+    """Return the files of a day by name, as they should be."""
+    made = {name: _file(day, name) for name in CHANNELS}
+    if day.day == 15:
+        made["web (copy).csv"] = made["web.csv"]
+    if day.weekday() == 0:
+        made["returns.csv"] = b""
+    return made
+
+
+def deliver(client: Any, bucket: str, today: date, delivery: int, days: int = DAYS) -> int:
+    """Upload the files of a delivery that the bucket lacks or has in another version.
+
+    Args:
+        client: A boto3 client for S3.
+        bucket: Its bucket.
+        today: Date of the delivery. The first one has the ``days`` days up to two days before it, later
+            ones also the day before it.
+        delivery: Its number, from 1.
+        days: Days of the first delivery.
+
+    Returns:
+        The number of uploaded files.
+    """
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX)
+    present = {
+        each["Key"]: each["ETag"].strip('"') for page in pages for each in page.get("Contents", ())
+    }
+    uploaded = 0
+    for key, content in _delivery(today, delivery, days):
+        if present.get(key) != hashlib.md5(content, usedforsecurity=False).hexdigest():
+            client.put_object(Bucket=bucket, Key=key, Body=content)
+            uploaded += 1
+    return uploaded
+
+
+def _delivery(today: date, delivery: int, days: int) -> Iterator[tuple[str, bytes]]:
+    for age in range(days + 1, 0 if delivery > 1 else 1, -1):
+        day = today - timedelta(days=age)
+        made = files(day)
+        if delivery == 1 and age == 2:
+            made["web.csv"] = _csv(day, list(_wrong(_lines(day, "web.csv"), day)))
+        if delivery == 1 and age == 3:
+            del made["market.parquet"]
+            made["app.jsonl.gz"] = made["app.jsonl.gz"][:-100]
+        if delivery > 1 and age == 1:
+            made[f"refunds-{delivery}.csv"] = _csv(day, list(_goodwill(day, delivery)))
+        for name, content in made.items():
+            yield f"{PREFIX}date={day}/{name}", content
+
+
+def _lines(day: date, channel: str) -> Iterator[dict[str, Any]]:
+    """Yield what a channel exports on a day: new orders, changed ones, refunds."""
+    for age in range(15):
         for order in orders(day - timedelta(days=age)):
             if order.channel != channel:
                 continue
+            sales = [order.sale(line) for line in range(1, len(order.lines) + 1)]
+            if age == 0:
+                yield from sales
             if order.changed and order.changed[0].date() == day:
                 moment, status = order.changed
                 change = {"status": status, "updated_at": moment.isoformat()}
-                yield [order.sale(line) | change for line in range(1, len(order.lines) + 1)]
+                yield from (sale | change for sale in sales)
             for line, when in order.refunded:
                 if when == day:
-                    yield [order.refund(line, day)]
+                    yield order.refund(line, day)
+
+
+def _wrong(lines: Iterator[dict[str, Any]], day: date) -> Iterator[dict[str, Any]]:
+    """Yield lines with prices in cents, and an order that never was."""
+    first = None
+    for line in lines:
+        first = first or line
+        cents = {"unit_price": str(Decimal(line["unit_price"] or 0) * 100)}
+        yield line | cents if line["order_id"].startswith(f"{day:%y%m%d}") else line
+    if first:
+        yield first | {"order_id": f"{day:%y%m%d}-9999", "quantity": 50}
+
+
+def _goodwill(day: date, delivery: int) -> Iterator[dict[str, Any]]:
+    """Yield refunds of a part of the price, for orders of the last two weeks."""
+    random = Random(f"refunds {day} {delivery}")  # noqa: S311 - an example, no secret
+    for age in range(2, 15):
+        order = random.choice(
+            [each for each in orders(day - timedelta(days=age)) if not each.changed]
+        )
+        yield order.refund(1, day, Decimal("0.3"), delivery)
+
+
+def _file(day: date, channel: str) -> bytes:
+    lines = list(_lines(day, channel))
+    if channel.endswith(".csv"):
+        return _csv(day, lines)
+    return _jsonl(day, lines) if channel.endswith(".jsonl.gz") else _parquet(lines)
+
+
+def _csv(day: date, lines: list[dict[str, Any]]) -> bytes:
+    """Return lines as CSV; fields of an order are on its first line only."""
+    names = [
+        "order_id", "line", "status", "ordered_at", "updated_at", "customer_id", "product_id", "product",
+        "category", "quantity", "unit_price", "currency", "refund_id", "refunded_at", "amount",
+    ]  # fmt: skip
+    of_order = dict.fromkeys(("status", "ordered_at", "updated_at", "customer_id", "currency"), "")
+    random = Random(f"broken {day}")  # noqa: S311 - an example, no secret
+    if day.weekday() == 1:
+        names.sort(reverse=True)
+    if day.weekday() == 6:
+        names.append("gift_note")
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\r\n")
+    writer.writerow({name: name.upper() if day.weekday() == 1 else name for name in names})
+    before = None
+    for line in lines:
+        first = before is None or "refund_id" in line or line["order_id"] != before["order_id"]
+        row = line if first else line | of_order
+        flaw = random.randrange(1500)
+        if flaw == 0:
+            text.write(f"{row['order_id']},{row['line']}\r\n")
+        elif flaw == 1:
+            writer.writerow(row | {"quantity": "two"})
+        elif flaw == 2:
+            writer.writerow(row | {"unit_price": "n/a", "amount": ""})
+        else:
+            writer.writerow(row)
+        before = line
+    # A byte order mark, as spreadsheets write it.
+    return text.getvalue().encode("utf-8-sig" if day.weekday() == 3 else "utf-8")
+
+
+def _jsonl(day: date, lines: list[dict[str, Any]]) -> bytes:
+    """Return lines as compressed JSON; one in 700 is cut off or has no currency code."""
+    random = Random(f"broken {day}")  # noqa: S311 - an example, no secret
+    text = []
+    for line in lines:
+        flaw = random.randrange(1400)
+        document = json.dumps(line | ({"currency": "?"} if flaw == 0 else {}))
+        text.append(document[:-20] if flaw == 1 else document)
+    return gzip.compress("\n".join([*text, ""]).encode(), mtime=0)
+
+
+def _parquet(lines: list[dict[str, Any]]) -> bytes:
+    """Return lines as Parquet: typed, times in UTC, amounts for the whole quantity."""
+    # Takes 0.1 s to import, which other parts of the simulator need not wait for.
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    times = ("ordered_at", "updated_at", "refunded_at")
+    rows = [
+        {
+            **line,
+            "line": int(line["line"]),
+            "amount": Decimal(line["amount"].strip("'")) if "amount" in line
+            else line["quantity"] * Decimal(line["unit_price"]),
+            **{name: datetime.fromisoformat(line[name]) for name in times if name in line},
+        }
+        for line in lines
+    ]  # fmt: skip
+    kinds = {
+        **dict.fromkeys(("order_id", "refund_id", "status", "customer_id"), pa.string()),
+        **dict.fromkeys(("product_id", "product", "category", "currency"), pa.string()),
+        **dict.fromkeys(times, pa.timestamp("us", "UTC")),
+        **dict.fromkeys(("line", "quantity"), pa.int64()),
+        "amount": pa.decimal128(12, 2),
+    }
+    sink = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, pa.schema(kinds)), sink, compression="zstd")
+    return sink.getvalue()
