@@ -18,10 +18,11 @@ From items with attributes, which are fetched or computed::
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,7 @@ from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, planning, processing, reporting
 from fanfold.stages.fetching import fetch_batch
+from fanfold.workspace.base import LEDGER, STATE, Base, BaseRef, write_base_ref
 from fanfold.workspace.files import read_jsonl
 from fanfold.workspace.paths import REJECTED, Workspace
 
@@ -68,6 +70,7 @@ class Result:
         manifest: The manifest.
         report: The report's HTML.
         records: The records of each item that was found.
+        base: In mode ``merge``, what the next run continues from: bytes of state and ledger.
     """
 
     rows: pd.DataFrame
@@ -77,6 +80,7 @@ class Result:
     manifest: Manifest
     report: str
     records: dict[str, list[Any]]
+    base: dict[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def run(  # noqa: PLR0913 - all that a run depends on
@@ -87,6 +91,7 @@ def run(  # noqa: PLR0913 - all that a run depends on
     endpoint: Endpoint | None = None,
     as_of: datetime | None = None,
     charts: bool = True,
+    after: Result | None = None,
 ) -> Result:
     """Run a whole pipeline over some items.
 
@@ -98,6 +103,7 @@ def run(  # noqa: PLR0913 - all that a run depends on
         endpoint: The API. Default: the connection in ``AIRFLOW_CONN_<ID>``.
         as_of: Logical date. Default: now.
         charts: Whether to check the charts and write the report; without, it is empty.
+        after: In mode ``merge``, the run before, into whose dataset this one is merged.
 
     Raises:
         BadInput: An item is invalid.
@@ -124,7 +130,22 @@ def run(  # noqa: PLR0913 - all that a run depends on
             _write_records(batches, pipeline, records)
         else:
             _fetch(batches, pipeline, endpoint, date, Path(folder))
-        return _result(workspace, batches, pipeline, date, charts=charts)
+        base = _base(workspace, after) if after else None
+        return _result(workspace, batches, pipeline, date, charts=charts, base=base)
+
+
+def _base(workspace: Workspace, after: Result) -> Base:
+    """Write what a run left for the next one; return it."""
+    manifest = after.manifest
+    ref = BaseRef(manifest.generation, manifest.run_id, manifest.rows_version)
+    write_base_ref(workspace, ref)
+    folder = workspace.root / "base"
+    folder.mkdir()
+    for name, content in after.base.items():
+        (folder / name).write_bytes(content)
+    digest = hashlib.sha256(manifest.document()).hexdigest()
+    paths = [folder / name if name in after.base else None for name in (STATE, LEDGER)]
+    return Base(manifest, digest, *paths)
 
 
 def _write_records(
@@ -188,6 +209,7 @@ def _result(
     as_of: datetime,
     *,
     charts: bool,
+    base: Base | None,
 ) -> Result:
     loaded = Loaded(pipeline, "")
     manifest = consolidating.consolidate(
@@ -197,6 +219,7 @@ def _result(
         lambda batch: processing.process_batch(batch, loaded, as_of=as_of),
         schema=processing.arrow_schema(pipeline.contract),
         version=source_version(pipeline.source),
+        base=base,
     )
     report = _report(workspace, pipeline, manifest) if charts else ""
     outcomes = {
@@ -221,6 +244,11 @@ def _result(
             for batch in batches
             for part in batch.fetched(1000)
             for outcome, found in part
+        },
+        base={
+            entry.format: (workspace.dataset / entry.key).read_bytes()
+            for entry in manifest.files
+            if entry.format in {STATE, LEDGER}
         },
     )
 
