@@ -22,9 +22,9 @@ from fanfold.readers.runs import from_run
 from fanfold.sources import Files
 from fanfold.stages.planning.base import choose_base, window_of
 from fanfold.storage.published import read_published
-from fanfold.workspace.base import BaseRef, read_ledger, write_base_ref
+from fanfold.workspace.base import LEDGER, BaseRef, read_ledger, write_base_ref
 from fanfold.workspace.files import disk_errors
-from fanfold.workspace.paths import Workspace
+from fanfold.workspace.paths import Workspace, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,10 +57,11 @@ def items_of_run(
         base, ref = None, BaseRef()
         if pipeline.mode == "merge":
             bucket = stack.enter_context(connections.bucket(settings.bucket_name()))
-            base = read_published(bucket, run.dag_id)
+            base = read_published(bucket, safe_name(run.dag_id))
             if base is not None and base.manifest.mode != "merge":
                 base = None
-            ref = choose_base(pipeline, base and base.manifest, options.earlier_rows)
+            manifest = base.manifest if base is not None else None
+            ref = choose_base(pipeline, manifest, options.earlier_rows)
             write_base_ref(workspace, ref)
         entries = stack.enter_context(located_items(chosen, pipeline.item_column))
         if not isinstance(pipeline.source, Files):
@@ -85,7 +86,7 @@ def _ledger(base: Published | None, stack: contextlib.ExitStack) -> Iterable[Led
     if base is None:
         return ()
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fanfold-ledger-"))
-    entry = base.manifest.file_of("", "ledger")
+    entry = base.manifest.file_of("", LEDGER)
     return read_ledger(base.download(entry, Path(folder) / "ledger.parquet"))
 
 

@@ -200,11 +200,15 @@ def _with_ledger(
 ) -> Iterator[_Named]:
     """Yield each file once, with its row in the ledger, and those that have a status in ``again``."""
     rows = ((row.item, row) for row in ledger)
-    both = merge(found, rows, key=itemgetter(0))
+    both: Iterator[tuple[str, Any]] = merge(found, rows, key=itemgetter(0))
     for uri, group in groupby(both, key=itemgetter(0)):
-        values = [value for _, value in group]
-        attributes = next((each for each in values if isinstance(each, dict)), None)
-        row = next((each for each in values if not isinstance(each, dict)), None)
+        attributes: dict[str, Any] | None = None
+        row: LedgerRow | None = None
+        for _, value in group:
+            if not isinstance(value, dict):
+                row = value
+            elif attributes is None:
+                attributes = value
         if attributes is not None or (row and row.status in again):
             yield uri, attributes, row
 

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, FlexibleChecksumError
 
 from fanfold.errors import (
     BadConfiguration,
@@ -176,13 +176,15 @@ class Locations:
                     if error.operation_name.endswith("Object") and code in _ABSENT:
                         raise FileNotFoundError from error
                     raise
+                except FlexibleChecksumError as error:
+                    raise ItemRefused(ENGINE.message("files.damaged")) from error
         except SinkUnavailable as error:
             raise SourceBusy(error.message, unavailable=True) from error
         except Inconsistent as error:  # the service rejects this request, such as a key too long
             raise ItemRefused(error.message) from error
 
     def _objects(self, prefix: str) -> Iterator[Found]:
-        bucket, start = prefix.removeprefix("s3://").split("/", 1)
+        bucket, _, start = prefix.removeprefix("s3://").partition("/")
         with self._errors(bucket):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=bucket, Prefix=start
@@ -300,7 +302,7 @@ class Locations:
 
 
 def _bucket_and_key(uri: str) -> tuple[str, str]:
-    bucket, key = uri.removeprefix("s3://").split("/", 1)
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not key:
         raise FileNotFoundError(uri)
     return bucket, key
