@@ -182,7 +182,7 @@ def _as_files(batch: Batch, part: list[Done]) -> tuple[list[Done], Path]:
             offset = file.tell()
             file.writelines(json.dumps(record).encode() + b"\n" for record in records or ())
             place = {"offset": offset, "bytes": file.tell() - offset, "etag": "", "modified": ""}
-            placed.append((outcome, records and [{**place, "format": "jsonl"}]))
+            placed.append((outcome, None if records is None else [{**place, "format": "jsonl"}]))
     return placed, blob
 
 

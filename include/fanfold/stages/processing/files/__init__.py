@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from fanfold.messages import ENGINE
 from fanfold.model import Rejected
 from fanfold.stages.processing.files.columns import columns_of
 from fanfold.stages.processing.files.delimited import read_csv
@@ -91,7 +92,9 @@ class FileReader:
                 form, compression = _form(file.outcome.key, source)
             if form == "parquet":
                 if compression:
-                    raise Flaw("format", name=file.outcome.key.rpartition("/")[2])
+                    raise Flaw(
+                        ENGINE.message("decode.format", name=file.outcome.key.rpartition("/")[2])
+                    )
                 pieces = read_parquet(stream, source, self._columns, extra)
             else:
                 read = read_csv if form == "csv" else read_jsonl
@@ -112,7 +115,7 @@ def _form(key: str, source: Files) -> tuple[str, str]:
         path = path.with_suffix("")
     form = source.format or _FORMATS.get(path.suffix, "")
     if not form:
-        raise Flaw("format", name=key.rpartition("/")[2])
+        raise Flaw(ENGINE.message("decode.format", name=key.rpartition("/")[2]))
     return form, "" if compression == "none" else compression
 
 
@@ -127,7 +130,7 @@ def _together(pieces: Iterable[Piece], column: str) -> Iterator[Piece]:
             start -= 1
         ready, held = whole.split(start)
         if held.bytes > _TOGETHER:
-            raise Flaw("together", column=column, limit=f"{_TOGETHER:,}")
+            raise Flaw(ENGINE.message("decode.together", column=column, limit=f"{_TOGETHER:,}"))
         yield ready
     if held is not None:
         yield held

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadPipeline
+from fanfold.messages import ENGINE
 from fanfold.stages.processing.coercion import shown
 from fanfold.stages.processing.files.streams import Flaw
 
@@ -51,11 +52,15 @@ class Columns:
             if not key:
                 into, key = extra, f"column {place + 1}"
             if key in into and (column is not None or self.extra == "keep"):
-                raise Flaw("twice", column=key, names=f"{found[into[key]]!r}, {name!r}")
+                raise Flaw(
+                    ENGINE.message(
+                        "decode.twice", column=key, names=f"{found[into[key]]!r}, {name!r}"
+                    )
+                )
             into[key] = place
         self.check(places, found)
         if extra and self.extra == "reject":
-            raise Flaw("extra", columns=listed(extra))
+            raise Flaw(ENGINE.message("decode.extra", columns=listed(extra)))
         return Layout({**places, **(extra if self.extra == "keep" else {})}, extra)
 
     def of_frame(self, layout: Layout) -> list[str]:
@@ -70,7 +75,9 @@ class Columns:
         """
         if missing := self.required.difference(there):
             lacking = [name for name in self.names if name in missing]
-            raise Flaw("columns", missing=listed(lacking), columns=listed(found))
+            raise Flaw(
+                ENGINE.message("decode.columns", missing=listed(lacking), columns=listed(found))
+            )
 
 
 @dataclass(frozen=True, slots=True)

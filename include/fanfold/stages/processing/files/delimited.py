@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from fanfold.messages import ENGINE
 from fanfold.stages.processing.coercion import shown
 from fanfold.stages.processing.files.pieces import Piece, Refused
 from fanfold.stages.processing.files.streams import Flaw, check_length
@@ -58,7 +59,7 @@ def read_csv(
                 check_length(len(text), line, source)
                 continue
             if header.fields is None:
-                raise Flaw("quote", line=header.line)
+                raise Flaw(ENGINE.message("decode.quote", line=header.line))
             reader = _Reader(source, columns, header.fields)
             extra.update(reader.layout.extra)
             line += text.count(b"\n", 0, header.end)
@@ -115,7 +116,7 @@ class _Reader:
                 refused.append(Refused(count, found, QUOTES if record.fields is None else FIELDS))
         table = self._table(b"".join(good))
         if table is None or len(table) != len(good):
-            raise Flaw("quote", line=line)  # the two parsers disagree; not seen
+            raise Flaw(ENGINE.message("decode.quote", line=line))  # parsers disagree: not seen
         return Piece(self._frame(table, np.array(numbers, int)), end, refused), end
 
     def _table(self, text: bytes) -> pa.Table | None:
@@ -188,7 +189,7 @@ def _records(text: bytes, line: int, source: Files, *, is_last: bool) -> Iterato
             if is_over and not is_last:
                 return
             if is_over or len(taken) > 1:
-                raise Flaw("quote", line=line) from None
+                raise Flaw(ENGINE.message("decode.quote", line=line)) from None
             fields = None
         record = b"".join(taken)
         check_length(len(record), line, source)

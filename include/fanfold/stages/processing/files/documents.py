@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from fanfold.messages import ENGINE
 from fanfold.sources.strict_json import parse
 from fanfold.stages.processing.coercion import shown
 from fanfold.stages.processing.files.columns import normalized
@@ -71,7 +72,11 @@ class _Reader:
             if column is None:
                 column = names[name] = self._column(name)
             if column in found and column not in self._extra:
-                raise Flaw("twice", column=column, names=", ".join(map(repr, document)))
+                raise Flaw(
+                    ENGINE.message(
+                        "decode.twice", column=column, names=", ".join(map(repr, document))
+                    )
+                )
             found[column] = value
         return found
 
@@ -81,7 +86,7 @@ class _Reader:
             column = shown(name.strip())
             self._extra[column] = 0
             if self._columns.extra == "reject":
-                raise Flaw("extra", columns=column)
+                raise Flaw(ENGINE.message("decode.extra", columns=column))
         self.there.add(column)
         return column
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fanfold.messages import ENGINE
 from fanfold.stages.processing.coercion import shown
 from fanfold.stages.processing.files.pieces import RECORDS, Piece
 from fanfold.stages.processing.files.streams import CHUNK, Flaw
@@ -43,7 +44,7 @@ def read_parquet(
         groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
         size = sum(group.total_byte_size for group in groups)
         if size > source.max_decoded_bytes:
-            raise Flaw("size", limit=f"{source.max_decoded_bytes:,}")
+            raise Flaw(ENGINE.message("decode.size", limit=f"{source.max_decoded_bytes:,}"))
         rows = max(1, min(RECORDS, CHUNK * file.metadata.num_rows // max(1, size)))
         read = [names[place] for place in layout.places.values()]
         count = 0
@@ -57,7 +58,7 @@ def read_parquet(
     except (pa.ArrowException, OSError) as error:
         if getattr(error, "errno", None) is not None:  # the disk, not the file
             raise
-        raise Flaw("parquet", error=shown(str(error))) from None
+        raise Flaw(ENGINE.message("decode.parquet", error=shown(str(error)))) from None
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -13,6 +13,7 @@ from fanfold.messages import ENGINE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fanfold.messages import Message
     from fanfold.sources import Files
     from fanfold.workspace.batch import FetchedFile
 
@@ -23,9 +24,9 @@ CHUNK = 8 << 20
 class Flaw(Exception):  # noqa: N818 - it is one of the file
     """The file cannot be used; ``message`` says why and where."""
 
-    def __init__(self, what: str, **params: object) -> None:
-        self.message = ENGINE.message(f"decode.{what}", **params)
-        super().__init__(str(self.message))
+    def __init__(self, message: Message) -> None:
+        super().__init__(str(message))
+        self.message = message
 
 
 def open_file(file: FetchedFile) -> pa.NativeFile:
@@ -52,7 +53,9 @@ def text_chunks(file: pa.NativeFile, compression: str, source: Files) -> Iterato
         except UnicodeError as error:
             before = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
             raise Flaw(
-                "encoding", line=line + before.count(b"\n"), encoding=source.encoding
+                ENGINE.message(
+                    "decode.encoding", line=line + before.count(b"\n"), encoding=source.encoding
+                )
             ) from None
         line += found.count(b"\n")
         is_first = is_first and not text
@@ -68,10 +71,12 @@ def _decompressed(file: pa.NativeFile, compression: str, limit: int) -> Iterator
         except (pa.ArrowException, OSError) as error:
             if getattr(error, "errno", None) is not None:  # the disk, not the file
                 raise
-            raise Flaw("compression", compression=compression, size=f"{size:,}") from None
+            raise Flaw(
+                ENGINE.message("decode.compression", compression=compression, size=f"{size:,}")
+            ) from None
         size += len(chunk)
         if size > limit:
-            raise Flaw("size", limit=f"{limit:,}")
+            raise Flaw(ENGINE.message("decode.size", limit=f"{limit:,}"))
         if not chunk:
             return
         yield chunk
@@ -84,4 +89,4 @@ def check_length(length: int, line: int, source: Files) -> None:
         Flaw: There are too many.
     """
     if length > source.max_line_bytes:
-        raise Flaw("line", line=line, limit=f"{source.max_line_bytes:,}")
+        raise Flaw(ENGINE.message("decode.line", line=line, limit=f"{source.max_line_bytes:,}"))
