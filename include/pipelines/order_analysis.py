@@ -22,6 +22,7 @@ from typing import Any
 import pandas as pd
 import pandera.pandas as pa
 import pyarrow
+import pyarrow.compute as pc
 from pandera.engines.pandas_engine import Decimal
 
 from fanfold import Files, Fold, Pipeline
@@ -135,8 +136,10 @@ def _plain(values: pd.Series) -> pd.Series:
 
     Exports write ``'-12.50``, so that no spreadsheet takes the value for a formula.
     """
-    text = values.astype("str").str.strip().str.replace(r"^'(?=[-+\d])", "", regex=True)
-    return text.mask(text.eq(""))
+    text = pc.utf8_trim_whitespace(pyarrow.array(values.astype("str"), from_pandas=True))
+    if pc.any(pc.starts_with(text, "'")).as_py():
+        text = pc.replace_substring_regex(text, r"^'([-+\d])", r"\1")
+    return pd.Series(pc.if_else(pc.equal(text, ""), None, text), dtype="str")
 
 
 def _amount(text: pd.DataFrame) -> pd.Series:
