@@ -191,7 +191,7 @@ def kind_of(type_: pa.DataType, categories: Sequence[Any] = ()) -> Kind:  # noqa
             "is true or false",
             _as_flag,
             ("boolean",),
-            pattern="[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]"  # (?i) would match U+017F,
+            pattern="[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]",  # (?i) would match U+017F
             parse=lambda texts: pc.equal(pc.utf8_lower(texts), "true"),
         )
     if types.is_integer(type_):
