@@ -163,6 +163,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
     from fanfold.loader import load_pipeline
     from fanfold.sources.version import source_version
     from fanfold.stages import consolidating
+    from fanfold.stages.consolidating import notes
     from fanfold.stages.processing import arrow_schema
     from fanfold.workspace.history import remember
 
@@ -184,6 +185,12 @@ def consolidate(pipeline: str) -> dict[str, int]:
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
     if manifest.repeated:
         log.warning("%s", consolidating.repeated_text(manifest, loaded.pipeline))
+    if text := notes.merged_text(manifest):
+        log.info("Merged into %s.", text)
+    if text := notes.pending_text(manifest):
+        log.warning("%s.", text)
+    if text := notes.dropped_text(manifest):
+        log.warning("Dropped columns of files that the pipeline does not name: %s.", text)
     remember(workspace.history, manifest, passed=False)
     options = settings.Options.of(context)
     try:
@@ -237,7 +244,7 @@ def publish(dataset: Asset) -> str:
         result = publishing.publish(bucket, workspace.dataset, manifest)
     metrics.sent(manifest.dag_id, "publish", result.objects)
     if result.latest_moved:
-        metrics.succeeded(manifest.dag_id)
+        metrics.succeeded(manifest)
     log.info("%d objects under %s.", len(result.objects), result.prefix)
     if not result.latest_moved:
         log.warning("latest.json was not moved: %s.", result.note)
