@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PREFIX = "orders/"
-DAYS = 90
+DAYS = 70
 """Days of the first delivery."""
 CHANNELS = ("web.csv", "app.jsonl.gz", "market.parquet")
 _CENT = Decimal("0.01")
