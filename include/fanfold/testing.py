@@ -176,7 +176,8 @@ def _write_records(
 
 def _as_files(batch: Batch, part: list[Done]) -> tuple[list[Done], Path]:
     """Return a part whose items are JSONL files with the records, and the file with their bytes."""
-    blob, placed = batch.new_blob(), []
+    blob = batch.new_blob()
+    placed: list[Done] = []
     with blob.open("wb") as file:
         for outcome, records in part:
             offset = file.tell()
@@ -203,10 +204,11 @@ def _found_files(source: Files, column: str, items: Iterable[Any]) -> list[dict[
 
 def _locations(source: Files) -> Locations:
     """Return all files; objects by the connection in ``AIRFLOW_CONN_<ID>``, or as boto3 finds them."""
-    from fanfold.storage.locations import Locations
+    from fanfold.storage.locations import CLIENT, Locations
 
     def client() -> Any:
         import boto3
+        from botocore.config import Config
 
         fields = _connection(source.connection)
         extra = fields.get("extra", {})
@@ -216,6 +218,7 @@ def _locations(source: Files) -> Locations:
             region_name=extra.get("region_name"),
             aws_access_key_id=fields.get("login"),
             aws_secret_access_key=fields.get("password"),
+            config=Config(**CLIENT),
         )
 
     return Locations(("file:///", "s3://"), client)
