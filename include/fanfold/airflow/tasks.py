@@ -58,7 +58,7 @@ def preflight(pipeline: str) -> None:
 def read_items(pipeline: str) -> int:
     """Read, check and store the items; return their number."""
     from fanfold import readers
-    from fanfold.airflow.items import located_items
+    from fanfold.airflow.items import items_of_run
     from fanfold.workspace.fresh import remove_previous_run
 
     context = get_current_context()
@@ -67,7 +67,8 @@ def read_items(pipeline: str) -> int:
     if not run.clear_number and remove_previous_run(workspace, str(run.start_date)):
         log.info("Removed the workspace of a deleted run with the same id.")
     loaded = _pipeline(pipeline)
-    with located_items(settings.items_of(context), loaded.item_column) as located:
+    chosen, options = settings.items_of(context), settings.Options.of(context)
+    with items_of_run(settings.identity(context), workspace, loaded, chosen, options) as located:
         items, blanks = readers.write_items(workspace, located, loaded.check_item)
     log.info("%d items; %d blank ones were ignored.", items, blanks)
     return items
@@ -170,6 +171,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
 
     from fanfold.loader import load_pipeline
     from fanfold.stages import consolidating
+    from fanfold.stages.consolidating import notes
     from fanfold.workspace.history import remember
 
     context = get_current_context()
@@ -183,7 +185,14 @@ def consolidate(pipeline: str) -> dict[str, int]:
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
     if manifest.repeated:
         log.warning("%s", consolidating.repeated_text(manifest, loaded.pipeline))
-    remember(workspace.history, manifest, passed=False)
+    if text := notes.merged_text(manifest):
+        log.info("Merged into %s.", text)
+    if text := notes.pending_text(manifest):
+        log.warning("%s.", text)
+    if text := notes.dropped_text(manifest):
+        log.warning("Dropped columns of files that the pipeline does not name: %s.", text)
+    size = Plan.from_json(read_json(workspace.plan)).bytes
+    remember(workspace.history, manifest, passed=False, size=size)
     options = settings.Options.of(context)
     try:
         consolidating.check_tolerance(
@@ -195,7 +204,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
     except ToleranceExceeded:
         metrics.judged(manifest.dag_id, metrics.REFUSED)
         raise
-    remember(workspace.history, manifest, passed=True)
+    remember(workspace.history, manifest, passed=True, size=size)
     metrics.judged(manifest.dag_id, manifest.status)
     return counts
 
@@ -304,7 +313,7 @@ def publish(dataset: Asset) -> str:
             )
     metrics.sent(manifest.dag_id, "publish", result.objects)
     if result.latest_moved:
-        metrics.succeeded(manifest.dag_id)
+        metrics.succeeded(manifest)
     log.info("%d objects under %s.", len(result.objects), result.prefix)
     if not result.latest_moved:
         log.warning("latest.json was not moved: %s.", result.note)
@@ -330,7 +339,7 @@ def _merge_again(workspace: Workspace) -> None:
 @task(multiple_outputs=False)
 @metrics.timed
 def load(pipeline: str) -> dict[str, int]:
-    """Upsert dataset and folds into the warehouse by key, in one transaction."""
+    """Write dataset and folds into the warehouse by key, in one transaction."""
     from fanfold.stages import loading
 
     workspace = settings.workspace_of(get_current_context())
@@ -345,9 +354,11 @@ def load(pipeline: str) -> dict[str, int]:
         )
     metrics.loaded(manifest.dag_id, sum(result.written for result in results))
     for result in results:
-        log.info("%s: %d of %d rows written.", result.table, result.written, result.rows_in_dataset)
-        if result.warning:
-            log.warning("%s", result.warning)
+        log.info("%s", result.summary)
+    for warning in dict.fromkeys(result.warning for result in results if result.warning):
+        log.warning("%s", warning)
+    if all(result.skipped for result in results):
+        raise AirflowSkipException("A newer generation of the dataset is loaded.")
     return {result.table: result.written for result in results}
 
 

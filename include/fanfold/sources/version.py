@@ -15,6 +15,8 @@ from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from fanfold.sources import Files
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -40,7 +42,8 @@ def source_version(source: Source) -> str:
     """Return the version of a source: 8 hex digits."""
     seen: dict[int, Any] = {}
     digest = hashlib.blake2b(type(source).__name__.encode(), digest_size=4)
-    for field in fields(source):
+    # The bytes of a file depend on none of the fields: `process` decodes them.
+    for field in () if isinstance(source, Files) else fields(source):
         if field.name not in _NO_RECORDS:
             for text in (field.name, *_texts(getattr(source, field.name), seen)):
                 digest.update(text.encode("utf-8", "backslashreplace") + b"\0")

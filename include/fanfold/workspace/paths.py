@@ -11,6 +11,7 @@ Layout::
         items/keys.db                    index of all keys
         items/base.json                  mode merge: the published dataset by which items were chosen
         raw/00007/0002-1f9c.jsonl.gz     records of batch 7, part 2
+        raw/00007/0002-1f9c.blob         bytes of its files, if items are files
         outcomes/00007/0002-1f9c.jsonl   outcomes of that part; written last: it commits the part
         progress/00007.json              fetch progress of batch 7, for the run page
         redrive/00007.json               items of batch 7 that a redrive selected
