@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from fanfold.local import settings
 from fanfold.local import stack as stacks
 from fanfold.local.progress import current_step, read_progress
 from fanfold.local.settings import of_shell
 from fanfold.local.stack import FINISHED, Stack, running_stack
 from fanfold.local.state import Phase, StackFailed
 from fanfold.local.summary import failure, next_step, retry_reason, summary
+from fanfold.simulator.sample import DELIVERIES
 from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ def run(home: Home, request: Request) -> int:
         if found is None:
             _fail_unfinished(stack)
         params = stack.api("GET", f"/api/v2/dags/{dag_id}/details")["params"] or {}
+        if not request.items:
+            _deliver(stack, dag_id)
         _say(f"Triggering {dag_id}")
         began = time.monotonic()
         stack.trigger(dag_id, request.conf(params, home.inputs), run_id=run_id)
@@ -81,6 +85,18 @@ def run(home: Home, request: Request) -> int:
             return 1
         _say(next_step(stack, dag_id, run_id, stays=found is not None))
         return 0
+
+
+def _deliver(stack: Stack, pipeline: str) -> None:
+    """Upload the next files of a pipeline whose files are simulated, into the stack's own S3 server."""
+    if pipeline not in DELIVERIES or settings.connection_variable("aws_default") in os.environ:
+        return
+    counter = stack.home.inputs / f"{pipeline}-deliveries"
+    number = int(counter.read_text("ascii")) + 1 if counter.exists() else 1
+    bucket = os.environ.get("FANFOLD_BUCKET", settings.BUCKET)
+    files = DELIVERIES[pipeline](stack.s3(), bucket, datetime.now(UTC).date(), number)
+    counter.write_text(str(number), "ascii")
+    _say(f"Delivery {number} of the simulated shop: {files} new or changed files in s3://{bucket}")
 
 
 def _say(text: str) -> None:

@@ -1,14 +1,16 @@
-"""Pipelines whose API the simulator speaks, and sample lists for ``make run`` and ``make cluster-run``."""
+"""Pipelines whose API the simulator speaks or whose files it makes, and their samples for ``make run``."""
 
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fanfold.simulator import shop
 from fanfold.simulator.people import FIRST_UID, LAST_UID
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import date
 
 USERS = 300
 """Users of a sample run by default."""
@@ -47,5 +49,7 @@ SAMPLES = {
     "mastodon_user_profiles": Sample("mastodon_default", accounts),
 }
 """Samples by pipeline."""
+DELIVERIES: dict[str, Callable[[Any, str, date, int], int]] = {"order_analysis": shop.deliver}
+"""What uploads the files of a pipeline: ``(client, bucket, today, number of the delivery) -> files``."""
 CONNECTIONS = ("weibo_default", "mastodon_default", "sample_default")
 """Airflow connections of the APIs that the simulator speaks."""
