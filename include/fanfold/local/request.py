@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from dataclasses import dataclass
@@ -55,7 +54,7 @@ class Request:
                 f"Set ITEMS for {self.pipeline}, or neither for the default list of its DAG."
             )
         for word in self._words():
-            if "://" not in word and word.endswith(LIST_FILES) and not glob.glob(word):
+            if "://" not in word and word.endswith(LIST_FILES) and not _matching(word):
                 raise BadInput(f"ITEMS={self.items}: there is no file {word}.")
 
     def conf(
@@ -73,18 +72,9 @@ class Request:
         """
         value: Any
         if self.items and "lag_days" in params:
-            name, value = (
-                _list_param(params),
-                [
-                    uri
-                    for word in self._words()
-                    for uri in (
-                        [word]
-                        if "://" in word
-                        else map(upload, map(Path.absolute, map(Path, sorted(glob.glob(word)))))
-                    )
-                ],
-            )
+            name, value = _list_param(params), []
+            for word in self._words():
+                value += [word] if "://" in word else map(upload, _matching(word))
         elif self.items and not self._is_file():
             name, value = _list_param(params), self._words()
         elif self.items:
@@ -116,6 +106,14 @@ class Request:
         # The sample's users do not exist in the API of another connection.
         simulated = connection_variable(sample.connection) not in os.environ
         return self.users or (USERS if simulated else 0)
+
+
+def _matching(pattern: str) -> list[Path]:
+    """Return the files that a path, or a pattern with ``*`` and ``**``, names, sorted."""
+    path = Path(pattern).absolute()
+    if path.is_file():
+        return [path]
+    return sorted(each for each in Path(path.anchor).glob(str(path)[1:]) if each.is_file())
 
 
 def _list_param(params: Mapping[str, Any]) -> str:
