@@ -9,6 +9,7 @@ import pytest
 
 from fanfold.local.s3 import running_s3
 from fanfold.simulator import shop
+from fanfold.simulator.sample import upload
 
 TODAY = date(2026, 11, 27)
 BUCKET = "orders"
@@ -36,12 +37,16 @@ def listed(client):
     }
 
 
+def deliver(client, today, number):
+    return upload(client, BUCKET, shop.PREFIX, shop.delivery(today, number, 10))
+
+
 def test_deliveries_upload_what_is_new_or_changed(client):
-    uploaded = shop.deliver(client, BUCKET, TODAY, 1, 10)
+    uploaded = deliver(client, TODAY, 1)
     first = listed(client)
     assert uploaded == len(first)
-    assert shop.deliver(client, BUCKET, TODAY, 1, 10) == 0
-    uploaded = shop.deliver(client, BUCKET, TODAY, 2, 10)
+    assert deliver(client, TODAY, 1) == 0
+    uploaded = deliver(client, TODAY, 2)
     second = listed(client)
     changed = {name for name in first if second[name] != first[name]}
     assert changed == {"date=2026-11-24/app.jsonl.gz", "date=2026-11-25/web.csv"}
@@ -51,8 +56,8 @@ def test_deliveries_upload_what_is_new_or_changed(client):
     }
     assert uploaded == len(changed) + len(second) - len(first)
     # Each further delivery of a day has refunds; one of a later day has the days between, too.
-    assert shop.deliver(client, BUCKET, TODAY, 3, 10) == 1
-    assert shop.deliver(client, BUCKET, date(2026, 11, 29), 4, 10) == 7
+    assert deliver(client, TODAY, 3) == 1
+    assert deliver(client, date(2026, 11, 29), 4) == 7
 
 
 def test_files_of_a_day_do_not_depend_on_when_they_are_made():
