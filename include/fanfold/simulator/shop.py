@@ -19,7 +19,6 @@ from __future__ import annotations
 import csv
 import functools
 import gzip
-import hashlib
 import io
 import json
 from dataclasses import dataclass
@@ -174,34 +173,15 @@ def files(day: date) -> dict[str, bytes]:
     return made
 
 
-def deliver(client: Any, bucket: str, today: date, number: int, days: int = DAYS) -> int:
-    """Upload the files of a delivery that the bucket lacks or has in another version.
+def delivery(today: date, number: int, days: int = DAYS) -> Iterator[tuple[str, bytes]]:
+    """Yield key and content of all files that exist after a delivery.
 
     Args:
-        client: A boto3 client for S3.
-        bucket: Its bucket.
         today: Date of the delivery. The first one has the ``days`` days up to two days before it, later
             ones also the day before it.
         number: That of the delivery, from 1.
         days: Days of the first delivery.
-
-    Returns:
-        The number of uploaded files.
     """
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX)
-    present = {
-        each["Key"]: each["ETag"].strip('"') for page in pages for each in page.get("Contents", ())
-    }
-    uploaded = 0
-    for key, content in delivery(today, number, days):
-        if present.get(key) != hashlib.md5(content, usedforsecurity=False).hexdigest():
-            client.put_object(Bucket=bucket, Key=key, Body=content)
-            uploaded += 1
-    return uploaded
-
-
-def delivery(today: date, number: int, days: int) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of all files that exist after a delivery."""
     for age in range(days + 1, 0 if number > 1 else 1, -1):
         day = today - timedelta(days=age)
         made = files(day)
