@@ -155,7 +155,8 @@ def _write_records(
 
 def _as_files(batch: Batch, part: list[Done]) -> tuple[list[Done], Path]:
     """Return a part whose items are JSONL files with the records, and the file with their bytes."""
-    blob, placed = batch.new_blob(), []
+    blob = batch.new_blob()
+    placed: list[Done] = []
     with blob.open("wb") as file:
         for outcome, records in part:
             offset = file.tell()
