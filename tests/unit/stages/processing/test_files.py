@@ -288,3 +288,203 @@ def test_records_that_belong_together_are_never_in_two_slices(groups, chunk, rec
     for before, after in pairwise(slices):
         last, first = before.frame().iloc[-1], after.frame().iloc[0]
         assert before.keys[-1] != after.keys[0] or last["a"] != first["a"]
+
+
+class Typed(pa.DataFrameModel):
+    order: str
+    amount: pandas_engine.Decimal = pa.Field(dtype_kwargs={"precision": 8, "scale": 2})
+    day: pandas_engine.Date = pa.Field(nullable=True)
+    row: int
+
+
+TYPED = {"contract": Typed, "key": ("order", "row")}
+DAY = date(2026, 1, 2)
+HALF = Decimal("1.50")
+MISSING = "no column amount; the file has order, day"
+DRIFT = {
+    # Content, options of Files, rows or the reason, and the columns that are dropped.
+    "reordered.csv": (b"day,amount,order\n2026-01-02,1.5,x\n", {}, [("x", HALF, DAY, 1)], {}),
+    "other case.csv": (b"ORDER, Amount ,Day\nx,1.50,\n", {}, [("x", HALF, None, 1)], {}),
+    "optional.csv": (b"order,amount\nx,1.5\ny,1.5\n", {}, [
+        ("x", HALF, None, 1), ("y", HALF, None, 2)], {}),
+    "missing.csv": (b"order,day\nx,\n", {}, MISSING, {}),
+    "missing.jsonl": (b'{"order":"x","day":null}\n', {}, MISSING, {}),
+    "missing.parquet": (parquet(order=["x"], day=[DAY]), {}, MISSING, {}),
+    "extra.csv": (b"z,order,,amount,Z\n1,x,2,1.5,3\n", {}, [("x", HALF, None, 1)], {
+        "z": 1, "column 3": 1, "Z": 1}),
+    "extra.jsonl": (b'{"z":{},"order":"x","amount":1.5}\n', {}, [("x", HALF, None, 1)], {"z": 1}),
+    "extra.parquet": (parquet(z=[1], order=["x"], amount=[HALF], day=[DAY]), {}, [
+        ("x", HALF, DAY, 1)], {"z": 1}),
+    "frozen.csv": (b"order,amount,z,y\nx,1,2,3\n", {"extra": "reject"}, "not name: z, y", {}),
+    "frozen.jsonl": (b'{"order":1,"z":2}\n', {"extra": "reject"}, "not name: z", {}),
+    "kept.csv": (b"order,amount,row\nx,1.5,7\n", {"extra": "keep"}, [("x", HALF, None, 7)], {}),
+    "mapped.csv": (
+        b"Name,Total\nx,1.5\n",
+        {"columns": {"order": ("amazon-order-id", "Name"), "amount": "total"}},
+        [("x", HALF, None, 1)],
+        {},
+    ),
+    "mapped, not its own name.csv": (
+        b"Name,amount\nx,1.5\n",
+        {"columns": {"order": "Name", "amount": "total"}},
+        "no column amount; the file has Name, amount",
+        {},
+    ),
+    "no header.csv": (
+        b"x;'1.5'\n",
+        {"columns": ["order", "amount"], "header": False, "delimiter": ";", "quote": "'"},
+        [("x", HALF, None, 1)],
+        {},
+    ),
+    "no quotes.csv": (b'order,amount\n"x,1.5\n', {"quote": ""}, [('"x', HALF, None, 1)], {}),
+    "gb18030.csv": (
+        "order,amount\n中文\U0001f600,1.5\n".encode("gb18030"),
+        {"encoding": "gb18030"},
+        [("中文\U0001f600", HALF, None, 1)],
+        {},
+    ),
+    "utf-16.csv": ("order,amount\nx,1.5\n".encode("utf-16"), {"encoding": "utf-16"}, [
+        ("x", HALF, None, 1)], {}),
+    "nulls.csv": (b"order,amount,day\nx,1.5,NULL\n\"NULL\",1.5,\n", {"nulls": ["NULL", ""]}, [
+        ("x", HALF, None, 1), ("NULL", HALF, None, 2)], {}),
+    "told.dat": (gz(b"order,amount\nx,1.5\n"), {"format": "csv", "compression": "gzip"}, [
+        ("x", HALF, None, 1)], {}),
+    "types.jsonl": (b'{"order":12,"amount":"1.50","day":"2026-01-02"}\n', {}, [
+        ("12", HALF, DAY, 1)], {}),
+    "types.parquet": (
+        parquet(order=[2**60 + 1, 12], amount=pyarrow.array([1.5, 1.5]), day=["2026-01-02", None]),
+        {},
+        [(str(2**60 + 1), HALF, DAY, 1), ("12", HALF, None, 2)],
+        {},
+    ),
+    "categories.parquet": (
+        parquet(order=pyarrow.array(["x"]).dictionary_encode(), amount=[1]), {}, [
+        ("x", Decimal(1), None, 1)], {}),
+    "nothing but optional.csv": (b"z\n1\n2\n", {"optional": ["amount", "day", "order"]}, [], {"z": 1}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DRIFT)
+def test_columns_that_drift(downloaded, name):
+    content, options, expected, dropped = DRIFT[name]
+    batch = downloaded({name: content})
+    pipeline = replace(PIPELINE, source=Files(**options), **TYPED)
+    closed = process_batch(batch, Loaded(pipeline, "code"), as_of=AS_OF)
+    found = pq.read_table(batch.rows_file, columns=["order", "amount", "day", "row"]).to_pylist()
+    assert closed.dropped_columns == dropped
+    if isinstance(expected, str):
+        assert expected in batch.failed()[f"file:///{name}"].reason
+    else:
+        assert [tuple(row.values()) for row in found] == expected
+
+
+def test_files_of_other_types_are_not_in_one_slice_and_bad_values_are_rejected(downloaded):
+    files = {
+        "a.csv": b"order,amount\nx,1.5\n007,1.505\n",
+        "b.parquet": parquet(order=["x"], amount=[1.505]),
+        "c.parquet": parquet(order=[1, None], amount=pyarrow.array([1, 2], pyarrow.int8())),
+        "d.jsonl": b'{"order":"x","amount":[]}\n{"order":"x","amount":1}\n',
+    }
+    types = []
+
+    def rows(records):
+        types.append(str(records["order"].dtype))
+        return records
+
+    batch = downloaded(files)
+    pipeline = replace(PIPELINE, source=Files(), transform=rows, **TYPED)
+    closed = process_batch(batch, Loaded(pipeline, "code"), as_of=AS_OF)
+    assert types == ["str", "str", "Int64", "object"]
+    rule = "is a decimal number that fits precision and scale"
+    assert [tuple(row.values())[1:] for row in read_jsonl(batch.rejected_file)] == [
+        (2, "amount", "1.505", rule),
+        (1, "amount", "1.505", rule),
+        (2, "order", "null", "not_nullable"),
+        (1, "amount", "[]", rule),
+    ]
+    assert list(batch.invalid()) == ["file:///b.parquet"]
+    assert closed.rows == 3
+
+
+def test_each_gets_documents_with_null_and_exact_numbers(downloaded):
+    files = {
+        "a.csv": b"a,b,c\n1,,x\n",
+        "b.parquet": parquet(a=[2**60 + 1, None], b=[[1], None], c=[True, None]),
+        "c.jsonl": b'{"a":1,"c":{"d":null}}\n',
+    }
+    found = []
+    process(
+        downloaded(files),
+        replace(ABC, optional=("b",)),
+        each=lambda record: found.append(record) or [],
+    )
+    assert [
+        each | {"b": each["b"] if each["b"] is None else list(each["b"])} for each in found
+    ] == [
+        {"a": "1", "b": None, "c": "x"},
+        {"a": 2**60 + 1, "b": [1], "c": True},
+        {"a": None, "b": None, "c": None},
+        {"a": 1, "b": None, "c": {"d": None}},
+    ]
+
+
+def test_an_item_with_a_broken_line_is_rejected_if_the_author_says_so(downloaded):
+    text = "a,b,c\n" + "1,2,3\n" * 60
+    files = {"a.csv": text.encode(), "b.csv": f"{text}1,2\n".encode()}
+    with sized(100, 10):
+        rows, rejected, reasons = process(downloaded(files), reject="item")
+    assert {row[0] for row in rows} == {"file:///a.csv"}
+    assert [row[0] for row in rejected] == list(range(1, 62))
+    assert reasons == {"file:///b.csv": f"{FIELDS}: 'line 62: 1,2'"}
+
+
+def test_rows_must_be_unique_in_all_slices_of_valid_files(downloaded):
+    class Contract(Line):
+        class Config:
+            unique = ["a", "b"]  # noqa: RUF012 - pandera's form
+
+    lines = "".join(f"{n % 40},,{n}\n" for n in range(60))
+    files = {
+        "0.csv": f'a,b,c\n{lines}1,2,"'.encode(),
+        "1.csv": f"a,b,c\n{lines}".encode(),
+        "2.csv": b"a,b,c\n,1,1\n,1,2\n39,,1\n40,,1\n",
+    }
+    with sized(100, 10):
+        rows, rejected, reasons = process(downloaded(files), contract=Contract)
+    assert [row[1:] for row in rows] == [(str(n), None, str(n)) for n in range(40)] + [
+        (None, "1", "1"),
+        ("40", None, "1"),
+    ]
+    assert rejected == [
+        *((n, "", "", "unique") for n in range(41, 61)),
+        (2, "", "", "unique"),
+        (3, "", "", "unique"),
+    ]
+    assert list(reasons) == ["file:///0.csv"]
+
+
+def test_records_that_belong_together_have_a_limit(downloaded, monkeypatch):
+    monkeypatch.setattr(decoding, "_TOGETHER", 1000)
+    files = {
+        "a.csv": b"a,b,c\n" + b"1,2,3\n" * 100 + b"2,2,3\n",
+        "b.csv": b"a,b,c\n" + b"1,2,3\n" * 999,
+    }
+    with sized(100, 10):
+        rows, _, reasons = process(downloaded(files), replace(ABC, together="a"))
+    assert len(rows) == 101
+    assert reasons == {
+        "file:///b.csv": "more than 1,000 bytes of consecutive records with the same a"
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"together": "z"}, "'z'"),
+        ({"optional": ["z"]}, "'z'"),
+        ({"columns": {"a": "A", "b": "a "}}, "two columns of Files are named 'a '"),
+    ],
+)
+def test_a_mistake_in_the_columns_of_the_source_is_named(downloaded, options, message):
+    with pytest.raises(BadPipeline, match=message):
+        process(downloaded({}), Files(**options))

@@ -98,4 +98,4 @@ class _Reader:
         for name in columns:
             values[name] = np.empty(len(documents), object)
             values[name][:] = [document.get(name) for document in documents]
-        return pd.DataFrame(values, index=pd.Index(numbers, dtype=int), columns=columns)
+        return pd.DataFrame(values, pd.Index(numbers, dtype=int), columns, dtype=object)
