@@ -12,6 +12,7 @@ import pandas as pd
 
 from fanfold.messages import ENGINE
 from fanfold.model import Rejected
+from fanfold.stages.processing.coercion import shown
 from fanfold.stages.processing.contract import contract_of
 from fanfold.stages.processing.files.columns import columns_of
 from fanfold.stages.processing.files.delimited import read_csv
@@ -80,7 +81,7 @@ class FileReader:
                 self.flaws[key] = flaw.message
                 pending = [each for each in pending if each[0] != key]
             if self._source.extra == "drop":
-                self.dropped.update(extra.keys())
+                self.dropped.update(map(shown, extra))
         if pending:
             yield _slice(pending)
 
