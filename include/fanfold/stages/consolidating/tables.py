@@ -98,7 +98,7 @@ def _csv_writer(path: Path, schema: pa.Schema) -> Iterator[pa_csv.CSVWriter]:
     with (
         path.open("wb") as file,
         # No name and no time in the header: the same rows give the same bytes.
-        gzip_ng.GzipNGFile("", "wb", CSV_LEVEL, file, mtime=0) as stream,
+        gzip_ng.GzipNGFile("", "wb", CSV_LEVEL, file, mtime=0) as stream,  # type: ignore[no-untyped-call]
         pa_csv.CSVWriter(stream, for_csv(schema.empty_table()).schema) as writer,
     ):
         yield writer
