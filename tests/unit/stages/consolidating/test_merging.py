@@ -342,6 +342,13 @@ def test_the_ledger_says_what_became_of_each_item_and_its_latest_attributes(shop
     assert shop.rows("value") == [(1,)]
 
 
+def test_a_corrected_file_that_drops_a_row_gives_the_row_back_that_it_superseded(shop):
+    shop.run([End("a", (("A", 1.0, False, 1),)), End("b", (("A", 2.0, True, 2),))])
+    assert shop.rows("value") == []
+    shop.run([End("b", (("B", 2.0, False, 3),), modified=1)])
+    assert shop.rows("value") == [(1,), (3,)]
+
+
 def test_a_restored_older_version_of_a_file_counts_if_the_run_saw_the_newer_one(shop):
     shop.run([End("a", (("A", None, None, 1),), modified=9)])
     shop.run([End("a", (("A", None, None, 2),), modified=3)])
