@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.errors import BadInput, BadPipeline, FanfoldError
 from fanfold.loader import load_pipeline, pipeline_names
 from fanfold.pipeline import DATASET
-from fanfold.sources import Api
+from fanfold.sources import Api, Files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -29,16 +29,37 @@ if TYPE_CHECKING:
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _TEMPLATES = Path(__file__).with_name("templates")
+_OF_ITEMS = {
+    "list": "items",
+    "function": "item_params",
+    "constant": "ITEMS",
+    "wiring": (
+        "batches >> folded >> [published, tasks.load(PIPELINE)]\n"
+        "    published >> tasks.report(PIPELINE)"
+    ),
+}
 _KINDS: dict[str, dict[str, str]] = {
     "api": {
+        **_OF_ITEMS,
         "items": '["K042", "B107", "S230"]',
         "example": '["K042"]',
         "params": 'noun="station", column="station"',
     },
     "compute": {
+        **_OF_ITEMS,
         "items": "[str(number) for number in range(1, 31)]",
         "example": '["27"]',
         "params": 'noun="number", column="number", requests=False',
+    },
+    "files": {
+        "list": "files",
+        "function": "file_params",
+        "constant": "FILES",
+        # Rows of a merged dataset are loaded after it is published: it may be merged again there.
+        "wiring": "batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]",
+        "items": '["s3://fanfold/samples/weather/{date}/*.csv"]',
+        "example": '["s3://fanfold/samples/weather/2026-07-01/K042.csv"]',
+        "params": 'mode="merge"',
     },
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -49,7 +70,7 @@ _WIDE = 8
 
 
 def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
-    """Write a pipeline that runs as it is: module, DAG file and test; return their paths.
+    """Write a pipeline that runs as it is: module, DAG file, test and its file; return their paths.
 
     Raises:
         BadInput: The name cannot be that of a module or dataset, or one of the files exists.
@@ -63,6 +84,8 @@ def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
         root / "dags" / f"{name}.py": "dag.py.tmpl",
         root / "tests" / "pipelines" / f"test_{name}.py": f"{kind}_test.py.tmpl",
     }
+    if kind == "files":
+        files[root / "tests" / "pipelines" / f"{name}.csv"] = "files.csv.tmpl"
     for path in files:
         if path.exists():
             raise BadInput(f"{path} exists; choose another NAME or remove it.")
@@ -115,11 +138,17 @@ def _print(pipeline: Pipeline, result: Result, key: str) -> None:
 
     outcome = result.outcomes.iloc[0]
     print(f"{key}: {outcome['status']}" + (f" ({outcome['reason']})" if outcome["reason"] else ""))
-    records = next(iter(result.records.values()), [])
-    _section("records", len(records))
-    for record in records[:_SHOWN]:
-        text = json.dumps(record, ensure_ascii=False)
-        print(f"  {text[:300]}{'…' * (len(text) > 300)}")
+    records: Any = next(iter(result.records.values()), [])
+    if isinstance(pipeline.source, Files):
+        if len(records):
+            _table("first records", records, wide=True)
+        for column in result.manifest.dropped_columns:
+            print(f"  dropped, because the pipeline does not name it: column {column!r}")
+    else:
+        _section("records", len(records))
+        for record in records[:_SHOWN]:
+            text = json.dumps(record, ensure_ascii=False)
+            print(f"  {text[:300]}{'…' * (len(text) > 300)}")
     _table("rows", result.rows)
     if result.manifest.repeated:
         print(f"  {repeated_text(result.manifest, pipeline)}")
@@ -132,15 +161,16 @@ def _section(name: str, count: int, shown: int = _SHOWN) -> None:
     print(f"\n{name}: {count}" + (f", the first {shown}" if count > shown else ""))
 
 
-def _table(name: str, frame: pd.DataFrame) -> None:
-    is_wide = len(frame.columns) > _WIDE
-    _section(name, len(frame), 2 if is_wide else _SHOWN)
+def _table(name: str, frame: pd.DataFrame, *, wide: bool = False) -> None:
+    is_wide = wide or len(frame.columns) > _WIDE
+    shown = 2 + 2 * wide if is_wide else _SHOWN
+    _section(name, len(frame), shown)
     if frame.empty:
         return
     if is_wide:  # a column a line
-        lines = frame.head(2).T
+        lines = frame.head(shown).reset_index(drop=True).T
         lines.insert(0, "type", frame.dtypes.astype(str))
-        text = lines.to_string(max_colwidth=50)
+        text = lines.to_string(max_colwidth=30 if wide else 50)
     else:
         text = frame.head(_SHOWN).to_string(index=False, max_colwidth=40)
     print("\n".join(f"  {line}" for line in text.splitlines()))
@@ -174,9 +204,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given: Any = _parse(arguments)
     try:
         if given.command == "new":
-            for path in new(given.name, given.kind):
-                print(path.relative_to(_REPOSITORY))
-            (item,) = json.loads(_KINDS[given.kind]["example"])
+            paths = [path.relative_to(_REPOSITORY) for path in new(given.name, given.kind)]
+            print(*paths, sep="\n")
+            of_files = given.kind == "files"
+            item = paths[-1] if of_files else json.loads(_KINDS[given.kind]["example"])[0]
             print(f"Try it: .venv/bin/python -m fanfold try {given.name} --item {item}")
             print(f"Run it: make run PIPELINE={given.name}")
             return 0

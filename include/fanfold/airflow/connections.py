@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Connection
 
+from fanfold.airflow.settings import files_allowed
 from fanfold.errors import BadConfiguration
 from fanfold.sources import Api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from fanfold.pipeline import Pipeline
     from fanfold.sources.endpoint import Endpoint
+    from fanfold.storage.locations import Locations
     from fanfold.storage.objects import Bucket
 
 AWS = "aws_default"
@@ -81,15 +84,30 @@ def bucket(name: str) -> Iterator[Bucket]:
     Raises:
         BadConfiguration: The connection does not exist.
     """
+    from fanfold.storage.objects import Bucket
+
+    with contextlib.closing(_s3_client(AWS)) as client:
+        yield Bucket(client, name)
+
+
+def locations(connection_id: str) -> Locations:
+    """Return the files that pipelines may read; objects with a connection of type ``aws``.
+
+    Raises:
+        BadConfiguration: ``FANFOLD_FILES_ALLOWED`` is wrong.
+    """
+    from fanfold.storage.locations import CLIENT, Locations
+
+    return Locations(files_allowed(), lambda: _s3_client(connection_id, CLIENT))
+
+
+def _s3_client(connection_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> Any:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
 
-    from fanfold.storage.objects import Bucket
-
     # Without the connection boto would fall back to credentials and endpoints from elsewhere.
-    _connection(AWS)
-    with contextlib.closing(S3Hook(aws_conn_id=AWS, config=Config(**S3)).get_conn()) as client:
-        yield Bucket(client, name)
+    _connection(connection_id)
+    return S3Hook(aws_conn_id=connection_id, config=Config(**S3, **options)).get_conn()
 
 
 @contextlib.contextmanager
