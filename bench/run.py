@@ -8,6 +8,7 @@ Sections:
     overhead  20 mapped users against a DAG of the same shape that does nothing
     compute   1,000 trivial items of a Python function against plain TaskFlow with 8 mapped chunks
     matrix    Fanfold and its peers: time, CPU and memory by size and latency
+    merge     consolidate in mode merge: a first run, and 1 % of its rows changed by the next one
 
 Times and CPU are medians of the rounds, memory is the peak. Prints each round and, at the end,
 Markdown tables. A contender that fails ends the bench.
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from compute import compute
 from figures import figure, machine, table
 from matrix import BASELINE, CONTENDERS, MAPPED_LIMIT, Case, Measured
+from merge import merge
 from stack import FIRST_UID, PIPELINE, ROOT, Bench, running_bench
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     Cells = dict[tuple[str, Case], list[Measured]]
 
-SECTIONS = ("imports", "overhead", "compute", "matrix")
+SECTIONS = ("imports", "overhead", "compute", "matrix", "merge")
 _IMPORT = """
 import sys, time
 import airflow.sdk
@@ -163,6 +165,7 @@ def _arguments() -> Any:
     parser.add_argument("--latency", type=int, nargs="+", default=[0, 50], help="ms")
     flight = "requests in flight of all processes, with latency"
     parser.add_argument("--in-flight", type=int, nargs="+", default=[200], help=flight)
+    parser.add_argument("--merge-rows", type=int, default=10_000_000)
     names = list(CONTENDERS)
     parser.add_argument("--contenders", nargs="+", choices=names, default=names)
     return parser.parse_args()
@@ -174,8 +177,10 @@ def main() -> None:
     # Terminated, it stops its stack and removes its folder too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rows = imports(given.rounds) if "imports" in given.only else []
+    if "merge" in given.only:
+        rows += merge(given.merge_rows)
     cells: Cells = {}
-    if set(given.only) - {"imports"}:
+    if set(given.only) - {"imports", "merge"}:
         with running_bench() as bench:
             if "overhead" in given.only:
                 rows += overhead(bench, given.rounds)
