@@ -59,7 +59,7 @@ _KINDS: dict[str, dict[str, str]] = {
         "wiring": "batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]",
         "items": '["s3://fanfold/samples/weather/{date}/*.csv"]',
         "example": '["s3://fanfold/samples/weather/2026-07-01/K042.csv"]',
-        "params": "merge=True",
+        "params": 'mode="merge"',
     },
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

@@ -22,10 +22,11 @@ From files, by path or URI; all files that this process may read are allowed::
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,7 @@ from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, planning, processing, reporting
 from fanfold.stages.fetching import fetch_batch
+from fanfold.workspace.base import LEDGER, STATE, Base, BaseRef, write_base_ref
 from fanfold.workspace.files import read_jsonl
 from fanfold.workspace.paths import REJECTED, Workspace
 
@@ -73,6 +75,7 @@ class Result:
         manifest: The manifest.
         report: The report's HTML.
         records: The records of each item that was found; those of files stay in the files.
+        base: In mode ``merge``, what the next run continues from: bytes of state and ledger.
     """
 
     rows: pd.DataFrame
@@ -82,6 +85,7 @@ class Result:
     manifest: Manifest
     report: str
     records: dict[str, list[Any]]
+    base: dict[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def run(  # noqa: PLR0913 - all that a run depends on
@@ -92,6 +96,7 @@ def run(  # noqa: PLR0913 - all that a run depends on
     endpoint: Endpoint | None = None,
     as_of: datetime | None = None,
     charts: bool = True,
+    after: Result | None = None,
 ) -> Result:
     """Run a whole pipeline over some items.
 
@@ -104,6 +109,7 @@ def run(  # noqa: PLR0913 - all that a run depends on
         endpoint: The API. Default: the connection in ``AIRFLOW_CONN_<ID>``.
         as_of: Logical date. Default: now.
         charts: Whether to check the charts and write the report; without, it is empty.
+        after: In mode ``merge``, the run before, into whose dataset this one is merged.
 
     Raises:
         BadInput: An item is invalid.
@@ -132,7 +138,22 @@ def run(  # noqa: PLR0913 - all that a run depends on
             _write_records(batches, pipeline, records)
         else:
             _fetch(batches, pipeline, endpoint, date, Path(folder))
-        return _result(workspace, batches, pipeline, date, charts=charts)
+        base = _base(workspace, after) if after else None
+        return _result(workspace, batches, pipeline, date, charts=charts, base=base)
+
+
+def _base(workspace: Workspace, after: Result) -> Base:
+    """Write what a run left for the next one; return it."""
+    manifest = after.manifest
+    ref = BaseRef(manifest.generation, manifest.run_id, manifest.rows_version)
+    write_base_ref(workspace, ref)
+    folder = workspace.root / "base"
+    folder.mkdir()
+    for name, content in after.base.items():
+        (folder / name).write_bytes(content)
+    digest = hashlib.sha256(manifest.document()).hexdigest()
+    paths = [folder / name if name in after.base else None for name in (STATE, LEDGER)]
+    return Base(manifest, digest, *paths)
 
 
 def _write_records(
@@ -183,10 +204,11 @@ def _found_files(source: Files, column: str, items: Iterable[Any]) -> list[dict[
 
 def _locations(source: Files) -> Locations:
     """Return all files; objects by the connection in ``AIRFLOW_CONN_<ID>``, or as boto3 finds them."""
-    from fanfold.storage.locations import Locations
+    from fanfold.storage.locations import CLIENT, Locations
 
     def client() -> Any:
         import boto3
+        from botocore.config import Config
 
         fields = _connection(source.connection)
         extra = fields.get("extra", {})
@@ -196,6 +218,7 @@ def _locations(source: Files) -> Locations:
             region_name=extra.get("region_name"),
             aws_access_key_id=fields.get("login"),
             aws_secret_access_key=fields.get("password"),
+            config=Config(**CLIENT),
         )
 
     return Locations(("file:///", "s3://"), client)
@@ -251,6 +274,7 @@ def _result(
     as_of: datetime,
     *,
     charts: bool,
+    base: Base | None,
 ) -> Result:
     loaded = Loaded(pipeline, "")
     manifest = consolidating.consolidate(
@@ -260,6 +284,7 @@ def _result(
         lambda batch: processing.process_batch(batch, loaded, as_of=as_of),
         schema=processing.arrow_schema(pipeline.contract),
         version=source_version(pipeline.source),
+        base=base,
     )
     report = _report(workspace, pipeline, manifest) if charts else ""
     outcomes = {
@@ -285,6 +310,11 @@ def _result(
             if not isinstance(pipeline.source, Files)
             for part in batch.fetched(1000)
             for outcome, found in part
+        },
+        base={
+            entry.format: (workspace.dataset / entry.key).read_bytes()
+            for entry in manifest.files
+            if entry.format in {STATE, LEDGER}
         },
     )
 

@@ -38,6 +38,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CLIENT: dict[str, Any] = {
+    # For each thread; botocore's default is 10.
+    "max_pool_connections": 32,
+    # The checksum of the whole object is asked for below, but not with a range: some servers send it
+    # there, too, and botocore compares it with the range.
+    "response_checksum_validation": "when_required",
+}
+"""Options of boto's client."""
 VARIABLE = "FANFOLD_FILES_ALLOWED"
 FILE = "file://"
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -72,7 +80,8 @@ class Locations:
 
     Args:
         allowed: URI prefixes, each with ``/`` at its end.
-        client: Makes a boto3 S3 client; called once, when the first object is needed.
+        client: Makes a boto3 S3 client with the options :data:`CLIENT`; called once, when the first
+            object is needed.
     """
 
     def __init__(self, allowed: Sequence[str], client: Callable[[], Any]) -> None:
@@ -148,9 +157,9 @@ class Locations:
                 yield opened
             return
         bucket, key = _bucket_and_key(uri)
-        some = {"Range": f"bytes={start}-"} if start else {}
+        asked = {"Range": f"bytes={start}-"} if start else {"ChecksumMode": "ENABLED"}
         with self._errors(bucket):
-            answer = self._client.get_object(Bucket=bucket, Key=key, **some)
+            answer = self._client.get_object(Bucket=bucket, Key=key, **asked)
             with closing(answer["Body"]) as body:
                 yield _of_answer(uri, answer), body
 
