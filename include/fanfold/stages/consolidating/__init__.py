@@ -112,7 +112,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
     _concatenate(
         workspace.dataset / REJECTED, [each.rejected_file for each in batches], lines[REJECTED]
     )
-    merged = {}
+    merged: dict[str, Any] = {}
     if pipeline.mode == "merge" and counts.planned:
         rows, merged = _merge(workspace, run, pipeline, batches, closed, schema, base)
     else:
