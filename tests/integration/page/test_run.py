@@ -62,7 +62,9 @@ def test_a_merged_dataset_is_shown_beside_the_rows_of_its_run(finished_run, part
     """In mode ``snapshot`` none of this is there."""
     columns = {f"column {number:02}": 1 for number in range(30)} | {"gift_note": 7}
     numbers = {"run_rows": 12, "superseded": 3, "deleted": 0, "pending": 2}
-    merged = finished_run(dict.fromkeys(KEYS, File(2)), merged=numbers | {"dropped_columns": columns})
+    merged = finished_run(
+        dict.fromkeys(KEYS, File(2)), merged=numbers | {"dropped_columns": columns}
+    )
     seen = merged.get()
     assert (seen["rows"], seen["merge"], seen["bytes"]) == (40, numbers, 12_345_678)
     assert seen["dropped_columns"][:2] == [
