@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Connection
 
+from fanfold.airflow.settings import files_allowed
 from fanfold.errors import BadConfiguration
 from fanfold.sources import Api
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from fanfold.pipeline import Pipeline
     from fanfold.sources.endpoint import Endpoint
+    from fanfold.storage.locations import Locations
     from fanfold.storage.objects import Bucket
 
 AWS = "aws_default"
@@ -28,6 +30,8 @@ S3: dict[str, Any] = {
     "connect_timeout": 5,
     # S3 answers within milliseconds, and sends spaces while it completes a large upload.
     "read_timeout": 30,
+    # For each thread of a reader of files; botocore's default is 10.
+    "max_pool_connections": 32,
     # Retries for short faults: up to 31 s of throttling (full jitter over 1, 2, 4, 8, 16 s), 1.5 s
     # of other errors, 3 minutes without an answer. Longer outages are left to the task's retries,
     # which hold no worker slot.
@@ -81,15 +85,30 @@ def bucket(name: str) -> Iterator[Bucket]:
     Raises:
         BadConfiguration: The connection does not exist.
     """
+    from fanfold.storage.objects import Bucket
+
+    with contextlib.closing(_s3_client(AWS)) as client:
+        yield Bucket(client, name)
+
+
+def locations(connection_id: str) -> Locations:
+    """Return the files that pipelines may read; objects with a connection of type ``aws``.
+
+    Raises:
+        BadConfiguration: ``FANFOLD_FILES_ALLOWED`` is wrong.
+    """
+    from fanfold.storage.locations import Locations
+
+    return Locations(files_allowed(), lambda: _s3_client(connection_id))
+
+
+def _s3_client(connection_id: str) -> Any:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
 
-    from fanfold.storage.objects import Bucket
-
     # Without the connection boto would fall back to credentials and endpoints from elsewhere.
-    _connection(AWS)
-    with contextlib.closing(S3Hook(aws_conn_id=AWS, config=Config(**S3)).get_conn()) as client:
-        yield Bucket(client, name)
+    _connection(connection_id)
+    return S3Hook(aws_conn_id=connection_id, config=Config(**S3)).get_conn()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
+_FILES_PREFIX = re.compile(r"(s3://[^/]+|file://)/(.*/)?")
 IS_LIST = "x-list"
 DEFAULT = "x-default"
 CONNECTION = "x-connection"
@@ -138,6 +140,25 @@ def bucket_name(environment: Mapping[str, str] = os.environ) -> str:
     if not value:
         raise BadConfiguration("FANFOLD_BUCKET is not set; set it to the bucket to publish to.")
     return value
+
+
+def files_allowed(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    """Return ``FANFOLD_FILES_ALLOWED``: the URI prefixes of the files that pipelines may read.
+
+    Default: the bucket in ``FANFOLD_BUCKET``.
+
+    Raises:
+        BadConfiguration: A prefix is neither ``s3://bucket/…/`` nor ``file:///folder/…/``.
+    """
+    value = environment.get("FANFOLD_FILES_ALLOWED", "")
+    prefixes = tuple(value.replace(",", " ").split())
+    for prefix in prefixes:
+        if not _FILES_PREFIX.fullmatch(prefix):
+            raise BadConfiguration(
+                f"FANFOLD_FILES_ALLOWED is {value!r}; {prefix!r} must look like s3://bucket/, "
+                "s3://bucket/exports/ or file:///data/drops/. Separate prefixes by blanks."
+            )
+    return prefixes or (f"s3://{bucket_name(environment)}/",)
 
 
 def rate_limit_url(environment: Mapping[str, str] = os.environ) -> str | None:

@@ -29,10 +29,10 @@ from fanfold.errors import BadConfiguration, FanfoldError, Inconsistent, SinkUna
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MISSING_BUCKET = "create the bucket, or set FANFOLD_BUCKET to one that exists"
+_MISSING_BUCKET = "create the bucket, or correct its name (FANFOLD_BUCKET, or the URI of the files)"
 _DENIED = (
-    "the key of the S3 connection needs s3:ListBucket, s3:GetObject, s3:PutObject and "
-    "s3:DeleteObject there"
+    "the key of the S3 connection needs s3:ListBucket and s3:GetObject there, and to publish "
+    "s3:PutObject and s3:DeleteObject"
 )
 _KEYS = "check access key and secret key of the S3 connection"
 _REGION = "set region_name and endpoint_url of the S3 connection to those of the bucket"

@@ -30,6 +30,7 @@ class Past:
         rows: Rows of its dataset.
         rejected: Rows that broke the contract.
         started_at: When it was planned (ISO 8601, UTC).
+        bytes: Size of its items, if they were files.
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class Past:
     rows: int = 0
     rejected: int = 0
     started_at: str = ""
+    bytes: int = 0
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -57,8 +59,8 @@ def read_history(path: Path) -> list[Past]:
     return read_as(path, lambda found: [Past.from_json(entry) for entry in found])
 
 
-def remember(path: Path, manifest: Manifest, *, passed: bool) -> None:
-    """Add a run to the history or update it.
+def remember(path: Path, manifest: Manifest, *, passed: bool, size: int = 0) -> None:
+    """Add a run to the history or update it; ``size`` is that of its files in bytes.
 
     Requests and seconds of the first consolidation are kept: those of a redrive say nothing about
     the next run.
@@ -76,6 +78,7 @@ def remember(path: Path, manifest: Manifest, *, passed: bool) -> None:
         rows=manifest.rows,
         rejected=manifest.rejected,
         started_at=manifest.started_at,
+        bytes=size,
     )
     place = _place(history, manifest.run_id)
     if place == len(history):

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-import math
+import json
+from array import array
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fanfold.errors import BadInput
 from fanfold.model import BatchRef, Plan, Quotas, utc_text
-from fanfold.sources import Compute
+from fanfold.sources import Compute, Files
 from fanfold.stages.planning.forecast import forecast, requests_for
+from fanfold.stages.planning.packing import (
+    MOST_BATCHES,
+    SINGLE_ITEMS,
+    batch_size_for,
+    pack,
+)
 from fanfold.workspace.files import read_json, read_jsonl, whole_file, write_json
 from fanfold.workspace.history import read_history
 from fanfold.workspace.items import count_conflicts, find_repeated, unique_lines
 from fanfold.workspace.key_index import index_writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from fanfold.pipeline import Pipeline
@@ -26,37 +32,14 @@ if TYPE_CHECKING:
     from fanfold.workspace.items import Repeated
     from fanfold.workspace.paths import Workspace
 
-SINGLE_ITEMS = 32
-"""Up to this number of items, each item is a batch, and so a mapped task."""
-SMALL_BATCH = 50
-"""Below this number of items a batch costs more in its task (about 0.5 s) than in its requests."""
-LARGE_BATCH = 2500
-"""Maximum number of items of an automatic batch: about 20 MB of records in memory."""
-FEW_BATCHES = 8
-"""Minimum number of batches: keeps the slots of a small installation busy until the end."""
-MOST_BATCHES = 900
-"""Maximum number of batches: below Airflow's ``max_map_length`` (1024)."""
-
-
-def batch_size_for(items: int, wanted: int | None = None) -> int:
-    """Return the number of items per batch.
-
-    ``wanted`` is the ``batch_size`` Param; None is automatic.
-
-    Raises:
-        BadInput: ``wanted`` makes more batches than Airflow maps over.
-    """
-    if wanted is not None:
-        if math.ceil(items / wanted) > MOST_BATCHES:
-            raise BadInput(
-                f"batch_size={wanted} cuts {items} items into more than {MOST_BATCHES} batches. "
-                f"Set it to {math.ceil(items / MOST_BATCHES)} or more, or leave it empty."
-            )
-        return wanted
-    if items <= SINGLE_ITEMS:
-        return 1
-    even = math.ceil(items / FEW_BATCHES)
-    return max(SMALL_BATCH, min(even, LARGE_BATCH), math.ceil(items / MOST_BATCHES))
+__all__ = [
+    "MOST_BATCHES",
+    "batch_refs",
+    "batch_size_for",
+    "quotas_of",
+    "summary",
+    "write_plan",
+]
 
 
 def write_plan(  # noqa: PLR0913 - the facts of a plan
@@ -70,6 +53,8 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     quotas: Quotas = Quotas(),  # noqa: B008 - frozen
 ) -> Plan:
     """Cut the items that ``read_items`` listed into batches; write batches, key index and plan.
+
+    Files are packed by number and by bytes, other items by number.
 
     Of items with the same key, the first one is planned, with its attributes. A run that is planned
     again keeps its first ``started_at``.
@@ -86,13 +71,16 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     repeated = find_repeated(workspace.listed)
     items = repeated.lines - repeated.count
     size = batch_size_for(items, wanted_size)
-    conflicts = _write_batches(workspace, repeated, size)
+    sizes = _file_sizes(workspace, repeated) if isinstance(pipeline.source, Files) else None
+    starts = tuple(range(0, items, size)) if sizes is None else pack(sizes, size)
+    conflicts = _write_batches(workspace, repeated, starts)
+    total = sum(sizes or ())
     is_computed = isinstance(pipeline.source, Compute)
     plan = Plan(
         source=pipeline.name,
         items=items,
         duplicates=repeated.count,
-        starts=tuple(range(0, items, size)),
+        starts=starts,
         logical_date=logical_date,
         started_at=_first_start(workspace) or started_at,
         forecast=forecast(
@@ -101,6 +89,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
             read_history(workspace.history),
             datetime.fromisoformat(started_at),
             items=items,
+            size=total,
         ),
         items_per_request=items_per_request,
         quotas=quotas,
@@ -115,10 +104,20 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         label=pipeline.label,
         measure=pipeline.measure,
         conflicts=conflicts,
+        bytes=total,
         mode=pipeline.mode,
     )
     write_json(workspace.plan, plan.as_json())
     return plan
+
+
+def _file_sizes(workspace: Workspace, repeated: Repeated) -> Sequence[int]:
+    """Return the sizes in bytes of the listed files, without duplicates; 0 where it is unknown."""
+    sizes = array("Q")
+    if workspace.listed_attributes.exists():
+        for lines in unique_lines(workspace.listed_attributes, repeated):
+            sizes.extend(json.loads(line).get("size", 0) for line in lines)
+    return sizes or array("Q", bytes(8 * (repeated.lines - repeated.count)))
 
 
 def _key_column(pipeline: Pipeline) -> str | None:
@@ -163,20 +162,21 @@ def summary(plan: Plan) -> str:
     if plan.conflicts:
         dropped += f", with {plan.conflicts} other sets of attributes"
     requests = f"{expected.requests} requests, " if expected.requests else ""
-    return f"{plan.items} items ({dropped}) in {plan.batches} batches: {requests}{duration}."
+    size = f", {plan.bytes / 1e6:,.1f} MB" if plan.bytes else ""
+    return f"{plan.items} items{size} ({dropped}) in {plan.batches} batches: {requests}{duration}."
 
 
-def _write_batches(workspace: Workspace, repeated: Repeated, size: int) -> int:
+def _write_batches(workspace: Workspace, repeated: Repeated, starts: Sequence[int]) -> int:
     """Write keys, attributes and key index; return the number of conflicts between attributes."""
     attributes = workspace.listed_attributes
     for outdated in workspace.listed.parent.glob("[0-9]*.attributes.jsonl"):
         outdated.unlink()  # of a plan before this one
     with index_writer(workspace.keys) as add:
-        for batch, lines in _cut(_indexed(unique_lines(workspace.listed, repeated), add), size):
+        for batch, lines in _cut(_indexed(unique_lines(workspace.listed, repeated), add), starts):
             _write_lines(workspace.batch(batch).items_file, lines)
     if not attributes.exists():
         return 0
-    for batch, lines in _cut(unique_lines(attributes, repeated), size):
+    for batch, lines in _cut(unique_lines(attributes, repeated), starts):
         _write_lines(workspace.batch(batch).attributes_file, lines)
     return count_conflicts(workspace.listed, attributes, repeated)
 
@@ -189,13 +189,14 @@ def _indexed(
         yield lines
 
 
-def _cut(blocks: Iterable[list[bytes]], size: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield the lines of each batch with its number."""
+def _cut(blocks: Iterable[list[bytes]], starts: Sequence[int]) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield the lines of each batch with its number; ``starts`` are the positions of the first lines."""
     batch = 0
     waiting: list[bytes] = []
     for lines in blocks:
         waiting += lines
-        while len(waiting) >= size:
+        while batch + 1 < len(starts) and len(waiting) >= starts[batch + 1] - starts[batch]:
+            size = starts[batch + 1] - starts[batch]
             yield batch, waiting[:size]
             batch += 1
             del waiting[:size]

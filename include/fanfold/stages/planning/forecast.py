@@ -55,12 +55,19 @@ class QuotaWindow:
         return max(self.reset_in, self.remaining / rate) + (windows - 1) * self.window + rest / rate
 
 
-def forecast(
-    requests: int, quotas: Quotas, past: Sequence[Past], now: datetime, *, items: int = 0
+def forecast(  # noqa: PLR0913 - what a duration depends on
+    requests: int,
+    quotas: Quotas,
+    past: Sequence[Past],
+    now: datetime,
+    *,
+    items: int = 0,
+    size: int = 0,
 ) -> Forecast:
     """Return the forecast of a run.
 
-    Without requests, earlier runs are compared by their number of ``items``.
+    Without requests, earlier runs are compared by their number of ``items``; runs of files also by
+    their ``size`` in bytes.
     """
     rate = quotas.per_second or math.inf
     windows = quota_windows(quotas, now=now)
@@ -74,8 +81,8 @@ def forecast(
         measured = seconds_by_history(requests, [(run.requests, run.seconds) for run in past])
     else:
         measured = seconds_by_history(items, [(run.counts.planned, run.seconds) for run in past])
-    if measured is not None:
-        found.append((measured, Basis.EARLIER_RUNS))
+    by_size = seconds_by_history(size, [(run.bytes, run.seconds) for run in past])
+    found += [(each, Basis.EARLIER_RUNS) for each in (measured, by_size) if each is not None]
     seconds, basis = max(found, default=(None, Basis.UNKNOWN))
     return Forecast(requests, seconds, basis)
 
@@ -129,8 +136,8 @@ def seconds_by_history(size: int, past: Sequence[tuple[int, float]]) -> float | 
     proportionally longer.
 
     Args:
-        size: Number of requests or items of the run.
-        past: Size and duration in seconds of each earlier run, oldest first; runs without any are
+        size: Number of requests, items or bytes of the run.
+        past: Number and duration in seconds of each earlier run, oldest first; runs without any are
             ignored.
     """
     past = [(run, seconds) for run, seconds in past if run and seconds > 0][-LATEST:]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandera import pandas as pa
 
-from fanfold import Api, Compute, Fold, Pipeline
+from fanfold import Api, Compute, Files, Fold, Pipeline
 from fanfold.errors import BadInput
 from fanfold.model import KeyForm
 from fanfold.stages.planning import (
@@ -174,3 +174,19 @@ def test_a_computed_pipeline_is_forecast_by_its_items(tmp_path):
     assert (made.forecast.requests, made.forecast.seconds) == (0, 60)
     assert "requests" not in summary(made)
     assert "0:01:00 (by earlier runs)" in summary(made)
+
+
+def test_files_are_planned_and_forecast_by_their_bytes(tmp_path):
+    workspace = Workspace(tmp_path / "run")
+    files = replace(PIPELINE, source=Files())
+    keys = [f"s3://b/{number:03}.csv" for number in range(100)]
+    sizes = [{"size": 200_000_000 if number == 50 else 1_000} for number in range(100)]
+    past = {"run_id": "a", "requests": 100, "seconds": 30.0, "bytes": 100_000_000}
+    write_json(workspace.history, [{**past, "counts": {"planned": 100, "ok": 100}}])
+    made = plan(workspace, [*keys, keys[0]], pipeline=files, attributes=[*sizes, sizes[0]])
+    assert made.starts == (0, 50, 51)
+    assert [item.key for item in planned(workspace, made)] == keys
+    assert [item.attributes["size"] for item in workspace.batch(1).items()] == [200_000_000]
+    assert made.bytes == 200_099_000
+    assert made.forecast.seconds == pytest.approx(60, rel=0.01)
+    assert "100 items, 200.1 MB" in summary(made)

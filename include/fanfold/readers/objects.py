@@ -1,0 +1,231 @@
+"""Find the files of a run: URIs, patterns, and manifest files that list URIs.
+
+For a dataset that files are merged into, only new and changed ones are read: the ledger of the published
+dataset has the files that are in it. Files that failed or were invalid are read again. Listings and the
+ledger are sorted by URI and read side by side: memory is bounded by the files that are named one by one.
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from heapq import merge
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from fanfold.errors import BadInput
+from fanfold.model import Status, utc_text
+from fanfold.readers.files import shortened
+from fanfold.readers.patterns import Pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from fanfold.readers.files import Located
+    from fanfold.readers.patterns import Window
+    from fanfold.storage.locations import Found, Locations
+    from fanfold.workspace.base import LedgerRow
+
+log = logging.getLogger(__name__)
+
+FACTS = ("size", "etag", "modified")
+"""Attributes of a file that its listing has."""
+_AGAIN = (Status.FAILED, Status.INVALID)
+_REQUESTS = 16
+"""HEAD requests at the same time."""
+_BLOCK = 1_000
+"""Files of which those without facts are requested together."""
+_Named = tuple[str, dict[str, Any] | None, "LedgerRow | None"]
+"""A file with its attributes, None if it is only in the ledger, and its row in the ledger."""
+
+
+@dataclass(slots=True)
+class Counted:
+    """What became of the files that were found.
+
+    Attributes:
+        listed: Files below the prefixes of the patterns.
+        outside: Files whose date is outside the window.
+        unchanged: Files that are in the published dataset as they are.
+        again: Files that are in the published dataset, read again: they failed, or all are read again.
+        gone: Failed files of earlier runs that do not exist any more.
+        planned: Files to read.
+    """
+
+    listed: int = 0
+    outside: int = 0
+    unchanged: int = 0
+    again: int = 0
+    gone: int = 0
+    planned: int = 0
+
+    def __str__(self) -> str:
+        parts = (
+            f"{self.listed} files listed",
+            f"{self.outside} outside the dates" if self.outside else "",
+            f"{self.unchanged} unchanged since they were published" if self.unchanged else "",
+            f"{self.gone} failed ones of earlier runs are gone" if self.gone else "",
+            f"{self.planned} to read",
+            f"{self.again} of them again" if self.again else "",
+        )
+        return ", ".join(filter(None, parts))
+
+
+def find_files(  # noqa: PLR0913 - the facts of a listing
+    entries: Iterable[Located],
+    locations: Locations,
+    window: Window,
+    *,
+    folder: str = "",
+    ledger: Iterable[LedgerRow] | None = None,
+    rebuild: bool = False,
+    counted: Counted,
+) -> Iterator[Located]:
+    """Yield the files of a run, sorted by URI, each once, with size, ETag and time.
+
+    A file that is named, and does not exist, has none of them: its fetch reports it.
+
+    Args:
+        entries: What the run's Param or manifest file has. Strings of a Param may be patterns, all other
+            entries are URIs, with the facts of the file if they have them.
+        locations: Where files may be.
+        window: Dates of the files of patterns with a date.
+        folder: URI of a folder, with ``/`` at its end, that other keys than URIs are relative to.
+        ledger: In mode ``merge``, the files of the published dataset, sorted by URI.
+        rebuild: Read all files of ``ledger`` again.
+        counted: Counts the files.
+
+    Raises:
+        BadInput: An entry is no URI or pattern, has wrong facts, or its location is not allowed.
+        BadConfiguration: A location cannot be listed.
+        SourceBusy: The storage is unavailable.
+    """
+    named: list[tuple[str, dict[str, Any]]] = []
+    patterns: list[Pattern] = []
+    for kind, number, value, attributes in entries:
+        text = value.strip() if isinstance(value, str) else value
+        if text is None or text == "":
+            continue
+        where = f"{kind} {number} ({shortened(value)})"
+        if kind == "item" and attributes is None and Pattern.is_pattern(str(text)):
+            patterns.append(Pattern(str(text)))
+        else:
+            uri = _absolute(str(text), folder, where)
+            locations.check(uri)
+            named.append((uri, _parsed(attributes or {}, where)))
+    named.sort(key=itemgetter(0))
+    listings = (_listed(pattern, locations, window, counted) for pattern in patterns)
+    candidates = _with_ledger(merge(named, *listings, key=itemgetter(0)), ledger or (), rebuild)
+    needed = FACTS if ledger is not None else FACTS[:2]
+    for uri, attributes, row, found in _with_facts(candidates, locations, needed):
+        if attributes is None and found is None and not rebuild:
+            counted.gone += 1
+            log.warning("%s failed in an earlier run and does not exist any more.", uri)
+            continue
+        facts = {name: getattr(found, name) for name in FACTS} if found else {}
+        facts |= attributes or ({"date": row.date} if row and row.date else {})
+        if row and not rebuild and row.status == Status.OK and _is_same(facts, row):
+            counted.unchanged += 1
+            continue
+        counted.planned += 1
+        counted.again += row is not None and _is_same(facts, row)
+        yield "file", counted.planned, uri, facts
+
+
+def _absolute(text: str, folder: str, where: str) -> str:
+    if text.startswith(("s3://", "file:///")):
+        return text
+    if not folder or "://" in text:
+        raise BadInput(
+            f"{where} must be a URI such as s3://bucket/key or file:///folder/file. Correct it and "
+            "trigger a new run."
+        )
+    if text.startswith("/"):
+        scheme, rest = folder.split("://", 1)
+        return f"{scheme}://{rest.split('/', 1)[0]}{text}"
+    return folder + text
+
+
+def _parsed(attributes: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return the attributes of an entry with its facts as a listing has them."""
+    found: dict[str, Any] = {}
+    for name, value in attributes.items():
+        fact = name.strip().lower()
+        if fact not in FACTS:
+            found[name] = value
+            continue
+        if value is None or value == "":
+            continue
+        try:
+            found[fact] = _fact(fact, str(value))
+        except ValueError:
+            raise BadInput(
+                f"{where}: {name} is {shortened(value)}; it must be "
+                f"{'a number of bytes' if fact == 'size' else 'a time in ISO 8601'}."
+            ) from None
+    return found
+
+
+def _fact(name: str, text: str) -> str | int:
+    if name == "etag":
+        return text.strip('"')
+    if name == "modified":
+        moment = datetime.fromisoformat(text)
+        return utc_text(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    if not (text.isascii() and text.isdecimal()):
+        raise ValueError(text)
+    return int(text)
+
+
+def _listed(
+    pattern: Pattern, locations: Locations, window: Window, counted: Counted
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    for prefix in pattern.prefixes(window):
+        for found in locations.list(prefix):
+            counted.listed += 1
+            day = pattern.match(found.uri)
+            if day and not window.includes(day):
+                counted.outside += 1
+            elif day is not None:
+                facts = {"size": found.size, "etag": found.etag, "modified": found.modified}
+                yield found.uri, {**facts, "date": day} if day else facts
+
+
+def _with_ledger(
+    found: Iterable[tuple[str, dict[str, Any]]], ledger: Iterable[LedgerRow], rebuild: bool
+) -> Iterator[_Named]:
+    """Yield each file once, with its row in the ledger, and those in the ledger to read again."""
+    rows = ((row.item, row) for row in ledger)
+    both = merge(found, rows, key=itemgetter(0))
+    for uri, group in groupby(both, key=itemgetter(0)):
+        attributes = row = None
+        for _, value in group:
+            if not isinstance(value, dict):
+                row = value
+            elif attributes is None:
+                attributes = value
+        if (
+            attributes is not None
+            or row.status in _AGAIN
+            or (rebuild and row.status != Status.MISSING)
+        ):
+            yield uri, attributes, row
+
+
+def _with_facts(
+    candidates: Iterator[_Named], locations: Locations, needed: Iterable[str]
+) -> Iterator[tuple[str, dict[str, Any] | None, LedgerRow | None, Found | None]]:
+    """Yield each file with what HEAD reports of it, if its attributes lack some of the needed facts."""
+    with ThreadPoolExecutor(_REQUESTS) as pool:
+        while block := list(islice(candidates, _BLOCK)):
+            unknown = [uri for uri, known, _ in block if known is None or not known.keys() >= {*needed}]
+            heads = dict(zip(unknown, pool.map(locations.head, unknown), strict=True))
+            for uri, attributes, row in block:
+                yield uri, attributes, row, heads.get(uri)
+
+
+def _is_same(facts: dict[str, Any], row: LedgerRow) -> bool:
+    return (facts.get("etag"), facts.get("size")) == (row.etag, row.size)

@@ -1,0 +1,136 @@
+"""Patterns of file URIs: wildcards, and dates within a window.
+
+``*`` and ``?`` match any characters and one character of a path segment, ``[…]`` one of some (``[!…]``
+none of them), ``**`` any characters and ``**/`` any number of folders. ``{date}`` is a date as
+YYYY-MM-DD, ``{date:%Y/%m/%d}`` one in a form of its own. A pattern that ends in ``/`` matches all files
+below this folder.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import time
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import lru_cache
+
+from fanfold.errors import BadInput
+
+_SPECIAL = re.compile(
+    r"\{date(?::(?P<form>[^{}]*))?\}|(?P<wild>(?<=/)\*\*/|\*\*|\*|\?|\[!?\]?[^\]/]*\])"
+)
+_ROOT = re.compile(r"s3://[^/]+/|file:///")
+_DIRECTIVES = {"Y": "[0-9]{4}", "m": "[0-9]{2}", "d": "[0-9]{2}", "j": "[0-9]{3}"}
+"""Directives of ``strftime``: year, month, day, day of the year."""
+_WHOLE_DATES = ({"Y", "m", "d"}, {"Y", "j"})
+_WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Dates from ``first`` (None: from the beginning) to ``last``, both included."""
+
+    first: date | None
+    last: date
+
+    def includes(self, day: str) -> bool:
+        """Return whether it includes a date (YYYY-MM-DD)."""
+        return day <= str(self.last) and (self.first is None or day >= str(self.first))
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}" if self.first else f"until {self.last}"
+
+
+class Pattern:
+    """A pattern of URIs.
+
+    Raises:
+        BadInput: It has a wildcard in the name of the bucket, or no whole date in ``{date:…}``.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._parts: list[tuple[str, str]] = []  # kind (text, date, wild) and content
+        whole = f"{text}**" if text.endswith("/") else text
+        end = 0
+        for found in _SPECIAL.finditer(whole):
+            self._parts.append(("text", whole[end : found.start()]))
+            wild, form = found["wild"], found["form"]
+            self._parts.append(("wild", wild) if wild else ("date", form or "%Y-%m-%d"))
+            end = found.end()
+        self._parts.append(("text", whole[end:]))
+        if not _ROOT.match(self._parts[0][1]):
+            raise BadInput(
+                f"The pattern {text!r} must begin with s3://bucket/ or file:///, without wildcards in "
+                "the name of the bucket. Correct it and trigger a new run."
+            )
+        forms = "".join(form for kind, form in self._parts if kind == "date")
+        self._date = tuple(dict.fromkeys(re.findall("%(.)", forms)))
+        if forms and {*self._date} not in _WHOLE_DATES:
+            raise BadInput(
+                f"The pattern {text!r} needs year, month and day in its {{date:…}}: %Y, %m and %d, or %Y "
+                "and %j. Other parts of a time are matched by wildcards. Correct it and trigger a new run."
+            )
+        seen: set[str] = set()
+        self._regex = re.compile("".join(_regex(*part, seen) for part in self._parts), re.DOTALL)
+
+    @staticmethod
+    def is_pattern(text: str) -> bool:
+        """Return whether a text is a pattern or a folder, not the URI of one file."""
+        return text.endswith("/") or _SPECIAL.search(text) is not None
+
+    def prefixes(self, window: Window) -> list[str]:
+        """Return the prefixes to list, sorted, so that all files are sorted and none is listed twice.
+
+        With a date, and a window that has a beginning, there is one for each day.
+        """
+        if not self._date or window.first is None:
+            return [self._prefix(None)]
+        days = range((window.last - window.first).days + 1)
+        found: list[str] = []
+        for prefix in sorted({self._prefix(window.first + timedelta(each)) for each in days}):
+            if not found or not prefix.startswith(found[-1]):
+                found.append(prefix)
+        return found
+
+    def match(self, uri: str) -> str | None:
+        """Return the date in a URI, "" if the pattern has none, or None if the URI does not match."""
+        found = self._regex.fullmatch(uri)
+        if found is None:
+            return None
+        return _parsed(self._date, found.group(*self._date)) if self._date else ""
+
+    def _prefix(self, day: date | None) -> str:
+        texts: list[str] = []
+        for kind, content in self._parts:
+            if kind == "wild" or (kind == "date" and day is None):
+                break
+            texts.append(f"{day:{content}}" if kind == "date" else content)
+        return "".join(texts)
+
+
+@lru_cache
+def _parsed(directives: tuple[str, ...], values: tuple[str, ...]) -> str | None:
+    try:
+        day = time.strptime(" ".join(values), " ".join(f"%{each}" for each in directives))
+    except ValueError:  # such as 2026-02-30
+        return None
+    return time.strftime("%Y-%m-%d", day)
+
+
+def _regex(kind: str, content: str, seen: set[str]) -> str:
+    """Return the regular expression of a part; ``seen`` are the directives before it."""
+    if kind == "text":
+        return re.escape(content)
+    if kind == "wild":
+        # fnmatch knows how to read a class; it makes "(?s:[a-z])\Z" of it.
+        return _WILDCARDS.get(content) or f"(?!/){fnmatch.translate(content)[4:-3]}"
+
+    def group(found: re.Match[str]) -> str:
+        name = found[1]
+        if name in seen:
+            return f"(?P={name})"
+        seen.add(name)
+        return f"(?P<{name}>{_DIRECTIVES[name]})"
+
+    return re.sub("%(.)", group, re.escape(content))

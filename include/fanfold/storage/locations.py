@@ -1,0 +1,333 @@
+"""Files of a ``Files`` source: objects in S3 and files in folders, by URI, read only.
+
+A URI is ``s3://bucket/key`` or ``file:///absolute/path``, without quoting. Only URIs below the allowed
+prefixes are touched. Symbolic links may not lead out of the allowed folders, and only regular files
+are opened. The ETag of a file in a folder is made from its modification time and size.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import stat
+import threading
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
+
+from botocore.exceptions import ClientError
+
+from fanfold.errors import (
+    BadConfiguration,
+    BadInput,
+    Inconsistent,
+    ItemRefused,
+    SinkUnavailable,
+    SourceBusy,
+)
+from fanfold.messages import ENGINE
+from fanfold.model import utc_text
+from fanfold.storage.s3_errors import s3_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, MutableSequence, Sequence
+
+log = logging.getLogger(__name__)
+
+VARIABLE = "FANFOLD_FILES_ALLOWED"
+FILE = "file://"
+_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+_DENIED = frozenset(
+    {"AccessDenied", "AllAccessDisabled", "UnauthorizedAccess", "InvalidObjectState"}
+)
+"""Codes that concern one object; keys and accounts have others. The last one: it is archived."""
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR})
+_TRANSIENT = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN})
+"""Disk or file server not responding. Source: errno(3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that exists.
+
+    Attributes:
+        uri: Its URI.
+        size: Its size in bytes.
+        etag: Its ETag, without quotes: another one means other content.
+        modified: When it was written (ISO 8601, UTC); in seconds for an object, as HEAD reports it.
+    """
+
+    uri: str
+    size: int
+    etag: str
+    modified: str
+
+
+class Locations:
+    """The allowed buckets and folders. Thread-safe. A context manager that closes the client.
+
+    Args:
+        allowed: URI prefixes, each with ``/`` at its end.
+        client: Makes a boto3 S3 client; called once, when the first object is needed.
+    """
+
+    def __init__(self, allowed: Sequence[str], client: Callable[[], Any]) -> None:
+        self._allowed = tuple(allowed)
+        self._make_client = client
+        self._made: Any = None
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._made is not None:
+            self._made.close()
+
+    def check(self, uri: str) -> None:
+        """Raise :class:`BadInput` unless a URI, or a prefix of URIs, is allowed."""
+        # Some servers and all file systems would resolve the dots.
+        dots = {".", ".."} & set(uri.split("/"))
+        if not uri.startswith(self._allowed) or dots or "\0" in uri:
+            raise BadInput(
+                ENGINE.message("files.not_allowed", uri=uri, value=" ".join(self._allowed))
+            )
+
+    def list(self, prefix: str) -> Iterator[Found]:
+        """Yield the files whose URIs begin with ``prefix``, sorted by URI.
+
+        Folders are searched recursively, without following symbolic links to other folders.
+
+        Raises:
+            BadInput: The prefix is not allowed, or is a link out of the allowed folders.
+            BadConfiguration: Access is denied, the bucket or the allowed folder does not exist, or
+                the connection is wrong.
+            SourceBusy: Service, disk or file server is unavailable.
+        """
+        self.check(prefix)
+        return self._files(prefix) if prefix.startswith(FILE) else self._objects(prefix)
+
+    def head(self, uri: str) -> Found | None:
+        """Return size, ETag and time of a file, or None if there is none.
+
+        Raises as :meth:`list`, and ``BadInput`` for what is not a regular file.
+        """
+        self.check(uri)
+        try:
+            if uri.startswith(FILE):
+                with self.open(uri) as (found, _):
+                    return found
+            bucket, key = _bucket_and_key(uri)
+            with self._errors(bucket):
+                return _of_answer(uri, self._client.head_object(Bucket=bucket, Key=key))
+        except FileNotFoundError:
+            return None
+        except ItemRefused as error:
+            raise BadInput(f"{uri}: {error}.") from error
+
+    @contextmanager
+    def open(self, uri: str, start: int = 0) -> Iterator[tuple[Found, BinaryIO]]:
+        """Open a file from byte ``start`` on, as it is at this moment.
+
+        Errors of other files in the block must not be ``OSError``.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ItemRefused: It may not be read, is not a regular file, or changed while it was read.
+            BadInput: The URI is not allowed.
+            BadConfiguration: The bucket does not exist, or the connection is wrong.
+            SourceBusy: Service, disk or file server is unavailable, or the connection was lost.
+        """
+        self.check(uri)
+        if uri.startswith(FILE):
+            with self._open_file(uri, start) as opened:
+                yield opened
+            return
+        bucket, key = _bucket_and_key(uri)
+        some = {"Range": f"bytes={start}-"} if start else {}
+        with self._errors(bucket):
+            answer = self._client.get_object(Bucket=bucket, Key=key, **some)
+            with closing(answer["Body"]) as body:
+                yield _of_answer(uri, answer), body
+
+    # objects
+
+    @property
+    def _client(self) -> Any:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make_client()
+            return self._made
+
+    @contextmanager
+    def _errors(self, bucket: str) -> Iterator[None]:
+        try:
+            with s3_errors(bucket, str(self._client.meta.endpoint_url)):
+                try:
+                    yield
+                except ClientError as error:
+                    code = error.response["Error"]["Code"]
+                    if error.operation_name == "GetObject" and code in _DENIED:
+                        raise ItemRefused(ENGINE.message("files.forbidden", why=code)) from error
+                    if error.operation_name.endswith("Object") and code in _ABSENT:
+                        raise FileNotFoundError from error
+                    raise
+        except SinkUnavailable as error:
+            raise SourceBusy(error.message, unavailable=True) from error
+        except Inconsistent as error:  # the service rejects this request, such as a key too long
+            raise ItemRefused(error.message) from error
+
+    def _objects(self, prefix: str) -> Iterator[Found]:
+        bucket, start = prefix.removeprefix("s3://").split("/", 1)
+        with self._errors(bucket):
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=start
+            )
+            for page in pages:
+                for each in page.get("Contents", ()):
+                    # The console of S3 marks a folder by an empty object.
+                    if not each["Key"].endswith("/"):
+                        yield _found(
+                            f"s3://{bucket}/{each['Key']}",
+                            each["Size"],
+                            each.get("ETag", ""),
+                            each["LastModified"],
+                        )
+
+    # files in folders
+
+    @cached_property
+    def _roots(self) -> tuple[Path, ...]:
+        """The allowed folders without symbolic links."""
+        folders = [text.removeprefix(FILE) for text in self._allowed if text.startswith(FILE)]
+        return tuple(Path(folder).resolve() for folder in folders)
+
+    def _real(self, path: str) -> Path:
+        """Return a path without symbolic links.
+
+        Raises:
+            ItemRefused: It is not in an allowed folder.
+            OSError: There is none.
+        """
+        real = Path(os.path.realpath(path, strict=True))  # Path.resolve hides the errno of a loop
+        if not any(map(real.is_relative_to, self._roots)):
+            raise ItemRefused(ENGINE.message("files.outside"))
+        return real
+
+    @contextmanager
+    def _open_file(self, uri: str, start: int) -> Iterator[tuple[Found, BinaryIO]]:
+        try:
+            real = self._real(uri.removeprefix(FILE))
+            if not stat.S_ISREG(real.stat().st_mode):
+                raise ItemRefused(ENGINE.message("files.not_regular"))
+            # NONBLOCK: a FIFO put there meanwhile would wait for its writer.
+            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+            descriptor = os.open(real, flags)
+        except OSError as error:
+            raise _translated(error, uri) from error
+        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+            found = _of_file(uri, os.fstat(descriptor))
+            try:
+                file.seek(start)
+                yield found, cast("BinaryIO", file)
+            except OSError as error:
+                raise _translated(error, uri) from error
+            if _of_file(uri, os.fstat(descriptor)) != found:
+                raise ItemRefused(ENGINE.message("files.changed"))
+
+    def _files(self, prefix: str) -> Iterator[Found]:
+        folder = prefix.removeprefix(FILE).rpartition("/")[0] + "/"
+        for allowed in self._allowed:
+            if prefix.startswith(allowed) and not Path(allowed.removeprefix(FILE)).is_dir():
+                raise BadConfiguration(
+                    f"{VARIABLE} names the folder {allowed}, which does not exist: mount it on all "
+                    "workers, or correct the variable."
+                )
+        skipped: MutableSequence[str] = []
+        try:
+            self._real(folder)
+            yield from self._walk(folder, prefix, skipped)
+        except FileNotFoundError:
+            return
+        except ItemRefused as error:
+            raise BadInput(f"{prefix}: {error}.") from error
+        except PermissionError as error:
+            raise BadConfiguration(
+                f"{prefix}: {error.filename} may not be read. Permit it for the user that runs the "
+                "workers."
+            ) from error
+        except OSError as error:
+            raise _translated(error, prefix) from error
+        if skipped:
+            log.warning(
+                "%d entries under %s were skipped: they are not regular files, or links out of the "
+                "folders in %s. First: %s.",
+                len(skipped),
+                prefix,
+                VARIABLE,
+                skipped[0],
+            )
+
+    def _walk(self, folder: str, prefix: str, skipped: MutableSequence[str]) -> Iterator[Found]:
+        """Yield the files below a folder (with ``/`` at its end) that begin with a prefix."""
+        with os.scandir(folder) as entries:
+            named = {each.name + "/" * each.is_dir(follow_symlinks=False): each for each in entries}
+        for name, entry in sorted(named.items()):
+            path = folder + name
+            uri = f"{FILE}{path}"
+            if not uri.startswith(prefix):
+                continue
+            if name.endswith("/"):
+                yield from self._walk(path, prefix, skipped)
+                continue
+            try:
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISLNK(status.st_mode):
+                    status = self._real(path).stat()
+            except FileNotFoundError:  # removed meanwhile, or a link to nothing
+                continue
+            except ItemRefused:
+                skipped.append(path)
+                continue
+            if stat.S_ISREG(status.st_mode):
+                yield _of_file(uri, status)
+            else:
+                skipped.append(path)
+
+
+def _bucket_and_key(uri: str) -> tuple[str, str]:
+    bucket, key = uri.removeprefix("s3://").split("/", 1)
+    if not key:
+        raise FileNotFoundError(uri)
+    return bucket, key
+
+
+def _translated(error: OSError, uri: str) -> Exception:
+    """Return the error of a file that cannot be opened or read."""
+    if error.errno in _GONE:
+        return FileNotFoundError(uri)
+    why = os.strerror(error.errno or 0)
+    if error.errno in _TRANSIENT:
+        return SourceBusy(ENGINE.message("files.unavailable", why=why), unavailable=True)
+    return ItemRefused(ENGINE.message("files.forbidden", why=why))
+
+
+def _of_file(uri: str, status: os.stat_result) -> Found:
+    etag = f"{status.st_mtime_ns:x}-{status.st_size:x}"
+    modified = datetime.fromtimestamp(status.st_mtime_ns // 1_000_000 / 1000, UTC)
+    return Found(uri, status.st_size, etag, utc_text(modified))
+
+
+def _of_answer(uri: str, answer: dict[str, Any]) -> Found:
+    size = answer["ContentLength"]
+    if given := answer.get("ContentRange"):  # such as "bytes 5-9/10"
+        size = int(given.rpartition("/")[2])
+    return _found(uri, size, answer.get("ETag", ""), answer["LastModified"])
+
+
+def _found(uri: str, size: int, etag: str, modified: datetime) -> Found:
+    return Found(uri, size, etag.strip('"'), utc_text(modified.replace(microsecond=0)))
