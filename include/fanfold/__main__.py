@@ -29,16 +29,37 @@ if TYPE_CHECKING:
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _TEMPLATES = Path(__file__).with_name("templates")
+_OF_ITEMS = {
+    "list": "items",
+    "function": "item_params",
+    "constant": "ITEMS",
+    "wiring": (
+        "batches >> folded >> [published, tasks.load(PIPELINE)]\n"
+        "    published >> tasks.report(PIPELINE)"
+    ),
+}
 _KINDS: dict[str, dict[str, str]] = {
     "api": {
+        **_OF_ITEMS,
         "items": '["K042", "B107", "S230"]',
         "example": '["K042"]',
         "params": 'noun="station", column="station"',
     },
     "compute": {
+        **_OF_ITEMS,
         "items": "[str(number) for number in range(1, 31)]",
         "example": '["27"]',
         "params": 'noun="number", column="number", requests=False',
+    },
+    "files": {
+        "list": "files",
+        "function": "file_params",
+        "constant": "FILES",
+        # Rows of a merged dataset are loaded after it is published: it may be merged again there.
+        "wiring": "batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]",
+        "items": '["s3://fanfold/samples/weather/{date}/*.csv"]',
+        "example": '["s3://fanfold/samples/weather/2026-07-01/K042.csv"]',
+        "params": "merge=True",
     },
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -49,7 +70,7 @@ _WIDE = 8
 
 
 def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
-    """Write a pipeline that runs as it is: module, DAG file and test; return their paths.
+    """Write a pipeline that runs as it is: module, DAG file, test and its file; return their paths.
 
     Raises:
         BadInput: The name cannot be that of a module or dataset, or one of the files exists.
@@ -63,6 +84,8 @@ def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
         root / "dags" / f"{name}.py": "dag.py.tmpl",
         root / "tests" / "pipelines" / f"test_{name}.py": f"{kind}_test.py.tmpl",
     }
+    if kind == "files":
+        files[root / "tests" / "pipelines" / f"{name}.csv"] = "files.csv.tmpl"
     for path in files:
         if path.exists():
             raise BadInput(f"{path} exists; choose another NAME or remove it.")
@@ -174,9 +197,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given: Any = _parse(arguments)
     try:
         if given.command == "new":
-            for path in new(given.name, given.kind):
-                print(path.relative_to(_REPOSITORY))
-            (item,) = json.loads(_KINDS[given.kind]["example"])
+            paths = [path.relative_to(_REPOSITORY) for path in new(given.name, given.kind)]
+            print(*paths, sep="\n")
+            of_files = given.kind == "files"
+            item = paths[-1] if of_files else json.loads(_KINDS[given.kind]["example"])[0]
             print(f"Try it: .venv/bin/python -m fanfold try {given.name} --item {item}")
             print(f"Run it: make run PIPELINE={given.name}")
             return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from bisect import bisect_right
 from dataclasses import asdict, astuple, dataclass, field
 from datetime import UTC, datetime
@@ -297,11 +298,12 @@ class FileEntry:
 
     Attributes:
         key: Its name, relative to the run's prefix.
-        format: ``parquet``, ``csv.gz`` or ``jsonl``.
+        format: ``parquet``, ``csv.gz`` or ``jsonl``; in mode ``merge`` also ``state`` and ``ledger``, two
+            Parquet files.
         rows: Number of its rows or lines.
         bytes: Its size.
         sha256: Its digest, in hex.
-        table: The dataset or fold that it holds; empty for ``failed.jsonl`` and ``rejected.jsonl``.
+        table: The dataset or fold that it holds; empty for the others.
     """
 
     key: str
@@ -358,7 +360,7 @@ class Manifest:
     rejected: int = 0
     repeated: int = 0
     code: str = ""
-    dropped_columns: Mapping[str, int] = field(default_factory=dict)
+    dropped_columns: Mapping[str, int] = field(default_factory=dict, hash=False)
     mode: str = "snapshot"
     run_rows: int = 0
     superseded: int = 0
@@ -389,6 +391,15 @@ class Manifest:
         """Return the manifest as a JSON object, ``version`` first."""
         data = asdict(self)
         return {"version": data.pop("version"), **data, "files": [asdict(f) for f in self.files]}
+
+    def document(self) -> bytes:
+        """Return the content of ``manifest.json`` in object storage."""
+        return (json.dumps(self.as_json(), ensure_ascii=False, indent=1) + "\n").encode()
+
+    @property
+    def own_rows(self) -> int:
+        """Rows of the run's own items."""
+        return self.run_rows if self.mode == "merge" else self.rows
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Manifest:

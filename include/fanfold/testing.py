@@ -13,15 +13,20 @@ From items with attributes, which are fetched or computed::
 
     result = testing.run(PIPELINE, [{"station": "K042", "country": "NO"}, "B107"])
     assert list(result.folds["rain_by_month"]["rain"]) == [31.5, 12.0]
+
+From files, by path or URI; all files that this process may read are allowed::
+
+    result = testing.run(PIPELINE, ["tests/orders-2026-07-01.csv", "s3://bucket/orders-2026-07-02.csv.gz"])
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -35,11 +40,12 @@ from fanfold import readers
 from fanfold.errors import BadConfiguration, BatchIncomplete
 from fanfold.loader import Loaded
 from fanfold.model import Manifest, Outcome, RunIdentity, Status, utc_text
-from fanfold.sources import Api, Compute
+from fanfold.sources import Compute, Files
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, planning, processing, reporting
 from fanfold.stages.fetching import fetch_batch
+from fanfold.workspace.base import LEDGER, STATE, Base, BaseRef, write_base_ref
 from fanfold.workspace.files import read_jsonl
 from fanfold.workspace.paths import REJECTED, Workspace
 
@@ -47,7 +53,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from fanfold.pipeline import Pipeline
-    from fanfold.workspace.batch import Batch
+    from fanfold.storage.locations import Locations
+    from fanfold.workspace.batch import Batch, Done
 
 _CONCURRENCY = 8
 _MAX_OUTAGE = 15.0
@@ -67,7 +74,8 @@ class Result:
         folds: The folds by name.
         manifest: The manifest.
         report: The report's HTML.
-        records: The records of each item that was found.
+        records: The records of each item that was found; those of files stay in the files.
+        base: In mode ``merge``, what the next run continues from: bytes of state and ledger.
     """
 
     rows: pd.DataFrame
@@ -77,6 +85,7 @@ class Result:
     manifest: Manifest
     report: str
     records: dict[str, list[Any]]
+    base: dict[str, bytes] = field(default_factory=dict, repr=False)
 
 
 def run(  # noqa: PLR0913 - all that a run depends on
@@ -87,17 +96,20 @@ def run(  # noqa: PLR0913 - all that a run depends on
     endpoint: Endpoint | None = None,
     as_of: datetime | None = None,
     charts: bool = True,
+    after: Result | None = None,
 ) -> Result:
     """Run a whole pipeline over some items.
 
     Args:
         pipeline: The pipeline.
-        items: Keys, or objects with the key as ``item_column`` and attributes.
+        items: Keys, or objects with the key as ``item_column`` and attributes. For ``Files``, URIs or
+            paths; their sizes and ETags are read, unless they are given.
         records: Records by key, instead of fetching. The items are its keys, or ``items`` if given:
             those without records are ``missing``.
         endpoint: The API. Default: the connection in ``AIRFLOW_CONN_<ID>``.
         as_of: Logical date. Default: now.
         charts: Whether to check the charts and write the report; without, it is empty.
+        after: In mode ``merge``, the run before, into whose dataset this one is merged.
 
     Raises:
         BadInput: An item is invalid.
@@ -108,7 +120,9 @@ def run(  # noqa: PLR0913 - all that a run depends on
     date = as_of or datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="fanfold-") as folder:
         workspace = Workspace(Path(folder) / "run")
-        listed = list(items) or list(records or ())
+        listed: list[Any] = list(items) or list(records or ())
+        if records is None and isinstance(pipeline.source, Files):
+            listed = _found_files(pipeline.source, pipeline.item_column, listed)
         readers.write_items(
             workspace, readers.from_list(listed, pipeline.item_column), pipeline.check_item
         )
@@ -124,7 +138,22 @@ def run(  # noqa: PLR0913 - all that a run depends on
             _write_records(batches, pipeline, records)
         else:
             _fetch(batches, pipeline, endpoint, date, Path(folder))
-        return _result(workspace, batches, pipeline, date, charts=charts)
+        base = _base(workspace, after) if after else None
+        return _result(workspace, batches, pipeline, date, charts=charts, base=base)
+
+
+def _base(workspace: Workspace, after: Result) -> Base:
+    """Write what a run left for the next one; return it."""
+    manifest = after.manifest
+    ref = BaseRef(manifest.generation, manifest.run_id, manifest.rows_version)
+    write_base_ref(workspace, ref)
+    folder = workspace.root / "base"
+    folder.mkdir()
+    for name, content in after.base.items():
+        (folder / name).write_bytes(content)
+    digest = hashlib.sha256(manifest.document()).hexdigest()
+    paths = [folder / name if name in after.base else None for name in (STATE, LEDGER)]
+    return Base(manifest, digest, *paths)
 
 
 def _write_records(
@@ -135,11 +164,63 @@ def _write_records(
         pipeline.check_item(key): json.loads(json.dumps(list(records[key]))) for key in records
     }
     for batch in batches:
-        part = [
+        part: list[Done] = [
             (Outcome(key, Status.OK if key in plain else Status.MISSING), plain.get(key))
             for key in batch.keys()  # noqa: SIM118 - reads a file
         ]
-        batch.write_part(1, part, source_version(pipeline.source))
+        blob = None
+        if isinstance(pipeline.source, Files):
+            part, blob = _as_files(batch, part)
+        batch.write_part(1, part, source_version(pipeline.source), blob)
+
+
+def _as_files(batch: Batch, part: list[Done]) -> tuple[list[Done], Path]:
+    """Return a part whose items are JSONL files with the records, and the file with their bytes."""
+    blob, placed = batch.new_blob(), []
+    with blob.open("wb") as file:
+        for outcome, records in part:
+            offset = file.tell()
+            file.writelines(json.dumps(record).encode() + b"\n" for record in records or ())
+            place = {"offset": offset, "bytes": file.tell() - offset, "etag": "", "modified": ""}
+            placed.append((outcome, None if records is None else [{**place, "format": "jsonl"}]))
+    return placed, blob
+
+
+def _found_files(source: Files, column: str, items: Iterable[Any]) -> list[dict[str, Any]]:
+    """Return items with the URI as ``column``, and size, ETag and time of files that exist."""
+    located = []
+    with _locations(source) as locations:
+        for item in items:
+            given = item if isinstance(item, dict) else {column: item}
+            text = str(given[column])
+            uri = text if "://" in text else f"file://{Path(text).resolve()}"
+            found = locations.head(uri)
+            read = asdict(found) if found else {}
+            read.pop("uri", None)
+            located.append({**read, **given, column: uri})
+    return located
+
+
+def _locations(source: Files) -> Locations:
+    """Return all files; objects by the connection in ``AIRFLOW_CONN_<ID>``, or as boto3 finds them."""
+    from fanfold.storage.locations import CLIENT, Locations
+
+    def client() -> Any:
+        import boto3
+        from botocore.config import Config
+
+        fields = _connection(source.connection)
+        extra = fields.get("extra", {})
+        return boto3.client(
+            "s3",
+            endpoint_url=extra.get("endpoint_url"),
+            region_name=extra.get("region_name"),
+            aws_access_key_id=fields.get("login"),
+            aws_secret_access_key=fields.get("password"),
+            config=Config(**CLIENT),
+        )
+
+    return Locations(("file:///", "s3://"), client)
 
 
 def _fetch(
@@ -156,7 +237,11 @@ def _fetch(
             from fanfold.stages.fetching.processes import ProcessRunner
 
             start: Any = partial(ProcessRunner, source, as_of=as_of)
-        elif isinstance(source, Api):
+        elif isinstance(source, Files):
+            from fanfold.stages.fetching.downloads import Downloads
+
+            files = stack.enter_context(_locations(source))
+        else:
             from fanfold.rate_limit import open_rate_limiter
             from fanfold.sources.session import ApiSession
             from fanfold.stages.fetching.backoff import Backoff
@@ -173,10 +258,10 @@ def _fetch(
                 concurrency=_CONCURRENCY,
                 backoff=Backoff(max_outage=_MAX_OUTAGE),
             )
-        else:
-            raise NotImplementedError
         for batch in batches:
             # Failed items are outcomes of the result.
+            if isinstance(source, Files):
+                start = partial(Downloads, files, source.max_bytes, batch)
             with contextlib.suppress(BatchIncomplete):
                 fetch_batch(batch, start, version=source_version(source))
 
@@ -188,6 +273,7 @@ def _result(
     as_of: datetime,
     *,
     charts: bool,
+    base: Base | None,
 ) -> Result:
     loaded = Loaded(pipeline, "")
     manifest = consolidating.consolidate(
@@ -197,6 +283,7 @@ def _result(
         lambda batch: processing.process_batch(batch, loaded, as_of=as_of),
         schema=processing.arrow_schema(pipeline.contract),
         version=source_version(pipeline.source),
+        base=base,
     )
     report = _report(workspace, pipeline, manifest) if charts else ""
     outcomes = {
@@ -219,8 +306,14 @@ def _result(
         records={
             outcome.key: found
             for batch in batches
+            if not isinstance(pipeline.source, Files)
             for part in batch.fetched(1000)
             for outcome, found in part
+        },
+        base={
+            entry.format: (workspace.dataset / entry.key).read_bytes()
+            for entry in manifest.files
+            if entry.format in {STATE, LEDGER}
         },
     )
 
@@ -245,13 +338,32 @@ def endpoint_of(connection_id: str) -> Endpoint:
     Raises:
         BadConfiguration: The variable is not set, or its content is wrong.
     """
-    name = f"AIRFLOW_CONN_{connection_id.upper()}"
-    value = os.environ.get(name, "")
-    if not value:
+    fields = _connection(connection_id)
+    if not fields:
         raise BadConfiguration(
-            f"{name} is not set. Set it to the connection of the API, for example "
+            f"{_variable(connection_id)} is not set. Set it to the connection of the API, for example "
             """'{"conn_type": "http", "host": "https://api.example.org", "password": "token"}'."""
         )
+    return Endpoint.parse(
+        connection_id,
+        host=fields.get("host"),
+        port=fields["port"],
+        schema=fields.get("schema"),
+        token=fields.get("password"),
+        extra=fields["extra"],
+    )
+
+
+def _variable(connection_id: str) -> str:
+    return f"AIRFLOW_CONN_{connection_id.upper()}"
+
+
+def _connection(connection_id: str) -> dict[str, Any]:
+    """Return the fields of a connection, empty if its variable is not set."""
+    name = _variable(connection_id)
+    value = os.environ.get(name, "")
+    if not value:
+        return {}
     try:
         fields = json.loads(value) if value.lstrip().startswith("{") else _from_uri(value)
         extra = fields.get("extra") or {}
@@ -259,14 +371,7 @@ def endpoint_of(connection_id: str) -> Endpoint:
         port = int(fields["port"]) if fields.get("port") else None
     except (ValueError, AttributeError, TypeError):
         raise BadConfiguration(f"{name} is neither the JSON nor the URI of a connection.") from None
-    return Endpoint.parse(
-        connection_id,
-        host=fields.get("host"),
-        port=port,
-        schema=fields.get("schema"),
-        token=fields.get("password"),
-        extra=extra,
-    )
+    return {**fields, "extra": extra, "port": port}
 
 
 def _from_uri(value: str) -> dict[str, Any]:
@@ -276,6 +381,7 @@ def _from_uri(value: str) -> dict[str, Any]:
     return {
         "host": unquote(parts.hostname or ""),
         "port": parts.port,
+        "login": unquote(parts.username or ""),
         "schema": unquote(parts.path.strip("/")) or parts.scheme,
         "password": unquote(parts.password or ""),
         "extra": {name: unquote(text) for name, text in query.items()},

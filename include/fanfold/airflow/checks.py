@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from airflow.sdk import get_current_context
+
 from fanfold.airflow import connections, settings
 from fanfold.errors import BadConfiguration, BadPipeline, FanfoldError, Fatal, SinkUnavailable
 from fanfold.loader import load_pipeline
-from fanfold.sources import Api
+from fanfold.sources import Api, Files
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_WILDCARD = re.compile(r"[*?\[{]")
 
 
 def check_all(pipeline: str) -> None:
@@ -45,7 +50,7 @@ def check_all(pipeline: str) -> None:
 
 
 def _check_pipeline(name: str) -> None:
-    """Import the pipeline, and check endpoint and token of its source."""
+    """Import the pipeline, and check endpoint and token of its source, or buckets and folders."""
     from fanfold.sources.session import ApiSession
     from fanfold.stages.processing.contract import contract_of
 
@@ -55,6 +60,17 @@ def _check_pipeline(name: str) -> None:
         endpoint = connections.endpoint(pipeline)
         with ApiSession(pipeline.source, endpoint, as_of=datetime.now(UTC)) as session:
             session.check()
+    elif isinstance(pipeline.source, Files):
+        with connections.locations(pipeline.source.connection) as locations:
+            for folder in _folders():
+                next(locations.list(folder), None)
+
+
+def _folders() -> list[str]:
+    """Return where the patterns of the run's files begin; `read_items` asks for each other file."""
+    items = settings.items_of(get_current_context()).items
+    patterns = [text for text in items if isinstance(text, str) and _WILDCARD.search(text)]
+    return sorted({_WILDCARD.split(text)[0].rpartition("/")[0] + "/" for text in patterns})
 
 
 def _check_bucket() -> None:

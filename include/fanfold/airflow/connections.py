@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Connection
@@ -13,7 +14,7 @@ from fanfold.errors import BadConfiguration
 from fanfold.sources import Api
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from fanfold.pipeline import Pipeline
     from fanfold.sources.endpoint import Endpoint
@@ -30,8 +31,6 @@ S3: dict[str, Any] = {
     "connect_timeout": 5,
     # S3 answers within milliseconds, and sends spaces while it completes a large upload.
     "read_timeout": 30,
-    # For each thread of a reader of files; botocore's default is 10.
-    "max_pool_connections": 32,
     # Retries for short faults: up to 31 s of throttling (full jitter over 1, 2, 4, 8, 16 s), 1.5 s
     # of other errors, 3 minutes without an answer. Longer outages are left to the task's retries,
     # which hold no worker slot.
@@ -97,18 +96,18 @@ def locations(connection_id: str) -> Locations:
     Raises:
         BadConfiguration: ``FANFOLD_FILES_ALLOWED`` is wrong.
     """
-    from fanfold.storage.locations import Locations
+    from fanfold.storage.locations import CLIENT, Locations
 
-    return Locations(files_allowed(), lambda: _s3_client(connection_id))
+    return Locations(files_allowed(), lambda: _s3_client(connection_id, CLIENT))
 
 
-def _s3_client(connection_id: str) -> Any:
+def _s3_client(connection_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> Any:
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
     from botocore.config import Config
 
     # Without the connection boto would fall back to credentials and endpoints from elsewhere.
     _connection(connection_id)
-    return S3Hook(aws_conn_id=connection_id, config=Config(**S3)).get_conn()
+    return S3Hook(aws_conn_id=connection_id, config=Config(**S3, **options)).get_conn()
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from airflow.sdk import BaseOperator
 from fanfold.airflow import connections, metrics, settings
 from fanfold.errors import CredentialRefused, QuotaSpent
 from fanfold.model import BatchRef, Plan, Status, utc_text
-from fanfold.sources import Api, Compute
+from fanfold.sources import Api, Compute, Files
 from fanfold.workspace.files import read_json
 from fanfold.workspace.stop import check_stop, token_digest, write_stop
 
@@ -88,7 +88,12 @@ class Fetch(BaseOperator):
                 from fanfold.stages.fetching.processes import ProcessRunner
 
                 start: Any = partial(ProcessRunner, source, as_of=as_of)
-            elif isinstance(source, Api) and endpoint:
+            elif isinstance(source, Files):
+                from fanfold.stages.fetching.downloads import Downloads
+
+                locations = stack.enter_context(connections.locations(source.connection))
+                start = partial(Downloads, locations, source.max_bytes, batch)
+            elif endpoint:
                 start = self._workers(stack, source, endpoint, context)
             return fetch_batch(
                 batch,

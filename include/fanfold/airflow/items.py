@@ -7,6 +7,7 @@ connection ``aws_default``, and, where the pipeline's author allows queries, one
 from __future__ import annotations
 
 import contextlib
+import logging
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,12 +17,100 @@ from fanfold.airflow import connections, settings
 from fanfold.airflow.query import query_rows
 from fanfold.errors import BadInput
 from fanfold.readers.datasets import from_dataset
+from fanfold.readers.objects import FACTS, Counted, find_files
 from fanfold.readers.runs import from_run
+from fanfold.sources import Files
+from fanfold.stages.planning.base import choose_base, window_of
+from fanfold.storage.published import read_published
+from fanfold.workspace.base import LEDGER, BaseRef, read_ledger, write_base_ref
 from fanfold.workspace.files import disk_errors
-from fanfold.workspace.paths import Workspace
+from fanfold.workspace.paths import Workspace, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from fanfold.model import RunIdentity
+    from fanfold.pipeline import Pipeline
+    from fanfold.storage.published import Published
+    from fanfold.workspace.base import LedgerRow
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def items_of_run(
+    run: RunIdentity,
+    workspace: Workspace,
+    pipeline: Pipeline,
+    chosen: settings.ItemsFrom,
+    options: settings.Options,
+) -> Iterator[Iterable[readers.Located]]:
+    """Yield the items of a run with their locations; write what a run in mode ``merge`` is merged into.
+
+    Raises:
+        BadInput: As :func:`located_items`; a pattern, URI or location of a file is wrong; the rows of
+            the published dataset were made by other code.
+        BadConfiguration: As :func:`located_items`; a location of files cannot be listed.
+        SourceBusy, SinkUnavailable: Object storage or the database is unavailable.
+    """
+    with contextlib.ExitStack() as stack:
+        base, ref = None, BaseRef()
+        if pipeline.mode == "merge":
+            bucket = stack.enter_context(connections.bucket(settings.bucket_name()))
+            base = read_published(bucket, safe_name(run.dag_id))
+            if base is not None and base.manifest.mode != "merge":
+                base = None
+            manifest = base.manifest if base is not None else None
+            ref = choose_base(pipeline, manifest, options.earlier_rows)
+            write_base_ref(workspace, ref)
+        entries = stack.enter_context(located_items(chosen, pipeline.item_column))
+        if not isinstance(pipeline.source, Files):
+            yield entries
+            return
+        begin = None if base is None or ref.rebuild else base.manifest
+        window = window_of(run.logical_date, options.lag_days, pipeline, begin)
+        counted = Counted()
+        yield find_files(
+            _without_facts(entries) if _scheme(chosen.uri) == "run" else entries,
+            stack.enter_context(connections.locations(pipeline.source.connection)),
+            window,
+            folder=_folder(chosen.uri),
+            ledger=_ledger(base, stack) if pipeline.mode == "merge" else None,
+            rebuild=ref.rebuild,
+            counted=counted,
+        )
+        log.info("%s.", counted.text(window))
+
+
+def _ledger(base: Published | None, stack: contextlib.ExitStack) -> Iterable[LedgerRow]:
+    if base is None:
+        return ()
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fanfold-ledger-"))
+    entry = base.manifest.file_of("", LEDGER)
+    return read_ledger(base.download(entry, Path(folder) / "ledger.parquet"))
+
+
+def _without_facts(entries: Iterable[readers.Located]) -> Iterator[readers.Located]:
+    """Yield items of an earlier run without size, ETag and time: the files may have changed since."""
+    for kind, number, key, attributes in entries:
+        others = {name: value for name, value in (attributes or {}).items() if name not in FACTS}
+        yield kind, number, key, others
+
+
+def _scheme(uri: str | None) -> str:
+    return (uri or "").partition("://")[0]
+
+
+def _folder(uri: str | None) -> str:
+    """Return the folder of a manifest file, as the URI of a :class:`~fanfold.Files` item; else ""."""
+    if not uri or _scheme(uri) not in {"s3", "file"}:
+        return ""
+    folder = (
+        f"file://{readers.local_path(uri).parent}"
+        if _scheme(uri) == "file"
+        else uri.rpartition("/")[0]
+    )
+    return f"{folder}/"
 
 
 @contextlib.contextmanager

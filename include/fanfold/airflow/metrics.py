@@ -132,11 +132,11 @@ def decided(manifest: Manifest, pipeline: str, before: Manifest | None) -> None:
     of_pipeline = {"dag_id": manifest.dag_id, "pipeline": pipeline}
     # A run that was deleted and made again under the same id is another run.
     if before is None or before.started_at != manifest.started_at:
-        before = replace(manifest, counts=Counts(), rows=0, rejected=0)
+        before = replace(manifest, counts=Counts(), rows=0, run_rows=0, rejected=0)
     for outcome in Status:
         more = getattr(manifest.counts, outcome) - getattr(before.counts, outcome)
         _count(ITEMS, max(0, more), **of_pipeline, outcome=outcome)
-    _count(ROWS, max(0, manifest.rows - before.rows), **of_pipeline)
+    _count(ROWS, max(0, manifest.own_rows - before.own_rows), **of_pipeline)
     _count(REJECTED, max(0, manifest.rejected - before.rejected), **of_pipeline)
 
 

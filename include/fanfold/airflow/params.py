@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import Param
 
@@ -22,6 +22,12 @@ _URI = (
     r"|^dataset://[^/]+(/[^/]+){1,2}$"
     r"|^run://[^/]+/.+$"
 )
+_URI_OTHERS = (
+    "A column of another DAG's latest dataset: dataset://dag_id/column, or "
+    "dataset://dag_id/table/column for a fold. The failed and invalid items of a run: "
+    "run://dag_id/run_id."
+)
+Mode = Literal["snapshot", "merge"]
 
 
 def item_params(  # noqa: PLR0913 - defaults of Params
@@ -35,6 +41,7 @@ def item_params(  # noqa: PLR0913 - defaults of Params
     sql: str = "",
     sql_connection: str | None = None,
     requests: bool = True,
+    mode: Mode = "snapshot",
     tolerated_failures: float = 5,
     tolerated_rejected: float = 5,
 ) -> dict[str, Param]:
@@ -53,26 +60,131 @@ def item_params(  # noqa: PLR0913 - defaults of Params
             may trigger the DAG may then read what the connection's user may read.
         requests: False for a pipeline without requests (:class:`fanfold.Compute`): it has no Params
             for rate and concurrency.
+        mode: That of the pipeline. For ``merge``, there is ``earlier_rows``.
         tolerated_failures: Default of ``tolerated_failure_percentage``.
         tolerated_rejected: Default of ``tolerated_rejected_percentage``.
     """
-    items = {name: _list_param(list(default), noun, title), "items_uri": _uri_param(uri, column)}
+    items = {
+        name: _list_param(
+            list(default),
+            title,
+            f"One {noun} per line. Use an items file for longer lists.",
+        ),
+        "items_uri": _uri_param(
+            uri,
+            "Items file, dataset or run",
+            f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column}: "
+            "file:///path/items.csv or s3://bucket/items.jsonl; its other columns are the items' "
+            f"attributes. {_URI_OTHERS}",
+        ),
+    }
     if sql_connection:
         items["items_sql"] = _sql_param(sql, sql_connection, column)
+    if mode == "merge":
+        items["earlier_rows"] = _earlier_rows_param(
+            "auto: merge, or stop before anything is fetched if the code that makes rows has changed. "
+            "keep: merge all the same. rebuild: the dataset has the rows of this run only."
+        )
     return {
         **items,
-        "batch_size": Param(
-            None,
-            type=["null", "integer"],
-            minimum=1,
-            maximum=100_000,
-            title="Batch size",
-            description=(
-                "Items per mapped task. Empty: automatic (one item per task for up to 32 items)."
-            ),
-            section=RATE,
-        ),
+        "batch_size": _batch_param("Items per mapped task."),
         **(_request_params() if requests else {}),
+        **_failure_params(tolerated_failures, tolerated_rejected),
+    }
+
+
+def file_params(  # noqa: PLR0913 - defaults of Params
+    default: Sequence[Any] = (),
+    *,
+    name: str = "files",
+    noun: str = "file",
+    column: str = "item",
+    title: str = "Files",
+    uri: str = "",
+    lag_days: int = 3,
+    mode: Mode = "snapshot",
+    tolerated_failures: float = 5,
+    tolerated_rejected: float = 5,
+) -> dict[str, Param]:
+    """Return the Params of a pipeline over files (:class:`fanfold.Files`).
+
+    Args:
+        default: The default list: URIs, patterns (:mod:`fanfold.readers.patterns`), or objects with the
+            URI as ``column`` and further attributes.
+        name: Name of the Param with the list.
+        noun: What an item is, for the descriptions: ``order file``.
+        column: ``item_column`` of the pipeline: the column with the URIs in manifest files.
+        title: Title of the list in the form.
+        uri: Default of ``items_uri``.
+        lag_days: Default of ``lag_days``.
+        mode: That of the pipeline. For ``merge``, there is ``earlier_rows``.
+        tolerated_failures: Default of ``tolerated_failure_percentage``.
+        tolerated_rejected: Default of ``tolerated_rejected_percentage``.
+    """
+    begin = "the logical date"
+    if mode == "merge":
+        begin = "that of the published dataset; all dates if there is none"
+    params = {
+        name: _list_param(
+            list(default),
+            title,
+            f"One {noun} or pattern per line, such as s3://bucket/orders/{{date}}/*.csv: * matches within a "
+            "folder, ** any folders, {date} or {date:%Y/%m/%d} the dates up to the logical date.",
+        ),
+        "items_uri": _uri_param(
+            uri,
+            "Manifest file, dataset or run",
+            f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column} that has URIs, or "
+            "names relative to the folder of this file, and optionally size, etag and modified: "
+            f"file:///path/files.csv or s3://bucket/files.jsonl. {_URI_OTHERS}",
+        ),
+        "lag_days": Param(
+            lag_days,
+            type="integer",
+            minimum=0,
+            maximum=3660,
+            title="Lag (days)",
+            description=f"For patterns with a date: so many days before {begin} are searched, too.",
+            section=ITEMS,
+        ),
+    }
+    if mode == "merge":
+        params["earlier_rows"] = _earlier_rows_param(
+            "auto: read new and changed files, or all files if the code that makes rows has changed. keep: "
+            "new and changed files all the same. rebuild: all files."
+        )
+    return {
+        **params,
+        "batch_size": _batch_param("Files per mapped task, which has at most 64 MB or one file."),
+        **_failure_params(tolerated_failures, tolerated_rejected),
+    }
+
+
+def _batch_param(description: str) -> Param:
+    return Param(
+        None,
+        type=["null", "integer"],
+        minimum=1,
+        maximum=100_000,
+        title="Batch size",
+        description=f"{description} Empty: automatic (one item per task for up to 32 items).",
+        section=RATE,
+    )
+
+
+def _earlier_rows_param(description: str) -> Param:
+    return Param(
+        "auto",
+        type="string",
+        enum=["auto", "keep", "rebuild"],
+        title="Earlier rows",
+        description=f"The published dataset, which this run is merged into. {description}",
+        section=ITEMS,
+    )
+
+
+def _failure_params(tolerated_failures: float, tolerated_rejected: float) -> dict[str, Param]:
+    return {
         "tolerated_failure_percentage": Param(
             tolerated_failures,
             type="number",
@@ -107,7 +219,7 @@ def item_params(  # noqa: PLR0913 - defaults of Params
     }
 
 
-def _list_param(default: list[Any], noun: str, title: str) -> Param:
+def _list_param(default: list[Any], title: str, description: str) -> Param:
     schema: dict[str, Any] = {
         "type": "array",
         "maxItems": 10_000,
@@ -120,31 +232,21 @@ def _list_param(default: list[Any], noun: str, title: str) -> Param:
         # The form then shows an editor for JSON. Without a schema for the items of the list it
         # shows a text area with one item per line.
         schema["items"] = {"type": ["string", "integer", "object"]}
-    return Param(
-        default,
-        schema=schema,
-        description=f"One {noun} per line. Use an items file for longer lists.",
-    )
+    return Param(default, schema=schema, description=description)
 
 
-def _uri_param(uri: str, column: str) -> Param:
+def _uri_param(uri: str, title: str, description: str) -> Param:
     return Param(
         uri or None,
         schema={
             "type": ["null", "string"],
             "pattern": _URI,
             "maxLength": 2048,
-            "title": "Items file, dataset or run",
+            "title": title,
             "section": ITEMS,
             DEFAULT: uri or None,
         },
-        description=(
-            f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column}: "
-            "file:///path/items.csv or s3://bucket/items.jsonl; its other columns are the items' "
-            "attributes. A column of another DAG's latest dataset: dataset://dag_id/column, or "
-            "dataset://dag_id/table/column for a fold. The failed and invalid items of a run: "
-            "run://dag_id/run_id."
-        ),
+        description=description,
     )
 
 

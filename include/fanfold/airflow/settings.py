@@ -90,6 +90,8 @@ class Options:
     tolerated_failure_percentage: float
     tolerated_rejected_percentage: float
     dry_run: bool
+    lag_days: int = 0
+    earlier_rows: str = "auto"
 
     @classmethod
     def of(cls, context: Context) -> Options:
@@ -102,6 +104,8 @@ class Options:
             tolerated_failure_percentage=params["tolerated_failure_percentage"],
             tolerated_rejected_percentage=params["tolerated_rejected_percentage"],
             dry_run=params["dry_run"],
+            lag_days=params.get("lag_days", 0),
+            earlier_rows=params.get("earlier_rows", "auto"),
         )
 
 

@@ -6,7 +6,9 @@ and a DAG file that imported the pipeline would take as long to parse as pandas 
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,23 +17,30 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from fanfold.airflow import connections, metrics, settings
 from fanfold.airflow.fetch import Fetch
-from fanfold.errors import FanfoldError, Inconsistent, ToleranceExceeded
+from fanfold.errors import FanfoldError, Inconsistent, SinkUnavailable, ToleranceExceeded
 from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
 from fanfold.sources import Api
 from fanfold.workspace.files import read_json
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from airflow.sdk import Asset
 
     from fanfold.loader import Loaded
     from fanfold.pipeline import Pipeline
     from fanfold.sources import Quota
     from fanfold.sources.endpoint import Endpoint
+    from fanfold.workspace.base import Base
     from fanfold.workspace.batch import Batch
     from fanfold.workspace.paths import Workspace
     from fanfold.workspace.progress import Closed
 
 log = logging.getLogger(__name__)
+
+_MERGES = 5
+"""Tries of ``publish`` to merge a run into what other runs publish at the same time."""
 
 
 @task(multiple_outputs=False)
@@ -49,7 +58,7 @@ def preflight(pipeline: str) -> None:
 def read_items(pipeline: str) -> int:
     """Read, check and store the items; return their number."""
     from fanfold import readers
-    from fanfold.airflow.items import located_items
+    from fanfold.airflow.items import items_of_run
     from fanfold.workspace.fresh import remove_previous_run
 
     context = get_current_context()
@@ -58,7 +67,8 @@ def read_items(pipeline: str) -> int:
     if not run.clear_number and remove_previous_run(workspace, str(run.start_date)):
         log.info("Removed the workspace of a deleted run with the same id.")
     loaded = _pipeline(pipeline)
-    with located_items(settings.items_of(context), loaded.item_column) as located:
+    chosen, options = settings.items_of(context), settings.Options.of(context)
+    with items_of_run(settings.identity(context), workspace, loaded, chosen, options) as located:
         items, blanks = readers.write_items(workspace, located, loaded.check_item)
     log.info("%d items; %d blank ones were ignored.", items, blanks)
     return items
@@ -158,12 +168,9 @@ def batch(pipeline: str, ref: dict[str, Any]) -> None:
 def consolidate(pipeline: str) -> dict[str, int]:
     """Fold all batches into the dataset; fail if more items or rows failed than tolerated."""
     from dataclasses import asdict
-    from functools import partial
 
     from fanfold.loader import load_pipeline
-    from fanfold.sources.version import source_version
     from fanfold.stages import consolidating
-    from fanfold.stages.processing import arrow_schema
     from fanfold.workspace.history import remember
 
     context = get_current_context()
@@ -171,20 +178,14 @@ def consolidate(pipeline: str) -> dict[str, int]:
     workspace = settings.workspace_of(context)
     before = _previous_manifest(workspace)
     loaded = load_pipeline(pipeline)
-    manifest = consolidating.consolidate(
-        workspace,
-        settings.identity(context),
-        loaded,
-        partial(_close, loaded),
-        schema=arrow_schema(loaded.pipeline.contract),
-        version=source_version(loaded.pipeline.source),
-    )
+    manifest = _consolidate(workspace, loaded)
     metrics.decided(manifest, pipeline, before)
     counts = {**asdict(manifest.counts), "rows": manifest.rows, "rejected": manifest.rejected}
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
     if manifest.repeated:
         log.warning("%s", consolidating.repeated_text(manifest, loaded.pipeline))
-    remember(workspace.history, manifest, passed=False)
+    size = Plan.from_json(read_json(workspace.plan)).bytes
+    remember(workspace.history, manifest, passed=False, size=size)
     options = settings.Options.of(context)
     try:
         consolidating.check_tolerance(
@@ -196,9 +197,63 @@ def consolidate(pipeline: str) -> dict[str, int]:
     except ToleranceExceeded:
         metrics.judged(manifest.dag_id, metrics.REFUSED)
         raise
-    remember(workspace.history, manifest, passed=True)
+    remember(workspace.history, manifest, passed=True, size=size)
     metrics.judged(manifest.dag_id, manifest.status)
     return counts
+
+
+def _consolidate(workspace: Workspace, loaded: Loaded) -> Manifest:
+    """Consolidate the current run; in mode ``merge``, onto the latest published dataset."""
+    from functools import partial
+
+    from fanfold.sources.version import source_version
+    from fanfold.stages import consolidating
+    from fanfold.stages.processing import arrow_schema
+
+    run = settings.identity(get_current_context())
+    with contextlib.ExitStack() as stack:
+        base = None
+        if loaded.pipeline.mode == "merge":
+            base = stack.enter_context(_downloaded_base(workspace, run.dag_id))
+        return consolidating.consolidate(
+            workspace,
+            run,
+            loaded,
+            partial(_close, loaded),
+            schema=arrow_schema(loaded.pipeline.contract),
+            version=source_version(loaded.pipeline.source),
+            base=base,
+        )
+
+
+@contextlib.contextmanager
+def _downloaded_base(workspace: Workspace, dag_id: str) -> Iterator[Base | None]:
+    """Download what the DAG published last, for the block; yield None if that is nothing."""
+    from fanfold.storage.published import read_published
+    from fanfold.workspace.base import LEDGER, STATE, Base
+    from fanfold.workspace.files import disk_errors
+    from fanfold.workspace.paths import safe_name
+
+    folder = workspace.root / "base"
+    with connections.bucket(settings.bucket_name()) as bucket:
+        published = read_published(bucket, safe_name(dag_id))
+        if published is None:
+            yield None
+            return
+        paths: list[Path | None] = [None, None]
+        try:
+            if published.manifest.mode == "merge":
+                with disk_errors(folder):
+                    folder.mkdir(exist_ok=True)
+                    paths = [
+                        published.download(
+                            published.manifest.file_of("", form), folder / f"{form}.parquet"
+                        )
+                        for form in (STATE, LEDGER)
+                    ]
+            yield Base(published.manifest, published.sha256, *paths)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _previous_manifest(workspace: Workspace) -> Manifest | None:
@@ -227,14 +282,28 @@ def _check_plan() -> None:
 @task(multiple_outputs=False)
 @metrics.timed
 def publish(dataset: Asset) -> str:
-    """Upload dataset, folds and manifest, then move ``latest.json``; return the prefix."""
+    """Upload dataset, folds and manifest, then move ``latest.json``; return the prefix.
+
+    If another run has replaced the dataset into which this one was merged, it is merged again.
+    """
     from fanfold.stages import publishing
 
     context = get_current_context()
     workspace = settings.workspace_of(context)
-    manifest = _manifest()
     with connections.bucket(settings.bucket_name()) as bucket:
-        result = publishing.publish(bucket, workspace.dataset, manifest)
+        for attempt in range(_MERGES):
+            if attempt:
+                log.info("Another run was published meanwhile: merging again.")
+                _merge_again(workspace)
+            manifest = _manifest()
+            result = publishing.publish(bucket, workspace.dataset, manifest)
+            if not result.outdated:
+                break
+        else:
+            raise SinkUnavailable(
+                f"Other runs of {manifest.dag_id} were published while this one was merged, "
+                f"{_MERGES} times in a row; clear the task."
+            )
     metrics.sent(manifest.dag_id, "publish", result.objects)
     if result.latest_moved:
         metrics.succeeded(manifest.dag_id)
@@ -250,6 +319,14 @@ def publish(dataset: Asset) -> str:
         "prefix": result.prefix,
     }
     return result.prefix
+
+
+def _merge_again(workspace: Workspace) -> None:
+    from fanfold.loader import load_pipeline
+    from fanfold.workspace.history import remember
+
+    loaded = load_pipeline(Plan.from_json(read_json(workspace.plan)).pipeline)
+    remember(workspace.history, _consolidate(workspace, loaded), passed=True)
 
 
 @task(multiple_outputs=False)

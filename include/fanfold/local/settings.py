@@ -84,9 +84,10 @@ def clean_environment(outer: Mapping[str, str]) -> dict[str, str]:
 def of_shell(outer: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that ``make run`` and ``make up`` take over from the user's shell.
 
-    They override those of the stack: Airflow connections and Variables, and the bucket.
+    They override those of the stack: Airflow connections and Variables, the bucket, and the files that
+    pipelines may read (by default those of the bucket).
     """
-    names = ("AIRFLOW_CONN_", "AIRFLOW_VAR_", "FANFOLD_BUCKET")
+    names = ("AIRFLOW_CONN_", "AIRFLOW_VAR_", "FANFOLD_BUCKET", "FANFOLD_FILES_ALLOWED")
     return {name: value for name, value in outer.items() if name.startswith(names)}
 
 

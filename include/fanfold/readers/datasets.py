@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from fanfold.errors import BadInput, Inconsistent, SinkUnavailable
-from fanfold.model import Manifest
+from fanfold.errors import BadInput
 from fanfold.readers.files import read_parquet
-from fanfold.storage.objects import read_bytes
+from fanfold.storage.published import LATEST, read_published
 from fanfold.workspace.files import disk_errors
 from fanfold.workspace.paths import safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from fanfold.model import FileEntry
+    from fanfold.model import FileEntry, Manifest
     from fanfold.readers.files import Located
     from fanfold.storage.objects import Bucket
-
-T = TypeVar("T")
 
 
 def from_dataset(
@@ -43,25 +38,15 @@ def from_dataset(
     """
     import pyarrow.parquet as pq
 
-    key = f"{safe_name(dag_id)}/latest.json"
-    latest = read_bytes(bucket, key)
-    if latest is None:
+    published = read_published(bucket, safe_name(dag_id))
+    if published is None:
         raise BadInput(
-            f"items_uri: {dag_id!r} has published nothing: there is no s3://{bucket.name}/{key}."
+            f"items_uri: {dag_id!r} has published nothing: there is no "
+            f"s3://{bucket.name}/{safe_name(dag_id)}/{LATEST}."
         )
-    manifest_key, prefix, digest = _parsed(
-        bucket, key, latest[0], lambda data: (data["manifest"], data["prefix"], data["sha256"])
-    )
-    document = read_bytes(bucket, manifest_key)
-    if document is None or hashlib.sha256(document[0]).hexdigest() != digest:
-        raise _replaced(bucket, manifest_key)
-    entry = _entry(_parsed(bucket, manifest_key, document[0], Manifest.from_json), table, dag_id)
-    path = folder / "table.parquet"
-    with bucket.errors(), disk_errors(folder):
-        bucket.client.download_file(bucket.name, prefix + entry.key, str(path))
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
-            raise _replaced(bucket, prefix + entry.key)
+    entry = _entry(published.manifest, table, dag_id)
+    with disk_errors(folder):
+        path = published.download(entry, folder / "table.parquet")
     columns = pq.read_schema(path).names
     if column not in columns:
         raise BadInput(
@@ -81,22 +66,4 @@ def _entry(manifest: Manifest, table: str | None, dag_id: str) -> FileEntry:
     raise BadInput(
         f"items_uri: {dag_id!r} publishes no table {table!r}, but: "
         f"{', '.join(entry.table for entry in files) or 'none'}."
-    )
-
-
-def _parsed(bucket: Bucket, key: str, data: bytes, parse: Callable[[dict[str, Any]], T]) -> T:
-    try:
-        return parse(json.loads(data))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise Inconsistent(
-            f"s3://{bucket.name}/{key} is not a file of this version of Fanfold ({error!r}): run "
-            "the pipeline that publishes it again."
-        ) from error
-
-
-def _replaced(bucket: Bucket, key: str) -> SinkUnavailable:
-    return SinkUnavailable(
-        f"s3://{bucket.name}/{key} does not have the SHA-256 that latest.json or the manifest "
-        "gives: it was replaced while it was read. If this happens again, run the pipeline that "
-        "publishes it again."
     )

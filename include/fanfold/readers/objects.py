@@ -22,7 +22,7 @@ from fanfold.readers.files import shortened
 from fanfold.readers.patterns import Pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from fanfold.readers.files import Located
     from fanfold.readers.patterns import Window
@@ -62,14 +62,14 @@ class Counted:
     gone: int = 0
     planned: int = 0
 
-    def __str__(self) -> str:
+    def text(self, window: Window) -> str:
+        """Return the counts for the log."""
         parts = (
             f"{self.listed} files listed",
-            f"{self.outside} outside the dates" if self.outside else "",
+            f"{self.outside} outside the dates {window}" if self.outside else "",
             f"{self.unchanged} unchanged since they were published" if self.unchanged else "",
-            f"{self.gone} failed ones of earlier runs are gone" if self.gone else "",
-            f"{self.planned} to read",
-            f"{self.again} of them again" if self.again else "",
+            f"{self.gone} that failed in earlier runs are gone" if self.gone else "",
+            f"{self.planned} to read" + (f" ({self.again} of them again)" if self.again else ""),
         )
         return ", ".join(filter(None, parts))
 
@@ -118,7 +118,8 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
             named.append((uri, _parsed(attributes or {}, where)))
     named.sort(key=itemgetter(0))
     listings = (_listed(pattern, locations, window, counted) for pattern in patterns)
-    candidates = _with_ledger(merge(named, *listings, key=itemgetter(0)), ledger or (), rebuild)
+    again = (*_AGAIN, Status.OK) if rebuild else _AGAIN
+    candidates = _with_ledger(merge(named, *listings, key=itemgetter(0)), ledger or (), again)
     needed = FACTS if ledger is not None else FACTS[:2]
     for uri, attributes, row, found in _with_facts(candidates, locations, needed):
         if attributes is None and found is None and not rebuild:
@@ -195,23 +196,20 @@ def _listed(
 
 
 def _with_ledger(
-    found: Iterable[tuple[str, dict[str, Any]]], ledger: Iterable[LedgerRow], rebuild: bool
+    found: Iterable[tuple[str, dict[str, Any]]], ledger: Iterable[LedgerRow], again: Sequence[str]
 ) -> Iterator[_Named]:
-    """Yield each file once, with its row in the ledger, and those in the ledger to read again."""
+    """Yield each file once, with its row in the ledger, and those that have a status in ``again``."""
     rows = ((row.item, row) for row in ledger)
-    both = merge(found, rows, key=itemgetter(0))
+    both: Iterator[tuple[str, Any]] = merge(found, rows, key=itemgetter(0))
     for uri, group in groupby(both, key=itemgetter(0)):
-        attributes = row = None
+        attributes: dict[str, Any] | None = None
+        row: LedgerRow | None = None
         for _, value in group:
             if not isinstance(value, dict):
                 row = value
             elif attributes is None:
                 attributes = value
-        if (
-            attributes is not None
-            or row.status in _AGAIN
-            or (rebuild and row.status != Status.MISSING)
-        ):
+        if attributes is not None or (row and row.status in again):
             yield uri, attributes, row
 
 
@@ -221,7 +219,9 @@ def _with_facts(
     """Yield each file with what HEAD reports of it, if its attributes lack some of the needed facts."""
     with ThreadPoolExecutor(_REQUESTS) as pool:
         while block := list(islice(candidates, _BLOCK)):
-            unknown = [uri for uri, known, _ in block if known is None or not known.keys() >= {*needed}]
+            unknown = [
+                uri for uri, known, _ in block if known is None or not known.keys() >= {*needed}
+            ]
             heads = dict(zip(unknown, pool.map(locations.head, unknown), strict=True))
             for uri, attributes, row in block:
                 yield uri, attributes, row, heads.get(uri)

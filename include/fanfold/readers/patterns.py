@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import fnmatch
 import re
-import time
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import lru_cache
 
 from fanfold.errors import BadInput
 
@@ -21,9 +19,8 @@ _SPECIAL = re.compile(
     r"\{date(?::(?P<form>[^{}]*))?\}|(?P<wild>(?<=/)\*\*/|\*\*|\*|\?|\[!?\]?[^\]/]*\])"
 )
 _ROOT = re.compile(r"s3://[^/]+/|file:///")
-_DIRECTIVES = {"Y": "[0-9]{4}", "m": "[0-9]{2}", "d": "[0-9]{2}", "j": "[0-9]{3}"}
-"""Directives of ``strftime``: year, month, day, day of the year."""
-_WHOLE_DATES = ({"Y", "m", "d"}, {"Y", "j"})
+_DIGITS = {"Y": 4, "m": 2, "d": 2}
+"""Directives of ``strftime`` that a date has, and the number of their digits."""
 _WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -65,11 +62,11 @@ class Pattern:
                 "the name of the bucket. Correct it and trigger a new run."
             )
         forms = "".join(form for kind, form in self._parts if kind == "date")
-        self._date = tuple(dict.fromkeys(re.findall("%(.)", forms)))
-        if forms and {*self._date} not in _WHOLE_DATES:
+        self._has_date = bool(forms)
+        if forms and set(re.findall("%(.?)", forms)) != _DIGITS.keys():
             raise BadInput(
-                f"The pattern {text!r} needs year, month and day in its {{date:…}}: %Y, %m and %d, or %Y "
-                "and %j. Other parts of a time are matched by wildcards. Correct it and trigger a new run."
+                f"The pattern {text!r} needs a date with year (%Y), month (%m) and day (%d); wildcards "
+                "match other parts of a time. Correct it and trigger a new run."
             )
         seen: set[str] = set()
         self._regex = re.compile("".join(_regex(*part, seen) for part in self._parts), re.DOTALL)
@@ -80,25 +77,26 @@ class Pattern:
         return text.endswith("/") or _SPECIAL.search(text) is not None
 
     def prefixes(self, window: Window) -> list[str]:
-        """Return the prefixes to list, sorted, so that all files are sorted and none is listed twice.
+        """Return the prefixes to list, sorted: then all files are sorted, too.
 
         With a date, and a window that has a beginning, there is one for each day.
         """
-        if not self._date or window.first is None:
+        if not self._has_date or window.first is None:
             return [self._prefix(None)]
         days = range((window.last - window.first).days + 1)
-        found: list[str] = []
-        for prefix in sorted({self._prefix(window.first + timedelta(each)) for each in days}):
-            if not found or not prefix.startswith(found[-1]):
-                found.append(prefix)
-        return found
+        return sorted({self._prefix(window.first + timedelta(each)) for each in days})
 
     def match(self, uri: str) -> str | None:
         """Return the date in a URI, "" if the pattern has none, or None if the URI does not match."""
         found = self._regex.fullmatch(uri)
         if found is None:
             return None
-        return _parsed(self._date, found.group(*self._date)) if self._date else ""
+        if not self._has_date:
+            return ""
+        try:
+            return date.fromisoformat("-".join(found.group(*_DIGITS))).isoformat()
+        except ValueError:  # such as 2026-02-30
+            return None
 
     def _prefix(self, day: date | None) -> str:
         texts: list[str] = []
@@ -107,15 +105,6 @@ class Pattern:
                 break
             texts.append(f"{day:{content}}" if kind == "date" else content)
         return "".join(texts)
-
-
-@lru_cache
-def _parsed(directives: tuple[str, ...], values: tuple[str, ...]) -> str | None:
-    try:
-        day = time.strptime(" ".join(values), " ".join(f"%{each}" for each in directives))
-    except ValueError:  # such as 2026-02-30
-        return None
-    return time.strftime("%Y-%m-%d", day)
 
 
 def _regex(kind: str, content: str, seen: set[str]) -> str:
@@ -131,6 +120,6 @@ def _regex(kind: str, content: str, seen: set[str]) -> str:
         if name in seen:
             return f"(?P={name})"
         seen.add(name)
-        return f"(?P<{name}>{_DIRECTIVES[name]})"
+        return f"(?P<{name}>[0-9]{{{_DIGITS[name]}}})"
 
     return re.sub("%(.)", group, re.escape(content))

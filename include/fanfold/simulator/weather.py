@@ -4,21 +4,28 @@
 oldest first, 200 a page with the token of the next one. As real stations do, some hours have no
 reading, and some values are missing or broken. A station exists if its id is a letter and three
 digits, such as ``K042``, and does not begin with ``X``.
+
+The same readings are files for a bucket: CSV, a file a station and day (:func:`files`).
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 import math
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanfold.simulator.exchange import Reply, Request, Route
 from fanfold.simulator.mastodon import JSON, error, quota_headers, token
 
-__all__ = ["TOKEN_REQUIRED", "error", "quota_headers", "route", "template", "token"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["TOKEN_REQUIRED", "error", "files", "quota_headers", "route", "template", "token"]
 
 TOKEN_REQUIRED = False
 PAGE = 200
@@ -51,6 +58,32 @@ def readings(station: str, until: date) -> list[dict[str, Any]]:
             {"measured_at": f"{at:%Y-%m-%dT%H:%M:%SZ}", "temperature": value, "humidity": humidity}
         )
     return found
+
+
+def files(until: date, days: int = 7) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of the files of three stations, of some days before a date.
+
+    The names are ``YYYY-MM-DD/<station>.csv``. The second station has another order of columns, the
+    third one a column more.
+    """
+    columns = ["station", "measured_at", "temperature", "humidity"]
+    for station, header in (
+        ("K042", columns),
+        ("B107", columns[::-1]),
+        ("S230", [*columns, "operator"]),
+    ):
+        by_day: dict[str, list[dict[str, Any]]] = {}
+        for row in readings(station, until):
+            by_day.setdefault(row["measured_at"][:10], []).append(row)
+        for day in sorted(by_day)[-days:]:
+            text = io.StringIO()
+            writer = csv.DictWriter(text, header, lineterminator="\n")
+            writer.writeheader()
+            also = {"station": station, "operator": "ada"}
+            for row in by_day[day]:
+                every = also | row
+                writer.writerow({name: every[name] for name in header})
+            yield f"{day}/{station}.csv", text.getvalue().encode()
 
 
 def _answer(request: Request) -> Reply:

@@ -1,6 +1,6 @@
-"""The version of a source: parts that another version made are fetched again.
+"""The version of a source: parts that another version made are fetched again. And that of rows.
 
-It is a digest of what decides which records an item has: the fields of the source, and its functions
+The version of a source is a digest of what decides which records an item has: the fields of the source, and its functions
 by their bytecode with the functions, classes and constants of their own package that they name.
 Comments, docstrings and line numbers do not count. Another minor version of Python is another version.
 """
@@ -14,6 +14,8 @@ import types
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any
+
+from fanfold.sources import Files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,11 +42,49 @@ def source_version(source: Source) -> str:
     """Return the version of a source: 8 hex digits."""
     seen: dict[int, Any] = {}
     digest = hashlib.blake2b(type(source).__name__.encode(), digest_size=4)
-    for field in fields(source):
+    # The bytes of a file depend on none of the fields: `process` decodes them.
+    for field in () if isinstance(source, Files) else fields(source):
         if field.name not in _NO_RECORDS:
             for text in (field.name, *_texts(getattr(source, field.name), seen)):
                 digest.update(text.encode("utf-8", "backslashreplace") + b"\0")
     return digest.hexdigest()
+
+
+def rows_version(pipeline: Any) -> str:
+    """Return the version of the rows of a pipeline (a :class:`~fanfold.pipeline.Pipeline`): 8 hex digits.
+
+    It is a digest of what decides which rows an item has and which of them are in the dataset: the
+    source, the transform, the contract and the key; not folds, charts and names.
+    """
+    seen: dict[int, Any] = {}
+    digest = hashlib.blake2b(source_version(pipeline.source).encode(), digest_size=4)
+    names = ("transform", "each", "key", "newest", "deleted", "reject", "item_column", "row_column")
+    source = [
+        getattr(pipeline.source, field.name)
+        for field in fields(pipeline.source)
+        if field.name not in _NO_RECORDS
+    ]
+    parts = [*source, *(getattr(pipeline, name) for name in names), *_rules(pipeline.contract)]
+    for part in parts:
+        for text in _texts(part, seen):
+            digest.update(text.encode("utf-8", "backslashreplace") + b"\0")
+    return digest.hexdigest()
+
+
+def _rules(contract: Any) -> Iterator[Any]:
+    """Yield what a pandera contract consists of."""
+    schema = contract.to_schema() if hasattr(contract, "to_schema") else contract
+    for name, column in schema.columns.items():
+        yield (name, str(column.dtype), column.nullable, column.unique, str(column.default))
+        yield from map(_check, column.checks)
+    yield schema.unique
+    yield from map(_check, schema.checks)
+
+
+def _check(check: Any) -> Any:
+    function = check._check_fn  # noqa: SLF001 - pandera has no other access
+    is_own = isinstance(function, types.FunctionType)
+    return (check.name, check.statistics, check.ignore_na, function if is_own else None)
 
 
 def _texts(value: Any, seen: dict[int, Any]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, FlexibleChecksumError
 
 from fanfold.errors import (
     BadConfiguration,
@@ -38,6 +38,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+CLIENT: dict[str, Any] = {
+    # For each thread; botocore's default is 10.
+    "max_pool_connections": 32,
+    # The checksum of the whole object is asked for below, but not with a range: some servers send it
+    # there, too, and botocore compares it with the range.
+    "response_checksum_validation": "when_required",
+}
+"""Options of boto's client."""
 VARIABLE = "FANFOLD_FILES_ALLOWED"
 FILE = "file://"
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -72,7 +80,8 @@ class Locations:
 
     Args:
         allowed: URI prefixes, each with ``/`` at its end.
-        client: Makes a boto3 S3 client; called once, when the first object is needed.
+        client: Makes a boto3 S3 client with the options :data:`CLIENT`; called once, when the first
+            object is needed.
     """
 
     def __init__(self, allowed: Sequence[str], client: Callable[[], Any]) -> None:
@@ -148,9 +157,9 @@ class Locations:
                 yield opened
             return
         bucket, key = _bucket_and_key(uri)
-        some = {"Range": f"bytes={start}-"} if start else {}
+        asked = {"Range": f"bytes={start}-"} if start else {"ChecksumMode": "ENABLED"}
         with self._errors(bucket):
-            answer = self._client.get_object(Bucket=bucket, Key=key, **some)
+            answer = self._client.get_object(Bucket=bucket, Key=key, **asked)
             with closing(answer["Body"]) as body:
                 yield _of_answer(uri, answer), body
 
@@ -176,13 +185,15 @@ class Locations:
                     if error.operation_name.endswith("Object") and code in _ABSENT:
                         raise FileNotFoundError from error
                     raise
+                except FlexibleChecksumError as error:
+                    raise ItemRefused(ENGINE.message("files.damaged")) from error
         except SinkUnavailable as error:
             raise SourceBusy(error.message, unavailable=True) from error
         except Inconsistent as error:  # the service rejects this request, such as a key too long
             raise ItemRefused(error.message) from error
 
     def _objects(self, prefix: str) -> Iterator[Found]:
-        bucket, start = prefix.removeprefix("s3://").split("/", 1)
+        bucket, _, start = prefix.removeprefix("s3://").partition("/")
         with self._errors(bucket):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=bucket, Prefix=start
@@ -300,7 +311,7 @@ class Locations:
 
 
 def _bucket_and_key(uri: str) -> tuple[str, str]:
-    bucket, key = uri.removeprefix("s3://").split("/", 1)
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not key:
         raise FileNotFoundError(uri)
     return bucket, key

@@ -33,7 +33,8 @@ CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".png": "image/png",
 }
-_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+"""Error codes of an object that does not exist."""
 _MAX_PARTS = 10_000
 """S3's limit per object."""
 
@@ -141,7 +142,7 @@ def read_bytes(bucket: Bucket, key: str) -> tuple[bytes, str] | None:
         try:
             answer = bucket.client.get_object(Bucket=bucket.name, Key=key)
         except ClientError as error:
-            if error.response["Error"]["Code"] in _ABSENT:
+            if error.response["Error"]["Code"] in ABSENT:
                 return None
             raise
         with closing(answer["Body"]) as body:
@@ -224,7 +225,7 @@ def _head(bucket: Bucket, key: str) -> dict[str, Any] | None:
             Bucket=bucket.name, Key=key, ChecksumMode="ENABLED"
         )
     except ClientError as error:
-        if error.response["Error"]["Code"] in _ABSENT:
+        if error.response["Error"]["Code"] in ABSENT:
             return None
         raise
     return head

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from fanfold.messages import ENGINE
 from fanfold.model import Item, Outcome, Status
-from fanfold.workspace.files import disk_errors, read_jsonl, write_jsonl
+from fanfold.workspace.files import (
+    TEMPORARY_PREFIX,
+    disk_errors,
+    put_in_place,
+    read_jsonl,
+    write_jsonl,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -20,6 +27,29 @@ Done = tuple[Outcome, "Sequence[Any] | None"]
 """An item's outcome, and its records where it is ``ok``."""
 Fetched = tuple[Outcome, "list[Any]"]
 """An item that is ``ok`` and its records."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedFile:
+    """A downloaded file.
+
+    Attributes:
+        outcome: Its outcome, ``ok``; the key is its URI.
+        path: The file in the workspace that contains it.
+        offset: Where it begins there, in bytes.
+        bytes: Its size.
+        etag: Its ETag when it was downloaded.
+        modified: When it was written (ISO 8601, UTC).
+        format: ``jsonl`` if it is JSONL without compression, whatever its name; empty otherwise.
+    """
+
+    outcome: Outcome
+    path: Path
+    offset: int
+    bytes: int
+    etag: str
+    modified: str
+    format: str = ""
 
 
 class Batch:
@@ -88,30 +118,44 @@ class Batch:
             if outcomes.stem.split("-")[2:] != [version]
         ]
 
-    def write_part(self, sequence: int, part: Sequence[Done], version: str = "") -> None:
+    def write_part(
+        self, sequence: int, part: Sequence[Done], version: str = "", blob: Path | None = None
+    ) -> None:
         """Write one part: first its records, then its outcomes, which commit it.
 
-        The records of an item follow each other. ``version`` is that of the source.
+        The records of an item follow each other. ``version`` is that of the source. ``blob`` is a
+        file of :meth:`new_blob` with the bytes of the part's files; it is moved.
 
         Raises:
             WorkspaceUnavailable: The disk is full or does not answer; nothing of the part is left.
         """
         raw, outcomes = self.new_part(sequence, version)
-        write_jsonl(
-            raw,
-            (
-                {"key": outcome.key, "record": record}
-                for outcome, records in part
-                for record in records or ()
-            ),
-        )
         try:
+            if blob is not None:
+                put_in_place(blob, blob_of(raw))
+            write_jsonl(
+                raw,
+                (
+                    {"key": outcome.key, "record": record}
+                    for outcome, records in part
+                    for record in records or ()
+                ),
+            )
             write_jsonl(outcomes, (outcome.as_json() for outcome, _ in part))
         except BaseException:
             # Uncommitted records would only take space on a disk that is full.
-            with disk_errors(raw.parent):
-                raw.unlink(missing_ok=True)
+            remove_part(raw, outcomes)
             raise
+
+    def new_blob(self) -> Path:
+        """Return a new path for the bytes of files, until they are a part."""
+        self._raw.mkdir(parents=True, exist_ok=True)
+        return self._raw / f"{TEMPORARY_PREFIX}{secrets.token_hex(8)}.blob"
+
+    def remove_unfinished_blobs(self) -> None:
+        """Remove what a killed task left; one that still runs cannot commit its part any more."""
+        for path in self._raw.glob(f"{TEMPORARY_PREFIX}*.blob"):
+            path.unlink(missing_ok=True)
 
     def outcomes(self, *, after: int = 0) -> dict[str, Outcome]:
         """Return the latest outcome of each fetched item, by key.
@@ -151,6 +195,22 @@ class Batch:
         if found:
             yield found
 
+    def fetched_files(self) -> Iterator[FetchedFile]:
+        """Yield the files that are ``ok``, each as downloaded last, in the order of the plan.
+
+        For a ``Files`` source, instead of :meth:`fetched`.
+        """
+        latest: dict[str, tuple[Outcome, Path, dict[str, Any]]] = {}
+        for _, raw, outcomes in self.parts():
+            records = {line["key"]: line["record"] for line in read_jsonl(raw)}
+            for data in read_jsonl(outcomes):
+                key = data["key"]
+                latest[key] = Outcome.from_json(data), blob_of(raw), records.get(key, {})
+        for key in self.keys():
+            if key in latest and latest[key][0].status is Status.OK:
+                outcome, path, record = latest[key]
+                yield FetchedFile(outcome, path, **record)
+
     def failed(self) -> dict[str, Outcome]:
         """Return the outcomes of the items that are not ``ok``, by key, as ``process`` decided."""
         path = self.failed_file
@@ -164,6 +224,20 @@ class Batch:
             for key, outcome in self.failed().items()
             if outcome.status is Status.INVALID
         }
+
+
+def blob_of(records: Path) -> Path:
+    """Return the file with the bytes of the files of a part, beside its records."""
+    return records.with_name(records.name.replace(".jsonl.gz", ".blob"))
+
+
+def remove_part(records: Path, outcomes: Path) -> None:
+    """Remove the files of a part."""
+    with disk_errors(records.parent):
+        # The outcomes commit a part: without them its records are nothing.
+        outcomes.unlink(missing_ok=True)
+        records.unlink(missing_ok=True)
+        blob_of(records).unlink(missing_ok=True)
 
 
 def decide(key: str, fetched: Outcome | None, invalid: Outcome | None) -> Outcome:

@@ -50,9 +50,14 @@ def whole_file(path: Path) -> Iterator[Path]:
     with disk_errors(folder), _removed(temporary), disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.replace(path)
+        put_in_place(temporary, path)
+
+
+def put_in_place(temporary: Path, path: Path) -> None:
+    """Sync a temporary file and rename it to ``path``."""
+    with temporary.open("rb") as written:
+        os.fsync(written.fileno())
+    temporary.replace(path)
 
 
 @contextlib.contextmanager

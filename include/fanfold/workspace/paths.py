@@ -9,7 +9,9 @@ Layout::
         items/listed.jsonl               keys as read, including duplicates
         items/listed.attributes.jsonl    their attributes, if they have any
         items/keys.db                    index of all keys
+        items/base.json                  mode merge: the published dataset by which items were chosen
         raw/00007/0002-1f9c.jsonl.gz     records of batch 7, part 2
+        raw/00007/0002-1f9c.blob         bytes of its files, if items are files
         outcomes/00007/0002-1f9c.jsonl   outcomes of that part; written last: it commits the part
         progress/00007.json              fetch progress of batch 7, for the run page
         redrive/00007.json               items of batch 7 that a redrive selected
@@ -18,7 +20,8 @@ Layout::
         clean/00007.failed.jsonl         outcomes of its items that are not ok
         clean/00007.rejected.jsonl       its rows that break the contract
         clean/00007.json                 counts of all of these; written last
-        dataset/                         <dataset> and <fold>.parquet, .csv.gz; failed.jsonl, rejected.jsonl
+        dataset/                         <dataset> and <fold>.parquet, .csv.gz; failed.jsonl, rejected.jsonl;
+                                         mode merge: <dataset>.state.parquet, <dataset>.ledger.parquet
         failures.json                    failure groups of items and of rejected rows
         spill/                           temporary files of DuckDB
         report/                          report.html
@@ -73,6 +76,7 @@ class Workspace:
         self.listed = root / "items" / "listed.jsonl"
         self.listed_attributes = root / "items" / "listed.attributes.jsonl"
         self.keys = root / "items" / "keys.db"
+        self.base_ref = root / "items" / "base.json"
         self.dataset = root / "dataset"
         self.failures = root / "failures.json"
         self.comparison = root / "comparison.json"

@@ -30,13 +30,16 @@ _NO_DISK = ("IO Error:", "max_temp_directory_size")
 
 
 @contextlib.contextmanager
-def open_tables(tables: Mapping[str, Path], spill: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_tables(
+    tables: Mapping[str, Path], spill: Path, *, memory: str = MEMORY
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a connection with a view of each Parquet file.
 
     Args:
         tables: Parquet files by the name that they have in SQL.
         spill: Folder for temporary files; created if necessary. Each connection has its own folder
             in it and removes that.
+        memory: Memory limit.
 
     Raises:
         WorkspaceUnavailable: The spill folder cannot be written.
@@ -47,10 +50,10 @@ def open_tables(tables: Mapping[str, Path], spill: Path) -> Iterator[duckdb.Duck
     with temporary as own, duckdb.connect(":memory:") as connection:
         connection.execute("SET threads = 1")
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"SET memory_limit = '{MEMORY}'")
-        connection.execute(f"SET temp_directory = {_text(own)}")
+        connection.execute(f"SET memory_limit = '{memory}'")
+        connection.execute(f"SET temp_directory = {text(own)}")
         folders = sorted({str(path.parent) for path in tables.values()} | {own})
-        connection.execute(f"SET allowed_directories = [{', '.join(map(_text, folders))}]")
+        connection.execute(f"SET allowed_directories = [{', '.join(map(text, folders))}]")
         connection.execute("SET enable_external_access = false")
         for name, path in tables.items():
             add_table(connection, name, path)
@@ -60,7 +63,7 @@ def open_tables(tables: Mapping[str, Path], spill: Path) -> Iterator[duckdb.Duck
 
 def add_table(connection: duckdb.DuckDBPyConnection, name: str, path: Path) -> None:
     """Add a view of a Parquet file in one of the connection's folders."""
-    connection.execute(f"CREATE VIEW {quoted(name)} AS FROM read_parquet({_text(path)})")
+    connection.execute(f"CREATE VIEW {quoted(name)} AS FROM read_parquet({text(path)})")
 
 
 def record_batches(
@@ -98,5 +101,6 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """Return a value as a quoted text."""
     return "'" + str(value).replace("'", "''") + "'"

@@ -19,7 +19,9 @@ ERROR = (
     "<RequestId>0</RequestId></Error>"
 )
 """Source: "Error responses", Amazon S3 API Reference."""
-STATUS = {"SlowDown": 503, "InternalError": 500, "ServiceUnavailable": 503}
+STATUS = {"SlowDown": 503, "InternalError": 500, "ServiceUnavailable": 503, "AccessDenied": 403}
+BODIES = {"cut": lambda data: data[: len(data) // 2], "damage": lambda data: data[::-1]}
+"""What arrives of the body of a response."""
 
 
 class Clock:
@@ -48,7 +50,7 @@ class Front:
     """A proxy before an S3 server that plays an outage.
 
     Attributes:
-        fault: An error code of S3, ``hang``, ``drop``, or None.
+        fault: An error code of S3, ``hang``, ``drop``, a key of BODIES, or None.
         ill: Whether the request with this number meets the fault.
         asked: Requests so far.
     """
@@ -108,12 +110,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.owner._over.wait()
         if fault in {"hang", "drop"}:
             self.close_connection = True
-        elif fault:
+        elif fault in STATUS:
             self._answer(STATUS[fault], {}, ERROR.format(code=fault).encode())
         else:
-            self._pass_on(body)
+            self._pass_on(body, BODIES.get(fault, lambda data: data))
+            self.close_connection |= fault == "cut"
 
-    def _pass_on(self, body):
+    def _pass_on(self, body, arriving):
         upstream = self.owner.upstream
         with closing(http.client.HTTPConnection(upstream.hostname, upstream.port)) as connection:
             headers = {k: v for k, v in self.headers.items() if k.lower() != "expect"}
@@ -125,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in answer.getheaders()
             if name.lower() not in {"connection", "transfer-encoding", "server", "date"}
         }
-        self._answer(answer.status, kept, data)
+        self._answer(answer.status, kept, arriving(data))
 
     def _answer(self, status, headers, data):
         if "content-length" not in {name.lower() for name in headers}:

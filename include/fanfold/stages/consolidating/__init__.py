@@ -10,7 +10,7 @@ import hashlib
 import shutil
 from datetime import UTC, datetime
 from itertools import chain
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,8 +27,17 @@ from fanfold.model import (
     utc_text,
 )
 from fanfold.pipeline import AS_OF
+from fanfold.sources.version import rows_version
 from fanfold.stages.consolidating.folds import repeated_keys, write_folds
+from fanfold.stages.consolidating.merging import (
+    Merge,
+    RunRows,
+    ledger_path,
+    state_path,
+    usable_base,
+)
 from fanfold.stages.consolidating.tables import ROW_GROUP, write_table
+from fanfold.workspace.base import LEDGER, STATE, read_base_ref
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.failure_groups import merge_groups, read_groups, write_groups
 from fanfold.workspace.files import read_json, whole_file, write_json
@@ -36,11 +45,12 @@ from fanfold.workspace.paths import FAILED, REJECTED
 from fanfold.workspace.progress import Closed, read_closed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from fanfold.loader import Loaded
     from fanfold.pipeline import Pipeline
+    from fanfold.workspace.base import Base
     from fanfold.workspace.batch import Batch
     from fanfold.workspace.failure_groups import Group
     from fanfold.workspace.paths import Workspace
@@ -58,8 +68,11 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
     *,
     schema: pa.Schema,
     version: str,
+    base: Base | None = None,
 ) -> Manifest:
     """Write dataset, folds, ``failed.jsonl``, ``rejected.jsonl`` and the manifest of a run.
+
+    In mode ``merge`` also state and ledger (:mod:`fanfold.workspace.base`), unless the run is empty.
 
     Args:
         workspace: That of the run.
@@ -68,6 +81,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         close: Processes a batch that is not closed, or was closed by other code.
         schema: Schema of the dataset; the last column is ``as_of``.
         version: Version of the source that the records must come from.
+        base: In mode ``merge``, the latest published dataset; None if there is none.
 
     Returns:
         The manifest.
@@ -96,20 +110,20 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
     _concatenate(
         workspace.dataset / REJECTED, [each.rejected_file for each in batches], lines[REJECTED]
     )
-    rows = {
-        pipeline.dataset: write_table(
-            workspace.table(pipeline.dataset),
-            _csv(workspace, pipeline.dataset),
-            schema,
-            chain.from_iterable(
-                _rows(batch, each.rows, schema) for batch, each in zip(batches, closed, strict=True)
-            ),
+    merged = {}
+    if pipeline.mode == "merge" and counts.planned:
+        rows, merged = _merge(workspace, run, pipeline, batches, closed, schema, base)
+    else:
+        plain = (
+            _rows(batch, each.rows, schema, schema.names)
+            for batch, each in zip(batches, closed, strict=True)
         )
-    }
+        rows = _write_dataset(workspace, pipeline, schema, chain.from_iterable(plain))
     as_of = pa.scalar(run.logical_date, schema.field(AS_OF).type)
     try:
         rows |= write_folds(workspace, pipeline, as_of)
-        repeated = repeated_keys(workspace, pipeline)
+        # A merged dataset has one row a key.
+        repeated = 0 if merged else repeated_keys(workspace, pipeline)
     finally:
         shutil.rmtree(workspace.spill, ignore_errors=True)
     write_groups(
@@ -127,6 +141,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         files=(
             *(entry for table in pipeline.tables for entry in _entries(workspace, table, rows)),
             *(_entry(workspace.dataset / name, "jsonl", sum(lines[name])) for name in lines),
+            *merged.pop("files", ()),
         ),
         requests=sum(each.requests for each in closed),
         started_at=plan.started_at,
@@ -135,9 +150,61 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         rejected=rejected,
         repeated=repeated,
         code=loaded.code,
+        mode=pipeline.mode,
+        **merged,
     )
     write_json(workspace.manifest, manifest.as_json())
     return manifest
+
+
+def _write_dataset(
+    workspace: Workspace, pipeline: Pipeline, schema: pa.Schema, rows: Iterable[pa.RecordBatch]
+) -> dict[str, int]:
+    name = pipeline.dataset
+    return {name: write_table(workspace.table(name), _csv(workspace, name), schema, rows)}
+
+
+def _merge(  # noqa: PLR0913
+    workspace: Workspace,
+    run: RunIdentity,
+    pipeline: Pipeline,
+    batches: Sequence[Batch],
+    closed: Sequence[Closed],
+    schema: pa.Schema,
+    base: Base | None,
+) -> tuple[dict[str, int], dict[str, Any]]:
+    """Write the merged dataset; return its number of rows, and the fields of the manifest."""
+    version = rows_version(pipeline)
+    generation = base.manifest.generation + 1 if base else 1
+    own = [each.rows for each in closed]
+    merge = Merge(
+        workspace,
+        run,
+        pipeline,
+        RunRows(
+            batches, own, lambda batch, rows: _rows(batch, rows, schema, [ITEM, *schema.names])
+        ),
+        schema=schema,
+        base=usable_base(base, read_base_ref(workspace), version),
+        generation=generation,
+        version=version,
+    )
+    with merge.prepared() as merged_rows:
+        rows = _write_dataset(workspace, pipeline, schema, merged_rows)
+    made = merge.result
+    return rows, {
+        "run_rows": sum(own),
+        "superseded": made.superseded,
+        "deleted": made.deleted,
+        "pending": made.pending,
+        "base": base.sha256 if base else "",
+        "generation": generation,
+        "rows_version": version,
+        "files": (
+            _entry(state_path(workspace.dataset, pipeline.dataset), STATE, made.state_rows),
+            _entry(ledger_path(workspace.dataset, pipeline.dataset), LEDGER, made.items),
+        ),
+    }
 
 
 def repeated_text(manifest: Manifest, pipeline: Pipeline) -> str:
@@ -183,8 +250,10 @@ def _copy(file: BinaryIO, output: BinaryIO) -> int:
     return lines
 
 
-def _rows(batch: Batch, expected: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of a batch without the items' keys."""
+def _rows(
+    batch: Batch, expected: int, schema: pa.Schema, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    """Yield some columns of the rows of a batch."""
     path = batch.rows_file
     rows = 0
     try:
@@ -193,9 +262,9 @@ def _rows(batch: Batch, expected: int, schema: pa.Schema) -> Iterator[pa.RecordB
             found = file.schema_arrow
             if not found.remove(found.get_field_index(ITEM)).equals(schema):
                 raise _damaged(batch.number, path, "its columns are not those of the contract")
-            for part in file.iter_batches(ROW_GROUP, columns=schema.names, use_threads=False):
+            for part in file.iter_batches(ROW_GROUP, columns=columns, use_threads=False):
                 rows += len(part)
-                yield part.select(schema.names)
+                yield part.select(columns)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(batch.number, path, str(error)) from error
     if rows != expected:
@@ -251,14 +320,15 @@ def check_tolerance(
         workspace: That of the run.
         manifest: Its manifest.
         tolerated_items: Maximum percentage of ``failed`` and ``invalid`` items.
-        tolerated_rows: Maximum percentage of rejected rows, of all rows that the transform returned.
+        tolerated_rows: Maximum percentage of rejected rows, of all rows that the
+            transform returned for the run's items.
 
     Raises:
         ToleranceExceeded: A share is larger; the message lists the most frequent reasons.
     """
     counts = manifest.counts
     failures = counts.failed + counts.invalid
-    rows = manifest.rows + manifest.rejected
+    rows = manifest.own_rows + manifest.rejected
     problems = []
     if failures and failures * 100 > tolerated_items * counts.planned:
         found = read_groups(workspace.failures)

@@ -49,14 +49,14 @@ def write_table(
         _csv_writer(csv_path, schema) as csv_writer,
         pq.ParquetWriter(parquet_path, schema, compression="zstd") as parquet_writer,
     ):
-        for group in _row_groups(batches):
+        for group in row_groups(batches):
             parquet_writer.write_table(group)
             csv_writer.write_table(for_csv(group))
             rows += len(group)
     return rows
 
 
-def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+def row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Yield the rows in tables of :data:`ROW_GROUP` rows; the last one may have fewer."""
     pending: list[pa.RecordBatch] = []
     missing = ROW_GROUP

@@ -2,8 +2,8 @@
 
 Items that a batch already has are not fetched again, so a retry, a cleared task and a redrive are the
 same. Threads send the requests of an API (``workers``), processes run the function of a ``Compute``
-source (``processes``); only the caller's thread writes: a part every few hundred items or few seconds,
-so that a killed task loses little.
+source (``processes``), threads download files (``downloads``). A part is written every few hundred items
+or few seconds, so that a killed task loses little.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from fanfold.errors import BatchIncomplete, LeftFailed, QuotaSpent
 from fanfold.model import Outcome, Status
 from fanfold.stages.fetching.counters import RequestCounters
 from fanfold.stages.fetching.progress import ProgressWriter
+from fanfold.workspace.batch import remove_part
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from fanfold.errors import FanfoldError
     from fanfold.model import Item
@@ -51,14 +53,20 @@ class BatchOutcomes:
 
 
 class Fetching(Protocol):
-    """A fetch that runs: ``WorkerPool`` or ``ProcessRunner``. A context manager that ends it.
+    """A fetch that runs: ``WorkerPool``, ``ProcessRunner`` or ``Downloads``.
+
+    A context manager that ends it.
 
     Attributes:
         stopped_by: Why it ended before all items were tried, or None.
+        blob: File with the bytes of the files of the part that was yielded last, or None.
     """
 
     @property
     def stopped_by(self) -> FanfoldError | None: ...  # noqa: D102
+
+    @property
+    def blob(self) -> Path | None: ...  # noqa: D102
 
     def __enter__(self) -> Self: ...
 
@@ -69,7 +77,7 @@ class Fetching(Protocol):
 
 
 class Fetcher(Protocol):
-    """Makes a fetch of some items: ``WorkerPool`` or ``ProcessRunner`` with its first arguments."""
+    """Makes a fetch of some items: one of those classes with its first arguments."""
 
     def __call__(
         self,
@@ -123,7 +131,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         with fetching:
             for part in fetching.parts():
                 sequence += 1
-                batch.write_part(sequence, part, version)
+                batch.write_part(sequence, part, version, fetching.blob)
                 progress.add([outcome for outcome, _ in part])
                 result.outcomes.update((outcome.key, outcome) for outcome, _ in part)
                 progress.write()
@@ -145,10 +153,8 @@ def _remove_parts_of_other_versions(batch: Batch, version: str) -> int:
     with disk_errors(batch.items_file.parent):
         if parts:
             batch.selection_file.unlink(missing_ok=True)
-        for records, outcomes in parts:
-            # The outcomes commit a part: without them its records are nothing.
-            outcomes.unlink(missing_ok=True)
-            records.unlink(missing_ok=True)
+    for records, outcomes in parts:
+        remove_part(records, outcomes)
     return len(parts)
 
 

@@ -53,9 +53,11 @@ class ProcessRunner:
 
     Attributes:
         stopped_by: None: nothing but an exception ends the computation early.
+        blob: None: there are only records.
     """
 
     stopped_by = None
+    blob = None
 
     def __init__(
         self,

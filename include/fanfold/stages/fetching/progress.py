@@ -75,7 +75,7 @@ class ProgressWriter:
                 planned=self._planned,
                 ok=self._counts[Status.OK],
                 missing=self._counts[Status.MISSING],
-                failed=self._counts[Status.FAILED],
+                failed=self._counts[Status.FAILED] + self._counts[Status.INVALID],
                 requests=self._requests,
                 at=time.time(),
                 recent=tuple(self._recent),

@@ -64,7 +64,10 @@ class WorkerPool:
     Attributes:
         stopped_by: The rejected token, quota or outage that stopped the fetch early, or None.
         limit: Limit of concurrent requests.
+        blob: None: there are only records.
     """
+
+    blob = None
 
     def __init__(  # noqa: PLR0913 - what a fetch depends on
         self,

@@ -11,12 +11,14 @@ If ``latest.json`` already points to this run and the dataset has changed (faile
 again), an upload would overwrite objects under their readers. The new dataset is then first
 uploaded to a folder aside, ``latest.json`` moves there, the run's folder is replaced, and
 ``latest.json`` moves back: it points to a whole dataset at any time.
+
+A merged dataset (``mode="merge"``) replaces only the dataset that it was merged into, whatever the
+logical dates. If another run was published in between, nothing moves, and it has to be merged again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from fanfold.errors import BadConfiguration, Inconsistent
 from fanfold.model import RunStatus
-from fanfold.stages.publishing.latest import Latest, move_latest, read_latest
+from fanfold.stages.publishing.latest import may_follow, move_latest
 from fanfold.storage.objects import (
     LARGE_PARTS,
     Bucket,
@@ -35,6 +37,7 @@ from fanfold.storage.objects import (
     put_file,
     read_bytes,
 )
+from fanfold.storage.published import LATEST, Latest, read_latest
 from fanfold.workspace.paths import safe_name
 
 if TYPE_CHECKING:
@@ -55,12 +58,12 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
-LATEST = "latest.json"
 _ASIDE = ".aside-"
 _PROBES = ".fanfold-preflight/"
 _UPLOADS = 4
 """Concurrent uploads; boto3 clients are thread-safe."""
 _EMPTY = "the run is empty"
+_OTHER_BASE = "latest.json no longer points to the dataset that this one was merged into"
 _OLDER = (
     "latest.json points to a run of a later date; if that date came from a wrong clock, delete "
     "latest.json and clear `publish`"
@@ -76,12 +79,14 @@ class PublishResult:
         objects: The data files and, last, the manifest.
         latest_moved: Whether ``latest.json`` points to this run now.
         note: Why it does not; empty if it does.
+        outdated: The dataset was merged into one that is no longer the latest: merge it again.
     """
 
     prefix: str
     objects: tuple[PublishedObject, ...]
     latest_moved: bool
     note: str
+    outdated: bool = False
 
 
 def run_prefix(manifest: Manifest) -> str:
@@ -111,7 +116,7 @@ def publish(
 
     It may be interrupted at any point and called again: verified objects are not uploaded again,
     and ``latest.json`` points to a whole run at any time. It never moves back to an earlier
-    logical date, and never to an empty run.
+    logical date, and never to an empty run; to a merged dataset, only from its base.
 
     Returns:
         The verified objects, and whether ``latest.json`` points to them.
@@ -123,8 +128,10 @@ def publish(
         SinkUnavailable: The service is unavailable.
     """
     _check_files(dataset, manifest)
-    document = (json.dumps(manifest.as_json(), ensure_ascii=False, indent=1) + "\n").encode()
+    document = manifest.document()
     target = _target(manifest, document)
+    # Its own SHA-256: latest.json points to the folder aside, or this is another try.
+    bases = {manifest.base, target.sha256} if manifest.mode == "merge" else None
 
     def send(prefix: str) -> tuple[PublishedObject, ...]:
         def send_file(file: FileEntry) -> PublishedObject:
@@ -148,12 +155,19 @@ def publish(
                 "Clear `read_items` if the items should not be empty, or trigger a new run."
             )
         return PublishResult(target.prefix, send(target.prefix), latest_moved=False, note=_EMPTY)
+    outdated = PublishResult(target.prefix, (), latest_moved=False, note=_OTHER_BASE, outdated=True)
+    if bases and not may_follow(present, target, bases):
+        return outdated
     if under_readers:
         aside = f"{target.prefix}{_ASIDE}{target.sha256[:16]}/"
         send(aside)
-        move_latest(bucket, pointer, replace(target, manifest=aside + MANIFEST, prefix=aside))
+        beside = replace(target, manifest=aside + MANIFEST, prefix=aside)
+        if not move_latest(bucket, pointer, beside, bases) and bases:
+            return outdated
     objects = send(target.prefix)
-    if not move_latest(bucket, pointer, target):
+    if not move_latest(bucket, pointer, target, bases):
+        if bases:
+            return outdated
         return PublishResult(target.prefix, objects, latest_moved=False, note=_OLDER)
     _remove_asides(bucket, target.prefix)
     return PublishResult(target.prefix, objects, latest_moved=True, note="")

@@ -6,17 +6,20 @@ Readers start at this object; it is replaced in one conditional write.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from fanfold.errors import Inconsistent, SinkUnavailable
+from fanfold.errors import SinkUnavailable
 from fanfold.model import utc_text
 from fanfold.storage.objects import read_bytes
+from fanfold.storage.published import Latest
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from fanfold.storage.objects import Bucket
 
 _TRIES = 5
@@ -26,53 +29,20 @@ _UNSUPPORTED = {400, 405, 501}
 """Statuses of services without conditional writes; a plain write tells whether that was it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Latest:
-    """The content of ``latest.json``.
-
-    Attributes:
-        dag_id: The DAG.
-        run_id: The run that produced the dataset.
-        logical_date: The run's logical date (ISO 8601, UTC).
-        manifest: Key of the manifest.
-        prefix: Prefix of the run's objects, ending in a slash.
-        sha256: SHA-256 of the manifest, in hex.
-        published_at: When ``latest.json`` was written (ISO 8601, UTC).
-    """
-
-    dag_id: str
-    run_id: str
-    logical_date: str
-    manifest: str
-    prefix: str
-    sha256: str
-    published_at: str = ""
-
-    def is_newer_than(self, other: Latest) -> bool:
-        """Whether its logical date is later."""
-        mine, theirs = map(datetime.fromisoformat, (self.logical_date, other.logical_date))
-        return mine > theirs
-
-    def same_dataset(self, other: Latest) -> bool:
-        """Whether both point to the same manifest of the same run."""
-        return replace(self, published_at="") == replace(other, published_at="")
-
-
-def read_latest(bucket: Bucket, key: str) -> Latest | None:
-    """Return the content of ``latest.json`` at ``key``, or None if there is none yet.
-
-    Raises:
-        Inconsistent: The object is not a ``latest.json`` of Fanfold.
-    """
-    found = read_bytes(bucket, key)
-    return None if found is None else _parse(bucket, key, found[0])
-
-
-def move_latest(bucket: Bucket, key: str, target: Latest) -> bool:
+def move_latest(
+    bucket: Bucket, key: str, target: Latest, bases: Collection[str] | None = None
+) -> bool:
     """Point ``latest.json`` to a run unless it points to a later logical date.
 
     The write is conditional on the version that was read, so of two concurrent runs the newer one
     wins. On services without conditional writes the last write wins.
+
+    Args:
+        bucket: The bucket.
+        key: Key of ``latest.json``.
+        target: What it shall point to.
+        bases: For a merged dataset, instead of the dates: SHA-256 of the manifests that it may point
+            to before; empty text: to nothing.
 
     Returns:
         Whether it points to ``target`` now.
@@ -83,8 +53,8 @@ def move_latest(bucket: Bucket, key: str, target: Latest) -> bool:
     """
     for _ in range(_TRIES):
         found = read_bytes(bucket, key)
-        present = None if found is None else _parse(bucket, key, found[0])
-        if present is not None and present.is_newer_than(target):
+        present = None if found is None else Latest.parse(bucket, key, found[0])
+        if not may_follow(present, target, bases):
             return False
         if present is not None and present.same_dataset(target):
             return True
@@ -95,6 +65,13 @@ def move_latest(bucket: Bucket, key: str, target: Latest) -> bool:
         f"s3://{bucket.name}/{key} was replaced by concurrent writers {_TRIES} times in a row; "
         "clear the task."
     )
+
+
+def may_follow(present: Latest | None, target: Latest, bases: Collection[str] | None) -> bool:
+    """Return whether ``latest.json`` may move from ``present`` to ``target``, as for ``move_latest``."""
+    if bases is not None:
+        return (present.sha256 if present else "") in bases
+    return present is None or not present.is_newer_than(target)
 
 
 def _write(bucket: Bucket, key: str, target: Latest, condition: dict[str, str]) -> bool:
@@ -118,18 +95,3 @@ def _write(bucket: Bucket, key: str, target: Latest, condition: dict[str, str]) 
                 raise
             bucket.client.put_object(**document)
     return True
-
-
-def _parse(bucket: Bucket, key: str, data: bytes) -> Latest:
-    try:
-        fields: dict[str, Any] = json.loads(data)
-        latest = Latest(**{name: str(value) for name, value in fields.items()})
-        zone = datetime.fromisoformat(latest.logical_date).tzinfo
-    except (ValueError, TypeError, AttributeError):
-        zone = None
-    if zone is None:
-        raise Inconsistent(
-            f"s3://{bucket.name}/{key} is not a latest.json of Fanfold: move it to another key, or "
-            "set FANFOLD_BUCKET to a separate bucket, and clear the task."
-        )
-    return latest

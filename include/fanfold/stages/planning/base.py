@@ -1,0 +1,74 @@
+"""Decide what a run in mode ``merge`` does with the published dataset that it is merged into."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from fanfold.errors import BadInput
+from fanfold.readers.patterns import Window
+from fanfold.sources import Files
+from fanfold.sources.version import rows_version
+from fanfold.workspace.base import BaseRef
+
+if TYPE_CHECKING:
+    from fanfold.model import Manifest
+    from fanfold.pipeline import Pipeline
+
+log = logging.getLogger(__name__)
+
+
+def choose_base(pipeline: Pipeline, published: Manifest | None, earlier_rows: str) -> BaseRef:
+    """Return what becomes of the rows of the published dataset.
+
+    Args:
+        pipeline: A pipeline in mode ``merge``.
+        published: Manifest of its published dataset, if there is one that can be merged into.
+        earlier_rows: The Param: ``auto``, ``keep`` or ``rebuild``.
+
+    Raises:
+        BadInput: Rows of an API or a function were made by other code, and ``earlier_rows`` is
+            ``auto``: what it would have returned on earlier days cannot be fetched again.
+    """
+    if published is None:
+        return BaseRef()
+    rebuild = earlier_rows == "rebuild"
+    current = rows_version(pipeline)
+    if published.rows_version != current and earlier_rows == "auto":
+        if not isinstance(pipeline.source, Files):
+            raise BadInput(
+                f"The published rows of {pipeline.dataset!r} (run {published.run_id!r}) were made by other "
+                f"code (version {published.rows_version}, now {current}), and rows of both are not mixed. "
+                "Trigger a new run with earlier_rows=keep to merge them all the same, or with "
+                "earlier_rows=rebuild for a dataset of the rows of that run only."
+            )
+        log.warning(
+            "The code that makes rows has changed since run %r: all files are read again.",
+            published.run_id,
+        )
+        rebuild = True
+    return BaseRef(
+        generation=published.generation,
+        run_id=published.run_id,
+        rows_version=published.rows_version,
+        rebuild=rebuild,
+        keep=earlier_rows == "keep",
+    )
+
+
+def window_of(
+    logical_date: datetime, lag_days: int, pipeline: Pipeline, base: Manifest | None
+) -> Window:
+    """Return the dates of the files of a run; ``lag_days`` before it are included.
+
+    A snapshot begins at its logical date, a merge at that of the published dataset ``base``, which is
+    None if there is none or all files are read again.
+    """
+    last = logical_date.date()
+    if pipeline.mode == "snapshot":
+        return Window(last - timedelta(lag_days), last)
+    if base is None:
+        return Window(None, last)
+    begin = min(last, datetime.fromisoformat(base.logical_date).date())
+    return Window(begin - timedelta(lag_days), last)
