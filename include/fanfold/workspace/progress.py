@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -16,7 +16,7 @@ from fanfold.model import Counts
 from fanfold.workspace.files import read_as, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from fanfold.workspace.batch import Batch
@@ -90,6 +90,8 @@ class Closed:
         rejected_reasons: Failure groups of the rejected rows: column, rule and examples.
         parts: Names of the parts that it was made from.
         code: Digest of the pipeline's code that made it.
+        dropped_columns: Columns of files that the pipeline does not name, and the number of files that
+            have them.
     """
 
     batch: int
@@ -101,6 +103,7 @@ class Closed:
     rejected_reasons: tuple[dict[str, Any], ...] = ()
     parts: tuple[str, ...] = ()
     code: str = ""
+    dropped_columns: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:

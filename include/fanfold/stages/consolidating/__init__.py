@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections import Counter
 from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 _REASONS_SHOWN = 3
 _BATCHES_SHOWN = 20
 _BLOCK = 1 << 20
+_DROPPED_COLUMNS = 100
 
 
 def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
@@ -151,6 +153,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         repeated=repeated,
         code=loaded.code,
         mode=pipeline.mode,
+        dropped_columns=_dropped_columns(closed),
         **merged,
     )
     write_json(workspace.manifest, manifest.as_json())
@@ -214,6 +217,14 @@ def repeated_text(manifest: Manifest, pipeline: Pipeline) -> str:
         f"({', '.join(pipeline.key)}) of an earlier row: folds and charts count them, and the "
         "warehouse table has the last one only. Drop them in the transform, or add columns to the key."
     )
+
+
+def _dropped_columns(closed: Sequence[Closed]) -> dict[str, int]:
+    """Return the columns that most files had and the pipeline dropped."""
+    found: Counter[str] = Counter()
+    for each in closed:
+        found.update(each.dropped_columns)
+    return dict(found.most_common(_DROPPED_COLUMNS))
 
 
 def _check_versions(batches: Sequence[Batch], version: str) -> None:

@@ -6,59 +6,50 @@ they were fetched.
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from fanfold.messages import ENGINE
+from fanfold.messages import ENGINE, Message
 from fanfold.model import Counts, Outcome, Rejected, Status
+from fanfold.sources import Files
 from fanfold.stages.processing.contract import (
     AS_OF_FIELD,
-    Contract,
     arrow_schema,
     check_rows,
     contract_of,
 )
-from fanfold.stages.processing.transform import asks_for_items, transform_records
+from fanfold.stages.processing.files import FileReader
+from fanfold.stages.processing.transform import Records, asks_for_items, transform_records
+from fanfold.stages.processing.writing import ANOTHER_ROW, ROW, RowWriter
 from fanfold.workspace.batch import ITEM, decide
 from fanfold.workspace.failure_groups import FailureGroups
-from fanfold.workspace.files import jsonl_writer, whole_file, write_jsonl
+from fanfold.workspace.files import TEMPORARY_PREFIX, disk_errors, jsonl_writer, write_jsonl
 from fanfold.workspace.progress import REASONS, Closed, write_closed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from fanfold.loader import Loaded
     from fanfold.model import Item
     from fanfold.pipeline import Pipeline
+    from fanfold.stages.processing.contract import Contract
     from fanfold.workspace.batch import Batch
 
-__all__ = ["arrow_schema", "clean_records", "process_batch"]
+__all__ = ["arrow_schema", "process_batch"]
 
 SLICE = 2500
 """Records per slice: about 50 MB at 2 KB of JSON each. pandera takes about 30 ms per slice."""
-ANOTHER_ROW = "another row of the item was rejected"
-_LINES = 10_000
-_ROW = " row"
-"""Column with the position of a row in its item, while rows are checked."""
-_REJECTED = pa.schema(
-    {
-        "item": pa.string(),
-        "row": pa.int64(),
-        "column": pa.string(),
-        "value": pa.string(),
-        "rule": pa.string(),
-    }
-)
-_Fetched = Sequence[tuple[str, Sequence[Any]]]
+DROPPED_COLUMNS = 100
+"""Maximum number of dropped columns of a batch that are named."""
 
 
 def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
@@ -78,17 +69,34 @@ def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
     """
     parts = tuple(batch.part_names())
     pipeline = loaded.pipeline
+    contract = contract_of(pipeline)
     keys = batch.keys()
-    planned = set(keys)
     items = {item.key: item for item in batch.items()} if asks_for_items(pipeline) else {}
-    slices = (
-        [(outcome.key, records) for outcome, records in found if outcome.key in planned]
-        for found in batch.fetched(SLICE)
-    )
-    rows, rejected = _clean(pipeline, keys, slices, items, as_of)
-    invalid, rejected_groups = _write_rejected(
-        batch, rejected, set(pc.unique(rows[ITEM]).to_pylist())
-    )
+    check = _Checker(pipeline, contract, items, as_of)
+    reader = None
+    batch.rows_file.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        disk_errors(batch.rows_file.parent),
+        tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=batch.rows_file.parent) as folder,
+    ):
+        writer = RowWriter(
+            batch,
+            keys,
+            check.schema.remove(check.schema.get_field_index(ROW)),
+            Path(folder),
+            unique=contract.unique,
+            whole_items=pipeline.reject == "item",
+        )
+        if isinstance(pipeline.source, Files):
+            reader = FileReader(pipeline, pipeline.source, contract)
+            for records in reader.slices(batch.fetched_files()):
+                writer.add(*check(records))
+                del records
+        else:
+            writer.add(*_in_order(check, batch, keys))
+        flaws = reader.flaws if reader else {}
+        writer.finish(list(flaws))
+        invalid, rejected, rejected_groups = _write_rejected(batch, writer, flaws)
     fetched = batch.outcomes()
     final = [
         decide(key, fetched.get(key), _invalid(fetched.get(key), invalid.get(key))) for key in keys
@@ -98,129 +106,96 @@ def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
     for outcome in failed:
         groups.add(outcome)
     write_jsonl(batch.failed_file, (outcome.as_json() for outcome in failed))
-    with whole_file(batch.rows_file) as temporary:
-        pq.write_table(rows, temporary, compression="zstd")
     counts = Counter(str(outcome.status) for outcome in final)
     closed = Closed(
         batch.number,
         Counts(planned=len(keys), **counts),
         requests=sum(outcome.requests for outcome in final),
-        rows=rows.num_rows,
-        rejected=rejected.num_rows,
+        rows=writer.rows.total(),
+        rejected=rejected,
         reasons=_as_json(groups),
         rejected_reasons=_as_json(rejected_groups),
         parts=parts,
         code=loaded.code,
+        dropped_columns=dict(reader.dropped.most_common(DROPPED_COLUMNS)) if reader else {},
     )
     write_closed(batch, closed)
     return closed
 
 
-def clean_records(
-    pipeline: Pipeline, fetched: _Fetched, items: Sequence[Item], as_of: datetime
-) -> tuple[pa.Table, list[Rejected]]:
-    """Return the rows of some items, and the rejected ones.
+class _Checker:
+    """Makes the rows of records and checks them. Rows of an item are numbered over all its slices."""
 
-    Args:
-        pipeline: The pipeline.
-        fetched: Key and records of each item.
-        items: Items with their attributes; needed if the transform asks for them.
-        as_of: Logical date of the run, UTC.
+    def __init__(
+        self, pipeline: Pipeline, contract: Contract, items: Mapping[str, Item], as_of: datetime
+    ) -> None:
+        self._pipeline = pipeline
+        self._contract = contract
+        self._items = items
+        self._as_of = as_of
+        self._rows: Counter[str] = Counter()
+        item, row = pa.field(ITEM, pa.string(), nullable=False), pa.field(ROW, pa.int64())
+        self.schema = pa.schema([item, *contract.schema, AS_OF_FIELD, row])
 
-    Returns:
-        Rows in the order of ``fetched``: column ``item``, the contract's columns, ``as_of``.
-
-    Raises:
-        BadPipeline: The contract or the transform is invalid.
-    """
-    keys = [key for key, _ in fetched]
-    by_key = {item.key: item for item in items}
-    rows, rejected = _clean(pipeline, keys, [fetched], by_key, as_of)
-    return rows, [Rejected(**row) for row in rejected.to_pylist()]
-
-
-def _clean(
-    pipeline: Pipeline,
-    keys: Sequence[str],
-    slices: Iterable[_Fetched],
-    items: Mapping[str, Item],
-    as_of: datetime,
-) -> tuple[pa.Table, pa.Table]:
-    """Return the rows and the rejected rows of all slices, in the order of ``keys``."""
-    contract = contract_of(pipeline)
-    schema = pa.schema(
-        [pa.field(ITEM, pa.string(), nullable=False), *contract.schema, pa.field(_ROW, pa.int64())]
-    )
-    tables, rejected = [schema.empty_table()], [_REJECTED.empty_table()]
-    for fetched in slices:
-        frame, raised = transform_records(pipeline, fetched, items, as_of)
-        if pipeline.item_column not in frame:
-            frame = frame.assign(**{pipeline.item_column: frame.index})
-        table, broken = _slice_rows(contract, frame, [key for key, _ in fetched], schema)
-        tables.append(table)
-        rejected.append(
-            pa.Table.from_pylist([asdict(row) for row in (*raised, *broken)], _REJECTED)
+    def __call__(self, records: Records) -> tuple[pa.Table, list[Rejected]]:
+        """Return the rows that obey the contract, and the rejected ones."""
+        frame, raised = transform_records(self._pipeline, records, self._items, self._as_of)
+        keys = frame.index.unique()
+        places = keys.get_indexer(frame.index)
+        numbers = pd.Series(places).groupby(places).cumcount().to_numpy() + 1
+        numbers += np.array([self._rows[key] for key in keys], np.int64)[places]
+        self._rows.update(
+            dict(zip(keys, np.bincount(places, minlength=len(keys)).tolist(), strict=True))
         )
-        del fetched, frame  # free the slice before the next one is read
-    rows = pa.concat_tables(tables)
-    rows = rows.take(np.argsort(_places(rows[ITEM], keys), kind="stable")).combine_chunks()
-    for columns in contract.unique:
-        again = rows.select(columns).to_pandas().duplicated().to_numpy()
-        rows = _move(rows, again, rejected, columns[0] if len(columns) == 1 else "", "unique")
-    if pipeline.reject == "item":
-        items_with_rejected = pa.concat_tables(rejected)["item"].combine_chunks()
-        others = pc.is_in(rows[ITEM], value_set=items_with_rejected).to_numpy()
-        rows = _move(rows, others, rejected, "", ANOTHER_ROW)
-    found = pa.concat_tables(rejected)
-    in_order = np.lexsort((found["row"].to_numpy(), _places(found["item"], keys)))
-    when = pa.repeat(pa.scalar(as_of, AS_OF_FIELD.type), rows.num_rows)
-    return rows.drop_columns(_ROW).append_column(AS_OF_FIELD, when), found.take(in_order)
+        for column, values in (
+            (self._pipeline.item_column, frame.index),
+            (self._pipeline.row_column, numbers),
+        ):
+            if column in self._contract.schema.names and column not in frame:
+                frame = frame.assign(**{column: values})
+        table, violations = check_rows(self._contract, frame)
+        rejected = [
+            Rejected(keys[places[row]], int(numbers[row]), found.column, found.value, found.rule)
+            for row, found in violations.items()
+        ]
+        good = np.ones(len(frame), bool)
+        good[list(violations)] = False
+        items = pa.array(keys.tolist(), pa.string()).take(pa.array(places))
+        as_of = pa.repeat(pa.scalar(self._as_of, AS_OF_FIELD.type), len(frame))
+        rows = [items, *table.columns, as_of, pa.array(numbers)]
+        table = pa.Table.from_arrays(rows, schema=self.schema).filter(pa.array(good))
+        return table, [*records.rejected, *raised, *rejected]
 
 
-def _places(items: pa.ChunkedArray, keys: Sequence[str]) -> np.ndarray[Any, Any]:
-    places = pc.index_in(items, value_set=pa.array(keys, pa.string()))
-    return np.asarray(places.to_numpy())
-
-
-def _slice_rows(
-    contract: Contract, frame: pd.DataFrame, keys: Sequence[str], schema: pa.Schema
+def _in_order(
+    check: _Checker, batch: Batch, keys: Sequence[str]
 ) -> tuple[pa.Table, list[Rejected]]:
-    """Return the rows of a slice that obey the contract, and the others."""
-    items = pd.Index(keys).get_indexer(frame.index)
-    numbers = pd.Series(items).groupby(items).cumcount().to_numpy() + 1
-    table, violations = check_rows(contract, frame)
-    rejected = [
-        Rejected(keys[items[row]], int(numbers[row]), found.column, found.value, found.rule)
-        for row, found in sorted(violations.items())
-    ]
-    good = np.ones(len(frame), bool)
-    good[list(violations)] = False
-    of_items = pa.array(keys, pa.string()).take(pa.array(items))
-    whole = pa.Table.from_arrays([of_items, *table.columns, pa.array(numbers)], schema=schema)
-    return whole.filter(pa.array(good)), rejected
-
-
-def _move(
-    rows: pa.Table, mask: np.ndarray[Any, Any], rejected: list[pa.Table], column: str, rule: str
-) -> pa.Table:
-    """Move the rows of a mask to the rejected ones; return the others."""
-    moved = rows.filter(pa.array(mask))
-    size = moved.num_rows
-    value = moved[column].cast(pa.string()) if column else pa.repeat("", size)
-    arrays = [moved[ITEM], moved[_ROW], pa.repeat(column, size), value, pa.repeat(rule, size)]
-    rejected.append(pa.Table.from_arrays(arrays, schema=_REJECTED))
-    return rows.filter(pa.array(~mask)).combine_chunks()
+    """Return the rows of all records of a batch in the order of its items, and the rejected ones."""
+    planned = set(keys)
+    tables, rejected = [check.schema.empty_table()], []
+    for found in batch.fetched(SLICE):
+        rows, broken = check(
+            Records.of_items([(each.key, some) for each, some in found if each.key in planned])
+        )
+        tables.append(rows)
+        rejected += broken
+        del found  # free the slice before the next one is read
+    rows = pa.concat_tables(tables)
+    places = pc.index_in(rows[ITEM], value_set=pa.array(keys, pa.string())).to_numpy()
+    return rows.take(np.argsort(places, kind="stable")).combine_chunks(), rejected
 
 
 def _write_rejected(
-    batch: Batch, rejected: pa.Table, with_rows: set[str]
-) -> tuple[dict[str, Rejected], FailureGroups]:
-    """Write the rejected rows; return the first one of each item without rows, and all in groups."""
-    firsts: dict[str, Rejected] = {}
+    batch: Batch, writer: RowWriter, flaws: Mapping[str, Message]
+) -> tuple[dict[str, Rejected | Message], int, FailureGroups]:
+    """Write the rejected rows; return why items are invalid, and number and groups of the rows."""
+    invalid: dict[str, Rejected | Message] = {}
     groups = FailureGroups()
+    rejected = 0
     with jsonl_writer(batch.rejected_file) as add:
-        for row in _documents(rejected):
+        for row in writer.rejected(list(flaws)):
             add(row)
+            rejected += 1
             each = Rejected(**row)
             groups.add(
                 Outcome(
@@ -231,22 +206,27 @@ def _write_rejected(
                     rule=each.rule,
                 )
             )
-            if each.item not in with_rows and (
-                each.item not in firsts or firsts[each.item].rule == ANOTHER_ROW
+            first = invalid.get(each.item)
+            if not writer.rows[each.item] and (
+                not isinstance(first, Rejected) or first.rule == ANOTHER_ROW
             ):
-                firsts[each.item] = each
-    return firsts, groups
+                invalid[each.item] = each
+    return {**invalid, **flaws}, rejected, groups
 
 
-def _documents(table: pa.Table) -> Iterator[dict[str, Any]]:
-    for some in table.to_batches(max_chunksize=_LINES):
-        yield from some.to_pylist()
-
-
-def _invalid(fetched: Outcome | None, first: Rejected | None) -> Outcome | None:
-    """Return the outcome of an item by its first rejected row; None if it has none."""
+def _invalid(fetched: Outcome | None, first: Rejected | Message | None) -> Outcome | None:
+    """Return the outcome of an item by its flaw or first rejected row; None if it has none."""
     if fetched is None or first is None:
         return None
+    if isinstance(first, Message):
+        return Outcome.of(
+            fetched.key,
+            Status.INVALID,
+            first,
+            attempts=fetched.attempts,
+            at=fetched.at,
+            shared=fetched.shared,
+        )
     reason = ENGINE.message(
         "item.invalid" if first.column else "item.broken",
         column=first.column,

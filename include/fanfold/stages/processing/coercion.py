@@ -26,6 +26,14 @@ _UNREADABLE = (ValueError, TypeError, ArithmeticError, pa.ArrowException)
 _DIGITS = re.compile(r"\s*[+-]?\d{1,20}\s*", re.ASCII)
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,4})?\s*", re.ASCII | re.IGNORECASE)
 _NUMBER_LIMIT = 100
+_DATE = (
+    "([1-8][0-9]{3}|9[0-8][0-9]{2})-((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])"
+    "|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
+)
+_MOMENT = (
+    _DATE + r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{3}([0-9]{3})?)?)?"
+    "(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])?)?"
+)
 _FLAGS = {"true": True, "false": False}
 
 
@@ -43,6 +51,8 @@ class Kind:
         castable: Whether Arrow casts a column of another type exactly or with an error.
         is_clean: Whether each value of a column converted at once is one that ``read`` returns.
         categories: The values of a dictionary.
+        pattern: Of texts that ``parse`` returns as ``read`` does; the others are read one by one.
+        parse: Returns a column of such texts as the type.
     """
 
     type: pa.DataType
@@ -52,6 +62,8 @@ class Kind:
     castable: Callable[[pa.DataType], bool] = lambda _: False
     is_clean: Callable[[pa.Array], bool] = lambda _: True
     categories: Any = None
+    pattern: str = ""
+    parse: Callable[[pa.Array], pa.Array] | None = None
 
 
 def coerce(values: pd.Series[Any], kind: Kind) -> tuple[pa.Array, dict[int, str]]:
@@ -63,6 +75,9 @@ def coerce(values: pd.Series[Any], kind: Kind) -> tuple[pa.Array, dict[int, str]
     array = _at_once(values, kind)
     if array is not None:
         return array, {}
+    texts = _texts(values) if kind.parse else None
+    if texts is not None:
+        return _of_texts(texts, kind)
     objects = values.astype(object).array
     missing = values.isna().to_numpy()
     try:
@@ -96,6 +111,36 @@ def _at_once(values: pd.Series[Any], kind: Kind) -> pa.Array | None:
         return array if kind.is_clean(array) else None
     except _UNREADABLE:
         return None
+
+
+def _texts(values: pd.Series[Any]) -> pa.Array | None:
+    """Return a column as Arrow texts if it has nothing else."""
+    if values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) != "string":
+        return None
+    try:
+        array = pa.array(values, from_pandas=True)
+    except _UNREADABLE:  # a lone surrogate
+        return None
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    types = pa.types
+    return array if types.is_string(array.type) or types.is_large_string(array.type) else None
+
+
+def _of_texts(texts: pa.Array, kind: Kind) -> tuple[pa.Array, dict[int, str]]:
+    """Convert texts: those of the usual form at once, the others one by one."""
+    parse: Any = kind.parse
+    usual = pc.match_substring_regex(texts, f"^(?:{kind.pattern})$").fill_null(False)  # noqa: FBT003
+    array = parse(pc.if_else(usual, texts, None))
+    others = pc.and_(array.is_null(), texts.is_valid())
+    if not others.true_count:
+        return array, {}
+    values = texts.filter(others).to_pylist()
+    read, unreadable = _one_by_one(values, [False] * len(values), kind)
+    places = np.flatnonzero(others.to_numpy(zero_copy_only=False)).tolist()
+    return (
+        pc.replace_with_mask(array, others, read),
+        {places[place]: value for place, value in unreadable.items()},
+    )
 
 
 def _one_by_one(
@@ -141,19 +186,54 @@ def kind_of(type_: pa.DataType, categories: Sequence[Any] = ()) -> Kind:  # noqa
     if types.is_string(type_) or types.is_large_string(type_):
         return Kind(type_, "is text", _as_text, ("string",), _is_textual, _has_no_nul)
     if types.is_boolean(type_):
-        return Kind(type_, "is true or false", _as_flag, ("boolean",))
+        return Kind(
+            type_,
+            "is true or false",
+            _as_flag,
+            ("boolean",),
+            pattern="[Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]",  # (?i) would match U+017F
+            parse=lambda texts: pc.equal(pc.utf8_lower(texts), "true"),
+        )
     if types.is_integer(type_):
         return _integer(type_)
     if types.is_floating(type_):
         inferred = ("floating", "integer", "mixed-integer-float")
-        return Kind(type_, "is a finite number", _float(type_), inferred, _is_numeric, _is_finite)
+        return Kind(
+            type_,
+            "is a finite number",
+            _float(type_),
+            inferred,
+            _is_numeric,
+            _is_finite,
+            pattern=r"-?[0-9]{1,25}(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,2})?",
+            parse=_cast(type_) if type_ == pa.float64() else None,
+        )
     if types.is_decimal(type_):
         rule = "is a decimal number that fits precision and scale"
-        return Kind(type_, rule, _decimal(type_), ("decimal",), types.is_decimal)
+        whole, places = type_.precision - type_.scale, type_.scale
+        fraction = rf"(\.[0-9]{{1,{places}}})?" if places else ""
+        is_usual = types.is_decimal128(type_) and whole > 0 and places >= 0
+        return Kind(
+            type_,
+            rule,
+            _decimal(type_),
+            ("decimal",),
+            types.is_decimal,
+            pattern=f"-?[0-9]{{1,{whole}}}{fraction}",
+            parse=_cast(type_) if is_usual else None,
+        )
     if types.is_timestamp(type_):
         return _timestamp(type_)
     if types.is_date(type_):
-        return Kind(type_, "is a date", _as_date, (), types.is_date32)
+        return Kind(
+            type_,
+            "is a date",
+            _as_date,
+            (),
+            types.is_date32,
+            pattern=_DATE,
+            parse=_cast(type_) if types.is_date32(type_) else None,
+        )
     return Kind(type_, "has the type of the column", _nested(type_))
 
 
@@ -162,6 +242,10 @@ def shown(value: Any) -> str:
     text = value if isinstance(value, str) and value else repr(value)
     text = text[: _VALUE_LIMIT + 1].encode("utf-8", "replace").decode()
     return text if len(text) <= _VALUE_LIMIT else f"{text[:_VALUE_LIMIT]}…"
+
+
+def _cast(type_: pa.DataType) -> Callable[[pa.Array], pa.Array]:
+    return lambda texts: texts.cast(type_)
 
 
 def _is_textual(type_: pa.DataType) -> bool:
@@ -212,7 +296,17 @@ def _integer(type_: pa.DataType) -> Kind:
         return number
 
     rule = f"is a whole number of {bits} bits" if signed else f"is a natural number of {bits} bits"
-    return Kind(type_, rule, read, ("integer",), _is_numeric)
+
+    def parse(texts: pa.Array) -> pa.Array:
+        numbers = texts.cast(pa.int64())
+        if type_ == pa.int64():
+            return numbers
+        # 18 digits are less than the limits of 64 bits.
+        limits = (max(low, -(10**18)), min(high, 10**18))
+        fits = pc.and_(pc.greater_equal(numbers, limits[0]), pc.less_equal(numbers, limits[1]))
+        return pc.if_else(fits, numbers, None).cast(type_)
+
+    return Kind(type_, rule, read, ("integer",), _is_numeric, pattern="-?[0-9]{1,18}", parse=parse)
 
 
 def _as_integer(value: Any) -> int:
@@ -280,7 +374,15 @@ def _timestamp(type_: pa.DataType) -> Kind:
     def castable(other: pa.DataType) -> bool:
         return bool(pa.types.is_timestamp(other)) and (other.tz is None) == (type_.tz is None)
 
-    return Kind(type_, "is a date and time", read, (), castable)
+    def parse(texts: pa.Array) -> pa.Array:
+        has_zone = pc.match_substring_regex(texts, "(Z|[+-][0-9]{2}:[0-9]{2})$")
+        moments = pc.if_else(has_zone, texts, None).cast(pa.timestamp("us", "UTC"))
+        local = pc.if_else(has_zone, None, texts).cast(pa.timestamp("us"))
+        if type_.tz in {None, "UTC"}:
+            moments = pc.coalesce(moments, local.cast(pa.timestamp("us", "UTC")))
+        return moments.cast(type_)  # in a zone, a time may not exist: one by one
+
+    return Kind(type_, "is a date and time", read, (), castable, pattern=_MOMENT, parse=parse)
 
 
 def _as_moment(value: Any) -> datetime:

@@ -270,11 +270,13 @@ def _values(rows: pd.DataFrame, column: Column) -> pd.Series[Any]:
 
 
 def _frame(contract: Contract, table: pa.Table) -> pd.DataFrame:
-    """Return rows as a frame for checks, with unique labels."""
+    """Return the columns that checks need as a frame with unique labels."""
+    needed = contract.schema.names if contract.checks.checks else contract.checks.columns
     return pd.DataFrame(
         {
             column.name: table[column.name].to_pandas(types_mapper=lambda _, to=column.dtype: to)
             for column in contract.columns
+            if column.name in needed
         }
     )
 

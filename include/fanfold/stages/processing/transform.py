@@ -6,8 +6,9 @@ An exception in it is narrowed down to the records that cause it, and costs only
 from __future__ import annotations
 
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
@@ -17,7 +18,7 @@ from fanfold.model import Rejected
 from fanfold.stages.processing.coercion import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from fanfold.model import Item
@@ -25,6 +26,33 @@ if TYPE_CHECKING:
 
 BROKEN_IN_A_ROW = 100
 """Number of consecutive broken records after which records are transformed one at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Some records, as a transform gets them.
+
+    Attributes:
+        keys: The item of each record.
+        numbers: Its number in the item, from 1.
+        frame: Returns them as a frame; its index is ``keys``.
+        documents: Returns them one by one.
+        rejected: Records that could not be read.
+    """
+
+    keys: Sequence[str] | pd.Index
+    numbers: Any
+    frame: Callable[[], pd.DataFrame]
+    documents: Callable[[], Sequence[Any]]
+    rejected: Sequence[Rejected] = ()
+
+    @classmethod
+    def of_items(cls, fetched: Sequence[tuple[str, Sequence[Any]]]) -> Self:
+        """Return the records of some items: each key with its JSON documents."""
+        keys = [key for key, records in fetched for _ in records]
+        documents = [record for _, records in fetched for record in records]
+        numbers = [n for _, some in fetched for n in range(1, len(some) + 1)]
+        return cls(keys, numbers, lambda: _frame(keys, documents), lambda: documents)
 
 
 def asks_for_items(pipeline: Pipeline) -> bool:
@@ -35,7 +63,7 @@ def asks_for_items(pipeline: Pipeline) -> bool:
 
 def transform_records(
     pipeline: Pipeline,
-    fetched: Sequence[tuple[str, Sequence[Any]]],
+    records: Records,
     items: Mapping[str, Item],
     as_of: datetime,
 ) -> tuple[pd.DataFrame, list[Rejected]]:
@@ -43,24 +71,20 @@ def transform_records(
 
     Args:
         pipeline: The pipeline.
-        fetched: Key and records of each item.
-        items: Items by key; those of ``fetched`` if the transform asks for them.
+        records: The records.
+        items: Items by key, if the transform asks for them.
         as_of: Logical date of the run.
 
     Raises:
         BadPipeline: The transform returns something else than rows with the items' keys.
     """
-    keys = [key for key, records in fetched for _ in records]
-    records = [record for _, records in fetched for record in records]
-    rejected = _Rejections(
-        pipeline, keys, [n for _, some in fetched for n in range(1, len(some) + 1)]
-    )
+    rejected = _Rejections(pipeline, records)
     if pipeline.each:
-        return _each(pipeline, keys, records, items, as_of, rejected), rejected.found
-    frame = _frame(keys, records)
+        return _each(pipeline, records, items, as_of, rejected), rejected.found
+    frame = records.frame()
     if not pipeline.transform:
         return frame, []
-    attributes = _attributes(items, dict.fromkeys(keys)) if items else None
+    attributes = _attributes(items, dict.fromkeys(frame.index.unique())) if items else None
     pieces = list(_bisect(pipeline, frame, attributes, as_of, rejected))
     if len(pieces) > 1:
         # All good records once more together: a transform may compare those of an item.
@@ -74,18 +98,17 @@ def transform_records(
 class _Rejections:
     """Collects the records for which the transform raised an exception."""
 
-    def __init__(self, pipeline: Pipeline, keys: Sequence[str], numbers: Sequence[int]) -> None:
+    def __init__(self, pipeline: Pipeline, records: Records) -> None:
         self.found: list[Rejected] = []
         self.records: set[int] = set()
-        self._keys = keys
-        self._numbers = numbers
+        self._of = records
         function: Any = pipeline.transform or pipeline.each
         self._file = getattr(getattr(function, "__code__", None), "co_filename", "")
 
     def add(self, record: int, error: Exception) -> None:
         text = f"{error}" or type(error).__name__
         rule = f"{type(error).__name__} in {self._place(error)}"
-        key, number = self._keys[record], self._numbers[record]
+        key, number = self._of.keys[record], int(self._of.numbers[record])
         self.records.add(record)
         self.found.append(Rejected(key, number, "", shown(text), rule))
 
@@ -184,10 +207,9 @@ def _check_frame(pipeline: Pipeline, rows: Any, index: pd.Index) -> None:
         )
 
 
-def _each(  # noqa: PLR0913, PLR0917 - what a call of it may ask for
+def _each(
     pipeline: Pipeline,
-    keys: Sequence[str],
-    records: Sequence[Any],
+    records: Records,
     items: Mapping[str, Item],
     as_of: datetime,
     rejected: _Rejections,
@@ -196,7 +218,7 @@ def _each(  # noqa: PLR0913, PLR0917 - what a call of it may ask for
     call = inject(function, as_of=as_of)
     found_keys: list[str] = []
     rows: list[dict[str, Any]] = []
-    for number, (key, record) in enumerate(zip(keys, records, strict=True)):
+    for number, (key, record) in enumerate(zip(records.keys, records.documents(), strict=True)):
         try:
             found = call(record, item=items[key]) if items else call(record)
             some = None if found is None else list(found)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import pandera.pandas as pa
@@ -20,7 +22,7 @@ from fanfold.model import Counts, Item, Outcome, Rejected, Status
 from fanfold.pipeline import Pipeline
 from fanfold.sources import Compute
 from fanfold.stages import processing
-from fanfold.stages.processing import clean_records, process_batch
+from fanfold.stages.processing import process_batch
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.files import read_jsonl, write_jsonl
 from fanfold.workspace.paths import Workspace
@@ -40,7 +42,14 @@ PIPELINE = Pipeline(
 
 
 def clean(fetched, pipeline=PIPELINE, items=()):
-    rows, rejected = clean_records(pipeline, list(fetched.items()), items, AS_OF)
+    """Return the rows (item, columns of the contract) and the rejected rows of a batch."""
+    with tempfile.TemporaryDirectory() as folder:
+        batch = put(Path(folder), [fetched])
+        if items:
+            write_jsonl(batch.attributes_file, [item.attributes for item in items])
+        process_batch(batch, Loaded(pipeline, "code"), as_of=AS_OF)
+        rows = pq.read_table(batch.rows_file)
+        rejected = [Rejected(**data) for data in read_jsonl(batch.rejected_file)]
     assert rows.schema.names[0] == ITEM
     assert rows.schema.names[-1] == "as_of"
     return [tuple(row.values())[:-1] for row in rows.to_pylist()], rejected

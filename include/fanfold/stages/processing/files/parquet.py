@@ -1,0 +1,81 @@
+"""Parquet files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fanfold.messages import ENGINE
+from fanfold.stages.processing.coercion import shown
+from fanfold.stages.processing.files.pieces import RECORDS, Piece
+from fanfold.stages.processing.files.streams import CHUNK, Flaw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fanfold.sources import Files
+    from fanfold.stages.processing.files.columns import Columns
+
+_BUFFER = 1 << 20
+
+
+def read_parquet(
+    stream: pa.NativeFile, source: Files, columns: Columns, extra: dict[str, int]
+) -> Iterator[Piece]:
+    """Yield the rows of a Parquet file.
+
+    Types do not depend on the values: integers and booleans are nullable, decimals and dates those of
+    Arrow.
+
+    Raises:
+        Flaw: The file is invalid.
+    """
+    if not stream.size():
+        return
+    try:
+        file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER)
+        names = file.schema_arrow.names
+        layout = columns.match(names)
+        extra.update(layout.extra)
+        groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
+        size = sum(group.total_byte_size for group in groups)
+        if size > source.max_decoded_bytes:
+            raise Flaw(ENGINE.message("decode.size", limit=f"{source.max_decoded_bytes:,}"))
+        rows = max(1, min(RECORDS, CHUNK * file.metadata.num_rows // max(1, size)))
+        read = [names[place] for place in layout.places.values()]
+        count = 0
+        for batch in file.iter_batches(rows, columns=read, use_threads=False):
+            table = pa.Table.from_batches([batch]).select(read)
+            table = table.rename_columns(list(layout.places)).replace_schema_metadata()
+            frame = _plain(table).to_pandas(types_mapper=_dtype, date_as_object=False)
+            frame.index = pd.Index(np.arange(len(frame)) + count + 1)
+            count += len(frame)
+            yield Piece(frame.reindex(columns=columns.of_frame(layout)), table.nbytes)
+    except (pa.ArrowException, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # the disk, not the file
+            raise
+        raise Flaw(ENGINE.message("decode.parquet", error=shown(str(error)))) from None
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Return a table without dictionaries: those of two batches may differ."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            values = table.column(place).cast(field.type.value_type)
+            table = table.set_column(place, field.name, values)
+    return table
+
+
+def _dtype(type_: pa.DataType) -> Any:
+    types = pa.types
+    if types.is_integer(type_):
+        return pd.array([], dtype=str(type_).replace("uint", "UInt").replace("int", "Int")).dtype
+    if types.is_boolean(type_):
+        return pd.BooleanDtype()
+    if types.is_decimal(type_) or types.is_date(type_):
+        return pd.ArrowDtype(type_)
+    return None
