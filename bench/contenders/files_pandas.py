@@ -74,7 +74,7 @@ def main() -> None:
         folded = list(pool.map(convert, halves, outs))
     join([Path(out) for out in outs], results / "lineitem")
     for fold, *tables in zip(FOLDS, *folded, strict=True):
-        frame = reduce(lambda one, other: added(one, other, fold), tables).reset_index()  # noqa: B023
+        frame = reduce(lambda one, other: added(one, other, fold), tables).reset_index()
         frame.to_parquet(results / f"{fold}.parquet", compression="zstd")
         frame.to_csv(results / f"{fold}.csv.gz", index=False)
     publish(client, results, given.target)

@@ -2,9 +2,9 @@
 
 import pandera.pandas as pa
 from pandera.engines.pandas_engine import Date
-from pipelines.order_lines import FOLDS, RANGES, VALUES, query
 
 from fanfold import Files, Fold, Pipeline
+from pipelines.order_lines import FOLDS, RANGES, VALUES, query
 
 
 def _range(name: str) -> pa.Field:

@@ -18,7 +18,9 @@ from typing import Any
 
 BUCKET = "fanfold"
 COLUMNS = {
-    **dict.fromkeys(("l_orderkey", "l_partkey", "l_suppkey", "l_linenumber", "l_quantity"), "BIGINT"),
+    **dict.fromkeys(
+        ("l_orderkey", "l_partkey", "l_suppkey", "l_linenumber", "l_quantity"), "BIGINT"
+    ),
     **dict.fromkeys(("l_extendedprice", "l_discount", "l_tax"), "DOUBLE"),
     **dict.fromkeys(("l_returnflag", "l_linestatus"), "VARCHAR"),
     **dict.fromkeys(("l_shipdate", "l_commitdate", "l_receiptdate"), "DATE"),
@@ -88,7 +90,9 @@ def publish(client: Any, folder: Path, target: str) -> None:
     """Upload the files of a folder."""
     paths = sorted(path for path in folder.iterdir() if path.is_file())
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda path: client.upload_file(path, BUCKET, f"{target}/{path.name}"), paths))
+        list(
+            pool.map(lambda path: client.upload_file(path, BUCKET, f"{target}/{path.name}"), paths)
+        )
 
 
 def copy_as_files(connection: Any, query_: str, path: Path) -> None:

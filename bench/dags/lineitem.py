@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-import pipelines
 from airflow.sdk import Asset, dag
 
+import pipelines
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.params import file_params
 
