@@ -173,6 +173,15 @@ def _arguments() -> Any:
     return parser.parse_args()
 
 
+def _cases(given: Any) -> list[Case]:
+    return [
+        Case(items, latency, in_flight if latency else None)
+        for items in given.sizes
+        for latency in given.latency
+        for in_flight in (given.in_flight if latency else [None])
+    ]
+
+
 def main() -> None:
     """Measure the sections and print the tables."""
     given = _arguments()
@@ -188,23 +197,15 @@ def main() -> None:
             if "compute" in given.only:
                 rows += compute(bench, given.rounds)
             if "matrix" in given.only:
-                cases = [
-                    Case(items, latency, in_flight if latency else None)
-                    for items in given.sizes
-                    for latency in given.latency
-                    for in_flight in (given.in_flight if latency else [None])
-                ]
-                cells = measure(bench, cases, given.contenders, given.rounds)
+                cells = measure(bench, _cases(given), given.contenders, given.rounds)
             if "files" in given.only:
-                tables += [files(bench, size, given.rounds) for size in given.gigabytes]
+                tables = [files(bench, size, given.rounds) for size in given.gigabytes]
             if "files-small" in given.only:
                 rows += small_files(bench)
     print(f"\n{machine()} Median of {given.rounds} rounds.")
     if rows:
         print(f"\n{table(['', ''], rows)}")
-    if cells:
-        print(f"\n{_tables(cells)}")
-    for each in tables:
+    for each in (*tables, *([_tables(cells)] if cells else [])):
         print(f"\n{each}")
     if met := goals(cells):
         print(f"\n{table(['goal', 'at most', 'measured', 'met'], met)}")
