@@ -135,7 +135,7 @@ def _check(bench: Bench, results: str, lines: int) -> None:
     import pyarrow.parquet as pq
 
     def read(name: str) -> Any:
-        key = f"{results.rstrip('/')}/{name}.parquet"
+        key = f"{results}{name}.parquet"
         body = bench.stack.s3().get_object(Bucket=BUCKET, Key=key)["Body"].read()
         return pq.ParquetFile(io.BytesIO(body))
 

@@ -3,7 +3,7 @@
 Order lines in CSV files under a prefix → the lines that obey the contract, in the order of the files,
 and two folds, each as Parquet and CSV with gzip under another prefix.
 
-    python files_duckdb.py --source lineitem/100 --target out/duckdb --folder /tmp/work
+    python files_duckdb.py --source lineitem/1/ --target out/duckdb/ --folder /tmp/work
 
 Variables: ``BENCH_S3``, ``BENCH_S3_KEY``, ``BENCH_S3_SECRET``.
 """
@@ -91,7 +91,7 @@ def publish(client: Any, folder: Path, target: str) -> None:
     paths = sorted(path for path in folder.iterdir() if path.is_file())
     with ThreadPoolExecutor(4) as pool:
         list(
-            pool.map(lambda path: client.upload_file(path, BUCKET, f"{target}/{path.name}"), paths)
+            pool.map(lambda path: client.upload_file(path, BUCKET, f"{target}{path.name}"), paths)
         )
 
 
