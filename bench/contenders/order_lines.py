@@ -90,9 +90,7 @@ def publish(client: Any, folder: Path, target: str) -> None:
     """Upload the files of a folder."""
     paths = sorted(path for path in folder.iterdir() if path.is_file())
     with ThreadPoolExecutor(4) as pool:
-        list(
-            pool.map(lambda path: client.upload_file(path, BUCKET, f"{target}{path.name}"), paths)
-        )
+        list(pool.map(lambda path: client.upload_file(path, BUCKET, f"{target}{path.name}"), paths))
 
 
 def copy_as_files(connection: Any, query_: str, path: Path) -> None:
