@@ -4,24 +4,30 @@ import sys
 from pathlib import Path
 
 import duckdb
-import pipelines
 
+import pipelines
 from fanfold import testing
 from fanfold.loader import load_pipeline
 
 CONTENDERS = Path(__file__).resolve().parents[3] / "bench" / "contenders"
-GOOD = dict(
-    zip(
-        (
-            *("l_orderkey", "l_partkey", "l_suppkey", "l_linenumber", "l_quantity"),
-            *("l_extendedprice", "l_discount", "l_tax", "l_returnflag", "l_linestatus"),
-            *("l_shipdate", "l_commitdate", "l_receiptdate"),
-            *("l_shipinstruct", "l_shipmode", "l_comment"),
-        ),
-        "1 2 3 1 17 100.5 0.04 0.02 N O 1996-03-13 1996-02-12 1996-03-22 NONE AIR fluffily".split(),
-        strict=True,
-    )
-)
+GOOD = {
+    "l_orderkey": "1",
+    "l_partkey": "2",
+    "l_suppkey": "3",
+    "l_linenumber": "1",
+    "l_quantity": "17",
+    "l_extendedprice": "100.5",
+    "l_discount": "0.04",
+    "l_tax": "0.02",
+    "l_returnflag": "N",
+    "l_linestatus": "O",
+    "l_shipdate": "1996-03-13",
+    "l_commitdate": "1996-02-12",
+    "l_receiptdate": "1996-03-22",
+    "l_shipinstruct": "NONE",
+    "l_shipmode": "AIR",
+    "l_comment": "fluffily",
+}
 LINES = [
     GOOD,
     GOOD | {"l_linenumber": "2", "l_returnflag": "R", "l_discount": "0.1"},
