@@ -6,7 +6,6 @@ obey the contract and two folds, each as Parquet and as CSV with gzip. The uploa
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 import statistics
@@ -14,7 +13,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from figures import figure, table
 from matrix import SCRIPTS, peers_python, s3_environment
@@ -35,6 +34,7 @@ PLANNED_S = 30
 SCALE = 1.333
 """TPC-H's scale factor at which the table has 1 GB as CSV."""
 PEERS = {"duckdb": "DuckDB alone", "pandas": "pandas, 2 processes", "dlt": "dlt"}
+FOLDS = ("revenue_by_day", "revenue_by_supplier")
 GOALS = {"duckdb": 3.0, "pandas": 1.0, "dlt": 0.33}
 """Ratio of Fanfold's time to that of a peer that is allowed."""
 MEMORY_MB = 500
@@ -48,32 +48,24 @@ def files(bench: Bench, gigabytes: float, rounds: int) -> str:
     taken: dict[str, list[Usage]] = {}
     for _ in range(rounds):
         for name in (*PEERS, "fanfold"):
-            shutil.rmtree(bench.folder / "work", ignore_errors=True)
-            used, results = (_fanfold if name == "fanfold" else _script)(bench, name, prefix)
-            print(
-                f"  {name}, {gigabytes:g} GB: {used.seconds:.2f} s, CPU {used.cpu_s:.2f} s, "
-                f"{used.largest_mb:.0f} MB",
-                flush=True,
-            )
-            _check(bench, results, lines)
+            used, results = (_script if name in PEERS else _fanfold)(bench, name, prefix)
             taken.setdefault(name, []).append(used)
+            size = f"{used.largest_mb:.0f} MB ({used.together_mb:.0f} MB together)"
+            print(f"  {name}: {used.seconds:.2f} s, CPU {used.cpu_s:.2f} s, {size}", flush=True)
+            _check(results, lines)
+            shutil.rmtree(results.parent)
     seconds = {
         name: statistics.median(each.seconds for each in used) for name, used in taken.items()
     }
-    largest = {name: max(each.largest_mb for each in used) for name, used in taken.items()}
-    rows = [
-        [
-            PEERS.get(name, "Fanfold"),
-            figure(seconds[name], seconds["duckdb"]),
-            figure(statistics.median(each.cpu_s for each in used)),
-            figure(largest[name]),
-            f"at most ×{GOALS[name]}: ×{seconds['fanfold'] / seconds[name]:.2f}"
-            if name in GOALS
-            else f"at most {MEMORY_MB} MiB",
-        ]
-        for name, used in taken.items()
-    ]
-    header = ["", "seconds", "CPU s", "largest process, MiB", "goal: Fanfold"]
+    rows = []
+    for name, used in taken.items():
+        ratio = seconds["fanfold"] / seconds[name]
+        goal = f"×{ratio:.2f}, at most ×{GOALS[name]}" if name in GOALS else f"{MEMORY_MB} MiB"
+        cpu_s = statistics.median(each.cpu_s for each in used)
+        largest = max(each.largest_mb for each in used)
+        times = [figure(seconds[name], seconds["duckdb"]), figure(cpu_s)]
+        rows.append([PEERS.get(name, "Fanfold"), *times, figure(largest), goal])
+    header = ["", "seconds", "CPU s", "largest process, MiB", "goal of Fanfold"]
     return f"### {gigabytes:g} GB in {FILES} files\n\n{table(header, rows)}"
 
 
@@ -84,66 +76,45 @@ def _upload(bench: Bench, prefix: str, gigabytes: float) -> int:
     generate = [program, "csv", "--quiet", "--tables", PIPELINE, "--output-dir", str(folder)]
     size = ["--scale-factor", str(gigabytes * SCALE), "--parts", str(FILES)]
     subprocess.run([*generate, *size], check=True)
-    paths = sorted((folder / PIPELINE).iterdir())
-    client, start = bench.stack.s3(), time.perf_counter()
-
-    def send(path: Path) -> int:
+    client, start, lines = bench.stack.s3(), time.perf_counter(), 0
+    for path in (folder / PIPELINE).iterdir():
         number = int(path.name.split(".")[1])
         client.upload_file(str(path), BUCKET, f"{prefix}{number:03}.csv")
         with path.open("rb") as file:
-            return sum(1 for _ in file) - 1
-
-    with ThreadPoolExecutor(4) as pool:
-        lines = sum(pool.map(send, paths))
+            lines += sum(1 for _ in file) - 1
     print(f"  {lines:,} lines uploaded in {time.perf_counter() - start:.1f} s", flush=True)
     shutil.rmtree(folder)
     return lines
 
 
-def _script(bench: Bench, name: str, prefix: str) -> tuple[Usage, str]:
-    folder, target = bench.folder / "work", f"{name}/{prefix}"
+def _script(bench: Bench, name: str, prefix: str) -> tuple[Usage, Path]:
+    folder = bench.folder / "work"
+    options = ["--source", prefix, "--target", f"{name}/{prefix}", "--folder", str(folder)]
     used = run_script(
-        [
-            *(peers_python(), str(SCRIPTS / f"files_{name}.py"), "--source", prefix),
-            *("--target", target, "--folder", str(folder)),
-        ],
+        [peers_python(), str(SCRIPTS / f"files_{name}.py"), *options],
         environment={"DLT_DATA_DIR": str(folder / "dlt"), **s3_environment(bench)},
         log=bench.folder / "script.log",
         timeout=3600,
     )
-    return used, target
+    return used, folder / "results"
 
 
-def _fanfold(bench: Bench, _: str, prefix: str) -> tuple[Usage, str]:
+def _fanfold(bench: Bench, _: str, prefix: str) -> tuple[Usage, Path]:
     run = bench.run(PIPELINE, {"files": [f"s3://{BUCKET}/{prefix}*.csv"]}, timeout=3600)
-    for each in sorted(run.instances, key=lambda each: str(each["start_date"])):
-        if each["duration"] and each["map_index"] <= 0:
-            print(f"    {each['task_id']}: {each['duration']:.1f} s")
-    shutil.rmtree(_workspace(bench, run).root)
-    pages = bench.stack.s3().get_paginator("list_objects_v2")
-    found = [
-        each["Key"]
-        for page in pages.paginate(Bucket=BUCKET, Prefix=f"{PIPELINE}/date=")
-        for each in page.get("Contents", [])
-        if run.run_id in each["Key"] and each["Key"].endswith(f"/{PIPELINE}.parquet")
-    ]
-    return run.usage, found[0].removesuffix(f"{PIPELINE}.parquet")
+    return run.usage, _workspace(bench, run).dataset
 
 
-def _check(bench: Bench, results: str, lines: int) -> None:
-    """Check that dataset and folds account for all lines, and for the same revenue."""
+def _check(results: Path, lines: int) -> None:
+    """Check that dataset and folds have all lines, and the folds the same revenue."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    def read(name: str) -> Any:
-        key = f"{results}{name}.parquet"
-        body = bench.stack.s3().get_object(Bucket=BUCKET, Key=key)["Body"].read()
-        return pq.ParquetFile(io.BytesIO(body))
-
-    folds = [read(name).read() for name in ("revenue_by_day", "revenue_by_supplier")]
-    sums = [[sum(fold[name].to_pylist()) for name in ("lines", "revenue")] for fold in folds]
-    counted = [read(PIPELINE).metadata.num_rows, sums[0][0], sums[1][0]]
-    if counted != [lines] * 3 or abs(sums[0][1] / sums[1][1] - 1) > 1e-9:
-        raise Failed(f"{results}: {counted} lines instead of {lines}, revenue {sums}")
+    folds = [pq.read_table(results / f"{name}.parquet") for name in FOLDS]
+    found = [pc.sum(fold["lines"]).as_py() for fold in folds]
+    found.append(pq.read_metadata(results / f"{PIPELINE}.parquet").num_rows)
+    revenue = [pc.sum(fold["revenue"]).as_py() for fold in folds]
+    if set(found) != {lines} or abs(revenue[0] / revenue[1] - 1) > 1e-9:
+        raise Failed(f"{found} lines instead of {lines}, revenue {revenue}")
 
 
 def small_files(bench: Bench) -> list[list[str]]:
@@ -157,21 +128,17 @@ def small_files(bench: Bench) -> list[list[str]]:
         list(pool.map(send, range(SMALL_FILES)))
     print(f"  {SMALL_FILES:,} files uploaded in {time.perf_counter() - start:.0f} s", flush=True)
     start = time.perf_counter()
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="small/")
-    listed = sum(len(page["Contents"]) for page in pages)
-    seconds = time.perf_counter() - start
-    if listed != SMALL_FILES:
-        raise Failed(f"{listed} small files")
-    conf = {"files": [f"s3://{BUCKET}/small/*.csv"], "dry_run": True}
-    run = bench.run(PIPELINE, conf)
+    for _ in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix="small/"):
+        pass
+    listed_s = time.perf_counter() - start
+    run = bench.run(PIPELINE, {"files": [f"s3://{BUCKET}/small/*.csv"], "dry_run": True})
     took = {each["task_id"]: each["duration"] or 0 for each in run.instances}
     plan = json.loads(_workspace(bench, run).plan.read_text("utf-8"))
+    planned = f"`read_items` and `plan`: {plan['items']:,} items in {len(plan['starts'])} batches"
+    seconds = f"{figure(took['read_items'])} s + {figure(took['plan'])} s; at most {PLANNED_S} s"
     return [
-        [f"{SMALL_FILES:,} files of 1 KB, listed with boto3 alone", f"{figure(seconds)} s"],
-        [
-            f"the same, `read_items` and `plan` ({plan['items']:,} items in {len(plan['starts'])} batches)",
-            f"{figure(took['read_items'])} s + {figure(took['plan'])} s; at most {PLANNED_S} s",
-        ],
+        [f"{SMALL_FILES:,} files of 1 KB, listed with boto3 alone", f"{figure(listed_s)} s"],
+        [f"{SMALL_FILES:,} files of 1 KB, {planned}", seconds],
     ]
 
 

@@ -8,37 +8,20 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
-from order_lines import (
-    BUCKET,
-    COLUMNS,
-    CONTRACT,
-    FOLDS,
-    arguments,
-    copy_as_files,
-    keys,
-    publish,
-    query,
-    s3,
-)
+import order_lines as work
 
 
 def main() -> None:
     """Download, convert, fold, upload."""
-    given, client = arguments(), s3()
-    files, results = given.folder / "files", given.folder / "results"
-    files.mkdir()
-    results.mkdir()
-    found = {key: str(files / key.rpartition("/")[2]) for key in keys(client, given.source)}
+    given, client = work.arguments(), work.s3()
+    names = work.keys(client, given.source)
+    files = [str(given.folder / name.rpartition("/")[2]) for name in names]
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda key: client.download_file(BUCKET, key, found[key]), found))
+        list(pool.map(lambda *pair: client.download_file(work.BUCKET, *pair), names, files))
+    read = f"read_csv({files}, header = true, columns = {work.COLUMNS})"
     with duckdb.connect(config={"threads": 2}) as connection:
-        read = f"read_csv({list(found.values())}, header = true, columns = {COLUMNS})"
-        dataset = results / "lineitem"
-        copy_as_files(connection, f"FROM {read} WHERE {CONTRACT}", dataset)
-        connection.execute(f"CREATE VIEW dataset AS FROM '{dataset}.parquet'")
-        for name in FOLDS:
-            copy_as_files(connection, query(name), results / name)
-    publish(client, results, given.target)
+        work.copy_results(connection, f"{read} WHERE {work.CONTRACT}", given.folder / "results")
+    work.publish(client, given.folder / "results", given.target)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +56,13 @@ def query(fold: str) -> str:
 
 
 def arguments() -> Any:
-    """Return source and target (prefixes in the bucket) and folder, which exists afterwards."""
+    """Return source and target (prefixes in the bucket) and folder, with a folder ``results`` in it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--source", required=True)
     parser.add_argument("--target", required=True)
     parser.add_argument("--folder", type=Path, required=True)
     given = parser.parse_args()
-    given.folder.mkdir(parents=True, exist_ok=True)
+    (given.folder / "results").mkdir(parents=True)
     return given
 
 
@@ -86,14 +85,16 @@ def keys(client: Any, prefix: str) -> list[str]:
     return sorted(each["Key"] for page in pages for each in page.get("Contents", []))
 
 
+def copy_results(connection: Any, lines: str, folder: Path) -> None:
+    """Write the lines and the folds as Parquet and as CSV with gzip, with DuckDB."""
+    for name, sql in {"lineitem": f"FROM {lines}", **{fold: query(fold) for fold in FOLDS}}.items():
+        path = folder / name
+        connection.execute(f"COPY ({sql}) TO '{path}.parquet' (COMPRESSION zstd)")
+        connection.execute(f"COPY (FROM '{path}.parquet') TO '{path}.csv.gz' (HEADER)")
+        connection.execute(f"CREATE OR REPLACE VIEW dataset AS FROM '{folder}/lineitem.parquet'")
+
+
 def publish(client: Any, folder: Path, target: str) -> None:
     """Upload the files of a folder."""
-    paths = sorted(path for path in folder.iterdir() if path.is_file())
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda path: client.upload_file(path, BUCKET, f"{target}{path.name}"), paths))
-
-
-def copy_as_files(connection: Any, query_: str, path: Path) -> None:
-    """Write the result of a query as ``<path>.parquet`` and ``<path>.csv.gz`` with DuckDB."""
-    connection.execute(f"COPY ({query_}) TO '{path}.parquet' (COMPRESSION zstd)")
-    connection.execute(f"COPY (FROM '{path}.parquet') TO '{path}.csv.gz' (HEADER)")
+    for path in folder.iterdir():
+        client.upload_file(str(path), BUCKET, f"{target}{path.name}")
