@@ -382,6 +382,11 @@ class Manifest:
                 return entry
         raise KeyError(table)
 
+    def most_dropped(self, number: int) -> list[tuple[str, int]]:
+        """Return some dropped columns and the number of their files, those in most files first."""
+        found = self.dropped_columns.items()
+        return sorted(found, key=lambda column: (-column[1], column[0]))[:number]
+
     @property
     def moments(self) -> tuple[datetime, datetime]:
         """When the run was planned and when its dataset was complete (UTC)."""

@@ -84,11 +84,12 @@ def _check_database(name: str) -> None:
     from fanfold.stages.loading import check_database, targets_of
 
     try:
-        targets = targets_of(load_pipeline(name).pipeline)
+        pipeline = load_pipeline(name).pipeline
+        targets, mode = targets_of(pipeline), pipeline.mode
     except BadPipeline:
-        targets = ()  # _check_pipeline reports it
+        targets, mode = (), "snapshot"  # _check_pipeline reports it
     with connections.warehouse() as connection:
-        check_database(connection, targets, connection_id=connections.WAREHOUSE)
+        check_database(connection, targets, connections.WAREHOUSE, mode=mode)
 
 
 def _check_workspace() -> None:

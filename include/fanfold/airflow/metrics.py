@@ -67,12 +67,13 @@ WAITS = Metric("fanfold.waits", Kind.COUNTER, (*_OF_PIPELINE, "kind"))
 DEFERRALS = Metric("fanfold.deferrals", Kind.COUNTER, _OF_PIPELINE)
 BYTES = Metric("fanfold.bytes", Kind.COUNTER, ("dag_id", "stage"))
 ROWS_LOADED = Metric("fanfold.rows_loaded", Kind.COUNTER, ("dag_id",))
+PENDING = Metric("fanfold.pending_items", Kind.GAUGE, ("dag_id",))
 LAST_SUCCESS = Metric("fanfold.last_success_timestamp", Kind.GAUGE, ("dag_id",))
 STAGE = Metric("fanfold.stage.duration", Kind.TIMER, ("dag_id", "stage"))
 
 ALL = (
     *(ITEMS, ROWS, REJECTED, RUNS, REQUESTS, RETRIES, WAITS, DEFERRALS),
-    *(BYTES, ROWS_LOADED, LAST_SUCCESS, STAGE),
+    *(BYTES, ROWS_LOADED, PENDING, LAST_SUCCESS, STAGE),
 )
 
 REFUSED = "refused"
@@ -151,10 +152,13 @@ def sent(dag_id: str, stage: str, objects: Iterable[PublishedObject]) -> None:
     _count(BYTES, size, dag_id=dag_id, stage=stage)
 
 
-def succeeded(dag_id: str) -> None:
-    """Record the time at which ``latest.json`` moved to a run."""
+def succeeded(manifest: Manifest) -> None:
+    """Record the time at which ``latest.json`` moved to a run, and how many items are pending."""
+    tags = {"dag_id": manifest.dag_id}
     with _harmless():
-        stats.gauge(LAST_SUCCESS.name, time.time(), tags={"dag_id": dag_id})
+        stats.gauge(LAST_SUCCESS.name, time.time(), tags=tags)
+        if manifest.mode == "merge":
+            stats.gauge(PENDING.name, manifest.pending, tags=tags)
 
 
 def loaded(dag_id: str, rows: int) -> None:

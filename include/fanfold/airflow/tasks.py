@@ -171,6 +171,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
 
     from fanfold.loader import load_pipeline
     from fanfold.stages import consolidating
+    from fanfold.stages.consolidating import notes
     from fanfold.workspace.history import remember
 
     context = get_current_context()
@@ -184,6 +185,12 @@ def consolidate(pipeline: str) -> dict[str, int]:
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
     if manifest.repeated:
         log.warning("%s", consolidating.repeated_text(manifest, loaded.pipeline))
+    if text := notes.merged_text(manifest):
+        log.info("Merged into %s.", text)
+    if text := notes.pending_text(manifest):
+        log.warning("%s.", text)
+    if text := notes.dropped_text(manifest):
+        log.warning("Dropped columns of files that the pipeline does not name: %s.", text)
     size = Plan.from_json(read_json(workspace.plan)).bytes
     remember(workspace.history, manifest, passed=False, size=size)
     options = settings.Options.of(context)
@@ -306,7 +313,7 @@ def publish(dataset: Asset) -> str:
             )
     metrics.sent(manifest.dag_id, "publish", result.objects)
     if result.latest_moved:
-        metrics.succeeded(manifest.dag_id)
+        metrics.succeeded(manifest)
     log.info("%d objects under %s.", len(result.objects), result.prefix)
     if not result.latest_moved:
         log.warning("latest.json was not moved: %s.", result.note)
@@ -332,7 +339,7 @@ def _merge_again(workspace: Workspace) -> None:
 @task(multiple_outputs=False)
 @metrics.timed
 def load(pipeline: str) -> dict[str, int]:
-    """Upsert dataset and folds into the warehouse by key, in one transaction."""
+    """Write dataset and folds into the warehouse by key, in one transaction."""
     from fanfold.stages import loading
 
     workspace = settings.workspace_of(get_current_context())
@@ -347,9 +354,11 @@ def load(pipeline: str) -> dict[str, int]:
         )
     metrics.loaded(manifest.dag_id, sum(result.written for result in results))
     for result in results:
-        log.info("%s: %d of %d rows written.", result.table, result.written, result.rows_in_dataset)
-        if result.warning:
-            log.warning("%s", result.warning)
+        log.info("%s", result.summary)
+    for warning in dict.fromkeys(result.warning for result in results if result.warning):
+        log.warning("%s", warning)
+    if all(result.skipped for result in results):
+        raise AirflowSkipException("A newer generation of the dataset is loaded.")
     return {result.table: result.written for result in results}
 
 

@@ -23,6 +23,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     Raises:
         Inconsistent: The run has no plan or no manifest.
     """
+    from fanfold.stages.consolidating import notes
     from fanfold.stages.publishing import run_prefix
 
     workspace = Workspace.of_run(stack.home.shared, dag_id, run_id)
@@ -36,11 +37,15 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         else stack.home.warehouse
     )
     tables = [entry.table for entry in manifest.files if entry.table and entry.format == "parquet"]
+    rows = notes.merged_text(manifest) or str(manifest.rows)
     facts = {
         plan.noun[0]: f"{counts.planned} planned: {counts.ok} ok, {counts.missing} missing,"
         f" {counts.invalid} invalid, {counts.failed} failed ({manifest.requests} requests)",
-        "rows": f"{manifest.rows}, {manifest.rejected} rejected"
+        "size": f"{plan.bytes / 1e6:,.1f} MB" if plan.bytes else "",
+        "rows": f"{rows}, {manifest.rejected} rejected"
         + f", {manifest.repeated} with the key of an earlier row" * bool(manifest.repeated),
+        "pending": notes.pending_text(manifest),
+        "dropped": notes.dropped_text(manifest),
         "tables": f"{', '.join(tables)} in {warehouse}",
         "S3": f"s3://{bucket}/{run_prefix(manifest)}",
         "on disk": workspace.dataset,
@@ -49,7 +54,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         [
             "",
             f"{dag_id}: {manifest.status} in {seconds:.1f} s",
-            *(f"  {name:<10} {fact}" for name, fact in facts.items()),
+            *(f"  {name:<10} {fact}" for name, fact in facts.items() if fact),
             *(
                 f"    {entry.key:<28} {entry.rows:>8} rows {entry.bytes / 1024:>10.1f} KiB"
                 for entry in manifest.files

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -74,7 +75,7 @@ def emit_each(metrics):
     metrics.decided(manifest(Counts(2, ok=2), 5, 1), "profiles", None)
     metrics.judged("w", metrics.REFUSED)
     metrics.sent("w", "publish", [])
-    metrics.succeeded("w")
+    metrics.succeeded(replace(manifest(Counts(), 0, 0), mode="merge", pending=2))
     metrics.loaded("w", 2)
     metrics.took("w", "plan", 1.5)
 

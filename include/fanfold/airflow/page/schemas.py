@@ -90,6 +90,24 @@ class Wait(_Schema):
     reason: str
 
 
+class Merge(_Schema):
+    """What a run in mode `merge` changes; null before it is consolidated, except for `run_rows`."""
+
+    run_rows: int = Field(description="Rows of the run's own items.")
+    superseded: int | None = Field(description="Rows that are not in the dataset, by a newer one.")
+    deleted: int | None = Field(description="Keys that are not in it: their newest row is deleted.")
+    pending: int | None = Field(
+        description="Items of this and earlier runs that are failed or invalid."
+    )
+
+
+class DroppedColumn(_Schema):
+    """A column of files that the pipeline does not name."""
+
+    name: str
+    files: int = Field(description="Number of the run's files that have it.")
+
+
 class TaskState(_Schema):
     """An unmapped task of the run, or all instances of a mapped one."""
 
@@ -126,6 +144,10 @@ class RunSummary(_Schema):
     tally: ItemCounts | None = Field(description="Null before the run is planned.")
     rows: int | None = Field(description="Rows of the processed batches, or of the dataset.")
     rejected: int | None = Field(description="Rows that break the contract.")
+    bytes: int | None = Field(description="Size of all items, if they are files.")
+    merge: Merge | None = Field(description="Null in mode `snapshot`.")
+    dropped_columns: list[DroppedColumn] = Field(description="The 20 that are in most files.")
+    more_dropped: int = Field(description="How many further columns were dropped.")
     rate: Rate
     requests: Requests | None
     timing: Timing

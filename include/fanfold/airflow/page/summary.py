@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from fanfold.workspace.paths import Workspace
     from fanfold.workspace.progress import Progress
 
+_COLUMNS_SHOWN = 20
+
 router = APIRouter(dependencies=MAY_SEE, tags=["run"])
 
 
@@ -79,6 +81,9 @@ def get_run(
         tally=numbers.counts if plan else None,
         rows=numbers.rows if plan else None,
         rejected=numbers.rejected if plan else None,
+        bytes=(plan.bytes or None) if plan else None,
+        merge=numbers.merge(),
+        **_dropped(result),
         rate=numbers.rate(),
         requests=numbers.requests(),
         timing=numbers.timing(),
@@ -116,6 +121,13 @@ class _Numbers:
         else:
             self.counts = total(batches)
             self.rows, self.rejected = total_rows(batches)
+
+    def merge(self) -> schemas.Merge | None:
+        if self._plan is None or self._plan.mode != "merge":
+            return None
+        if self._manifest:
+            return schemas.Merge.model_validate(self._manifest)
+        return schemas.Merge(run_rows=self.rows, superseded=None, deleted=None, pending=None)
 
     def _elapsed(self) -> float | None:
         if self._plan is None:
@@ -235,6 +247,15 @@ class _Numbers:
             until=first.waits_until or "",
             reason=translator.reason(first.waits_for) if first.waits_for else "",
         )
+
+
+def _dropped(result: RunResult) -> dict[str, Any]:
+    manifest = result.manifest
+    shown = manifest.most_dropped(_COLUMNS_SHOWN) if manifest else []
+    return {
+        "dropped_columns": [schemas.DroppedColumn(name=name, files=n) for name, n in shown],
+        "more_dropped": len(manifest.dropped_columns) - len(shown) if manifest else 0,
+    }
 
 
 def _stopped(dag_run: DagRun, workspace: Workspace, translator: Translator) -> str | None:

@@ -152,8 +152,8 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         rejected=rejected,
         repeated=repeated,
         code=loaded.code,
-        mode=pipeline.mode,
         dropped_columns=_dropped_columns(closed),
+        mode=pipeline.mode,
         **merged,
     )
     write_json(workspace.manifest, manifest.as_json())

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from fanfold.workspace.batch import Batch
     from fanfold.workspace.paths import Workspace
 
-MEMORY = "300MB"
-"""Memory limit of DuckDB."""
+MEMORY = "200MB"
+"""Memory limit of DuckDB. Of 10,000,000 rows, a first run took 230 MB in it, a merge much less."""
 GENERATION = "_generation"
 STATUS = "_status"
 SUPERSEDED, CURRENT, DELETED = 0, 1, 2
@@ -386,12 +386,13 @@ class Merge:
         columns = ", ".join(map(quoted, wanted))
         fresh = f"FROM run WHERE {ITEM} NOT IN (FROM older)"
         lasting = "FROM state WHERE _n NOT IN (SELECT _n FROM gone)"
-        touched = "" if self._all else f" AND {hashed} IN (FROM touched)"
+        hashes = f"SELECT {hashed} AS h {fresh}"
+        touched = f" AND {hashed} IN ({hashes} UNION ALL SELECT h FROM gone)"
+        if self._all or self._base is None:
+            touched = ""  # all of them, or there are none
         for statement in (
-            f"CREATE TABLE fresh AS SELECT {hashed} AS h {fresh}",
-            "CREATE TABLE touched AS SELECT h FROM fresh UNION SELECT h FROM gone",
             f"CREATE TABLE near AS SELECT _n, {STATUS}, {hashed} AS h {lasting}{touched}",
-            "CREATE TABLE twice AS SELECT h FROM (SELECT h FROM near UNION ALL SELECT h FROM fresh) "
+            f"CREATE TABLE twice AS SELECT h FROM (SELECT h FROM near UNION ALL {hashes}) "
             "GROUP BY h HAVING count(*) > 1",
             f"CREATE TABLE ranked AS SELECT _run, _n, row_number() OVER (PARTITION BY {key} "
             f"ORDER BY {', '.join(order)}) AS _rank FROM ("

@@ -239,8 +239,9 @@ class Downloads:
             if known and found.etag != known:
                 raise ItemRefused(ENGINE.message("files.changed"))
             if found.size > self._max_bytes:
-                size = {"bytes": found.size, "limit": self._max_bytes}
-                return Status.INVALID, ENGINE.message("files.too_large", **size)
+                return Status.INVALID, ENGINE.message(
+                    "files.too_large", bytes=found.size, limit=self._max_bytes
+                )
             download.found = found
             with self._writer(download, found.size) as write:
                 while chunk := stream.read(CHUNK):
@@ -249,8 +250,9 @@ class Downloads:
                     write(chunk)
                     download.received += len(chunk)
         if download.received != found.size:
-            received = {"bytes": download.received, "size": found.size}
-            raise ItemRefused(ENGINE.message("files.cut_off", **received))
+            raise ItemRefused(
+                ENGINE.message("files.cut_off", bytes=download.received, size=found.size)
+            )
         return Status.OK, Message("")
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Load: merge the dataset and the folds of a run into their tables by key, in one transaction.
+"""Load: write the dataset and the folds of a run into their tables by key, in one transaction.
 
 Loading a run twice changes nothing; an older run never overwrites newer rows; a failed load changes
 no table.
@@ -6,9 +6,13 @@ no table.
     <dataset>, <fold>   one row per key: its columns, and as_of, the logical date of its run
     fanfold_runs        one row per run: its counts and times; key dag_id, run_id
 
-A row stays until a later run has its key, so a fold's table keeps the days of earlier runs. If a run
-may have fewer keys than the one before (ranks, say), select the latest:
-``WHERE as_of = (SELECT max(as_of) FROM …)``.
+In mode ``snapshot``, rows are merged: a row stays until a later run has its key, so a fold's table
+keeps the days of earlier runs. If a run may have fewer keys than the one before (ranks, say), select
+the latest: ``WHERE as_of = (SELECT max(as_of) FROM …)``.
+
+In mode ``merge``, the tables are made equal to the dataset and the folds: rows that differ are written,
+and rows of all other keys are deleted, whoever wrote them. The tables belong to the DAG. A run whose
+dataset is older than the loaded one, by the ``generation`` of its manifest, leaves them as they are.
 
 | Parquet | PostgreSQL | SQLite |
 |---|---|---|
@@ -34,8 +38,8 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from fanfold.errors import BadConfiguration, Inconsistent
-from fanfold.stages.loading.merging import LoadResult, merge, probe
-from fanfold.stages.loading.runs import RUNS, RUNS_SCHEMA, run_row
+from fanfold.stages.loading.merging import LoadResult, lock, merge, probe, skipped
+from fanfold.stages.loading.runs import RUNS, RUNS_SCHEMA, loaded_generation, run_row
 from fanfold.stages.loading.sql_errors import database_errors
 from fanfold.stages.loading.tables import TargetTable, targets_of
 
@@ -66,7 +70,7 @@ def load(
     targets: Sequence[TargetTable],
     connection_id: str,
 ) -> list[LoadResult]:
-    """Merge the dataset and folds of a run and its row into the database, in one transaction.
+    """Write the dataset and folds of a run and its row into the database, in one transaction.
 
     Tables are locked in the order of their names, ``fanfold_runs`` last, so that concurrent loads
     never deadlock.
@@ -88,23 +92,55 @@ def load(
         SinkUnavailable: The database is unavailable, out of space or locked.
     """
     results = {}
+    whole = manifest.mode == "merge"
     with ExitStack() as stack:
         files = {
             target: stack.enter_context(_open_table(folder, manifest, target.name))
             for target in targets
         }
         opened = stack.enter_context(_transaction(connection, connection_id))
-        for target in sorted(targets, key=lambda target: target.name):
+        ordered = sorted(targets, key=lambda target: target.name)
+        newer = _newer_generation(opened, ordered, manifest, connection_id) if whole else ""
+        for target in ordered:
             with database_errors(connection_id, target.name):
                 file = files[target]
-                results[target] = merge(opened, target, file.schema_arrow, _batches(file, target))
+                if newer:
+                    results[target] = skipped(opened, target, file.metadata.num_rows, newer)
+                    continue
+                results[target] = merge(
+                    opened, target, file.schema_arrow, _batches(file, target), whole=whole
+                )
         with database_errors(connection_id, RUNS.name):
             merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest)])
     return [results[target] for target in targets]
 
 
-def check_database(connection: Any, targets: Sequence[TargetTable], connection_id: str) -> None:
-    """Check that a load could write, in a transaction that is rolled back.
+def _newer_generation(
+    connection: sa.Connection,
+    targets: Sequence[TargetTable],
+    manifest: Manifest,
+    connection_id: str,
+) -> str:
+    """Lock all tables; say that they have a newer generation than a manifest, or return an empty text."""
+    for target in targets:
+        with database_errors(connection_id, target.name):
+            lock(connection, target.name)
+    with database_errors(connection_id, RUNS.name):
+        loaded = loaded_generation(connection, manifest)
+    if loaded <= manifest.generation:
+        return ""
+    return (
+        f"Not loaded: the tables of {manifest.dag_id} have generation {loaded} of the dataset, and "
+        f"this run has {manifest.generation}, which is older. If the published dataset was deleted, "
+        "so that generations are counted from 1 again, delete the rows of this DAG in "
+        f"{RUNS.name} and clear `load`."
+    )
+
+
+def check_database(
+    connection: Any, targets: Sequence[TargetTable], connection_id: str, *, mode: str = "snapshot"
+) -> None:
+    """Check that a load in a mode could write, in a transaction that is rolled back.
 
     Raises:
         BadConfiguration: Permissions, file or existing tables are wrong; the message names the
@@ -112,7 +148,7 @@ def check_database(connection: Any, targets: Sequence[TargetTable], connection_i
         SinkUnavailable: The database is unavailable, out of space or locked.
     """
     with _transaction(connection, connection_id) as opened:
-        probe(opened, (*targets, RUNS), connection_id)
+        probe(opened, (*targets, RUNS), connection_id, deletes=mode == "merge")
         opened.rollback()
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import sqlalchemy as sa
 
 from fanfold.stages.loading.tables import TargetTable
 
@@ -32,6 +33,7 @@ RUNS_SCHEMA = pa.schema(
         "rows": _COUNT,
         "rejected": _COUNT,
         "code": _TEXT,
+        "generation": _COUNT,
         "started_at": _TIME,
         "finished_at": _TIME,
         "loaded_at": _TIME,
@@ -51,8 +53,35 @@ def run_row(manifest: Manifest) -> pa.RecordBatch:
         "rows": manifest.rows,
         "rejected": manifest.rejected,
         "code": manifest.code,
+        "generation": manifest.generation or None,
         "started_at": datetime.fromisoformat(manifest.started_at),
         "finished_at": datetime.fromisoformat(manifest.finished_at),
         "loaded_at": datetime.now(UTC),
     }
     return pa.RecordBatch.from_pylist([row], schema=RUNS_SCHEMA)
+
+
+def loaded_generation(connection: sa.Connection, manifest: Manifest) -> int:
+    """Return the generation of the dataset that the tables of a manifest's DAG have; 0 for none.
+
+    Generation 1 starts a new count: the bucket had no dataset. Generations before it do not matter,
+    and none does to a manifest of generation 1 that is later than all.
+    """
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(RUNS.name) or "generation" not in {
+        column["name"] for column in inspector.get_columns(RUNS.name)
+    }:
+        return 0
+    columns = RUNS.define(RUNS_SCHEMA).c
+    loaded = sa.and_(columns.dag_id == manifest.dag_id, columns.generation.is_not(None))
+    latest = sa.func.max(columns.finished_at)
+    start = sa.select(latest).where(loaded, columns.generation == 1).scalar_subquery()
+    counted = sa.or_(start.is_(None), columns.finished_at >= start)
+    generation, finished = connection.execute(
+        sa.select(sa.func.max(columns.generation), latest).where(loaded, counted)
+    ).one()
+    if generation is None:
+        return 0
+    # SQLite has text.
+    restarted = manifest.moments[1] >= datetime.fromisoformat(str(finished))
+    return 0 if manifest.generation == 1 and restarted else int(generation)

@@ -22,7 +22,7 @@ from fanfold.messages import LANGUAGES
 from fanfold.model import Status
 from fanfold.stages.reporting.charts import VENDOR
 from fanfold.stages.reporting.data import MAX_ROWS, json_value
-from fanfold.stages.reporting.sanitising import plain, visible
+from fanfold.stages.reporting.sanitising import isolated, plain, visible
 from fanfold.stages.reporting.specs import table_columns
 from fanfold.stages.reporting.theme import FOLDER, asset
 from fanfold.stages.reporting.wording import Text, both, day, duration, full, lasting, same, say
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from fanfold.workspace.failure_groups import Group
 
 _HTML_LANGUAGES = {"en": "en", "zh": "zh-Hans"}
+_COLUMNS_SHOWN = 20
 _LIBRARIES = ("vega", "vega-lite", "vega-interpreter")
 
 
@@ -120,6 +121,7 @@ def _table_tiles(manifest: Manifest, pipeline: Pipeline) -> list[Tile]:
     rows = {entry.table: entry.rows for entry in manifest.files if entry.table}
     return [
         Tile(say("rows"), full(manifest.rows), say("rows.means")),
+        *_merge_tiles(manifest),
         Tile(
             say("rejected"),
             full(manifest.rejected),
@@ -132,6 +134,35 @@ def _table_tiles(manifest: Manifest, pipeline: Pipeline) -> list[Tile]:
             if fold.name in rows
         ),
     ]
+
+
+def _merge_tiles(manifest: Manifest) -> list[Tile]:
+    if not manifest.generation:
+        return []
+    numbers = {name: getattr(manifest, name) for name in ("superseded", "deleted", "pending")}
+    return [
+        Tile(say("run_rows"), full(manifest.run_rows), say("run_rows.means")),
+        *(
+            Tile(
+                say(name),
+                full(number),
+                say(f"{name}.means"),
+                "failed" if name == "pending" else "",
+            )
+            for name, number in numbers.items()
+            if number
+        ),
+    ]
+
+
+def _dropped_columns(manifest: Manifest) -> list[Tile]:
+    columns = manifest.most_dropped(_COLUMNS_SHOWN)
+    if not columns:
+        return []
+    listed = same(", ".join(f"{isolated(visible(name))} ({files:,})" for name, files in columns))
+    if more := len(manifest.dropped_columns) - len(columns):
+        listed = say("dropped.more", columns=listed, n=more)
+    return [Tile(say("dropped"), listed, say("dropped.files"))]
 
 
 def _run_tiles(manifest: Manifest, forecast: Forecast | None) -> list[Tile]:
@@ -152,6 +183,7 @@ def _run_tiles(manifest: Manifest, forecast: Forecast | None) -> list[Tile]:
             full(manifest.requests),
             say("forecast.requests", n=forecast.requests) if forecast else None,
         ),
+        *_dropped_columns(manifest),
     ]
 
 

@@ -59,8 +59,11 @@ class Dataset:
 def make_run(tmp_path):
     """Return a function that writes the tables of a logical date, with their manifest."""
 
-    def make(tables, *, day=1, attempt=0, row_group=5_000, failed=0):
-        """``tables``: an Arrow table for each target; its column ``as_of`` is added if absent."""
+    def make(tables, *, day=1, attempt=0, row_group=5_000, failed=0, generation=0):
+        """``tables``: an Arrow table for each target; its column ``as_of`` is added if absent.
+
+        A run with a ``generation`` is one in mode ``merge``.
+        """
         as_of = datetime(2026, 3, day, tzinfo=UTC)
         folder = tmp_path / f"{day}-{attempt}"
         folder.mkdir(exist_ok=True)
@@ -87,6 +90,8 @@ def make_run(tmp_path):
             rows=rows,
             rejected=7,
             code="c0de",
+            mode="merge" if generation else "snapshot",
+            generation=generation,
         )
         return Dataset(folder, manifest, tuple(tables))
 

@@ -76,6 +76,11 @@ def test_a_user_without_permissions_fails_the_check_and_may_load_with_those_to_w
     with psycopg.connect(**stranger) as connection:
         check_database(connection, TARGETS, "warehouse_default")
         assert dataset.load(connection)[0].written == 3
+        with pytest.raises(BadConfiguration, match=r"user_profiles.*42501.*grant its user"):
+            check_database(connection, TARGETS, "warehouse_default", mode="merge")
+    postgres_warehouse.run(f"GRANT DELETE ON user_profiles TO {stranger['user']}")
+    with psycopg.connect(**stranger) as connection:
+        check_database(connection, TARGETS, "warehouse_default", mode="merge")
 
 
 def test_a_read_only_database_is_a_configuration_error(postgres_warehouse, make_dataset):

@@ -96,8 +96,8 @@ def manifest():
 @pytest.fixture
 def report(workspace, manifest):
     """``report(*charts)``: write the report of the run with these charts."""
-    return lambda *charts, **options: write_report(
-        workspace, pipeline_with(*charts), manifest, **options
+    return lambda *charts, of=manifest, **options: write_report(
+        workspace, pipeline_with(*charts), of, **options
     )
 
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -148,6 +149,29 @@ HOSTILE = [
     "nul\x00bell\x07",
     "a" * 10_000,
 ]
+
+
+def test_a_merged_dataset_is_shown_beside_the_rows_of_its_run(report, bars, manifest):
+    """Only in mode ``merge``; what is zero is left out."""
+    fields = {"mode": "merge", "generation": 3, "run_rows": 12_345, "superseded": 6_789}
+    page = Page(report(bars(), of=replace(manifest, **fields, pending=77)).page)
+    shown = [each["text"] for each in page.all("div") if "tile" in each.get("class", "").split()]
+    for text in ("Rows of this run12,345of its own items", "本次运行的行数12,345来自其自身的条目"):
+        assert text in shown
+    assert "Superseded rows6,789a newer row has their key" in shown
+    assert any(text.startswith("Pending items77") for text in shown)
+    words = ("Rows of this run", "Superseded", "Deleted keys", "Pending", "Dropped columns")
+    assert "Deleted keys" not in page.text
+    assert not any(word in report(bars()).page.read_text("utf-8") for word in words)
+
+
+def test_dropped_columns_of_files_are_named_with_their_number_of_files(report, bars, manifest):
+    columns = {f"column {number:02}": 1 for number in range(24)} | {"<b>\u200b": 1_234}
+    page = Page(report(bars(), of=replace(manifest, dropped_columns=columns)).page)
+    facts = [each["text"] for each in page.all("div") if each["text"].startswith("Dropped columns")]
+    assert len(facts) == 1
+    assert "<b>\\u200b (1,234), column 00 (1), column 01 (1)" in facts[0]
+    assert "column 18 (1), and 5 more" in facts[0]
 
 
 def test_values_of_the_data_are_text(report, bars):

@@ -25,7 +25,10 @@ export function Alerts({ problem, unreachable }) {
       ${wait && html`<${Banner} kind="info"><${Waiting} wait=${wait} /><//>`}
       ${active && !summary.tally && html`<${Banner} kind="info">${say("run.not_planned")}<//>`}
       ${verdict === "planned" && html`<${Banner} kind="info">${say("run.dry")}<//>`}
-      ${verdict === "empty" && html`<${Banner} kind="info">${say("run.empty")}<//>`}
+      ${verdict === "empty" &&
+      html`<${Banner} kind="info">${say(summary.merge ? "run.nothing_new" : "run.empty")}<//>`}
+      ${summary.merge?.pending > 0 &&
+      html`<${Banner} kind="warn">${say("run.pending", { n: summary.merge.pending })}<//>`}
     </div>
   `;
 }

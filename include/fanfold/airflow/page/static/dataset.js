@@ -11,6 +11,7 @@ import { Pager } from "./pager.js";
 import { usePolled } from "./polling.js";
 import { numeric, Table } from "./table.js";
 import { say } from "./text.js";
+import { Fact } from "./values.js";
 
 const SIZE = 100; // rows a page
 
@@ -50,6 +51,7 @@ export function Dataset({ shown }) {
         </div>
       `}
     </div>
+    ${dataset.table === tables[0] && html`<${Left} summary=${summary} />`}
     <${Columns} columns=${columns} rows=${rows} />
     <h3>${say("dataset.rows")}</h3>
     <${DataTable} key=${dataset.table} columns=${columns} page=${page} range=${range} />
@@ -69,6 +71,37 @@ function absence({ verdict, state, tally }, active) {
   if (active) return say("dataset.not_yet");
   if (verdict === "planned") return say("run.dry");
   return say(state === "failed" && tally ? "dataset.gate" : "problem.no_dataset");
+}
+
+/** What is not in the dataset: rows and keys of a merge, columns of files. */
+function Left({ summary }) {
+  const { merge, dropped_columns: dropped, more_dropped: more } = summary;
+  if (!merge?.superseded && !merge?.deleted && !dropped.length) return null;
+  return html`
+    <dl class="facts">
+      ${["superseded", "deleted"].map(
+        (name) =>
+          merge?.[name] > 0 &&
+          html`
+            <${Fact} key=${name} name=${`dataset.${name}`}>
+              ${count(merge[name])}${" "}<small>${say(`dataset.${name}_why`)}</small>
+            <//>
+          `,
+      )}
+      ${dropped.length > 0 &&
+      html`
+        <${Fact} name="dataset.dropped">
+          ${dropped.map(
+            ({ name, files }, place) => html`
+              ${place > 0 && say("list.comma")}<bdi>${name}</bdi>${" "}
+              <small>${say("dataset.dropped_files", { n: files })}</small>
+            `,
+          )}
+          ${more > 0 && html`${say("list.comma")}${say("dataset.dropped_more", { n: more })}`}
+        <//>
+      `}
+    </dl>
+  `;
 }
 
 function Columns({ columns, rows }) {

@@ -1,14 +1,14 @@
 // Progress of a run: items by outcome, speed, requests and time.
 
 import { html } from "./vendor/preact.js";
-import { count, duration, Moment, percent, rate } from "./format.js";
+import { bytes, count, duration, Moment, percent, rate } from "./format.js";
 import { Outcome, OUTCOMES, outcomeWord } from "./states.js";
 import { say } from "./text.js";
 import { Fact } from "./values.js";
 
 /** Items by outcome, and rows, each as a large number. */
 export function Tiles({ summary }) {
-  const { tally, rows, rejected } = summary;
+  const { tally } = summary;
   return html`
     <dl class="tiles">
       <div class="tile">
@@ -26,7 +26,7 @@ export function Tiles({ summary }) {
           </div>
         `,
       )}
-      ${Object.entries({ rows, rejected }).map(
+      ${Object.entries(rowNumbers(summary)).map(
         ([name, number]) => html`
           <div class="tile of-rows" key=${name}>
             <dt>${say(`tile.${name}`)}</dt>
@@ -36,6 +36,13 @@ export function Tiles({ summary }) {
       )}
     </dl>
   `;
+}
+
+/** Numbers of rows, by the name of their tile. */
+function rowNumbers({ rows, rejected, merge, final }) {
+  if (!merge) return { rows, rejected };
+  const { run_rows: ofRun } = merge;
+  return final ? { dataset_rows: rows, run_rows: ofRun, rejected } : { run_rows: ofRun, rejected };
 }
 
 /** The items as a sentence, for screen readers. */
@@ -65,6 +72,7 @@ export function Figures({ summary, active }) {
   const { rate: speed, requests, timing } = summary;
   return html`
     <dl class="facts figures">
+      ${summary.bytes !== null && html`<${Fact} name="figure.bytes">${bytes(summary.bytes)}<//>`}
       ${speed.average !== null && html`<${Fact} name="figure.speed">${speedText(speed, active)}<//>`}
       ${requests && html`<${Fact} name="figure.requests">${requestsText(requests)}<//>`}
       ${requests && budgetText(requests) && html`<${Fact} name="figure.budget">${budgetText(requests)}<//>`}

@@ -1,0 +1,36 @@
+"""Sentences about a consolidated run: in mode ``merge``, and of files with other columns."""
+
+import pytest
+
+from fanfold.model import Counts, Manifest, RunStatus
+from fanfold.stages.consolidating.notes import dropped_text, merged_text, pending_text
+
+TIME = "2026-03-01T00:00:00.000Z"
+
+
+def manifest(**fields):
+    status, counts = RunStatus.COMPLETE, Counts(2, ok=2)
+    return Manifest("w", "r", TIME, status, counts, (), 1, TIME, TIME, **fields)
+
+
+@pytest.mark.parametrize("text", [merged_text, pending_text, dropped_text])
+def test_a_snapshot_of_items_says_nothing(text):
+    assert text(manifest(rows=5, rejected=1, repeated=2)) == ""
+
+
+def test_a_merge_counts_only_what_there_is():
+    fields = {"mode": "merge", "generation": 4, "rows": 90, "run_rows": 10}
+    assert merged_text(manifest(**fields)) == "generation 4: 90 rows in the dataset, 10 of this run"
+    assert merged_text(manifest(**fields, superseded=3, deleted=2)).endswith(
+        "10 of this run, 3 superseded by a newer row of their key, 2 keys deleted by their newest row"
+    )
+    assert pending_text(manifest(**fields, pending=7)).startswith(
+        "7 items of this and earlier runs"
+    )
+
+
+def test_dropped_columns_are_named_in_one_line():
+    columns = {f"c{number:02}": 1 for number in range(21)} | {"new\nline": 3}
+    text = dropped_text(manifest(dropped_columns=columns))
+    assert text.startswith(r"'new\nline' (3), 'c00' (1), ")
+    assert text.endswith("'c18' (1), and 2 more")
