@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.errors import BadInput, BadPipeline, FanfoldError
 from fanfold.loader import load_pipeline, pipeline_names
 from fanfold.pipeline import DATASET
-from fanfold.sources import Api
+from fanfold.sources import Api, Files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,7 +59,7 @@ _KINDS: dict[str, dict[str, str]] = {
         "wiring": "batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]",
         "items": '["s3://fanfold/samples/weather/{date}/*.csv"]',
         "example": '["s3://fanfold/samples/weather/2026-07-01/K042.csv"]',
-        "params": "merge=True",
+        "params": 'mode="merge"',
     },
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -138,11 +138,17 @@ def _print(pipeline: Pipeline, result: Result, key: str) -> None:
 
     outcome = result.outcomes.iloc[0]
     print(f"{key}: {outcome['status']}" + (f" ({outcome['reason']})" if outcome["reason"] else ""))
-    records = next(iter(result.records.values()), [])
-    _section("records", len(records))
-    for record in records[:_SHOWN]:
-        text = json.dumps(record, ensure_ascii=False)
-        print(f"  {text[:300]}{'…' * (len(text) > 300)}")
+    records: Any = next(iter(result.records.values()), [])
+    if isinstance(pipeline.source, Files):
+        if len(records):
+            _table("first records", records, wide=True)
+        for column in result.manifest.dropped_columns:
+            print(f"  dropped, because the pipeline does not name it: column {column!r}")
+    else:
+        _section("records", len(records))
+        for record in records[:_SHOWN]:
+            text = json.dumps(record, ensure_ascii=False)
+            print(f"  {text[:300]}{'…' * (len(text) > 300)}")
     _table("rows", result.rows)
     if result.manifest.repeated:
         print(f"  {repeated_text(result.manifest, pipeline)}")
@@ -155,15 +161,16 @@ def _section(name: str, count: int, shown: int = _SHOWN) -> None:
     print(f"\n{name}: {count}" + (f", the first {shown}" if count > shown else ""))
 
 
-def _table(name: str, frame: pd.DataFrame) -> None:
-    is_wide = len(frame.columns) > _WIDE
-    _section(name, len(frame), 2 if is_wide else _SHOWN)
+def _table(name: str, frame: pd.DataFrame, *, wide: bool = False) -> None:
+    is_wide = wide or len(frame.columns) > _WIDE
+    shown = 2 + 2 * wide if is_wide else _SHOWN
+    _section(name, len(frame), shown)
     if frame.empty:
         return
     if is_wide:  # a column a line
-        lines = frame.head(2).T
+        lines = frame.head(shown).reset_index(drop=True).T
         lines.insert(0, "type", frame.dtypes.astype(str))
-        text = lines.to_string(max_colwidth=50)
+        text = lines.to_string(max_colwidth=30 if wide else 50)
     else:
         text = frame.head(_SHOWN).to_string(index=False, max_colwidth=40)
     print("\n".join(f"  {line}" for line in text.splitlines()))

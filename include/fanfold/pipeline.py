@@ -56,7 +56,8 @@ class Pipeline:
             of which no row is left is ``invalid``.
         mode: ``snapshot``: the dataset is the rows of the run's items. ``merge``: it is the last published
             one with the rows of this run. Rows of a file replace those that the file had before; of rows
-            with the same key the newest one counts.
+            with the same key the newest one counts. The warehouse tables are made equal to dataset and
+            folds: rows that others wrote are deleted.
         newest: In mode ``merge``, the column that says which of two rows with the same key is newer, such
             as the time of a change. Without it, and where it is equal, the row of the later run counts; of
             files that of the file whose URI sorts last, so that the order of runs makes no difference; of

@@ -84,7 +84,7 @@ class Result:
     folds: dict[str, pd.DataFrame]
     manifest: Manifest
     report: str
-    records: dict[str, list[Any]]
+    records: dict[str, Any]
     base: dict[str, bytes] = field(default_factory=dict, repr=False)
 
 
@@ -304,19 +304,25 @@ def _result(  # noqa: PLR0913 - all that a result is made of
         folds={fold.name: _frame(workspace.table(fold.name)) for fold in pipeline.folds},
         manifest=manifest,
         report=report,
-        records={
-            outcome.key: found
-            for batch in batches
-            if not isinstance(pipeline.source, Files)
-            for part in batch.fetched(1000)
-            for outcome, found in part
-        },
+        records=_records(batches, pipeline),
         base={
             entry.format: (workspace.dataset / entry.key).read_bytes()
             for entry in manifest.files
             if entry.format in {STATE, LEDGER}
         },
     )
+
+
+def _records(batches: Sequence[Batch], pipeline: Pipeline) -> dict[str, Any]:
+    source = pipeline.source
+    if not isinstance(source, Files):
+        fetched = (each for batch in batches for part in batch.fetched(1000) for each in part)
+        return {outcome.key: found for outcome, found in fetched}
+    return {
+        file.outcome.key: processing.first_records(pipeline, source, file)
+        for batch in batches
+        for file in batch.fetched_files()
+    }
 
 
 def _report(workspace: Workspace, pipeline: Pipeline, manifest: Manifest) -> str:

@@ -1,7 +1,7 @@
 """Charts of order analysis: what a shop's owner looks at in the morning.
 
 Amounts of different currencies never share an axis or a sum: a chart has a panel for each currency, or shows
-the main one, which has the most orders. Days are counted back from the last one with orders.
+the main one, which has the most orders. Days are counted back from the last whole one with orders.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from fanfold import Chart
 MAIN = """
     WITH main AS (
         SELECT currency FROM revenue_by_day GROUP BY ALL ORDER BY sum(orders) DESC, currency LIMIT 1
-    ), last AS (SELECT max(day) AS last_day FROM revenue_by_day WHERE orders > 0)"""
+    ), last AS (
+        SELECT coalesce(max(day) FILTER (day < as_of::DATE), max(day)) AS last_day
+        FROM revenue_by_day JOIN main USING (currency) WHERE orders > 0
+    )"""
 
 
 def _change(now: str, before: str, than: tuple[str, str]) -> str:
@@ -139,7 +142,7 @@ BASKET = Chart(
             WINDOW week AS (ORDER BY day RANGE INTERVAL 6 DAY PRECEDING)
         )
         SELECT day, round(sales / orders, 2) AS average_basket, orders FROM sums, last
-        WHERE day > last_day - 56 AND orders > 0 ORDER BY day""",
+        WHERE day BETWEEN last_day - 55 AND last_day AND orders > 0 ORDER BY day""",
     spec={
         "mark": "line",
         "encoding": {
@@ -167,7 +170,7 @@ BASKET = Chart(
                    sum(sales) FILTER (day <= last_day - 28)
                        / nullif(sum(orders) FILTER (day <= last_day - 28), 0) AS before
             FROM revenue_by_day JOIN main USING (currency), last
-            WHERE day > last_day - 56 GROUP BY ALL
+            WHERE day BETWEEN last_day - 55 AND last_day GROUP BY ALL
         )
         SELECT *, {_change("basket", "before", ("in the 28 days before", "之前 28 天"))} FROM sums""",
 )
@@ -178,7 +181,7 @@ CATEGORIES = Chart(
             SELECT category, sum(revenue) FILTER (day > last_day - 28) AS recent,
                    coalesce(sum(revenue) FILTER (day <= last_day - 28), 0) AS before
             FROM revenue_by_category JOIN main USING (currency), last
-            WHERE day > last_day - 56 GROUP BY category
+            WHERE day BETWEEN last_day - 55 AND last_day GROUP BY category
         )
         SELECT category, recent AS revenue, before, recent / sum(recent) OVER () AS share
         FROM sums WHERE recent IS NOT NULL ORDER BY recent DESC, category LIMIT 12""",
@@ -211,7 +214,7 @@ CATEGORIES = Chart(
         {MAIN}
         SELECT currency, category, sum(revenue) AS sums, sums / sum(sums) OVER () AS share
         FROM revenue_by_category JOIN main USING (currency), last
-        WHERE day > last_day - 28 GROUP BY ALL ORDER BY sums DESC, category LIMIT 1""",
+        WHERE day BETWEEN last_day - 27 AND last_day GROUP BY ALL ORDER BY sums DESC, category LIMIT 1""",
 )
 PRODUCTS = Chart(
     ("Best products, last 28 days", "最近 28 天最畅销的商品"),

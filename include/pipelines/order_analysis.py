@@ -11,7 +11,8 @@ How the folds count:
   with the offset +08:00 belongs to the new day.
 * Cancelled lines and their refunds count as ``cancelled_orders`` and nowhere else.
 * The average basket is sales before refunds, divided by orders.
-* "Recent" is measured from the last day in the dataset: a late file does not make customers look lost.
+* Days are counted back from the last whole day with an order, that is before the date of the run: an order
+  of today or with a wrong date in the future, and files that are late, do not make customers look lost.
 """
 
 from __future__ import annotations
@@ -203,7 +204,10 @@ SUMS = """
     coalesce(-sum(amount) FILTER (NOT is_sale), 0)::DECIMAL(18, 4) AS refunds,
     coalesce(sum(amount), 0)::DECIMAL(18, 4) AS revenue"""
 BASKET = "round(sales / nullif(orders, 0), 2)::DECIMAL(18, 2) AS average_basket"
-LAST_DAY = "(SELECT max(day) FROM counted)"
+LAST_DAY = """(
+    SELECT coalesce(max(day) FILTER (day < (SELECT max(as_of)::DATE FROM dataset)), max(day))
+    FROM counted WHERE is_sale
+)"""
 
 FOLDS = [
     Fold(
@@ -238,7 +242,8 @@ FOLDS = [
                    arg_max(product, (day, order_id, line)) AS product,
                    arg_max(category, (day, order_id, line)) AS category, {SUMS},
                    round(refunds / nullif(sales, 0), 4)::DECIMAL(9, 4) AS refund_rate,
-                   coalesce(sum(amount) FILTER (day > {LAST_DAY} - 28), 0)::DECIMAL(18, 4)
+                   coalesce(sum(amount) FILTER (day BETWEEN {LAST_DAY} - 27 AND {LAST_DAY}),
+                       0)::DECIMAL(18, 4)
                        AS revenue_28_days,
                    coalesce(sum(amount) FILTER (day BETWEEN {LAST_DAY} - 55 AND {LAST_DAY} - 28),
                        0)::DECIMAL(18, 4) AS revenue_28_days_before
@@ -255,7 +260,7 @@ FOLDS = [
                 FROM counted WHERE customer_id IS NOT NULL GROUP BY ALL
             ), customers AS (
                 SELECT shop, customer_id, currency, first_day, last_day,
-                       {LAST_DAY} - last_day AS recency_days, orders, revenue
+                       greatest({LAST_DAY} - last_day, 0) AS recency_days, orders, revenue
                 FROM sums WHERE orders > 0
             )
             SELECT *,

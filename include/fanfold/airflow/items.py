@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,10 @@ from fanfold.airflow.query import query_rows
 from fanfold.errors import BadInput
 from fanfold.readers.datasets import from_dataset
 from fanfold.readers.objects import FACTS, Counted, find_files
+from fanfold.readers.patterns import window_of
 from fanfold.readers.runs import from_run
 from fanfold.sources import Files
-from fanfold.stages.planning.base import choose_base, window_of
+from fanfold.stages.planning.base import choose_base
 from fanfold.storage.published import read_published
 from fanfold.workspace.base import LEDGER, BaseRef, read_ledger, write_base_ref
 from fanfold.workspace.files import disk_errors
@@ -67,8 +69,12 @@ def items_of_run(
         if not isinstance(pipeline.source, Files):
             yield entries
             return
-        begin = None if base is None or ref.rebuild else base.manifest
-        window = window_of(run.logical_date, options.lag_days, pipeline, begin)
+        published = None
+        if base is not None and not ref.rebuild:
+            published = datetime.fromisoformat(base.manifest.logical_date)
+        window = window_of(
+            run.logical_date, options.lag_days, mode=pipeline.mode, published=published
+        )
         counted = Counted()
         yield find_files(
             _without_facts(entries) if _scheme(chosen.uri) == "run" else entries,

@@ -6,7 +6,8 @@ import contextlib
 import os
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -17,12 +18,13 @@ from fanfold.local.settings import of_shell
 from fanfold.local.stack import FINISHED, Stack, running_stack
 from fanfold.local.state import Phase, StackFailed
 from fanfold.local.summary import failure, next_step, retry_reason, summary
-from fanfold.simulator.sample import DELIVERIES
+from fanfold.simulator.sample import DELIVERIES, upload
 from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from fanfold.local.home import Home
     from fanfold.local.request import Request
@@ -66,10 +68,11 @@ def run(home: Home, request: Request) -> int:
             _fail_unfinished(stack)
         params = stack.api("GET", f"/api/v2/dags/{dag_id}/details")["params"] or {}
         if not request.items:
-            _deliver(stack, dag_id)
+            _deliver(stack, params)
+        conf = request.conf(params, home.inputs, partial(_upload, stack, dag_id))
         _say(f"Triggering {dag_id}")
         began = time.monotonic()
-        stack.trigger(dag_id, request.conf(params, home.inputs), run_id=run_id)
+        stack.trigger(dag_id, conf, run_id=run_id)
 
         def print_summary() -> None:
             _say(summary(stack, dag_id, run_id, seconds=time.monotonic() - began))
@@ -87,16 +90,40 @@ def run(home: Home, request: Request) -> int:
         return 0
 
 
-def _deliver(stack: Stack, pipeline: str) -> None:
-    """Upload the next files of a pipeline whose files are simulated, into the stack's own S3 server."""
-    if pipeline not in DELIVERIES or settings.connection_variable("aws_default") in os.environ:
+def _deliver(stack: Stack, params: Mapping[str, Any]) -> None:
+    """Upload the next delivery of the sample files that a pipeline reads by default, if it does."""
+    if _has_own_storage():
         return
-    counter = stack.home.inputs / f"{pipeline}-deliveries"
-    number = int(counter.read_text("ascii")) + 1 if counter.exists() else 1
-    bucket = os.environ.get("FANFOLD_BUCKET", settings.BUCKET)
-    files = DELIVERIES[pipeline](stack.s3(), bucket, datetime.now(UTC).date(), number)
-    counter.write_text(str(number), "ascii")
-    _say(f"Delivery {number} of the simulated shop: {files} new or changed files in s3://{bucket}")
+    defaults = str([param["value"] for param in params.values()])
+    for prefix, make in DELIVERIES.items():
+        if f"s3://{_bucket()}/{prefix}" in defaults:
+            counter = stack.home.inputs / f"deliveries-{prefix.strip('/').replace('/', '-')}"
+            number = int(counter.read_text("ascii")) + 1 if counter.exists() else 1
+            files = make(datetime.now(UTC).date(), number)
+            uploaded = upload(stack.s3(), _bucket(), prefix, files)
+            counter.write_text(str(number), "ascii")
+            _say(
+                f"Delivery {number} of sample files: {uploaded} new or changed ones in "
+                f"s3://{_bucket()}/{prefix}"
+            )
+
+
+def _upload(stack: Stack, pipeline: str, path: Path) -> str:
+    """Upload a local file of the user to the stack's S3 server; return its URI."""
+    if _has_own_storage():
+        return path.as_uri()
+    key = f"uploads/{pipeline}/{path.name}"
+    stack.s3().upload_file(str(path), _bucket(), key)
+    return f"s3://{_bucket()}/{key}"
+
+
+def _has_own_storage() -> bool:
+    """Whether the user's shell names another object storage, into which nothing is uploaded."""
+    return settings.connection_variable("aws_default") in os.environ
+
+
+def _bucket() -> str:
+    return os.environ.get("FANFOLD_BUCKET", settings.BUCKET)
 
 
 def _say(text: str) -> None:

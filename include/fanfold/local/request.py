@@ -14,7 +14,7 @@ from fanfold.local.settings import connection_variable
 from fanfold.simulator.sample import SAMPLES, USERS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 LIST_FILES = (".csv", ".jsonl", ".csv.gz", ".jsonl.gz", ".parquet")
 
@@ -25,7 +25,8 @@ class Request:
 
     Attributes:
         pipeline: Name of the pipeline and of its DAG.
-        items: Keys separated by commas or spaces, or the path or URI of an items file.
+        items: Keys separated by commas or spaces, or the path or URI of an items file. For a pipeline over
+            files, their paths or URIs, which may be patterns.
         users: Number of simulated users, instead of ``items``.
 
     Without both, the items are 300 simulated users if the API of the pipeline is simulated,
@@ -52,22 +53,30 @@ class Request:
                 f"USERS={self.users}: there are simulated users only for {' and '.join(SAMPLES)}. "
                 f"Set ITEMS for {self.pipeline}, or neither for the default list of its DAG."
             )
-        if self._is_file() and "://" not in self.items and not Path(self.items).is_file():
-            raise BadInput(f"ITEMS={self.items}: there is no such file.")
+        for word in self._words():
+            if "://" not in word and word.endswith(LIST_FILES) and not _matching(word):
+                raise BadInput(f"ITEMS={self.items}: there is no file {word}.")
 
-    def conf(self, params: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    def conf(
+        self, params: Mapping[str, Any], folder: Path, upload: Callable[[Path], str] = Path.as_uri
+    ) -> dict[str, Any]:
         """Return the Params of the run.
 
         Args:
             params: Params of the DAG by name, as returned by Airflow's REST API.
             folder: For a list of simulated users.
+            upload: Makes a local file available to a pipeline over files; returns its URI.
 
         Raises:
             BadInput: The DAG has no Param for the items.
         """
         value: Any
-        if self.items and not self._is_file():
-            name, value = _list_param(params), list(filter(None, re.split(r"[\s,]+", self.items)))
+        if self.items and "lag_days" in params:
+            name, value = _list_param(params), []
+            for word in self._words():
+                value += [word] if "://" in word else map(upload, _matching(word))
+        elif self.items and not self._is_file():
+            name, value = _list_param(params), self._words()
         elif self.items:
             path = self.items
             name, value = "items_uri", path if "://" in path else Path(path).absolute().as_uri()
@@ -84,6 +93,9 @@ class Request:
         others = {"items_uri", "items_sql"} - {name}
         return {name: value} | {each: None for each in others if _value(params, each)}
 
+    def _words(self) -> list[str]:
+        return list(filter(None, re.split(r"[\s,]+", self.items)))
+
     def _is_file(self) -> bool:
         return "://" in self.items or self.items.endswith(LIST_FILES) or Path(self.items).is_file()
 
@@ -94,6 +106,14 @@ class Request:
         # The sample's users do not exist in the API of another connection.
         simulated = connection_variable(sample.connection) not in os.environ
         return self.users or (USERS if simulated else 0)
+
+
+def _matching(pattern: str) -> list[Path]:
+    """Return the files that a path, or a pattern with ``*`` and ``**``, names, sorted."""
+    path = Path(pattern).absolute()
+    if path.is_file():
+        return [path]
+    return sorted(each for each in Path(path.anchor).glob(str(path)[1:]) if each.is_file())
 
 
 def _list_param(params: Mapping[str, Any]) -> str:

@@ -50,7 +50,7 @@ class Counted:
         listed: Files below the prefixes of the patterns.
         outside: Files whose date is outside the window.
         unchanged: Files that are in the published dataset as they are.
-        again: Files that are in the published dataset, read again: they failed, or all are read again.
+        again: Files of earlier runs that are read again: they failed, or all are.
         gone: Failed files of earlier runs that do not exist any more.
         planned: Files to read.
     """
@@ -128,11 +128,12 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
             continue
         facts = {name: getattr(found, name) for name in FACTS} if found else {}
         facts |= attributes or ({"date": row.date} if row and row.date else {})
-        if row and not rebuild and row.status == Status.OK and _is_same(facts, row):
+        same = row and (facts.get("etag"), facts.get("size")) == (row.etag, row.size)
+        if row and same and not rebuild and row.status == Status.OK:
             counted.unchanged += 1
             continue
         counted.planned += 1
-        counted.again += row is not None and _is_same(facts, row)
+        counted.again += row is not None and (rebuild or row.status != Status.OK)
         yield "file", counted.planned, uri, facts
 
 
@@ -225,7 +226,3 @@ def _with_facts(
             heads = dict(zip(unknown, pool.map(locations.head, unknown), strict=True))
             for uri, attributes, row in block:
                 yield uri, attributes, row, heads.get(uri)
-
-
-def _is_same(facts: dict[str, Any], row: LedgerRow) -> bool:
-    return (facts.get("etag"), facts.get("size")) == (row.etag, row.size)

@@ -12,8 +12,12 @@ import fnmatch
 import re
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 _SPECIAL = re.compile(
     r"\{date(?::(?P<form>[^{}]*))?\}|(?P<wild>(?<=/)\*\*/|\*\*|\*|\?|\[!?\]?[^\]/]*\])"
@@ -37,6 +41,22 @@ class Window:
 
     def __str__(self) -> str:
         return f"{self.first} to {self.last}" if self.first else f"until {self.last}"
+
+
+def window_of(
+    logical_date: datetime, lag_days: int, *, mode: str, published: datetime | None
+) -> Window:
+    """Return the dates of the files of a run; ``lag_days`` before its first one are included.
+
+    A snapshot begins at its logical date, a merge at that of the ``published`` dataset, which is None
+    if there is none or all files are read again. All dates are in UTC.
+    """
+    last = logical_date.date()
+    if mode == "snapshot":
+        return Window(last - timedelta(lag_days), last)
+    if published is None:
+        return Window(None, last)
+    return Window(min(last, published.date()) - timedelta(lag_days), last)
 
 
 class Pattern:

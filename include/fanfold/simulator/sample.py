@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fanfold.simulator import shop
+from fanfold.simulator import shop, weather
 from fanfold.simulator.people import FIRST_UID, LAST_UID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import date
 
 USERS = 300
@@ -49,7 +50,31 @@ SAMPLES = {
     "mastodon_user_profiles": Sample("mastodon_default", accounts),
 }
 """Samples by pipeline."""
-DELIVERIES: dict[str, Callable[[Any, str, date, int], int]] = {"order_analysis": shop.deliver}
-"""What uploads the files of a pipeline: ``(client, bucket, today, number of the delivery) -> files``."""
+DELIVERIES: dict[str, Callable[[date, int], Iterable[tuple[str, bytes]]]] = {
+    shop.PREFIX: shop.delivery,
+    weather.PREFIX: weather.delivery,
+}
+"""Sample files by their prefix in a bucket: ``(today, number of the delivery) -> key and content``."""
 CONNECTIONS = ("weibo_default", "mastodon_default", "sample_default")
 """Airflow connections of the APIs that the simulator speaks."""
+
+
+def upload(client: Any, bucket: str, prefix: str, files: Iterable[tuple[str, bytes]]) -> int:
+    """Upload the files that a bucket lacks or has in another version; return their number.
+
+    Args:
+        client: A boto3 client for S3.
+        bucket: Its bucket.
+        prefix: That of all files.
+        files: Key and content of each.
+    """
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    present = {
+        each["Key"]: each["ETag"].strip('"') for page in pages for each in page.get("Contents", ())
+    }
+    uploaded = 0
+    for key, content in files:
+        if present.get(key) != hashlib.md5(content, usedforsecurity=False).hexdigest():
+            client.put_object(Bucket=bucket, Key=key, Body=content)
+            uploaded += 1
+    return uploaded

@@ -8,7 +8,7 @@ together. What is wrong with the files:
 * Fields of an order are on its first line only (``web``); its header has another order and case on Tuesdays.
 * Prices are for one piece (``web``, ``app``) or for the whole quantity (``market``).
 * Times have the offset of the customer; currencies differ; refunds are ``'-12.50`` with an apostrophe.
-* About one line in 500 is broken, on Sundays there is a column more, and now and then a file is empty
+* About one line in 600 is broken, on Sundays there is a column more, and now and then a file is empty
   or there is a copy of it under another name.
 * The first delivery lacks a file, has one with wrong prices and an order that never was, and one that is cut
   off. The second brings all three as they should be, a further day, and refunds of customer service.
@@ -19,11 +19,10 @@ from __future__ import annotations
 import csv
 import functools
 import gzip
-import hashlib
 import io
 import json
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,8 @@ PREFIX = "orders/"
 DAYS = 70
 """Days of the first delivery."""
 CHANNELS = ("web.csv", "app.jsonl.gz", "market.parquet")
+FLAWS = 1500
+"""Each kind of broken line is one in so many."""
 _CENT = Decimal("0.01")
 _MARKETS = {"EUR": (1, Decimal("1.00")), "USD": (-5, Decimal("1.10")), "CNY": (8, Decimal("7.80"))}
 """Offset from UTC in hours and price of a euro by currency."""
@@ -172,48 +173,30 @@ def files(day: date) -> dict[str, bytes]:
     return made
 
 
-def deliver(client: Any, bucket: str, today: date, delivery: int, days: int = DAYS) -> int:
-    """Upload the files of a delivery that the bucket lacks or has in another version.
+def delivery(today: date, number: int, days: int = DAYS) -> Iterator[tuple[str, bytes]]:
+    """Yield key and content of all files that exist after a delivery.
 
     Args:
-        client: A boto3 client for S3.
-        bucket: Its bucket.
         today: Date of the delivery. The first one has the ``days`` days up to two days before it, later
             ones also the day before it.
-        delivery: Its number, from 1.
+        number: That of the delivery, from 1.
         days: Days of the first delivery.
-
-    Returns:
-        The number of uploaded files.
     """
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=PREFIX)
-    present = {
-        each["Key"]: each["ETag"].strip('"') for page in pages for each in page.get("Contents", ())
-    }
-    uploaded = 0
-    for key, content in _delivery(today, delivery, days):
-        if present.get(key) != hashlib.md5(content, usedforsecurity=False).hexdigest():
-            client.put_object(Bucket=bucket, Key=key, Body=content)
-            uploaded += 1
-    return uploaded
-
-
-def _delivery(today: date, delivery: int, days: int) -> Iterator[tuple[str, bytes]]:
-    for age in range(days + 1, 0 if delivery > 1 else 1, -1):
+    for age in range(days + 1, 0 if number > 1 else 1, -1):
         day = today - timedelta(days=age)
         made = files(day)
-        if delivery == 1 and age == 2:
-            made["web.csv"] = _csv(day, list(_wrong(_lines(day, "web.csv"), day)))
-        if delivery == 1 and age == 3:
+        if number == 1 and age == 2:
+            made["web.csv"] = _csv(day, list(_wrong(lines(day, "web.csv"), day)))
+        if number == 1 and age == 3:
             del made["market.parquet"]
             made["app.jsonl.gz"] = made["app.jsonl.gz"][:-100]
-        if delivery > 1 and age == 1:
-            made[f"refunds-{delivery}.csv"] = _csv(day, list(_goodwill(day, delivery)))
+        if number > 1 and age == 1:
+            made[f"refunds-{number}.csv"] = _csv(day, list(goodwill(day, number)))
         for name, content in made.items():
             yield f"{PREFIX}date={day}/{name}", content
 
 
-def _lines(day: date, channel: str) -> Iterator[dict[str, Any]]:
+def lines(day: date, channel: str) -> Iterator[dict[str, Any]]:
     """Yield what a channel exports on a day: new orders, changed ones, refunds."""
     for age in range(15):
         for order in orders(day - timedelta(days=age)):
@@ -242,7 +225,7 @@ def _wrong(lines: Iterator[dict[str, Any]], day: date) -> Iterator[dict[str, Any
         yield first | {"order_id": f"{day:%y%m%d}-9999", "quantity": 50}
 
 
-def _goodwill(day: date, delivery: int) -> Iterator[dict[str, Any]]:
+def goodwill(day: date, delivery: int) -> Iterator[dict[str, Any]]:
     """Yield refunds of a part of the price, for orders of the last two weeks."""
     random = Random(f"refunds {day} {delivery}")  # noqa: S311 - an example, no secret
     for age in range(2, 15):
@@ -253,10 +236,10 @@ def _goodwill(day: date, delivery: int) -> Iterator[dict[str, Any]]:
 
 
 def _file(day: date, channel: str) -> bytes:
-    lines = list(_lines(day, channel))
+    found = list(lines(day, channel))
     if channel.endswith(".csv"):
-        return _csv(day, lines)
-    return _jsonl(day, lines) if channel.endswith(".jsonl.gz") else _parquet(lines)
+        return _csv(day, found)
+    return _jsonl(day, found) if channel.endswith(".jsonl.gz") else _parquet(found)
 
 
 def _csv(day: date, lines: list[dict[str, Any]]) -> bytes:
@@ -278,7 +261,7 @@ def _csv(day: date, lines: list[dict[str, Any]]) -> bytes:
     for line in lines:
         first = before is None or "refund_id" in line or line["order_id"] != before["order_id"]
         row = line if first else line | of_order
-        flaw = random.randrange(1500)
+        flaw = random.randrange(FLAWS)
         if flaw == 0:
             text.write(f"{row['order_id']},{row['line']}\r\n")
         elif flaw == 1:
@@ -293,11 +276,11 @@ def _csv(day: date, lines: list[dict[str, Any]]) -> bytes:
 
 
 def _jsonl(day: date, lines: list[dict[str, Any]]) -> bytes:
-    """Return lines as compressed JSON; one in 700 is cut off or has no currency code."""
+    """Return lines as compressed JSON, some cut off or without a currency code."""
     random = Random(f"broken {day}")  # noqa: S311 - an example, no secret
     text = []
     for line in lines:
-        flaw = random.randrange(1400)
+        flaw = random.randrange(FLAWS)
         document = json.dumps(line | ({"currency": "?"} if flaw == 0 else {}))
         text.append(document[:-20] if flaw == 1 else document)
     return gzip.compress("\n".join([*text, ""]).encode(), mtime=0)
@@ -316,7 +299,7 @@ def _parquet(lines: list[dict[str, Any]]) -> bytes:
             "line": int(line["line"]),
             "amount": Decimal(line["amount"].strip("'")) if "amount" in line
             else line["quantity"] * Decimal(line["unit_price"]),
-            **{name: datetime.fromisoformat(line[name]) for name in times if name in line},
+            **{name: datetime.fromisoformat(line[name]).astimezone(UTC) for name in times if name in line},
         }
         for line in lines
     ]  # fmt: skip

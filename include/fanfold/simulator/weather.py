@@ -25,10 +25,21 @@ from fanfold.simulator.mastodon import JSON, error, quota_headers, token
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TOKEN_REQUIRED", "error", "files", "quota_headers", "route", "template", "token"]
+__all__ = [
+    "PREFIX",
+    "TOKEN_REQUIRED",
+    "delivery",
+    "error",
+    "files",
+    "quota_headers",
+    "route",
+    "template",
+    "token",
+]
 
 TOKEN_REQUIRED = False
 PAGE = 200
+PREFIX = "samples/weather/"
 DAYS = 30
 _PATH = re.compile(r"/v1/stations/([^/]+)/readings")
 _STATION = re.compile(r"[A-WYZ][0-9]{3}")
@@ -84,6 +95,12 @@ def files(until: date, days: int = 7) -> Iterator[tuple[str, bytes]]:
                 every = also | row
                 writer.writerow({name: every[name] for name in header})
             yield f"{day}/{station}.csv", text.getvalue().encode()
+
+
+def delivery(today: date, number: int) -> Iterator[tuple[str, bytes]]:
+    """Yield key and content of the files of a delivery; a file that the first one lacks comes late."""
+    made = [(f"{PREFIX}{name}", content) for name, content in files(today)]
+    yield from made if number > 1 else made[:-1]
 
 
 def _answer(request: Request) -> Reply:

@@ -331,6 +331,12 @@ class Files:
             raise BadPipeline("Files: columns and optional are lists of names, not one text.")
         if len(self.delimiter) != 1 or len(self.quote) > 1:
             raise BadPipeline("Files: delimiter and quote are single characters.")
+        if not f"{self.delimiter}{self.quote}".isascii() or self.delimiter in {
+            "\n",
+            "\r",
+            self.quote,
+        }:
+            raise BadPipeline("Files: delimiter and quote are two different characters of ASCII.")
         if not self.header and not self.columns:
             raise BadPipeline("Files: without a header, columns must name the columns in order.")
         try:

@@ -132,14 +132,41 @@ def test_a_dag_has_a_query_only_if_its_author_names_a_connection(airflow_home):
     assert {"concurrency", "requests_per_second"}.isdisjoint(item_params(requests=False))
 
 
+def test_a_merge_over_files_has_params_for_its_dates_and_earlier_rows(airflow_home):
+    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk.definitions.param import process_params
+    from airflow.sdk.exceptions import ParamValidationError
+
+    from fanfold.airflow.params import file_params, item_params
+    from fanfold.airflow.settings import Options, items_of
+
+    assert airflow_home.is_dir()
+    pattern = "s3://b/{date:%Y/%m/%d}/*.csv"
+    with DAG("a_dag", schedule=None, params=file_params([pattern], mode="merge")) as dag:
+        task = BaseOperator(task_id="a_task")
+    params = process_params(dag, task, {"lag_days": 5}, suppress_exception=False)
+    context = {"params": params, "dag": dag}
+    assert items_of(context).items == (pattern,)
+    options = Options.of(context)
+    assert (options.lag_days, options.earlier_rows) == (5, "auto")
+    with pytest.raises(ParamValidationError, match="earlier_rows"):
+        process_params(dag, task, {"earlier_rows": "drop"}, suppress_exception=False)
+    assert ["earlier_rows" in made for made in (file_params(), item_params(mode="merge"))] == [
+        *(False, True)
+    ]
+
+
 def test_airflow_stores_and_restores_the_params_of_a_dag(airflow_home):
     from airflow.sdk import DAG
     from airflow.serialization.serialized_objects import DagSerialization
 
-    from fanfold.airflow.params import item_params
+    from fanfold.airflow.params import file_params, item_params
 
     assert airflow_home.is_dir()
-    params = item_params([{"item": "a", "size": 1}], **SQL)
+    params = {
+        **file_params(["s3://b/{date}/*"], mode="merge"),
+        **item_params([{"item": "a", "size": 1}], **SQL),
+    }
     with DAG("a_dag", schedule=None, params=params) as dag:
         stored = json.dumps(DagSerialization.to_dict(dag))
     restored = DagSerialization.from_dict(json.loads(stored)).params
@@ -179,6 +206,7 @@ def test_a_column_of_another_pipelines_latest_dataset_has_the_items(bucket, tmp_
         ("dataset://topics/posts/nobody", "topics/posts has no column 'nobody', but: id, user"),
         ("dataset://topics/others/user", "no table 'others', but: posts, users"),
         ("dataset://nothing/user", "'nothing' has published nothing: there is no s3://"),
+        (f"s3://{bucket.name}/nowhere.csv", f"s3://{bucket.name}/nowhere.csv"),
     ]:
         with pytest.raises(BadInput, match=said):
             read(uri=uri)

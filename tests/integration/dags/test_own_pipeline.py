@@ -88,23 +88,7 @@ def expected():
     return [row for row in sent if row not in broken], broken
 
 
-def test_no_row_of_an_item_is_lost_and_a_broken_fold_costs_no_request(pipeline, author):
-    """The SQL of the fold is wrong at first: the run fails there, and goes on after the fix."""
-    author.replace("avg(temperature) AS mean, min", "avg(temprature) AS mean, min")
-    run = pipeline.run(NAME, items=STATIONS, date=DATE, tolerated_rejected_percentage=100)
-    assert run.state == "failed"
-    assert run.states["publish", -1] == "upstream_failed"
-    said = run.error("consolidate")
-    assert type(run.errors["consolidate"]).__name__ == "BadPipeline"
-    assert f"{NAME}_by_month" in said
-    assert "temprature" in said
-    asked = requests(pipeline)
-    assert asked == 2 * PAGES + 1
-
-    author.replace("temprature", "temperature")
-    run = pipeline.clear(run, "consolidate", "publish", "load", "report")
-    assert run.errors == {}
-    assert requests(pipeline) == asked
+def assert_no_row_is_lost(pipeline, run):
     good, broken = expected()
     rows = dataset(run)
     assert [
@@ -128,17 +112,32 @@ def test_no_row_of_an_item_is_lost_and_a_broken_fold_costs_no_request(pipeline, 
     assert {station for station, _ in months} == {"B107", "K042"}
 
 
-def test_parts_of_other_code_are_never_folded_and_a_run_made_again_is_fetched_again(
+def test_no_row_is_lost_and_no_part_of_other_code_is_folded_while_the_author_edits(
     pipeline, author
 ):
-    first = pipeline.run(NAME, items=STATIONS, date=DATE, tolerated_rejected_percentage=100)
-    assert first.state == "success"
+    """A broken fold costs no request; then another contract, and another source."""
+    given = {"items": STATIONS, "date": DATE, "batch_size": 2, "tolerated_rejected_percentage": 100}
+    author.replace("avg(temperature) AS mean, min", "avg(temprature) AS mean, min")
+    run = pipeline.run(NAME, **given)
+    assert run.state == "failed"
+    assert run.states["publish", -1] == "upstream_failed"
+    said = run.error("consolidate")
+    assert type(run.errors["consolidate"]).__name__ == "BadPipeline"
+    assert f"{NAME}_by_month" in said
+    assert "temprature" in said
     asked = requests(pipeline)
-    before = first.manifest
+    assert asked == 2 * PAGES + 1
+
+    author.replace("temprature", "temperature")
+    run = pipeline.clear(run, "consolidate", "publish", "load", "report")
+    assert run.errors == {}
+    assert requests(pipeline) == asked
+    assert_no_row_is_lost(pipeline, run)
+    before = run.manifest
 
     # Another contract: rows are made anew from the records that are there.
     author.replace('"max_value": 60', '"max_value": 20')
-    run = pipeline.clear(first, "consolidate")
+    run = pipeline.clear(run, "consolidate")
     assert run.errors == {}
     assert requests(pipeline) == asked
     assert max(row["temperature"] for row in dataset(run) if row["temperature"]) <= 20
@@ -159,7 +158,7 @@ def test_parts_of_other_code_are_never_folded_and_a_run_made_again_is_fetched_ag
     assert {row["measured_at"].month for row in dataset(run)} == {4}
 
     # The run is deleted, and made again under its id.
-    again = pipeline.run(NAME, items=STATIONS, date=DATE, tolerated_rejected_percentage=100)
-    assert again.workspace == first.workspace
+    again = pipeline.run(NAME, **given)
+    assert again.workspace == run.workspace
     assert again.state == "success"
     assert requests(pipeline) == asked * 3

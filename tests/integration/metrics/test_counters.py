@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 
+import pyarrow.parquet as pq
 import pytest
+
+from fanfold.workspace.files import read_jsonl
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
-UIDS = [str(1404376560 + number) for number in range(12)]
+UIDS = [str(1404376560 + number) for number in range(40)]
 OF_PIPELINE = {"dag_id": "weibo_user_profiles", "pipeline": "weibo_user_profiles"}
 STAGES = {
     *("preflight", "read_items", "plan", "fetch", "process"),
@@ -26,19 +30,23 @@ def outcomes(receiver):
 
 
 def test_the_counters_of_a_run_are_those_of_its_manifest(pipeline, sending):
-    """Outcomes, requests, retries, bytes, rows and durations; the tags are those of the pipeline."""
+    """Outcomes, requests, retries, bytes, rows and durations; the tags are those of the pipeline.
+
+    The list is a file in object storage with duplicates and blanks, whose order is kept.
+    """
     receiver = sending
+    body = "\n".join(["user_id", *UIDS, "7", UIDS[0], "", "8"]).encode()
+    pipeline.client.put_object(Bucket=pipeline.bucket, Key="in/users.csv", Body=body)
     pipeline.simulator.control(uids={UIDS[3]: "invalid", UIDS[5]: "unknown"})
     began = time.time()
-    tolerated = {"tolerated_failure_percentage": 10, "tolerated_rejected_percentage": 10}
-    run = pipeline.run(user_ids=UIDS, batch_size=4, **tolerated)
+    run = pipeline.run(items_uri=f"s3://{pipeline.bucket}/in/users.csv", batch_size=14)
     receiver.settled()
     assert run.state == "success"
     counts = {name: count for name, count in run.manifest["counts"].items() if count}
-    assert counts.pop("planned") == sum(counts.values()) == len(UIDS)
-    assert outcomes(receiver) == counts == {"ok": 10, "missing": 1, "invalid": 1}
-    assert receiver.value("fanfold_items_total", **OF_PIPELINE) == len(UIDS)
-    assert receiver.value("fanfold_rows_total", **OF_PIPELINE) == run.manifest["rows"] == 10
+    assert counts.pop("planned") == sum(counts.values()) == 42
+    assert outcomes(receiver) == counts == {"ok": 38, "missing": 3, "invalid": 1}
+    assert receiver.value("fanfold_items_total", **OF_PIPELINE) == 42
+    assert receiver.value("fanfold_rows_total", **OF_PIPELINE) == run.manifest["rows"] == 38
     rejected = receiver.value("fanfold_rows_rejected_total", **OF_PIPELINE)
     assert rejected == run.manifest["rejected"] == 1
     requests = receiver.value("fanfold_requests_total", **OF_PIPELINE)
@@ -46,13 +54,13 @@ def test_the_counters_of_a_run_are_those_of_its_manifest(pipeline, sending):
     assert receiver.value("fanfold_request_retries_total") == 0
     sent = pipeline.client.list_objects_v2(Bucket=pipeline.bucket)["Contents"]
     sizes = {entry["Key"].rpartition("/")[2]: entry["Size"] for entry in sent}
-    sizes.pop("latest.json")
+    del sizes["latest.json"], sizes["users.csv"]
     report = sizes.pop("report.html")
     assert receiver.by("stage", "fanfold_sent_bytes_total") == {
         "report": report,
         "publish": sum(sizes.values()),
     }
-    assert receiver.value("fanfold_rows_loaded_total") == 10
+    assert receiver.value("fanfold_rows_loaded_total") == 38
     assert receiver.by("status", "fanfold_runs_total") == {"partial": 1}
     # The other counters began at zero with the plan, so that Prometheus sees the first failure rise.
     assert len(receiver.values("fanfold_runs_total")) == 4
@@ -70,6 +78,19 @@ def test_the_counters_of_a_run_are_those_of_its_manifest(pipeline, sending):
     assert receiver.values("airflow_ti_finish_weibo_user_profiles_plan_success_total") == {}
     assert receiver.value("statsd_exporter_sample_errors_total") == 0
 
+    folder = run.workspace / "dataset"
+    expected = [uid for uid in UIDS if uid not in {UIDS[3], UIDS[5]}]
+    table = pq.read_table(folder / "user_profiles.parquet")
+    assert table["user_id"].to_pylist() == expected
+    failed = list(read_jsonl(folder / "failed.jsonl"))
+    statuses = {line["key"]: line["status"] for line in failed}
+    assert statuses == {UIDS[3]: "invalid"} | dict.fromkeys([UIDS[5], "7", "8"], "missing")
+    (rejected,) = read_jsonl(folder / "rejected.jsonl")
+    assert rejected["item"] == UIDS[3]
+    assert next(line for line in failed if line["key"] == UIDS[3])["column"] == rejected["column"]
+    with gzip.open(folder / "user_profiles.csv.gz", "rt", encoding="utf-8") as file:
+        assert file.readline().startswith('"source","user_id"')
+
 
 def test_a_retried_batch_counts_its_requests_and_no_item_twice(pipeline, sending):
     """The first try gives up after five requests, the second needs one more."""
@@ -84,10 +105,17 @@ def test_a_retried_batch_counts_its_requests_and_no_item_twice(pipeline, sending
     assert outcomes(sending) == {"ok": 10}
 
 
-def test_a_run_whose_failures_are_not_tolerated_is_counted_as_refused(pipeline, sending):
+def test_a_run_whose_failures_are_not_tolerated_publishes_nothing_and_is_counted_as_refused(
+    pipeline, sending
+):
     """Failed items count, nothing is sent, and the time of the last success stays unset."""
     pipeline.simulator.control(uids={UIDS[0]: "drop"})
-    assert pipeline.run(user_ids=UIDS[:4]).state == "failed"
+    run = pipeline.run(user_ids=UIDS[:4], batch_size=2)
+    assert run.state == "failed"
+    assert run.states["batch.fetch", 0] == run.states["consolidate", -1] == "failed"
+    assert "1 of 4 items failed (25 %)" in run.error("consolidate")
+    assert run.states["publish", -1] == run.states["load", -1] == "upstream_failed"
+    assert pipeline.objects() == []
     sending.settled()
     assert outcomes(sending) == {"ok": 3, "failed": 1}
     assert sending.by("status", "fanfold_runs_total") == {"refused": 1}
@@ -95,7 +123,7 @@ def test_a_run_whose_failures_are_not_tolerated_is_counted_as_refused(pipeline, 
     assert sending.values("fanfold_last_success_timestamp_seconds") == {}
     ran = sending.by("stage", "fanfold_stage_duration_seconds_count")
     assert set(ran) == {"preflight", "read_items", "plan", "fetch", "process"}
-    assert ran["fetch"] == 3
+    assert ran["fetch"] == 1
 
 
 def test_a_deferred_batch_counts_its_wait_as_one_for_the_quota(pipeline, sending, monkeypatch):
@@ -127,7 +155,7 @@ def test_a_consolidation_interrupted_after_its_manifest_counts_no_item_twice(
         check_tolerance(*arguments)
 
     monkeypatch.setattr(consolidating, "check_tolerance", cut)
-    run = pipeline.run(user_ids=UIDS[:3], retries=1)
+    run = pipeline.run(user_ids=UIDS[:3], batch_size=3, retries=1)
     sending.settled()
     assert run.state == "success"
     assert sending.value("airflow_ti_failures_total", task_id="consolidate") == 1

@@ -212,10 +212,10 @@ def new_run(dags, sinks):
 def finished_run(new_run, page_of, s3_client, bucket_name):
     """``finished_run(files, …)``: the API of the page of a finished run over these files."""
 
-    def get(files, *, batch_size=3, passed=True, previous=None, **of_run):
+    def get(files, *, batch_size=3, passed=True, previous=None, merged=None, **of_run):
         workspace = new_run(-(-len(files) // batch_size), **of_run)
-        options = {"batch_size": batch_size, "passed": passed, "previous": previous}
-        manifest = write_run(workspace, files, **options)
+        options = {"passed": passed, "previous": previous, "merged": merged}
+        manifest = write_run(workspace, files, batch_size=batch_size, **options)
         for entry in manifest.files if passed else ():
             path = workspace.dataset / entry.key
             key = run_prefix(manifest) + entry.key

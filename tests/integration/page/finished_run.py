@@ -116,8 +116,8 @@ class File:
         return good, bad
 
 
-def write_plan(workspace, files, batch_size):
-    """Write what ``read_items`` and ``plan`` write; return the plan."""
+def write_plan(workspace, files, batch_size, **fields):
+    """Write what ``read_items`` and ``plan`` write; return the plan, with these fields."""
     now = datetime.now(UTC)
     keys = list(files)
     plan = Plan(
@@ -139,6 +139,7 @@ def write_plan(workspace, files, batch_size):
         folds=("revenue",),
         label="category",
         measure="price",
+        **fields,
     )
     for number in range(plan.batches):
         own = keys[number * batch_size : (number + 1) * batch_size]
@@ -218,12 +219,14 @@ def row_json(row):
     return {name: getattr(row, name) for name in Rejected.__slots__}
 
 
-def write_run(workspace, files, *, batch_size=3, previous=None, passed=True):
+def write_run(workspace, files, *, batch_size=3, previous=None, passed=True, merged=None):
     """Write the workspace of a consolidated run, with its report.
 
-    ``previous`` is the workspace that the comparison names.
+    ``previous`` is the workspace that the comparison names; ``merged``, for mode ``merge``, has further
+    fields of the manifest.
     """
-    plan = write_plan(workspace, files, batch_size)
+    fields = {} if merged is None else {"mode": "merge", "bytes": 12_345_678}
+    plan = write_plan(workspace, files, batch_size, **fields)
     counts, requests, tables = Counts(), 0, []
     lists = {"failed.jsonl": b"", "rejected.jsonl": b""}
     for number in range(plan.batches):
@@ -270,6 +273,7 @@ def write_run(workspace, files, *, batch_size=3, previous=None, passed=True):
         rows=dataset.num_rows,
         rejected=lists["rejected.jsonl"].count(b"\n"),
         code=CODE,
+        **({} if merged is None else {"mode": "merge", "generation": 4, **merged}),
     )
     write_json(workspace.manifest, manifest.as_json())
     remember(workspace.history, manifest, passed=passed)

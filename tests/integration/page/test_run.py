@@ -58,6 +58,27 @@ def test_the_head_counts_items_rows_and_rejected_rows(partial):
     assert states["batch.fetch"] == {"success": 2, "failed": 1}
 
 
+def test_a_merged_dataset_is_shown_beside_the_rows_of_its_run(finished_run, partial):
+    """In mode ``snapshot`` none of this is there."""
+    columns = {f"column {number:02}": 1 for number in range(30)} | {"gift_note": 7}
+    numbers = {"run_rows": 12, "superseded": 3, "deleted": 0, "pending": 2}
+    merged = finished_run(
+        dict.fromkeys(KEYS, File(2)), merged=numbers | {"dropped_columns": columns}
+    )
+    seen = merged.get()
+    assert (seen["rows"], seen["merge"], seen["bytes"]) == (40, numbers, 12_345_678)
+    assert seen["dropped_columns"][:2] == [
+        {"name": "gift_note", "files": 7}, {"name": "column 00", "files": 1},
+    ]  # fmt: skip
+    assert (len(seen["dropped_columns"]), seen["more_dropped"]) == (20, 11)
+    merged.set_states("running")
+    seen = merged.get()
+    assert seen["merge"] == {"run_rows": 40, "superseded": None, "deleted": None, "pending": None}
+    assert (seen["dropped_columns"], seen["more_dropped"]) == ([], 0)
+    seen = partial.get()
+    assert (seen["merge"], seen["bytes"], seen["dropped_columns"]) == (None, None, [])
+
+
 def test_the_batches_add_up_to_the_run(partial):
     batches = partial.get("/batches")["batches"]
     assert [batch["batch"] for batch in batches] == [0, 1, 2]

@@ -25,32 +25,32 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 
 @pytest.fixture
-def modules(tmp_path):
-    """The modules that a component of Airflow imports; or those that a run in it imports later."""
+def printed(tmp_path):
+    """The lists of modules that a script prints as a component of Airflow."""
 
-    def imported_by(*command, script=SCRIPT):
+    def printed_by(component, script):
         environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(CONFIG)}
-        command = [sys.executable, "-W", "ignore", "-c", script, *command]
-        done = subprocess.run(command, env=environment, capture_output=True, check=True)
-        return set(json.loads(done.stdout.splitlines()[-1]))
+        command = [sys.executable, "-W", "ignore", "-c", script, component]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        lines = [line for line in done.stdout.splitlines() if line.startswith('["')]
+        return [set(json.loads(line)) for line in lines]
 
-    return imported_by
+    return printed_by
 
 
-def test_the_scheduler_has_the_engine_and_no_pipeline(modules):
-    """A pipeline that it had imported would run as old code in the tasks after an edit."""
-    found = modules("scheduler")
+def test_the_scheduler_has_the_engine_and_no_pipeline_and_stages_import_no_further_library(printed):
+    """A pipeline that it had imported would run as old code in the tasks after an edit.
+
+    A library that is missing would be imported again by each task, in its own process.
+    """
+    found, later = printed("scheduler", SCRIPT + RUN)
     assert {"duckdb", "pandera.pandas", "fanfold.airflow.tasks", "fanfold.stages.planning"} < found
     assert not {name for name in found if name.split(".")[0] == "pipelines"}
-
-
-def test_the_stages_import_no_further_library(modules):
-    """Each task would import it again, in its own process."""
-    found = modules("scheduler", script=SCRIPT + RUN)
     # Attempts of pandera, for libraries that are not installed.
-    found = {name for name in found if not name.startswith("pandera.typing.")}
-    assert {name.split(".")[0] for name in found} <= {"pipelines", "encodings", "multiprocessing"}
+    later = {name for name in later if not name.startswith("pandera.typing.")}
+    assert {name.split(".")[0] for name in later} <= {"pipelines", "encodings", "multiprocessing"}
 
 
-def test_other_components_import_nothing(modules):
-    assert not {"pandas", "fanfold"} & modules("dag-processor")
+def test_other_components_import_nothing(printed):
+    (found,) = printed("dag-processor", SCRIPT)
+    assert not {"pandas", "fanfold"} & found

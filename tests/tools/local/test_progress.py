@@ -16,7 +16,7 @@ def test_without_a_plan_there_are_no_counts(tmp_path):
 def test_the_counts_of_all_batches_are_added(tmp_path):
     workspace = Workspace(tmp_path)
     forecast = Forecast(10, None, Basis.UNKNOWN)
-    plan = Plan("x", 10, 0, 5, 2, DATE, DATE, forecast, noun=("station", "气象站"))
+    plan = Plan("x", 10, 0, (0, 5), DATE, DATE, forecast, noun=("station", "气象站"))
     write_json(workspace.plan, plan.as_json())
     assert read_progress(workspace) == "station: 0 of 10 (0 %)"
     write_progress(workspace.batch(0), Progress(0, 5, ok=3, missing=1, failed=1))

@@ -42,7 +42,7 @@ def test_a_file_or_its_uri_becomes_items_uri(conf, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert conf(SUM, "list.csv") == {"items_uri": f"file://{tmp_path}/list.csv"}
     assert conf(SUM, "s3://lists/numbers.parquet") == {"items_uri": "s3://lists/numbers.parquet"}
-    with pytest.raises(BadInput, match=r"ITEMS=none\.csv: there is no such file"):
+    with pytest.raises(BadInput, match=r"ITEMS=none\.csv: there is no file none\.csv"):
         Request(SUM, "none.csv").check()
 
 
@@ -86,3 +86,16 @@ def test_items_and_users_together_are_refused(capsys):
     with pytest.raises(SystemExit):
         parse(["run", "--items=1", "--users=2"])
     assert "not allowed with argument" in capsys.readouterr().err
+
+
+def test_local_files_of_a_pipeline_over_files_are_uploaded_and_uris_stay(tmp_path, monkeypatch):
+    for name in ("b.csv", "a.csv", "notes.txt"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    params = {"files": param([], type="array", **{"x-list": True}), "lag_days": param(3)}
+    request = Request(SUM, "*.csv s3://shop/{date}/* notes.txt")
+    conf = request.conf(params, tmp_path, lambda path: f"s3://uploaded/{path.name}")
+    uploaded = [f"s3://uploaded/{name}" for name in ("a.csv", "b.csv")]
+    assert conf == {"files": [*uploaded, "s3://shop/{date}/*", "s3://uploaded/notes.txt"]}
+    with pytest.raises(BadInput, match=r"ITEMS=a\.csv c\.csv: there is no file c\.csv"):
+        Request(SUM, "a.csv c.csv").check()

@@ -46,7 +46,11 @@ def test_settings_of_another_airflow_or_cloud_stay_out():
 
 def test_connections_variables_and_bucket_of_the_shell_override_those_of_the_stack(environment):
     ours = {"AIRFLOW_CONN_WEIBO_DEFAULT": "http://api", "FANFOLD_BUCKET": "mine"}
-    new = {"AIRFLOW_VAR_REGION": "cn", "AIRFLOW_CONN_STATIONS_DEFAULT": "http://stations"}
+    new = {
+        "AIRFLOW_VAR_REGION": "cn",
+        "AIRFLOW_CONN_STATIONS_DEFAULT": "http://stations",
+        "FANFOLD_FILES_ALLOWED": "s3://mine/",
+    }
     others = {"AIRFLOW__CORE__EXECUTOR": "CeleryExecutor", "FANFOLD_SHARED_DIR": "/elsewhere"}
     assert of_shell({**ours, **new, **others}) == {**ours, **new}
     assert ours.keys() < environment.keys()

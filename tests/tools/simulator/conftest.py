@@ -85,14 +85,3 @@ def client(simulator):
     client = Client(int(simulator.url.rpartition(":")[2]), simulator.token)
     yield client
     client.close()
-
-
-@pytest.fixture
-def shown(simulator, client):
-    """``shown(kind, **settings)``: the answer for a user under a fault."""
-
-    def show(kind, uid="1404376560", **settings):
-        simulator.control(uids={uid: kind}, **settings)
-        return client.show(uid)
-
-    return show

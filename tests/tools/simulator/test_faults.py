@@ -9,31 +9,6 @@ from fanfold.simulator.settings import Settings, changed
 UID = "1404376560"
 
 
-def test_http_errors_have_their_status_and_retry_after(shown):
-    for status in (500, 502, 503, 429):
-        answer = shown(f"http_{status}", retry_after_s=7)
-        assert answer.status == status
-        assert answer.headers.get("retry-after") == ("7" if status in {503, 429} else None)
-
-
-def test_busy_is_one_of_weibos_four_codes_and_503_on_mastodon(simulator, client):
-    simulator.control(error_rate={"busy": 1})
-    codes = {int(answer.json["error_code"]) for answer in client.show_several(40)}
-    assert codes == {10001, 10002, 10003, 10009}
-    assert client.lookup("alice").status == 503
-
-
-def test_each_invalid_profile_has_one_error(shown, simulator, client):
-    right = client.show(UID).json
-    assert shown("invalid_negative").json == {**right, "followers_count": -5}
-    assert shown("invalid_text").json == {**right, "followers_count": "many"}
-    assert shown("invalid_date").json == {**right, "created_at": "yesterday"}
-    assert "screen_name" not in shown("invalid_nameless").json
-    assert shown("invalid_other").json["id"] != right["id"]
-    simulator.control(uids={"alice": "invalid_nameless"})
-    assert "acct" not in client.lookup("alice").json
-
-
 def test_a_fault_may_end_after_some_attempts(simulator, client):
     simulator.control(uids={UID: "http_500"}, first_attempts=2)
     assert [client.show(UID).status for _ in range(4)] == [500, 500, 200, 200]

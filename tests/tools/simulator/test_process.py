@@ -1,7 +1,6 @@
 """The simulator's process: its options, its end, and what it imports."""
 
 import json
-import signal
 import socket
 import subprocess
 import sys
@@ -30,15 +29,6 @@ def test_it_ends_when_its_parent_is_killed():
             if plain.connect_ex(("127.0.0.1", port)):
                 break
         assert time.monotonic() < deadline
-
-
-def test_a_signal_ends_it_in_order():
-    command = [sys.executable, "-m", "fanfold.simulator"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=10)
-    assert (process.returncode, said) == (0, b"")
 
 
 def test_options_give_the_faults_and_a_token_file(tmp_path):

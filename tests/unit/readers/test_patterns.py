@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fanfold.errors import BadInput
-from fanfold.readers.patterns import Pattern, Window
+from fanfold.readers.patterns import Pattern, Window, window_of
 
 B = "s3://b/"
 
@@ -113,3 +113,19 @@ def test_a_pattern_that_cannot_be_listed_is_refused(text, said):
 def test_a_uri_without_wildcards_is_one_file():
     assert not Pattern.is_pattern("s3://b/o/{x} [1.csv")
     assert Pattern.is_pattern("s3://b/o/")
+
+
+@pytest.mark.parametrize(
+    ("mode", "published", "first"),
+    [
+        ("snapshot", None, date(2026, 7, 2)),
+        ("merge", None, None),
+        ("merge", datetime(2026, 7, 2, tzinfo=UTC), date(2026, 6, 30)),
+        # A run of an earlier date than the published dataset.
+        ("merge", datetime(2026, 8, 2, tzinfo=UTC), date(2026, 7, 2)),
+    ],
+)
+def test_a_run_reads_the_dates_since_the_published_one_and_a_lag_before(mode, published, first):
+    moment = datetime(2026, 7, 4, 23, 30, tzinfo=UTC)
+    window = window_of(moment, 2, mode=mode, published=published)
+    assert window == Window(first, date(2026, 7, 4))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
-from fanfold.readers.patterns import Window
 from fanfold.sources import Files
 from fanfold.sources.version import rows_version
 from fanfold.workspace.base import BaseRef
@@ -55,20 +53,3 @@ def choose_base(pipeline: Pipeline, published: Manifest | None, earlier_rows: st
         rebuild=rebuild,
         keep=earlier_rows == "keep",
     )
-
-
-def window_of(
-    logical_date: datetime, lag_days: int, pipeline: Pipeline, base: Manifest | None
-) -> Window:
-    """Return the dates of the files of a run; ``lag_days`` before it are included.
-
-    A snapshot begins at its logical date, a merge at that of the published dataset ``base``, which is
-    None if there is none or all files are read again.
-    """
-    last = logical_date.date()
-    if pipeline.mode == "snapshot":
-        return Window(last - timedelta(lag_days), last)
-    if base is None:
-        return Window(None, last)
-    begin = min(last, datetime.fromisoformat(base.logical_date).date())
-    return Window(begin - timedelta(lag_days), last)

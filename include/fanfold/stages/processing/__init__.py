@@ -26,7 +26,7 @@ from fanfold.stages.processing.contract import (
     check_rows,
     contract_of,
 )
-from fanfold.stages.processing.files import FileReader
+from fanfold.stages.processing.files import FileReader, first_records
 from fanfold.stages.processing.transform import Records, asks_for_items, transform_records
 from fanfold.stages.processing.writing import ANOTHER_ROW, ROW, RowWriter
 from fanfold.workspace.batch import ITEM, decide
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from fanfold.stages.processing.contract import Contract
     from fanfold.workspace.batch import Batch
 
-__all__ = ["arrow_schema", "process_batch"]
+__all__ = ["arrow_schema", "first_records", "process_batch"]
 
 SLICE = 2500
 """Records per slice: about 50 MB at 2 KB of JSON each. pandera takes about 30 ms per slice."""

@@ -256,11 +256,10 @@ def small_files():
 
 
 @pytest.mark.usefixtures("small_files")
-def test_a_full_disk_is_the_workspace_and_not_the_author(tmp_path, monkeypatch):
-    monkeypatch.setattr(sql, "MEMORY", "8MB")
+def test_a_full_disk_is_the_workspace_and_not_the_author(tmp_path):
     query = "SELECT hash(i) AS k, i::VARCHAR AS x FROM range(1000000) t(i) ORDER BY k"
     with (
-        sql.open_tables({}, tmp_path / "spill") as connection,
+        sql.open_tables({}, tmp_path / "spill", memory="8MB") as connection,
         pytest.raises(WorkspaceUnavailable, match=r"^Fold 'f': .*File too large"),
     ):
         for _ in sql.record_batches(connection.sql(query), 1000, "Fold 'f'"):

@@ -1,9 +1,8 @@
-"""What a merge does with the published dataset, and which dates it reads."""
+"""What a merge does with the published dataset."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
 
 import pytest
 from pandera import pandas as pa
@@ -11,9 +10,8 @@ from pandera import pandas as pa
 from fanfold import Api, Files, Pipeline
 from fanfold.errors import BadInput
 from fanfold.model import Counts, Manifest, RunStatus
-from fanfold.readers.patterns import Window
 from fanfold.sources.version import rows_version
-from fanfold.stages.planning.base import choose_base, window_of
+from fanfold.stages.planning.base import choose_base
 from fanfold.workspace.base import BaseRef
 
 
@@ -27,9 +25,9 @@ FILES = Pipeline(
 API = replace(FILES, source=Api(path="/{key}"))
 
 
-def published(version, day="2026-07-02"):
+def published(version):
     """The manifest of run ``before``, the fifth of its pipeline."""
-    date = f"{day}T01:00:00.000Z"
+    date = "2026-07-02T01:00:00.000Z"
     return Manifest(
         *("orders", "before", date, RunStatus.COMPLETE, Counts(1, 1), (), 1, date, date),
         mode="merge", generation=5, rows_version=version,
@@ -62,19 +60,3 @@ def test_rows_of_an_api_made_by_other_code_stop_the_run_with_both_ways_out():
 @pytest.mark.parametrize("param", ["auto", "keep", "rebuild"])
 def test_the_first_run_has_no_base(param):
     assert choose_base(API, None, param) == BaseRef()
-
-
-@pytest.mark.parametrize(
-    ("mode", "base", "first"),
-    [
-        ("snapshot", None, date(2026, 7, 2)),
-        ("merge", None, None),
-        ("merge", "2026-07-02", date(2026, 6, 30)),
-        # A run of an earlier date than the published dataset.
-        ("merge", "2026-08-02", date(2026, 7, 2)),
-    ],
-)
-def test_a_run_reads_the_dates_since_the_published_one_and_a_lag_before(mode, base, first):
-    moment = datetime(2026, 7, 4, 23, 30, tzinfo=UTC)
-    window = window_of(moment, 2, replace(FILES, mode=mode), base and published("", base))
-    assert window == Window(first, date(2026, 7, 4))

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fanfold.stages.processing.coercion import coerce, kind_of
 
@@ -127,3 +129,44 @@ def test_columns_of_a_pandas_type_are_as_strict(type_, values, bad):
 def test_a_naive_column_is_in_the_zone_of_the_contract():
     array, _ = coerce(pd.Series(pd.to_datetime(["2026-01-01 20:00"])), kind(SHANGHAI))
     assert array.to_pylist() == [NOON]
+
+
+NUMBERS = st.from_regex(r"[+-]?[0-9]{0,20}(\.[0-9]{0,4})?([eE]-?[0-9]{1,4})?", fullmatch=True)
+DATES = st.from_regex(
+    r"([0-9]{4}|2026)-[01][0-9]-[0-3][0-9]([T ][0-2][0-9]:[0-5][0-9](:[0-5][0-9](\.[0-9]{1,7})?)?"
+    r"(Z|[+-][01][0-9]:?[0-5][0-9])?)?",
+    fullmatch=True,
+)
+FLAGS = st.sampled_from(["true", "FALSE", "True", "fal\u017fe", "yes", "1", "0"])
+TEXTS = st.lists(
+    st.builds(
+        "{}{}{}".format,
+        *(st.sampled_from(["", "", "", " ", "\n", "\u0661"]), NUMBERS | DATES | FLAGS),
+        st.sampled_from(["", "", "", " ", "\n", "x", "\0"]),
+    )
+    | st.none(),
+    max_size=12,
+)
+TYPES = [
+    *(pa.int8(), pa.int64(), pa.uint64(), pa.float32(), pa.float64(), pa.bool_(), pa.date32()),
+    *(pa.decimal128(6, 2), pa.decimal128(38, 0), pa.decimal128(5, 5), pa.decimal256(50, 2)),
+    *(pa.timestamp("us"), UTC_TIME, SHANGHAI),
+]
+
+
+@given(TEXTS)
+def test_texts_converted_at_once_are_as_those_read_one_by_one(texts):
+    for type_ in TYPES:
+        one_by_one = kind(type_)
+        expected, unreadable = [], {}
+        for place, text in enumerate(texts):
+            try:
+                expected.append(None if text is None else one_by_one.read(text))
+            except (ValueError, TypeError, ArithmeticError):
+                expected.append(None)
+                unreadable[place] = text
+        expected = pa.array(expected, type_)
+        for dtype in ("str", object):
+            array, found = coerce(pd.Series(texts, dtype=dtype), one_by_one)
+            assert array.equals(expected), type_
+            assert list(found) == list(unreadable)

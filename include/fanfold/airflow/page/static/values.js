@@ -7,6 +7,7 @@ import { language, say } from "./text.js";
 
 // Characters.
 const TITLE_LENGTH = 300; // that a tooltip shows
+const KEY_LENGTH = 24; // of a key that a cell shows as it is
 const LONG = 600; // that fill a few lines
 
 /** A value of a row or record as text. */
@@ -27,9 +28,21 @@ export function Clamped({ value }) {
   return html`<span class="clamp" dir="auto" title=${title}>${text.slice(0, TITLE_LENGTH)}</span>`;
 }
 
+/** The end of a long path or URI: its beginning is often that of all others. */
+function shortKey(key) {
+  if (key.length <= KEY_LENGTH) return key;
+  const within = key.indexOf("/", key.length - KEY_LENGTH);
+  const from = within < 0 ? key.lastIndexOf("/") : within;
+  return from > 0 ? `…${key.slice(from)}` : key;
+}
+
 /** A key as a link to the view of its item. */
 export function ItemLink({ itemKey }) {
-  return html`<a class="key clamp" href=${itemHref(itemKey)}><bdi>${itemKey}</bdi></a>`;
+  return html`
+    <a class="key clamp" href=${itemHref(itemKey)} title=${itemKey.slice(0, TITLE_LENGTH)}>
+      <bdi>${shortKey(itemKey)}</bdi>
+    </a>
+  `;
 }
 
 /** A whole text; a long one in a scrollable region. */

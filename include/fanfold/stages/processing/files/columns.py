@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from fanfold.sources import Files
     from fanfold.stages.processing.contract import Contract
 
+_COLUMNS = 10_000
+"""Columns of a file."""
 _NAMED = 30
 """Names of columns in a message."""
 
@@ -44,6 +46,7 @@ class Columns:
         Raises:
             Flaw: A required column is missing, one is there twice, or there are more than allowed.
         """
+        check_number(len(found))
         places: dict[str, int] = {}
         extra: dict[str, int] = {}
         for place, name in enumerate(found):
@@ -113,6 +116,16 @@ def columns_of(pipeline: Pipeline, source: Files, contract: Contract) -> Columns
             f"columns are {', '.join(mapping)}."
         )
     return Columns(tuple(mapping), known, frozenset(mapping) - optional, source.extra)
+
+
+def check_number(columns: int) -> None:
+    """Check the number of columns of a file.
+
+    Raises:
+        Flaw: There are too many.
+    """
+    if columns > _COLUMNS:
+        raise Flaw(ENGINE.message("decode.many", limit=f"{_COLUMNS:,}"))
 
 
 def normalized(name: str) -> str:

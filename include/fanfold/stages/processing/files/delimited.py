@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 
 from fanfold.messages import ENGINE
-from fanfold.stages.processing.coercion import shown
 from fanfold.stages.processing.files.pieces import Piece, Refused
 from fanfold.stages.processing.files.streams import Flaw, check_length
 
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from fanfold.stages.processing.files.columns import Columns
 
 FIELDS = "has as many values as the header"
-QUOTES = "has nothing between a closing quote and the delimiter"
+RECORD = "is a record of CSV (RFC 4180)"
 _NEWLINE, _RETURN = b"\n\r"
 
 
@@ -112,8 +111,8 @@ class _Reader:
                 good.append(record.text)
                 numbers.append(count)
             else:
-                found = f"line {record.line}: {shown(record.text.decode().rstrip())}"
-                refused.append(Refused(count, found, QUOTES if record.fields is None else FIELDS))
+                rule = RECORD if record.fields is None else FIELDS
+                refused.append(Refused.at(count, record.line, record.text, rule))
         table = self._table(b"".join(good))
         if table is None or len(table) != len(good):
             raise Flaw(ENGINE.message("decode.quote", line=line))  # parsers disagree: not seen
@@ -138,9 +137,11 @@ class _Reader:
             return None
 
     def _frame(self, table: pa.Table, numbers: np.ndarray[Any, Any]) -> pd.DataFrame:
-        frame = table.select(list(self._types)).rename_columns(list(self.layout.places)).to_pandas()
+        names = list(self.layout.places)
+        frame: pd.DataFrame = table.select(list(self._types)).rename_columns(names).to_pandas()
         frame.index = pd.Index(numbers)
-        return frame.reindex(columns=self._columns.of_frame(self.layout)).astype("str")
+        columns = self._columns.of_frame(self.layout)
+        return frame if names == columns else frame.reindex(columns=columns).astype("str")
 
 
 class _Record(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +12,8 @@ import pandas as pd
 from fanfold.messages import ENGINE
 from fanfold.sources.strict_json import parse
 from fanfold.stages.processing.coercion import shown
-from fanfold.stages.processing.files.columns import normalized
-from fanfold.stages.processing.files.pieces import Piece, Refused
+from fanfold.stages.processing.files.columns import check_number, normalized
+from fanfold.stages.processing.files.pieces import RECORDS, Piece, Refused
 from fanfold.stages.processing.files.streams import Flaw, check_length
 
 if TYPE_CHECKING:
@@ -33,23 +34,23 @@ def read_jsonl(
     for chunk in chunks:
         text += chunk
         end = text.rfind(b"\n") + 1 if chunk else len(text)
-        documents: list[dict[str, Any]] = []
-        numbers: list[int] = []
-        refused: list[Refused] = []
-        for each in io.BytesIO(text[:end]):
-            check_length(len(each), line, source)
-            if each.strip():
-                count += 1
-                document, _ = parse(each)
-                if isinstance(document, dict):
-                    documents.append(reader.named(document))
-                    numbers.append(count)
-                else:
-                    refused.append(
-                        Refused(count, f"line {line}: {shown(each.decode().rstrip())}", OBJECT)
-                    )
-            line += 1
-        yield Piece(reader.frame(documents, numbers), end, refused)
+        lines = io.BytesIO(text[:end])
+        while some := list(islice(lines, RECORDS)):
+            documents: list[dict[str, Any]] = []
+            numbers: list[int] = []
+            refused: list[Refused] = []
+            for each in some:
+                check_length(len(each), line, source)
+                if each.strip():
+                    count += 1
+                    document, _ = parse(each)
+                    if isinstance(document, dict):
+                        documents.append(reader.named(document))
+                        numbers.append(count)
+                    else:
+                        refused.append(Refused.at(count, line, each, OBJECT))
+                line += 1
+            yield Piece(reader.frame(documents, numbers), sum(map(len, some)), refused)
         text = text[end:]
         check_length(len(text), line, source)
     if reader.there:
@@ -81,6 +82,7 @@ class _Reader:
         return found
 
     def _column(self, name: str) -> str:
+        check_number(len(self.names))
         column = self._columns.known.get(normalized(name))
         if column is None:
             column = shown(name.strip())
@@ -96,4 +98,4 @@ class _Reader:
         for name in columns:
             values[name] = np.empty(len(documents), object)
             values[name][:] = [document.get(name) for document in documents]
-        return pd.DataFrame(values, index=pd.Index(numbers, dtype=int), columns=columns)
+        return pd.DataFrame(values, pd.Index(numbers, dtype=int), columns, dtype=object)

@@ -73,7 +73,8 @@ def _plain(table: pa.Table) -> pa.Table:
 def _dtype(type_: pa.DataType) -> Any:
     types = pa.types
     if types.is_integer(type_):
-        return pd.array([], dtype=str(type_).replace("uint", "UInt").replace("int", "Int")).dtype
+        masked: Any = str(type_).replace("uint", "UInt").replace("int", "Int")
+        return pd.array([], dtype=masked).dtype
     if types.is_boolean(type_):
         return pd.BooleanDtype()
     if types.is_decimal(type_) or types.is_date(type_):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import pandas as pd
+
+from fanfold.stages.processing.coercion import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +22,12 @@ class Refused(NamedTuple):
     number: int
     value: str
     rule: str
+
+    @classmethod
+    def at(cls, number: int, line: int, text: bytes, rule: str) -> Self:
+        """Return a record that begins in a line."""
+        value = shown(text.decode().rstrip("\r\n"))
+        return cls(number, f"line {line}: {value}", rule)
 
 
 @dataclass(frozen=True, slots=True)
