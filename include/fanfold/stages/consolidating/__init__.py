@@ -167,7 +167,7 @@ def _write_dataset(
     return {name: write_table(workspace.table(name), _csv(workspace, name), schema, rows)}
 
 
-def _merge(  # noqa: PLR0913
+def _merge(  # noqa: PLR0913, PLR0917 - what a merged dataset depends on
     workspace: Workspace,
     run: RunIdentity,
     pipeline: Pipeline,

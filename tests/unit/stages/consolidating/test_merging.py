@@ -19,7 +19,7 @@ from fanfold.loader import Loaded
 from fanfold.model import Basis, Counts, Forecast, Outcome, Plan, RunIdentity, RunStatus, Status
 from fanfold.pipeline import Pipeline
 from fanfold.sources import Compute, Files
-from fanfold.stages.consolidating import check_tolerance, consolidate, tables
+from fanfold.stages.consolidating import check_tolerance, consolidate, merging, tables
 from fanfold.stages.processing import arrow_schema
 from fanfold.workspace.base import Base, BaseRef, LedgerRow, read_ledger, write_base_ref
 from fanfold.workspace.batch import ITEM
@@ -289,7 +289,7 @@ def test_computed_rows_merged_in_any_order_of_runs_are_the_newest_of_each_key(ru
 
 def test_rows_are_placed_between_row_groups_in_the_order_of_items(shop, monkeypatch):
     """Groups of three rows: items of both sides begin and end inside and at the ends of groups."""
-    for module in (tables, __import__("fanfold.stages.consolidating.merging", fromlist=["x"])):
+    for module in (tables, merging):
         monkeypatch.setattr(module, "ROW_GROUP", 3)
     numbers = iter(range(1000))
 
