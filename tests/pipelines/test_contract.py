@@ -153,7 +153,8 @@ def rows_of_steps(pipeline, *steps):
     for paths in (
         steps if pipeline.mode == "snapshot" else [step[:n] for step in steps for n in (2, 4)]
     ):
-        result = testing.run(pipeline, paths, after=result if pipeline.mode == "merge" else None)
+        after = result if pipeline.mode == "merge" else None
+        result = testing.run(pipeline, paths, after=after, charts=False)
         lost = result.outcomes[result.outcomes["status"] != "ok"]
         assert lost.empty, lost.to_string()
     assert len(result.rows)
