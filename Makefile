@@ -66,7 +66,7 @@ chaos: ## Kill task processes at each kill point and check that nothing is lost;
 	@scripts/bootstrap dev
 	FANFOLD_CHAOS=long FANFOLD_CHAOS_SEED='$(SEED)' $(BIN)/pytest tests/chaos
 
-bench: ## Measure the speed on this machine, as ratios to peers (a quarter of an hour)
+bench: ## Measure the speed on this machine, as ratios to peers (half an hour)
 	@scripts/bootstrap dev
 	$(BIN)/python bench/run.py
 

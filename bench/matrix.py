@@ -130,7 +130,6 @@ def _check(rows: int, items: int) -> None:
 
 def _script(bench: Bench, case: Case, name: str, in_flight: int, options: list[str]) -> Measured:
     stack = bench.stack
-    secrets = stack.home.secrets()
     bench.simulator.reset()
     bench.simulator.control(latency_ms=case.latency_ms)
     usage = run_script(
@@ -141,16 +140,24 @@ def _script(bench: Bench, case: Case, name: str, in_flight: int, options: list[s
         environment={
             "BENCH_URL": stack.simulator_url,
             "BENCH_TOKEN": stack.token,
-            "BENCH_S3": stack.s3_url,
-            "BENCH_S3_KEY": secrets.s3_access_key,
-            "BENCH_S3_SECRET": secrets.s3_secret_key,
             "DLT_DATA_DIR": str(bench.folder / "dlt"),
-            "NO_PROXY": "127.0.0.1",
+            **s3_environment(bench),
         },
         log=bench.folder / "script.log",
         timeout=300 + case.items / 50,
     )
     return Measured(usage, bench.simulator.stats()["seconds"] + case.latency_ms / 1000)
+
+
+def s3_environment(bench: Bench) -> dict[str, str]:
+    """Return the variables with which a script reaches the S3 server."""
+    secrets = bench.stack.home.secrets()
+    return {
+        "BENCH_S3": bench.stack.s3_url,
+        "BENCH_S3_KEY": secrets.s3_access_key,
+        "BENCH_S3_SECRET": secrets.s3_secret_key,
+        "NO_PROXY": "127.0.0.1",
+    }
 
 
 def peers_python() -> str:

@@ -8,6 +8,9 @@ Sections:
     overhead  20 mapped users against a DAG of the same shape that does nothing
     compute   1,000 trivial items of a Python function against plain TaskFlow with 8 mapped chunks
     matrix    Fanfold and its peers: time, CPU and memory by size and latency
+    merge     consolidate in mode merge: a first run, and 1 % of its rows changed by the next one
+    files     order lines in 100 files on S3: Fanfold, DuckDB alone, a pandas script, dlt
+    files-small  read and plan 100,000 files of 1 KB on S3; not measured unless named
 
 Times and CPU are medians of the rounds, memory is the peak. Prints each round and, at the end,
 Markdown tables. A contender that fails ends the bench.
@@ -26,7 +29,9 @@ from typing import TYPE_CHECKING, Any
 
 from compute import compute
 from figures import figure, machine, table
+from files import files, small_files
 from matrix import BASELINE, CONTENDERS, MAPPED_LIMIT, Case, Measured
+from merge import merge
 from stack import FIRST_UID, PIPELINE, ROOT, Bench, running_bench
 
 if TYPE_CHECKING:
@@ -34,7 +39,7 @@ if TYPE_CHECKING:
 
     Cells = dict[tuple[str, Case], list[Measured]]
 
-SECTIONS = ("imports", "overhead", "compute", "matrix")
+SECTIONS = ("imports", "overhead", "compute", "matrix", "files", "merge")
 _IMPORT = """
 import sys, time
 import airflow.sdk
@@ -157,15 +162,27 @@ def _arguments() -> Any:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
+    parser.add_argument("--only", nargs="+", choices=[*SECTIONS, "files-small"], default=SECTIONS)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sizes", type=int, nargs="+", default=[100, 1_000, 10_000])
     parser.add_argument("--latency", type=int, nargs="+", default=[0, 50], help="ms")
     flight = "requests in flight of all processes, with latency"
     parser.add_argument("--in-flight", type=int, nargs="+", default=[200], help=flight)
+    parser.add_argument("--merge-rows", type=int, default=10_000_000)
+    gigabytes = "sizes of the section files, GB"
+    parser.add_argument("--gigabytes", type=float, nargs="+", default=[1.0], help=gigabytes)
     names = list(CONTENDERS)
     parser.add_argument("--contenders", nargs="+", choices=names, default=names)
     return parser.parse_args()
+
+
+def _cases(given: Any) -> list[Case]:
+    return [
+        Case(items, latency, in_flight if latency else None)
+        for items in given.sizes
+        for latency in given.latency
+        for in_flight in (given.in_flight if latency else [None])
+    ]
 
 
 def main() -> None:
@@ -174,26 +191,26 @@ def main() -> None:
     # Terminated, it stops its stack and removes its folder too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rows = imports(given.rounds) if "imports" in given.only else []
+    rows += merge(given.merge_rows) if "merge" in given.only else []
     cells: Cells = {}
-    if set(given.only) - {"imports"}:
+    tables: list[str] = []
+    if set(given.only) - {"imports", "merge"}:
         with running_bench() as bench:
             if "overhead" in given.only:
                 rows += overhead(bench, given.rounds)
             if "compute" in given.only:
                 rows += compute(bench, given.rounds)
             if "matrix" in given.only:
-                cases = [
-                    Case(items, latency, in_flight if latency else None)
-                    for items in given.sizes
-                    for latency in given.latency
-                    for in_flight in (given.in_flight if latency else [None])
-                ]
-                cells = measure(bench, cases, given.contenders, given.rounds)
+                cells = measure(bench, _cases(given), given.contenders, given.rounds)
+            if "files" in given.only:
+                tables = [files(bench, size, given.rounds) for size in given.gigabytes]
+            if "files-small" in given.only:
+                rows += small_files(bench)
     print(f"\n{machine()} Median of {given.rounds} rounds.")
     if rows:
         print(f"\n{table(['', ''], rows)}")
-    if cells:
-        print(f"\n{_tables(cells)}")
+    for each in (*tables, *([_tables(cells)] if cells else [])):
+        print(f"\n{each}")
     if met := goals(cells):
         print(f"\n{table(['goal', 'at most', 'measured', 'met'], met)}")
 

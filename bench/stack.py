@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).absolute().parents[1]
 PIPELINE = "weibo_user_profiles"
-BENCH_DAGS = ("chunked_sum", "empty_shape", "one_task_a_user")
+BENCH_DAGS = ("chunked_sum", "empty_shape", "lineitem", "one_task_a_user")
 FIRST_UID = 2_000_000_000
 _PRIME = 2_654_435_761
 """Multiplying by it permutes the users of a list, whose number has no such factor."""
@@ -162,7 +162,8 @@ def running_bench(extra_env: Mapping[str, str] | None = None) -> Iterator[Bench]
         shutil.copytree(ROOT / "dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
         for dag_id in BENCH_DAGS:
             shutil.copy(ROOT / "bench" / "dags" / f"{dag_id}.py", dags)
-        with running_stack(folder / "stack", dags=dags, extra_env=extra_env) as stack:
+        variables = {"BENCH_PIPELINES": str(ROOT / "bench" / "contenders"), **(extra_env or {})}
+        with running_stack(folder / "stack", dags=dags, extra_env=variables) as stack:
             # The first parse of a DAG file is not part of a run.
             for dag_id in (PIPELINE, *BENCH_DAGS):
                 stack.wait_for_dag(dag_id)

@@ -6,13 +6,14 @@ import hashlib
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import sysconfig
 import tempfile
 import time
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -29,7 +30,7 @@ AIRFLOW = "airflow"
 
 SHARED = ("stack", "airflow_home")
 """Fixtures that take long to set up: one worker has all tests that use them."""
-LONG = ("stack", "tests/chaos/test_stack.py", "tests/e2e/test_local_stack.py", "airflow_home")
+LONG = ("stack", "airflow_home", "tests/e2e/test_local_stack.py")
 """Groups that begin first, so that no worker is left with a long one at the end."""
 
 settings.register_profile("quick", max_examples=30, deadline=None)
@@ -217,6 +218,44 @@ def postgres_server():
             yield server
 
 
+class UnsteadyPostgres:
+    """A Postgres server that can be stopped and started again on its port."""
+
+    def __init__(self, data):
+        self.data, self.port = data, free_port()
+        self.server, self._running = None, None
+
+    def start(self):
+        self._running = ExitStack()
+        self.server = self._running.enter_context(_running_postgres(self.data, self.port))
+
+    @property
+    def running(self):
+        return self._running is not None
+
+    def stop(self, kind=signal.SIGQUIT):
+        """Stop it like a crash (SIGQUIT) or a shutdown (SIGINT)."""
+        if self.running:
+            pid = int((self.data / "postmaster.pid").read_text().split()[0])
+            os.kill(pid, kind)
+            self._running.close()
+            self._running = None
+
+    def query(self, statement):
+        with self.server.connect() as connection:
+            return connection.execute(statement).fetchall()
+
+
+@pytest.fixture(scope="module")
+def unsteady_postgres():
+    """A Postgres server of these tests, which does not run yet."""
+    prepared = cached(f"postgres-{_postgres_binaries().parent.name}", _prepare_postgres)
+    with tempfile.TemporaryDirectory(prefix="fanfold-postgres-") as home:
+        server = UnsteadyPostgres(shutil.copytree(prepared, Path(home) / "data"))
+        yield server
+        server.stop()
+
+
 def _prepare_postgres(folder):
     """Create a server whose database ``airflow`` has Airflow's tables."""
     with tempfile.TemporaryDirectory(prefix="fanfold-postgres-") as home:
@@ -249,10 +288,10 @@ def _give_to_postgres(folder):
 
 
 @contextmanager
-def _running_postgres(data):
+def _running_postgres(data, port=None):
     home = data.parent
     password = (data / "fanfold.secret").read_text()
-    server = PostgresServer("127.0.0.1", free_port(), "fanfold", password)
+    server = PostgresServer("127.0.0.1", port or free_port(), "fanfold", password)
     command = [
         # The shell ends the server when its stdin closes, also when the tests are killed.
         *("sh", "-c", '"$@" & read -r _; kill -INT $!; wait $!', "sh"),
@@ -411,3 +450,23 @@ def stack(tmp_path_factory, metrics_settings, statsd_port):
     }
     with running_stack(tmp_path_factory.mktemp("stack"), extra_env=environment) as running:
         yield running
+
+
+# A browser
+
+CHROMIUM = ["chromium", "chromium-browser", "google-chrome"]
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def chromium(missing_tool):
+    """Debian's Chromium; each page has a context of its own."""
+    from playwright.sync_api import sync_playwright
+
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if path is None:
+        missing_tool("Chromium is not installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        yield browser
+        browser.close()

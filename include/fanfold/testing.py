@@ -267,7 +267,7 @@ def _fetch(
                 fetch_batch(batch, start, version=source_version(source))
 
 
-def _result(
+def _result(  # noqa: PLR0913 - all that a result is made of
     workspace: Workspace,
     batches: Sequence[Batch],
     pipeline: Pipeline,

@@ -255,8 +255,9 @@ def test_shopify_fields_of_an_order_are_those_of_its_first_row(tmp_path):
 
 
 def test_amazon_prices_are_for_the_whole_quantity_and_a_later_status_wins(tmp_path):
-    rows, by_day = export(tmp_path, AMAZON, LATER, delimiter="\t")
-    assert list(rows["status"]) == ["shipped", "cancelled"]
+    # Whatever the names of the files: the file with the later status sorts first.
+    rows, by_day = export(tmp_path, LATER, AMAZON, delimiter="\t")
+    assert list(rows["status"]) == ["cancelled", "shipped"]
     assert by_day == {"2026-03-01": [1, Decimal("39.8000"), 0, 1]}
 
 
@@ -267,6 +268,28 @@ def test_woocommerce_refunds_are_negative_amounts_behind_an_apostrophe(tmp_path)
         "2026-03-01": [1, Decimal("19.8000"), 0, 0],
         "2026-03-05": [0, 0, Decimal("9.9000"), 0],
     }
+
+
+def test_a_refund_is_negative_and_has_a_row_of_its_own_however_the_file_writes_it():
+    sale = {
+        "order_id": "1",
+        "line": "1",
+        "ordered_at": "2026-03-01",
+        "quantity": "1",
+        "currency": "EUR",
+    }
+    refunds = [
+        {"amount": "7.10", "refund_id": "R1", "refunded_at": "2026-03-05T00:30:00+08:00"},
+        {"amount": "'-7.10", "refund_id": "R2"},
+        {"amount": -7.1, "quantity": -1},
+        {"unit_price": 7.1, "refunded_at": "2026-03-06"},
+    ]
+    lines = [sale | {"amount": "71"}, *(sale | refund for refund in refunds)]
+    rows = testing.run(PIPELINE, records={"s3://b/a.csv": lines}, charts=False).rows
+    assert list(rows["event"]) == ["sale", "R1", "R2", "refund 2026-03-01", "refund 2026-03-06"]
+    assert list(rows["amount"]) == [71, *[Decimal("-7.1")] * 4]
+    assert list(rows["quantity"]) == [1, -1, -1, -1, -1]
+    assert list(rows["day"].astype(str).str[-2:]) == ["01", "05", "01", "01", "06"]
 
 
 def test_a_value_that_may_mean_something_else_rejects_its_line():

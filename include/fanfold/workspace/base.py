@@ -110,7 +110,7 @@ def ledger_schema() -> pa.Schema:
     import pyarrow as pa
 
     texts, numbers = pa.string(), pa.int64()
-    fields = {name: texts for name in LedgerRow.__slots__}
+    fields = dict.fromkeys(LedgerRow.__slots__, texts)
     fields |= dict.fromkeys(("size", "rows", "rejected", "generation"), numbers)
     return pa.schema(fields)
 

@@ -31,7 +31,7 @@ _NO_DISK = ("IO Error:", "max_temp_directory_size")
 
 @contextlib.contextmanager
 def open_tables(
-    tables: Mapping[str, Path], spill: Path, *, memory: str = MEMORY
+    tables: Mapping[str, Path], spill: Path, *, memory: str | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a connection with a view of each Parquet file.
 
@@ -39,7 +39,7 @@ def open_tables(
         tables: Parquet files by the name that they have in SQL.
         spill: Folder for temporary files; created if necessary. Each connection has its own folder
             in it and removes that.
-        memory: Memory limit.
+        memory: Memory limit; default :data:`MEMORY`.
 
     Raises:
         WorkspaceUnavailable: The spill folder cannot be written.
@@ -50,7 +50,7 @@ def open_tables(
     with temporary as own, duckdb.connect(":memory:") as connection:
         connection.execute("SET threads = 1")
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"SET memory_limit = '{memory}'")
+        connection.execute(f"SET memory_limit = '{memory or MEMORY}'")
         connection.execute(f"SET temp_directory = {text(own)}")
         folders = sorted({str(path.parent) for path in tables.values()} | {own})
         connection.execute(f"SET allowed_directories = [{', '.join(map(text, folders))}]")

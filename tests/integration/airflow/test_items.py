@@ -206,6 +206,7 @@ def test_a_column_of_another_pipelines_latest_dataset_has_the_items(bucket, tmp_
         ("dataset://topics/posts/nobody", "topics/posts has no column 'nobody', but: id, user"),
         ("dataset://topics/others/user", "no table 'others', but: posts, users"),
         ("dataset://nothing/user", "'nothing' has published nothing: there is no s3://"),
+        (f"s3://{bucket.name}/nowhere.csv", f"s3://{bucket.name}/nowhere.csv"),
     ]:
         with pytest.raises(BadInput, match=said):
             read(uri=uri)

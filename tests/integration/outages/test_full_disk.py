@@ -19,7 +19,6 @@ from fanfold.errors import BadConfiguration, Retriable, WorkspaceUnavailable
 from fanfold.loader import load_pipeline
 from fanfold.model import RunIdentity, Status
 from fanfold.rate_limit import Unlimited
-from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.session import ApiSession
 from fanfold.sources.version import source_version
@@ -75,18 +74,6 @@ def disk(tmp_path):
     yield Disk(path)
     gc.collect()  # the frames of an error hold pyarrow's files open
     subprocess.run(["umount", str(path)], check=True)
-
-
-@pytest.fixture(scope="module")
-def server():
-    with running() as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def simulator(server):
-    server.reset()
-    return server
 
 
 @pytest.fixture

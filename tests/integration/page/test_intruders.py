@@ -87,14 +87,10 @@ def test_a_zero_byte_never_reaches_the_database(door):
     assert [parameters for parameters in asked if "\\x00" in parameters] == []
 
 
-@pytest.mark.parametrize("route", [STATIC, DOWNLOAD], ids=["static", "files"])
-def test_a_forged_file_name_is_not_found(door, route):
-    for what, name in FORGED_NAMES.items():
+def test_a_forged_file_name_or_version_is_not_found(door):
+    for route, (what, name) in itertools.product((STATIC, DOWNLOAD), FORGED_NAMES.items()):
         answer = door.ask(route, name=name.replace("{secret}", door.secret))
         assert answer.status_code in {404, 422}, (what, answer.text[:200])
-
-
-def test_a_forged_file_version_is_not_found(door):
     for version in ("..", "%2e%2e", "~", "vendor", "%00", "x" * 10_000):
         for name in ("app.py", "static/page.css", "schemas.py"):
             assert door.ask(STATIC, version=version, name=name).status_code == 404, (version, name)
@@ -138,16 +134,16 @@ def named_run(door):
                 session.execute(delete(DagModel).filter_by(dag_id=dag_id))
 
 
-@pytest.mark.parametrize("run_id", ["..", ".", "~"])
-def test_a_run_whose_name_is_a_path_has_a_workspace_of_its_own(door, named_run, run_id):
+def test_a_run_whose_name_is_a_path_has_a_workspace_of_its_own(door, named_run):
     """Airflow takes such names; the folders that they would lead to hold files of a run."""
-    named_run(run_id)
     own = [route for route in door.of_a_run if route not in {(GET, RUN), REDRIVE}]
-    for route in own:
-        answer = door.ask(route, run_id=run_id)
-        assert answer.status_code == 404, (route, answer.text[:200])
-    summary = door.ask((GET, RUN), run_id=run_id).json()
-    assert (summary["run_id"], summary["tally"], summary["previous"]) == (run_id, None, None)
+    for run_id in ("..", ".", "~"):
+        named_run(run_id)
+        for route in own:
+            answer = door.ask(route, run_id=run_id)
+            assert answer.status_code == 404, (route, answer.text[:200])
+        summary = door.ask((GET, RUN), run_id=run_id).json()
+        assert (summary["run_id"], summary["tally"], summary["previous"]) == (run_id, None, None)
 
 
 def test_a_run_of_a_dag_without_the_tag_is_not_found(door, named_run):
@@ -161,19 +157,17 @@ def test_a_run_of_a_dag_without_the_tag_is_not_found(door, named_run):
     assert "untagged" not in {pipeline["dag_id"] for pipeline in listed}
 
 
-@pytest.mark.parametrize("origin", ["cross-site", "same-site", "nonsense"])
-def test_a_cross_site_request_cannot_redrive(door, site, origin):
+def test_a_cross_site_request_cannot_redrive_and_the_page_and_programs_may(door, site):
     from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
 
     before = door.state()
     cookie = f"{COOKIE_NAME_JWT_TOKEN}={site['user'].token}"
-    headers = {"Cookie": cookie, "Sec-Fetch-Site": origin}
-    answer = door.ask(REDRIVE, None, json={"dry_run": False, "keys": door.keys}, headers=headers)
-    assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
+    body = {"dry_run": False, "keys": door.keys}
+    for origin in ("cross-site", "same-site", "nonsense"):
+        headers = {"Cookie": cookie, "Sec-Fetch-Site": origin}
+        answer = door.ask(REDRIVE, None, json=body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
     assert door.state() == before
-
-
-def test_the_page_and_programs_may_redrive(door):
     for headers in ({"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {}):
         assert door.ask(REDRIVE, headers=headers).status_code == 200, headers
 
@@ -182,34 +176,34 @@ JSON = "application/json"
 CHOICE = b'{"dry_run": false, "keys": ["gone.csv"]}'
 
 
-@pytest.mark.parametrize(
-    ("kind", "body"),
-    [
-        ("application/x-www-form-urlencoded", b"dry_run=false"),
-        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="keys"'),
-        ("text/plain", CHOICE),
-        (None, CHOICE),
-        # Anyone who may edit one DAG could make the audit log say that he cleared another.
-        (JSON, b'{"dry_run": false, "dag_id": "other", "run_id": "other", "task_id": "other"}'),
-        (JSON, b'{"dry_run": false, "task_id": {"a": 1}}'),
-        (JSON, b'{"dry_run": false, "keys": "all"}'),
-        # Airflow's audit log takes these for a dry run.
-        *((JSON, b'{"dry_run": %s, "keys": ["x"]}' % no) for no in (b'"false"', b'"off"', b"0")),
-        (JSON, b"NaN"),
-        (JSON, b'{"dry_run": NaN}'),
-        (JSON, b'{"dry_run": -Infinity}'),
-        (JSON, b'{"keys": [1e999]}'),
-        (JSON, b'{"\\ud800": 1}'),
-        (JSON, b'{"groups": [{"\\ud800": 1}]}'),
-        (JSON, b"[" * 100_000),
-        (JSON, b'"\xff"'),
-    ],
-)
-def test_a_form_or_a_malformed_body_changes_nothing_and_is_not_in_the_audit_log(door, kind, body):
+MALFORMED = [
+    ("application/x-www-form-urlencoded", b"dry_run=false"),
+    ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="keys"'),
+    ("text/plain", CHOICE),
+    (None, CHOICE),
+    # Anyone who may edit one DAG could make the audit log say that he cleared another.
+    (JSON, b'{"dry_run": false, "dag_id": "other", "run_id": "other", "task_id": "other"}'),
+    (JSON, b'{"dry_run": false, "task_id": {"a": 1}}'),
+    (JSON, b'{"dry_run": false, "keys": "all"}'),
+    # Airflow's audit log takes these for a dry run.
+    *((JSON, b'{"dry_run": %s, "keys": ["x"]}' % no) for no in (b'"false"', b'"off"', b"0")),
+    (JSON, b"NaN"),
+    (JSON, b'{"dry_run": NaN}'),
+    (JSON, b'{"dry_run": -Infinity}'),
+    (JSON, b'{"keys": [1e999]}'),
+    (JSON, b'{"\\ud800": 1}'),
+    (JSON, b'{"groups": [{"\\ud800": 1}]}'),
+    (JSON, b"[" * 100_000),
+    (JSON, b'"\xff"'),
+]
+
+
+def test_a_form_or_a_malformed_body_changes_nothing_and_is_not_in_the_audit_log(door):
     before = door.state()
-    answer = door.ask(REDRIVE, data=body, headers={"Content-Type": kind} if kind else {})
-    assert answer.status_code in {400, 415, 422}, answer.text
-    assert answer.json()
+    for kind, body in MALFORMED:
+        answer = door.ask(REDRIVE, data=body, headers={"Content-Type": kind} if kind else {})
+        assert answer.status_code in {400, 415, 422}, (body[:99], answer.text)
+        assert answer.json()
     assert door.state() == before
 
 
@@ -232,26 +226,21 @@ def test_answers_are_safe_while_the_shared_directory_is_unavailable(door, monkey
         assert door.statuses(pages) == dict.fromkeys(pages, 200)
 
 
-@pytest.mark.parametrize(
-    ("name", "routes"),
-    [
-        ("plan.json", [(GET, RUN), (GET, f"{RUN}/batches"), REDRIVE]),
-        ("manifest.json", [(GET, RUN), (GET, f"{RUN}/files"), DOWNLOAD]),
-        ("failures.json", [(GET, f"{RUN}/failures")]),
-        ("comparison.json", [(GET, RUN), (GET, f"{RUN}/comparison")]),
-    ],
-)
-@pytest.mark.parametrize("content", ["not JSON", "[{}]", "null"])
-def test_a_damaged_file_is_named_as_the_cause(door, name, routes, content):
-    path = door.workspace.root / name
-    whole = path.read_bytes() if path.exists() else None
-    path.write_text(content)
-    try:
-        for route in routes:
+def test_a_damaged_file_is_named_as_the_cause(door):
+    for name, routes in {
+        "plan.json": [(GET, RUN), (GET, f"{RUN}/batches"), REDRIVE],
+        "manifest.json": [(GET, RUN), (GET, f"{RUN}/files"), DOWNLOAD],
+        "failures.json": [(GET, f"{RUN}/failures")],
+        "comparison.json": [(GET, RUN), (GET, f"{RUN}/comparison")],
+    }.items():
+        path = door.workspace.root / name
+        whole = path.read_bytes()
+        for content, route in itertools.product(("not JSON", "[{}]", "null"), routes):
+            path.write_text(content)
             answer = door.ask(route)
-            assert (answer.status_code, answer.json()["code"]) == (500, "damaged"), route
-    finally:
-        path.unlink() if whole is None else path.write_bytes(whole)
+            found = (answer.status_code, answer.json()["code"])
+            assert found == (500, "damaged"), (name, content, route)
+        path.write_bytes(whole)
 
 
 def test_an_unexpected_error_discloses_nothing(door, monkeypatch):

@@ -1,9 +1,8 @@
-"""The run page in Chromium: tables of a run, rejected rows, and an item with many rows."""
+"""The run page in Chromium, over runs that the tests write: what each view shows, and failures."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from contextlib import contextmanager
 from urllib.parse import quote
 
@@ -16,8 +15,6 @@ from .finished_run import File
 # Playwright's own clean-up warns.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-sync")
 LARGE, PARTLY = "file-02.csv", "file-04.csv"
 FILES = {
     **{f"file-{number:02}.csv": File(3) for number in range(30)},
@@ -30,33 +27,35 @@ FILES = {
 
 
 @pytest.fixture
-def open_page(finished_run, site, missing_tool):
-    """``open_page(locale)``: the page of a compared run in Chromium, logged in."""
+def open_page(chromium, site):
+    """``open_page(run, locale)``: the page of a run in Chromium, logged in."""
     from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
-    from playwright.sync_api import sync_playwright
 
-    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if path is None:
-        missing_tool("Chromium is not installed: apt-get install chromium")
-    earlier = finished_run({LARGE: File(2)})
-    run = finished_run(FILES, batch_size=7, previous=earlier.workspace)
     client = site["user"]
     cookie = {"name": COOKIE_NAME_JWT_TOKEN, "value": client.token, "url": client.url}
 
     @contextmanager
-    def opened(locale, width=1280):
-        context = browser.new_context(locale=locale, viewport={"width": width, "height": 1000})
+    def opened(run, locale="en-US", width=1280, zoom=1):
+        size = {"width": width, "height": 1000}
+        context = chromium.new_context(locale=locale, viewport=size, device_scale_factor=zoom)
         context.add_cookies([cookie])
         page = context.new_page()
-        page.goto(f"{client.url}/fanfold/run?dag_id={run.dag_id}&run_id={quote(run.run_id)}")
+        page.goto(address(run))
         page.get_by_role("tab").first.wait_for()
         yield page
         context.close()
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
-        yield opened
-        browser.close()
+    return opened
+
+
+def address(run):
+    return f"{run.client.url}/fanfold/run?dag_id={run.dag_id}&run_id={quote(run.run_id)}"
+
+
+@pytest.fixture
+def compared_run(finished_run):
+    earlier = finished_run({LARGE: File(2)})
+    return finished_run(FILES, batch_size=7, previous=earlier.workspace)
 
 
 def tile(page, name):
@@ -65,8 +64,8 @@ def tile(page, name):
     return int(found.locator("dd").inner_text().split()[0].replace(",", ""))
 
 
-def test_tables_rejected_rows_and_an_item_with_many_rows_are_shown(open_page):
-    with open_page("en-US") as page:
+def test_tables_rejected_rows_and_an_item_with_many_rows_are_shown(open_page, compared_run):
+    with open_page(compared_run) as page:
         page.get_by_role("heading", name="Items (order file)").wait_for()
         assert (tile(page, "rows"), tile(page, "rejected rows")) == (345, 72)
         page.get_by_role("button", name="As a table").click()
@@ -86,6 +85,9 @@ def test_tables_rejected_rows_and_an_item_with_many_rows_are_shown(open_page):
         page.get_by_role("button", name="price").click()
         shown = page.get_by_role("region", name="Rows").get_by_role("row")
         assert "97.50" in shown.nth(1).inner_text()
+        page.get_by_label("Filter these rows").fill("96.50")
+        page.get_by_text("1 matching row").wait_for()
+        assert "96.50" in shown.nth(1).inner_text()
         page.get_by_role("button", name="revenue", exact=True).click()
         page.get_by_role("heading", name="revenue · 3 rows").wait_for()
         assert "revenue.csv.gz" in page.get_by_role("region", name="Files").inner_text()
@@ -102,16 +104,62 @@ def test_tables_rejected_rows_and_an_item_with_many_rows_are_shown(open_page):
         page.get_by_text("The first 20 of 70.").wait_for()
 
 
-def test_every_view_is_chinese_and_no_wider_than_a_phone(open_page):
-    with open_page("zh-CN", 360) as page:
+def test_every_view_is_chinese_and_no_wider_than_a_zoomed_phone(open_page, compared_run):
+    """Zooming is a window of fewer, larger pixels."""
+    with open_page(compared_run, "zh-CN", 320, zoom=2) as page:
+        assert page.locator("html").get_attribute("lang") == "zh-CN"
         page.get_by_role("heading", name="条目（订单文件）").wait_for()
-        for name in ("批次", "失败项", "数据集", "对比"):
+        for name in ("批次", "失败项", "数据集", "报告", "对比"):
             page.get_by_role("tab", name=name).click()
             page.wait_for_load_state("networkidle")
-            assert page.evaluate("document.documentElement.scrollWidth") <= 360, name
+            assert page.evaluate("document.documentElement.scrollWidth") <= 320, name
             shown = page.locator("main").inner_text()
             assert not re.search(r"\b(rows|Rejected|Table|Rule|Column|items?)\b", shown), name
+        page.get_by_role("tab", name="失败项").click()
+        page.get_by_text("商店 404：没有这个文件").first.wait_for()
         page.goto(f"{page.url.split('#')[0]}#item={LARGE}")
         page.get_by_role("heading", name="行（250）").wait_for()
         page.get_by_text("共 250 个，显示前 20 个。").first.wait_for()
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+
+def test_a_failed_and_an_empty_run_show_their_outcome(open_page, finished_run):
+    after = {"publish": "upstream_failed", "load": "upstream_failed", "report": "upstream_failed"}
+    states = {"consolidate": "failed", **after}
+    failed = finished_run(FILES, batch_size=7, passed=False, state="failed", states=states)
+    with open_page(failed) as page:
+        alert = page.get_by_role("alert").first
+        alert.get_by_text("more items failed than it tolerates").wait_for()
+        assert alert.get_by_role("link").inner_text() == "Open the log of “consolidate”"
+        page.get_by_role("tab", name="Dataset").click()
+        page.get_by_text("Not published to object storage").wait_for()
+        page.get_by_role("tab", name="Report").click()
+        page.get_by_role("tabpanel").get_by_text("report").first.wait_for()
+        page.get_by_role("tab", name="Compare").click()
+        page.get_by_text("This run was not compared with the previous run").wait_for()
+        page.goto(address(finished_run({})))
+        page.get_by_text("Empty", exact=True).wait_for()
+        page.get_by_text("This run has no batches.").wait_for()
+        assert tile(page, "planned") == 0
+
+
+def test_what_does_not_respond_is_reported_and_the_rest_stays(
+    open_page, finished_run, monkeypatch, tmp_path
+):
+    """The scheduler, which does not run here, the API server, and the shared directory."""
+    run = finished_run({LARGE: File(5)})
+    run.set_states("running", {("consolidate",): None})
+    with open_page(run) as page:
+        page.get_by_text("The Airflow scheduler is not running").wait_for()
+        silence = page.get_by_text("The Airflow API server does not respond; retrying.")
+        page.context.set_offline(True)
+        silence.wait_for()
+        assert tile(page, "ok") == 1
+        page.context.set_offline(False)
+        silence.wait_for(state="detached")
+        away = page.get_by_text("The shared directory cannot be read").first
+        with monkeypatch.context() as patch:
+            patch.setenv("FANFOLD_SHARED_DIR", str(tmp_path / "away"))
+            away.wait_for()
+            assert tile(page, "ok") == 1
+        away.wait_for(state="detached")

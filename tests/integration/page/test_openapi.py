@@ -45,19 +45,6 @@ def test_the_document_has_every_route_of_the_api(operations):
     assert set(operations) == routes
 
 
-def test_every_operation_has_a_unique_id_a_summary_and_described_parameters(operations):
-    names = [operation["operationId"] for operation in operations.values()]
-    assert len(set(names)) == len(names)
-    for where, operation in operations.items():
-        assert operation["summary"], where
-        assert operation["description"].endswith("."), where
-        assert re.fullmatch("[a-z]+(_[a-z]+)*", operation["operationId"]), where
-        for parameter in operation.get("parameters", []):
-            assert parameter["in"] in {"path", "query"}, where
-            if parameter["name"] not in {"dag_id", "run_id", "offset", "limit"}:
-                assert parameter["description"], f"{where}: {parameter['name']}"
-
-
 def test_every_operation_has_a_login_and_typed_answers_and_errors(document, operations):
     """A redirection has no content, and a report is described by its content type."""
     schemas = document["components"]["schemas"]

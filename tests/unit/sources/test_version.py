@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pandera.pandas as pa
 import pytest
 
-from fanfold import Api, Catalogue, Compute, Pages
+from fanfold import Api, Catalogue, Compute, Files, Fold, Pages, Pipeline
 from fanfold.injection import inject
-from fanfold.sources.version import source_version
+from fanfold.sources.version import rows_version, source_version
 
 MODULE = '''
 """Words."""
@@ -96,3 +98,62 @@ def test_a_function_gets_what_it_names():
     assert inject(lambda item, as_of: (item, as_of), as_of=as_of, other=1)("a") == ("a", as_of)
     assert inject(lambda item: item, as_of=as_of)("a") == "a"
     assert inject(str.upper, as_of=as_of)("a") == "A"
+
+
+class Line(pa.DataFrameModel):
+    """A contract."""
+
+    order: str
+    price: float = pa.Field(ge=0)
+
+    @pa.check("price")
+    def is_plausible(cls, prices):  # noqa: N805 - pandera's form
+        return prices < 1000
+
+
+def strict(price=0.0):
+    return pa.DataFrameSchema(
+        {"order": pa.Column(str), "price": pa.Column(float, pa.Check.ge(price))}
+    )
+
+
+PIPELINE = Pipeline(
+    name="orders", noun="file", source=Files(), contract=Line, key=("order",), mode="merge"
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"transform": lambda records: records},
+        {"each": lambda record: [record]},
+        {"contract": strict()},
+        {"key": ("order", "price")},
+        {"newest": "price"},
+        {"deleted": "order"},
+        {"reject": "item"},
+        {"source": Files(delimiter=";")},
+        {"source": Compute(dict)},
+    ],
+    ids=lambda change: "=".join(map(str, next(iter(change.items()))))[:20],
+)
+def test_the_version_of_rows_changes_with_what_makes_them(change):
+    assert rows_version(replace(PIPELINE, **change)) != rows_version(PIPELINE)
+
+
+def test_the_version_of_rows_stays_if_they_do_and_follows_the_rules_of_the_contract():
+    fold = Fold("total", key=("order",), sql="FROM dataset")
+    others = {"name": "shop", "dataset": "lines", "folds": [fold], "label": "order"}
+    same = replace(PIPELINE, **others, source=Files(connection="other"))
+    assert rows_version(same) == rows_version(PIPELINE)
+    versions = [rows_version(replace(PIPELINE, contract=strict(n))) for n in (0.0, 1.0, 0.0)]
+    assert versions[0] == versions[2] != versions[1]
+    assert version_of_a_copy() == rows_version(PIPELINE)
+
+
+def version_of_a_copy():
+    """The version with a contract of the same code, made again."""
+    module = types.ModuleType("again")
+    module.__dict__.update(pa=pa, __name__=__name__)
+    exec(inspect.getsource(Line), module.__dict__)  # noqa: S102 - a class of this test
+    return rows_version(replace(PIPELINE, contract=module.Line))

@@ -112,7 +112,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
     _concatenate(
         workspace.dataset / REJECTED, [each.rejected_file for each in batches], lines[REJECTED]
     )
-    merged = {}
+    merged: dict[str, Any] = {}
     if pipeline.mode == "merge" and counts.planned:
         rows, merged = _merge(workspace, run, pipeline, batches, closed, schema, base)
     else:
@@ -167,7 +167,7 @@ def _write_dataset(
     return {name: write_table(workspace.table(name), _csv(workspace, name), schema, rows)}
 
 
-def _merge(  # noqa: PLR0913
+def _merge(  # noqa: PLR0913, PLR0917 - what a merged dataset depends on
     workspace: Workspace,
     run: RunIdentity,
     pipeline: Pipeline,

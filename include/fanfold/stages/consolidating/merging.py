@@ -12,7 +12,6 @@ have the same one by comparing them. Memory is bounded by its limit, one row gro
 from __future__ import annotations
 
 import shutil
-from bisect import bisect_right
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from fanfold.errors import Inconsistent
 from fanfold.model import Status
 from fanfold.pipeline import AS_OF
 from fanfold.sources import Files
+from fanfold.stages.consolidating.interleaving import interleaved
 from fanfold.stages.consolidating.tables import ROW_GROUP, row_groups
 from fanfold.workspace.base import Base, BaseRef, ledger_schema, read_base_ref
 from fanfold.workspace.batch import ITEM
@@ -183,7 +183,7 @@ class Merge:
             with whole_file(state_path(folder, dataset)) as path:
                 old = self._old_rows(state, of_state)
                 new = self._new_rows(run_files, of_run, in_order=in_order)
-                yield self._written(path, _interleaved(old, new))
+                yield self._written(path, interleaved(old, new))
         finally:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
@@ -371,8 +371,7 @@ class Merge:
 
     def _rank(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the tables ``near``, rows of the state whose key the run touches, and ``ranked``."""
-        names = [*map(quoted, self._pipeline.key)]
-        key = ", ".join(names)
+        key = ", ".join(map(quoted, self._pipeline.key))
         hashed = f"hash({key})"
         order = (
             [f"{quoted(self._pipeline.newest)} DESC NULLS LAST"] if self._pipeline.newest else []
@@ -390,17 +389,19 @@ class Merge:
         touched = f" AND {hashed} IN ({hashes} UNION ALL SELECT h FROM gone)"
         if self._all or self._base is None:
             touched = ""  # all of them, or there are none
-        for statement in (
-            f"CREATE TABLE near AS SELECT _n, {STATUS}, {hashed} AS h {lasting}{touched}",
+        run = connection.execute
+        run(f"CREATE TABLE near AS SELECT _n, {STATUS}, {hashed} AS h {lasting}{touched}")
+        run(
             f"CREATE TABLE twice AS SELECT h FROM (SELECT h FROM near UNION ALL {hashes}) "
-            "GROUP BY h HAVING count(*) > 1",
+            "GROUP BY h HAVING count(*) > 1"
+        )
+        run(
             f"CREATE TABLE ranked AS SELECT _run, _n, row_number() OVER (PARTITION BY {key} "
             f"ORDER BY {', '.join(order)}) AS _rank FROM ("
             f"SELECT false AS _run, _n, {GENERATION}, {columns} {lasting} "
             f"AND {hashed} IN (FROM twice) UNION ALL "
-            f"SELECT true, _n, {self._generation}, {columns} {fresh} AND {hashed} IN (FROM twice))",
-        ):
-            connection.execute(statement)
+            f"SELECT true, _n, {self._generation}, {columns} {fresh} AND {hashed} IN (FROM twice))"
+        )
 
     def _write_ledger(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         """Write the ledger and count what is pending."""
@@ -512,54 +513,3 @@ def _positions(
 ) -> Iterator[tuple[np.ndarray[Any, Any], int]]:
     for batch in record_batches(connection.sql(query), 1 << 16, _WHAT):
         yield batch["_n"].to_numpy(), change
-
-
-def _interleaved(old: Iterator[pa.Table], new: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Yield the rows of both, each in the order of items; of an item by ``as_of``, then the old ones."""
-    filled = (rows for rows in new if len(rows))
-    fresh = next(filled, None)
-    for part in old:
-        rest = part
-        while fresh is not None and len(rest):
-            places = _places(rest, fresh)
-            # Rows that belong behind the last one may belong behind some of the next part.
-            inside = int(np.searchsorted(places, len(rest)))
-            if not inside:
-                break
-            whole = inside == len(fresh)
-            end = int(places[-1]) if whole else len(rest)
-            yield _inserted(rest.slice(0, end), fresh.slice(0, inside), places[:inside])
-            rest = rest.slice(end)
-            fresh = next(filled, None) if whole else fresh.slice(inside)
-        yield rest
-    if fresh is not None:
-        yield fresh
-    yield from filled
-
-
-def _places(old: pa.Table, new: pa.Table) -> np.ndarray[Any, Any]:
-    """Return for each new row how many of the old ones come before it."""
-    items, ends = _item_runs(old)
-    dates = old[AS_OF].cast(pa.int64()).to_numpy()
-    date = new[AS_OF][0].cast(pa.int64()).as_py()
-    new_items, new_ends = _item_runs(new)
-    places = []
-    for item in new_items:
-        before = bisect_right(items, item)
-        place = ends[before - 1] if before else 0
-        if before and items[before - 1] == item:
-            start = ends[before - 2] if before > 1 else 0
-            place = start + int(np.searchsorted(dates[start:place], date, "right"))
-        places.append(place)
-    return np.repeat(np.array(places, np.int64), np.diff([0, *new_ends]))
-
-
-def _item_runs(rows: pa.Table) -> tuple[list[str], list[int]]:
-    """Return each item of sorted rows, and the position behind its last row."""
-    encoded = pc.run_end_encode(rows[ITEM].combine_chunks())
-    return encoded.values.to_pylist(), encoded.run_ends.to_pylist()
-
-
-def _inserted(old: pa.Table, new: pa.Table, places: np.ndarray[Any, Any]) -> pa.Table:
-    order = np.insert(np.arange(len(old)), places, np.arange(len(old), len(old) + len(new)))
-    return pa.concat_tables([old, new]).combine_chunks().take(pa.array(order))

@@ -31,7 +31,9 @@ def client_of(server):
 def test_a_missing_bucket_is_named(new_s3_client, s3_server, make_run):
     bucket, run = Bucket(new_s3_client, "no-such-bucket"), make_run()
     for use in (check_bucket, lambda bucket: publish(bucket, run.dataset, run.manifest)):
-        with pytest.raises(BadConfiguration, match="create the bucket, or correct its name") as caught:
+        with pytest.raises(
+            BadConfiguration, match="create the bucket, or correct its name"
+        ) as caught:
             use(bucket)
         assert f"'no-such-bucket' at {s3_server.url}" in str(caught.value)
 

@@ -19,7 +19,7 @@ from fanfold.loader import Loaded
 from fanfold.model import Basis, Counts, Forecast, Outcome, Plan, RunIdentity, RunStatus, Status
 from fanfold.pipeline import Pipeline
 from fanfold.sources import Compute, Files
-from fanfold.stages.consolidating import check_tolerance, consolidate, tables
+from fanfold.stages.consolidating import check_tolerance, consolidate, merging, tables
 from fanfold.stages.processing import arrow_schema
 from fanfold.workspace.base import Base, BaseRef, LedgerRow, read_ledger, write_base_ref
 from fanfold.workspace.batch import ITEM
@@ -289,7 +289,7 @@ def test_computed_rows_merged_in_any_order_of_runs_are_the_newest_of_each_key(ru
 
 def test_rows_are_placed_between_row_groups_in_the_order_of_items(shop, monkeypatch):
     """Groups of three rows: items of both sides begin and end inside and at the ends of groups."""
-    for module in (tables, __import__("fanfold.stages.consolidating.merging", fromlist=["x"])):
+    for module in (tables, merging):
         monkeypatch.setattr(module, "ROW_GROUP", 3)
     numbers = iter(range(1000))
 
@@ -340,6 +340,13 @@ def test_the_ledger_says_what_became_of_each_item_and_its_latest_attributes(shop
     ]
     assert shop.manifest.pending == 2
     assert shop.rows("value") == [(1,)]
+
+
+def test_a_corrected_file_that_drops_a_row_gives_the_row_back_that_it_superseded(shop):
+    shop.run([End("a", (("A", 1.0, False, 1),)), End("b", (("A", 2.0, True, 2),))])
+    assert shop.rows("value") == []
+    shop.run([End("b", (("B", 2.0, False, 3),), modified=1)])
+    assert shop.rows("value") == [(1,), (3,)]
 
 
 def test_a_restored_older_version_of_a_file_counts_if_the_run_saw_the_newer_one(shop):

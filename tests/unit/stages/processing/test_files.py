@@ -15,12 +15,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pandera.pandas as pa
-import pyarrow
+import pyarrow  # noqa: ICN001 - pa is pandera
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pandera.engines import pandas_engine
+from pandera.engines import pandas_engine  # noqa: TC002 - pandera reads annotations
 
 from fanfold.errors import BadPipeline
 from fanfold.loader import Loaded
@@ -345,7 +345,7 @@ DRIFT = {
     ),
     "utf-16.csv": ("order,amount\nx,1.5\n".encode("utf-16"), {"encoding": "utf-16"}, [
         ("x", HALF, None, 1)], {}),
-    "nulls.csv": (b"order,amount,day\nx,1.5,NULL\n\"NULL\",1.5,\n", {"nulls": ["NULL", ""]}, [
+    "nulls.csv": (b'order,amount,day\nx,1.5,NULL\n"NULL",1.5,\n', {"nulls": ["NULL", ""]}, [
         ("x", HALF, None, 1), ("NULL", HALF, None, 2)], {}),
     "told.dat": (gz(b"order,amount\nx,1.5\n"), {"format": "csv", "compression": "gzip"}, [
         ("x", HALF, None, 1)], {}),

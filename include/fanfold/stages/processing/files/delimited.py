@@ -137,11 +137,11 @@ class _Reader:
             return None
 
     def _frame(self, table: pa.Table, numbers: np.ndarray[Any, Any]) -> pd.DataFrame:
-        frame = table.select(list(self._types)).rename_columns(list(self.layout.places)).to_pandas()
+        names = list(self.layout.places)
+        frame: pd.DataFrame = table.select(list(self._types)).rename_columns(names).to_pandas()
         frame.index = pd.Index(numbers)
-        return frame.reindex(columns=self._columns.of_frame(self.layout), fill_value=None).astype(
-            "str"
-        )
+        columns = self._columns.of_frame(self.layout)
+        return frame if names == columns else frame.reindex(columns=columns).astype("str")
 
 
 class _Record(NamedTuple):
