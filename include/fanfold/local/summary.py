@@ -24,6 +24,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         Inconsistent: The run has no plan or no manifest.
     """
     from fanfold.stages.consolidating import notes
+    from fanfold.stages.planning import size_text
     from fanfold.stages.publishing import run_prefix
 
     workspace = Workspace.of_run(stack.home.shared, dag_id, run_id)
@@ -41,7 +42,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     facts = {
         plan.noun[0]: f"{counts.planned} planned: {counts.ok} ok, {counts.missing} missing,"
         f" {counts.invalid} invalid, {counts.failed} failed ({manifest.requests} requests)",
-        "size": f"{plan.bytes / 1e6:,.1f} MB" if plan.bytes else "",
+        "size": size_text(plan.bytes) if plan.bytes else "",
         "rows": f"{rows}, {manifest.rejected} rejected"
         + f", {manifest.repeated} with the key of an earlier row" * bool(manifest.repeated),
         "pending": notes.pending_text(manifest),

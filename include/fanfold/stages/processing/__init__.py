@@ -74,10 +74,12 @@ def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
     items = {item.key: item for item in batch.items()} if asks_for_items(pipeline) else {}
     check = _Checker(pipeline, contract, items, as_of)
     reader = None
-    batch.rows_file.parent.mkdir(parents=True, exist_ok=True)
+    rows_folder = batch.rows_file.parent
+    with disk_errors(rows_folder):
+        rows_folder.mkdir(parents=True, exist_ok=True)
     with (
-        disk_errors(batch.rows_file.parent),
-        tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=batch.rows_file.parent) as folder,
+        disk_errors(rows_folder),
+        tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=rows_folder) as folder,
     ):
         writer = RowWriter(
             batch,
