@@ -142,8 +142,11 @@ class _Checker:
     def __call__(self, records: Records) -> tuple[pa.Table, list[Rejected]]:
         """Return the rows that obey the contract, and the rejected ones."""
         frame, raised = transform_records(self._pipeline, records, self._items, self._as_of)
-        keys = frame.index.unique()
+        keys = pd.Index(records.keys).unique()
         places = keys.get_indexer(frame.index)
+        if (np.diff(places) < 0).any():  # a transform may return rows in another order of items
+            order = np.argsort(places, kind="stable")
+            frame, places = frame.iloc[order], places[order]
         numbers = pd.Series(places).groupby(places).cumcount().to_numpy() + 1
         numbers += np.array([self._rows[key] for key in keys], np.int64)[places]
         self._rows.update(
