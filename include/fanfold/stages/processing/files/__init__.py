@@ -91,15 +91,8 @@ class FileReader:
         """Yield the records of a file in pieces that end where a slice may end."""
         source = self._source
         with open_file(file) as stream:
-            if file.format:  # written by fanfold.testing
-                form, compression = file.format, ""
-            else:
-                form, compression = _form(file.outcome.key, source)
+            form, compression = _form(file.outcome.key, source)
             if form == "parquet":
-                if compression:
-                    raise Flaw(
-                        ENGINE.message("decode.format", name=file.outcome.key.rpartition("/")[2])
-                    )
                 pieces = read_parquet(stream, source, self._columns, extra)
             else:
                 read = read_csv if form == "csv" else read_jsonl
@@ -126,10 +119,11 @@ def _form(key: str, source: Files) -> tuple[str, str]:
     compression = source.compression or _COMPRESSIONS.get(path.suffix, "")
     if path.suffix in _COMPRESSIONS:
         path = path.with_suffix("")
+    compression = compression.removeprefix("none")
     form = source.format or _FORMATS.get(path.suffix, "")
-    if not form:
+    if not form or (form == "parquet" and compression):
         raise Flaw(ENGINE.message("decode.format", name=key.rpartition("/")[2]))
-    return form, "" if compression == "none" else compression
+    return form, compression
 
 
 def _together(pieces: Iterable[Piece], column: str) -> Iterator[Piece]:
