@@ -144,7 +144,7 @@ def _together(pieces: Iterable[Piece], column: str) -> Iterator[Piece]:
 
 
 def _same(value: Any, other: Any) -> bool:
-    return value is other or bool(value == other)
+    return value is other or (pd.NA is not value and pd.NA is not other and bool(value == other))
 
 
 def _slice(pending: list[tuple[str, Piece]]) -> Records:

@@ -54,6 +54,8 @@ class Columns:
             into, key = (extra, name.strip()) if column is None else (places, column)
             if not key:
                 into, key = extra, f"column {place + 1}"
+            if column is None:
+                self.check_extra(key, found)
             if key in into and (column is not None or self.extra == "keep"):
                 raise Flaw(
                     ENGINE.message(
@@ -65,6 +67,15 @@ class Columns:
         if extra and self.extra == "reject":
             raise Flaw(ENGINE.message("decode.extra", columns=listed(extra)))
         return Layout({**places, **(extra if self.extra == "keep" else {})}, extra)
+
+    def check_extra(self, name: str, found: Iterable[str]) -> None:
+        """Check that a further column has not the name of a column that is another one in files.
+
+        Raises:
+            Flaw: It has, and is kept.
+        """
+        if self.extra == "keep" and name in self.names:
+            raise Flaw(ENGINE.message("decode.twice", column=name, names=listed(found)))
 
     def of_frame(self, layout: Layout) -> list[str]:
         """Return the columns of a frame of records; those that a file does not have are null."""

@@ -8,6 +8,7 @@ another number of values than the header.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -122,6 +123,12 @@ class _Reader:
         """Return records, or None if the number of values differs."""
         if not text.strip(b"\r\n"):
             return pa.table({name: pa.array([], pa.large_string()) for name in self._types})
+        # pyarrow drops a byte order mark here, and an empty last value is not null if it has no end of
+        # line and the one before is quoted.
+        if text.startswith(codecs.BOM_UTF8):
+            text = codecs.BOM_UTF8 + text
+        if not text.endswith(b"\n"):
+            text += b"\n"
         names = list(map(str, range(self._width)))
         read = pa_csv.ReadOptions(
             column_names=names, use_threads=False, block_size=min(len(text) + 1, 2**31 - 1)

@@ -30,7 +30,7 @@ def read_jsonl(
 ) -> Iterator[Piece]:
     """Yield the records of a JSONL file; arguments and errors as :func:`read_csv`."""
     reader = _Reader(columns, extra)
-    text, line, count = b"", 1, 0
+    text, line, count, has_records = b"", 1, 0, False
     for chunk in chunks:
         text += chunk
         end = text.rfind(b"\n") + 1 if chunk else len(text)
@@ -50,10 +50,11 @@ def read_jsonl(
                     else:
                         refused.append(Refused.at(count, line, each, OBJECT))
                 line += 1
+            has_records = has_records or bool(documents)
             yield Piece(reader.frame(documents, numbers), sum(map(len, some)), refused)
         text = text[end:]
         check_length(len(text), line, source)
-    if reader.there:
+    if has_records:
         columns.check(reader.there, reader.names)
 
 
@@ -72,25 +73,29 @@ class _Reader:
             column = names.get(name)
             if column is None:
                 column = names[name] = self._column(name)
-            if column in found and column not in self._extra:
+            if column in found:
                 raise Flaw(
                     ENGINE.message(
                         "decode.twice", column=column, names=", ".join(map(repr, document))
                     )
                 )
-            found[column] = value
+            if column:
+                found[column] = value
         return found
 
     def _column(self, name: str) -> str:
+        """Return a column's name in the pipeline; empty if it is dropped."""
         check_number(len(self.names))
         column = self._columns.known.get(normalized(name))
-        if column is None:
-            column = shown(name.strip())
-            self._extra[column] = 0
-            if self._columns.extra == "reject":
-                raise Flaw(ENGINE.message("decode.extra", columns=column))
-        self.there.add(column)
-        return column
+        if column is not None:
+            self.there.add(column)
+            return column
+        column = shown(name.strip())
+        self._extra[column] = 0
+        if self._columns.extra == "reject":
+            raise Flaw(ENGINE.message("decode.extra", columns=column))
+        self._columns.check_extra(column, (*self.names, name))
+        return column if self._columns.extra == "keep" else ""
 
     def frame(self, documents: list[dict[str, Any]], numbers: list[int]) -> pd.DataFrame:
         columns = [*self._columns.names, *(self._extra if self._columns.extra == "keep" else ())]

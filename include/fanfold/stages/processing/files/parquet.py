@@ -37,7 +37,12 @@ def read_parquet(
     if not stream.size():
         return
     try:
-        file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER)
+        file = pq.ParquetFile(
+            stream,
+            pre_buffer=False,
+            buffer_size=_BUFFER,
+            coerce_int96_timestamp_unit="us",  # the default, ns, makes 1816 of the year 9999
+        )
         names = file.schema_arrow.names
         layout = columns.match(names)
         extra.update(layout.extra)
