@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fanfold.messages import ENGINE
-from fanfold.stages.processing.coercion import shown
+from fanfold.stages.processing.coercion import masked_type, shown
 from fanfold.stages.processing.files.pieces import RECORDS, Piece
 from fanfold.stages.processing.files.streams import CHUNK, Flaw
 
@@ -76,11 +76,8 @@ def _plain(table: pa.Table) -> pa.Table:
 
 def _dtype(type_: pa.DataType) -> Any:
     types = pa.types
-    if types.is_integer(type_):
-        masked: Any = str(type_).replace("uint", "UInt").replace("int", "Int")
-        return pd.array([], dtype=masked).dtype
-    if types.is_boolean(type_):
-        return pd.BooleanDtype()
+    if types.is_integer(type_) or types.is_boolean(type_):
+        return masked_type(type_)
     if types.is_decimal(type_) or types.is_date(type_):
         return pd.ArrowDtype(type_)
     return None
