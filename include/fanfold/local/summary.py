@@ -41,7 +41,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     facts = {
         plan.noun[0]: f"{counts.planned} planned: {counts.ok} ok, {counts.missing} missing,"
         f" {counts.invalid} invalid, {counts.failed} failed ({manifest.requests} requests)",
-        "size": f"{plan.bytes / 1e6:,.1f} MB" if plan.bytes else "",
+        "size": f"{plan.bytes / 1e6:,.3g} MB" if plan.bytes else "",
         "rows": f"{rows}, {manifest.rejected} rejected"
         + f", {manifest.repeated} with the key of an earlier row" * bool(manifest.repeated),
         "pending": notes.pending_text(manifest),
