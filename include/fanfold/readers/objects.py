@@ -54,7 +54,7 @@ class Counted:
         unchanged: Files that are in the published dataset as they are.
         invalid: Files that were invalid and are unchanged: they would be invalid again.
         again: Files of earlier runs that are read again: they failed, or all are.
-        gone: Failed files of earlier runs that do not exist any more.
+        gone: Failed files of earlier runs that do not exist any more, and have rows in the dataset.
         planned: Files to read.
     """
 
@@ -128,9 +128,14 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
     candidates = _with_ledger(merge(named, *listings, key=itemgetter(0)), ledger or (), again)
     needed = FACTS if ledger is not None else FACTS[:2]
     for uri, attributes, row, found in _with_facts(candidates, locations, needed):
-        if attributes is None and found is None and not rebuild:
+        # Without rows in the dataset nothing is lost: it is read, is missing, and not pending any more.
+        if attributes is None and found is None and not rebuild and row and row.rows:
             counted.gone += 1
-            log.warning("%s failed in an earlier run and does not exist any more.", uri)
+            log.warning(
+                "%s failed in an earlier run and does not exist any more. The dataset keeps its "
+                "earlier rows: name it in a run to remove them.",
+                uri,
+            )
             continue
         facts = {name: getattr(found, name) for name in FACTS} if found else {}
         facts |= attributes or ({"date": row.date} if row and row.date else {})

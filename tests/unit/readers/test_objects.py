@@ -171,16 +171,18 @@ def test_failed_files_and_corrected_ones_are_read_again_wherever_they_are(folder
         folder.row("x/corrected", "invalid", etag="other"),
         folder.row("x/fine"),
         folder.row("x/gone", "failed"),
+        folder.row("x/removed", "invalid", rows=0),
         folder.row("x/never", "missing"),
     )
     found = folder.find("o/*", ledger=ledger)
-    assert list(found) == ["x/corrected", "x/failed"]
+    assert list(found) == ["x/corrected", "x/failed", "x/removed"]
+    assert found["x/removed"] == {}
     assert found["x/failed"]["date"] == "2026-07-01"
     assert found["x/failed"]["etag"] == folder.facts("x/failed")[1]
     assert "x/gone failed in an earlier run and does not exist any more" in caplog.text
     assert folder.counted.text(ALL) == (
         "1 files listed, 1 unchanged since they were published, 1 invalid and unchanged, "
-        "1 that failed in earlier runs are gone, 2 to read (2 of them again)"
+        "1 that failed in earlier runs are gone, 3 to read (3 of them again)"
     )
 
 
