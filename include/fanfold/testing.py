@@ -56,6 +56,8 @@ if TYPE_CHECKING:
     from fanfold.workspace.batch import Batch, Done
 
 _CONCURRENCY = 8
+_SHOWN_FILES = 3
+"""Files whose first records are in the result."""
 _MAX_OUTAGE = 15.0
 """Seconds for which a source may be unavailable; shorter than in a run, to report it soon."""
 _OUTCOME = ("status", "reason", "attempts")
@@ -73,7 +75,8 @@ class Result:
         folds: The folds by name.
         manifest: The manifest.
         report: The report's HTML.
-        records: The records of each item that was found; those of files stay in the files.
+        records: The records of each item that was found; of the first three files, a frame of the first
+            records.
         base: In mode ``merge``, what the next run continues from: bytes of state and ledger.
     """
 
@@ -326,10 +329,10 @@ def _records(batches: Sequence[Batch], pipeline: Pipeline) -> dict[str, Any]:
     if not isinstance(source, Files):
         fetched = (each for batch in batches for part in batch.fetched(1000) for each in part)
         return {outcome.key: found for outcome, found in fetched}
+    files = itertools.chain.from_iterable(batch.fetched_files() for batch in batches)
     return {
         file.outcome.key: processing.first_records(pipeline, source, file)
-        for batch in batches
-        for file in batch.fetched_files()
+        for file in itertools.islice(files, _SHOWN_FILES)
     }
 
 
