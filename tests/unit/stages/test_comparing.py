@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given, settings
-from hypothesis import strategies as st, settings
+from hypothesis import strategies as st
 
 from fanfold.errors import Inconsistent
 from fanfold.model import Counts, Manifest, RunStatus
