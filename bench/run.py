@@ -191,8 +191,7 @@ def main() -> None:
     # Terminated, it stops its stack and removes its folder too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rows = imports(given.rounds) if "imports" in given.only else []
-    if "merge" in given.only:
-        rows += merge(given.merge_rows)
+    rows += merge(given.merge_rows) if "merge" in given.only else []
     cells: Cells = {}
     tables: list[str] = []
     if set(given.only) - {"imports", "merge"}:

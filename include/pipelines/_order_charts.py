@@ -94,7 +94,12 @@ REVENUE = Chart(
         "spec": {
             "height": 150,
             "encoding": {
-                "x": {**_DAY, "timeUnit": "yearmonthdate", "bandPosition": 0.5, "axis": {"title": None}}
+                "x": {
+                    **_DAY,
+                    "timeUnit": "yearmonthdate",
+                    "bandPosition": 0.5,
+                    "axis": {"title": None, "format": ("%b %-d", "%-m月%-d日")},
+                }
             },
             "layer": [
                 {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import datetime as dt
+import itertools
 import json
 import os
 import subprocess
@@ -23,8 +24,8 @@ from fanfold.loader import Loaded, load_pipeline, pipeline_names
 from fanfold.model import Outcome, RunIdentity, Status
 from fanfold.pipeline import AS_OF, DATASET
 from fanfold.simulator.process import running
-from fanfold.simulator.sample import CONNECTIONS
-from fanfold.sources import Api, Call, Compute
+from fanfold.simulator.sample import CONNECTIONS, DELIVERIES
+from fanfold.sources import Api, Call, Compute, Files
 from fanfold.sources.template import rendered
 from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, planning, processing, reporting
@@ -112,10 +113,13 @@ def test_its_folds_and_charts_work_on(name, rows, tmp_path):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_runs_on_its_first_items_and_gives_the_same_bytes_again(name, parsed, request):
+def test_it_runs_on_its_first_items_and_gives_the_same_bytes_again(name, parsed, request, tmp_path):
     pipeline = load_pipeline(name).pipeline
     dags = [dag for path in FILES[name] for dag in parsed[1][str(path)].get("dags", {}).values()]
     items = next((dag["items"][:2] for dag in dags if dag["items"]), [])
+    if isinstance(pipeline.source, Files) and (paths := sample_files(items, tmp_path)):
+        assert rows_of_steps(pipeline, paths) == rows_of_steps(pipeline, paths, paths[::-1])
+        return
     reason = not_run(pipeline, items)
     if reason:
         warnings.warn(f"{name} did not run: {reason}", stacklevel=1)
@@ -130,6 +134,31 @@ def test_it_runs_on_its_first_items_and_gives_the_same_bytes_again(name, parsed,
         # Fetched one by one in another order, and one of them twice.
         pipeline, items, result.records, [[key] for key in (*reversed(keys), keys[0])]
     )  # fmt: skip
+
+
+def sample_files(patterns, folder):
+    """Write the first sample files that some patterns are for; return their paths."""
+    paths = []
+    for prefix, deliver in DELIVERIES.items():
+        if any(f"/{prefix}" in pattern for pattern in patterns):
+            for key, content in itertools.islice(deliver(NOW.date(), 2), 4):
+                paths.append(folder / key.replace("/", "-"))
+                paths[-1].write_bytes(content)
+    return [str(path) for path in paths]
+
+
+def rows_of_steps(pipeline, *steps):
+    """Run a pipeline over some files, in mode ``merge`` in steps with a file more; return all rows."""
+    result = None
+    for paths in (
+        steps if pipeline.mode == "snapshot" else [step[:n] for step in steps for n in (2, 4)]
+    ):
+        after = result if pipeline.mode == "merge" else None
+        result = testing.run(pipeline, paths, after=after, charts=False)
+        lost = result.outcomes[result.outcomes["status"] != "ok"]
+        assert lost.empty, lost.to_string()
+    assert len(result.rows)
+    return result.rows.drop(columns=AS_OF).to_csv()
 
 
 def not_run(pipeline, items):

@@ -194,10 +194,10 @@ def test_repeat_rate_counts_customers_by_the_month_of_their_first_order(faultles
 
 def test_a_late_and_a_corrected_file_make_every_total_right(tmp_path):
     """The first delivery lacks a file, has a wrong one and a damaged one, and broken lines."""
-    first = run(write(tmp_path, shop.delivery(TODAY, 1, 8)))
+    first = run(write(tmp_path, shop.delivery(TODAY, 1, 4)))
     assert first.outcomes["status"].value_counts().to_dict()["invalid"] == 1
     assert "261125-9999" in set(first.rows["order_id"])
-    changed = write(tmp_path, shop.delivery(TODAY, 2, 8))
+    changed = write(tmp_path, shop.delivery(TODAY, 2, 4))
     assert {path.name for path in changed} >= {*shop.CHANNELS, "refunds-2.csv"}
     second = run(changed, after=first)
     whole = run(path for path in tmp_path.rglob("*") if path.is_file())

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.local import settings
 from fanfold.local.settings import connection_variable
-from fanfold.model import Manifest, Plan
+from fanfold.model import Manifest, Plan, RunStatus
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
 
@@ -24,11 +24,17 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         Inconsistent: The run has no plan or no manifest.
     """
     from fanfold.stages.consolidating import notes
+    from fanfold.stages.planning import size_text
     from fanfold.stages.publishing import run_prefix
 
     workspace = Workspace.of_run(stack.home.shared, dag_id, run_id)
     plan = Plan.from_json(read_json(workspace.plan))
     manifest = Manifest.from_json(read_json(workspace.manifest))
+    if manifest.status is RunStatus.EMPTY and manifest.mode == "merge":
+        return (
+            f"\n{dag_id}: nothing new, in {seconds:.1f} s\n"
+            "  The published dataset and the tables stay as they are."
+        )
     counts = manifest.counts
     bucket = os.environ.get("FANFOLD_BUCKET", settings.BUCKET)
     warehouse = (
@@ -41,7 +47,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     facts = {
         plan.noun[0]: f"{counts.planned} planned: {counts.ok} ok, {counts.missing} missing,"
         f" {counts.invalid} invalid, {counts.failed} failed ({manifest.requests} requests)",
-        "size": f"{plan.bytes / 1e6:,.3g} MB" if plan.bytes else "",
+        "size": size_text(plan.bytes) if plan.bytes else "",
         "rows": f"{rows}, {manifest.rejected} rejected"
         + f", {manifest.repeated} with the key of an earlier row" * bool(manifest.repeated),
         "pending": notes.pending_text(manifest),

@@ -102,15 +102,24 @@ class Pattern:
         """Return whether a text is a pattern or a folder, not the URI of one file."""
         return text.endswith("/") or _SPECIAL.search(text) is not None
 
+    def prefix(self, day: date | None = None) -> str:
+        """Return what comes before the first wildcard, or date if there is no ``day``."""
+        texts: list[str] = []
+        for kind, content in self._parts:
+            if kind == "wild" or (kind == "date" and day is None):
+                break
+            texts.append(f"{day:{content}}" if kind == "date" else content)
+        return "".join(texts)
+
     def prefixes(self, window: Window) -> list[str]:
         """Return the prefixes to list, sorted: then all files are sorted, too.
 
         With a date, and a window that has a beginning, there is one for each day.
         """
         if not self.has_date or window.first is None:
-            return [self._prefix(None)]
+            return [self.prefix()]
         days = range((window.last - window.first).days + 1)
-        return sorted({self._prefix(window.first + timedelta(each)) for each in days})
+        return sorted({self.prefix(window.first + timedelta(each)) for each in days})
 
     def match(self, uri: str) -> str | None:
         """Return the date in a URI, "" if the pattern has none, or None if the URI does not match."""
@@ -123,14 +132,6 @@ class Pattern:
             return date.fromisoformat("-".join(found.group(*_DIGITS))).isoformat()
         except ValueError:  # such as 2026-02-30
             return None
-
-    def _prefix(self, day: date | None) -> str:
-        texts: list[str] = []
-        for kind, content in self._parts:
-            if kind == "wild" or (kind == "date" and day is None):
-                break
-            texts.append(f"{day:{content}}" if kind == "date" else content)
-        return "".join(texts)
 
 
 def _regex(kind: str, content: str, seen: set[str]) -> str:

@@ -10,7 +10,7 @@ together. What is wrong with the files:
 * Times have the offset of the customer; currencies differ; refunds are ``'-12.50`` with an apostrophe.
 * About one line in 600 is broken, on Sundays there is a column more, and now and then a file is empty
   or there is a copy of it under another name.
-* The first delivery lacks a file, has one with wrong prices and an order that never was, and one that is cut
+* The first delivery lacks a file, has one with doubled prices and an order that never was, and one that is cut
   off. The second brings all three as they should be, a further day, and refunds of customer service.
 """
 
@@ -215,14 +215,14 @@ def lines(day: date, channel: str) -> Iterator[dict[str, Any]]:
 
 
 def _wrong(lines: Iterator[dict[str, Any]], day: date) -> Iterator[dict[str, Any]]:
-    """Yield lines with prices in cents, and an order that never was."""
+    """Yield lines with doubled prices, and an order that never was."""
     first = None
     for line in lines:
         first = first or line
-        cents = {"unit_price": str(Decimal(line["unit_price"] or 0) * 100)}
-        yield line | cents if line["order_id"].startswith(f"{day:%y%m%d}") else line
+        doubled = {"unit_price": str(Decimal(line["unit_price"] or 0) * 2)}
+        yield line | doubled if line["order_id"].startswith(f"{day:%y%m%d}") else line
     if first:
-        yield first | {"order_id": f"{day:%y%m%d}-9999", "quantity": 50}
+        yield first | {"order_id": f"{day:%y%m%d}-9999", "quantity": 30}
 
 
 def goodwill(day: date, delivery: int) -> Iterator[dict[str, Any]]:

@@ -27,8 +27,8 @@ def pending_text(manifest: Manifest) -> str:
     if not manifest.pending:
         return ""
     return (
-        f"{manifest.pending} items of this and earlier runs are failed or invalid: the dataset has no "
-        "rows of them, or those of an earlier version"
+        f"{manifest.pending} {'item is' if manifest.pending == 1 else 'items are'} failed or invalid, in "
+        "this or an earlier run: the dataset has the rows of an earlier version, if there was one"
     )
 
 

@@ -150,6 +150,11 @@ def quotas_of(endpoint: Endpoint, per_second: float | None, reported: Quota | No
     )
 
 
+def size_text(size: int) -> str:
+    """Return a number of bytes for people."""
+    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
+
+
 def summary(plan: Plan) -> str:
     """Return a plan and its forecast in one sentence, for the log."""
     expected = plan.forecast
@@ -162,7 +167,7 @@ def summary(plan: Plan) -> str:
     if plan.conflicts:
         dropped += f", with {plan.conflicts} other sets of attributes"
     requests = f"{expected.requests} requests, " if expected.requests else ""
-    size = f", {plan.bytes / 1e6:,.1f} MB" if plan.bytes else ""
+    size = f", {size_text(plan.bytes)}" if plan.bytes else ""
     return f"{plan.items} items{size} ({dropped}) in {plan.batches} batches: {requests}{duration}."
 
 

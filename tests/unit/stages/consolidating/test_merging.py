@@ -342,6 +342,13 @@ def test_the_ledger_says_what_became_of_each_item_and_its_latest_attributes(shop
     assert shop.rows("value") == [(1,)]
 
 
+def test_a_corrected_file_that_drops_a_row_gives_the_row_back_that_it_superseded(shop):
+    shop.run([End("a", (("A", 1.0, False, 1),)), End("b", (("A", 2.0, True, 2),))])
+    assert shop.rows("value") == []
+    shop.run([End("b", (("B", 2.0, False, 3),), modified=1)])
+    assert shop.rows("value") == [(1,), (3,)]
+
+
 def test_a_restored_older_version_of_a_file_counts_if_the_run_saw_the_newer_one(shop):
     shop.run([End("a", (("A", None, None, 1),), modified=9)])
     shop.run([End("a", (("A", None, None, 2),), modified=3)])
@@ -392,6 +399,16 @@ def test_rows_of_another_version_are_merged_only_if_told_so(shop, changed, ref, 
         return
     shop.run(ends, ref=reference)
     assert shop.rows("order", "value") == found
+
+
+def test_kept_rows_are_deleted_by_the_column_that_the_author_names_now(shop):
+    shop.run([End("f1", (("a", 1.0, True, 1),)), End("f2", (("b", 1.0, None, 2),))])
+    found = {}
+    for generation, deleted in enumerate(("", "cancelled"), 1):
+        shop.pipeline = replace(shop.pipeline, deleted=deleted)
+        shop.run([End("f2", (("b", 1.0, None, 2),))], ref=BaseRef(generation, keep=True))
+        found[deleted] = shop.rows("order"), shop.manifest.deleted
+    assert found == {"": ([("a",), ("b",)], 0), "cancelled": ([("b",)], 1)}
 
 
 def test_an_empty_run_merges_nothing_and_rejected_rows_are_a_share_of_the_runs_own(shop):

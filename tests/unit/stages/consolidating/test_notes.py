@@ -24,9 +24,8 @@ def test_a_merge_counts_only_what_there_is():
     assert merged_text(manifest(**fields, superseded=3, deleted=2)).endswith(
         "10 of this run, 3 superseded by a newer row of their key, 2 keys deleted by their newest row"
     )
-    assert pending_text(manifest(**fields, pending=7)).startswith(
-        "7 items of this and earlier runs"
-    )
+    assert pending_text(manifest(**fields, pending=1)).startswith("1 item is failed or invalid")
+    assert pending_text(manifest(**fields, pending=7)).startswith("7 items are failed or invalid")
 
 
 def test_dropped_columns_are_named_in_one_line():

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fanfold.stages.processing.coercion import coerce, kind_of
@@ -155,6 +155,9 @@ TYPES = [
 
 
 @given(TEXTS)
+@example(["fal\u017fe", "true", None])
+@example(["2023-02-29", "2024-02-29", "0000-01-01", "9999-12-31T23:30-01:00", "2026-01-01T24:00"])
+@example(["1e400", "3.5e38", "128", "18446744073709551615", "-0.00", "99999.9", "\u0661"])
 def test_texts_converted_at_once_are_as_those_read_one_by_one(texts):
     for type_ in TYPES:
         one_by_one = kind(type_)
