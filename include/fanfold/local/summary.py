@@ -117,9 +117,14 @@ def _log(stack: Stack, path: str, instance: Mapping[str, Any]) -> list[dict[str,
 
 
 def log_lines(events: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the lines of a task's log for display, with the type and text of each exception."""
+    """Return the lines of a task's log for display, with the type and text of each exception.
+
+    Without the groups that Airflow's UI folds.
+    """
     lines = []
     for event in events:
+        if str(event["event"]).startswith(("::group::", "::endgroup::")):
+            continue
         time = (event.get("timestamp") or "")[11:19]
         text = f"{time} {event.get('level', ''):<8} {event['event']}"
         lines += text.splitlines()

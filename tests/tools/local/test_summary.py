@@ -9,6 +9,7 @@ from fanfold.workspace.paths import Workspace
 
 def test_a_log_is_shown_with_times_levels_and_errors():
     events = [
+        {"timestamp": "2026-01-01T10:00:00Z", "level": "info", "event": "::group::Pre Execute"},
         {"timestamp": "2026-01-01T10:00:00Z", "level": "info", "event": "two\nlines"},
         {
             "timestamp": "2026-01-01T10:00:01Z",
