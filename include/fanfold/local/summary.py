@@ -33,7 +33,8 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     if manifest.status is RunStatus.EMPTY and manifest.mode == "merge":
         return (
             f"\n{dag_id}: nothing new, in {seconds:.1f} s\n"
-            "  The published dataset and the tables stay as they are."
+            "  The published dataset and the tables stay as they are.\n"
+            "  The log of read_items has the number of files that were found."
         )
     counts = manifest.counts
     bucket = os.environ.get("FANFOLD_BUCKET", settings.BUCKET)

@@ -41,4 +41,5 @@ def test_a_merge_without_new_items_says_so_and_names_no_results(tmp_path):
         "",
         "sales: nothing new, in 3.2 s",
         "  The published dataset and the tables stay as they are.",
+        "  The log of read_items has the number of files that were found.",
     ]
