@@ -123,7 +123,7 @@ def file_params(  # noqa: PLR0913 - defaults of Params
     """
     begin = "the logical date"
     if mode == "merge":
-        begin = "that of the published dataset; all dates if there is none"
+        begin = "that of the last run with the list of the DAG file; all dates if there is none"
     params = {
         name: _list_param(
             list(default),

@@ -38,6 +38,8 @@ class BaseRef:
         rebuild: Whether the run replaces all of it: rows of this or an earlier generation are
             dropped, unless they are of an item that could not be read again.
         keep: Whether it is merged although its rows have another version.
+        listed: The last date (YYYY-MM-DD) that the run searches for the DAG's own list of files; empty if
+            its files are others.
     """
 
     generation: int = 0
@@ -45,6 +47,7 @@ class BaseRef:
     rows_version: str = ""
     rebuild: bool = False
     keep: bool = False
+    listed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
