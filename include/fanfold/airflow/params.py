@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import Param
@@ -73,7 +74,7 @@ def item_params(  # noqa: PLR0913 - defaults of Params
         "items_uri": _uri_param(
             uri,
             "Items file, dataset or run",
-            f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column}: "
+            f"Used instead of the list. A CSV, JSONL or Parquet file with a column '{column}': "
             "file:///path/items.csv or s3://bucket/items.jsonl; its other columns are the items' "
             f"attributes. {_URI_OTHERS}",
         ),
@@ -96,11 +97,8 @@ def item_params(  # noqa: PLR0913 - defaults of Params
 def file_params(  # noqa: PLR0913 - defaults of Params
     default: Sequence[Any] = (),
     *,
-    name: str = "files",
     noun: str = "file",
     column: str = "item",
-    title: str = "Files",
-    uri: str = "",
     lag_days: int = 3,
     mode: Mode = "snapshot",
     tolerated_failures: float = 5,
@@ -111,30 +109,30 @@ def file_params(  # noqa: PLR0913 - defaults of Params
     Args:
         default: The default list: URIs, patterns (:mod:`fanfold.readers.patterns`), or objects with the
             URI as ``column`` and further attributes.
-        name: Name of the Param with the list.
         noun: What an item is, for the descriptions: ``order file``.
         column: ``item_column`` of the pipeline: the column with the URIs in manifest files.
-        title: Title of the list in the form.
-        uri: Default of ``items_uri``.
         lag_days: Default of ``lag_days``.
         mode: That of the pipeline. For ``merge``, there is ``earlier_rows``.
         tolerated_failures: Default of ``tolerated_failure_percentage``.
         tolerated_rejected: Default of ``tolerated_rejected_percentage``.
     """
-    begin = "the logical date"
+    begin = "before the logical date."
     if mode == "merge":
-        begin = "that of the last run with the list of the DAG file; all dates if there is none"
+        begin = (
+            "before the last date that a published run has searched with the list of the DAG file. If "
+            "there is none, all dates are searched."
+        )
     params = {
-        name: _list_param(
+        "files": _list_param(
             list(default),
-            title,
-            f"One {noun} or pattern per line, such as s3://bucket/orders/{{date}}/*.csv: * matches within a "
-            "folder, ** any folders, {date} or {date:%Y/%m/%d} the dates up to the logical date.",
+            "Files",
+            f"One {noun} or pattern per line, such as s3://bucket/orders/{{date}}/*.csv: * matches within "
+            "a folder, ** any folders, {date} or {date:%Y/%m/%d} the dates up to the logical date.",
         ),
         "items_uri": _uri_param(
-            uri,
+            "",
             "Manifest file, dataset or run",
-            f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column} that has URIs, or "
+            f"Used instead of the list. A CSV, JSONL or Parquet file with a column '{column}' of URIs, or of "
             "names relative to the folder of this file, and optionally size, etag and modified: "
             f"file:///path/files.csv or s3://bucket/files.jsonl. {_URI_OTHERS}",
         ),
@@ -144,7 +142,7 @@ def file_params(  # noqa: PLR0913 - defaults of Params
             minimum=0,
             maximum=3660,
             title="Lag (days)",
-            description=f"For patterns with a date: so many days before {begin} are searched, too.",
+            description=f"For patterns with a date: the search begins this many days {begin}",
             section=ITEMS,
         ),
     }
@@ -155,12 +153,14 @@ def file_params(  # noqa: PLR0913 - defaults of Params
         )
     return {
         **params,
-        "batch_size": _batch_param("Files per mapped task, which has at most 64 MB or one file."),
+        "batch_size": _batch_param(
+            "Files per mapped task; a task has at most 64 MB, or one file.", ITEMS
+        ),
         **_failure_params(tolerated_failures, tolerated_rejected),
     }
 
 
-def _batch_param(description: str) -> Param:
+def _batch_param(description: str, section: str = RATE) -> Param:
     return Param(
         None,
         type=["null", "integer"],
@@ -168,7 +168,7 @@ def _batch_param(description: str) -> Param:
         maximum=100_000,
         title="Batch size",
         description=f"{description} Empty: automatic (one item per task for up to 32 items).",
-        section=RATE,
+        section=section,
     )
 
 
@@ -184,33 +184,22 @@ def _earlier_rows_param(description: str) -> Param:
 
 
 def _failure_params(tolerated_failures: float, tolerated_rejected: float) -> dict[str, Param]:
+    percentage = partial(Param, type="number", minimum=0, maximum=100, section=FAILURES)
     return {
-        "tolerated_failure_percentage": Param(
+        "tolerated_failure_percentage": percentage(
             tolerated_failures,
-            type="number",
-            minimum=0,
-            maximum=100,
+            "If more items are failed or invalid, the run fails and publishes nothing. Missing items "
+            "do not count as failures.",
             title="Tolerated failures (%)",
-            description=(
-                "If more items are failed or invalid, the run fails and publishes nothing. Missing "
-                "items do not count as failures."
-            ),
-            section=FAILURES,
         ),
-        "tolerated_rejected_percentage": Param(
+        "tolerated_rejected_percentage": percentage(
             tolerated_rejected,
-            type="number",
-            minimum=0,
-            maximum=100,
+            "If more of all rows break the contract, the run fails and publishes nothing. Rejected "
+            "rows are not in the dataset, but in rejected.jsonl.",
             title="Tolerated rejected rows (%)",
-            description=(
-                "If more of all rows break the contract, the run fails and publishes nothing. "
-                "Rejected rows are not in the dataset, but in rejected.jsonl."
-            ),
-            section=FAILURES,
         ),
         "dry_run": Param(
-            False,  # noqa: FBT003 - a Param's default is positional
+            default=False,
             type="boolean",
             title="Dry run",
             description="Stop after the plan, which logs the expected requests and duration.",
@@ -236,18 +225,9 @@ def _list_param(default: list[Any], title: str, description: str) -> Param:
 
 
 def _uri_param(uri: str, title: str, description: str) -> Param:
-    return Param(
-        uri or None,
-        schema={
-            "type": ["null", "string"],
-            "pattern": _URI,
-            "maxLength": 2048,
-            "title": title,
-            "section": ITEMS,
-            DEFAULT: uri or None,
-        },
-        description=description,
-    )
+    schema = {"type": ["null", "string"], "pattern": _URI, "maxLength": 2048, "title": title}
+    schema |= {"section": ITEMS, DEFAULT: uri or None}
+    return Param(uri or None, description, schema=schema)
 
 
 def _sql_param(sql: str, connection: str, column: str) -> Param:

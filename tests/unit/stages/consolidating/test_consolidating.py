@@ -215,7 +215,7 @@ def test_too_many_lost_items_or_rows_stop_the_run_with_reasons_and_params(orders
         check_tolerance(run.workspace, manifest, 40, 39.9)
     message = str(caught.value)
     assert "2 of 5 rows break the contract (40 %), but tolerated_rejected_percentage" in message
-    assert "2 × order_id breaks the rule 'not_nullable'" in message
+    assert "2 × order_id breaks the rule 'not_nullable' (such as " in message
 
 
 # Parquet and CSV

@@ -135,8 +135,8 @@ BROKEN = {
     "no column.jsonl": (b'{"a":1,"B ":2}\n{}\n', "no column c; the file has a, B "),
     "no columns.jsonl": (b"{}\n", "no column a, b, c; the file has "),
     "no column.parquet": (parquet(a=[1], b=[2]), "no column c; the file has a, b"),
-    "twice.csv": (b"a,b,c,A\n1,2,3,4\n", "two columns for a: 'a', 'A'"),
-    "twice.jsonl": (b'{"a":1,"A":2,"b":1,"c":1}\n', "two columns for a: 'a', 'A'"),
+    "twice.csv": (b"a,b,c,A\n1,2,3,4\n", "two columns for a: a, A"),
+    "twice.jsonl": (b'{"a":1,"A":2,"b":1,"c":1}\n', "two columns for a: a, A"),
     "columns.csv": (b"a," * 10_001, "more than 10,000 columns"),
     # A record is rejected: its number, value and rule.
     "fields.csv": (b"a,b,c\n1,2,3\n\n1,2\n1,2,3,4\n1,2,3\n", [
