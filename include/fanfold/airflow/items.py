@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
-from datetime import datetime
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,17 +65,18 @@ def items_of_run(
                 base = None
             manifest = base.manifest if base is not None else None
             ref = choose_base(pipeline, manifest, options.earlier_rows)
-            write_base_ref(workspace, ref)
+        listed = None
+        if base is not None and base.manifest.listed and not ref.rebuild:
+            listed = date.fromisoformat(base.manifest.listed)
+        window = window_of(run.logical_date, options.lag_days, mode=pipeline.mode, listed=listed)
+        if pipeline.mode == "merge":
+            # A run of some files only must not move the window past those that it did not search.
+            is_whole = chosen.is_default and isinstance(pipeline.source, Files)
+            write_base_ref(workspace, replace(ref, listed=str(window.last) if is_whole else ""))
         entries = stack.enter_context(located_items(chosen, pipeline.item_column))
         if not isinstance(pipeline.source, Files):
             yield entries
             return
-        published = None
-        if base is not None and not ref.rebuild:
-            published = datetime.fromisoformat(base.manifest.logical_date)
-        window = window_of(
-            run.logical_date, options.lag_days, mode=pipeline.mode, published=published
-        )
         counted = Counted()
         yield find_files(
             _without_facts(entries) if _scheme(chosen.uri) == "run" else entries,

@@ -37,12 +37,14 @@ class ItemsFrom:
         uri: URI of a file, dataset or run.
         sql: A query.
         sql_connection: Airflow connection of the query.
+        is_default: Whether they are those of the DAG file.
     """
 
     items: tuple[Any, ...] = ()
     uri: str | None = None
     sql: str | None = None
     sql_connection: str | None = None
+    is_default: bool = False
 
 
 def items_of(context: Context) -> ItemsFrom:
@@ -76,9 +78,13 @@ def items_of(context: Context) -> ItemsFrom:
         )
     name = given[0] if given else next((name for name in values if values[name]), listed)
     value = values[name]
+    is_default = _texts(value) == _texts(schemas.get(name, {}).get(DEFAULT))
     if name == "items_sql":
-        return ItemsFrom(sql=value, sql_connection=schemas[name].get(CONNECTION))
-    return ItemsFrom(uri=value) if name == "items_uri" else ItemsFrom(tuple(value or ()))
+        connection = schemas[name].get(CONNECTION)
+        return ItemsFrom(sql=value, sql_connection=connection, is_default=is_default)
+    if name == "items_uri":
+        return ItemsFrom(uri=value, is_default=is_default)
+    return ItemsFrom(tuple(value or ()), is_default=is_default)
 
 
 def _texts(value: Any) -> Any:
