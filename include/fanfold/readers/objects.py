@@ -126,7 +126,7 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
             counted.gone += 1
             log.warning("%s failed in an earlier run and does not exist any more.", uri)
             continue
-        facts = {name: getattr(found, name) for name in FACTS} if found else {}
+        facts = _facts(found) if found else {}
         facts |= attributes or ({"date": row.date} if row and row.date else {})
         same = row and (facts.get("etag"), facts.get("size")) == (row.etag, row.size)
         if row and same and not rebuild and row.status == Status.OK:
@@ -192,8 +192,11 @@ def _listed(
             if day and not window.includes(day):
                 counted.outside += 1
             elif day is not None:
-                facts = {"size": found.size, "etag": found.etag, "modified": found.modified}
-                yield found.uri, {**facts, "date": day} if day else facts
+                yield found.uri, _facts(found) | ({"date": day} if day else {})
+
+
+def _facts(found: Found) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in FACTS}
 
 
 def _with_ledger(
