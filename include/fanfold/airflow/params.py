@@ -139,7 +139,7 @@ def file_params(  # noqa: PLR0913 - defaults of Params
             minimum=0,
             maximum=3660,
             title="Lag (days)",
-            description=f"For patterns with a date: days before {begin} that are searched, too.",
+            description=f"For patterns with a date: number of days before {begin} to read again.",
             section=ITEMS,
         ),
     }

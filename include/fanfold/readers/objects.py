@@ -103,20 +103,7 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
         BadConfiguration: A location cannot be listed.
         SourceBusy: The storage is unavailable.
     """
-    named: list[tuple[str, dict[str, Any]]] = []
-    patterns: list[Pattern] = []
-    for kind, number, value, attributes in entries:
-        text = value.strip() if isinstance(value, str) else value
-        if text is None or text == "":
-            continue
-        where = f"{kind} {number} ({shortened(value)})"
-        if kind == "item" and attributes is None and Pattern.is_pattern(str(text)):
-            patterns.append(Pattern(str(text)))
-        else:
-            uri = _absolute(str(text), folder, where)
-            locations.check(uri)
-            named.append((uri, _parsed(attributes or {}, where)))
-    named.sort(key=itemgetter(0))
+    named, patterns = _parsed(entries, locations, folder)
     listings = (_listed(pattern, locations, window, counted) for pattern in patterns)
     again = (*_AGAIN, Status.OK) if rebuild else _AGAIN
     candidates = _with_ledger(merge(named, *listings, key=itemgetter(0)), ledger or (), again)
@@ -128,13 +115,31 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
             continue
         facts = _facts(found) if found else {}
         facts |= attributes or ({"date": row.date} if row and row.date else {})
-        same = row and (facts.get("etag"), facts.get("size")) == (row.etag, row.size)
-        if row and same and not rebuild and row.status == Status.OK:
+        is_again = row is not None and (rebuild or row.status != Status.OK)
+        if row and not is_again and (row.etag, row.size) == (facts.get("etag"), facts.get("size")):
             counted.unchanged += 1
             continue
         counted.planned += 1
-        counted.again += row is not None and (rebuild or row.status != Status.OK)
+        counted.again += is_again
         yield "file", counted.planned, uri, facts
+
+
+def _parsed(
+    entries: Iterable[Located], locations: Locations, folder: str
+) -> tuple[list[tuple[str, dict[str, Any]]], list[Pattern]]:
+    """Return the files that are named, sorted, with their attributes, and the patterns."""
+    named: list[tuple[str, dict[str, Any]]] = []
+    patterns: list[Pattern] = []
+    for kind, number, value, attributes in entries:
+        text = "" if value is None else str(value).strip()
+        where = f"{kind} {number} ({shortened(value)})"
+        if kind == "item" and attributes is None and Pattern.is_pattern(text):
+            patterns.append(Pattern(text))
+        elif text:
+            uri = _absolute(text, folder, where)
+            locations.check(uri)
+            named.append((uri, _attributes(attributes or {}, where)))
+    return sorted(named, key=itemgetter(0)), patterns
 
 
 def _absolute(text: str, folder: str, where: str) -> str:
@@ -151,7 +156,7 @@ def _absolute(text: str, folder: str, where: str) -> str:
     return folder + text
 
 
-def _parsed(attributes: dict[str, Any], where: str) -> dict[str, Any]:
+def _attributes(attributes: dict[str, Any], where: str) -> dict[str, Any]:
     """Return the attributes of an entry with its facts as a listing has them."""
     found: dict[str, Any] = {}
     for name, value in attributes.items():
