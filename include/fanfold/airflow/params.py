@@ -74,7 +74,7 @@ def item_params(  # noqa: PLR0913 - defaults of Params
         "items_uri": _uri_param(
             uri,
             "Items file, dataset or run",
-            f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column}: "
+            f"Used instead of the list. A CSV, JSONL or Parquet file with a column '{column}': "
             "file:///path/items.csv or s3://bucket/items.jsonl; its other columns are the items' "
             f"attributes. {_URI_OTHERS}",
         ),
@@ -116,9 +116,11 @@ def file_params(  # noqa: PLR0913 - defaults of Params
         tolerated_failures: Default of ``tolerated_failure_percentage``.
         tolerated_rejected: Default of ``tolerated_rejected_percentage``.
     """
-    begin = "the logical date"
+    begin = "before the logical date."
     if mode == "merge":
-        begin = "that of the published dataset; all dates if there is none"
+        begin = (
+            "before the date of the published dataset. If there is none, all dates are searched."
+        )
     params = {
         "files": _list_param(
             list(default),
@@ -129,7 +131,7 @@ def file_params(  # noqa: PLR0913 - defaults of Params
         "items_uri": _uri_param(
             "",
             "Manifest file, dataset or run",
-            f"Used instead of the list. A CSV, JSONL or Parquet file with a column {column} that has URIs, or "
+            f"Used instead of the list. A CSV, JSONL or Parquet file with a column '{column}' of URIs, or of "
             "names relative to the folder of this file, and optionally size, etag and modified: "
             f"file:///path/files.csv or s3://bucket/files.jsonl. {_URI_OTHERS}",
         ),
@@ -139,7 +141,7 @@ def file_params(  # noqa: PLR0913 - defaults of Params
             minimum=0,
             maximum=3660,
             title="Lag (days)",
-            description=f"For patterns with a date: number of days before {begin} to read again.",
+            description=f"For patterns with a date: the search begins this many days {begin}",
             section=ITEMS,
         ),
     }
@@ -150,12 +152,14 @@ def file_params(  # noqa: PLR0913 - defaults of Params
         )
     return {
         **params,
-        "batch_size": _batch_param("Files per mapped task, which has at most 64 MB or one file."),
+        "batch_size": _batch_param(
+            "Files per mapped task; a task has at most 64 MB, or one file.", ITEMS
+        ),
         **_failure_params(tolerated_failures, tolerated_rejected),
     }
 
 
-def _batch_param(description: str) -> Param:
+def _batch_param(description: str, section: str = RATE) -> Param:
     return Param(
         None,
         type=["null", "integer"],
@@ -163,7 +167,7 @@ def _batch_param(description: str) -> Param:
         maximum=100_000,
         title="Batch size",
         description=f"{description} Empty: automatic (one item per task for up to 32 items).",
-        section=RATE,
+        section=section,
     )
 
 

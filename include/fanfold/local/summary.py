@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.local import settings
 from fanfold.local.settings import connection_variable
-from fanfold.model import Manifest, Plan
+from fanfold.model import Manifest, Plan, RunStatus
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
 
@@ -30,6 +30,11 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     workspace = Workspace.of_run(stack.home.shared, dag_id, run_id)
     plan = Plan.from_json(read_json(workspace.plan))
     manifest = Manifest.from_json(read_json(workspace.manifest))
+    if manifest.status is RunStatus.EMPTY and manifest.mode == "merge":
+        return (
+            f"\n{dag_id}: nothing new, in {seconds:.1f} s\n"
+            "  The published dataset and the tables stay as they are."
+        )
     counts = manifest.counts
     bucket = os.environ.get("FANFOLD_BUCKET", settings.BUCKET)
     warehouse = (

@@ -19,7 +19,7 @@ from fanfold.workspace.batch import ITEM
 from fanfold.workspace.key_index import positions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from fanfold.model import Plan
@@ -58,7 +58,8 @@ class ItemDetails:
         position: Its position in the plan, from 0.
         latest: Its current outcome; None while it has none.
         earlier: Its earlier outcomes, oldest first.
-        records: Its records.
+        file: Its size, ETag and time, if it is a file, as downloaded last, or else as listed.
+        records: Its records; none if it is a file.
         rows: Its rows (dicts by column), in order.
         rejected: Its rejected rows, in order.
     """
@@ -68,6 +69,7 @@ class ItemDetails:
     position: int
     latest: Outcome | None
     earlier: tuple[Outcome, ...]
+    file: dict[str, Any] | None
     records: Some
     rows: Some
     rejected: Some
@@ -95,17 +97,30 @@ def find_item(workspace: Workspace, plan: Plan, key: str, *, final: bool) -> Ite
     decided = _decided(batch, key)
     if decided is not None and (final or _is_of_records(decided, latest)):
         latest = decided
+    file = None
     raw = next((raw for each, raw in reversed(fetched) if each.status is Status.OK), None)
+    records = _some(raw, "key", key, lambda line: line["record"]) if raw else Some()
+    if plan.bytes:
+        place = position - plan.starts[batch.number]
+        file = _file(batch.items()[place].attributes, records.first[0] if records.first else None)
+        records = Some()
     return ItemDetails(
         key=key,
         batch=batch.number,
         position=position,
         latest=latest,
         earlier=tuple(outcome for outcome, _ in fetched[:-1]),
-        records=_some(raw, "key", key, lambda line: line["record"]) if raw else Some(),
+        file=file,
+        records=records,
         rows=_rows(batch.rows_file, key),
         rejected=_some(batch.rejected_file, "item", key, lambda line: Rejected(**line)),
     )
+
+
+def _file(listed: Mapping[str, Any], downloaded: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return size, ETag and time of a file."""
+    facts = {**downloaded, "size": downloaded["bytes"]} if downloaded else listed
+    return {name: facts.get(name) for name in ("size", "etag", "modified")}
 
 
 def _fetched(batch: Batch, key: str) -> list[tuple[Outcome, Path]]:

@@ -63,7 +63,8 @@ class Pattern:
     """A pattern of URIs.
 
     Raises:
-        BadInput: It has a wildcard in the name of the bucket, or no whole date in ``{date:…}``.
+        BadInput: It has a wildcard in the name of the bucket, no whole date in ``{date:…}``, or a field
+            in braces that is no date.
     """
 
     def __init__(self, text: str) -> None:
@@ -81,8 +82,13 @@ class Pattern:
                 f"The pattern {text!r} must begin with s3://bucket/ or file:///, without wildcards in "
                 "the name of the bucket. Correct it and trigger a new run."
             )
+        if unknown := re.search(r"{(?!date[:}])[^{}]*}", whole):
+            raise BadInput(
+                f"The pattern {text!r} has {unknown[0]}; the only field is {{date}}, in a form of its own "
+                "{date:%Y/%m/%d}. Correct it and trigger a new run; ? matches a brace."
+            )
         forms = "".join(form for kind, form in self._parts if kind == "date")
-        self._has_date = bool(forms)
+        self.has_date = bool(forms)
         if forms and set(re.findall("%(.?)", forms)) != _DIGITS.keys():
             raise BadInput(
                 f"The pattern {text!r} needs a date with year (%Y), month (%m) and day (%d); wildcards "
@@ -110,7 +116,7 @@ class Pattern:
 
         With a date, and a window that has a beginning, there is one for each day.
         """
-        if not self._has_date or window.first is None:
+        if not self.has_date or window.first is None:
             return [self.prefix()]
         days = range((window.last - window.first).days + 1)
         return sorted({self.prefix(window.first + timedelta(each)) for each in days})
@@ -120,7 +126,7 @@ class Pattern:
         found = self._regex.fullmatch(uri)
         if found is None:
             return None
-        if not self._has_date:
+        if not self.has_date:
             return ""
         try:
             return date.fromisoformat("-".join(found.group(*_DIGITS))).isoformat()

@@ -130,3 +130,17 @@ def starting_with(path: Path, prefix: str, limit: int) -> list[str]:
             (first, first + b"\xff", limit),
         ).fetchall()
     return [key.decode("utf-8", "surrogatepass") for (key,) in rows]
+
+
+def containing(path: Path, text: str, limit: int) -> list[str]:
+    """Return the first keys that contain a text, sorted by bytes; it may read the whole index.
+
+    Raises:
+        Inconsistent: The index is missing or damaged.
+    """
+    with _opened(path) as connection:
+        rows = connection.execute(
+            "SELECT key FROM items WHERE instr(key, ?) ORDER BY key LIMIT ?",
+            (_as_bytes(text), limit),
+        ).fetchall()
+    return [key.decode("utf-8", "surrogatepass") for (key,) in rows]

@@ -119,6 +119,11 @@ def test_a_run_killed_before_publish_is_merged_again_into_what_was_published_mea
     found = done.manifest
     assert (found["generation"], found["superseded"], found["deleted"]) == (3, 2, 1)
 
+    # Its rows are older than those of the tables.
+    late = shop.clear(other, "load")
+    assert (late.states["load", -1], late.errors) == ("skipped", {})
+    assert loaded(shop) == {"a": 7, "d": 1, "b": 6}
+
     # A redrive of a run that is published, and no longer the latest.
     again = shop.clear(other, "consolidate", "publish", "load")
     assert again.errors == {}

@@ -67,11 +67,19 @@ class File:
         lines: Number of its lines.
         broken: How many of them, the first ones, have a negative price.
         status: Its outcome.
+        etag: That of the download; without one, the lines are records of an API.
     """
 
     lines: int = 1
     broken: int = 0
     status: Status = Status.OK
+    etag: str = ""
+
+    def fetched(self):
+        if self.etag:
+            modified = "2026-03-01T06:00:00.000Z"
+            return [{"offset": 0, "bytes": 1500, "etag": self.etag, "modified": modified}]
+        return self.records()
 
     def records(self):
         return [
@@ -159,7 +167,7 @@ def write_batch(workspace, number, files):
     fetched = {key: file.outcome(key, now) for key, file in own.items()}
     ok = Status.OK
     part = [
-        (fetched[key], file.records() if fetched[key].status is ok else None)
+        (fetched[key], file.fetched() if fetched[key].status is ok else None)
         for key, file in own.items()
     ]
     batch.write_part(1, part, "00000000")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -62,6 +63,35 @@ def tile(page, name):
     """The number on a tile."""
     found = page.locator(".tile").filter(has=page.get_by_text(name, exact=True))
     return int(found.locator("dd").inner_text().split()[0].replace(",", ""))
+
+
+def test_files_and_a_merged_dataset_are_shown_and_a_run_with_nothing_new(open_page, finished_run):
+    key = "s3://orders/date=2026-03-01/web.csv"
+    failed = "s3://orders/date=2026-03-02/web.csv"
+    files = {key: File(3, etag="9b2c"), failed: File(status=Status.FAILED)}
+    run = finished_run(files, merged={"run_rows": 2, "superseded": 1, "pending": 1})
+    batch = run.workspace.batch(0)
+    listed = [{}, {"size": 1_234_567, "etag": "77aa", "modified": "2026-03-02T06:00:00.000Z"}]
+    batch.attributes_file.write_text("\n".join(map(json.dumps, listed)))
+    with open_page(run) as page:
+        page.get_by_text("1 item of this or an earlier run is failed or invalid").wait_for()
+        assert (tile(page, "dataset rows"), tile(page, "rows this run")) == (3, 2)
+        page.get_by_label("Find by key").fill("01/web")
+        page.get_by_role("option", name=key).click()
+        page.get_by_role("heading", name=f"Order file {key}").wait_for()
+        for fact in ("1.5 kB", "9b2c", "Mar 1, 2026"):
+            page.locator("dd").filter(has_text=fact).wait_for()
+        assert page.get_by_role("heading", name="Records").count() == 0
+        page.get_by_label("Find by key").fill(failed)
+        page.get_by_label("Find by key").press("Enter")
+        for fact in ("1.2 MB", "77aa", "Mar 2, 2026"):
+            page.locator("dd").filter(has_text=fact).wait_for()
+    with open_page(finished_run({}, merged={})) as page:
+        page.get_by_text("Nothing new: the published dataset stays as it is.").wait_for()
+        tile(page, "rows this run")
+        assert page.get_by_text("dataset rows").count() == 0
+        page.get_by_role("tab", name="Dataset").click()
+        page.get_by_role("tabpanel").get_by_text("Nothing new").wait_for()
 
 
 def test_tables_rejected_rows_and_an_item_with_many_rows_are_shown(open_page, compared_run):

@@ -71,6 +71,9 @@ def test_a_merged_dataset_is_shown_beside_the_rows_of_its_run(finished_run, part
         {"name": "gift_note", "files": 7}, {"name": "column 00", "files": 1},
     ]  # fmt: skip
     assert (len(seen["dropped_columns"]), seen["more_dropped"]) == (20, 11)
+    assert merged.get("/suggestions", prefix="03.CSV")["keys"] == []
+    assert merged.get("/suggestions", prefix="03.csv")["keys"] == [KEYS[3]]
+    assert partial.get("/suggestions", prefix="03.csv")["keys"] == []
     merged.set_states("running")
     seen = merged.get()
     assert seen["merge"] == {"run_rows": 40, "superseded": None, "deleted": None, "pending": None}

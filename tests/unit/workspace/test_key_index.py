@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fanfold.errors import Inconsistent, WorkspaceUnavailable
 from fanfold.workspace.items import json_lines
-from fanfold.workspace.key_index import index_writer, positions, starting_with
+from fanfold.workspace.key_index import containing, index_writer, positions, starting_with
 
 HOSTILE = [*'%_"🙂', "\ud800", "\uffff", "张伟", "a\x00b", "a\nb", "'; DROP TABLE items; --"]
 
@@ -36,6 +36,16 @@ def test_a_prefix_is_a_text_not_a_pattern(tmp_path):
     assert starting_with(path, "%", 9) == ["%"]
     assert starting_with(path, "\ud800", 9) == ["\ud800"]
     assert len(starting_with(path, "", 99)) == len(HOSTILE) + 4
+
+
+def test_a_part_of_a_key_is_a_text_not_a_pattern(tmp_path):
+    path = tmp_path / "keys.db"
+    write(
+        path, [*HOSTILE, "s3://b/2/web_a.csv", "s3://b/1/web_a.csv", "s3://b/1/web%.csv", "webxa"]
+    )
+    assert containing(path, "web_", 9) == ["s3://b/1/web_a.csv", "s3://b/2/web_a.csv"]
+    assert containing(path, "web", 2) == ["s3://b/1/web%.csv", "s3://b/1/web_a.csv"]
+    assert containing(path, "%", 9) == ["%", "s3://b/1/web%.csv"]
 
 
 @given(st.sets(st.text(max_size=4)), st.text(max_size=2))

@@ -15,7 +15,7 @@ from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import tasks_of
 from fanfold.airflow.page.verdict import result_of
 from fanfold.queries.items import ItemDetails, find_item
-from fanfold.workspace.key_index import starting_with
+from fanfold.workspace.key_index import containing, starting_with
 
 router = APIRouter(dependencies=MAY_SEE, tags=["items"])
 
@@ -63,10 +63,12 @@ def get_suggestions(
     run: RunDep,
     prefix: Annotated[str, Query(min_length=1, max_length=1000, description="The typed text.")],
 ) -> schemas.Suggestions:
-    """Return the first keys of the plan with a prefix."""
+    """Return the first keys of the plan with a prefix; of files, else those that contain the text."""
     plan = run.planned()
     path = run.workspace.keys
     found = starting_with(path, prefix, SUGGESTED)
     if not found:
         found = starting_with(path, plan.key_form.canonical(prefix), SUGGESTED)
+    if not found and plan.bytes:
+        found = containing(path, prefix, SUGGESTED)
     return schemas.Suggestions(keys=found)

@@ -126,7 +126,7 @@ class _Runs:
             started_at=moment(run.start_date),
             ended_at=moment(run.end_date),
             seconds=duration,
-            rows=past.rows if past and not is_active(run) else None,
+            rows=self._rows(run, past),
             rejected=past.rejected if past and not is_active(run) else None,
             tally=self._counts(run, past),
         )
@@ -137,6 +137,12 @@ class _Runs:
             return active(state, tasks_of(self._session, run))
         status = RunStatus(past.status) if past else None
         return ended(state, status, planned_only=run.run_id in self._skipped)
+
+    @staticmethod
+    def _rows(run: DagRun, past: Past | None) -> int | None:
+        # An empty run has no dataset: the published one stays.
+        has_dataset = past and past.status != RunStatus.EMPTY and not is_active(run)
+        return past.rows if past and has_dataset else None
 
     def _counts(self, run: DagRun, past: Past | None) -> ItemCounts | None:
         if not is_active(run):

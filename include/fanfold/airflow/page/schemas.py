@@ -241,6 +241,14 @@ class SomeRejected(_Some):
     first: list[RejectedRow]
 
 
+class ItemFile(_Schema):
+    """The file that an item is: as downloaded last, or else as listed."""
+
+    size: int | None
+    etag: str | None
+    modified: str | None
+
+
 class Item(_Schema):
     """One item: its outcomes, records, rows and rejected rows."""
 
@@ -250,13 +258,14 @@ class Item(_Schema):
     status: Status | Literal["waiting"]
     latest: ItemOutcome | None
     earlier: list[ItemOutcome] = Field(description="Earlier outcomes, oldest first.")
-    records: SomeRecords = Field(description="What the source returned.")
+    file: ItemFile | None = Field(description="Null if the item is no file.")
+    records: SomeRecords = Field(description="What the source returned; empty for a file.")
     rows: SomeRows
     rejected: SomeRejected
 
 
 class Suggestions(_Schema):
-    """Keys of the plan that begin with the typed text."""
+    """Keys of the plan that begin with the typed text, or, of files, that contain it."""
 
     keys: list[str]
 

@@ -73,10 +73,12 @@ def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
     items = {item.key: item for item in batch.items()} if asks_for_items(pipeline) else {}
     check = _Checker(pipeline, contract, items, as_of)
     reader = None
-    batch.rows_file.parent.mkdir(parents=True, exist_ok=True)
+    rows_folder = batch.rows_file.parent
+    with disk_errors(rows_folder):
+        rows_folder.mkdir(parents=True, exist_ok=True)
     with (
-        disk_errors(batch.rows_file.parent),
-        tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=batch.rows_file.parent) as folder,
+        disk_errors(rows_folder),
+        tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=rows_folder) as folder,
     ):
         whole = pipeline.reject == "item"
         writer = RowWriter(batch, keys, contract, Path(folder), whole_items=whole)
@@ -124,8 +126,11 @@ class _Checker:
     def __call__(self, records: Records) -> tuple[pa.Table, list[Rejected]]:
         """Return the rows that obey the contract, and the rejected ones."""
         frame, raised = transform_records(self._pipeline, records, self._items, self._as_of)
-        keys = frame.index.unique()
+        keys = pd.Index(records.keys).unique()
         places = keys.get_indexer(frame.index)
+        if (np.diff(places) < 0).any():  # a transform may return rows in another order of items
+            order = np.argsort(places, kind="stable")
+            frame, places = frame.iloc[order], places[order]
         numbers = pd.Series(places).groupby(places).cumcount().to_numpy() + 1
         numbers += np.array([self._rows[key] for key in keys], np.int64)[places]
         self._rows.update(

@@ -435,6 +435,14 @@ def test_files_of_other_types_are_not_in_one_slice_and_bad_values_are_rejected(d
     assert closed.rows == 3
 
 
+def test_rows_are_in_the_order_of_files_whatever_the_transform_returns(downloaded):
+    files = {f"{n}.csv": f"a,b,c\n{9 - n},,\n{n},,\n".encode() for n in range(3)}
+    batch = downloaded(files)
+    rows, *_ = process(batch, transform=lambda records: records.sort_values("a"))
+    assert [(item[-5], a) for item, a, *_ in rows] == [
+        ("0", "0"), ("0", "9"), ("1", "1"), ("1", "8"), ("2", "2"), ("2", "7")]  # fmt: skip
+
+
 def test_each_gets_documents_with_null_and_exact_numbers(downloaded):
     files = {
         "a.csv": b"a,b,c\n1,,x\n",

@@ -17,7 +17,8 @@ const SIZE = 100; // rows a page
 
 export function Dataset({ shown }) {
   const { home, stamp, summary, active } = useHere();
-  const { tables } = summary;
+  const { verdict, merge } = summary;
+  const tables = verdict === "empty" && merge ? [] : summary.tables;
   const [{ table, offset }, show] = useState({ table: null, offset: 0 });
   const setOffset = (to) => show({ table, offset: to });
   const params = query({ table, offset, limit: SIZE });
@@ -67,8 +68,9 @@ export function Dataset({ shown }) {
   `;
 }
 
-function absence({ verdict, state, tally }, active) {
+function absence({ verdict, state, tally, merge }, active) {
   if (active) return say("dataset.not_yet");
+  if (verdict === "empty" && merge) return say("run.nothing_new");
   if (verdict === "planned") return say("run.dry");
   return say(state === "failed" && tally ? "dataset.gate" : "problem.no_dataset");
 }

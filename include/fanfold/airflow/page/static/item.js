@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef } from "./vendor/preact.js";
 import { query } from "./api.js";
-import { count, Moment } from "./format.js";
+import { bytes, count, Moment, NONE } from "./format.js";
 import { BatchLink } from "./batchlink.js";
 import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
@@ -47,11 +47,12 @@ function Known({ item }) {
     ${item.latest
       ? html`<${Decision} decision=${item.latest} />`
       : html`<p class="absent">${say("item.waiting")}</p>`}
+    ${item.file && html`<${File} file=${item.file} />`}
     ${item.earlier.length > 0 && html`<${Earlier} decisions=${item.earlier} />`}
     <div class=${item.rows.count + item.rejected.count > 1 ? undefined : "pair"}>
       <${Rows} rows=${item.rows} />
       <${RejectedOfItem} rejected=${item.rejected} />
-      <${Records} records=${item.records} />
+      ${!item.file && html`<${Records} records=${item.records} />`}
     </div>
   `;
 }
@@ -66,6 +67,17 @@ function Decision({ decision }) {
       ${rule !== null && html`<${Fact} name="col.rule"><bdi>${rule}</bdi><//>`}
       <${Fact} name="col.attempts">${count(attempts)}<//>
       <${Fact} name="col.decided"><${Moment} iso=${at} /><//>
+    </dl>
+  `;
+}
+
+/** The file: as downloaded last, or else as listed. */
+function File({ file: { size, etag, modified } }) {
+  return html`
+    <dl class="facts">
+      <${Fact} name="item.size">${size === null ? NONE : bytes(size)}<//>
+      <${Fact} name="item.etag"><bdi>${etag ?? NONE}</bdi><//>
+      <${Fact} name="item.modified"><${Moment} iso=${modified} /><//>
     </dl>
   `;
 }

@@ -39,10 +39,12 @@ export function Tiles({ summary }) {
 }
 
 /** Numbers of rows, by the name of their tile. */
-function rowNumbers({ rows, rejected, merge, final }) {
+function rowNumbers({ rows, rejected, merge, final, verdict }) {
   if (!merge) return { rows, rejected };
   const { run_rows: ofRun } = merge;
-  return final ? { dataset_rows: rows, run_rows: ofRun, rejected } : { run_rows: ofRun, rejected };
+  // An empty run has no dataset: the published one stays.
+  const merged = final && verdict !== "empty";
+  return { ...(merged && { dataset_rows: rows }), run_rows: ofRun, rejected };
 }
 
 /** The items as a sentence, for screen readers. */

@@ -51,14 +51,15 @@ export function RejectedRows({ groups, final }) {
 }
 
 function GroupRow({ group, final, open, onToggle }) {
-  const { rows, rejected } = useHere().summary;
+  const { rows, rejected, merge } = useHere().summary;
+  const ofRun = merge?.run_rows ?? rows;
   const name = nameOf(group).slice(0, NAME_LENGTH);
   return html`
     <tr>
       <td><${Column} name=${group.column} /></td>
       <td class="reason"><span class="wrap" dir="auto">${group.rule ?? say("reason.none")}</span></td>
       <td class="number">
-        ${count(group.count)}<small>${percent(group.count / (rows + rejected))}</small>
+        ${count(group.count)}<small>${percent(group.count / (ofRun + rejected))}</small>
       </td>
       <td><${Examples} examples=${group.examples} /></td>
       ${final &&
