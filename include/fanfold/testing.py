@@ -189,7 +189,7 @@ def _as_files(batch: Batch, part: list[Done]) -> tuple[list[Done], Path]:
 
 def _found_files(source: Files, items: Iterable[readers.Located]) -> Iterator[readers.Located]:
     """Yield files, sorted by URI, with size, ETag and time of those that exist."""
-    from fanfold.readers.objects import Counted, find_files
+    from fanfold.readers.objects import FileCounts, find_files
     from fanfold.readers.patterns import Window
 
     def uri(key: str) -> str:
@@ -199,7 +199,7 @@ def _found_files(source: Files, items: Iterable[readers.Located]) -> Iterator[re
     files = ((kind, number, uri(str(key)), given or {}) for kind, number, key, given in items)
     with _locations(source) as locations:
         window = Window(None, date.max)
-        yield from find_files(files, locations, window, ledger=(), counted=Counted())
+        yield from find_files(files, locations, window, ledger=(), counts=FileCounts())
 
 
 def _locations(source: Files) -> Locations:

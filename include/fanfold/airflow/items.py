@@ -18,7 +18,7 @@ from fanfold.airflow import connections, settings
 from fanfold.airflow.query import query_rows
 from fanfold.errors import BadInput
 from fanfold.readers.datasets import from_dataset
-from fanfold.readers.objects import FACTS, Counted, find_files
+from fanfold.readers.objects import FACTS, FileCounts, find_files
 from fanfold.readers.patterns import window_of
 from fanfold.readers.runs import from_run
 from fanfold.sources import Files
@@ -75,7 +75,7 @@ def items_of_run(
         window = window_of(
             run.logical_date, options.lag_days, mode=pipeline.mode, published=published
         )
-        counted, uri = Counted(), chosen.uri or ""
+        counts, uri = FileCounts(), chosen.uri or ""
         yield find_files(
             _without_facts(entries) if uri.startswith("run://") else entries,
             stack.enter_context(connections.locations(pipeline.source.connection)),
@@ -83,9 +83,9 @@ def items_of_run(
             folder=_folder(uri),
             ledger=_ledger(base, stack) if pipeline.mode == "merge" else None,
             rebuild=ref.rebuild,
-            counted=counted,
+            counts=counts,
         )
-        log.info("%s.", counted.text(window))
+        log.info("%s.", counts.text(window))
 
 
 def _ledger(base: Published | None, stack: contextlib.ExitStack) -> Iterable[LedgerRow]:

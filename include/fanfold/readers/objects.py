@@ -44,7 +44,7 @@ _Named = tuple[str, dict[str, Any] | None, "LedgerRow | None"]
 
 
 @dataclass(slots=True)
-class Counted:
+class FileCounts:
     """What became of the files that were found.
 
     Attributes:
@@ -88,7 +88,7 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
     folder: str = "",
     ledger: Iterable[LedgerRow] | None = None,
     rebuild: bool = False,
-    counted: Counted,
+    counts: FileCounts,
 ) -> Iterator[Located]:
     """Yield the files of a run, sorted by URI, each once, with size, ETag and time.
 
@@ -102,7 +102,7 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
         folder: URI of a folder, with ``/`` at its end, that other keys than URIs are relative to.
         ledger: In mode ``merge``, the files of the published dataset, sorted by URI.
         rebuild: Read all files of ``ledger`` again.
-        counted: Counts the files.
+        counts: Gets the counts of the files.
 
     Raises:
         BadInput: An entry is no URI or pattern, has wrong facts, or its location is not allowed.
@@ -110,14 +110,14 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
         SourceBusy: The storage is unavailable.
     """
     named, patterns = _parsed(entries, locations, folder)
-    listings = (_listed(pattern, locations, window, counted) for pattern in patterns)
+    listings = (_listed(pattern, locations, window, counts) for pattern in patterns)
     again = (*_AGAIN, Status.OK) if rebuild else _AGAIN
     candidates = _with_ledger(merge(named, *listings, key=itemgetter(0)), ledger or (), again)
     needed = FACTS if ledger is not None else FACTS[:2]
     for uri, attributes, row, found in _with_facts(candidates, locations, needed):
         # Without rows in the dataset nothing is lost: it is read, is missing, and not pending any more.
         if attributes is None and found is None and not rebuild and row and row.rows:
-            counted.gone += 1
+            counts.gone += 1
             log.warning(
                 "%s failed in an earlier run and does not exist any more. The dataset keeps its "
                 "earlier rows: name it in a run to remove them.",
@@ -128,12 +128,12 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
         facts |= attributes or ({"date": row.date} if row and row.date else {})
         same = row and (facts.get("etag"), facts.get("size")) == (row.etag, row.size)
         if row and same and not rebuild and row.status in (Status.OK, Status.INVALID):
-            counted.unchanged += row.status == Status.OK
-            counted.invalid += row.status == Status.INVALID
+            counts.unchanged += row.status == Status.OK
+            counts.invalid += row.status == Status.INVALID
             continue
-        counted.planned += 1
-        counted.again += row is not None and (rebuild or row.status != Status.OK)
-        yield "file", counted.planned, uri, facts
+        counts.planned += 1
+        counts.again += row is not None and (rebuild or row.status != Status.OK)
+        yield "file", counts.planned, uri, facts
 
 
 def _parsed(
@@ -200,15 +200,15 @@ def _fact(name: str, text: str) -> str | int:
 
 
 def _listed(
-    pattern: Pattern, locations: Locations, window: Window, counted: Counted
+    pattern: Pattern, locations: Locations, window: Window, counts: FileCounts
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    counted.dated |= pattern.has_date
+    counts.dated |= pattern.has_date
     for prefix in pattern.prefixes(window):
         for found in locations.list(prefix):
-            counted.listed += 1
+            counts.listed += 1
             day = pattern.match(found.uri)
             if day and not window.includes(day):
-                counted.outside += 1
+                counts.outside += 1
             elif day is not None:
                 yield found.uri, _facts(found) | ({"date": day} if day else {})
 

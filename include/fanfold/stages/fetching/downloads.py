@@ -208,11 +208,10 @@ class Downloads:
         """
         lost = 0
         while True:
-            before = download.received, download.responses
+            received, responses = download.received, download.responses
             try:
                 return self._request(download)
             except SourceBusy as error:
-                received, responses = before
                 if download.responses == responses:
                     raise
                 lost = 1 if download.received > received else lost + 1
