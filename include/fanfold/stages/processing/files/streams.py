@@ -89,10 +89,6 @@ def _decompressed(file: pa.NativeFile, compression: str, limit: int) -> Iterator
 
 
 def check_length(length: int, line: int, source: Files) -> None:
-    """Check the bytes of a line.
-
-    Raises:
-        Flaw: There are too many.
-    """
+    """Raise :class:`Flaw` if a line has too many bytes."""
     if length > source.max_line_bytes:
         raise Flaw(ENGINE.message("decode.line", line=line, limit=f"{source.max_line_bytes:,}"))
