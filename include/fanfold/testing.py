@@ -26,7 +26,7 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from fanfold import readers
 from fanfold.errors import BadConfiguration, BatchIncomplete
@@ -50,7 +49,7 @@ from fanfold.workspace.files import read_jsonl
 from fanfold.workspace.paths import REJECTED, Workspace
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from fanfold.pipeline import Pipeline
     from fanfold.storage.locations import Locations
@@ -120,12 +119,10 @@ def run(  # noqa: PLR0913 - all that a run depends on
     date = as_of or datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="fanfold-") as folder:
         workspace = Workspace(Path(folder) / "run")
-        listed: list[Any] = list(items) or list(records or ())
+        located = readers.from_list(list(items) or list(records or ()), pipeline.item_column)
         if records is None and isinstance(pipeline.source, Files):
-            listed = _found_files(pipeline.source, pipeline.item_column, listed)
-        readers.write_items(
-            workspace, readers.from_list(listed, pipeline.item_column), pipeline.check_item
-        )
+            located = _found_files(pipeline, pipeline.source, located, date)
+        readers.write_items(workspace, located, pipeline.check_item)
         plan = planning.write_plan(
             workspace,
             pipeline,
@@ -134,19 +131,22 @@ def run(  # noqa: PLR0913 - all that a run depends on
             started_at=utc_text(datetime.now(UTC)),
         )
         batches = [workspace.batch(number) for number in range(plan.batches)]
-        if records is not None:
-            _write_records(batches, pipeline, records)
-        else:
+        read = pipeline
+        if records is None:
             _fetch(batches, pipeline, endpoint, date, Path(folder))
+        else:
+            _write_records(batches, pipeline, records)
+            if isinstance(pipeline.source, Files):  # they are written as JSONL files
+                source = replace(pipeline.source, format="jsonl", compression="none")
+                read = replace(pipeline, source=source)
         base = _base(workspace, after) if after else None
-        return _result(workspace, batches, pipeline, date, charts=charts, base=base)
+        return _result(workspace, batches, pipeline, read, date, charts=charts, base=base)
 
 
 def _base(workspace: Workspace, after: Result) -> Base:
     """Write what a run left for the next one; return it."""
     manifest = after.manifest
-    ref = BaseRef(manifest.generation, manifest.run_id, manifest.rows_version)
-    write_base_ref(workspace, ref)
+    write_base_ref(workspace, BaseRef(manifest.generation))
     folder = workspace.root / "base"
     folder.mkdir()
     for name, content in after.base.items():
@@ -183,23 +183,30 @@ def _as_files(batch: Batch, part: list[Done]) -> tuple[list[Done], Path]:
             offset = file.tell()
             file.writelines(json.dumps(record).encode() + b"\n" for record in records or ())
             place = {"offset": offset, "bytes": file.tell() - offset, "etag": "", "modified": ""}
-            placed.append((outcome, None if records is None else [{**place, "format": "jsonl"}]))
+            placed.append((outcome, None if records is None else [place]))
     return placed, blob
 
 
-def _found_files(source: Files, column: str, items: Iterable[Any]) -> list[dict[str, Any]]:
-    """Return items with the URI as ``column``, and size, ETag and time of files that exist."""
-    located = []
+def _found_files(
+    pipeline: Pipeline, source: Files, items: Iterable[readers.Located], as_of: datetime
+) -> Iterator[readers.Located]:
+    """Yield files by URI, with size, ETag and time of those that exist."""
+    from fanfold.readers.objects import Counted, find_files
+    from fanfold.readers.patterns import Window
+
+    entries = (
+        (
+            kind,
+            number,
+            key if "://" in str(key) else f"file://{Path(str(key)).resolve()}",
+            given or {},
+        )
+        for kind, number, key, given in items
+    )
+    ledger = () if pipeline.mode == "merge" else None
+    window = Window(None, as_of.date())
     with _locations(source) as locations:
-        for item in items:
-            given = item if isinstance(item, dict) else {column: item}
-            text = str(given[column])
-            uri = text if "://" in text else f"file://{Path(text).resolve()}"
-            found = locations.head(uri)
-            read = asdict(found) if found else {}
-            read.pop("uri", None)
-            located.append({**read, **given, column: uri})
-    return located
+        yield from find_files(entries, locations, window, ledger=ledger, counted=Counted())
 
 
 def _locations(source: Files) -> Locations:
@@ -271,17 +278,18 @@ def _result(  # noqa: PLR0913 - all that a result is made of
     workspace: Workspace,
     batches: Sequence[Batch],
     pipeline: Pipeline,
+    read: Pipeline,
     as_of: datetime,
     *,
     charts: bool,
     base: Base | None,
 ) -> Result:
-    loaded = Loaded(pipeline, "")
+    """Process, consolidate and report; ``read`` is the pipeline that reads the records."""
     manifest = consolidating.consolidate(
         workspace,
         RunIdentity(pipeline.name, "test", as_of),
-        loaded,
-        lambda batch: processing.process_batch(batch, loaded, as_of=as_of),
+        Loaded(pipeline, ""),
+        partial(processing.process_batch, loaded=Loaded(read, ""), as_of=as_of),
         schema=processing.arrow_schema(pipeline.contract),
         version=source_version(pipeline.source),
         base=base,
@@ -304,7 +312,7 @@ def _result(  # noqa: PLR0913 - all that a result is made of
         folds={fold.name: _frame(workspace.table(fold.name)) for fold in pipeline.folds},
         manifest=manifest,
         report=report,
-        records=_records(batches, pipeline),
+        records=_records(batches, read),
         base={
             entry.format: (workspace.dataset / entry.key).read_bytes()
             for entry in manifest.files
@@ -334,9 +342,7 @@ def _report(workspace: Workspace, pipeline: Pipeline, manifest: Manifest) -> str
 
 
 def _frame(path: Path) -> pd.DataFrame:
-    with pq.ParquetFile(path) as file:
-        frame: pd.DataFrame = file.read().to_pandas()
-    return frame
+    return pd.read_parquet(path, partitioning=None)
 
 
 def endpoint_of(connection_id: str) -> Endpoint:

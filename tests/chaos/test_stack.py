@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import csv
 import gzip
+import io
 import json
 import re
 import sqlite3
 import time
 from contextlib import closing, suppress
+from datetime import UTC, datetime
 
+import pandas as pd
 import psutil
 import pyarrow.parquet as pq
 
+from fanfold import testing
 from fanfold.local.processes import of_stack
 from fanfold.local.stack import FINISHED
+from fanfold.simulator import shop
 from fanfold.simulator.process import Simulator, running
+from fanfold.simulator.sample import upload
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
+from pipelines.order_analysis import PIPELINE as ORDERS
 
 DAG = "weibo_user_profiles"
 BUCKET = "fanfold"
@@ -44,12 +51,13 @@ class StackRun:
 
     def __init__(self, stack):
         self.stack = stack
+        self.dag_id = DAG
         self.run_id = ""
         self.killed = []
 
     @property
     def workspace(self):
-        return Workspace.of_run(self.stack.home.shared, DAG, self.run_id)
+        return Workspace.of_run(self.stack.home.shared, self.dag_id, self.run_id)
 
     def begin(self, users):
         # An answer takes a while, so that a task is there to be killed.
@@ -58,14 +66,21 @@ class StackRun:
         path = self.stack.home.inputs / "chaos.csv"
         path.write_text("\n".join(["user_id", *users]))
         conf = {"items_uri": path.as_uri(), "batch_size": len(users) // 3, "concurrency": 4}
-        self.run_id = self.stack.trigger(DAG, conf)
+        self.trigger(DAG, conf)
+
+    def trigger(self, dag_id, conf):
+        self.dag_id = dag_id
+        self.run_id = self.stack.trigger(dag_id, conf)
 
     def finished(self):
-        return self.stack.run_state(DAG, self.run_id) in FINISHED
+        return self.state() in FINISHED
+
+    def state(self):
+        return self.stack.run_state(self.dag_id, self.run_id)
 
     def instances(self):
         """Return the task instances of the run as the REST API returns them."""
-        path = f"/api/v2/dags/{DAG}/dagRuns/{self.run_id}/taskInstances"
+        path = f"/api/v2/dags/{self.dag_id}/dagRuns/{self.run_id}/taskInstances"
         return self.stack.api("GET", path, params={"limit": 200})["task_instances"]
 
     def task_processes(self):
@@ -77,10 +92,10 @@ class StackRun:
                     found[match[1]] = process
         return found
 
-    def kill(self, task_id, chance, kills):
-        """Kill a process of a task at a random moment, unless the task was faster."""
+    def kill(self, task_id, chance, kills, within=0.4):
+        """Kill a process of a task at a random moment (seconds), unless the task was faster."""
         found = self.wait_for(lambda: self.running(task_id) or self.succeeded(task_id), kills)
-        time.sleep(chance.uniform(0, 0.4))  # a random moment within it
+        time.sleep(chance.uniform(0, within))  # a random moment within it
         found = self.running(task_id) or found
         if not isinstance(found, list):
             return
@@ -111,6 +126,22 @@ class StackRun:
             assert time.monotonic() < deadline, self.states()
             time.sleep(0.2)
         return result
+
+    def end(self, kills):
+        """Wait until the run has succeeded, with every killed task run again."""
+        self.wait_for(lambda: False, kills)
+        self.note_recovered(kills)
+        assert self.state() == "success", self.states()
+        assert not self.killed
+
+    def latest(self):
+        """Return ``latest.json`` of the pipeline; it points to this run."""
+        latest = json.loads(self.read(f"{self.dag_id}/latest.json"))
+        assert latest["run_id"] == self.run_id
+        return latest
+
+    def read(self, key):
+        return self.stack.s3().get_object(Bucket=BUCKET, Key=key)["Body"].read()
 
     def states(self):
         return {f"{i['task_id']}[{i['map_index']}]": i["state"] for i in self.instances()}
@@ -179,11 +210,7 @@ def test_a_run_whose_task_processes_are_killed_has_the_results_of_an_undisturbed
         stack_run.begin(users)
         for task_id in tasks:
             stack_run.kill(task_id, chance, kills)
-        stack_run.wait_for(lambda: False, kills)
-        stack_run.note_recovered(kills)
-        state = stack_run.stack.run_state(DAG, stack_run.run_id)
-        assert state == "success", stack_run.states()
-        assert not stack_run.killed
+        stack_run.end(kills)
         check(stack_run, users, run_stages, tmp_path / f"undisturbed-{number}")
     assert sum(kills.made.values()) - before >= least, "most tasks ended before their kill"
 
@@ -194,9 +221,7 @@ def check(stack_run, users, run_stages, folder):
     as_of = found["rows"][0]["as_of"]  # the manifest has only milliseconds
     assert found == undisturbed(run_stages, folder, stack_run.run_id, as_of, users)
     assert found["counts"]["failed"] == 0
-    s3 = stack_run.stack.s3()
-    latest = json.load(s3.get_object(Bucket=BUCKET, Key=f"{DAG}/latest.json")["Body"])
-    assert latest["run_id"] == stack_run.run_id
+    s3, latest = stack_run.stack.s3(), stack_run.latest()
     listed = s3.list_objects_v2(Bucket=BUCKET, Prefix=latest["prefix"])["Contents"]
     names = {entry["Key"].rpartition("/")[2] for entry in listed}
     assert {
@@ -216,3 +241,41 @@ def check(stack_run, users, run_stages, folder):
         ).fetchall()
     assert sorted(user for (user,) in loaded) == sorted(row["user_id"] for row in found["rows"])
     assert runs == [(found["counts"]["planned"], found["counts"]["ok"])]
+
+
+def test_a_merge_whose_tasks_are_killed_has_the_totals_of_all_files(stack, kills, chance, tmp_path):
+    """Late and corrected files are merged into what is published, once."""
+    stack_run = StackRun(stack)
+    today, before = datetime.now(UTC).date(), sum(kills.made.values())
+    for number, tasks in enumerate(((), ("consolidate", "publish")), 1):
+        files = dict(shop.delivery(today, number, days=2))
+        upload(stack.s3(), BUCKET, shop.PREFIX, files.items())
+        # The first delivery has a damaged file.
+        conf = {"tolerated_failure_percentage": 50, "batch_size": 8}
+        stack_run.trigger("order_analysis", conf)
+        for task_id in tasks:
+            stack_run.kill(task_id, chance, kills, within=0.1)
+        stack_run.end(kills)
+    assert sum(kills.made.values()) > before, "both tasks ended before their kill"
+    for key, body in files.items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_bytes(body)
+    paths = [str(tmp_path / key) for key in files]
+    date = datetime.fromisoformat(stack_run.latest()["logical_date"])
+    whole = testing.run(ORDERS, paths, as_of=date, charts=False)
+    for name, expected in {"order_lines": whole.rows, **whole.folds}.items():
+        body = stack_run.read(f"{stack_run.latest()['prefix']}{name}.parquet")
+        # The rows of earlier files are as of the first run; files have other URIs.
+        varying = expected.columns.intersection(["file", "as_of"])
+        pd.testing.assert_frame_equal(
+            pq.read_table(io.BytesIO(body)).to_pandas().drop(columns=varying),
+            expected.drop(columns=varying),
+        )
+    with closing(sqlite3.connect(stack.home.warehouse)) as connection:
+        loaded = connection.execute(
+            "SELECT day, currency, round(revenue, 2) FROM revenue_by_day ORDER BY 1, 2"
+        ).fetchall()
+    assert loaded == [
+        (str(row.day), row.currency, float(row.revenue))
+        for row in whole.folds["revenue_by_day"].itertuples()
+    ]

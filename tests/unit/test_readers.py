@@ -175,6 +175,12 @@ def test_blanks_are_skipped_and_counted(tmp_path):
     assert counts[1] >= 2
 
 
+def test_names_of_found_files_may_differ_in_space_at_the_end(tmp_path):
+    uris = ["s3://b/x", "s3://b/x ", "s3://b/x\n"]
+    found = [("file", number, uri, None) for number, uri in enumerate(uris, 1)]
+    assert listed(tmp_path, found, check=str)[0] == uris
+
+
 INVALID = ["1404 376560", "14/04", "../etc", "😀", "9" * 10_000, "-1", "0", "1.4e9", "１２３"]
 
 

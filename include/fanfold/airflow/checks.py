@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,13 +11,12 @@ from airflow.sdk import get_current_context
 from fanfold.airflow import connections, settings
 from fanfold.errors import BadConfiguration, BadPipeline, FanfoldError, Fatal, SinkUnavailable
 from fanfold.loader import load_pipeline
+from fanfold.readers.patterns import Pattern
 from fanfold.sources import Api, Files
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-_WILDCARD = re.compile(r"[*?\[{]")
 
 
 def check_all(pipeline: str) -> None:
@@ -62,15 +60,10 @@ def _check_pipeline(name: str) -> None:
             session.check()
     elif isinstance(pipeline.source, Files):
         with connections.locations(pipeline.source.connection) as locations:
-            for folder in _folders():
-                next(locations.list(folder), None)
-
-
-def _folders() -> list[str]:
-    """Return where the patterns of the run's files begin; `read_items` asks for each other file."""
-    items = settings.items_of(get_current_context()).items
-    patterns = [text for text in items if isinstance(text, str) and _WILDCARD.search(text)]
-    return sorted({_WILDCARD.split(text)[0].rpartition("/")[0] + "/" for text in patterns})
+            items = settings.items_of(get_current_context()).items
+            texts = [item.strip() for item in items if isinstance(item, str)]
+            for text in filter(Pattern.is_pattern, texts):  # read_items asks for each other file
+                next(locations.list(Pattern(text).prefix()), None)
 
 
 def _check_bucket() -> None:

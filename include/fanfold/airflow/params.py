@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import Param
@@ -96,11 +97,8 @@ def item_params(  # noqa: PLR0913 - defaults of Params
 def file_params(  # noqa: PLR0913 - defaults of Params
     default: Sequence[Any] = (),
     *,
-    name: str = "files",
     noun: str = "file",
     column: str = "item",
-    title: str = "Files",
-    uri: str = "",
     lag_days: int = 3,
     mode: Mode = "snapshot",
     tolerated_failures: float = 5,
@@ -111,11 +109,8 @@ def file_params(  # noqa: PLR0913 - defaults of Params
     Args:
         default: The default list: URIs, patterns (:mod:`fanfold.readers.patterns`), or objects with the
             URI as ``column`` and further attributes.
-        name: Name of the Param with the list.
         noun: What an item is, for the descriptions: ``order file``.
         column: ``item_column`` of the pipeline: the column with the URIs in manifest files.
-        title: Title of the list in the form.
-        uri: Default of ``items_uri``.
         lag_days: Default of ``lag_days``.
         mode: That of the pipeline. For ``merge``, there is ``earlier_rows``.
         tolerated_failures: Default of ``tolerated_failure_percentage``.
@@ -127,14 +122,14 @@ def file_params(  # noqa: PLR0913 - defaults of Params
             "before the date of the published dataset. If there is none, all dates are searched."
         )
     params = {
-        name: _list_param(
+        "files": _list_param(
             list(default),
-            title,
-            f"One {noun} or pattern per line, such as s3://bucket/orders/{{date}}/*.csv: * matches within a "
-            "folder, ** any folders, {date} or {date:%Y/%m/%d} the dates up to the logical date.",
+            "Files",
+            f"One {noun} or pattern per line, such as s3://bucket/orders/{{date}}/*.csv: * matches within "
+            "a folder, ** any folders, {date} or {date:%Y/%m/%d} the dates up to the logical date.",
         ),
         "items_uri": _uri_param(
-            uri,
+            "",
             "Manifest file, dataset or run",
             f"Used instead of the list. A CSV, JSONL or Parquet file with a column '{column}' of URIs, or of "
             "names relative to the folder of this file, and optionally size, etag and modified: "
@@ -188,33 +183,22 @@ def _earlier_rows_param(description: str) -> Param:
 
 
 def _failure_params(tolerated_failures: float, tolerated_rejected: float) -> dict[str, Param]:
+    percentage = partial(Param, type="number", minimum=0, maximum=100, section=FAILURES)
     return {
-        "tolerated_failure_percentage": Param(
+        "tolerated_failure_percentage": percentage(
             tolerated_failures,
-            type="number",
-            minimum=0,
-            maximum=100,
+            "If more items are failed or invalid, the run fails and publishes nothing. Missing items "
+            "do not count as failures.",
             title="Tolerated failures (%)",
-            description=(
-                "If more items are failed or invalid, the run fails and publishes nothing. Missing "
-                "items do not count as failures."
-            ),
-            section=FAILURES,
         ),
-        "tolerated_rejected_percentage": Param(
+        "tolerated_rejected_percentage": percentage(
             tolerated_rejected,
-            type="number",
-            minimum=0,
-            maximum=100,
+            "If more of all rows break the contract, the run fails and publishes nothing. Rejected "
+            "rows are not in the dataset, but in rejected.jsonl.",
             title="Tolerated rejected rows (%)",
-            description=(
-                "If more of all rows break the contract, the run fails and publishes nothing. "
-                "Rejected rows are not in the dataset, but in rejected.jsonl."
-            ),
-            section=FAILURES,
         ),
         "dry_run": Param(
-            False,  # noqa: FBT003 - a Param's default is positional
+            default=False,
             type="boolean",
             title="Dry run",
             description="Stop after the plan, which logs the expected requests and duration.",
@@ -240,18 +224,9 @@ def _list_param(default: list[Any], title: str, description: str) -> Param:
 
 
 def _uri_param(uri: str, title: str, description: str) -> Param:
-    return Param(
-        uri or None,
-        schema={
-            "type": ["null", "string"],
-            "pattern": _URI,
-            "maxLength": 2048,
-            "title": title,
-            "section": ITEMS,
-            DEFAULT: uri or None,
-        },
-        description=description,
-    )
+    schema = {"type": ["null", "string"], "pattern": _URI, "maxLength": 2048, "title": title}
+    schema |= {"section": ITEMS, DEFAULT: uri or None}
+    return Param(uri or None, description, schema=schema)
 
 
 def _sql_param(sql: str, connection: str, column: str) -> Param:

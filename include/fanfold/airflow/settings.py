@@ -51,10 +51,16 @@ def items_of(context: Context) -> ItemsFrom:
     Params that differ from their default take precedence over defaults.
 
     Raises:
-        BadInput: Two of them differ from their default.
+        BadInput: Two of them differ from their default, or the run has a Param that the DAG does not
+            have: its default would be used instead.
     """
     params = context["params"]
     declared = context["dag"].params
+    if unknown := sorted(set(params) - set(declared)):
+        raise BadInput(
+            f"There is no Param {', '.join(unknown)}; the DAG has {', '.join(sorted(declared))}. Correct "
+            "it and trigger a new run."
+        )
     schemas = {name: declared.get_param(name).schema for name in declared}
     listed = next((name for name in schemas if IS_LIST in schemas[name]), "items")
     values = {name: params.get(name) for name in ("items_sql", "items_uri", listed)}

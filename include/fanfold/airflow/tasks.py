@@ -42,6 +42,10 @@ log = logging.getLogger(__name__)
 _MERGES = 5
 """Tries of ``publish`` to merge a run into what other runs publish at the same time."""
 
+_LOCK_S = 300
+"""Seconds that ``publish`` waits for another run to move ``latest.json``: longer than a request and its
+retries while the service is unavailable."""
+
 
 @task(multiple_outputs=False)
 @metrics.timed
@@ -293,17 +297,21 @@ def publish(dataset: Asset) -> str:
 
     If another run has replaced the dataset into which this one was merged, it is merged again.
     """
+    from filelock import FileLock
+
     from fanfold.stages import publishing
+    from fanfold.workspace.files import disk_errors
 
     context = get_current_context()
     workspace = settings.workspace_of(context)
-    with connections.bucket(settings.bucket_name()) as bucket:
+    lock = FileLock(workspace.publish_lock, timeout=_LOCK_S)
+    with connections.bucket(settings.bucket_name()) as bucket, disk_errors(workspace.root):
         for attempt in range(_MERGES):
             if attempt:
                 log.info("Another run was published meanwhile: merging again.")
                 _merge_again(workspace)
             manifest = _manifest()
-            result = publishing.publish(bucket, workspace.dataset, manifest)
+            result = publishing.publish(bucket, workspace.dataset, manifest, lock=lock)
             if not result.outdated:
                 break
         else:

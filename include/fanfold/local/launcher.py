@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import time
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ import psutil
 from fanfold.local import settings
 from fanfold.local import stack as stacks
 from fanfold.local.progress import current_step, read_progress
+from fanfold.local.request import upload_key
 from fanfold.local.settings import of_shell
 from fanfold.local.stack import FINISHED, Stack, running_stack
 from fanfold.local.state import Phase, StackFailed
@@ -112,9 +114,9 @@ def _upload(stack: Stack, pipeline: str, path: Path) -> str:
     """Upload a local file of the user to the stack's S3 server; return its URI."""
     if _has_own_storage():
         return path.as_uri()
-    key = f"uploads/{pipeline}/{path.name}"
+    key = upload_key(pipeline, path)
     stack.s3().upload_file(str(path), _bucket(), key)
-    return f"s3://{_bucket()}/{key}"
+    return f"s3://{_bucket()}/{glob.escape(key)}"
 
 
 def _has_own_storage() -> bool:

@@ -68,13 +68,20 @@ class Request:
             upload: Makes a local file available to a pipeline over files; returns its URI.
 
         Raises:
-            BadInput: The DAG has no Param for the items.
+            BadInput: The DAG has no Param for the items, or a file does not exist.
         """
         value: Any
         if self.items and "lag_days" in params:
             name, value = _list_param(params), []
             for word in self._words():
-                value += [word] if "://" in word else map(upload, _matching(word))
+                files = [] if "://" in word else _matching(word)
+                if "://" not in word and not files:
+                    hint = f"; for the files of this folder write {word.rstrip('/')}/*"
+                    raise BadInput(
+                        f"ITEMS={self.items}: there is no file {word}"
+                        f"{hint if Path(word).is_dir() else ''}."
+                    )
+                value += map(upload, files) if files else [word]
         elif self.items and not self._is_file():
             name, value = _list_param(params), self._words()
         elif self.items:
@@ -106,6 +113,11 @@ class Request:
         # The sample's users do not exist in the API of another connection.
         simulated = connection_variable(sample.connection) not in os.environ
         return self.users or (USERS if simulated else 0)
+
+
+def upload_key(pipeline: str, path: Path) -> str:
+    """Return the key of a local file in the object storage: files of two folders may have one name."""
+    return f"uploads/{pipeline}{os.path.normpath(path.absolute())}"
 
 
 def _matching(pattern: str) -> list[Path]:

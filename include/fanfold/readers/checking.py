@@ -25,7 +25,8 @@ def write_items(
 ) -> tuple[int, int]:
     """Write the items of a reader in canonical form; return the numbers of items and of blanks.
 
-    Surrounding space is stripped and blanks are skipped. All other items that ``check`` rejects
+    Surrounding space is stripped, but that of files which were found (it may be the only difference of
+    two names), and blanks are skipped. All other items that ``check`` rejects
     are reported in one message. Keys and attributes go to parallel files, the attributes only if
     there are any.
 
@@ -39,7 +40,7 @@ def write_items(
     with ExitStack() as stack:
         lists = _Lists(workspace, stack)
         for kind, number, raw, others in located:
-            item = raw.strip() if isinstance(raw, str) else raw
+            item = raw.strip() if isinstance(raw, str) and kind != "file" else raw
             if item is None or item == "":
                 blanks += 1
                 continue

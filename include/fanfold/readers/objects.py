@@ -1,8 +1,9 @@
 """Find the files of a run: URIs, patterns, and manifest files that list URIs.
 
 For a dataset that files are merged into, only new and changed ones are read: the ledger of the published
-dataset has the files that are in it. Files that failed or were invalid are read again. Listings and the
-ledger are sorted by URI and read side by side: memory is bounded by the files that are named one by one.
+dataset has the files that are in it. Files that failed are read again, invalid ones if they have changed:
+one that nobody corrects does not count as a failure of every later run. Listings and the ledger are
+sorted by URI and read side by side: memory is bounded by the files that are named one by one.
 """
 
 from __future__ import annotations
@@ -47,17 +48,21 @@ class Counted:
     """What became of the files that were found.
 
     Attributes:
+        dated: Whether a pattern has a date.
         listed: Files below the prefixes of the patterns.
         outside: Files whose date is outside the window.
         unchanged: Files that are in the published dataset as they are.
+        invalid: Files that were invalid and are unchanged: they would be invalid again.
         again: Files of earlier runs that are read again: they failed, or all are.
-        gone: Failed files of earlier runs that do not exist any more.
+        gone: Failed files of earlier runs that do not exist any more, and have rows in the dataset.
         planned: Files to read.
     """
 
+    dated: bool = False
     listed: int = 0
     outside: int = 0
     unchanged: int = 0
+    invalid: int = 0
     again: int = 0
     gone: int = 0
     planned: int = 0
@@ -65,9 +70,10 @@ class Counted:
     def text(self, window: Window) -> str:
         """Return the counts for the log."""
         parts = (
-            f"{self.listed} files listed",
-            f"{self.outside} outside the dates {window}" if self.outside else "",
+            f"{self.listed} files listed" + (f" for the dates {window}" if self.dated else ""),
+            f"{self.outside} outside them" if self.outside else "",
             f"{self.unchanged} unchanged since they were published" if self.unchanged else "",
+            f"{self.invalid} invalid and unchanged" if self.invalid else "",
             f"{self.gone} that failed in earlier runs are gone" if self.gone else "",
             f"{self.planned} to read" + (f" ({self.again} of them again)" if self.again else ""),
         )
@@ -122,15 +128,21 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
     candidates = _with_ledger(merge(named, *listings, key=itemgetter(0)), ledger or (), again)
     needed = FACTS if ledger is not None else FACTS[:2]
     for uri, attributes, row, found in _with_facts(candidates, locations, needed):
-        if attributes is None and found is None and not rebuild:
+        # Without rows in the dataset nothing is lost: it is read, is missing, and not pending any more.
+        if attributes is None and found is None and not rebuild and row and row.rows:
             counted.gone += 1
-            log.warning("%s failed in an earlier run and does not exist any more.", uri)
+            log.warning(
+                "%s failed in an earlier run and does not exist any more. The dataset keeps its "
+                "earlier rows: name it in a run to remove them.",
+                uri,
+            )
             continue
         facts = {name: getattr(found, name) for name in FACTS} if found else {}
         facts |= attributes or ({"date": row.date} if row and row.date else {})
         same = row and (facts.get("etag"), facts.get("size")) == (row.etag, row.size)
-        if row and same and not rebuild and row.status == Status.OK:
-            counted.unchanged += 1
+        if row and same and not rebuild and row.status in (Status.OK, Status.INVALID):
+            counted.unchanged += row.status == Status.OK
+            counted.invalid += row.status == Status.INVALID
             continue
         counted.planned += 1
         counted.again += row is not None and (rebuild or row.status != Status.OK)
@@ -185,6 +197,7 @@ def _fact(name: str, text: str) -> str | int:
 def _listed(
     pattern: Pattern, locations: Locations, window: Window, counted: Counted
 ) -> Iterator[tuple[str, dict[str, Any]]]:
+    counted.dated |= pattern.has_date
     for prefix in pattern.prefixes(window):
         for found in locations.list(prefix):
             counted.listed += 1

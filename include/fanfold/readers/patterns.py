@@ -63,7 +63,8 @@ class Pattern:
     """A pattern of URIs.
 
     Raises:
-        BadInput: It has a wildcard in the name of the bucket, or no whole date in ``{date:…}``.
+        BadInput: It has a wildcard in the name of the bucket, no whole date in ``{date:…}``, or a field
+            in braces that is no date.
     """
 
     def __init__(self, text: str) -> None:
@@ -81,8 +82,13 @@ class Pattern:
                 f"The pattern {text!r} must begin with s3://bucket/ or file:///, without wildcards in "
                 "the name of the bucket. Correct it and trigger a new run."
             )
+        if unknown := re.search(r"{(?!date[:}])[^{}]*}", whole):
+            raise BadInput(
+                f"The pattern {text!r} has {unknown[0]}; the only field is {{date}}, in a form of its own "
+                "{date:%Y/%m/%d}. Correct it and trigger a new run; ? matches a brace."
+            )
         forms = "".join(form for kind, form in self._parts if kind == "date")
-        self._has_date = bool(forms)
+        self.has_date = bool(forms)
         if forms and set(re.findall("%(.?)", forms)) != _DIGITS.keys():
             raise BadInput(
                 f"The pattern {text!r} needs a date with year (%Y), month (%m) and day (%d); wildcards "
@@ -96,35 +102,36 @@ class Pattern:
         """Return whether a text is a pattern or a folder, not the URI of one file."""
         return text.endswith("/") or _SPECIAL.search(text) is not None
 
-    def prefixes(self, window: Window) -> list[str]:
-        """Return the prefixes to list, sorted: then all files are sorted, too.
-
-        With a date, and a window that has a beginning, there is one for each day.
-        """
-        if not self._has_date or window.first is None:
-            return [self._prefix(None)]
-        days = range((window.last - window.first).days + 1)
-        return sorted({self._prefix(window.first + timedelta(each)) for each in days})
-
-    def match(self, uri: str) -> str | None:
-        """Return the date in a URI, "" if the pattern has none, or None if the URI does not match."""
-        found = self._regex.fullmatch(uri)
-        if found is None:
-            return None
-        if not self._has_date:
-            return ""
-        try:
-            return date.fromisoformat("-".join(found.group(*_DIGITS))).isoformat()
-        except ValueError:  # such as 2026-02-30
-            return None
-
-    def _prefix(self, day: date | None) -> str:
+    def prefix(self, day: date | None = None) -> str:
+        """Return what comes before the first wildcard, or date if there is no ``day``."""
         texts: list[str] = []
         for kind, content in self._parts:
             if kind == "wild" or (kind == "date" and day is None):
                 break
             texts.append(f"{day:{content}}" if kind == "date" else content)
         return "".join(texts)
+
+    def prefixes(self, window: Window) -> list[str]:
+        """Return the prefixes to list, sorted: then all files are sorted, too.
+
+        With a date, and a window that has a beginning, there is one for each day.
+        """
+        if not self.has_date or window.first is None:
+            return [self.prefix()]
+        days = range((window.last - window.first).days + 1)
+        return sorted({self.prefix(window.first + timedelta(each)) for each in days})
+
+    def match(self, uri: str) -> str | None:
+        """Return the date in a URI, "" if the pattern has none, or None if the URI does not match."""
+        found = self._regex.fullmatch(uri)
+        if found is None:
+            return None
+        if not self.has_date:
+            return ""
+        try:
+            return date.fromisoformat("-".join(found.group(*_DIGITS))).isoformat()
+        except ValueError:  # such as 2026-02-30
+            return None
 
 
 def _regex(kind: str, content: str, seen: set[str]) -> str:

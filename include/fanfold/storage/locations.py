@@ -8,6 +8,7 @@ are opened. The ETag of a file in a folder is made from its modification time an
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import stat
@@ -31,6 +32,7 @@ from fanfold.errors import (
 )
 from fanfold.messages import ENGINE
 from fanfold.model import utc_text
+from fanfold.storage.objects import ABSENT
 from fanfold.storage.s3_errors import s3_errors
 
 if TYPE_CHECKING:
@@ -48,7 +50,6 @@ CLIENT: dict[str, Any] = {
 """Options of boto's client."""
 VARIABLE = "FANFOLD_FILES_ALLOWED"
 FILE = "file://"
-_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 _DENIED = frozenset(
     {"AccessDenied", "AllAccessDisabled", "UnauthorizedAccess", "InvalidObjectState"}
 )
@@ -80,8 +81,7 @@ class Locations:
 
     Args:
         allowed: URI prefixes, each with ``/`` at its end.
-        client: Makes a boto3 S3 client with the options :data:`CLIENT`; called once, when the first
-            object is needed.
+        client: Makes a boto3 S3 client with the options :data:`CLIENT`, if an object is needed.
     """
 
     def __init__(self, allowed: Sequence[str], client: Callable[[], Any]) -> None:
@@ -132,7 +132,8 @@ class Locations:
                     return found
             bucket, key = _bucket_and_key(uri)
             with self._errors(bucket):
-                return _of_answer(uri, self._client.head_object(Bucket=bucket, Key=key))
+                answer = self._client.head_object(Bucket=bucket, Key=key)
+                return _of_object(uri, answer["ContentLength"], answer)
         except FileNotFoundError:
             return None
         except ItemRefused as error:
@@ -160,8 +161,10 @@ class Locations:
         asked = {"Range": f"bytes={start}-"} if start else {"ChecksumMode": "ENABLED"}
         with self._errors(bucket):
             answer = self._client.get_object(Bucket=bucket, Key=key, **asked)
+            whole = answer.get("ContentRange", "").rpartition("/")[2]  # of such as "bytes 5-9/10"
+            size = int(whole or answer["ContentLength"])
             with closing(answer["Body"]) as body:
-                yield _of_answer(uri, answer), body
+                yield _of_object(uri, size, answer), body
 
     # objects
 
@@ -182,7 +185,7 @@ class Locations:
                     code = error.response["Error"]["Code"]
                     if error.operation_name == "GetObject" and code in _DENIED:
                         raise ItemRefused(ENGINE.message("files.forbidden", why=code)) from error
-                    if error.operation_name.endswith("Object") and code in _ABSENT:
+                    if error.operation_name.endswith("Object") and code in ABSENT:
                         raise FileNotFoundError from error
                     raise
                 except FlexibleChecksumError as error:
@@ -202,12 +205,7 @@ class Locations:
                 for each in page.get("Contents", ()):
                     # The console of S3 marks a folder by an empty object.
                     if not each["Key"].endswith("/"):
-                        yield _found(
-                            f"s3://{bucket}/{each['Key']}",
-                            each["Size"],
-                            each.get("ETag", ""),
-                            each["LastModified"],
-                        )
+                        yield _of_object(f"s3://{bucket}/{each['Key']}", each["Size"], each)
 
     # files in folders
 
@@ -236,11 +234,10 @@ class Locations:
             if not stat.S_ISREG(real.stat().st_mode):
                 raise ItemRefused(ENGINE.message("files.not_regular"))
             # NONBLOCK: a FIFO put there meanwhile would wait for its writer.
-            flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(real, flags)
+            descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
             raise _translated(error, uri) from error
-        with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor
+        with io.FileIO(descriptor) as file:
             found = _of_file(uri, os.fstat(descriptor))
             try:
                 file.seek(start)
@@ -333,12 +330,6 @@ def _of_file(uri: str, status: os.stat_result) -> Found:
     return Found(uri, status.st_size, etag, utc_text(modified))
 
 
-def _of_answer(uri: str, answer: dict[str, Any]) -> Found:
-    size = answer["ContentLength"]
-    if given := answer.get("ContentRange"):  # such as "bytes 5-9/10"
-        size = int(given.rpartition("/")[2])
-    return _found(uri, size, answer.get("ETag", ""), answer["LastModified"])
-
-
-def _found(uri: str, size: int, etag: str, modified: datetime) -> Found:
-    return Found(uri, size, etag.strip('"'), utc_text(modified.replace(microsecond=0)))
+def _of_object(uri: str, size: int, answer: dict[str, Any]) -> Found:
+    modified = utc_text(answer["LastModified"].replace(microsecond=0))
+    return Found(uri, size, answer.get("ETag", "").strip('"'), modified)

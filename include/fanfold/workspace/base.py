@@ -33,16 +33,12 @@ class BaseRef:
 
     Attributes:
         generation: Its generation; 0 if there was none.
-        run_id: The run that published it.
-        rows_version: Version of its rows (:func:`fanfold.sources.version.rows_version`).
         rebuild: Whether the run replaces all of it: rows of this or an earlier generation are
             dropped, unless they are of an item that could not be read again.
         keep: Whether it is merged although its rows have another version.
     """
 
     generation: int = 0
-    run_id: str = ""
-    rows_version: str = ""
     rebuild: bool = False
     keep: bool = False
 

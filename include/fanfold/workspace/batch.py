@@ -40,7 +40,6 @@ class FetchedFile:
         bytes: Its size.
         etag: Its ETag when it was downloaded.
         modified: When it was written (ISO 8601, UTC).
-        format: ``jsonl`` if it is JSONL without compression, whatever its name; empty otherwise.
     """
 
     outcome: Outcome
@@ -49,7 +48,6 @@ class FetchedFile:
     bytes: int
     etag: str
     modified: str
-    format: str = ""
 
 
 class Batch:

@@ -30,6 +30,7 @@ Layout::
         stop.json                        why the fetch was stopped, if the token was rejected
 
     <shared>/<dag_id>/.history.json      the latest runs of the DAG
+    <shared>/<dag_id>/.publish.lock      held by the run that moves latest.json
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class Workspace:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.history = root.parent / ".history.json"
+        self.publish_lock = root.parent / ".publish.lock"
         self.run = root / "run.json"
         self.plan = root / "plan.json"
         self.listed = root / "items" / "listed.jsonl"

@@ -173,21 +173,21 @@ def test_a_merge_reads_new_changed_and_failed_objects(reader, tmp_path):
     ]
     changed = reader.row("o/2026-07-03/changed")
     failed = [reader.row("x/failed", "failed"), reader.row("x/gone", "invalid")]
-    version = rows_version(MERGED)
-    reader.publish(tmp_path / "before", same[0], changed, same[1], *failed, version=version)
+    rows = (same[0], changed, same[1], *failed)
+    reader.publish(tmp_path / "before", *rows, version=rows_version(MERGED))
     reader.put("o/2026-07-02/late")
     reader.put("o/2026-07-01/too late")  # the published run is of the 3rd, the lag is a day
     assert list(reader.read("o/{date}/*", pipeline=MERGED)) == [
         *("o/2026-07-02/late", "o/2026-07-03/changed", "x/failed")
     ]
-    assert read_base_ref(reader.workspace) == BaseRef(1, "before", version)
+    assert read_base_ref(reader.workspace) == BaseRef(1)
     # Other code reads all again, also what is listed nowhere.
     other = replace(MERGED, newest="order")
     assert list(reader.read("o/{date}/*", pipeline=other)) == [
         *("o/2026-07-01/same", "o/2026-07-01/too late", "o/2026-07-02/late"),
         *("o/2026-07-03/changed", "o/2026-07-03/same", "x/failed", "x/gone"),
     ]
-    assert read_base_ref(reader.workspace) == BaseRef(1, "before", version, rebuild=True)
+    assert read_base_ref(reader.workspace) == BaseRef(1, rebuild=True)
     kept = reader.read("o/{date}/*", pipeline=other, earlier_rows="keep")
     assert list(kept) == ["o/2026-07-02/late", "o/2026-07-03/changed", "x/failed"]
     # A snapshot reads its window, whatever was published.

@@ -104,9 +104,10 @@ def test_what_a_run_is_given_takes_precedence_over_defaults(airflow_home, settin
     [
         ({"items_uri": URI, "items_sql": "SELECT 2"}, "items_sql and items_uri"),
         ({"users": ["b"], "items_uri": URI}, "items_uri and users"),
+        ({"user": ["b"]}, "no Param user; the DAG has batch_size, concurrency, .* users"),
     ],
 )
-def test_items_that_are_given_twice_are_refused(airflow_home, conf, named):
+def test_items_that_are_given_twice_or_to_no_param_are_refused(airflow_home, conf, named):
     assert airflow_home.is_dir()
     with pytest.raises(BadInput, match=named):
         chosen(conf, name="users", default=["a"], **SQL)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, date, datetime
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from fanfold import testing
 from fanfold.model import Counts
+from fanfold.simulator import shop
+from fanfold.simulator.sample import upload
+from pipelines.order_analysis import PIPELINE as ORDERS
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -153,3 +160,37 @@ def test_a_thousand_users_take_twenty_requests_where_the_connection_allows_it(pi
     assert paths["/2/users/show.json"] == 1
     assert run.manifest["requests"] == 21
     assert plan_of(run)["forecast"]["requests"] == 20
+
+
+def test_late_and_corrected_files_make_every_total_of_the_shop_right(pipeline, tmp_path):
+    """The second run reads only new and changed files; sinks have what one run over all files gives."""
+    for number in (1, 2):
+        files = dict(shop.delivery(date(2026, 11, 27), number, days=2))
+        changed = upload(pipeline.client, pipeline.bucket, shop.PREFIX, files.items())
+        day = datetime(2026, 11, 26 + number, 4, tzinfo=UTC)
+        # The first delivery has a damaged file.
+        conf = {"tolerated_failure_percentage": 50, "batch_size": 8}
+        run = pipeline.run("order_analysis", date=day, **conf)
+        assert run.errors == {}
+        assert run.counts == Counts(planned=changed, ok=changed + number - 2, invalid=2 - number)
+    assert run.manifest["superseded"] > 0
+    for key, body in files.items():
+        (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / key).write_bytes(body)
+    paths = [str(tmp_path / key) for key in files]
+    whole = testing.run(ORDERS, sorted(paths), as_of=day, charts=False)
+    objects = published(pipeline, "order_analysis")
+    for name, expected in {"order_lines": whole.rows, **whole.folds}.items():
+        found = pq.read_table(io.BytesIO(objects[f"{name}.parquet"])).to_pandas()
+        # The rows of earlier files are as of the first run; files have other URIs.
+        varying = expected.columns.intersection(["file", "as_of"])
+        pd.testing.assert_frame_equal(
+            found.drop(columns=varying), expected.drop(columns=varying), obj=name
+        )
+        assert rows_of(pipeline.warehouse, name) == len(expected)
+    revenue = "SELECT day, currency, round(revenue, 2) FROM revenue_by_day ORDER BY 1, 2"
+    assert queried(pipeline.warehouse, revenue) == [
+        (str(row.day), row.currency, float(row.revenue))
+        for row in whole.folds["revenue_by_day"].itertuples()
+    ]
+    assert f">{len(whole.rows):,}<" in objects["report.html"].decode()

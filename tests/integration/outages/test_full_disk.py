@@ -121,8 +121,8 @@ def test_a_fetch_on_a_full_disk_ends_and_goes_on_where_it_was(disk, fetch, simul
     write = Batch.write_part
     kept = []
 
-    def writing(batch, sequence, part, version):
-        write(batch, sequence, part, version)
+    def writing(batch, sequence, part, *others):
+        write(batch, sequence, part, *others)
         kept.append(len(part))
         disk.fill(but=8192)  # the progress file may still be written, or not
 

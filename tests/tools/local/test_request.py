@@ -1,10 +1,12 @@
 """From the command line of `make run` to the Params of a DAG."""
 
+from pathlib import Path
+
 import pytest
 
 from fanfold.errors import BadInput
 from fanfold.local.commands import parse
-from fanfold.local.request import Request
+from fanfold.local.request import Request, upload_key
 
 WEIBO, SUM = "weibo_user_profiles", "concurrent_sum"
 
@@ -97,5 +99,11 @@ def test_local_files_of_a_pipeline_over_files_are_uploaded_and_uris_stay(tmp_pat
     conf = request.conf(params, tmp_path, lambda path: f"s3://uploaded/{path.name}")
     uploaded = [f"s3://uploaded/{name}" for name in ("a.csv", "b.csv")]
     assert conf == {"files": [*uploaded, "s3://shop/{date}/*", "s3://uploaded/notes.txt"]}
+    keys = [upload_key(SUM, Path(path)) for path in ("a.csv", "x/a.csv", "x/../y/a.csv")]
+    assert keys == [f"uploads/{SUM}{tmp_path}/{name}" for name in ("a.csv", "x/a.csv", "y/a.csv")]
     with pytest.raises(BadInput, match=r"ITEMS=a\.csv c\.csv: there is no file c\.csv"):
         Request(SUM, "a.csv c.csv").check()
+    with pytest.raises(BadInput, match=r"there is no file \*\.gz\."):
+        Request(SUM, "a.csv *.gz").conf(params, tmp_path)
+    with pytest.raises(BadInput, match=rf"no file {tmp_path}/; .* write {tmp_path}/\*\."):
+        Request(SUM, f"{tmp_path}/").conf(params, tmp_path)

@@ -91,7 +91,7 @@ def test_only_files_with_a_date_in_the_window_are_found_and_have_it(folder):
     assert (folder.counted.listed, folder.counted.outside) == (2, 0)
     assert len(folder.find("o/{date}/*")) == 3
     assert folder.counted.text(ALL) == (
-        "4 files listed, 1 outside the dates until 2026-07-04, 3 to read"
+        "4 files listed for the dates until 2026-07-04, 1 outside them, 3 to read"
     )
 
 
@@ -162,24 +162,27 @@ def test_only_new_and_changed_files_are_read(folder):
     assert list(folder.find("same", ledger=ledger)) == []
 
 
-def test_failed_files_are_read_again_wherever_they_are(folder, caplog):
-    folder.put("o/a", "x/failed", "x/broken", "x/fine")
+def test_failed_files_and_corrected_ones_are_read_again_wherever_they_are(folder, caplog):
+    folder.put("o/a", "x/failed", "x/broken", "x/corrected", "x/fine")
     ledger = folder.ledger(
         folder.row("o/a"),
         folder.row("x/failed", "failed", date="2026-07-01"),
         folder.row("x/broken", "invalid"),
+        folder.row("x/corrected", "invalid", etag="other"),
         folder.row("x/fine"),
         folder.row("x/gone", "failed"),
+        folder.row("x/removed", "invalid", rows=0),
         folder.row("x/never", "missing"),
     )
     found = folder.find("o/*", ledger=ledger)
-    assert list(found) == ["x/broken", "x/failed"]
+    assert list(found) == ["x/corrected", "x/failed", "x/removed"]
+    assert found["x/removed"] == {}
     assert found["x/failed"]["date"] == "2026-07-01"
     assert found["x/failed"]["etag"] == folder.facts("x/failed")[1]
     assert "x/gone failed in an earlier run and does not exist any more" in caplog.text
     assert folder.counted.text(ALL) == (
-        "1 files listed, 1 unchanged since they were published, 1 that failed in earlier runs are gone, "
-        "2 to read (2 of them again)"
+        "1 files listed, 1 unchanged since they were published, 1 invalid and unchanged, "
+        "1 that failed in earlier runs are gone, 3 to read (3 of them again)"
     )
 
 
@@ -205,14 +208,9 @@ def test_listing_and_ledger_are_joined_by_uri(tmp_path_factory, there, before, r
         folder.row(name, status, **({} if same else {"etag": "other"}))
         for name, (status, same) in before.items()
     ]
-    again = {"failed", "invalid", "ok"} if rebuild else {"failed", "invalid"}
-    expected = {
-        *(name for name in there if rebuild or before.get(name) != ("ok", True)),
-        *(
-            name
-            for name, (status, _) in before.items()
-            if status in again and (rebuild or name in there)
-        ),
-    }
+    known = {("ok", True), ("invalid", True)}
+    expected = {name for name in there if rebuild or before.get(name) not in known}
+    if rebuild:
+        expected |= {name for name, (status, _) in before.items() if status != "missing"}
     found = folder.find("?", ledger=folder.ledger(*rows), rebuild=rebuild)
     assert list(found) == sorted(expected)

@@ -26,7 +26,7 @@ B = "s3://b/"
         ("o/", ["o/a", "o/a/b"], ["oa"]),
         ("o/**/x.csv", ["o/x.csv", "o/a/b/x.csv"], ["o/ax.csv", "o/a/x.csv/b"]),
         ("o/a**b", ["o/ab", "o/a/b", "o/axx/yb"], ["o/a/bc"]),
-        ("a.b (1)+/*{x}", ["a.b (1)+/9{x}"], ["aXb (1)+/9{x}", "a.b (1)+/9x"]),
+        ("a.b (1)+/*{x", ["a.b (1)+/9{x"], ["aXb (1)+/9{x", "a.b (1)+/9x"]),
     ],
 )
 def test_wildcards_match_within_a_folder_and_double_stars_across(pattern, matching, others):
@@ -102,6 +102,8 @@ def test_a_date_after_a_wildcard_is_listed_once():
         ("s3://b/{date:%Y-%m-%d-%H}.csv", "needs a date with year"),
         ("s3://b/{date:%Y-%m-%d%%}.csv", "needs a date with year"),
         ("s3://b/{date:today}.csv", "needs a date with year"),
+        ("s3://b/{dates}/*", "has {dates}; the only field is {date}"),
+        ("s3://b/{date}/{a,b}.csv", "has {a,b}; the only field is {date}"),
     ],
 )
 def test_a_pattern_that_cannot_be_listed_is_refused(text, said):

@@ -364,6 +364,10 @@ def check_tolerance(
 
 
 def _reasons(groups: list[Group]) -> str:
-    """Return the most frequent reasons in one line."""
+    """Return the most frequent reasons in one line, each with an item."""
     groups = sorted(groups, key=lambda group: -group.count)
-    return "; ".join(f"{group.count} × {group.title}" for group in groups[:_REASONS_SHOWN])
+    return "; ".join(
+        f"{group.count} × {group.title}"
+        + (f" (such as {group.examples[0][0]})" if group.examples else "")
+        for group in groups[:_REASONS_SHOWN]
+    )

@@ -361,9 +361,9 @@ class Merge:
             )
             return
         self._rank(connection)
-        yield from _positions(
-            connection, f"SELECT _n FROM near WHERE {STATUS} = {SUPERSEDED}", _WON
-        )
+        # Of rows of another version, `deleted` may be another column.
+        won = "" if self._all else f"WHERE {STATUS} = {SUPERSEDED}"
+        yield from _positions(connection, f"SELECT _n FROM near {won}", _WON)
         yield from _positions(connection, "SELECT _n FROM gone", _GONE)
         yield from _positions(
             connection, "SELECT _n FROM ranked WHERE NOT _run AND _rank > 1", _LOST

@@ -1,12 +1,12 @@
-"""Write a table as Parquet and CSV; memory is bounded by one row group.
+"""Write a table as Parquet and CSV; memory is bounded by a few row groups.
 
 The bytes depend only on the rows, not on the batches in which they come.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
+from zlib_ng import gzip_ng
 
 from fanfold.workspace.files import whole_file
 
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 
 ROW_GROUP = 20_000
 """Rows of a row group, except the last; of user profiles about 6 MB in memory."""
-CSV_LEVEL = 5
-"""gzip level: files are 3 % larger than at level 9 and take a third of the time."""
+CSV_LEVEL = 3
+"""gzip level of zlib-ng: files are 1 % larger than at zlib's level 4 and take half of its time.
+
+Unlike those of ISA-L, which is faster, its bytes do not depend on the processor.
+"""
 _FORMULA = r"^[=+\-@\t\r\n＝＋－＠]"
 """Cells that a spreadsheet evaluates as a formula. Source: OWASP, "CSV Injection"."""
 _PLAIN_SCALE = 6
@@ -48,11 +52,17 @@ def write_table(
         whole_file(parquet) as parquet_path,
         _csv_writer(csv_path, schema) as csv_writer,
         pq.ParquetWriter(parquet_path, schema, compression="zstd") as parquet_writer,
+        # CSV and gzip release the GIL: they run beside Parquet and the reading of the next group.
+        ThreadPoolExecutor(1, "csv") as csv_thread,
     ):
+        written = csv_thread.submit(int)  # nothing yet
         for group in row_groups(batches):
             parquet_writer.write_table(group)
-            csv_writer.write_table(for_csv(group))
+            cells = for_csv(group)
+            written.result()
+            written = csv_thread.submit(csv_writer.write_table, cells)
             rows += len(group)
+        written.result()
     return rows
 
 
@@ -88,7 +98,7 @@ def _csv_writer(path: Path, schema: pa.Schema) -> Iterator[pa_csv.CSVWriter]:
     with (
         path.open("wb") as file,
         # No name and no time in the header: the same rows give the same bytes.
-        gzip.GzipFile("", "wb", CSV_LEVEL, file, mtime=0) as stream,
+        gzip_ng.GzipNGFile("", "wb", CSV_LEVEL, file, mtime=0) as stream,  # type: ignore[no-untyped-call]
         pa_csv.CSVWriter(stream, for_csv(schema.empty_table()).schema) as writer,
     ):
         yield writer
@@ -105,11 +115,16 @@ def _csv_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return _texts(column, lambda value: json.dumps(value, ensure_ascii=False, default=str))
     if pa.types.is_decimal(kind) and kind.scale > _PLAIN_SCALE:
         return _texts(column, lambda value: f"{value:f}")
+    if pa.types.is_timestamp(kind) and kind.tz == "UTC":
+        # The same text as Arrow writes of times with a time zone, in a twentieth of the time.
+        texts = column.cast(pa.timestamp(kind.unit)).cast(pa.string())
+        return pc.binary_join_element_wise(texts, "Z", "")
     if pa.types.is_dictionary(kind):
         column = column.cast(kind.value_type)
     if pa.types.is_string(column.type):
         formula = pc.match_substring_regex(column, _FORMULA)
-        column = pc.if_else(formula, pc.binary_join_element_wise("'", column, ""), column)
+        if pc.any(formula).as_py():
+            return pc.if_else(formula, pc.binary_join_element_wise("'", column, ""), column)
     return column
 
 

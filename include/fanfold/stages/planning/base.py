@@ -46,10 +46,4 @@ def choose_base(pipeline: Pipeline, published: Manifest | None, earlier_rows: st
             published.run_id,
         )
         rebuild = True
-    return BaseRef(
-        generation=published.generation,
-        run_id=published.run_id,
-        rows_version=published.rows_version,
-        rebuild=rebuild,
-        keep=earlier_rows == "keep",
-    )
+    return BaseRef(published.generation, rebuild=rebuild, keep=earlier_rows == "keep")

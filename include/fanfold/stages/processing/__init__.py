@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,10 +27,10 @@ from fanfold.stages.processing.contract import (
 )
 from fanfold.stages.processing.files import FileReader, first_records
 from fanfold.stages.processing.transform import Records, asks_for_items, transform_records
-from fanfold.stages.processing.writing import ANOTHER_ROW, ROW, RowWriter
+from fanfold.stages.processing.writing import ANOTHER_ROW, RowWriter, rows_schema
 from fanfold.workspace.batch import ITEM, decide
 from fanfold.workspace.failure_groups import FailureGroups
-from fanfold.workspace.files import TEMPORARY_PREFIX, disk_errors, jsonl_writer, write_jsonl
+from fanfold.workspace.files import TEMPORARY_PREFIX, disk_errors, jsonl_writer
 from fanfold.workspace.progress import REASONS, Closed, write_closed
 
 if TYPE_CHECKING:
@@ -74,19 +73,15 @@ def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
     items = {item.key: item for item in batch.items()} if asks_for_items(pipeline) else {}
     check = _Checker(pipeline, contract, items, as_of)
     reader = None
-    batch.rows_file.parent.mkdir(parents=True, exist_ok=True)
+    rows_folder = batch.rows_file.parent
+    with disk_errors(rows_folder):
+        rows_folder.mkdir(parents=True, exist_ok=True)
     with (
-        disk_errors(batch.rows_file.parent),
-        tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=batch.rows_file.parent) as folder,
+        disk_errors(rows_folder),
+        tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=rows_folder) as folder,
     ):
-        writer = RowWriter(
-            batch,
-            keys,
-            check.schema.remove(check.schema.get_field_index(ROW)),
-            Path(folder),
-            unique=contract.unique,
-            whole_items=pipeline.reject == "item",
-        )
+        whole = pipeline.reject == "item"
+        writer = RowWriter(batch, keys, contract, Path(folder), whole_items=whole)
         if isinstance(pipeline.source, Files):
             reader = FileReader(pipeline, pipeline.source, contract)
             for records in reader.slices(batch.fetched_files()):
@@ -101,11 +96,12 @@ def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
     final = [
         decide(key, fetched.get(key), _invalid(fetched.get(key), invalid.get(key))) for key in keys
     ]
-    failed = [outcome for outcome in final if outcome.status is not Status.OK]
     groups = FailureGroups()
-    for outcome in failed:
-        groups.add(outcome)
-    write_jsonl(batch.failed_file, (outcome.as_json() for outcome in failed))
+    with jsonl_writer(batch.failed_file) as add:
+        for outcome in final:
+            if outcome.status is not Status.OK:
+                groups.add(outcome)
+                add(outcome.as_json())
     counts = Counter(str(outcome.status) for outcome in final)
     closed = Closed(
         batch.number,
@@ -134,14 +130,16 @@ class _Checker:
         self._items = items
         self._as_of = as_of
         self._rows: Counter[str] = Counter()
-        item, row = pa.field(ITEM, pa.string(), nullable=False), pa.field(ROW, pa.int64())
-        self.schema = pa.schema([item, *contract.schema, AS_OF_FIELD, row])
+        self.schema = rows_schema(contract)
 
     def __call__(self, records: Records) -> tuple[pa.Table, list[Rejected]]:
         """Return the rows that obey the contract, and the rejected ones."""
         frame, raised = transform_records(self._pipeline, records, self._items, self._as_of)
-        keys = frame.index.unique()
+        keys = pd.Index(records.keys).unique()
         places = keys.get_indexer(frame.index)
+        if (np.diff(places) < 0).any():  # a transform may return rows in another order of items
+            order = np.argsort(places, kind="stable")
+            frame, places = frame.iloc[order], places[order]
         numbers = pd.Series(places).groupby(places).cumcount().to_numpy() + 1
         numbers += np.array([self._rows[key] for key in keys], np.int64)[places]
         self._rows.update(
@@ -197,15 +195,7 @@ def _write_rejected(
             add(row)
             rejected += 1
             each = Rejected(**row)
-            groups.add(
-                Outcome(
-                    each.item,
-                    Status.INVALID,
-                    column=each.column,
-                    value=each.value,
-                    rule=each.rule,
-                )
-            )
+            groups.add(Outcome(each.item, Status.INVALID, **_broken(each)))
             first = invalid.get(each.item)
             if not writer.rows[each.item] and (
                 not isinstance(first, Rejected) or first.rule == ANOTHER_ROW
@@ -214,35 +204,21 @@ def _write_rejected(
     return {**invalid, **flaws}, rejected, groups
 
 
-def _invalid(fetched: Outcome | None, first: Rejected | Message | None) -> Outcome | None:
+def _invalid(fetched: Outcome | None, why: Rejected | Message | None) -> Outcome | None:
     """Return the outcome of an item by its flaw or first rejected row; None if it has none."""
-    if fetched is None or first is None:
+    if fetched is None or why is None:
         return None
-    if isinstance(first, Message):
-        return Outcome.of(
-            fetched.key,
-            Status.INVALID,
-            first,
-            attempts=fetched.attempts,
-            at=fetched.at,
-            shared=fetched.shared,
-        )
-    reason = ENGINE.message(
-        "item.invalid" if first.column else "item.broken",
-        column=first.column,
-        value=repr(first.value),
-        rule=first.rule,
-    )
-    return replace(
-        fetched,
-        status=Status.INVALID,
-        reason=reason.text,
-        reason_id=reason.id,
-        reason_params=reason.params,
-        column=first.column,
-        value=first.value,
-        rule=first.rule,
-    )
+    broken: dict[str, Any] = {}
+    if isinstance(why, Rejected):
+        broken = _broken(why)
+        message = "item.invalid" if why.column else "item.broken"
+        why = ENGINE.message(message, **{**broken, "value": repr(why.value)})
+    asked = {"attempts": fetched.attempts, "at": fetched.at, "shared": fetched.shared}
+    return Outcome.of(fetched.key, Status.INVALID, why, **asked, **broken)
+
+
+def _broken(row: Rejected) -> dict[str, Any]:
+    return {"column": row.column, "value": row.value, "rule": row.rule}
 
 
 def _as_json(groups: FailureGroups) -> tuple[dict[str, Any], ...]:

@@ -122,14 +122,13 @@ def _texts(values: pd.Series[Any]) -> pa.Array | None:
     except _UNREADABLE:  # a lone surrogate
         return None
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-    types = pa.types
-    return array if types.is_string(array.type) or types.is_large_string(array.type) else None
+    return array if _is_text(array.type) else None
 
 
 def _of_texts(texts: pa.Array, kind: Kind) -> tuple[pa.Array, dict[int, str]]:
     """Convert texts: those of the usual form at once, the others one by one."""
     parse: Any = kind.parse
-    usual = pc.match_substring_regex(texts, f"^(?:{kind.pattern})$").fill_null(False)  # noqa: FBT003
+    usual = pc.match_substring_regex(texts, f"^(?:{kind.pattern})$")  # null for null
     array = parse(pc.if_else(usual, texts, None))
     others = pc.and_(array.is_null(), texts.is_valid())
     if not others.true_count:
@@ -183,7 +182,7 @@ def kind_of(type_: pa.DataType, categories: Sequence[Any] = ()) -> Kind:  # noqa
     types = pa.types
     if types.is_dictionary(type_):
         return _category(type_, categories)
-    if types.is_string(type_) or types.is_large_string(type_):
+    if _is_text(type_):
         return Kind(type_, "is text", _as_text, ("string",), _is_textual, _has_no_nul)
     if types.is_boolean(type_):
         return Kind(
@@ -197,25 +196,23 @@ def kind_of(type_: pa.DataType, categories: Sequence[Any] = ()) -> Kind:  # noqa
     if types.is_integer(type_):
         return _integer(type_)
     if types.is_floating(type_):
-        inferred = ("floating", "integer", "mixed-integer-float")
         return Kind(
             type_,
             "is a finite number",
             _float(type_),
-            inferred,
+            ("floating", "integer", "mixed-integer-float"),
             _is_numeric,
             _is_finite,
             pattern=r"-?[0-9]{1,25}(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,2})?",
             parse=_cast(type_) if type_ == pa.float64() else None,
         )
     if types.is_decimal(type_):
-        rule = "is a decimal number that fits precision and scale"
         whole, places = type_.precision - type_.scale, type_.scale
         fraction = rf"(\.[0-9]{{1,{places}}})?" if places else ""
         is_usual = types.is_decimal128(type_) and whole > 0 and places >= 0
         return Kind(
             type_,
-            rule,
+            "is a decimal number that fits precision and scale",
             _decimal(type_),
             ("decimal",),
             types.is_decimal,
@@ -249,9 +246,11 @@ def _cast(type_: pa.DataType) -> Callable[[pa.Array], pa.Array]:
 
 
 def _is_textual(type_: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_integer(type_)
-    )
+    return _is_text(type_) or bool(pa.types.is_integer(type_))
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_))
 
 
 def _is_numeric(type_: pa.DataType) -> bool:
@@ -312,8 +311,7 @@ def _integer(type_: pa.DataType) -> Kind:
 def _as_integer(value: Any) -> int:
     if type(value) is int:
         return value
-    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-        raise TypeError
+    _check_type(value)
     if isinstance(value, str) and not _DIGITS.fullmatch(value):
         raise ValueError
     number = int(value)
@@ -322,12 +320,18 @@ def _as_integer(value: Any) -> int:
     return number
 
 
+def masked_type(type_: pa.DataType) -> Any:
+    """Return the pandas type of nullable integers or booleans."""
+    if pa.types.is_boolean(type_):
+        return pd.BooleanDtype()
+    return pd.api.types.pandas_dtype(str(type_).replace("uint", "UInt").replace("int", "Int"))
+
+
 def _float(type_: pa.DataType) -> Callable[[Any], float]:
     largest = float(np.finfo(type_.to_pandas_dtype()).max)
 
     def read(value: Any) -> float:
-        if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-            raise TypeError
+        _check_type(value)
         if isinstance(value, str):
             _check_number(value)
         number = float(value)
@@ -336,6 +340,11 @@ def _float(type_: pa.DataType) -> Callable[[Any], float]:
         return number
 
     return read
+
+
+def _check_type(value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
+        raise TypeError
 
 
 def _check_number(text: str) -> None:
@@ -348,8 +357,7 @@ def _decimal(type_: pa.DataType) -> Callable[[Any], Decimal]:
     exact = Context(prec=type_.precision, traps=[Inexact, InvalidOperation])
 
     def read(value: Any) -> Decimal:
-        if isinstance(value, bool) or not isinstance(value, (int, float, str, Decimal)):
-            raise TypeError
+        _check_type(value)
         if isinstance(value, str):
             _check_number(value)
             value = value.strip()

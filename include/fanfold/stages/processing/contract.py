@@ -14,7 +14,7 @@ from pandera.engines import pandas_engine
 
 from fanfold.errors import BadPipeline
 from fanfold.pipeline import AS_OF
-from fanfold.stages.processing.coercion import Kind, coerce, kind_of, shown
+from fanfold.stages.processing.coercion import Kind, coerce, kind_of, masked_type, shown
 from fanfold.workspace.batch import ITEM
 
 if TYPE_CHECKING:
@@ -247,11 +247,8 @@ def _pandas_type(native: Any, type_: pa.DataType, *, nullable: bool) -> Any:
         return None
     if isinstance(native, pd.api.extensions.ExtensionDtype):
         return native
-    if nullable and pa.types.is_boolean(type_):
-        return pd.BooleanDtype()
-    if nullable and pa.types.is_integer(type_):
-        masked: Any = str(type_).replace("uint", "UInt").replace("int", "Int")
-        return pd.array([], dtype=masked).dtype
+    if nullable and (pa.types.is_boolean(type_) or pa.types.is_integer(type_)):
+        return masked_type(type_)
     return None
 
 

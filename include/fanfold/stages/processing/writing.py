@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fanfold.stages.processing.contract import AS_OF_FIELD
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.files import whole_file
 from fanfold.workspace.sql import open_tables, quoted, record_batches
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fanfold.model import Rejected
+    from fanfold.stages.processing.contract import Contract
     from fanfold.workspace.batch import Batch
 
 ANOTHER_ROW = "another row of the item was rejected"
@@ -31,14 +33,8 @@ ROW = " row"
 """Column with the position of a row in its item, while rows are checked."""
 _LINES = 10_000
 _REJECTED = pa.schema(
-    {
-        "place": pa.int32(),
-        "item": pa.string(),
-        "row": pa.int64(),
-        "column": pa.string(),
-        "value": pa.string(),
-        "rule": pa.string(),
-    }
+    {"place": pa.int32(), "item": pa.string(), "row": pa.int64()}
+    | dict.fromkeys(("column", "value", "rule"), pa.string())
 )
 _IN_ORDER = """
     SELECT item, "row", "column", "value", rule FROM rejected
@@ -47,39 +43,44 @@ _IN_ORDER = """
 _COPIED = 50_000
 
 
+def rows_schema(contract: Contract) -> pa.Schema:
+    """Return the schema of checked rows: :data:`ITEM`, the contract, ``as_of`` and :data:`ROW`."""
+    item, row = pa.field(ITEM, pa.string(), nullable=False), pa.field(ROW, pa.int64())
+    return pa.schema([item, *contract.schema, AS_OF_FIELD, row])
+
+
 class RowWriter:
     """Writes the rows of a batch. Use :meth:`add`, then :meth:`finish`, then :meth:`rejected`.
 
     Args:
         batch: The batch.
         keys: Its items.
-        schema: Of the rows: :data:`ITEM`, the columns of the contract, ``as_of``.
+        contract: The contract that the rows obey.
         folder: Folder for temporary files.
-        unique: Groups of columns whose values must not occur twice.
         whole_items: Whether a rejected row rejects all rows of its item.
 
     Attributes:
         rows: Number of rows of each item.
     """
 
-    def __init__(  # noqa: PLR0913 - all that the files depend on
+    def __init__(
         self,
         batch: Batch,
         keys: Sequence[str],
-        schema: pa.Schema,
+        contract: Contract,
         folder: Path,
         *,
-        unique: Sequence[Sequence[str]] = (),
-        whole_items: bool = False,
+        whole_items: bool,
     ) -> None:
         self.rows: Counter[str] = Counter()
         self._batch = batch
         self._keys = pa.array(keys, pa.string())
-        self._schema = schema
-        self._unique = unique
+        schema = rows_schema(contract)
+        self._schema = schema.remove(schema.get_field_index(ROW))
+        self._unique = contract.unique
         self._whole_items = whole_items
-        if unique or whole_items:  # rows are rejected by number
-            schema = schema.append(pa.field(ROW, pa.int64()))
+        if not (contract.unique or whole_items):  # no rows are rejected by number
+            schema = self._schema
         self._spilled = folder / "rows.parquet"
         self._rejected_file = folder / "rejected.parquet"
         self._writer = pq.ParquetWriter(self._spilled, schema, compression="zstd")
@@ -116,10 +117,7 @@ class RowWriter:
 
     def _copy(self, final: Path, flawed: Sequence[str]) -> None:
         """Copy the rows that are neither of a flawed item nor rejected after all."""
-        repeated = [
-            (columns[0] if len(columns) == 1 else "", rows)
-            for columns, rows in self._repeated(flawed)
-        ]
+        repeated = list(self._repeated(flawed))
         self.rows.clear()
         start = 0
         with (
@@ -142,10 +140,8 @@ class RowWriter:
                 writer.write_table(kept)
                 self.rows.update(_counts(kept[ITEM]))
 
-    def _repeated(
-        self, flawed: Sequence[str]
-    ) -> Iterator[tuple[Sequence[str], np.ndarray[Any, Any]]]:
-        """Yield each group of unique columns, with the positions of the rows that repeat another."""
+    def _repeated(self, flawed: Sequence[str]) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
+        """Yield each unique column, "" for several, with the positions of rows that repeat another."""
         gone: list[int] = []
         for columns in self._unique:
             names = ", ".join(map(quoted, columns))
@@ -163,7 +159,7 @@ class RowWriter:
             self._with_rejected.update(found[ITEM].unique().to_pylist())
             places = found["file_row_number"].to_numpy()
             gone += places.tolist()
-            yield columns, places
+            yield columns[0] if len(columns) == 1 else "", places
 
     def _move(self, rows: pa.Table, mask: np.ndarray[Any, Any], column: str, rule: str) -> None:
         """Add rows of a mask to the rejected ones."""
@@ -171,13 +167,8 @@ class RowWriter:
         size = moved.num_rows
         if size:
             value = moved[column].cast(pa.string()) if column else pa.repeat("", size)
-            arrays = [
-                moved[ITEM],
-                moved[ROW],
-                pa.repeat(column, size),
-                value,
-                pa.repeat(rule, size),
-            ]
+            places = [moved[ITEM], moved[ROW], pa.repeat(column, size)]
+            arrays = [*places, value, pa.repeat(rule, size)]
             self._reject(pa.Table.from_arrays(arrays, schema=_REJECTED.remove(0)))
 
     def _reject(self, rejected: pa.Table) -> None:

@@ -23,11 +23,11 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadConfiguration, Inconsistent
 from fanfold.model import RunStatus
-from fanfold.stages.publishing.latest import may_follow, move_latest
+from fanfold.stages.publishing.latest import NO_LOCK, may_follow, move_latest
 from fanfold.storage.objects import (
     LARGE_PARTS,
     Bucket,
@@ -42,6 +42,7 @@ from fanfold.workspace.paths import safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from fanfold.model import FileEntry, Manifest
@@ -109,10 +110,12 @@ def publish(
     manifest: Manifest,
     *,
     parts: Parts = LARGE_PARTS,
+    lock: AbstractContextManager[Any] = NO_LOCK,
 ) -> PublishResult:
     """Upload the files of a manifest, then the manifest, then move ``latest.json``.
 
-    Files are uploaded concurrently.
+    Files are uploaded concurrently. The lock, one for all runs of a DAG, is held only while
+    ``latest.json`` moves; see :func:`.move_latest`.
 
     It may be interrupted at any point and called again: verified objects are not uploaded again,
     and ``latest.json`` points to a whole run at any time. It never moves back to an earlier
@@ -162,10 +165,10 @@ def publish(
         aside = f"{target.prefix}{_ASIDE}{target.sha256[:16]}/"
         send(aside)
         beside = replace(target, manifest=aside + MANIFEST, prefix=aside)
-        if not move_latest(bucket, pointer, beside, bases) and bases:
+        if not move_latest(bucket, pointer, beside, bases, lock) and bases:
             return outdated
     objects = send(target.prefix)
-    if not move_latest(bucket, pointer, target, bases):
+    if not move_latest(bucket, pointer, target, bases, lock):
         if bases:
             return outdated
         return PublishResult(target.prefix, objects, latest_moved=False, note=_OLDER)

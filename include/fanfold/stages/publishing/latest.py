@@ -6,11 +6,13 @@ Readers start at this object; it is replaced in one conditional write.
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from filelock import Timeout
 
 from fanfold.errors import SinkUnavailable
 from fanfold.model import utc_text
@@ -19,6 +21,7 @@ from fanfold.storage.published import Latest
 
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from contextlib import AbstractContextManager
 
     from fanfold.storage.objects import Bucket
 
@@ -28,14 +31,24 @@ _CONFLICT = {409, 412}
 _UNSUPPORTED = {400, 405, 501}
 """Statuses of services without conditional writes; a plain write tells whether that was it."""
 
+NO_LOCK = nullcontext()
+
 
 def move_latest(
-    bucket: Bucket, key: str, target: Latest, bases: Collection[str] | None = None
+    bucket: Bucket,
+    key: str,
+    target: Latest,
+    bases: Collection[str] | None = None,
+    lock: AbstractContextManager[Any] = NO_LOCK,
 ) -> bool:
     """Point ``latest.json`` to a run unless it points to a later logical date.
 
     The write is conditional on the version that was read, so of two concurrent runs the newer one
-    wins. On services without conditional writes the last write wins.
+    wins. Services without conditional writes reject the condition, or ignore it without a word
+    (``rclone serve s3``). There only the lock keeps one run from overwriting the other, and the last
+    write wins if two installations that do not share the lock publish under the same key, or if the
+    write of a killed task arrives after that of the next one. A merged dataset would then lack the
+    rows of one of the two runs.
 
     Args:
         bucket: The bucket.
@@ -43,14 +56,27 @@ def move_latest(
         target: What it shall point to.
         bases: For a merged dataset, instead of the dates: SHA-256 of the manifests that it may point
             to before; empty text: to nothing.
+        lock: Held while it is read, compared and written.
 
     Returns:
         Whether it points to ``target`` now.
 
     Raises:
         Inconsistent: The object is not a ``latest.json`` of Fanfold.
-        SinkUnavailable: Concurrent writers keep replacing it.
+        SinkUnavailable: Concurrent writers keep replacing it, or another task holds the lock.
     """
+    try:
+        with lock:
+            return _move(bucket, key, target, bases)
+    except Timeout as error:
+        raise SinkUnavailable(
+            f"Another task has been writing s3://{bucket.name}/{key} for too long: it holds the lock "
+            f"{error.lock_file}. If no other task runs `publish`, end the process that does; clear "
+            "the task."
+        ) from error
+
+
+def _move(bucket: Bucket, key: str, target: Latest, bases: Collection[str] | None) -> bool:
     for _ in range(_TRIES):
         found = read_bytes(bucket, key)
         present = None if found is None else Latest.parse(bucket, key, found[0])

@@ -1,10 +1,12 @@
 """Publish to a real S3 server: which objects, in which order, and who may move latest.json."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 
 from fanfold.errors import Inconsistent, SinkUnavailable
 from fanfold.model import RunStatus
@@ -231,6 +233,33 @@ def test_of_two_concurrent_runs_the_newer_one_wins(s3_client, new_s3_client, buc
     assert not publish(bucket, older.dataset, older.manifest).latest_moved
     assert overtaken.is_set()
     assert read_latest(bucket, latest_key("weibo_user_profiles")).run_id == newer.manifest.run_id
+
+
+def test_where_conditions_are_ignored_the_lock_keeps_a_merged_run_from_losing_another(
+    s3_client, new_s3_client, bucket_name, make_run, tmp_path
+):
+    """``rclone serve s3`` answers 200 to any ETag. The second run comes while the first one writes."""
+    first, second = (replace(make_run(day).manifest, mode="merge", generation=1) for day in (1, 2))
+
+    def publish_second():
+        lock = FileLock(tmp_path / "lock", timeout=0)
+        return publish(Bucket(s3_client, bucket_name), make_run(2).dataset, second, lock=lock)
+
+    def ignore(params, **_):
+        dropped = [params["headers"].pop(name, None) for name in ("If-Match", "If-None-Match")]
+        if any(dropped):
+            with pytest.raises(SinkUnavailable, match="it holds the lock"):
+                publish_second()
+            refused.append(dropped)
+
+    refused = []
+    new_s3_client.meta.events.register("before-call.s3.PutObject", ignore)
+    lock = FileLock(tmp_path / "lock")
+    bucket = Bucket(new_s3_client, bucket_name)
+    assert publish(bucket, make_run(1).dataset, first, lock=lock).latest_moved
+    assert len(refused) == 1
+    assert publish_second().outdated
+    assert read_latest(bucket, latest_key(first.dag_id)).run_id == first.run_id
 
 
 @pytest.fixture

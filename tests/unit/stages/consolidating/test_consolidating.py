@@ -6,20 +6,24 @@ import csv
 import gzip
 import hashlib
 import itertools
+import random
+import resource
+import threading
 from collections import Counter
 from datetime import datetime
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fanfold.errors import Inconsistent, ToleranceExceeded
+from fanfold.errors import Inconsistent, ToleranceExceeded, WorkspaceUnavailable
 from fanfold.model import Counts, Manifest, Outcome, RunStatus, Status
 from fanfold.stages import consolidating
-from fanfold.stages.consolidating import check_tolerance
+from fanfold.stages.consolidating import check_tolerance, tables
 from fanfold.stages.consolidating.tables import ROW_GROUP, for_csv, write_table
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.failure_groups import read_groups
@@ -211,7 +215,7 @@ def test_too_many_lost_items_or_rows_stop_the_run_with_reasons_and_params(orders
         check_tolerance(run.workspace, manifest, 40, 39.9)
     message = str(caught.value)
     assert "2 of 5 rows break the contract (40 %), but tolerated_rejected_percentage" in message
-    assert "2 × order_id breaks the rule 'not_nullable'" in message
+    assert "2 × order_id breaks the rule 'not_nullable' (such as " in message
 
 
 # Parquet and CSV
@@ -242,6 +246,62 @@ def test_the_bytes_depend_on_the_rows_and_not_on_the_batches(tmp_path):
             assert groups == [ROW_GROUP, ROW_GROUP, 5]
             assert file.read()["kind"].cast(pa.string()).equals(table["kind"])
     assert len(digests) == 1
+
+
+def test_a_disk_that_was_full_for_the_csv_alone_ends_the_table_and_its_thread(
+    tmp_path, monkeypatch
+):
+    """Another thread writes the CSV. It is larger: gzip does not see that the texts repeat."""
+    monkeypatch.setattr(tables, "ROW_GROUP", 100)
+    texts = [random.Random(number).randbytes(5_000).hex() for number in range(20)]
+    batch = pa.record_batch({"text": texts * 5})
+    paths = tmp_path / "t.parquet", tmp_path / "t.csv.gz"
+    write_table(*paths, batch.schema, [batch])
+    before = [path.read_bytes() for path in paths]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = 2 * len(before[0])
+    assert size < len(before[1])
+    threads = threading.active_count()
+
+    def batches():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        yield from [batch, batch]
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    try:
+        with pytest.raises(WorkspaceUnavailable, match="File too large"):
+            write_table(*paths, batch.schema, batches())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert threading.active_count() == threads
+    assert [path.read_bytes() for path in paths] == before
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+
+
+def test_rows_that_come_faster_than_the_csv_is_written_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "ROW_GROUP", 1000)
+    texts = random.Random(1)
+    before = pa.total_allocated_bytes()
+    held = []
+
+    def batches():
+        for _ in range(30):
+            yield pa.record_batch({"text": [texts.randbytes(500).hex() for _ in range(1000)]})
+            held.append(pa.total_allocated_bytes() - before)
+
+    schema = pa.schema([("text", pa.string())])
+    assert write_table(tmp_path / "t.parquet", tmp_path / "t.csv.gz", schema, batches()) == 30_000
+    assert 1_000_000 < max(held) < 10_000_000
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_times_in_the_csv_are_the_texts_that_arrow_writes(unit):
+    times = [None, -(10**11), -951782401, -1, 0, 1, 951782400, 10**11 + 1]
+    rows = pa.table({"at": pa.array(times, pa.timestamp(unit, "UTC"))})
+    sink = pa.BufferOutputStream()
+    pa_csv.write_csv(rows, sink, pa_csv.WriteOptions(include_header=False))
+    texts = ["" if text is None else text for text in for_csv(rows)["at"].to_pylist()]
+    assert texts == sink.getvalue().to_pybytes().decode().splitlines()
 
 
 @given(

@@ -401,6 +401,16 @@ def test_rows_of_another_version_are_merged_only_if_told_so(shop, changed, ref, 
     assert shop.rows("order", "value") == found
 
 
+def test_kept_rows_are_deleted_by_the_column_that_the_author_names_now(shop):
+    shop.run([End("f1", (("a", 1.0, True, 1),)), End("f2", (("b", 1.0, None, 2),))])
+    found = {}
+    for generation, deleted in enumerate(("", "cancelled"), 1):
+        shop.pipeline = replace(shop.pipeline, deleted=deleted)
+        shop.run([End("f2", (("b", 1.0, None, 2),))], ref=BaseRef(generation, keep=True))
+        found[deleted] = shop.rows("order"), shop.manifest.deleted
+    assert found == {"": ([("a",), ("b",)], 0), "cancelled": ([("b",)], 1)}
+
+
 def test_an_empty_run_merges_nothing_and_rejected_rows_are_a_share_of_the_runs_own(shop):
     shop.run([End("a", tuple((str(n), None, None, n) for n in range(50)))])
     empty = shop.run([], publish=False)

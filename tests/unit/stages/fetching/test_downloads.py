@@ -1,5 +1,6 @@
 """Files of a folder are downloaded as they are, whatever the others are like."""
 
+import itertools
 import os
 import tracemalloc
 from functools import partial
@@ -225,13 +226,14 @@ def test_small_files_are_handed_over_before_they_fill_the_memory(
 def test_a_full_disk_ends_the_fetch_and_leaves_no_bytes(plan, fetch, batch, size):
     """/dev/full is a disk that is always full."""
     plan({"a.csv": bytes(size)})
-    made = []
+    made, numbers = [], itertools.count()
 
     def on_a_full_disk():
         batch._raw.mkdir(parents=True, exist_ok=True)
-        made.append(batch._raw / f".tmp-{len(made)}.blob")
-        made[-1].symlink_to("/dev/full")
-        return made[-1]
+        path = batch._raw / f".tmp-{next(numbers)}.blob"  # by several threads at once
+        path.symlink_to("/dev/full")
+        made.append(path)
+        return path
 
     batch.new_blob = on_a_full_disk
     with pytest.raises(WorkspaceUnavailable, match="No space left on device"):

@@ -70,9 +70,9 @@ def zst(text):
     return pyarrow.Codec("zstd").compress(text, asbytes=True)
 
 
-def parquet(**columns):
+def parquet(*, int96=False, **columns):
     sink = pyarrow.BufferOutputStream()
-    pq.write_table(pyarrow.table(columns), sink)
+    pq.write_table(pyarrow.table(columns), sink, use_deprecated_int96_timestamps=int96)
     return sink.getvalue().to_pybytes()
 
 
@@ -93,6 +93,8 @@ GOOD = {
     "only a header.csv": (b"a,b,c\n", []),
     "only a header without newline.csv": (b"a,b,c", []),
     "nulls.csv": (b'a,b,c\n,"",3\n', [(None, "", "3")]),
+    "no newline and no last value.csv": (b'a,b,c\n1,"2",', [("1", "2", None)]),
+    "another byte order mark.csv": (b"a,b,c\n\xef\xbb\xbf1,2,3\n", [("\ufeff1", "2", "3")]),
     "lines in values.csv": (b'a,b,c\n1,"2\n,""x""",3\n', [("1", '2\n,"x"', "3")]),
     "return in a value.csv": (b'a,b,c\n1,"2\rx",3\n', [("1", "2\rx", "3")]),
     "quote within a value.csv": (b'a,b,c\n1,5" pipe,3\n', [("1", '5" pipe', "3")]),
@@ -131,9 +133,10 @@ BROKEN = {
     "picture.png": (b"a,b,c\n", "picture.png: neither"),
     "no column.csv": (b"a,x,y\n1,2,3\n", "no column b, c; the file has a, x, y"),
     "no column.jsonl": (b'{"a":1,"B ":2}\n{}\n', "no column c; the file has a, B "),
+    "no columns.jsonl": (b"{}\n", "no column a, b, c; the file has "),
     "no column.parquet": (parquet(a=[1], b=[2]), "no column c; the file has a, b"),
-    "twice.csv": (b"a,b,c,A\n1,2,3,4\n", "two columns for a: 'a', 'A'"),
-    "twice.jsonl": (b'{"a":1,"A":2,"b":1,"c":1}\n', "two columns for a: 'a', 'A'"),
+    "twice.csv": (b"a,b,c,A\n1,2,3,4\n", "two columns for a: a, A"),
+    "twice.jsonl": (b'{"a":1,"A":2,"b":1,"c":1}\n', "two columns for a: a, A"),
     "columns.csv": (b"a," * 10_001, "more than 10,000 columns"),
     # A record is rejected: its number, value and rule.
     "fields.csv": (b"a,b,c\n1,2,3\n\n1,2\n1,2,3,4\n1,2,3\n", [
@@ -330,6 +333,24 @@ DRIFT = {
         "no column amount; the file has Name, amount",
         {},
     ),
+    "mapped, beside its own name.jsonl": (
+        b'{"Name":"x","order":"y","amount":1.5}\n{"Name":"x","amount":1.5}\n',
+        {"columns": {"order": "Name", "amount": "amount"}},
+        [("x", HALF, None, 1), ("x", HALF, None, 2)],
+        {"order": 1},
+    ),
+    "kept, beside its own name.csv": (
+        b"Name,order,amount\nx,y,1.5\n",
+        {"columns": {"order": "Name", "amount": "amount"}, "extra": "keep"},
+        "two columns for order: Name, order",
+        {},
+    ),
+    "kept twice.jsonl": (
+        b'{"order":"x","amount":1.5,"row":1,"row ":2}\n',
+        {"extra": "keep"},
+        "two columns for row",
+        {},
+    ),
     "no header.csv": (
         b"x;'1.5'\n",
         {"columns": ["order", "amount"], "header": False, "delimiter": ";", "quote": "'"},
@@ -357,6 +378,14 @@ DRIFT = {
         [(str(2**60 + 1), HALF, DAY, 1), ("12", HALF, None, 2)],
         {},
     ),
+    "far.parquet": (
+        parquet(order=["x"], amount=[HALF], day=[datetime(9999, 12, 31)], int96=True),  # noqa: DTZ001
+        {},
+        [("x", HALF, date(9999, 12, 31), 1)],
+        {},
+    ),
+    "together.parquet": (parquet(order=[None, 1], amount=[HALF, HALF]), {"together": "order"}, [
+        ("1", HALF, None, 2)], {}),
     "categories.parquet": (
         parquet(order=pyarrow.array(["x"]).dictionary_encode(), amount=[1]), {}, [
         ("x", Decimal(1), None, 1)], {}),
@@ -404,6 +433,14 @@ def test_files_of_other_types_are_not_in_one_slice_and_bad_values_are_rejected(d
     ]
     assert list(batch.invalid()) == ["file:///b.parquet"]
     assert closed.rows == 3
+
+
+def test_rows_are_in_the_order_of_files_whatever_the_transform_returns(downloaded):
+    files = {f"{n}.csv": f"a,b,c\n{9 - n},,\n{n},,\n".encode() for n in range(3)}
+    batch = downloaded(files)
+    rows, *_ = process(batch, transform=lambda records: records.sort_values("a"))
+    assert [(item[-5], a) for item, a, *_ in rows] == [
+        ("0", "0"), ("0", "9"), ("1", "1"), ("1", "8"), ("2", "2"), ("2", "7")]  # fmt: skip
 
 
 def test_each_gets_documents_with_null_and_exact_numbers(downloaded):

@@ -47,7 +47,7 @@ class FileReader:
 
     Attributes:
         flaws: Why files are invalid, by key. Their records in earlier slices do not count.
-        dropped: Number of files that have a column that the pipeline does not name, by its name.
+        dropped: Number of valid files that have a column that the pipeline does not name, by its name.
 
     Raises:
         BadPipeline: The columns of the source are wrong.
@@ -68,7 +68,7 @@ class FileReader:
         size = 0
         for file in files:
             key = file.outcome.key
-            extra: dict[str, int] = {}
+            extra: dict[str, None] = {}
             try:
                 for piece in self._pieces(file, extra):
                     if pending and not pending[-1][1].frame.dtypes.equals(piece.frame.dtypes):
@@ -82,24 +82,18 @@ class FileReader:
             except Flaw as flaw:
                 self.flaws[key] = flaw.message
                 pending = [each for each in pending if each[0] != key]
-            if self._source.extra == "drop":
-                self.dropped.update(map(shown, extra))
+            else:
+                if self._source.extra == "drop":
+                    self.dropped.update(map(shown, extra))
         if pending:
             yield _slice(pending)
 
-    def _pieces(self, file: FetchedFile, extra: dict[str, int]) -> Iterator[Piece]:
+    def _pieces(self, file: FetchedFile, extra: dict[str, None]) -> Iterator[Piece]:
         """Yield the records of a file in pieces that end where a slice may end."""
         source = self._source
         with open_file(file) as stream:
-            if file.format:  # written by fanfold.testing
-                form, compression = file.format, ""
-            else:
-                form, compression = _form(file.outcome.key, source)
+            form, compression = _form(file.outcome.key, source)
             if form == "parquet":
-                if compression:
-                    raise Flaw(
-                        ENGINE.message("decode.format", name=file.outcome.key.rpartition("/")[2])
-                    )
                 pieces = read_parquet(stream, source, self._columns, extra)
             else:
                 read = read_csv if form == "csv" else read_jsonl
@@ -126,10 +120,11 @@ def _form(key: str, source: Files) -> tuple[str, str]:
     compression = source.compression or _COMPRESSIONS.get(path.suffix, "")
     if path.suffix in _COMPRESSIONS:
         path = path.with_suffix("")
+    compression = compression.removeprefix("none")
     form = source.format or _FORMATS.get(path.suffix, "")
-    if not form:
+    if not form or (form == "parquet" and compression):
         raise Flaw(ENGINE.message("decode.format", name=key.rpartition("/")[2]))
-    return form, "" if compression == "none" else compression
+    return form, compression
 
 
 def _together(pieces: Iterable[Piece], column: str) -> Iterator[Piece]:
@@ -150,7 +145,7 @@ def _together(pieces: Iterable[Piece], column: str) -> Iterator[Piece]:
 
 
 def _same(value: Any, other: Any) -> bool:
-    return value is other or bool(value == other)
+    return value is other or (pd.NA is not value and pd.NA is not other and bool(value == other))
 
 
 def _slice(pending: list[tuple[str, Piece]]) -> Records:

@@ -12,7 +12,7 @@ from fanfold.stages.processing.coercion import shown
 from fanfold.stages.processing.files.streams import Flaw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from fanfold.pipeline import Pipeline
     from fanfold.sources import Files
@@ -40,55 +40,52 @@ class Columns:
     required: frozenset[str]
     extra: str
 
-    def match(self, found: Sequence[str]) -> Layout:
-        """Return where the columns are in a file with some names.
+    def match(
+        self, found: Sequence[str], extra: dict[str, None], *, is_whole: bool = True
+    ) -> dict[str, int]:
+        """Return the positions of the used columns in a file, or a record, with some names.
+
+        Args:
+            found: The names.
+            extra: Gets those that are not known.
+            is_whole: Whether they are all columns of the file.
 
         Raises:
             Flaw: A required column is missing, one is there twice, or there are more than allowed.
         """
-        check_number(len(found))
+        check_number(found)
         places: dict[str, int] = {}
-        extra: dict[str, int] = {}
         for place, name in enumerate(found):
             column = self.known.get(normalized(name))
-            into, key = (extra, name.strip()) if column is None else (places, column)
-            if not key:
-                into, key = extra, f"column {place + 1}"
-            if key in into and (column is not None or self.extra == "keep"):
-                raise Flaw(
-                    ENGINE.message(
-                        "decode.twice", column=key, names=f"{found[into[key]]!r}, {name!r}"
-                    )
-                )
-            into[key] = place
-        self.check(places, found)
+            if column is None:
+                # JSON may contain a lone surrogate.
+                text = name.strip().encode("utf-8", "replace").decode()
+                column = text or f"column {place + 1}"
+                extra[column] = None
+                if self.extra != "keep":
+                    continue
+                is_twice = column in places or column in self.names
+            else:
+                is_twice = column in places
+            if is_twice:
+                names = listed([found[places.get(column, place)], name])
+                raise Flaw(ENGINE.message("decode.twice", column=shown(column), names=names))
+            places[column] = place
+        if is_whole:
+            self.check(places, found)
         if extra and self.extra == "reject":
             raise Flaw(ENGINE.message("decode.extra", columns=listed(extra)))
-        return Layout({**places, **(extra if self.extra == "keep" else {})}, extra)
+        return places
 
-    def of_frame(self, layout: Layout) -> list[str]:
+    def of_frame(self, extra: Iterable[str]) -> list[str]:
         """Return the columns of a frame of records; those that a file does not have are null."""
-        return [*self.names, *(layout.extra if self.extra == "keep" else ())]
+        return [*self.names, *(extra if self.extra == "keep" else ())]
 
     def check(self, there: Iterable[str], found: Iterable[str]) -> None:
-        """Check that required columns are there.
-
-        Raises:
-            Flaw: One is missing.
-        """
+        """Raise :class:`Flaw` if a required column is missing."""
         if missing := self.required.difference(there):
-            lacking = [name for name in self.names if name in missing]
-            raise Flaw(
-                ENGINE.message("decode.columns", missing=listed(lacking), columns=listed(found))
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Positions of the used columns of a file by their names, and of those that are not known."""
-
-    places: Mapping[str, int]
-    extra: Mapping[str, int]
+            lacking = listed(name for name in self.names if name in missing)
+            raise Flaw(ENGINE.message("decode.columns", missing=lacking, columns=listed(found)))
 
 
 def columns_of(pipeline: Pipeline, source: Files, contract: Contract) -> Columns:
@@ -118,13 +115,9 @@ def columns_of(pipeline: Pipeline, source: Files, contract: Contract) -> Columns
     return Columns(tuple(mapping), known, frozenset(mapping) - optional, source.extra)
 
 
-def check_number(columns: int) -> None:
-    """Check the number of columns of a file.
-
-    Raises:
-        Flaw: There are too many.
-    """
-    if columns > _COLUMNS:
+def check_number(columns: Collection[str]) -> None:
+    """Raise :class:`Flaw` if a file has too many columns."""
+    if len(columns) > _COLUMNS:
         raise Flaw(ENGINE.message("decode.many", limit=f"{_COLUMNS:,}"))
 
 

@@ -8,6 +8,7 @@ another number of values than the header.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,7 +34,7 @@ _NEWLINE, _RETURN = b"\n\r"
 
 
 def read_csv(
-    chunks: Iterable[bytes], source: Files, columns: Columns, extra: dict[str, int]
+    chunks: Iterable[bytes], source: Files, columns: Columns, extra: dict[str, None]
 ) -> Iterator[Piece]:
     """Yield the records of a CSV file.
 
@@ -47,7 +48,7 @@ def read_csv(
         Flaw: The file is invalid.
     """
     csv.field_size_limit(max(csv.field_size_limit(), source.max_line_bytes))
-    reader = None if source.header else _Reader(source, columns, columns.names)
+    reader = None if source.header else _Reader(source, columns, columns.names, extra)
     text, line, count = b"", 1, 0
     for chunk in _newlines(chunks):
         text += chunk
@@ -59,8 +60,7 @@ def read_csv(
                 continue
             if header.fields is None:
                 raise Flaw(ENGINE.message("decode.quote", line=header.line))
-            reader = _Reader(source, columns, header.fields)
-            extra.update(reader.layout.extra)
+            reader = _Reader(source, columns, header.fields, extra)
             line += text.count(b"\n", 0, header.end)
             text = text[header.end :]
         piece, end = reader.read(text, line, count, is_last=is_last)
@@ -74,12 +74,14 @@ def read_csv(
 class _Reader:
     """Reads the records below the header of a file."""
 
-    def __init__(self, source: Files, columns: Columns, header: Sequence[str]) -> None:
-        self.layout = columns.match(header)
+    def __init__(
+        self, source: Files, columns: Columns, header: Sequence[str], extra: dict[str, None]
+    ) -> None:
+        self._places = columns.match(header, extra)
+        self._columns = columns.of_frame(extra)
         self._source = source
-        self._columns = columns
         self._width = len(header)
-        places = list(map(str, self.layout.places.values()))
+        places = list(map(str, self._places.values()))
         self._types = dict.fromkeys(places, pa.large_string())
         self._parse = pa_csv.ParseOptions(
             delimiter=source.delimiter,
@@ -122,6 +124,12 @@ class _Reader:
         """Return records, or None if the number of values differs."""
         if not text.strip(b"\r\n"):
             return pa.table({name: pa.array([], pa.large_string()) for name in self._types})
+        # pyarrow drops a byte order mark here, and an empty last value is not null if it has no end of
+        # line and the one before is quoted.
+        if text.startswith(codecs.BOM_UTF8):
+            text = codecs.BOM_UTF8 + text
+        if not text.endswith(b"\n"):
+            text += b"\n"
         names = list(map(str, range(self._width)))
         read = pa_csv.ReadOptions(
             column_names=names, use_threads=False, block_size=min(len(text) + 1, 2**31 - 1)
@@ -137,11 +145,12 @@ class _Reader:
             return None
 
     def _frame(self, table: pa.Table, numbers: np.ndarray[Any, Any]) -> pd.DataFrame:
-        names = list(self.layout.places)
+        names = list(self._places)
         frame: pd.DataFrame = table.select(list(self._types)).rename_columns(names).to_pandas()
         frame.index = pd.Index(numbers)
-        columns = self._columns.of_frame(self.layout)
-        return frame if names == columns else frame.reindex(columns=columns).astype("str")
+        if names == self._columns:
+            return frame
+        return frame.reindex(columns=self._columns).astype("str")
 
 
 class _Record(NamedTuple):

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from fanfold.messages import ENGINE
 from fanfold.sources.strict_json import parse
-from fanfold.stages.processing.coercion import shown
-from fanfold.stages.processing.files.columns import check_number, normalized
+from fanfold.stages.processing.files.columns import check_number
 from fanfold.stages.processing.files.pieces import RECORDS, Piece, Refused
-from fanfold.stages.processing.files.streams import Flaw, check_length
+from fanfold.stages.processing.files.streams import check_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,14 +22,26 @@ if TYPE_CHECKING:
     from fanfold.stages.processing.files.columns import Columns
 
 OBJECT = "is a JSON object"
+_LAYOUTS = 1_000
+"""Sequences of names whose columns are remembered; most files have a few."""
 
 
 def read_jsonl(
-    chunks: Iterable[bytes], source: Files, columns: Columns, extra: dict[str, int]
+    chunks: Iterable[bytes], source: Files, columns: Columns, extra: dict[str, None]
 ) -> Iterator[Piece]:
     """Yield the records of a JSONL file; arguments and errors as :func:`read_csv`."""
-    reader = _Reader(columns, extra)
-    text, line, count = b"", 1, 0
+    names: dict[str, None] = {}
+    there: set[str] = set()
+
+    @lru_cache(_LAYOUTS)
+    def match(found: tuple[str, ...]) -> dict[str, int]:
+        names.update(dict.fromkeys(found))
+        check_number(names)
+        places = columns.match(found, extra, is_whole=False)
+        there.update(places)
+        return places
+
+    text, line, count, has_records = b"", 1, 0, False
     for chunk in chunks:
         text += chunk
         end = text.rfind(b"\n") + 1 if chunk else len(text)
@@ -45,57 +56,24 @@ def read_jsonl(
                     count += 1
                     document, _ = parse(each)
                     if isinstance(document, dict):
-                        documents.append(reader.named(document))
+                        values = list(document.values())
+                        places = match(tuple(document)).items()
+                        documents.append({name: values[place] for name, place in places})
                         numbers.append(count)
                     else:
                         refused.append(Refused.at(count, line, each, OBJECT))
                 line += 1
-            yield Piece(reader.frame(documents, numbers), sum(map(len, some)), refused)
+            has_records = has_records or bool(documents)
+            frame = _frame(documents, numbers, columns.of_frame(extra))
+            yield Piece(frame, sum(map(len, some)), refused)
         text = text[end:]
         check_length(len(text), line, source)
-    if reader.there:
-        columns.check(reader.there, reader.names)
+    if has_records:
+        columns.check(there, names)
 
 
-class _Reader:
-    def __init__(self, columns: Columns, extra: dict[str, int]) -> None:
-        self.names: dict[str, str] = {}
-        self.there: set[str] = set()
-        self._columns = columns
-        self._extra = extra
-
-    def named(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Return a document with the pipeline's names."""
-        names = self.names
-        found: dict[str, Any] = {}
-        for name, value in document.items():
-            column = names.get(name)
-            if column is None:
-                column = names[name] = self._column(name)
-            if column in found and column not in self._extra:
-                raise Flaw(
-                    ENGINE.message(
-                        "decode.twice", column=column, names=", ".join(map(repr, document))
-                    )
-                )
-            found[column] = value
-        return found
-
-    def _column(self, name: str) -> str:
-        check_number(len(self.names))
-        column = self._columns.known.get(normalized(name))
-        if column is None:
-            column = shown(name.strip())
-            self._extra[column] = 0
-            if self._columns.extra == "reject":
-                raise Flaw(ENGINE.message("decode.extra", columns=column))
-        self.there.add(column)
-        return column
-
-    def frame(self, documents: list[dict[str, Any]], numbers: list[int]) -> pd.DataFrame:
-        columns = [*self._columns.names, *(self._extra if self._columns.extra == "keep" else ())]
-        values = {}
-        for name in columns:
-            values[name] = np.empty(len(documents), object)
-            values[name][:] = [document.get(name) for document in documents]
-        return pd.DataFrame(values, pd.Index(numbers, dtype=int), columns, dtype=object)
+def _frame(documents: list[dict[str, Any]], numbers: list[int], columns: list[str]) -> pd.DataFrame:
+    values = {name: np.empty(len(documents), object) for name in columns}
+    for name, column in values.items():
+        column[:] = [document.get(name) for document in documents]
+    return pd.DataFrame(values, pd.Index(numbers, dtype=int), columns, dtype=object)

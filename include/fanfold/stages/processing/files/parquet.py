@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fanfold.messages import ENGINE
-from fanfold.stages.processing.coercion import shown
+from fanfold.stages.processing.coercion import masked_type, shown
 from fanfold.stages.processing.files.pieces import RECORDS, Piece
 from fanfold.stages.processing.files.streams import CHUNK, Flaw
 
@@ -24,7 +24,7 @@ _BUFFER = 1 << 20
 
 
 def read_parquet(
-    stream: pa.NativeFile, source: Files, columns: Columns, extra: dict[str, int]
+    stream: pa.NativeFile, source: Files, columns: Columns, extra: dict[str, None]
 ) -> Iterator[Piece]:
     """Yield the rows of a Parquet file.
 
@@ -37,24 +37,28 @@ def read_parquet(
     if not stream.size():
         return
     try:
-        file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER)
+        file = pq.ParquetFile(
+            stream,
+            pre_buffer=False,
+            buffer_size=_BUFFER,
+            coerce_int96_timestamp_unit="us",  # the default, ns, makes 1816 of the year 9999
+        )
         names = file.schema_arrow.names
-        layout = columns.match(names)
-        extra.update(layout.extra)
+        places = columns.match(names, extra)
         groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
         size = sum(group.total_byte_size for group in groups)
         if size > source.max_decoded_bytes:
             raise Flaw(ENGINE.message("decode.size", limit=f"{source.max_decoded_bytes:,}"))
         rows = max(1, min(RECORDS, CHUNK * file.metadata.num_rows // max(1, size)))
-        read = [names[place] for place in layout.places.values()]
+        read = [names[place] for place in places.values()]
         count = 0
         for batch in file.iter_batches(rows, columns=read, use_threads=False):
             table = pa.Table.from_batches([batch]).select(read)
-            table = table.rename_columns(list(layout.places)).replace_schema_metadata()
+            table = table.rename_columns(list(places)).replace_schema_metadata()
             frame = _plain(table).to_pandas(types_mapper=_dtype, date_as_object=False)
             frame.index = pd.Index(np.arange(len(frame)) + count + 1)
             count += len(frame)
-            yield Piece(frame.reindex(columns=columns.of_frame(layout)), table.nbytes)
+            yield Piece(frame.reindex(columns=columns.of_frame(extra)), table.nbytes)
     except (pa.ArrowException, OSError) as error:
         if getattr(error, "errno", None) is not None:  # the disk, not the file
             raise
@@ -72,11 +76,8 @@ def _plain(table: pa.Table) -> pa.Table:
 
 def _dtype(type_: pa.DataType) -> Any:
     types = pa.types
-    if types.is_integer(type_):
-        masked: Any = str(type_).replace("uint", "UInt").replace("int", "Int")
-        return pd.array([], dtype=masked).dtype
-    if types.is_boolean(type_):
-        return pd.BooleanDtype()
+    if types.is_integer(type_) or types.is_boolean(type_):
+        return masked_type(type_)
     if types.is_decimal(type_) or types.is_date(type_):
         return pd.ArrowDtype(type_)
     return None
