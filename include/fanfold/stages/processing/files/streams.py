@@ -78,7 +78,12 @@ def _decompressed(file: pa.NativeFile, compression: str, limit: int) -> Iterator
             if getattr(error, "errno", None) is not None:  # the disk, not the file
                 raise
             raise Flaw(
-                ENGINE.message("decode.compression", compression=compression, size=f"{size:,}")
+                ENGINE.message(
+                    "decode.compression",
+                    compression=compression,
+                    size=f"{size:,}",
+                    error=str(error),
+                )
             ) from None
         size += len(chunk)
         if size > limit:
