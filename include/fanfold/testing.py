@@ -339,7 +339,12 @@ def _report(workspace: Workspace, pipeline: Pipeline, manifest: Manifest) -> str
 
 
 def _frame(path: Path) -> pd.DataFrame:
-    return pd.read_parquet(path, partitioning=None)
+    import pyarrow.parquet as pq
+
+    # Not pandas.read_parquet: it imports pyarrow.dataset, which no task needs.
+    with pq.ParquetFile(path) as file:
+        frame: pd.DataFrame = file.read().to_pandas()
+    return frame
 
 
 def endpoint_of(connection_id: str) -> Endpoint:
