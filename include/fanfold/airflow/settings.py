@@ -97,28 +97,19 @@ class Options:
     """Params of a run, validated by Airflow (:mod:`.params`)."""
 
     batch_size: int | None
-    concurrency: int
-    requests_per_second: float | None
     tolerated_failure_percentage: float
     tolerated_rejected_percentage: float
     dry_run: bool
+    concurrency: int = 1
+    requests_per_second: float | None = None
     lag_days: int = 0
     earlier_rows: str = "auto"
 
     @classmethod
     def of(cls, context: Context) -> Options:
-        """Return the options of the current run; a pipeline without requests has no rate."""
+        """Return the options of the current run; those with defaults are not Params of all pipelines."""
         params = context["params"]
-        return cls(
-            batch_size=params["batch_size"],
-            concurrency=params.get("concurrency", 1),
-            requests_per_second=params.get("requests_per_second"),
-            tolerated_failure_percentage=params["tolerated_failure_percentage"],
-            tolerated_rejected_percentage=params["tolerated_rejected_percentage"],
-            dry_run=params["dry_run"],
-            lag_days=params.get("lag_days", 0),
-            earlier_rows=params.get("earlier_rows", "auto"),
-        )
+        return cls(**{name: params[name] for name in cls.__slots__ if name in params})
 
 
 def identity(context: Context) -> RunIdentity:

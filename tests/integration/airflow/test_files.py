@@ -62,7 +62,7 @@ class Reader:
         from fanfold.airflow.items import items_of_run
         from fanfold.airflow.settings import ItemsFrom, Options
 
-        options = Options(None, 1, None, 0, 0, dry_run=False, lag_days=1, earlier_rows=earlier_rows)
+        options = Options(None, 0, 0, dry_run=False, lag_days=1, earlier_rows=earlier_rows)
         chosen = ItemsFrom(tuple(self.root + item for item in items), uri, is_default=own)
         run = RunIdentity("orders", "manual", NOW)
         with items_of_run(run, self.workspace, pipeline, chosen, options) as located:

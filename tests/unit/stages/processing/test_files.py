@@ -121,7 +121,7 @@ BROKEN = {
     "latin.csv": ("a,b,c\n1,2,3\n1,é,3\n".encode("latin-1"), "line 3 is not utf-8"),
     "cut off.jsonl": (b'{"a":1,"b":2,"c":3}\n{"a":"\xe4\xb8', "line 2 is not utf-8"),
     "utf-16.csv": ("a,b,c\n1,2,3\n".encode("utf-16"), "line 1 is not utf-8"),
-    "cut off.csv.gz": (gz(b"a,b,c\n" + b"1,2,3\n" * 99)[:-9], "cut off: only"),
+    "cut off.csv.gz": (gz(b"a,b,c\n" + b"1,2,3\n" * 99)[:-9], "cut off: Truncated compressed stream (at byte 0"),
     "damaged.csv.gz": (gz(b"a,b,c\n")[:-6] + b"abcdef", "not gzip, damaged"),
     "text.csv.gz": (b"a,b,c\n1,2,3\n", "not gzip"),
     "garbage at the end.csv.gz": (gz(b"a,b,c\n") + b"x", "not gzip, damaged"),
@@ -366,6 +366,9 @@ DRIFT = {
     ),
     "utf-16.csv": ("order,amount\nx,1.5\n".encode("utf-16"), {"encoding": "utf-16"}, [
         ("x", HALF, None, 1)], {}),
+    "marked as utf-8.csv": (
+        "order,amount\né,1.5\n".encode("utf-8-sig"), {"encoding": "latin-1"}, [
+        ("é", HALF, None, 1)], {}),
     "nulls.csv": (b'order,amount,day\nx,1.5,NULL\n"NULL",1.5,\n', {"nulls": ["NULL", ""]}, [
         ("x", HALF, None, 1), ("NULL", HALF, None, 2)], {}),
     "told.dat": (gz(b"order,amount\nx,1.5\n"), {"format": "csv", "compression": "gzip"}, [

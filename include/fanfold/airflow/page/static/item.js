@@ -101,7 +101,7 @@ function Earlier({ decisions }) {
           <tr>
             <td><${Moment} iso=${each.at} /></td>
             <td><${Outcome} status=${each.status} /></td>
-            <td><${Reason} text=${each.reason} /></td>
+            <td class="reason">${each.status === "ok" ? NONE : html`<${Reason} text=${each.reason} />`}</td>
             <td class="number">${count(each.attempts)}</td>
           </tr>
         `,

@@ -7,7 +7,7 @@ import { language, say } from "./text.js";
 
 // Characters.
 const TITLE_LENGTH = 300; // that a tooltip shows
-const KEY_LENGTH = 36; // of a key that a cell shows as it is
+const KEY_LENGTH = 32; // of a key that a cell shows as it is
 const LONG = 600; // that fill a few lines
 
 /** A value of a row or record as text. */
