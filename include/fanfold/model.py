@@ -345,6 +345,8 @@ class Manifest:
             there was none.
         generation: That of the base plus one.
         rows_version: Digest of the code that makes rows; rows of different ones are not merged.
+        listed: The last date (YYYY-MM-DD) that a run with the DAG's own list of files has searched; empty
+            if none has.
     """
 
     dag_id: str
@@ -369,6 +371,7 @@ class Manifest:
     base: str = ""
     generation: int = 0
     rows_version: str = ""
+    listed: str = ""
     version: int = MANIFEST_VERSION
 
     def file_of(self, table: str, form: str = "parquet") -> FileEntry:

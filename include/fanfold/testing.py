@@ -23,11 +23,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import tempfile
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
     from fanfold.workspace.batch import Batch, Done
 
 _CONCURRENCY = 8
+_SHOWN_FILES = 3
+"""Files whose first records are in the result."""
 _MAX_OUTAGE = 15.0
 """Seconds for which a source may be unavailable; shorter than in a run, to report it soon."""
 _OUTCOME = ("status", "reason", "attempts")
@@ -73,7 +76,8 @@ class Result:
         folds: The folds by name.
         manifest: The manifest.
         report: The report's HTML.
-        records: The records of each item that was found; those of files stay in the files.
+        records: The records of each item that was found; of the first three files, a frame of the first
+            records.
         base: In mode ``merge``, what the next run continues from: bytes of state and ledger.
     """
 
@@ -116,31 +120,31 @@ def run(  # noqa: PLR0913 - all that a run depends on
         BadConfiguration: The connection is missing or wrong.
         CredentialRefused, QuotaSpent, SourceBusy: The source does not answer.
     """
-    date = as_of or datetime.now(UTC)
+    moment = as_of or datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="fanfold-") as folder:
         workspace = Workspace(Path(folder) / "run")
         located = readers.from_list(list(items) or list(records or ()), pipeline.item_column)
         if records is None and isinstance(pipeline.source, Files):
-            located = _found_files(pipeline, pipeline.source, located, date)
+            located = _found_files(pipeline.source, located)
         readers.write_items(workspace, located, pipeline.check_item)
         plan = planning.write_plan(
             workspace,
             pipeline,
             wanted_size=None,
-            logical_date=utc_text(date),
+            logical_date=utc_text(moment),
             started_at=utc_text(datetime.now(UTC)),
         )
         batches = [workspace.batch(number) for number in range(plan.batches)]
         read = pipeline
         if records is None:
-            _fetch(batches, pipeline, endpoint, date, Path(folder))
+            _fetch(batches, pipeline, endpoint, moment, Path(folder))
         else:
             _write_records(batches, pipeline, records)
             if isinstance(pipeline.source, Files):  # they are written as JSONL files
                 source = replace(pipeline.source, format="jsonl", compression="none")
                 read = replace(pipeline, source=source)
         base = _base(workspace, after) if after else None
-        return _result(workspace, batches, pipeline, read, date, charts=charts, base=base)
+        return _result(workspace, batches, pipeline, read, moment, charts=charts, base=base)
 
 
 def _base(workspace: Workspace, after: Result) -> Base:
@@ -187,26 +191,19 @@ def _as_files(batch: Batch, part: list[Done]) -> tuple[list[Done], Path]:
     return placed, blob
 
 
-def _found_files(
-    pipeline: Pipeline, source: Files, items: Iterable[readers.Located], as_of: datetime
-) -> Iterator[readers.Located]:
-    """Yield files by URI, with size, ETag and time of those that exist."""
-    from fanfold.readers.objects import Counted, find_files
+def _found_files(source: Files, items: Iterable[readers.Located]) -> Iterator[readers.Located]:
+    """Yield files, sorted by URI, with size, ETag and time of those that exist."""
+    from fanfold.readers.objects import FileCounts, find_files
     from fanfold.readers.patterns import Window
 
-    entries = (
-        (
-            kind,
-            number,
-            key if "://" in str(key) else f"file://{Path(str(key)).resolve()}",
-            given or {},
-        )
-        for kind, number, key, given in items
-    )
-    ledger = () if pipeline.mode == "merge" else None
-    window = Window(None, as_of.date())
+    def uri(key: str) -> str:
+        return key if "://" in key else f"file://{Path(key).resolve()}"
+
+    # With attributes, an item is no pattern.
+    files = ((kind, number, uri(str(key)), given or {}) for kind, number, key, given in items)
     with _locations(source) as locations:
-        yield from find_files(entries, locations, window, ledger=ledger, counted=Counted())
+        window = Window(None, date.max)
+        yield from find_files(files, locations, window, ledger=(), counts=FileCounts())
 
 
 def _locations(source: Files) -> Locations:
@@ -326,10 +323,10 @@ def _records(batches: Sequence[Batch], pipeline: Pipeline) -> dict[str, Any]:
     if not isinstance(source, Files):
         fetched = (each for batch in batches for part in batch.fetched(1000) for each in part)
         return {outcome.key: found for outcome, found in fetched}
+    files = itertools.chain.from_iterable(batch.fetched_files() for batch in batches)
     return {
         file.outcome.key: processing.first_records(pipeline, source, file)
-        for batch in batches
-        for file in batch.fetched_files()
+        for file in itertools.islice(files, _SHOWN_FILES)
     }
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
-from datetime import datetime
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,12 @@ from fanfold.airflow import connections, settings
 from fanfold.airflow.query import query_rows
 from fanfold.errors import BadInput
 from fanfold.readers.datasets import from_dataset
-from fanfold.readers.objects import FACTS, Counted, find_files
+from fanfold.readers.objects import FACTS, FileCounts, find_files
 from fanfold.readers.patterns import window_of
 from fanfold.readers.runs import from_run
 from fanfold.sources import Files
 from fanfold.stages.planning.base import choose_base
+from fanfold.storage.objects import download
 from fanfold.storage.published import read_published
 from fanfold.workspace.base import LEDGER, BaseRef, read_ledger, write_base_ref
 from fanfold.workspace.files import disk_errors
@@ -60,32 +62,33 @@ def items_of_run(
         if pipeline.mode == "merge":
             bucket = stack.enter_context(connections.bucket(settings.bucket_name()))
             base = read_published(bucket, safe_name(run.dag_id))
-            if base is not None and base.manifest.mode != "merge":
+            if base and base.manifest.mode != "merge":
                 base = None
             manifest = base.manifest if base is not None else None
             ref = choose_base(pipeline, manifest, options.earlier_rows)
-            write_base_ref(workspace, ref)
+        listed = None
+        if base is not None and base.manifest.listed and not ref.rebuild:
+            listed = date.fromisoformat(base.manifest.listed)
+        window = window_of(run.logical_date, options.lag_days, mode=pipeline.mode, listed=listed)
+        if pipeline.mode == "merge":
+            # A run of some files only must not move the window past those that it did not search.
+            is_whole = chosen.is_default and isinstance(pipeline.source, Files)
+            write_base_ref(workspace, replace(ref, listed=str(window.last) if is_whole else ""))
         entries = stack.enter_context(located_items(chosen, pipeline.item_column))
         if not isinstance(pipeline.source, Files):
             yield entries
             return
-        published = None
-        if base is not None and not ref.rebuild:
-            published = datetime.fromisoformat(base.manifest.logical_date)
-        window = window_of(
-            run.logical_date, options.lag_days, mode=pipeline.mode, published=published
-        )
-        counted = Counted()
+        counts, uri = FileCounts(), chosen.uri or ""
         yield find_files(
-            _without_facts(entries) if _scheme(chosen.uri) == "run" else entries,
+            _without_facts(entries) if uri.startswith("run://") else entries,
             stack.enter_context(connections.locations(pipeline.source.connection)),
             window,
-            folder=_folder(chosen.uri),
+            folder=_folder(uri),
             ledger=_ledger(base, stack) if pipeline.mode == "merge" else None,
             rebuild=ref.rebuild,
-            counted=counted,
+            counts=counts,
         )
-        log.info("%s.", counted.text(window))
+        log.info("%s.", counts.text(window))
 
 
 def _ledger(base: Published | None, stack: contextlib.ExitStack) -> Iterable[LedgerRow]:
@@ -103,20 +106,11 @@ def _without_facts(entries: Iterable[readers.Located]) -> Iterator[readers.Locat
         yield kind, number, key, others
 
 
-def _scheme(uri: str | None) -> str:
-    return (uri or "").partition("://")[0]
-
-
-def _folder(uri: str | None) -> str:
-    """Return the folder of a manifest file, as the URI of a :class:`~fanfold.Files` item; else ""."""
-    if not uri or _scheme(uri) not in {"s3", "file"}:
-        return ""
-    folder = (
-        f"file://{readers.local_path(uri).parent}"
-        if _scheme(uri) == "file"
-        else uri.rpartition("/")[0]
-    )
-    return f"{folder}/"
+def _folder(uri: str) -> str:
+    """Return the URI of the folder of a manifest file, without quoting; "" if it is no file."""
+    if uri.startswith("file://"):
+        return f"file://{readers.local_path(uri).parent}/"
+    return uri.rpartition("/")[0] + "/" if uri.startswith("s3://") else ""
 
 
 @contextlib.contextmanager
@@ -158,18 +152,8 @@ def _from_uri(uri: str, column: str, stack: contextlib.ExitStack) -> Iterable[re
     path = folder / f"items{readers.file_format(uri)}"
     if uri.endswith(".gz"):
         path = path.with_name(f"{path.name}.gz")
-    _download(uri, path)
+    name, _, key = rest.partition("/")
+    with connections.bucket(name) as bucket, disk_errors(folder):
+        if not download(bucket, key, path):
+            raise BadInput(f"items_uri: there is no object {uri}.")
     return readers.from_file(path, column, name=uri)
-
-
-def _download(uri: str, path: Path) -> None:
-    from botocore.exceptions import ClientError
-
-    name, _, key = uri.removeprefix("s3://").partition("/")
-    with connections.bucket(name) as bucket, bucket.errors(), disk_errors(path.parent):
-        try:
-            bucket.client.download_file(name, key, str(path))
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in {"404", "NoSuchKey"}:
-                raise BadInput(f"items_uri: there is no object {uri}.") from None
-            raise

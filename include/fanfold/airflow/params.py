@@ -119,7 +119,8 @@ def file_params(  # noqa: PLR0913 - defaults of Params
     begin = "before the logical date."
     if mode == "merge":
         begin = (
-            "before the date of the published dataset. If there is none, all dates are searched."
+            "before the last date that a published run has searched with the list of the DAG file. If "
+            "there is none, all dates are searched."
         )
     params = {
         "files": _list_param(

@@ -37,12 +37,14 @@ class ItemsFrom:
         uri: URI of a file, dataset or run.
         sql: A query.
         sql_connection: Airflow connection of the query.
+        is_default: Whether they are those of the DAG file.
     """
 
     items: tuple[Any, ...] = ()
     uri: str | None = None
     sql: str | None = None
     sql_connection: str | None = None
+    is_default: bool = False
 
 
 def items_of(context: Context) -> ItemsFrom:
@@ -76,9 +78,13 @@ def items_of(context: Context) -> ItemsFrom:
         )
     name = given[0] if given else next((name for name in values if values[name]), listed)
     value = values[name]
+    is_default = _texts(value) == _texts(schemas.get(name, {}).get(DEFAULT))
     if name == "items_sql":
-        return ItemsFrom(sql=value, sql_connection=schemas[name].get(CONNECTION))
-    return ItemsFrom(uri=value) if name == "items_uri" else ItemsFrom(tuple(value or ()))
+        connection = schemas[name].get(CONNECTION)
+        return ItemsFrom(sql=value, sql_connection=connection, is_default=is_default)
+    if name == "items_uri":
+        return ItemsFrom(uri=value, is_default=is_default)
+    return ItemsFrom(tuple(value or ()), is_default=is_default)
 
 
 def _texts(value: Any) -> Any:
@@ -91,28 +97,19 @@ class Options:
     """Params of a run, validated by Airflow (:mod:`.params`)."""
 
     batch_size: int | None
-    concurrency: int
-    requests_per_second: float | None
     tolerated_failure_percentage: float
     tolerated_rejected_percentage: float
     dry_run: bool
+    concurrency: int = 1
+    requests_per_second: float | None = None
     lag_days: int = 0
     earlier_rows: str = "auto"
 
     @classmethod
     def of(cls, context: Context) -> Options:
-        """Return the options of the current run; a pipeline without requests has no rate."""
+        """Return the options of the current run; those with defaults are not Params of all pipelines."""
         params = context["params"]
-        return cls(
-            batch_size=params["batch_size"],
-            concurrency=params.get("concurrency", 1),
-            requests_per_second=params.get("requests_per_second"),
-            tolerated_failure_percentage=params["tolerated_failure_percentage"],
-            tolerated_rejected_percentage=params["tolerated_rejected_percentage"],
-            dry_run=params["dry_run"],
-            lag_days=params.get("lag_days", 0),
-            earlier_rows=params.get("earlier_rows", "auto"),
-        )
+        return cls(**{name: params[name] for name in cls.__slots__ if name in params})
 
 
 def identity(context: Context) -> RunIdentity:

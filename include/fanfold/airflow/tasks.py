@@ -24,7 +24,6 @@ from fanfold.workspace.files import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from airflow.sdk import Asset
 
@@ -251,18 +250,16 @@ def _downloaded_base(workspace: Workspace, dag_id: str) -> Iterator[Base | None]
         if published is None:
             yield None
             return
-        paths: list[Path | None] = [None, None]
+        manifest = published.manifest
+        forms = (STATE, LEDGER) if manifest.mode == "merge" else ()
         try:
-            if published.manifest.mode == "merge":
-                with disk_errors(folder):
-                    folder.mkdir(exist_ok=True)
-                    paths = [
-                        published.download(
-                            published.manifest.file_of("", form), folder / f"{form}.parquet"
-                        )
-                        for form in (STATE, LEDGER)
-                    ]
-            yield Base(published.manifest, published.sha256, *paths)
+            with disk_errors(folder):
+                folder.mkdir(exist_ok=True)
+                paths = [
+                    published.download(manifest.file_of("", form), folder / f"{form}.parquet")
+                    for form in forms
+                ]
+            yield Base(manifest, published.sha256, *paths)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +77,7 @@ class Request:
             for word in self._words():
                 files = [] if "://" in word else _matching(word)
                 if "://" not in word and not files:
-                    hint = f"; for the files of this folder write {word.rstrip('/')}/*"
+                    hint = f"; for all files of this folder write {word}/"
                     raise BadInput(
                         f"ITEMS={self.items}: there is no file {word}"
                         f"{hint if Path(word).is_dir() else ''}."
@@ -121,11 +122,13 @@ def upload_key(pipeline: str, path: Path) -> str:
 
 
 def _matching(pattern: str) -> list[Path]:
-    """Return the files that a path, or a pattern with ``*`` and ``**``, names, sorted."""
+    """Return the files that a path, a pattern with ``*`` and ``**``, or a folder with ``/`` names, sorted."""
     path = Path(pattern).absolute()
     if path.is_file():
         return [path]
-    return sorted(each for each in Path(path.anchor).glob(str(path)[1:]) if each.is_file())
+    whole = f"{path}/**" if pattern.endswith("/") else str(path)
+    found = glob(whole, recursive=True)  # noqa: PTH207 - ** of Path.glob: only folders until Python 3.13
+    return sorted(each for each in map(Path, found) if each.is_file())
 
 
 def _list_param(params: Mapping[str, Any]) -> str:

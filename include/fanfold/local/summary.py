@@ -33,7 +33,8 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     if manifest.status is RunStatus.EMPTY and manifest.mode == "merge":
         return (
             f"\n{dag_id}: nothing new, in {seconds:.1f} s\n"
-            "  The published dataset and the tables stay as they are."
+            "  The published dataset and the tables stay as they are.\n"
+            "  The log of read_items has the number of files that were found."
         )
     counts = manifest.counts
     bucket = os.environ.get("FANFOLD_BUCKET", settings.BUCKET)
@@ -117,9 +118,14 @@ def _log(stack: Stack, path: str, instance: Mapping[str, Any]) -> list[dict[str,
 
 
 def log_lines(events: Iterable[dict[str, Any]]) -> list[str]:
-    """Return the lines of a task's log for display, with the type and text of each exception."""
+    """Return the lines of a task's log for display, with the type and text of each exception.
+
+    Without the groups that Airflow's UI folds.
+    """
     lines = []
     for event in events:
+        if str(event["event"]).startswith(("::group::", "::endgroup::")):
+            continue
         time = (event.get("timestamp") or "")[11:19]
         text = f"{time} {event.get('level', ''):<8} {event['event']}"
         lines += text.splitlines()

@@ -44,7 +44,7 @@ _Named = tuple[str, dict[str, Any] | None, "LedgerRow | None"]
 
 
 @dataclass(slots=True)
-class Counted:
+class FileCounts:
     """What became of the files that were found.
 
     Attributes:
@@ -88,7 +88,7 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
     folder: str = "",
     ledger: Iterable[LedgerRow] | None = None,
     rebuild: bool = False,
-    counted: Counted,
+    counts: FileCounts,
 ) -> Iterator[Located]:
     """Yield the files of a run, sorted by URI, each once, with size, ETag and time.
 
@@ -102,51 +102,56 @@ def find_files(  # noqa: PLR0913 - the facts of a listing
         folder: URI of a folder, with ``/`` at its end, that other keys than URIs are relative to.
         ledger: In mode ``merge``, the files of the published dataset, sorted by URI.
         rebuild: Read all files of ``ledger`` again.
-        counted: Counts the files.
+        counts: Gets the counts of the files.
 
     Raises:
         BadInput: An entry is no URI or pattern, has wrong facts, or its location is not allowed.
         BadConfiguration: A location cannot be listed.
         SourceBusy: The storage is unavailable.
     """
-    named: list[tuple[str, dict[str, Any]]] = []
-    patterns: list[Pattern] = []
-    for kind, number, value, attributes in entries:
-        text = value.strip() if isinstance(value, str) else value
-        if text is None or text == "":
-            continue
-        where = f"{kind} {number} ({shortened(value)})"
-        if kind == "item" and attributes is None and Pattern.is_pattern(str(text)):
-            patterns.append(Pattern(str(text)))
-        else:
-            uri = _absolute(str(text), folder, where)
-            locations.check(uri)
-            named.append((uri, _parsed(attributes or {}, where)))
-    named.sort(key=itemgetter(0))
-    listings = (_listed(pattern, locations, window, counted) for pattern in patterns)
+    named, patterns = _parsed(entries, locations, folder)
+    listings = (_listed(pattern, locations, window, counts) for pattern in patterns)
     again = (*_AGAIN, Status.OK) if rebuild else _AGAIN
     candidates = _with_ledger(merge(named, *listings, key=itemgetter(0)), ledger or (), again)
     needed = FACTS if ledger is not None else FACTS[:2]
     for uri, attributes, row, found in _with_facts(candidates, locations, needed):
         # Without rows in the dataset nothing is lost: it is read, is missing, and not pending any more.
         if attributes is None and found is None and not rebuild and row and row.rows:
-            counted.gone += 1
+            counts.gone += 1
             log.warning(
                 "%s failed in an earlier run and does not exist any more. The dataset keeps its "
                 "earlier rows: name it in a run to remove them.",
                 uri,
             )
             continue
-        facts = {name: getattr(found, name) for name in FACTS} if found else {}
+        facts = _facts(found) if found else {}
         facts |= attributes or ({"date": row.date} if row and row.date else {})
         same = row and (facts.get("etag"), facts.get("size")) == (row.etag, row.size)
         if row and same and not rebuild and row.status in (Status.OK, Status.INVALID):
-            counted.unchanged += row.status == Status.OK
-            counted.invalid += row.status == Status.INVALID
+            counts.unchanged += row.status == Status.OK
+            counts.invalid += row.status == Status.INVALID
             continue
-        counted.planned += 1
-        counted.again += row is not None and (rebuild or row.status != Status.OK)
-        yield "file", counted.planned, uri, facts
+        counts.planned += 1
+        counts.again += row is not None and (rebuild or row.status != Status.OK)
+        yield "file", counts.planned, uri, facts
+
+
+def _parsed(
+    entries: Iterable[Located], locations: Locations, folder: str
+) -> tuple[list[tuple[str, dict[str, Any]]], list[Pattern]]:
+    """Return the files that are named, sorted, with their attributes, and the patterns."""
+    named: list[tuple[str, dict[str, Any]]] = []
+    patterns: list[Pattern] = []
+    for kind, number, value, attributes in entries:
+        text = "" if value is None else str(value).strip()
+        where = f"{kind} {number} ({shortened(value)})"
+        if kind == "item" and attributes is None and Pattern.is_pattern(text):
+            patterns.append(Pattern(text))
+        elif text:
+            uri = _absolute(text, folder, where)
+            locations.check(uri)
+            named.append((uri, _attributes(attributes or {}, where)))
+    return sorted(named, key=itemgetter(0)), patterns
 
 
 def _absolute(text: str, folder: str, where: str) -> str:
@@ -163,7 +168,7 @@ def _absolute(text: str, folder: str, where: str) -> str:
     return folder + text
 
 
-def _parsed(attributes: dict[str, Any], where: str) -> dict[str, Any]:
+def _attributes(attributes: dict[str, Any], where: str) -> dict[str, Any]:
     """Return the attributes of an entry with its facts as a listing has them."""
     found: dict[str, Any] = {}
     for name, value in attributes.items():
@@ -195,18 +200,21 @@ def _fact(name: str, text: str) -> str | int:
 
 
 def _listed(
-    pattern: Pattern, locations: Locations, window: Window, counted: Counted
+    pattern: Pattern, locations: Locations, window: Window, counts: FileCounts
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    counted.dated |= pattern.has_date
+    counts.dated |= pattern.has_date
     for prefix in pattern.prefixes(window):
         for found in locations.list(prefix):
-            counted.listed += 1
+            counts.listed += 1
             day = pattern.match(found.uri)
             if day and not window.includes(day):
-                counted.outside += 1
+                counts.outside += 1
             elif day is not None:
-                facts = {"size": found.size, "etag": found.etag, "modified": found.modified}
-                yield found.uri, {**facts, "date": day} if day else facts
+                yield found.uri, _facts(found) | ({"date": day} if day else {})
+
+
+def _facts(found: Found) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in FACTS}
 
 
 def _with_ledger(

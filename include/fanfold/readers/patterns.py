@@ -43,20 +43,18 @@ class Window:
         return f"{self.first} to {self.last}" if self.first else f"until {self.last}"
 
 
-def window_of(
-    logical_date: datetime, lag_days: int, *, mode: str, published: datetime | None
-) -> Window:
+def window_of(logical_date: datetime, lag_days: int, *, mode: str, listed: date | None) -> Window:
     """Return the dates of the files of a run; ``lag_days`` before its first one are included.
 
-    A snapshot begins at its logical date, a merge at that of the ``published`` dataset, which is None
-    if there is none or all files are read again. All dates are in UTC.
+    A snapshot begins at its logical date, a merge at the last date that was ``listed`` for the published
+    dataset; None if there is none, or all files are read again. All dates are in UTC.
     """
     last = logical_date.date()
     if mode == "snapshot":
         return Window(last - timedelta(lag_days), last)
-    if published is None:
+    if listed is None:
         return Window(None, last)
-    return Window(min(last, published.date()) - timedelta(lag_days), last)
+    return Window(min(last, listed) - timedelta(lag_days), last)
 
 
 class Pattern:

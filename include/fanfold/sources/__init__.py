@@ -300,7 +300,8 @@ class Files:
             of an order: a slice never ends between two of them.
         delimiter: Separates values of a CSV file.
         quote: Encloses values of a CSV file that contain the delimiter; empty: nothing does.
-        encoding: That of CSV and JSONL files, as in Python. A byte order mark is removed.
+        encoding: That of CSV and JSONL files, as in Python. A file that begins with the byte order mark
+            of UTF-8 is UTF-8. The mark is removed.
         header: Whether a CSV file begins with the names of its columns; without, ``columns`` are they.
         nulls: Values of a CSV file, not quoted, that are null.
         max_bytes: Size of a file; a larger one is ``invalid``.

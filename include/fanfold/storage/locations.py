@@ -137,7 +137,7 @@ class Locations:
         except FileNotFoundError:
             return None
         except ItemRefused as error:
-            raise BadInput(f"{uri}: {error}.") from error
+            raise BadInput(f"{uri}: {error}. Correct the list of files.") from error
 
     @contextmanager
     def open(self, uri: str, start: int = 0) -> Iterator[tuple[Found, BinaryIO]]:
@@ -262,7 +262,7 @@ class Locations:
         except FileNotFoundError:
             return
         except ItemRefused as error:
-            raise BadInput(f"{prefix}: {error}.") from error
+            raise BadInput(f"{prefix}: {error}. Correct the pattern.") from error
         except PermissionError as error:
             raise BadConfiguration(
                 f"{prefix}: {error.filename} may not be read. Permit it for the user that runs the "

@@ -149,6 +149,18 @@ def read_bytes(bucket: Bucket, key: str) -> tuple[bytes, str] | None:
             return body.read(), answer["ETag"]
 
 
+def download(bucket: Bucket, key: str, path: Path) -> bool:
+    """Download an object to a file; return whether there is one."""
+    with bucket.errors():
+        try:
+            bucket.client.download_file(bucket.name, key, str(path))
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ABSENT:
+                return False
+            raise
+    return True
+
+
 def download_address(bucket: Bucket, key: str, *, seconds: int) -> str | None:
     """Return a presigned URL of an object, or None if there is no such object.
 

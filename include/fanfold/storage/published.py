@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
-
 from fanfold.errors import Inconsistent, SinkUnavailable
 from fanfold.model import Manifest
-from fanfold.storage.objects import ABSENT, read_bytes
+from fanfold.storage.objects import download, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,17 +99,11 @@ class Published:
             SinkUnavailable: It was replaced or removed meanwhile, or the service is unavailable.
         """
         key = self.prefix + entry.key
-        with self.bucket.errors():
-            try:
-                self.bucket.client.download_file(self.bucket.name, key, str(path))
-            except ClientError as error:
-                if error.response["Error"]["Code"] in ABSENT:
-                    raise _replaced(self.bucket, key) from error
-                raise
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != entry.sha256:
-                raise _replaced(self.bucket, key)
-        return path
+        if download(self.bucket, key, path):
+            with path.open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() == entry.sha256:
+                    return path
+        raise _replaced(self.bucket, key)
 
 
 def read_latest(bucket: Bucket, key: str) -> Latest | None:

@@ -36,11 +36,14 @@ class BaseRef:
         rebuild: Whether the run replaces all of it: rows of this or an earlier generation are
             dropped, unless they are of an item that could not be read again.
         keep: Whether it is merged although its rows have another version.
+        listed: The last date (YYYY-MM-DD) that the run searches for the DAG's own list of files; empty if
+            its files are others.
     """
 
     generation: int = 0
     rebuild: bool = False
     keep: bool = False
+    listed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,11 +174,7 @@ class Batch:
         and the outcomes of the batch.
         """
         parts = self.parts()
-        latest = {
-            data["key"]: (Outcome.from_json(data), raw)
-            for _, raw, outcomes in parts
-            for data in read_jsonl(outcomes)
-        }
+        latest = _latest(parts)
         found: list[Fetched] = []
         records = 0
         for _, raw, _ in parts:
@@ -198,16 +194,15 @@ class Batch:
 
         For a ``Files`` source, instead of :meth:`fetched`.
         """
-        latest: dict[str, tuple[Outcome, Path, dict[str, Any]]] = {}
-        for _, raw, outcomes in self.parts():
-            records = {line["key"]: line["record"] for line in read_jsonl(raw)}
-            for data in read_jsonl(outcomes):
-                key = data["key"]
-                latest[key] = Outcome.from_json(data), blob_of(raw), records.get(key, {})
+        parts = self.parts()
+        latest = _latest(parts)
+        records = {
+            (line["key"], raw): line["record"] for _, raw, _ in parts for line in read_jsonl(raw)
+        }
         for key in self.keys():
             if key in latest and latest[key][0].status is Status.OK:
-                outcome, path, record = latest[key]
-                yield FetchedFile(outcome, path, **record)
+                outcome, raw = latest[key]
+                yield FetchedFile(outcome, blob_of(raw), **records[key, raw])
 
     def failed(self) -> dict[str, Outcome]:
         """Return the outcomes of the items that are not ``ok``, by key, as ``process`` decided."""
@@ -222,6 +217,15 @@ class Batch:
             for key, outcome in self.failed().items()
             if outcome.status is Status.INVALID
         }
+
+
+def _latest(parts: Sequence[tuple[int, Path, Path]]) -> dict[str, tuple[Outcome, Path]]:
+    """Return the latest outcome of each item with the file of its records."""
+    return {
+        data["key"]: (Outcome.from_json(data), raw)
+        for _, raw, outcomes in parts
+        for data in read_jsonl(outcomes)
+    }
 
 
 def blob_of(records: Path) -> Path:

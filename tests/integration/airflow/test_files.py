@@ -57,13 +57,13 @@ class Reader:
             "modified": f"{head['LastModified']:%Y-%m-%dT%H:%M:%S}.000Z",
         }
 
-    def read(self, *items, pipeline=ORDERS, uri=None, earlier_rows="auto"):
+    def read(self, *items, pipeline=ORDERS, uri=None, earlier_rows="auto", own=False):
         """Attributes of each item by its key without the bucket."""
         from fanfold.airflow.items import items_of_run
         from fanfold.airflow.settings import ItemsFrom, Options
 
-        options = Options(None, 1, None, 0, 0, dry_run=False, lag_days=1, earlier_rows=earlier_rows)
-        chosen = ItemsFrom(tuple(self.root + item for item in items), uri)
+        options = Options(None, 0, 0, dry_run=False, lag_days=1, earlier_rows=earlier_rows)
+        chosen = ItemsFrom(tuple(self.root + item for item in items), uri, is_default=own)
         run = RunIdentity("orders", "manual", NOW)
         with items_of_run(run, self.workspace, pipeline, chosen, options) as located:
             write_items(self.workspace, located, pipeline.check_item)
@@ -73,7 +73,7 @@ class Reader:
             zip(keys, read_jsonl(there) if there.exists() else [{}] * len(keys), strict=True)
         )
 
-    def publish(self, folder, *rows, version):
+    def publish(self, folder, *rows, version, listed="2026-07-03"):
         """Publish a dataset of mode ``merge`` with this ledger."""
         folder.mkdir()
         path = folder / "orders.ledger.parquet"
@@ -83,7 +83,7 @@ class Reader:
         day = "2026-07-03T00:00:00.000Z"
         manifest = Manifest(
             *("orders", "before", day, RunStatus.COMPLETE, Counts(1, 1), (entry,), 1, day, day),
-            mode="merge", generation=1, rows_version=version,
+            mode="merge", generation=1, rows_version=version, listed=listed,
         )  # fmt: skip
         assert publish(self.bucket, folder, manifest).latest_moved
 
@@ -164,6 +164,17 @@ def test_the_files_of_an_earlier_run_are_looked_up_again(reader):
     assert found == {"a.csv": {**reader.facts("a.csv"), "date": "2026-07-01"}}
 
 
+def test_a_run_of_some_files_does_not_move_the_dates_that_the_next_one_searches(reader, tmp_path):
+    reader.put("o/2026-01-01/early")
+    version = rows_version(MERGED)
+    reader.publish(tmp_path / "some", reader.row("x/some"), version=version, listed="")
+    assert list(reader.read("o/2026-01-01/early", pipeline=MERGED)) == ["o/2026-01-01/early"]
+    assert not read_base_ref(reader.workspace).listed
+    found = reader.read("o/{date}/*", pipeline=MERGED, own=True)
+    assert list(found) == ["o/2026-01-01/early"]
+    assert read_base_ref(reader.workspace).listed == "2026-07-04"
+
+
 def test_a_merge_reads_new_changed_and_failed_objects(reader, tmp_path):
     for key in ("o/2026-07-01/same", "o/2026-07-03/same", "o/2026-07-03/changed", "x/failed"):
         reader.put(key)
@@ -176,7 +187,7 @@ def test_a_merge_reads_new_changed_and_failed_objects(reader, tmp_path):
     rows = (same[0], changed, same[1], *failed)
     reader.publish(tmp_path / "before", *rows, version=rows_version(MERGED))
     reader.put("o/2026-07-02/late")
-    reader.put("o/2026-07-01/too late")  # the published run is of the 3rd, the lag is a day
+    reader.put("o/2026-07-01/too late")  # the 3rd was searched, the lag is a day
     assert list(reader.read("o/{date}/*", pipeline=MERGED)) == [
         *("o/2026-07-02/late", "o/2026-07-03/changed", "x/failed")
     ]

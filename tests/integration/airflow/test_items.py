@@ -75,21 +75,22 @@ def chosen(conf, **settings):
 URI = "file:///a.csv"
 OTHER = "run://a_dag/manual__2026"
 SQL = {"sql": "SELECT 1", "sql_connection": "db"}
+OWN = {"is_default": True}
 
 
 @pytest.mark.parametrize(
     ("settings", "conf", "expected"),
     [
-        ({"default": [1, 2]}, {}, {"items": (1, 2)}),
+        ({"default": [1, 2]}, {}, {"items": (1, 2), **OWN}),
         ({"default": ["a"], "name": "user_ids"}, {"user_ids": ["b"]}, {"items": ("b",)}),
         ({"default": ["a"]}, {"items": []}, {}),
         # The trigger form sends all Params, and the numbers of a list as strings.
         ({"default": [1, 2]}, {"items": ["1", "2"], "items_uri": URI}, {"uri": URI}),
-        ({"default": ["a"]}, {"items_uri": ""}, {"items": ("a",)}),
-        ({"uri": URI}, {}, {"uri": URI}),
+        ({"default": ["a"]}, {"items_uri": ""}, {"items": ("a",), **OWN}),
+        ({"uri": URI}, {}, {"uri": URI, **OWN}),
         ({"uri": URI}, {"items": ["a"]}, {"items": ("a",)}),
         ({"uri": URI}, {"items_uri": OTHER}, {"uri": OTHER}),
-        (SQL, {}, SQL),
+        (SQL, {}, {**SQL, **OWN}),
         (SQL, {"items_uri": OTHER}, {"uri": OTHER}),
         ({"sql_connection": "db"}, {"items_sql": "SELECT 2"}, {**SQL, "sql": "SELECT 2"}),
     ],

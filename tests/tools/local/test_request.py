@@ -105,5 +105,9 @@ def test_local_files_of_a_pipeline_over_files_are_uploaded_and_uris_stay(tmp_pat
         Request(SUM, "a.csv c.csv").check()
     with pytest.raises(BadInput, match=r"there is no file \*\.gz\."):
         Request(SUM, "a.csv *.gz").conf(params, tmp_path)
-    with pytest.raises(BadInput, match=rf"no file {tmp_path}/; .* write {tmp_path}/\*\."):
-        Request(SUM, f"{tmp_path}/").conf(params, tmp_path)
+    with pytest.raises(BadInput, match=rf"no file {tmp_path}; .* write {tmp_path}/\."):
+        Request(SUM, str(tmp_path)).conf(params, tmp_path)
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x/deep.csv").touch()
+    for pattern, number in (("**", 4), (f"{tmp_path}/", 4), ("**/*.csv", 3), ("x/", 1)):
+        assert len(Request(SUM, pattern).conf(params, tmp_path)["files"]) == number

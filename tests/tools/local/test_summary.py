@@ -9,6 +9,7 @@ from fanfold.workspace.paths import Workspace
 
 def test_a_log_is_shown_with_times_levels_and_errors():
     events = [
+        {"timestamp": "2026-01-01T10:00:00Z", "level": "info", "event": "::group::Pre Execute"},
         {"timestamp": "2026-01-01T10:00:00Z", "level": "info", "event": "two\nlines"},
         {
             "timestamp": "2026-01-01T10:00:01Z",
@@ -40,4 +41,5 @@ def test_a_merge_without_new_items_says_so_and_names_no_results(tmp_path):
         "",
         "sales: nothing new, in 3.2 s",
         "  The published dataset and the tables stay as they are.",
+        "  The log of read_items has the number of files that were found.",
     ]

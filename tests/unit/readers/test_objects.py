@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fanfold.errors import BadInput
 from fanfold.readers import from_list
-from fanfold.readers.objects import Counted, find_files
+from fanfold.readers.objects import FileCounts, find_files
 from fanfold.readers.patterns import Window
 from fanfold.storage.locations import Locations
 from fanfold.workspace.base import LedgerRow
@@ -26,7 +26,7 @@ class Folder:
     def __init__(self, path):
         self.path = path
         self.uri = f"file://{path}/"
-        self.counted = Counted()
+        self.counts = FileCounts()
 
     def put(self, *names, content="x"):
         for name in names:
@@ -46,7 +46,7 @@ class Folder:
         return LedgerRow(item=self.uri + name, status=status, **{**facts, **others, **changes})
 
     def find(self, *entries, window=ALL, **options):
-        self.counted = Counted()
+        self.counts = FileCounts()
         entries = [
             {**each, "item": self.uri + each["item"]} if isinstance(each, dict) else self.uri + each
             for each in entries
@@ -55,7 +55,7 @@ class Folder:
             from_list(entries, "item"),
             Locations([self.uri], pytest.fail),
             window,
-            counted=self.counted,
+            counts=self.counts,
             **options,
         )
         return {key.removeprefix(self.uri): attributes for _, _, key, attributes in found}
@@ -88,9 +88,9 @@ def test_only_files_with_a_date_in_the_window_are_found_and_have_it(folder):
         "o/2026-07-01/a.csv": "2026-07-01",
         "o/2026-07-04/a.csv": "2026-07-04",
     }
-    assert (folder.counted.listed, folder.counted.outside) == (2, 0)
+    assert (folder.counts.listed, folder.counts.outside) == (2, 0)
     assert len(folder.find("o/{date}/*")) == 3
-    assert folder.counted.text(ALL) == (
+    assert folder.counts.text(ALL) == (
         "4 files listed for the dates until 2026-07-04, 1 outside them, 3 to read"
     )
 
@@ -124,7 +124,7 @@ def test_facts_of_an_entry_are_kept_and_the_others_are_looked_up(folder):
 def test_entries_that_name_no_file_are_refused(entry, said):
     locations = Locations(["file:///"], pytest.fail)
     with pytest.raises(BadInput, match=said):
-        list(find_files(from_list([entry], "item"), locations, ALL, counted=Counted()))
+        list(find_files(from_list([entry], "item"), locations, ALL, counts=FileCounts()))
 
 
 @pytest.mark.parametrize(
@@ -138,14 +138,14 @@ def test_entries_that_name_no_file_are_refused(entry, said):
 def test_names_in_a_manifest_file_are_relative_to_its_folder_and_no_patterns(value, uri):
     rows = [("line", 2, value, None), ("line", 3, " ", None)]
     locations = Locations(["file:///"], pytest.fail)
-    found = find_files(rows, locations, ALL, folder="file:///data/lists/", counted=Counted())
+    found = find_files(rows, locations, ALL, folder="file:///data/lists/", counts=FileCounts())
     assert [key for _, _, key, _ in found] == [uri]
 
 
 def test_names_are_relative_to_a_bucket():
     rows = [("row", 1, name, {"size": 1, "etag": "e"}) for name in ("1.csv", "/top.csv")]
     locations = Locations(["s3://b/"], pytest.fail)
-    found = find_files(rows, locations, ALL, folder="s3://b/lists/", counted=Counted())
+    found = find_files(rows, locations, ALL, folder="s3://b/lists/", counts=FileCounts())
     assert [key for _, _, key, _ in found] == ["s3://b/lists/1.csv", "s3://b/top.csv"]
 
 
@@ -158,7 +158,7 @@ def test_only_new_and_changed_files_are_read(folder):
     os.utime(folder.path / "touched", (1, 1))
     folder.put("grown", content="xx")
     assert list(folder.find("*", ledger=ledger)) == ["grown", "new", "touched", "was missing"]
-    assert folder.counted.unchanged == 1
+    assert folder.counts.unchanged == 1
     assert list(folder.find("same", ledger=ledger)) == []
 
 
@@ -180,7 +180,7 @@ def test_failed_files_and_corrected_ones_are_read_again_wherever_they_are(folder
     assert found["x/failed"]["date"] == "2026-07-01"
     assert found["x/failed"]["etag"] == folder.facts("x/failed")[1]
     assert "x/gone failed in an earlier run and does not exist any more" in caplog.text
-    assert folder.counted.text(ALL) == (
+    assert folder.counts.text(ALL) == (
         "1 files listed, 1 unchanged since they were published, 1 invalid and unchanged, "
         "1 that failed in earlier runs are gone, 3 to read (3 of them again)"
     )

@@ -118,16 +118,16 @@ def test_a_uri_without_wildcards_is_one_file():
 
 
 @pytest.mark.parametrize(
-    ("mode", "published", "first"),
+    ("mode", "listed", "first"),
     [
         ("snapshot", None, date(2026, 7, 2)),
         ("merge", None, None),
-        ("merge", datetime(2026, 7, 2, tzinfo=UTC), date(2026, 6, 30)),
-        # A run of an earlier date than the published dataset.
-        ("merge", datetime(2026, 8, 2, tzinfo=UTC), date(2026, 7, 2)),
+        ("merge", date(2026, 7, 2), date(2026, 6, 30)),
+        # A run of an earlier date than the last one.
+        ("merge", date(2026, 8, 2), date(2026, 7, 2)),
     ],
 )
-def test_a_run_reads_the_dates_since_the_published_one_and_a_lag_before(mode, published, first):
+def test_a_run_reads_the_dates_since_the_last_one_and_a_lag_before(mode, listed, first):
     moment = datetime(2026, 7, 4, 23, 30, tzinfo=UTC)
-    window = window_of(moment, 2, mode=mode, published=published)
+    window = window_of(moment, 2, mode=mode, listed=listed)
     assert window == Window(first, date(2026, 7, 4))

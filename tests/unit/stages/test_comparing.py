@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fanfold.errors import Inconsistent
@@ -158,6 +158,7 @@ def shop(number, sales=5, **values):
     return {"shop": "a", "number": number, "name": "b", "sales": sales, "tags": None, **values}
 
 
+@settings(max_examples=40, deadline=None)
 @given(now=ROWS, old=ROWS)
 @example(now=[shop(n) for n in range(30)], old=[shop(n) for n in range(100, 130)])
 @example(now=[shop(n, n * 7 % 5) for n in range(90)], old=[shop(n, 2) for n in range(90)])

@@ -180,6 +180,7 @@ def _merge(  # noqa: PLR0913, PLR0917 - what a merged dataset depends on
     version = rows_version(pipeline)
     generation = base.manifest.generation + 1 if base else 1
     own = [each.rows for each in closed]
+    ref = read_base_ref(workspace)
     merge = Merge(
         workspace,
         run,
@@ -188,7 +189,7 @@ def _merge(  # noqa: PLR0913, PLR0917 - what a merged dataset depends on
             batches, own, lambda batch, rows: _rows(batch, rows, schema, [ITEM, *schema.names])
         ),
         schema=schema,
-        base=usable_base(base, read_base_ref(workspace), version),
+        base=usable_base(base, ref, version),
         generation=generation,
         version=version,
     )
@@ -203,6 +204,7 @@ def _merge(  # noqa: PLR0913, PLR0917 - what a merged dataset depends on
         "base": base.sha256 if base else "",
         "generation": generation,
         "rows_version": version,
+        "listed": max(ref.listed, base.manifest.listed if base else ""),
         "files": (
             _entry(state_path(workspace.dataset, pipeline.dataset), STATE, made.state_rows),
             _entry(ledger_path(workspace.dataset, pipeline.dataset), LEDGER, made.items),

@@ -14,7 +14,7 @@ import io
 import queue
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -40,8 +40,6 @@ CHUNK = 1 << 20
 PART_BYTES = 64 << 20
 """Bytes of small files that make a part."""
 THREADS = 8
-
-
 _LOST = Backoff(attempts=4)
 """Waits after lost connections that brought no byte; boto repeats requests without a response."""
 
@@ -65,20 +63,21 @@ class _Download:
     """
 
     item: Item
-    outcome: Outcome
     requests: int = 0
     responses: int = 0
     received: int = 0
     found: Found | None = None
     data: io.BytesIO | None = None
     path: Path | None = None
+    outcome: Outcome = field(init=False)
 
     def done(self, offset: int) -> Done:
         """Return the outcome, and where in the file of the part the bytes are."""
-        if self.outcome.status is not Status.OK or self.found is None:
-            return self.outcome, None
-        place = {"offset": offset, "bytes": self.found.size}
-        return self.outcome, [{**place, "etag": self.found.etag, "modified": self.found.modified}]
+        outcome, found = self.outcome, self.found
+        if outcome.status is not Status.OK or found is None:
+            return outcome, None
+        place = {"offset": offset, "bytes": found.size}
+        return outcome, [{**place, "etag": found.etag, "modified": found.modified}]
 
 
 class Downloads:
@@ -178,8 +177,8 @@ class Downloads:
             self._results.put(None)
 
     def _download(self, item: Item) -> _Download:
-        download = _Download(item, Outcome(item.key, Status.FAILED))
-        status, reason = Status.FAILED, Message("")
+        download = _Download(item)
+        status = Status.FAILED
         try:
             status, reason = self._receive(download)
         except FileNotFoundError:
@@ -195,13 +194,9 @@ class Downloads:
                 download.path.unlink(missing_ok=True)
                 download.path = None
         before = self._earlier.get(item.key)
-        download.outcome = Outcome.of(
-            item.key,
-            status,
-            reason,
-            attempts=download.requests + (before.attempts if before else 0),
-            at=utc_text(datetime.now(UTC)),
-        )
+        attempts = download.requests + (before.attempts if before else 0)
+        at = utc_text(datetime.now(UTC))
+        download.outcome = Outcome.of(item.key, status, reason, attempts=attempts, at=at)
         return download
 
     def _receive(self, download: _Download) -> tuple[Status, Message]:
@@ -213,11 +208,10 @@ class Downloads:
         """
         lost = 0
         while True:
-            before = download.received, download.responses
+            received, responses = download.received, download.responses
             try:
                 return self._request(download)
             except SourceBusy as error:
-                received, responses = before
                 if download.responses == responses:
                     raise
                 lost = 1 if download.received > received else lost + 1
@@ -235,13 +229,15 @@ class Downloads:
         uri = download.item.key
         with self._locations.open(uri, download.received) as (found, stream):
             download.responses += 1
-            known = download.found.etag if download.found else download.item.attributes.get("etag")
-            if known and found.etag != known:
+            planned = download.item.attributes
+            known = download.found.etag if download.found else planned.get("etag")
+            # A manifest file may have sizes and no ETags.
+            is_other = known and found.etag != known
+            if is_other or planned.get("size", found.size) != found.size:
                 raise ItemRefused(ENGINE.message("files.changed"))
-            if found.size > self._max_bytes:
-                return Status.INVALID, ENGINE.message(
-                    "files.too_large", bytes=found.size, limit=self._max_bytes
-                )
+            if found.size > (limit := self._max_bytes):
+                too_large = ENGINE.message("files.too_large", bytes=found.size, limit=limit)
+                return Status.INVALID, too_large
             download.found = found
             with self._writer(download, found.size) as write:
                 while chunk := stream.read(CHUNK):
@@ -249,10 +245,8 @@ class Downloads:
                         raise _Stopped
                     write(chunk)
                     download.received += len(chunk)
-        if download.received != found.size:
-            raise ItemRefused(
-                ENGINE.message("files.cut_off", bytes=download.received, size=found.size)
-            )
+        if (received := download.received) != found.size:
+            raise ItemRefused(ENGINE.message("files.cut_off", bytes=received, size=found.size))
         return Status.OK, Message("")
 
     @contextmanager
@@ -265,13 +259,11 @@ class Downloads:
         path = download.path = download.path or self._new_blob()
         # Not around the whole block: errors of reading are those of the source.
         with disk_errors(path.parent):
-            file = path.open("ab", buffering=0)
+            file = path.open("ab")
 
         def write(chunk: bytes) -> None:
-            rest = memoryview(chunk)
             with disk_errors(path.parent):
-                while rest:
-                    rest = rest[file.write(rest) :]
+                file.write(chunk)
 
         try:
             yield write

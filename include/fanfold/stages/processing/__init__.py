@@ -92,16 +92,7 @@ def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
         flaws = reader.flaws if reader else {}
         writer.finish(list(flaws))
         invalid, rejected, rejected_groups = _write_rejected(batch, writer, flaws)
-    fetched = batch.outcomes()
-    final = [
-        decide(key, fetched.get(key), _invalid(fetched.get(key), invalid.get(key))) for key in keys
-    ]
-    groups = FailureGroups()
-    with jsonl_writer(batch.failed_file) as add:
-        for outcome in final:
-            if outcome.status is not Status.OK:
-                groups.add(outcome)
-                add(outcome.as_json())
+    final, groups = _write_failed(batch, keys, invalid)
     counts = Counter(str(outcome.status) for outcome in final)
     closed = Closed(
         batch.number,
@@ -202,6 +193,23 @@ def _write_rejected(
             ):
                 invalid[each.item] = each
     return {**invalid, **flaws}, rejected, groups
+
+
+def _write_failed(
+    batch: Batch, keys: Sequence[str], invalid: Mapping[str, Rejected | Message]
+) -> tuple[list[Outcome], FailureGroups]:
+    """Write the outcomes that are not ``ok``; return those of all items, and groups of these."""
+    fetched = batch.outcomes()
+    final = [
+        decide(key, fetched.get(key), _invalid(fetched.get(key), invalid.get(key))) for key in keys
+    ]
+    groups = FailureGroups()
+    with jsonl_writer(batch.failed_file) as add:
+        for outcome in final:
+            if outcome.status is not Status.OK:
+                groups.add(outcome)
+                add(outcome.as_json())
+    return final, groups
 
 
 def _invalid(fetched: Outcome | None, why: Rejected | Message | None) -> Outcome | None:

@@ -196,29 +196,9 @@ def kind_of(type_: pa.DataType, categories: Sequence[Any] = ()) -> Kind:  # noqa
     if types.is_integer(type_):
         return _integer(type_)
     if types.is_floating(type_):
-        return Kind(
-            type_,
-            "is a finite number",
-            _float(type_),
-            ("floating", "integer", "mixed-integer-float"),
-            _is_numeric,
-            _is_finite,
-            pattern=r"-?[0-9]{1,25}(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,2})?",
-            parse=_cast(type_) if type_ == pa.float64() else None,
-        )
+        return _float(type_)
     if types.is_decimal(type_):
-        whole, places = type_.precision - type_.scale, type_.scale
-        fraction = rf"(\.[0-9]{{1,{places}}})?" if places else ""
-        is_usual = types.is_decimal128(type_) and whole > 0 and places >= 0
-        return Kind(
-            type_,
-            "is a decimal number that fits precision and scale",
-            _decimal(type_),
-            ("decimal",),
-            types.is_decimal,
-            pattern=f"-?[0-9]{{1,{whole}}}{fraction}",
-            parse=_cast(type_) if is_usual else None,
-        )
+        return _decimal(type_)
     if types.is_timestamp(type_):
         return _timestamp(type_)
     if types.is_date(type_):
@@ -327,7 +307,7 @@ def masked_type(type_: pa.DataType) -> Any:
     return pd.api.types.pandas_dtype(str(type_).replace("uint", "UInt").replace("int", "Int"))
 
 
-def _float(type_: pa.DataType) -> Callable[[Any], float]:
+def _float(type_: pa.DataType) -> Kind:
     largest = float(np.finfo(type_.to_pandas_dtype()).max)
 
     def read(value: Any) -> float:
@@ -339,7 +319,16 @@ def _float(type_: pa.DataType) -> Callable[[Any], float]:
             raise OverflowError
         return number
 
-    return read
+    return Kind(
+        type_,
+        "is a finite number",
+        read,
+        ("floating", "integer", "mixed-integer-float"),
+        _is_numeric,
+        _is_finite,
+        pattern=r"-?[0-9]{1,25}(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,2})?",
+        parse=_cast(type_) if type_ == pa.float64() else None,
+    )
 
 
 def _check_type(value: Any) -> None:
@@ -352,7 +341,10 @@ def _check_number(text: str) -> None:
         raise ValueError
 
 
-def _decimal(type_: pa.DataType) -> Callable[[Any], Decimal]:
+def _decimal(type_: pa.DataType) -> Kind:
+    whole, places = type_.precision - type_.scale, type_.scale
+    fraction = rf"(\.[0-9]{{1,{places}}})?" if places else ""
+    is_usual = pa.types.is_decimal128(type_) and whole > 0 and places >= 0
     exponent = Decimal(1).scaleb(-type_.scale)
     exact = Context(prec=type_.precision, traps=[Inexact, InvalidOperation])
 
@@ -365,7 +357,15 @@ def _decimal(type_: pa.DataType) -> Callable[[Any], Decimal]:
             value = repr(float(value))  # the shortest text that is this number: 0.1, not 0.1000…055
         return Decimal(value).quantize(exponent, context=exact)
 
-    return read
+    return Kind(
+        type_,
+        "is a decimal number that fits precision and scale",
+        read,
+        ("decimal",),
+        pa.types.is_decimal,
+        pattern=f"-?[0-9]{{1,{whole}}}{fraction}",
+        parse=_cast(type_) if is_usual else None,
+    )
 
 
 def _timestamp(type_: pa.DataType) -> Kind:

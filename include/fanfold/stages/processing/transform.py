@@ -84,7 +84,10 @@ def transform_records(
     frame = records.frame()
     if not pipeline.transform:
         return frame, []
-    attributes = _attributes(items, dict.fromkeys(frame.index.unique())) if items else None
+    attributes = None
+    if items:
+        keys = frame.index.unique().tolist()
+        attributes = _frame(keys, [dict(items[key].attributes) for key in keys])
     pieces = list(_bisect(pipeline, frame, attributes, as_of, rejected))
     if len(pieces) > 1:
         # All good records once more together: a transform may compare those of an item.
@@ -128,10 +131,6 @@ def _frame(keys: Sequence[str], records: Sequence[Any]) -> pd.DataFrame:
     except UnicodeEncodeError:  # a name with a lone surrogate
         rows = [{shown(name): value for name, value in row.items()} for row in rows]
         return pd.DataFrame(rows, index=index, dtype=object)
-
-
-def _attributes(items: Mapping[str, Item], keys: Mapping[str, Any]) -> pd.DataFrame:
-    return _frame(list(keys), [dict(items[key].attributes) for key in keys])
 
 
 def _bisect(

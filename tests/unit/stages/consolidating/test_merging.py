@@ -411,6 +411,13 @@ def test_kept_rows_are_deleted_by_the_column_that_the_author_names_now(shop):
     assert found == {"": ([("a",), ("b",)], 0), "cancelled": ([("b",)], 1)}
 
 
+def test_the_last_date_that_was_searched_stays_after_runs_of_earlier_or_other_files(shop):
+    for listed in ("2026-01-02", "2026-01-05", "2026-01-03", ""):
+        ref = BaseRef(len(shop.runs), listed=listed)
+        shop.run([End("f1", (("a", 1.0, None, 1),))], ref=ref)
+        assert shop.manifest.listed == ("2026-01-02" if listed == "2026-01-02" else "2026-01-05")
+
+
 def test_an_empty_run_merges_nothing_and_rejected_rows_are_a_share_of_the_runs_own(shop):
     shop.run([End("a", tuple((str(n), None, None, n) for n in range(50)))])
     empty = shop.run([], publish=False)

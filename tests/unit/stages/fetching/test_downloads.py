@@ -39,15 +39,15 @@ def batch(tmp_path):
 
 @pytest.fixture
 def plan(folder, locations, batch):
-    """``plan(content by name, more URIs)``: write files, list them, and freeze the list in a batch."""
+    """``plan(content by name, more URIs, their attributes)``: write files, list them, and freeze the list in a batch."""
 
-    def plan(contents, *others):
+    def plan(contents, *others, **given):
         for name, content in contents.items():
             (folder / name).write_bytes(content)
         found = [locations.head(f"file://{folder}/{name}") for name in contents]
         write_jsonl(batch.items_file, [*(each.uri for each in found), *others])
         attributes = [{"size": each.size, "etag": each.etag} for each in found]
-        write_jsonl(batch.attributes_file, [*attributes, *({} for _ in others)])
+        write_jsonl(batch.attributes_file, [*attributes, *(given for _ in others)])
 
     return plan
 
@@ -110,16 +110,18 @@ def test_a_flawed_file_costs_itself_only_and_its_reason_says_what_is_wrong(
     (folder / "sub").mkdir()
     os.mkfifo(folder / "pipe.csv")
     here = f"file://{folder}"
+    (folder / "short.csv").write_bytes(b"1")
     plan(
         {"ok.csv": b"1", "changed.csv": b"1", "deleted.csv": b"1", "large.csv": b"12345"},
-        *(f"{here}/{name}" for name in ("none.csv", "link.csv", "sub", "pipe.csv")),
+        *(f"{here}/{name}" for name in ("short.csv", "none.csv", "link.csv", "sub", "pipe.csv")),
         f"file://{tmp_path}/secret.csv",
         "s3://other/1.csv",
+        size=2,
     )
     (folder / "changed.csv").write_bytes(b"2")
     os.utime(folder / "changed.csv", ns=(1, 1))
     (folder / "deleted.csv").unlink()
-    with pytest.raises(BatchIncomplete, match="7 of 10 items failed"):
+    with pytest.raises(BatchIncomplete, match="8 of 11 items failed"):
         fetch(max_bytes=4)
     assert downloaded() == {"ok.csv": b"1"}
     outcomes = {
@@ -131,6 +133,7 @@ def test_a_flawed_file_costs_itself_only_and_its_reason_says_what_is_wrong(
         "changed.csv": ("failed", "files.changed"),
         "deleted.csv": ("failed", "files.deleted"),
         "large.csv": ("invalid", "files.too_large"),
+        "short.csv": ("failed", "files.changed"),
         "none.csv": ("missing", "files.missing"),
         "link.csv": ("failed", "files.outside"),
         "sub": ("failed", "files.not_regular"),
@@ -141,7 +144,7 @@ def test_a_flawed_file_costs_itself_only_and_its_reason_says_what_is_wrong(
     assert "5 bytes; max_bytes" in batch.outcomes()[f"{here}/large.csv"].reason
     assert sum(path.stat().st_size for path in blobs(batch)) == 1
     progress = all_progress(Workspace(tmp_path / "run"))[0]
-    assert progress.decided == progress.planned == 10
+    assert progress.decided == progress.planned == 11
 
 
 def test_a_retry_downloads_only_what_failed_and_the_order_is_that_of_the_plan(

@@ -366,6 +366,9 @@ DRIFT = {
     ),
     "utf-16.csv": ("order,amount\nx,1.5\n".encode("utf-16"), {"encoding": "utf-16"}, [
         ("x", HALF, None, 1)], {}),
+    "marked as utf-8.csv": (
+        "order,amount\né,1.5\n".encode("utf-8-sig"), {"encoding": "latin-1"}, [
+        ("é", HALF, None, 1)], {}),
     "nulls.csv": (b'order,amount,day\nx,1.5,NULL\n"NULL",1.5,\n', {"nulls": ["NULL", ""]}, [
         ("x", HALF, None, 1), ("NULL", HALF, None, 2)], {}),
     "told.dat": (gz(b"order,amount\nx,1.5\n"), {"format": "csv", "compression": "gzip"}, [

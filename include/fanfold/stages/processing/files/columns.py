@@ -97,7 +97,7 @@ def columns_of(pipeline: Pipeline, source: Files, contract: Contract) -> Columns
     filled = {pipeline.item_column, pipeline.row_column}
     of_contract = [column for column in contract.columns if column.name not in filled]
     given = source.columns or [column.name for column in of_contract]
-    mapping = given if isinstance(given, Mapping) else {name: name for name in given}
+    mapping = given if isinstance(given, Mapping) else dict(zip(given, given, strict=True))
     optional = set(source.optional)
     if not source.columns and not source.optional:
         optional = {column.name for column in of_contract if column.nullable}

@@ -67,11 +67,11 @@ def read_parquet(
 
 def _plain(table: pa.Table) -> pa.Table:
     """Return a table without dictionaries: those of two batches may differ."""
-    for place, field in enumerate(table.schema):
-        if pa.types.is_dictionary(field.type):
-            values = table.column(place).cast(field.type.value_type)
-            table = table.set_column(place, field.name, values)
-    return table
+    fields = (
+        field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
+        for field in table.schema
+    )
+    return table.cast(pa.schema(fields))
 
 
 def _dtype(type_: pa.DataType) -> Any:

@@ -41,12 +41,18 @@ def open_file(file: FetchedFile) -> pa.NativeFile:
 def text_chunks(file: pa.NativeFile, compression: str, source: Files) -> Iterator[bytes]:
     """Yield the text of a file as UTF-8 without byte order mark.
 
+    A file that begins with the mark of UTF-8 is UTF-8, as spreadsheets save some files beside others.
+
     Raises:
         Flaw: The compression or the encoding is damaged, or the text is too large.
     """
-    decoder = codecs.getincrementaldecoder(source.encoding)()
+    encoding = source.encoding
+    decoder = codecs.getincrementaldecoder(encoding)()
     line, is_first = 1, True
     for chunk in chain(_decompressed(file, compression, source.max_decoded_bytes), [b""]):
+        if is_first and chunk.startswith(codecs.BOM_UTF8):
+            encoding = "utf-8"
+            decoder = codecs.getincrementaldecoder(encoding)()
         try:
             text = decoder.decode(chunk, final=not chunk)
             found = (text.removeprefix("\ufeff") if is_first else text).encode()
@@ -54,7 +60,7 @@ def text_chunks(file: pa.NativeFile, compression: str, source: Files) -> Iterato
             before = error.object[: error.start] if isinstance(error, UnicodeDecodeError) else b""
             raise Flaw(
                 ENGINE.message(
-                    "decode.encoding", line=line + before.count(b"\n"), encoding=source.encoding
+                    "decode.encoding", line=line + before.count(b"\n"), encoding=encoding
                 )
             ) from None
         line += found.count(b"\n")
@@ -88,10 +94,6 @@ def _decompressed(file: pa.NativeFile, compression: str, limit: int) -> Iterator
 
 
 def check_length(length: int, line: int, source: Files) -> None:
-    """Check the bytes of a line.
-
-    Raises:
-        Flaw: There are too many.
-    """
+    """Raise :class:`Flaw` if a line has too many bytes."""
     if length > source.max_line_bytes:
         raise Flaw(ENGINE.message("decode.line", line=line, limit=f"{source.max_line_bytes:,}"))
