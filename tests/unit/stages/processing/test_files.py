@@ -449,7 +449,7 @@ def test_rows_are_in_the_order_of_files_whatever_the_transform_returns(downloade
 def test_each_gets_documents_with_null_and_exact_numbers(downloaded):
     files = {
         "a.csv": b"a,b,c\n1,,x\n",
-        "b.parquet": parquet(a=[2**60 + 1, None], b=[[1], None], c=[True, None]),
+        "b.parquet": parquet(a=[2**60 + 1, None], b=[[2**60 + 1, None], None], c=[True, None]),
         "c.jsonl": b'{"a":1,"c":{"d":null}}\n',
     }
     found = []
@@ -458,11 +458,9 @@ def test_each_gets_documents_with_null_and_exact_numbers(downloaded):
         replace(ABC, optional=("b",)),
         each=lambda record: found.append(record) or [],
     )
-    assert [
-        each | {"b": each["b"] if each["b"] is None else list(each["b"])} for each in found
-    ] == [
+    assert found == [
         {"a": "1", "b": None, "c": "x"},
-        {"a": 2**60 + 1, "b": [1], "c": True},
+        {"a": 2**60 + 1, "b": [2**60 + 1, None], "c": True},
         {"a": None, "b": None, "c": None},
         {"a": 1, "b": None, "c": {"d": None}},
     ]

@@ -29,7 +29,7 @@ def read_parquet(
     """Yield the rows of a Parquet file.
 
     Types do not depend on the values: integers and booleans are nullable, decimals and dates those of
-    Arrow.
+    Arrow, lists and structs those of Python.
 
     Raises:
         Flaw: The file is invalid.
@@ -56,6 +56,9 @@ def read_parquet(
             table = pa.Table.from_batches([batch]).select(read)
             table = table.rename_columns(list(places)).replace_schema_metadata()
             frame = _plain(table).to_pandas(types_mapper=_dtype, date_as_object=False)
+            for name in table.column_names:
+                if pa.types.is_nested(table[name].type):  # pandas makes floats of [1, None]
+                    frame[name] = pd.Series(table[name].to_pylist(), dtype=object)
             frame.index = pd.Index(np.arange(len(frame)) + count + 1)
             count += len(frame)
             yield Piece(frame.reindex(columns=columns.of_frame(extra)), table.nbytes)
