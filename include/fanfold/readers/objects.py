@@ -1,9 +1,9 @@
 """Find the files of a run: URIs, patterns, and manifest files that list URIs.
 
 For a dataset that files are merged into, only new and changed ones are read: the ledger of the published
-dataset has the files that are in it. Files that failed are read again, invalid ones if they have changed:
-one that nobody corrects does not count as a failure of every later run. Listings and the ledger are
-sorted by URI and read side by side: memory is bounded by the files that are named one by one.
+dataset has the files that are in it. Failed files are read again in each run, invalid ones only when they
+have changed: otherwise an uncorrected file would be a failure of every later run. Listings and the ledger
+are sorted by URI and read side by side: memory is bounded by the files that are named one by one.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ DAYS = 70
 """Days of the first delivery."""
 CHANNELS = ("web.csv", "app.jsonl.gz", "market.parquet")
 FLAWS = 1500
-"""Each kind of broken line is one in so many."""
+"""Number of lines among which each kind of flaw occurs once."""
 _CENT = Decimal("0.01")
 _MARKETS = {"EUR": (1, Decimal("1.00")), "USD": (-5, Decimal("1.10")), "CNY": (8, Decimal("7.80"))}
 """Offset from UTC in hours and price of a euro by currency."""

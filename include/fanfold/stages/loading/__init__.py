@@ -11,8 +11,8 @@ keeps the days of earlier runs. If a run may have fewer keys than the one before
 the latest: ``WHERE as_of = (SELECT max(as_of) FROM …)``.
 
 In mode ``merge``, the tables are made equal to the dataset and the folds: rows that differ are written,
-and rows of all other keys are deleted, whoever wrote them. The tables belong to the DAG. A run whose
-dataset is older than the loaded one, by the ``generation`` of its manifest, leaves them as they are.
+and all other rows are deleted, also those that another program wrote: the tables belong to the DAG. A run
+whose dataset is older than the loaded one, by the ``generation`` of its manifest, changes nothing.
 
 | Parquet | PostgreSQL | SQLite |
 |---|---|---|
