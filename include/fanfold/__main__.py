@@ -111,7 +111,7 @@ def try_item(pipeline: Pipeline, item: dict[str, Any]) -> Result:
 @contextlib.contextmanager
 def _simulated(pipeline: Pipeline) -> Iterator[None]:
     from fanfold.simulator.process import running
-    from fanfold.simulator.sample import CONNECTIONS
+    from fanfold.simulator.sample import connections
     from fanfold.testing import endpoint_of
 
     source = pipeline.source
