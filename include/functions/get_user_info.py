@@ -1,7 +1,7 @@
 """Get the profile of a Weibo user from the API: the first function of ``function_map``.
 
 Payload: ``{"user_id": "1404376560"}``. Result: ``{"user_id": …, "profile": {…}}``, or
-``{"user_id": …, "missing": "…"}`` if there is no such user.
+``{"user_id": …, "missing": 20003}`` if there is no such user.
 
 Environment: ``WEIBO_TOKEN``, the access token; ``WEIBO_URL``, another address than Weibo's.
 Handler: ``get_user_info.handler`` (AWS Lambda), ``get_user_info.main_handler`` (Tencent SCF).
@@ -33,7 +33,7 @@ def handler(event, context):
         status, body = get(user_id)
         code = error_code(body)
         if code == MISSING:
-            return {"user_id": user_id, "missing": f"Weibo {code}: no such user"}
+            return {"user_id": user_id, "missing": code}
         if (
             status == 200
             and code is None

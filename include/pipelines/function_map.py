@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from fanfold import Catalogue, Found, Function, NotThere, Pipeline
+from fanfold import Found, Function, NotThere, Pipeline
 from pipelines import _user_profiles as profiles
 from pipelines import _weibo_api as weibo
 
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
     from fanfold import Item
 
-_MESSAGES = Catalogue({"function_map.missing": ("{reason}", "没有这个用户：{reason}")})
-
 
 def read(item: Item, result: Any) -> Found | NotThere:
-    """Return the row in the result of ``write_user``."""
+    """Return the row in the result of ``write_user``; a missing user comes with Weibo's code."""
     if "missing" in result:
-        return NotThere(_MESSAGES.message("function_map.missing", reason=str(result["missing"])))
+        return NotThere(weibo.ErrorKind.MISSING.message(result["missing"]))
     return Found([result["user"]])
 
 
@@ -43,10 +41,10 @@ PIPELINE = Pipeline(
     noun=("user", "用户"),
     source=Function(
         ("get_user_info", "process_user", "write_user"),
-        payload={"user_id": "{key}", "idempotency_key": "{idempotency_key}"},
+        payload={"user_id": "{key}"},
         read=read,
         connection="function_default",
-        messages=_MESSAGES.texts,
+        messages=weibo.API.messages,
     ),
     transform=rows,
     contract=profiles.UserProfile,
