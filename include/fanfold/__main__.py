@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.errors import BadInput, BadPipeline, FanfoldError
 from fanfold.loader import load_pipeline, pipeline_names
 from fanfold.pipeline import DATASET
-from fanfold.sources import Api, Files
+from fanfold.sources import Api, Files, Function
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -111,13 +111,13 @@ def try_item(pipeline: Pipeline, item: dict[str, Any]) -> Result:
 @contextlib.contextmanager
 def _simulated(pipeline: Pipeline) -> Iterator[None]:
     from fanfold.simulator.process import running
-    from fanfold.simulator.sample import CONNECTIONS
+    from fanfold.simulator.sample import connections
     from fanfold.testing import endpoint_of
 
     source = pipeline.source
-    connection = source.connection if isinstance(source, Api) else ""
+    connection = source.connection if isinstance(source, Api | Function) else ""
     variable = f"AIRFLOW_CONN_{connection.upper()}"
-    if connection not in CONNECTIONS or variable in os.environ:
+    if connection not in connections("", "") or variable in os.environ:
         if isinstance(source, Api):
             connection = connection or f"{pipeline.name}_default"
             print(f"{connection}: {endpoint_of(connection).url}")
@@ -125,7 +125,7 @@ def _simulated(pipeline: Pipeline) -> Iterator[None]:
         return
     print(f"{variable} is not set: using the simulator.")
     with running() as simulator:
-        fields = {"conn_type": "http", "host": simulator.url, "password": simulator.token}
+        fields = connections(simulator.url, simulator.token)[connection]
         os.environ[variable] = json.dumps(fields)
         try:
             yield
