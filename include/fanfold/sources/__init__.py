@@ -11,7 +11,7 @@ The functions below get an :class:`~fanfold.model.Item`. Those that say so may a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar
 
 from fanfold.errors import BadPipeline
 from fanfold.injection import unknown_parameters
@@ -115,12 +115,14 @@ class Reply:
         missing: Reasons of the items that do not exist, by key.
         pause: Seconds until the source accepts further requests, or None.
         following: The next page of the only item, or None.
+        gb_seconds: What the call of a function costs.
     """
 
     records: Mapping[str, Sequence[Record]]
     missing: Mapping[str, Message]
     pause: float | None = None
     following: Page | None = None
+    gb_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,3 +436,28 @@ class Files:
 
 
 Source = Api | Files | Function | Compute
+
+
+class Session(Protocol):
+    """Sends the requests of a source to an endpoint: ``ApiSession`` or ``FunctionSession``. Thread-safe.
+
+    A context manager that closes its connections.
+
+    Attributes:
+        items_per_request: Maximum number of items per request.
+    """
+
+    items_per_request: int
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def fetch(self, items: Sequence[Item], page: Page | None = None) -> Reply:
+        """Request some items, or a further page of one."""
+
+    def check(self) -> None:
+        """Check that the source is available and accepts its credentials."""
+
+    def quota(self) -> Quota | None:
+        """Return the quota that the source reports, or None."""

@@ -167,11 +167,14 @@ class ApiSession:
             return ()
         response, _ = self._http.send(listing.call(self._as_of))
         try:
-            return listing.read(response)
+            found = listing.read(response)
         except FanfoldError:
             raise
         except Exception as error:
             raise SourceBusy(author_error(error, listing.read)) from error
+        if not isinstance(found, (list, tuple)):
+            raise unexpected_response(response)
+        return found
 
     def quota(self) -> Quota | None:
         """Return the quota that the source reports, or None; raises as :meth:`fetch` does."""
@@ -193,13 +196,24 @@ def _credentials(
         return {name: token}, {}, {}
     if place == "body":
         return {}, {}, {name: token}
+    if place == "bearer":
+        return {}, bearer(endpoint), {}
+    name, _, scheme = name.partition(" ")
+    return {}, {name: f"{scheme} {_header_text(endpoint)}".strip()}, {}
+
+
+def bearer(endpoint: Endpoint) -> Mapping[str, str]:
+    """Return the header that carries an endpoint's token by default; none if it has no token."""
+    return {"Authorization": f"Bearer {_header_text(endpoint)}"} if endpoint.token else {}
+
+
+def _header_text(endpoint: Endpoint) -> str:
+    """Return an endpoint's token if a header can carry it."""
+    token = endpoint.token or ""
     if not token.isascii() or not token.isprintable():
         # The error of the HTTP library would contain the token.
         raise BadConfiguration(
             f"Connection {endpoint.connection!r}: the password has characters that a header cannot "
             "carry, such as a line break."
         )
-    if place == "bearer":
-        return {}, {"Authorization": f"Bearer {token}"}, {}
-    name, _, scheme = name.partition(" ")
-    return {}, {name: f"{scheme} {token}".strip()}, {}
+    return token
