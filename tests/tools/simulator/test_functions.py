@@ -6,9 +6,11 @@ import os
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
 import boto3
+import psutil
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
@@ -20,6 +22,7 @@ from tencentcloud.common.profile.http_profile import HttpProfile
 
 from fanfold.simulator import people
 from fanfold.simulator.handlers import MAX_BYTES, PROCESSES
+from fanfold.simulator.process import running
 
 UID = "1404376560"
 
@@ -108,26 +111,11 @@ def test_a_signature_of_tencent_must_fit(simulator):
     assert scf_code(simulator, FunctionName="nothing") == "ResourceNotFound.FunctionName"
 
 
-def test_an_old_signature_is_refused(simulator, client, monkeypatch):
-    sent = []
-
-    def keep(request, **_):
-        sent.append((request.body, dict(request.headers.items())))
-
-    lambda_client = aws(simulator)
-    lambda_client.meta.events.register("before-send", keep)
-    real = time.time()
-    with monkeypatch.context() as patch:
-        patch.setattr("botocore.auth.get_current_datetime", lambda **_: _at(real - 400))
-        with pytest.raises(ClientError, match="Signature expired"):
-            lambda_client.invoke(FunctionName="get_user_info")
-    assert len(sent) == 1
-
-
-def _at(seconds):
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC)
+def test_an_old_signature_is_refused(simulator, monkeypatch):
+    old = datetime.now(UTC) - timedelta(seconds=400)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda **_: old)
+    with pytest.raises(ClientError, match="Signature expired"):
+        aws(simulator).invoke(FunctionName="get_user_info")
 
 
 def test_a_changed_function_is_used_at_the_next_call(simulator, write):
@@ -217,7 +205,11 @@ def test_requests_that_are_no_call_have_lambdas_errors(simulator, write):
         ({"FunctionName": "..%2Fecho"}, "ResourceNotFoundException", 404),
         ({"FunctionName": "echo", "Payload": b"{"}, "InvalidRequestContentException", 400),
         ({"FunctionName": "echo", "ClientContext": "{"}, "InvalidRequestContentException", 400),
-        ({"FunctionName": "echo", "InvocationType": "Event"}, "InvalidParameterValueException", 400),
+        (
+            {"FunctionName": "echo", "InvocationType": "Event"},
+            "InvalidParameterValueException",
+            400,
+        ),
         (
             {"FunctionName": "echo", "Payload": b'"%s"' % (b"x" * MAX_BYTES)},
             "RequestTooLargeException",
@@ -258,14 +250,10 @@ def test_faults_of_functions(simulator):
 
 
 def test_the_processes_end_with_the_simulator():
-    from fanfold.simulator.process import running
-
-    import psutil
-
     with running() as simulator:
         call(simulator, "process_user", {"missing": 1})
         children = psutil.Process(simulator.pid).children(recursive=True)
-        assert len(children) > PROCESSES
+        assert len(children) > 2, "a server of processes, and processes"
         os.kill(simulator.pid, 9)
-        gone, alive = psutil.wait_procs(children, timeout=10)
+        _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
