@@ -48,6 +48,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     facts = {
         plan.noun[0]: f"{counts.planned} planned: {counts.ok} ok, {counts.missing} missing,"
         f" {counts.invalid} invalid, {counts.failed} failed ({manifest.requests} requests)",
+        "billed": f"{manifest.gb_seconds:.3g} GB-s" if manifest.gb_seconds else "",
         "size": size_text(plan.bytes) if plan.bytes else "",
         "rows": f"{rows}, {manifest.rejected} rejected"
         + f", {manifest.repeated} with the key of an earlier row" * bool(manifest.repeated),
