@@ -6,13 +6,13 @@ import json
 from typing import Any
 
 from fanfold.errors import BadInput
-from fanfold.simulator import faults, mastodon, weather, weibo
+from fanfold.simulator import faults, mastodon, tushare, weather, weibo
 from fanfold.simulator.counters import BoundedCounter, Counters
 from fanfold.simulator.exchange import Api, Delivery, Reply, Request, Route, deliver
 from fanfold.simulator.quota import Quota
 from fanfold.simulator.settings import Settings, changed
 
-_APIS: tuple[Api, ...] = (weibo, mastodon, weather)
+_APIS: tuple[Api, ...] = (weibo, mastodon, weather, tushare)
 _NOT_FOUND = Route(lambda request: weibo.error(request, 10020))
 
 

@@ -60,7 +60,7 @@ PREREQUISITES = {
     "weibo_topic_authors": "weibo_hot_topics",
 }
 """DAGs that read what another one published, by their dag_id."""
-CONNECTIONS = ("weibo_default", "mastodon_default", "sample_default")
+CONNECTIONS = ("weibo_default", "mastodon_default", "tushare_default", "sample_default")
 """Airflow connections of the APIs that the simulator speaks."""
 
 

@@ -48,7 +48,6 @@ _ERRORS = {
     10016: (-2001, "必填参数"),
     10017: (-2001, "参数错误"),
     10020: (-2001, "请指定正确的接口名"),
-    10021: (-2001, "参数错误"),
     21327: _TOKEN,
     21332: _TOKEN,
     99999: (99999, "?"),
@@ -179,8 +178,9 @@ _ROUTE = Route(_answer, _symbols, method="POST")
 
 
 def route(request: Request) -> Route | None:
-    """Return the route of ``/``, if a request is for it."""
-    return _ROUTE if request.path == "/" else None
+    """Return the route of a request, if it is a POST to ``/`` that is not signed for Tencent's SCF."""
+    is_ours = request.method == "POST" and request.path == "/"
+    return _ROUTE if is_ours and not request.authorization.startswith("TC3-") else None
 
 
 def template(path: str) -> str:
