@@ -1,18 +1,35 @@
-"""A simulated stock market: daily bars of 30 symbols, and the same bars as files of several exporters.
+"""A simulated stock market: daily bars of 30 symbols, and those of 12 as files with what real exports do wrong.
 
 Bars are a function of symbol and date alone, from 2015 on. Trading days are those of Shanghai; codes are real
 codes, so that a pipeline's default list works at a real provider, too; all prices are invented. As in
 real markets, symbols of a sector move together, prices move by at most 10 % a day, every symbol pays a
 dividend each summer and some split their shares then, trading in a symbol is now and then suspended for
 days, and some symbols were listed later.
+
+The files are ``bars/YYYY-MM/<symbol>.csv``, one a symbol and month, of three exporters: a neutral one with
+adjustment factors; one as Yahoo's with adjusted closes, and the symbol in the name of the file alone; and
+one as tushare's, compressed, with the newest day first, lots of 100 shares and amounts in 1,000. What is
+wrong with them:
+
+* Now and then a bar has a high below its close, a line is there twice, a day without trading has a line of
+  ``null``, or a volume has its thousands grouped.
+* Some files begin with a byte order mark; one exporter ends lines with CR LF.
+* The first delivery lacks a file and has a price that is ten times too high. The second brings both as they
+  should be, and a further day.
 """
 
 from __future__ import annotations
 
+import csv
 import functools
+import gzip
+import io
 from datetime import date, timedelta
 from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FIRST_DAY = date(2015, 1, 5)
 """First day of the market."""
@@ -34,6 +51,13 @@ _LISTED = {
 SECTORS = {symbol: name for name, (*_, symbols) in _SECTORS.items() for symbol in symbols.split()}
 """Sector by symbol."""
 SYMBOLS = tuple(SECTORS)
+PREFIX = "bars/"
+MONTHS = 24
+"""Whole months of a delivery before the current one."""
+EXPORTED = tuple(name for place, name in enumerate(SYMBOLS) if place % 5 < 2)
+"""Symbols with files: two of each sector."""
+FLAWS = 1500
+"""Number of bars among which each kind of flaw occurs once."""
 
 
 class Bar(NamedTuple):
@@ -158,3 +182,96 @@ def _sector(name: str, day: date) -> float:
     """Return what a day adds to the returns of a sector."""
     drift, deviation, _ = _SECTORS[name]
     return Random(f"{name} {day}").gauss(drift, deviation)  # noqa: S311 - an example, no secret
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def delivery(today: date, number: int, months: int = MONTHS) -> Iterator[tuple[str, bytes]]:
+    """Yield key and content of all files that exist after a delivery.
+
+    Args:
+        today: Date of the delivery. The first one has bars up to two days before it, later ones also
+            those of the day before it.
+        number: That of the delivery, from 1.
+        months: Whole months before the current one.
+    """
+    last = today - timedelta(days=2 if number == 1 else 1)
+    begin = last.replace(day=1)
+    for _ in range(months):
+        begin = (begin - timedelta(days=1)).replace(day=1)
+    for place, symbol in enumerate(EXPORTED):
+        found = bars(symbol, begin, last)
+        by_month: dict[str, list[Bar]] = {}
+        for bar in found:
+            by_month.setdefault(f"{bar.day:%Y-%m}", []).append(bar)
+        for age, (month, its_bars) in enumerate(reversed(by_month.items())):
+            if number == 1 and (place, age) == (0, 2):
+                continue
+            is_wrong = number == 1 and (place, age) == (3, 0)
+            given = [_tenfold(its_bars[0]), *its_bars[1:]] if is_wrong else its_bars
+            name, content = _EXPORTERS[place % 3](given, found[-1].factor)
+            yield f"{PREFIX}{month}/{name}", content
+
+
+def _tenfold(bar: Bar) -> Bar:
+    return bar._replace(
+        **{name: round(10 * getattr(bar, name), 2) for name in ("open", "high", "low", "close")}
+    )
+
+
+def _neutral(found: list[Bar], _: float) -> tuple[str, bytes]:
+    """Return name and content of a file with amounts and factors."""
+    columns = ["symbol", "date", "open", "high", "low", "close", "volume", "amount", "adj_factor"]
+    lines = [[*bar[:6], bar.volume, bar.amount, bar.factor] for bar in _flawed(found)]
+    return f"{found[0].symbol}.csv", _csv(columns, lines, found, "\n")
+
+
+def _yahoo(found: list[Bar], newest: float) -> tuple[str, bytes]:
+    """Return name and content of a file with adjusted closes, as of the day of the export."""
+    columns = ["Date", "Open", "High", "Low", "Close", "Adj Close", "Volume"]
+    lines: list[list[Any]] = []
+    for bar in _flawed(found):
+        flaw = Random(f"null {bar.symbol} {bar.day}").randrange(FLAWS)  # noqa: S311 - as above
+        adjusted = round(bar.close * bar.factor / newest, 6)
+        volume = f"{bar.volume:,}" if flaw < 5 else bar.volume
+        lines.append([bar.day, *bar[2:6], adjusted, volume])
+        if flaw == 0:
+            lines.append([bar.day + timedelta(days=1), *["null"] * 6])
+    return f"{found[0].symbol}.csv", _csv(columns, lines, found, "\r\n")
+
+
+def _tushare(found: list[Bar], _: float) -> tuple[str, bytes]:
+    """Return name and content of a compressed file in lots of 100 shares and amounts in 1,000."""
+    columns = ["ts_code", "trade_date", "open", "high", "low", "close", "pre_close", "vol", "amount", "adj_factor"]  # fmt: skip
+    lines = [
+        [
+            bar.symbol,
+            f"{bar.day:%Y%m%d}",
+            *bar[2:7],
+            bar.volume / 100,
+            bar.amount / 1000,
+            bar.factor,
+        ]
+        for bar in reversed(_flawed(found))
+    ]
+    return f"{found[0].symbol}.csv.gz", gzip.compress(_csv(columns, lines, found, "\n"), mtime=0)
+
+
+_EXPORTERS = (_neutral, _yahoo, _tushare)
+
+
+def _flawed(found: list[Bar]) -> list[Bar]:
+    """Return bars, some of them with a high below the close, some twice."""
+    made = []
+    for bar in found:
+        flaw = Random(f"flaw {bar.symbol} {bar.day}").randrange(FLAWS)  # noqa: S311 - as above
+        made += [bar._replace(high=round(bar.low / 2, 2)) if flaw == 0 else bar] * (1 + (flaw == 1))
+    return made
+
+
+def _csv(columns: list[str], lines: list[list[Any]], found: list[Bar], end: str) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator=end).writerows([columns, *lines])
+    # A byte order mark, as spreadsheets write it.
+    return text.getvalue().encode("utf-8-sig" if found[0].day.month % 4 == 0 else "utf-8")

@@ -6,7 +6,7 @@ import hashlib
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fanfold.simulator import shop, weather
+from fanfold.simulator import market, shop, weather
 from fanfold.simulator.people import FIRST_UID, LAST_UID
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ SAMPLES = {
 }
 """Samples by pipeline."""
 DELIVERIES: dict[str, Callable[[date, int], Iterable[tuple[str, bytes]]]] = {
+    market.PREFIX: market.delivery,
     shop.PREFIX: shop.delivery,
     weather.PREFIX: weather.delivery,
 }
