@@ -181,8 +181,7 @@ FOLDS = [
         key=("symbol",),
         # A drawdown of 0 is a day of a new or equal peak.
         sql=f"""
-            WITH last AS (SELECT max(trade_date) - INTERVAL 12 MONTH AS year_ago FROM daily_returns),
-            days AS (
+            WITH days AS (
                 SELECT *, ln(1 + daily_return) AS log_return,
                        max(trade_date) FILTER (drawdown = 0)
                            OVER (PARTITION BY symbol ORDER BY trade_date) AS peak_date
@@ -191,16 +190,13 @@ FOLDS = [
                 SELECT symbol, min(trade_date) AS first_date, max(trade_date) AS last_date,
                        count(*) AS days,
                        arg_max(cumulative_return, trade_date) AS total_return,
-                       arg_max(close_adjusted, trade_date)
-                           / arg_max(close_adjusted, trade_date) FILTER (trade_date <= year_ago) - 1
-                           AS return_12_months,
                        stddev_samp(log_return) * sqrt({TRADING_DAYS}) AS annualised_volatility,
                        min(drawdown) AS max_drawdown,
                        if(max_drawdown < 0, arg_min(peak_date, (drawdown, trade_date)), NULL)
                            AS peak_date,
                        if(max_drawdown < 0, arg_min(trade_date, (drawdown, trade_date)), NULL)
                            AS trough_date
-                FROM days CROSS JOIN last GROUP BY symbol
+                FROM days GROUP BY symbol
             ), sums AS (
                 SELECT symbol, sum(volume)::BIGINT AS volume, sum(turnover) AS turnover
                 FROM monthly_statistics GROUP BY symbol

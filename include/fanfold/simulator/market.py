@@ -136,6 +136,7 @@ def _year(symbol: str, year: int) -> tuple[Bar, ...]:
     suspended, made = 0, []
     for day in days:
         gap, change, above, below, busy = (random.gauss(0, 1) for _ in range(5))
+        change *= 2.2 if random.random() < 0.1 else 0.8  # fat tails
         suspended = max(0, suspended - 1) or (
             random.randrange(2, 9) if random.random() < 0.002 else 0
         )
