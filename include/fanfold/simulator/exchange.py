@@ -25,7 +25,7 @@ class Request:
     """An HTTP request with its decoded query; the last value of a repeated key counts.
 
     Attributes:
-        headers: Those of a POST request, by their names in lower case.
+        headers: Those of a POST request, of others only ``host``, by their names in lower case.
     """
 
     method: str
