@@ -41,6 +41,7 @@ _TAGS = "20"
 """Hashtags that a server lists at most."""
 _STATUSES = "40"
 """Statuses of a page at most."""
+NONE = "no statuses"
 _MESSAGES = Catalogue(
     {
         "mastodon.no_tag": ("HTTP {status}: no such hashtag", "HTTP {status}：没有这个话题标签"),
@@ -65,9 +66,9 @@ def check_item(item: str) -> str:
 
 
 def read(item: Item, response: Response) -> Found | NotThere:  # noqa: ARG001 - Api.read
-    """Return the statuses in a response; for none, an empty record: the topic itself has rows, too."""
-    if _is_list(response, "id"):
-        return Found(response.body or [{}])
+    """Return the statuses in a response; for none, a record :data:`NONE`: the topic itself has rows, too."""
+    if _is_list(response):
+        return Found(response.body or [{NONE: True}])
     # Only Mastodon's JSON says that there is no such tag; a proxy's 404 page does not.
     if response.status == 404 and isinstance(response.body, dict) and "error" in response.body:
         return NotThere(_MESSAGES.message("mastodon.no_tag", status=response.status))
@@ -77,7 +78,7 @@ def read(item: Item, response: Response) -> Found | NotThere:  # noqa: ARG001 - 
 
 def read_trends(response: Response) -> list[dict[str, Any]]:
     """Return the trending hashtags in a response: ``topic``, ``rank`` from 1, ``list_size``, ``days``."""
-    if not _is_list(response, "name"):
+    if not _is_list(response):
         _raise_for_status(response)
         raise unexpected_response(response)
     return [
@@ -100,18 +101,18 @@ def read_trends(response: Response) -> list[dict[str, Any]]:
 
 def read_check(response: Response) -> None:
     """Check the response to a request for one status."""
-    if response.status != 429 and not _is_list(response, "id"):
+    if response.status != 429 and not _is_list(response):
         _raise_for_status(response)
         raise unexpected_response(response)
 
 
-def _is_list(response: Response, name: str) -> bool:
-    """Whether a response has a list of objects with some field."""
+def _is_list(response: Response) -> bool:
+    """Whether a response has a list of objects."""
     body = response.body
     return (
         response.status == 200
         and isinstance(body, list)
-        and all(isinstance(each, dict) and isinstance(each.get(name), str) for each in body)
+        and all(isinstance(each, dict) for each in body)
     )
 
 

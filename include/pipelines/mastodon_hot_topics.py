@@ -42,8 +42,9 @@ _STATUS = {
 
 def rows(records: pd.DataFrame, items: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     """Return the rows of some hashtags."""
-    found = profiles.fields(records, _STATUS)
-    statuses = found[found["id"].notna()].assign(
+    if api.NONE in records:
+        records = records[records[api.NONE].isna()]
+    statuses = profiles.fields(records, _STATUS).assign(
         kind="status",
         happened_at=lambda each: profiles.moment(each["happened_at"], mastodon.moment),
         text=lambda each: profiles.mapped(each["text"], mastodon.plain),
@@ -76,3 +77,19 @@ def _listed(attributes: dict[str, Any], as_of: datetime) -> Iterator[dict[str, A
             "mention_count": day["uses"],
             "account_count": day["accounts"],
         }
+
+
+PIPELINE = Pipeline(
+    name="mastodon_hot_topics",
+    noun=("hashtag", "话题标签"),
+    source=api.API,
+    transform=rows,
+    contract=topics.TopicEvent,
+    key=topics.KEY,
+    dataset="mastodon_topic_events",
+    folds=topics.folds("mastodon_"),
+    mode="merge",
+    item_column="topic",
+    check_item=api.check_item,
+    key_form=api.KEY_FORM,
+)
