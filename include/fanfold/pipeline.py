@@ -62,6 +62,10 @@ class Pipeline:
             as the time of a change. Without it, and where it is equal, the row of the later run counts; of
             files that of the file whose URI sorts last, so that the order of runs makes no difference; of
             an item, the last row.
+        cursor: In mode ``merge``, a column with dates or times by which the source can be asked for what is
+            new. Each item has the attribute ``since``: its newest value of this column in the published
+            dataset, less ``lag_days`` days, as ISO 8601; None if it has no row yet, and in a rebuild.
+        lag_days: Days for which corrections may come.
         deleted: In mode ``merge``, a column of the contract with booleans: if the newest row of a key is
             true in it, the dataset has no row with this key.
         item_column: Name of the items' column in CSV, JSONL and Parquet files. If the contract has a
@@ -90,6 +94,8 @@ class Pipeline:
     reject: Literal["row", "item"] = "row"
     mode: Literal["snapshot", "merge"] = "snapshot"
     newest: str = ""
+    cursor: str = ""
+    lag_days: int = 0
     deleted: str = ""
     item_column: str = "item"
     row_column: str = "row"
@@ -113,8 +119,7 @@ class Pipeline:
             raise BadPipeline(f"{self.name}: two tables have the same name: {', '.join(names)}.")
         if not self.key:
             raise BadPipeline(f"{self.name}: key must name the columns that identify a row.")
-        if self.mode != "merge" and (self.newest or self.deleted):
-            raise BadPipeline(f"{self.name}: newest and deleted need mode='merge'.")
+        self._check_merging()
         if self.transform and self.each:
             raise BadPipeline(f"{self.name}: use transform or each, not both.")
         for function, available in (
@@ -127,6 +132,14 @@ class Pipeline:
                     f"{self.name}: {getattr(function, '__name__', 'the function')}() has a parameter "
                     f"{unknown[0]!r}; after the first one it may have {' and '.join(available)}."
                 )
+
+    def _check_merging(self) -> None:
+        if self.mode != "merge" and (self.newest or self.deleted or self.cursor):
+            raise BadPipeline(f"{self.name}: newest, deleted and cursor need mode='merge'.")
+        if self.lag_days < 0 or (self.lag_days and not self.cursor):
+            raise BadPipeline(
+                f"{self.name}: lag_days is a number of days from 0, and needs cursor."
+            )
 
     @property
     def tables(self) -> tuple[str, ...]:

@@ -40,7 +40,8 @@ from fanfold import readers
 from fanfold.errors import BadConfiguration, BatchIncomplete
 from fanfold.loader import Loaded
 from fanfold.model import Manifest, Outcome, RunIdentity, Status, utc_text
-from fanfold.sources import Compute, Files
+from fanfold.readers.since import with_since
+from fanfold.sources import Api, Compute, Files
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, planning, processing, reporting
@@ -105,7 +106,8 @@ def run(  # noqa: PLR0913 - all that a run depends on
 
     Args:
         pipeline: The pipeline.
-        items: Keys, or objects with the key as ``item_column`` and attributes. For ``Files``, URIs or
+        items: Keys, or objects with the key as ``item_column`` and attributes. Default: what the API of
+            the pipeline lists. For ``Files``, URIs or
             paths; their sizes and ETags are read, unless they are given.
         records: Records by key, instead of fetching. The items are its keys, or ``items`` if given:
             those without records are ``missing``.
@@ -123,9 +125,17 @@ def run(  # noqa: PLR0913 - all that a run depends on
     moment = as_of or datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="fanfold-") as folder:
         workspace = Workspace(Path(folder) / "run")
-        located = readers.from_list(list(items) or list(records or ()), pipeline.item_column)
+        items = list(items) or list(records or ())
+        located = readers.from_list(items, pipeline.item_column)
         if records is None and isinstance(pipeline.source, Files):
             located = _found_files(pipeline.source, located)
+        elif records is None and not items:
+            located = readers.from_list(
+                _listed_items(pipeline, endpoint, moment), pipeline.item_column
+            )
+        base = _base(workspace, after) if after else None
+        if pipeline.cursor:
+            located = with_since(located, pipeline, base.state if base else None)
         readers.write_items(workspace, located, pipeline.check_item)
         plan = planning.write_plan(
             workspace,
@@ -143,8 +153,20 @@ def run(  # noqa: PLR0913 - all that a run depends on
             if isinstance(pipeline.source, Files):  # they are written as JSONL files
                 source = replace(pipeline.source, format="jsonl", compression="none")
                 read = replace(pipeline, source=source)
-        base = _base(workspace, after) if after else None
         return _result(workspace, batches, pipeline, read, moment, charts=charts, base=base)
+
+
+def _listed_items(pipeline: Pipeline, endpoint: Endpoint | None, as_of: datetime) -> Sequence[Any]:
+    from fanfold.rate_limit import Unlimited
+    from fanfold.sources.session import ApiSession
+    from fanfold.stages.fetching.listing import list_items
+
+    source = pipeline.source
+    if not isinstance(source, Api) or source.listing is None:
+        return ()
+    target = endpoint or endpoint_of(source.connection or f"{pipeline.name}_default")
+    with ApiSession(source, target, as_of=as_of) as session:
+        return list_items(session, Unlimited())
 
 
 def _base(workspace: Workspace, after: Result) -> Base:

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Connection
 
-from fanfold.airflow.settings import files_allowed
+from fanfold.airflow.settings import defer_after, files_allowed, rate_limit_url, shared_directory
 from fanfold.errors import BadConfiguration
 from fanfold.sources import Api
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from fanfold.airflow.settings import Options
     from fanfold.pipeline import Pipeline
+    from fanfold.rate_limit import RateLimiter
     from fanfold.sources.endpoint import Endpoint
     from fanfold.storage.locations import Locations
     from fanfold.storage.objects import Bucket
@@ -74,6 +76,22 @@ def endpoint(pipeline: Pipeline) -> Endpoint:
         schema=connection.schema,
         token=connection.password,
         extra=_extra(connection_id, connection),
+    )
+
+
+def rate_limiter(
+    endpoint: Endpoint, options: Options
+) -> contextlib.AbstractContextManager[RateLimiter]:
+    """Open the rate limiter of a connection."""
+    from fanfold.rate_limit import open_rate_limiter
+
+    return open_rate_limiter(
+        shared_directory() / ".rate-limits",
+        endpoint.connection,
+        options.requests_per_second or endpoint.requests_per_second,
+        endpoint.requests_per_hour,
+        redis_url=rate_limit_url(),
+        max_wait=defer_after(),
     )
 
 

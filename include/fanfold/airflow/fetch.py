@@ -108,28 +108,18 @@ class Fetch(BaseOperator):
         self, stack: ExitStack, source: Api, endpoint: Endpoint, context: Context
     ) -> partial[WorkerPool]:
         """Return what starts the threads that send the requests of a batch."""
-        from fanfold.rate_limit import open_rate_limiter
         from fanfold.sources.session import ApiSession
         from fanfold.stages.fetching.backoff import Backoff
         from fanfold.stages.fetching.workers import WorkerPool
 
         options = settings.Options.of(context)
-        max_wait = settings.defer_after()
         as_of = settings.identity(context).logical_date
-        limiter = open_rate_limiter(
-            settings.shared_directory() / ".rate-limits",
-            endpoint.connection,
-            options.requests_per_second or endpoint.requests_per_second,
-            endpoint.requests_per_hour,
-            redis_url=settings.rate_limit_url(),
-            max_wait=max_wait,
-        )
         return partial(
             WorkerPool,
             stack.enter_context(ApiSession(source, endpoint, as_of=as_of)),
-            stack.enter_context(limiter),
+            stack.enter_context(connections.rate_limiter(endpoint, options)),
             concurrency=options.concurrency,
-            backoff=Backoff(max_wait=max_wait),
+            backoff=Backoff(max_wait=settings.defer_after()),
         )
 
     def _wait(self, ref: BatchRef, spent: QuotaSpent) -> None:

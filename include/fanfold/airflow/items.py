@@ -12,7 +12,7 @@ import tempfile
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fanfold import readers
 from fanfold.airflow import connections, settings
@@ -22,16 +22,18 @@ from fanfold.readers.datasets import from_dataset
 from fanfold.readers.objects import FACTS, FileCounts, find_files
 from fanfold.readers.patterns import window_of
 from fanfold.readers.runs import from_run
-from fanfold.sources import Files
+from fanfold.readers.since import with_since
+from fanfold.sources import Api, Files
 from fanfold.stages.planning.base import choose_base
 from fanfold.storage.objects import download
 from fanfold.storage.published import read_published
-from fanfold.workspace.base import LEDGER, BaseRef, read_ledger, write_base_ref
+from fanfold.workspace.base import LEDGER, STATE, BaseRef, read_ledger, write_base_ref
 from fanfold.workspace.files import disk_errors
 from fanfold.workspace.paths import Workspace, safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from fanfold.model import RunIdentity
     from fanfold.pipeline import Pipeline
@@ -55,6 +57,7 @@ def items_of_run(
         BadInput: As :func:`located_items`; a pattern, URI or location of a file is wrong; the rows of
             the published dataset were made by other code.
         BadConfiguration: As :func:`located_items`; a location of files cannot be listed.
+        CredentialRefused, ItemRefused: The API does not list its items.
         SourceBusy, SinkUnavailable: Object storage or the database is unavailable.
     """
     with contextlib.ExitStack() as stack:
@@ -74,14 +77,23 @@ def items_of_run(
             # A run of some files only must not move the window past those that it did not search.
             is_whole = chosen.is_default and isinstance(pipeline.source, Files)
             write_base_ref(workspace, replace(ref, listed=str(window.last) if is_whole else ""))
-        entries = stack.enter_context(located_items(chosen, pipeline.item_column))
-        if not isinstance(pipeline.source, Files):
+        source = pipeline.source
+        if isinstance(source, Api) and source.listing and chosen.is_empty:
+            entries: Iterable[readers.Located] = readers.from_list(
+                _listed_items(pipeline, run.logical_date, options), pipeline.item_column
+            )
+        else:
+            entries = stack.enter_context(located_items(chosen, pipeline.item_column))
+        if not isinstance(source, Files):
+            if pipeline.cursor:
+                state = None if ref.rebuild else _downloaded(base, STATE, stack)
+                entries = with_since(entries, pipeline, state)
             yield entries
             return
         counts, uri = FileCounts(), chosen.uri or ""
         yield find_files(
             _without_facts(entries) if uri.startswith("run://") else entries,
-            stack.enter_context(connections.locations(pipeline.source.connection)),
+            stack.enter_context(connections.locations(source.connection)),
             window,
             folder=_folder(uri),
             ledger=_ledger(base, stack) if pipeline.mode == "merge" else None,
@@ -91,12 +103,33 @@ def items_of_run(
         log.info("%s.", counts.text(window))
 
 
+def _listed_items(pipeline: Pipeline, as_of: datetime, options: settings.Options) -> Sequence[Any]:
+    """Return the items that the API of a pipeline lists."""
+    from fanfold.sources.session import ApiSession
+    from fanfold.stages.fetching.listing import list_items
+
+    assert isinstance(pipeline.source, Api)  # noqa: S101 - for the type checker
+    endpoint = connections.endpoint(pipeline)
+    with (
+        ApiSession(pipeline.source, endpoint, as_of=as_of) as session,
+        connections.rate_limiter(endpoint, options) as limiter,
+    ):
+        found = list_items(session, limiter)
+    log.info("%s lists %d items.", endpoint.connection, len(found))
+    return found
+
+
 def _ledger(base: Published | None, stack: contextlib.ExitStack) -> Iterable[LedgerRow]:
+    path = _downloaded(base, LEDGER, stack)
+    return read_ledger(path) if path else ()
+
+
+def _downloaded(base: Published | None, form: str, stack: contextlib.ExitStack) -> Path | None:
+    """Download the state or ledger of a published dataset into a folder that the stack removes."""
     if base is None:
-        return ()
-    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fanfold-ledger-"))
-    entry = base.manifest.file_of("", LEDGER)
-    return read_ledger(base.download(entry, Path(folder) / "ledger.parquet"))
+        return None
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="fanfold-base-"))
+    return base.download(base.manifest.file_of("", form), Path(folder) / f"{form}.parquet")
 
 
 def _without_facts(entries: Iterable[readers.Located]) -> Iterator[readers.Located]:

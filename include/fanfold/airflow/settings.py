@@ -46,6 +46,11 @@ class ItemsFrom:
     sql_connection: str | None = None
     is_default: bool = False
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are none."""
+        return not (self.items or self.uri or self.sql)
+
 
 def items_of(context: Context) -> ItemsFrom:
     """Return where the items of the current run come from.

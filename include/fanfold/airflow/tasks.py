@@ -58,8 +58,14 @@ def preflight(pipeline: str) -> None:
 
 @task(multiple_outputs=False)
 @metrics.timed
-def read_items(pipeline: str) -> int:
-    """Read, check and store the items; return their number."""
+def read_items(pipeline: str, items: list[Any] | None = None) -> int:
+    """Read, check and store the items; return their number.
+
+    ``items`` are those of a task of the DAG's author, used if the run names no others: keys, or objects
+    with attributes.
+    """
+    from dataclasses import replace
+
     from fanfold import readers
     from fanfold.airflow.items import items_of_run
     from fanfold.workspace.fresh import remove_previous_run
@@ -71,10 +77,12 @@ def read_items(pipeline: str) -> int:
         log.info("Removed the workspace of a deleted run with the same id.")
     loaded = _pipeline(pipeline)
     chosen, options = settings.items_of(context), settings.Options.of(context)
+    if items is not None and chosen.is_default:
+        chosen = replace(chosen, items=tuple(items), uri=None, sql=None)
     with items_of_run(settings.identity(context), workspace, loaded, chosen, options) as located:
-        items, blanks = readers.write_items(workspace, located, loaded.check_item)
-    log.info("%d items; %d blank ones were ignored.", items, blanks)
-    return items
+        written, blanks = readers.write_items(workspace, located, loaded.check_item)
+    log.info("%d items; %d blank ones were ignored.", written, blanks)
+    return written
 
 
 @task(multiple_outputs=False)

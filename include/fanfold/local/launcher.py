@@ -15,13 +15,14 @@ import psutil
 from fanfold.local import settings
 from fanfold.local import stack as stacks
 from fanfold.local.progress import current_step, read_progress
-from fanfold.local.request import upload_key
+from fanfold.local.request import Request, upload_key
 from fanfold.local.settings import of_shell
 from fanfold.local.stack import FINISHED, Stack, running_stack
 from fanfold.local.state import Phase, StackFailed
 from fanfold.local.summary import failure, next_step, retry_reason, summary
-from fanfold.simulator.sample import DELIVERIES, upload
-from fanfold.workspace.paths import Workspace
+from fanfold.simulator.sample import DELIVERIES, PREREQUISITES, upload
+from fanfold.storage.published import LATEST
+from fanfold.workspace.paths import Workspace, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fanfold.local.home import Home
-    from fanfold.local.request import Request
     from fanfold.local.state import State
 
 RUN_PREFIX = "make-run__"
@@ -54,7 +54,6 @@ def run(home: Home, request: Request) -> int:
         StackFailed: The stack did not start or failed, or another `make run` uses this folder.
     """
     request.check()
-    dag_id = request.pipeline
     found = stacks.find(home)
     context: AbstractContextManager[Stack]
     if found is None:
@@ -64,32 +63,51 @@ def run(home: Home, request: Request) -> int:
         _check_free(home, found)
         context = contextlib.closing(Stack(home, found))
     with context as stack:
-        run_id = f"{RUN_PREFIX}{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%f}"
-        stack.wait_for_dag(dag_id)
         if found is None:
             _fail_unfinished(stack)
-        params = stack.api("GET", f"/api/v2/dags/{dag_id}/details")["params"] or {}
-        if not request.items:
-            _deliver(stack, params)
-        conf = request.conf(params, home.inputs, partial(_upload, stack, dag_id))
-        _say(f"Triggering {dag_id}")
-        began = time.monotonic()
-        stack.trigger(dag_id, conf, run_id=run_id)
+        needed = PREREQUISITES.get(request.pipeline)
+        if needed and not _has_published(stack, needed):
+            _say(f"{request.pipeline} reads what {needed} publishes: running that first")
+            if failed := _run(stack, Request(needed), stays=found is not None):
+                return failed
+        return _run(stack, request, stays=found is not None)
 
-        def print_summary() -> None:
-            _say(summary(stack, dag_id, run_id, seconds=time.monotonic() - began))
 
-        try:
-            state = _watch(stack, dag_id, run_id, print_summary)
-        except BaseException:
-            with contextlib.suppress(StackFailed):
-                _fail(stack, dag_id, run_id)
-            raise
-        if state != "success":
-            _say("\n" + failure(stack, dag_id, run_id))
-            return 1
-        _say(next_step(stack, dag_id, run_id, stays=found is not None))
-        return 0
+def _run(stack: Stack, request: Request, *, stays: bool) -> int:
+    """Trigger a pipeline and wait for its end; return 0 if the run succeeded, 1 if it failed."""
+    dag_id = request.pipeline
+    run_id = f"{RUN_PREFIX}{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%f}"
+    stack.wait_for_dag(dag_id)
+    params = stack.api("GET", f"/api/v2/dags/{dag_id}/details")["params"] or {}
+    if not request.items:
+        _deliver(stack, params)
+    conf = request.conf(params, stack.home.inputs, partial(_upload, stack, dag_id))
+    _say(f"Triggering {dag_id}")
+    began = time.monotonic()
+    stack.trigger(dag_id, conf, run_id=run_id)
+
+    def print_summary() -> None:
+        _say(summary(stack, dag_id, run_id, seconds=time.monotonic() - began))
+
+    try:
+        state = _watch(stack, dag_id, run_id, print_summary)
+    except BaseException:
+        with contextlib.suppress(StackFailed):
+            _fail(stack, dag_id, run_id)
+        raise
+    if state != "success":
+        _say("\n" + failure(stack, dag_id, run_id))
+        return 1
+    _say(next_step(stack, dag_id, run_id, stays=stays))
+    return 0
+
+
+def _has_published(stack: Stack, dag_id: str) -> bool:
+    """Whether a DAG has published to the bucket; with a storage of the user's own, nobody is asked."""
+    if _has_own_storage():
+        return True
+    listed = stack.s3().list_objects_v2(Bucket=_bucket(), Prefix=f"{safe_name(dag_id)}/{LATEST}")
+    return bool(listed["KeyCount"])
 
 
 def _deliver(stack: Stack, params: Mapping[str, Any]) -> None:

@@ -39,7 +39,7 @@ class Application:
     def answer(self, request: Request) -> Delivery:
         """Return the response to a request, and count it."""
         for api in _APIS:
-            if route := api.route(request.path):
+            if route := api.route(request):
                 break
         else:
             if request.path.startswith("/_"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,13 +22,18 @@ _STATUS_LINES = {
 
 @dataclass(slots=True)
 class Request:
-    """An HTTP request with its decoded query; the last value of a repeated key counts."""
+    """An HTTP request with its decoded query; the last value of a repeated key counts.
+
+    Attributes:
+        headers: Those of a POST request, by their names in lower case.
+    """
 
     method: str
     path: str
     query: dict[str, str]
     authorization: str = ""
     body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
     day: int = 0
     quota: Quota = UNLIMITED_QUOTA
 
@@ -104,8 +109,8 @@ class Api(Protocol):
 
     TOKEN_REQUIRED: bool
 
-    def route(self, path: str) -> Route | None:
-        """Return the route of a path, if it exists."""
+    def route(self, request: Request) -> Route | None:
+        """Return the route of a request, if the API has one."""
 
     def template(self, path: str) -> str:
         """Return the path with placeholders, for the statistics."""

@@ -104,9 +104,9 @@ ROUTES = {
 _BY_ID = Route(_by_id, _requested_id)
 
 
-def route(path: str) -> Route | None:
-    """Return the route of a path, if it exists."""
-    return ROUTES.get(path) or (_BY_ID if template(path) != path else None)
+def route(request: Request) -> Route | None:
+    """Return the route of a request, if the API has one."""
+    return ROUTES.get(request.path) or (_BY_ID if template(request.path) != request.path else None)
 
 
 def template(path: str) -> str:

@@ -55,6 +55,11 @@ DELIVERIES: dict[str, Callable[[date, int], Iterable[tuple[str, bytes]]]] = {
     weather.PREFIX: weather.delivery,
 }
 """Sample files by their prefix in a bucket: ``(today, number of the delivery) -> key and content``."""
+PREREQUISITES = {
+    "account_segments": "weibo_user_profiles",
+    "weibo_topic_authors": "weibo_hot_topics",
+}
+"""DAGs that read what another one published, by their dag_id."""
 CONNECTIONS = ("weibo_default", "mastodon_default", "sample_default")
 """Airflow connections of the APIs that the simulator speaks."""
 

@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
     def _begin(self) -> None:
         self._url = b""
         self._authorization = ""
+        self._headers: list[tuple[bytes, bytes]] = []
         self._body = b""
         self._size = 0
 
@@ -109,6 +110,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Handle a header."""
         self._grow(len(name) + len(value))
+        self._headers.append((name, value))
         lower = name.lower()
         if lower == b"authorization":
             self._authorization = value.decode("latin-1")
@@ -127,13 +129,15 @@ class Connection(asyncio.Protocol):
         path, _, query = self._url.decode("latin-1").partition("?")
         if path.startswith("http://"):  # absolute form, as sent to a proxy
             path = "/" + path[7:].partition("/")[2]
+        method = self._parser.get_method().decode()
         try:
             request = Request(
-                self._parser.get_method().decode(),
+                method,
                 unquote(path) if "%" in path else path,
                 dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100)),
                 self._authorization,
                 self._body,
+                _decoded(self._headers) if method == "POST" else {},
             )
         except ValueError:
             self._refuse(400, "The query has more than 100 fields")
@@ -222,6 +226,10 @@ class Connection(asyncio.Protocol):
             self._timer = loop.call_later(self._pause_s, self._write_more)
         elif not self._paused:  # else resume_writing continues
             asyncio.get_running_loop().call_soon(self._write_more)
+
+
+def _decoded(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
 async def serve(

@@ -133,9 +133,9 @@ def _requested(request: Request) -> list[str]:
 _ROUTE = Route(_answer, _requested)
 
 
-def route(path: str) -> Route | None:
-    """Return the route of a path, if it exists."""
-    return _ROUTE if _PATH.fullmatch(path) else None
+def route(request: Request) -> Route | None:
+    """Return the route of a request, if the API has one."""
+    return _ROUTE if _PATH.fullmatch(request.path) else None
 
 
 def template(path: str) -> str:

@@ -176,9 +176,9 @@ ROUTES = {
 }
 
 
-def route(path: str) -> Route | None:
-    """Return the route of a path, if it exists."""
-    return ROUTES.get(path)
+def route(request: Request) -> Route | None:
+    """Return the route of a request, if the API has one."""
+    return ROUTES.get(request.path)
 
 
 def template(path: str) -> str:

@@ -18,6 +18,7 @@ from fanfold.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from fanfold.messages import Texts
     from fanfold.model import Item
@@ -180,6 +181,20 @@ class Probe(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """A request for the items of a run.
+
+    Attributes:
+        call: ``(as_of)`` returns the request; ``as_of`` is the logical date of the run.
+        read: Returns the items in the response: keys, or objects with the key as ``item_column`` and
+            further attributes. Raises as :attr:`Api.read` does.
+    """
+
+    call: Callable[[datetime], Call]
+    read: Callable[[Response], Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class Quota:
     """The quota that a source reports; None for what it does not report.
 
@@ -217,9 +232,10 @@ class Api:
             refuse the item, and everything else is retried.
         connection: Airflow connection. Default: ``<pipeline>_default``.
         token: Where the password of the connection goes: ``bearer``, ``header:<name>``,
-            ``header:<name> <scheme>`` or ``query:<name>``. A header is better: access logs contain
-            queries.
+            ``header:<name> <scheme>``, ``query:<name>``, or ``body:<name>`` for a field of the body of
+            each POST request. A query is the worst: access logs contain it.
         several: Request for several items, if the API has one.
+        listing: Request for the items of a run that is given none.
         check: Request that checks endpoint and token: for ``preflight`` and to probe an unavailable
             source. Default: a GET of ``/``, for which any response but 502, 503 and 504 will do.
         quota: Reads the quota of the endpoint's token.
@@ -237,6 +253,7 @@ class Api:
     connection: str = ""
     token: str = "bearer"  # noqa: S105 - a place, not a token
     several: Several | None = None
+    listing: Listing | None = None
     check: Probe[None] | None = None
     quota: Probe[Quota | None] | None = None
     exhausted_for: Callable[[Response], float | None] | None = None
@@ -247,9 +264,11 @@ class Api:
             raise BadPipeline("Api needs either path or call.")
         if self.path and not self.path.startswith("/"):
             raise BadPipeline(f"Api: the path {self.path!r} must begin with '/'.")
-        if self.token != "bearer" and not self.token.startswith(("header:", "query:")):  # noqa: S105
+        places = ("header:", "query:", "body:")
+        if self.token != "bearer" and not self.token.startswith(places):  # noqa: S105
             raise BadPipeline(
-                f"Api: token={self.token!r} must be 'bearer', 'header:<name>' or 'query:<name>'."
+                f"Api: token={self.token!r} must be 'bearer', 'header:<name>', 'query:<name>' or "
+                "'body:<name>'."
             )
 
     def items_per_request(self, endpoint: Endpoint) -> int:

@@ -15,6 +15,7 @@ CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 20.0  # seconds
 _KNOWN_EXTRA = (
     "requests_per_second",
+    "requests_per_minute",
     "requests_per_hour",
     "items_per_request",
     "connect_timeout",
@@ -30,7 +31,8 @@ class Endpoint:
         connection: Connection id, for messages and as the scope of the rate limit.
         url: Scheme, host and port, without a trailing slash.
         token: Access token, or None; not part of the representation.
-        requests_per_second: Rate limit of the connection, or None.
+        requests_per_second: Rate limit of the connection, or None: the lower one of ``requests_per_second``
+            and a sixtieth of ``requests_per_minute`` in the extra, as requests are spread evenly.
         requests_per_hour: Rate limit of the connection per hour, or None.
         items_per_request: Maximum number of items per request, if the source supports several.
         connect_timeout: Seconds.
@@ -76,11 +78,13 @@ class Endpoint:
             )
         netloc = parts.netloc if parts.port or not port else f"{parts.netloc}:{port}"
         numbers = {name: _positive(connection, name, extra.get(name)) for name in _KNOWN_EXTRA}
+        per_minute = numbers["requests_per_minute"]
+        rates = (numbers["requests_per_second"], per_minute and per_minute / 60)
         return cls(
             connection=connection,
             url=f"{parts.scheme}://{netloc}",
             token=token or None,
-            requests_per_second=numbers["requests_per_second"],
+            requests_per_second=min(filter(None, rates), default=None),
             requests_per_hour=numbers["requests_per_hour"],
             items_per_request=max(1, int(numbers["items_per_request"] or 1)),
             connect_timeout=numbers["connect_timeout"] or CONNECT_TIMEOUT,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -37,12 +38,20 @@ _CHUNK = 64 * 1024
 
 
 class HttpClient:
-    """Sends requests to one endpoint, all with the same query and headers. Thread-safe."""
+    """Sends requests to one endpoint, all with the same query and headers. Thread-safe.
+
+    ``fields`` are added to the JSON body of POST requests.
+    """
 
     def __init__(
-        self, endpoint: Endpoint, query: Mapping[str, str], headers: Mapping[str, str]
+        self,
+        endpoint: Endpoint,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        fields: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._query = query
+        self._fields = fields
         self._adapter = DeadlineAdapter(pool_connections=1, pool_maxsize=MAX_CONNECTIONS)
         self._pool, self._prefix = self._adapter.route(endpoint)
         self._headers = {
@@ -73,7 +82,8 @@ class HttpClient:
         headers = self._headers
         content = None
         if call.json is not None:
-            content = json.dumps(call.json).encode()
+            document = {**call.json, **self._fields} if self._fields else call.json
+            content = json.dumps(document).encode()
             headers = {**headers, "Content-Type": "application/json"}
         try:
             query = urlencode({**call.query, **self._query})
@@ -106,8 +116,8 @@ class HttpClient:
             raise SourceBusy(
                 ENGINE.message(_message_id(error), path=path), unavailable=True
             ) from None
-        document, flaw = strict_json.parse(body)
-        return Response(response.status, response.headers, document, flaw, path), body
+        parsed, flaw = strict_json.parse(body)
+        return Response(response.status, response.headers, parsed, flaw, path), body
 
 
 def _read_body(response: urllib3.BaseHTTPResponse, path: str) -> bytes:

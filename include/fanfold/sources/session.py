@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from fanfold.errors import BadConfiguration, BadPipeline, FanfoldError, ItemRefused, SourceBusy
 from fanfold.injection import inject
@@ -40,9 +40,10 @@ class ApiSession:
         self._endpoint = endpoint
         self._as_of = as_of
         self._call = inject(api.call, as_of=as_of) if api.call else None
-        query, headers = _credentials(api, endpoint)
-        self._paging = Paging(api.pages, endpoint, next(iter(query), "")) if api.pages else None
-        self._http = HttpClient(endpoint, query, headers)
+        credentials = _credentials(api, endpoint)
+        parameter = next(iter(credentials[0]), "")
+        self._paging = Paging(api.pages, endpoint, parameter) if api.pages else None
+        self._http = HttpClient(endpoint, *credentials)
 
     def __enter__(self) -> Self:
         return self
@@ -99,6 +100,8 @@ class ApiSession:
                 raise ItemRefused(author_error(error, self._call)) from error
         if not isinstance(call, Call):
             raise BadPipeline(f"Api: call must return a Call, not {type(call).__name__}.")
+        if self._api.token.startswith("body:") and not isinstance(call.json, dict):
+            raise BadPipeline(f"Api: token={self._api.token!r} needs a JSON object as body.")
         return self._paging.first(call) if self._paging else call
 
     def _reply(  # noqa: PLR0913, PLR0917 - a request and its response
@@ -157,6 +160,22 @@ class ApiSession:
         if response.status in {502, 503, 504}:
             raise unexpected_response(response)
 
+    def list_items(self) -> Sequence[Any]:
+        """Return the items that the API lists; raises as :meth:`fetch` does."""
+        listing = self._api.listing
+        if listing is None:
+            return ()
+        response, _ = self._http.send(listing.call(self._as_of))
+        try:
+            found = listing.read(response)
+        except FanfoldError:
+            raise
+        except Exception as error:
+            raise SourceBusy(author_error(error, listing.read)) from error
+        if not isinstance(found, (list, tuple)):
+            raise unexpected_response(response)
+        return found
+
     def quota(self) -> Quota | None:
         """Return the quota that the source reports, or None; raises as :meth:`fetch` does."""
         return self._send(self._api.quota) if self._api.quota else None
@@ -165,14 +184,18 @@ class ApiSession:
         return probe.read(self._http.send(probe.call(self._endpoint))[0])
 
 
-def _credentials(api: Api, endpoint: Endpoint) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """Return the query parameters and the headers that carry the endpoint's token, if it has one."""
+def _credentials(
+    api: Api, endpoint: Endpoint
+) -> tuple[Mapping[str, str], Mapping[str, str], Mapping[str, str]]:
+    """Return query parameters, headers and fields that carry the endpoint's token, if it has one."""
     token = endpoint.token
     if token is None:
-        return {}, {}
+        return {}, {}, {}
     place, _, name = api.token.partition(":")
     if place == "query":
-        return {name: token}, {}
+        return {name: token}, {}, {}
+    if place == "body":
+        return {}, {}, {name: token}
     if not token.isascii() or not token.isprintable():
         # The error of the HTTP library would contain the token.
         raise BadConfiguration(
@@ -180,6 +203,6 @@ def _credentials(api: Api, endpoint: Endpoint) -> tuple[Mapping[str, str], Mappi
             "carry, such as a line break."
         )
     if place == "bearer":
-        return {}, {"Authorization": f"Bearer {token}"}
+        return {}, {"Authorization": f"Bearer {token}"}, {}
     name, _, scheme = name.partition(" ")
-    return {}, {name: f"{scheme} {token}".strip()}
+    return {}, {name: f"{scheme} {token}".strip()}, {}

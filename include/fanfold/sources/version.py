@@ -28,6 +28,7 @@ _NO_RECORDS = frozenset(
         "connection",
         "token",
         "check",
+        "listing",
         "quota",
         "exhausted_for",
         "time_limit",

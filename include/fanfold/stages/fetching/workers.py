@@ -238,7 +238,7 @@ class WorkerPool:
         if seconds is None and error.reset_at is not None:
             seconds = (error.reset_at - datetime.now(UTC)).total_seconds()
         if seconds is None:
-            seconds = self._quota_reset()
+            seconds = quota_reset(self._session)
         # A second more: clocks differ, and resets are reported in whole seconds.
         self._pause(max(0.0, seconds) + 1.0, error)
         request.quota_errors += 1
@@ -246,13 +246,6 @@ class WorkerPool:
             self._queue.retry(request, 0.0)
         else:
             self._give_up(request, error)
-
-    def _quota_reset(self) -> float:
-        try:
-            quota = self._session.quota()
-        except FanfoldError:
-            quota = None
-        return DEFAULT_RESET if quota is None or quota.reset_in is None else quota.reset_in
 
     def _pause(self, seconds: float, error: FanfoldError) -> None:
         seconds = min(seconds, MAX_PAUSE)
@@ -308,3 +301,12 @@ class WorkerPool:
     def _end(self) -> None:
         self._stop.set()
         self._queue.close()
+
+
+def quota_reset(session: ApiSession) -> float:
+    """Return the seconds until the quota is renewed, or a default if the source does not report it."""
+    try:
+        quota = session.quota()
+    except FanfoldError:
+        quota = None
+    return DEFAULT_RESET if quota is None or quota.reset_in is None else quota.reset_in

@@ -103,18 +103,23 @@ def contract_of(pipeline: Pipeline) -> Contract:
         BadPipeline: It is invalid, or a column that the pipeline names is not in it.
     """
     contract = read_contract(pipeline.contract, pipeline.name)
-    others = (pipeline.label, pipeline.measure, pipeline.newest, pipeline.deleted)
+    others = (pipeline.label, pipeline.measure, pipeline.newest, pipeline.deleted, pipeline.cursor)
     named = (*pipeline.key, *filter(None, others))
     missing = [name for name in named if name not in (*contract.schema.names, AS_OF)]
     if missing:
         raise BadPipeline(
             f"{pipeline.name}: the contract has no column {missing[0]!r}, which key, label, "
-            f"measure, newest or deleted names; it has {', '.join(contract.schema.names)}."
+            f"measure, newest, deleted or cursor names; it has {', '.join(contract.schema.names)}."
         )
     if pipeline.deleted and not pa.types.is_boolean(contract.schema.field(pipeline.deleted).type):
         raise BadPipeline(
             f"{pipeline.name}: deleted={pipeline.deleted!r} must name a column of the contract with "
             f"booleans, but its type is {contract.schema.field(pipeline.deleted).type}."
+        )
+    if pipeline.cursor and not pa.types.is_temporal(contract.schema.field(pipeline.cursor).type):
+        raise BadPipeline(
+            f"{pipeline.name}: cursor={pipeline.cursor!r} must name a column of the contract with dates or "
+            f"times, but its type is {contract.schema.field(pipeline.cursor).type}."
         )
     return contract
 
