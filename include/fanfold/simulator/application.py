@@ -49,6 +49,7 @@ class Application:
         items = route.items(request) if route.items else []
         self.counters.arrived(path, items)
         request.day = self._settings.day
+        request.now = self._settings.clock
         request.quota = self._quota
         if rejection := self._reject(api, route, request):
             delivery = deliver(rejection)

@@ -26,6 +26,8 @@ class Request:
 
     Attributes:
         headers: Those of a POST request, of others only ``host``, by their names in lower case.
+        day: Age of the simulated data in days.
+        now: Time of the hot topics, in seconds since 1970.
     """
 
     method: str
@@ -35,6 +37,7 @@ class Request:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     day: int = 0
+    now: int = 0
     quota: Quota = UNLIMITED_QUOTA
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -103,19 +102,19 @@ def _instance(request: Request) -> Reply:  # noqa: ARG001 - exchange.Route
 
 def _trending(request: Request) -> Reply:
     limit, offset = _number(request, "limit", 10, 20), _number(request, "offset", 0)
-    found = hashtags.trending(_now(request))[offset : offset + limit]
+    found = hashtags.trending(request.now)[offset : offset + limit]
     # As Mastodon does: a full page may be followed by an empty one.
     further = {"offset": offset + limit} if len(found) == limit else None
     return _linked(request, found, limit, further)
 
 
 def _tag_timeline(request: Request) -> Reply:
-    word = hashtags.word_of(_requested_tag(request)[0])
+    word = hashtags.word_of(request.path.removeprefix(_TIMELINE))
     if word is None:
         return error(request, 20003)
     limit = _number(request, "limit", 20, 40)
     below = _number(request, "max_id", 0) if "max_id" in request.query else None
-    found = hashtags.statuses(word, _now(request), limit, below)
+    found = hashtags.statuses(word, request.now, limit, below)
     # As Mastodon does: the link is there if the page has any status.
     return _linked(request, found, limit, {"max_id": found[-1]["id"]} if found else None)
 
@@ -141,24 +140,16 @@ def _number(request: Request, name: str, default: int, most: int | None = None) 
     return number if most is None else min(number, most)
 
 
-def _now(request: Request) -> int:
-    """Return the time of the simulated data in seconds since 1970."""
-    return int(time.time()) + request.day * 86_400
-
-
 def _requested_tag(request: Request) -> list[str]:
-    return [request.path.removeprefix(_TIMELINE)]
-
-
-def _requested_list(request: Request) -> list[str]:  # noqa: ARG001 - exchange.Route
-    return [_TRENDS]
+    tag = request.path.removeprefix(_TIMELINE)
+    return [f"{tag} {request.query['max_id']}" if "max_id" in request.query else tag]
 
 
 ROUTES = {
     f"{_ACCOUNTS}lookup": Route(_lookup, _requested_acct),
     f"{_ACCOUNTS}verify_credentials": Route(_verify_credentials),
     "/api/v2/instance": Route(_instance),
-    _TRENDS: Route(_trending, _requested_list),
+    _TRENDS: Route(_trending, lambda _: ["trends/tags"]),
 }
 _OTHERS = {
     f"{_ACCOUNTS}{{id}}": Route(_by_id, _requested_id),
