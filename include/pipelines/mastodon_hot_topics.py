@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fanfold import Pipeline
+from pipelines import _hot_topic_charts as charts
 from pipelines import _hot_topics as topics
 from pipelines import _mastodon_api as mastodon
 from pipelines import _mastodon_topics_api as api
@@ -68,7 +69,7 @@ def _listed(attributes: dict[str, Any], as_of: datetime) -> Iterator[dict[str, A
         return
     hour = as_of.replace(minute=0, second=0, microsecond=0)
     place = {name: attributes[name] for name in ("rank", "list_size")}
-    yield {"kind": "listed", "id": f"{hour:%Y-%m-%dT%H}", "happened_at": hour, **place}
+    yield {"kind": "listed", "id": hour.isoformat(), "happened_at": hour, **place}
     for day in attributes["days"]:
         yield {
             "kind": "day",
@@ -87,9 +88,12 @@ PIPELINE = Pipeline(
     contract=topics.TopicEvent,
     key=topics.KEY,
     dataset="mastodon_topic_events",
-    folds=topics.folds("mastodon_"),
     mode="merge",
+    folds=topics.folds("mastodon_"),
+    charts=charts.charts("mastodon_"),
     item_column="topic",
     check_item=api.check_item,
     key_form=api.KEY_FORM,
+    label="author",
+    measure="likes",
 )
