@@ -14,12 +14,10 @@ about 100.
 airflow dags trigger mastodon_hot_topics --conf '{"hashtags": ["caturday"]}'
 ```
 
-**Output** in the bucket `$FANFOLD_BUCKET` under `mastodon_hot_topics/date=YYYY-MM-DD/run=<run>/`, and as tables in the
-database of the connection `warehouse_default`: the dataset `mastodon_topic_events`, and `mastodon_topic_statuses`,
-`mastodon_topic_heat`, `mastodon_topic_changes`, `mastodon_topic_time_on_list`, `mastodon_topic_accounts`,
-`mastodon_top_authors`, `mastodon_topic_overlap` and `mastodon_topic_days`, as the page of `weibo_hot_topics` describes
-them. `verified` is true if the server has verified a link of the author's profile; the days have the uses
-and the accounts of a hashtag that the server has counted.
+**Output** in the bucket `$FANFOLD_BUCKET` under `mastodon_hot_topics/date=YYYY-MM-DD/run=<run>/`: the dataset
+`topic_events` and the tables that the page of `weibo_hot_topics` describes. In the database of the connection
+`warehouse_default` their names begin with `mastodon_`. `verified` is true if the server has verified a link of the
+author's profile; `topic_days` has the uses and the accounts of a hashtag by day, as the server counts them.
 """
 
 from __future__ import annotations

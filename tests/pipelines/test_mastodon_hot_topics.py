@@ -87,7 +87,7 @@ def test_tags_and_statuses_become_rows_and_a_broken_value_costs_its_row():
         "likes": 11,
     }  # fmt: skip
     assert first("given", "status")[["author", "followers", "text"]].isna().all()
-    assert set(result.folds["mastodon_topic_days"]["mention_count"]) == {13}
+    assert set(result.folds["topic_days"]["mention_count"]) == {13}
 
 
 def test_the_list_has_ranks_and_days_and_other_servers_may_have_no_history():

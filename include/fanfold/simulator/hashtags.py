@@ -25,8 +25,10 @@ def _name(number: int, word: str) -> str:
     return plain if plain == word else f"{plain}_{number}"
 
 
-_NAMES = {word: _name(number, word) for number, word in enumerate(topics.WORDS)}
-_WORDS = {name.lower(): word for word, name in _NAMES.items()}
+_NAME = {word: _name(number, word) for number, word in enumerate(topics.WORDS)}
+NAMES = tuple(_NAME.values())
+"""All hashtags."""
+_WORDS = {name.lower(): word for word, name in _NAME.items()}
 
 
 def word_of(name: str) -> str | None:
@@ -41,8 +43,8 @@ def trending(now: int) -> list[dict[str, Any]]:
 
 def _tag(word: str) -> dict[str, Any]:
     return {
-        "name": _NAMES[word],
-        "url": f"https://{fediverse.DOMAIN}/tags/{quote(_NAMES[word].lower())}",
+        "name": _NAME[word],
+        "url": f"https://{fediverse.DOMAIN}/tags/{quote(_NAME[word].lower())}",
     }
 
 
