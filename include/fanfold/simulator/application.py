@@ -61,6 +61,7 @@ class Application:
         items = route.items(request) if route.items else []
         self.counters.arrived(path, items)
         request.day = self._settings.day
+        request.now = self._settings.clock
         request.quota = self._quota
         request.settings = self._settings
         request.workers = self.workers

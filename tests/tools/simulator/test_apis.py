@@ -2,10 +2,11 @@
 
 import json
 from datetime import date
+from urllib.parse import quote
 
 import pytest
 
-from fanfold.simulator import fediverse, market, people, tushare, weather, weibo
+from fanfold.simulator import fediverse, hashtags, market, people, topics, tushare, weather, weibo
 
 
 def code(answer):
@@ -101,6 +102,29 @@ def test_mastodon_checks_a_token_that_is_sent(simulator, client):
     simulator.control(token_expires_after=0)
     assert client.lookup("alice").status == 200
     assert client.lookup("alice", **right).status == 401
+
+
+def test_mastodon_pages_a_tag_by_absolute_links_until_a_page_is_empty(client, simulator):
+    now = 1_780_000_000
+    simulator.control(now=now)
+    answer = client.send("/api/v1/trends/tags?limit=4&offset=2")
+    assert answer.json == hashtags.trending(now)[2:6]
+    assert (
+        answer.headers["link"]
+        == f'<{simulator.url}/api/v1/trends/tags?limit=4&offset=6>; rel="next"'
+    )
+    name = answer.json[0]["name"]
+    path, found, pages = f"/api/v1/timelines/tag/{quote(name)}?limit=100", [], []
+    while path:
+        answer = client.send(path)
+        pages.append(len(answer.json))
+        found += answer.json
+        path = answer.headers.get("link", "").partition(">")[0].removeprefix(f"<{simulator.url}")
+    assert found == hashtags.statuses(hashtags.word_of(name.upper()), now, 1000, None)
+    assert set(pages[:-2]) == {40}
+    assert pages[-1] == 0
+    assert client.send("/api/v1/timelines/tag/nobodyusesthis").status == 404
+    assert len(set(map(hashtags.word_of, hashtags.NAMES))) == len(topics.WORDS)
 
 
 def pages_of(client, station, until):
