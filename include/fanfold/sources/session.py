@@ -167,11 +167,14 @@ class ApiSession:
             return ()
         response, _ = self._http.send(listing.call(self._as_of))
         try:
-            return listing.read(response)
+            found = listing.read(response)
         except FanfoldError:
             raise
         except Exception as error:
             raise SourceBusy(author_error(error, listing.read)) from error
+        if not isinstance(found, (list, tuple)):
+            raise unexpected_response(response)
+        return found
 
     def quota(self) -> Quota | None:
         """Return the quota that the source reports, or None; raises as :meth:`fetch` does."""

@@ -39,6 +39,7 @@ def test_a_wrong_budget_is_named_with_its_key(value):
 def test_budgets_come_as_numbers_or_text():
     endpoint = parse(extra={"requests_per_second": "2.5", "requests_per_hour": 1000})
     assert (endpoint.requests_per_second, endpoint.requests_per_hour) == (2.5, 1000)
+    assert parse(extra={"requests_per_minute": 90}).requests_per_second == 1.5
 
 
 def test_the_token_is_no_part_of_a_representation():

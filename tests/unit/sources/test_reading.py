@@ -75,14 +75,15 @@ def test_what_is_not_records_is_retried_and_the_path_is_named(body, path, said):
 
 def test_the_token_goes_where_the_api_wants_it():
     for place, expected in {
-        "bearer": ({}, {"Authorization": "Bearer s3"}),
-        "header:X-Key": ({}, {"X-Key": "s3"}),
-        "header:Authorization OAuth2": ({}, {"Authorization": "OAuth2 s3"}),
-        "query:api_key": ({"api_key": "s3"}, {}),
+        "bearer": ({}, {"Authorization": "Bearer s3"}, {}),
+        "header:X-Key": ({}, {"X-Key": "s3"}, {}),
+        "header:Authorization OAuth2": ({}, {"Authorization": "OAuth2 s3"}, {}),
+        "query:api_key": ({"api_key": "s3"}, {}, {}),
+        "body:token": ({}, {}, {"token": "s3"}),
     }.items():
         api = Api(path="/", token=place)
         assert _credentials(api, Endpoint("c", "http://x", token="s3")) == expected
-        assert _credentials(api, Endpoint("c", "http://x")) == ({}, {})
+        assert _credentials(api, Endpoint("c", "http://x")) == ({}, {}, {})
 
 
 def test_a_token_that_no_header_can_carry_is_reported_without_it():
