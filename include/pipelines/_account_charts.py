@@ -8,9 +8,9 @@ from fanfold import Chart
 
 FEATURES = """
     features (feature, position, feature_en, feature_zh) AS (VALUES
-        ('followers', 1, 'Followers', '粉丝'), ('friends', 2, 'Accounts followed', '关注'),
+        ('followers', 1, 'Followers', '粉丝'), ('friends', 2, 'Following', '关注'),
         ('statuses', 3, 'Posts', '发帖'), ('favourites', 4, 'Favourites', '收藏'),
-        ('mutual', 5, 'Mutual followers', '互粉')
+        ('mutual', 5, 'Mutual', '互粉')
     )"""
 LABELS = """
     segment || '. ' || segment_name AS segment_en, segment || '. ' || segment_name_zh AS segment_zh"""
@@ -26,6 +26,7 @@ def _name(field: str | tuple[str, str], english: str, chinese: str, **more: Any)
 
 
 _SEGMENT = _name(("segment_en", "segment_zh"), "Segment", "分群")
+_NUMBER_OF = {"field": "segment", "type": "ordinal", "title": ("Segment", "分群")}
 _ACCOUNTS = _quantity("accounts", "Accounts", "账号数")
 _SHARE = _quantity("share", "Share", "占比", format=".1%")
 _FOLLOWERS = _quantity("followers", "Followers", "粉丝数")
@@ -117,7 +118,7 @@ PROFILES = Chart(
     ("What distinguishes the segments", "各群的特点"),
     sql=f"""
         {MEDIANS}
-        SELECT segment_en, segment_zh, feature_en, feature_zh, median, everyone, times
+        SELECT segment, segment_en, segment_zh, feature_en, feature_zh, median, everyone, times
         FROM found ORDER BY segment, position""",
     spec={
         "transform": [
@@ -126,22 +127,36 @@ PROFILES = Chart(
         ],
         "height": {"step": 44},
         "encoding": {
-            "y": {**_SEGMENT, "sort": None, "axis": {"title": None, "labelLimit": 300}},
+            "y": {
+                **_NUMBER_OF,
+                "sort": None,
+                "axis": {
+                    "title": None,
+                    "labelExpr": ("'Segment ' + datum.label", "'分群 ' + datum.label"),
+                },
+            },
             "x": {
                 **_FEATURE,
                 "sort": None,
-                "axis": {"title": None, "orient": "top", "labelAngle": 0, "domain": False},
+                "axis": {
+                    "title": None,
+                    "orient": "top",
+                    "labelAngle": 0,
+                    "labelOverlap": False,
+                    "labelFlush": False,
+                    "domain": False,
+                },
             },
         },
         "layer": [
             {
-                "mark": {"type": "rect", "opacity": 0.55},
+                "mark": {"type": "rect", "opacity": 0.6},
                 "encoding": {
                     "color": {
                         "field": "tint",
                         "type": "quantitative",
                         "title": ("Against all accounts", "与全体相比"),
-                        "scale": {"domain": [-1, 1], "domainMid": 0},
+                        "scale": {"domain": [-1, 1], "domainMid": 0, "interpolate": "rgb"},
                         "legend": {
                             "values": [-1, 0, 1],
                             "labelExpr": "datum.value == 0 ? '=' : datum.value < 0 ? '÷ 10' : '× 10'",
@@ -168,6 +183,13 @@ PROFILES = Chart(
         SELECT segment_en, segment_zh, lower(feature_en) AS feature_en, feature_zh, median, everyone
         FROM found WHERE times <> 1 ORDER BY abs(ln(times)) DESC, segment, position LIMIT 1""",
 )
+
+
+def _decades(english: str, chinese: str) -> dict[str, Any]:
+    values = [10**exponent for exponent in range(10)]
+    return {"scale": {"type": "log"}, "axis": {"title": (english, chinese), "values": values, "labelOverlap": False}}
+
+
 POINTS = Chart(
     ("Followers and posts", "粉丝数与发帖数"),
     # All unusual accounts and a fixed sample of the others.
@@ -178,7 +200,7 @@ POINTS = Chart(
                    row_number() OVER (PARTITION BY is_unusual ORDER BY md5(user_id), source) AS place
             FROM account_segments JOIN dataset USING (source, user_id)
         )
-        SELECT account, {LABELS}, if(is_unusual, 'yes', 'no') AS unusual_en,
+        SELECT account, segment, {LABELS}, if(is_unusual, 'yes', 'no') AS unusual_en,
                if(is_unusual, '是', '否') AS unusual_zh, 1 + followers AS followers, 1 + posts AS posts, score
         FROM points WHERE place <= 1000 AND followers IS NOT NULL AND posts IS NOT NULL
         ORDER BY segment, is_unusual, place""",
@@ -186,13 +208,14 @@ POINTS = Chart(
         "height": 360,
         "mark": {"type": "point", "opacity": 0.7},
         "encoding": {
-            "x": {**_FOLLOWERS, "scale": {"type": "log"}, "axis": {"title": ("Followers + 1 (log scale)", "粉丝数 + 1（对数坐标）"), "tickCount": 8}},
-            "y": {**_POSTS, "scale": {"type": "log"}, "axis": {"title": ("Posts + 1 (log scale)", "发帖数 + 1（对数坐标）"), "tickCount": 5}},
-            "color": {**_SEGMENT, "sort": None},
+            "x": {**_FOLLOWERS, **_decades("Followers + 1 (log scale)", "粉丝数 + 1（对数坐标）")},
+            "y": {**_POSTS, **_decades("Posts + 1 (log scale)", "发帖数 + 1（对数坐标）")},
+            "color": {**_NUMBER_OF, "scale": {"range": "category"}},
             "shape": {
                 **_name(("unusual_en", "unusual_zh"), "Unusual", "异常"),
                 "scale": {"range": ["circle", "triangle-up"]},
                 "sort": None,
+                "legend": None,
             },
             "size": {
                 "condition": {"test": ("datum.unusual_en == 'yes'", "datum.unusual_zh == '是'"), "value": 110},
@@ -218,8 +241,6 @@ POINTS = Chart(
         FROM account_segments""",
 )
 _SCORE = _quantity("score", "Unusual score", "异常分数")
-_WHY = """
-    if(unusual_deviation > 0, 'above', 'below') AS than_en, if(unusual_deviation > 0, '高于', '低于') AS than_zh"""
 UNUSUAL = Chart(
     ("Most unusual accounts", "最异常的账号"),
     sql=f"""
@@ -237,8 +258,8 @@ UNUSUAL = Chart(
         "transform": [
             {
                 "calculate": (
-                    "datum.feature_en + ' ' + (isValid(datum.value) ? format(datum.value, ',') : 'unknown') + ' (median ' + format(datum.median, ',.0f') + ')'",
-                    "datum.feature_zh + ' ' + (isValid(datum.value) ? format(datum.value, ',') : '未知') + '（中位数 ' + format(datum.median, ',.0f') + '）'",
+                    "format(datum.score, '.2f') + ': ' + datum.feature_en + ' ' + (isValid(datum.value) ? format(datum.value, ',') : 'unknown') + ' (median ' + format(datum.median, ',.0f') + ')'",
+                    "format(datum.score, '.2f') + '：' + datum.feature_zh + ' ' + (isValid(datum.value) ? format(datum.value, ',') : '未知') + '（中位数 ' + format(datum.median, ',.0f') + '）'",
                 ),
                 "as": "label",
             },
@@ -270,16 +291,15 @@ UNUSUAL = Chart(
         ],
     },
     finding=(
-        "{unusual} accounts ({share:percent}) are unusual: their score is 0.6 or more. The most unusual, {account}, mainly because of {feature_en}: {value}, {deviation} interquartile ranges {than_en} the median of {median}. The text beside each bar says what contributes most.",
-        "{unusual} 个账号（{share:percent}）异常，即分数不低于 0.6。最异常的是 {account}，主要因为{feature_zh}为 {value}，{than_zh}中位数 {median} 达 {deviation} 个四分位距。条形旁注明主要原因。",
+        "{unusual} accounts ({share:percent}) are unusual: their score is 0.6 or more. The most unusual one is {account}, mainly because of {feature_en}: {value} against a median of {median}. The text beside each bar names the main reason.",
+        "{unusual} 个账号（{share:percent}）异常，即分数不低于 0.6。最异常的是 {account}，主要因为{feature_zh}为 {value}，而中位数为 {median}。条形旁注明主要原因。",
     ),
     values=f"""
         WITH {FEATURES}
         SELECT count(*) OVER () AS unusual,
                count(*) OVER () / (SELECT count(*) FROM account_segments) AS share,
                coalesce(name, screen_name, user_id) AS account, lower(feature_en) AS feature_en, feature_zh,
-               coalesce(unusual_value::VARCHAR, '?') AS text, unusual_value AS value, unusual_median AS median,
-               abs(unusual_deviation) AS deviation, {_WHY}
+               unusual_value AS value, unusual_median AS median
         FROM account_segments JOIN dataset USING (source, user_id)
         JOIN features ON feature = unusual_feature
         WHERE is_unusual ORDER BY unusual_score DESC, source, user_id LIMIT 1""",
@@ -287,13 +307,16 @@ UNUSUAL = Chart(
 _NUMBER = {"field": "segments", "type": "ordinal", "title": ("Number of segments", "分群数")}
 _SILHOUETTE = _quantity("silhouette", "Silhouette (-1 to 1)", "轮廓系数（-1 至 1）")
 CHOICE = Chart(
-    ("Number of segments", "分群数的选择"),
+    ("Silhouette by number of segments", "各分群数的轮廓系数"),
     sql="""
         SELECT replace(name, 'silhouette_', '') AS segments, number AS silhouette,
                number = max(number) OVER () AS chosen
         FROM model_card WHERE name LIKE 'silhouette%' ORDER BY position""",
     spec={
-        "encoding": {"x": {**_NUMBER, "axis": {"labelAngle": 0}}, "y": _SILHOUETTE},
+        "encoding": {
+            "x": {**_NUMBER, "axis": {"labelAngle": 0}},
+            "y": {**_SILHOUETTE, "axis": None},
+        },
         "layer": [
             {
                 "mark": "bar",
@@ -327,13 +350,15 @@ CARD = Chart(
             ('statuses', 'Posts', '发帖'), ('favourites', 'Favourites', '收藏'),
             ('mutual', 'Mutual followers', '互粉'), ('scaling', 'Scaling', '缩放'),
             ('segments', 'Segments', '分群'), ('number_of_segments', 'Number of segments', '分群数'),
-            ('unusual', 'Unusual accounts', '异常账号')
+            ('smallest_segment', 'Smallest segment', '最小的群'),
+            ('unusual', 'Unusual accounts', '异常账号'), ('forest', 'Isolation forest', '孤立森林')
         )
         SELECT coalesce(name_en, name) AS name_en, coalesce(name_zh, name) AS name_zh, value,
                position AS entry
         FROM model_card LEFT JOIN names USING (name) WHERE section <> 'scores' ORDER BY position""",
     spec={
-        "mark": {"type": "text", "align": "left", "tooltip": None, "limit": 760},
+        "transform": [{"calculate": "truncate(datum.value, 50)", "as": "text"}],
+        "mark": {"type": "text", "align": "left", "fontSize": 11},
         "encoding": {
             "y": {
                 **_name(("name_en", "name_zh"), "Entry", "条目"),
@@ -341,7 +366,8 @@ CARD = Chart(
                 "axis": {"title": None, "domain": False},
             },
             "x": {"value": 0},
-            "text": _name("value", "Value", "值"),
+            "text": {"field": "text", "type": "nominal"},
+            "tooltip": [_name(("name_en", "name_zh"), "Entry", "条目"), _name("value", "Value", "值")],
         },
     },
     finding=(

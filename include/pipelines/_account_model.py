@@ -342,19 +342,19 @@ class _Model:
             if each in self.used:
                 place = self.used.index(each)
                 text = (
-                    f"log10(1 + {each.count}), median {self._typical(place):g}, interquartile range "
-                    f"{self.ranges[place]:.3g} of the logarithm"
+                    f"log10(1 + n), median n {self._typical(place):g}, IQR of the log {self.ranges[place]:.3g}"
                 )
-                text += f"; median for {nulls} nulls" if nulls else ""
+                text += f", {nulls} missing" if nulls else ""
             add(("features", each.name, text, None))
-        add(("parameters", "scaling", "RobustScaler: less the median, by the interquartile range", None))
-        add(("parameters", "segments", f"KMeans, n_init={STARTS}, random_state={SEED}, 1 thread", None))
-        add((
-            "parameters", "number_of_segments",
-            f"best silhouette of 2 to {MOST_SEGMENTS} on {SAMPLE} accounts, each segment at least "
-            f"{SMALLEST_SHARE:.0%}; one for fewer than {LEAST_ACCOUNTS} accounts", None,
-        ))  # fmt: skip
-        add(("parameters", "unusual", f"IsolationForest, n_estimators={TREES}, max_samples=256, random_state={SEED}; unusual from {UNUSUAL}", None))  # fmt: skip
+        for name, text in (
+            ("scaling", "RobustScaler: less the median, divided by the IQR"),
+            ("segments", f"KMeans, n_init={STARTS}, random_state={SEED}"),
+            ("number_of_segments", f"best silhouette of 2 to {MOST_SEGMENTS} (sample of {SAMPLE})"),
+            ("smallest_segment", f"{SMALLEST_SHARE:.0%}; one segment below {LEAST_ACCOUNTS} accounts"),
+            ("unusual", f"IsolationForest, score of {UNUSUAL} or more"),
+            ("forest", f"n_estimators={TREES}, max_samples=256, random_state={SEED}"),
+        ):
+            add(("parameters", name, text, None))
         add(("scores", "segments", f"{len(self.centres)}", len(self.centres)))
         for number, score in self.silhouettes.items():
             add(("scores", f"silhouette_{number}", f"{score:.4f}", score))

@@ -64,12 +64,10 @@ def rows(records: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
         f"log_{each.name}": np.log10(1 + records[each.count].astype("Float64")).round(model.DIGITS)
         for each in model.FEATURES
     }
-    origin = {
-        name: items[name] if name in items else None for name in ("profiles_run", "profiles_sha256")
-    }
     return records.assign(
         **logs,
-        **origin,
+        profiles_run=items.get("run_id"),
+        profiles_sha256=items.get("sha256"),
         days_since_post=(as_of - posted).dt.days.astype("Int64").clip(lower=0),
         profiles_as_of=as_of.dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
