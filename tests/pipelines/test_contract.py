@@ -26,11 +26,13 @@ from fanfold.pipeline import AS_OF, DATASET
 from fanfold.simulator.process import running
 from fanfold.simulator.sample import DELIVERIES, connections
 from fanfold.sources import Api, Call, Compute, Files, Function
+from fanfold.sources.session import ApiSession
 from fanfold.sources.template import rendered
 from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, planning, processing, reporting
 from fanfold.stages.consolidating.folds import write_folds
 from fanfold.stages.consolidating.tables import write_table
+from fanfold.stages.loading import targets_of
 from fanfold.stages.processing.contract import contract_of
 from fanfold.workspace.paths import Workspace
 
@@ -99,6 +101,14 @@ def test_its_dag_is_serialised_to_the_same_hash_and_back(name, path, parsed):
     assert first["dags"] == second["dags"]
 
 
+def test_no_pipeline_writes_a_table_that_another_one_makes_equal_to_its_dataset():
+    pipelines = [load_pipeline(name).pipeline for name in NAMES]
+    for one, two in itertools.combinations(pipelines, 2):
+        if "merge" in {one.mode, two.mode}:
+            tables = [{target.name for target in targets_of(each)} for each in (one, two)]
+            assert not tables[0] & tables[1], f"set table_prefix in {one.name} or {two.name}"
+
+
 @pytest.mark.parametrize("rows", [0, 1, 300])
 @pytest.mark.parametrize("name", NAMES)
 def test_its_folds_and_charts_work_on(name, rows, tmp_path):
@@ -120,6 +130,9 @@ def test_it_runs_on_its_first_items_and_gives_the_same_bytes_again(name, parsed,
     if isinstance(pipeline.source, Files) and (paths := sample_files(items, tmp_path)):
         assert rows_of_steps(pipeline, paths) == rows_of_steps(pipeline, paths, paths[::-1])
         return
+    if not items and isinstance(pipeline.source, Api) and pipeline.source.listing:
+        request.getfixturevalue("simulated")
+        items = listed(pipeline)[:2]
     reason = not_run(pipeline, items)
     if reason:
         warnings.warn(f"{name} did not run: {reason}", stacklevel=1)
@@ -134,6 +147,15 @@ def test_it_runs_on_its_first_items_and_gives_the_same_bytes_again(name, parsed,
         # Fetched one by one in another order, and one of them twice.
         pipeline, items, result.records, [[key] for key in (*reversed(keys), keys[0])]
     )  # fmt: skip
+
+
+def listed(pipeline):
+    """The items that the API of a pipeline lists, if it is simulated."""
+    connection = pipeline.source.connection
+    if connection not in CONNECTIONS:
+        return []
+    with ApiSession(pipeline.source, testing.endpoint_of(connection), as_of=NOW) as session:
+        return session.list_items()
 
 
 def sample_files(patterns, folder):
