@@ -31,6 +31,7 @@ from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, planning, processing, reporting
 from fanfold.stages.consolidating.folds import write_folds
 from fanfold.stages.consolidating.tables import write_table
+from fanfold.stages.loading import targets_of
 from fanfold.stages.processing.contract import contract_of
 from fanfold.workspace.paths import Workspace
 
@@ -97,6 +98,14 @@ def test_its_dag_is_serialised_to_the_same_hash_and_back(name, path, parsed):
     _, first, second = (each[str(path)] for each in parsed)
     assert first.get("dags"), first.get("error", f"{path.name} has no DAG of the pipeline {name}")
     assert first["dags"] == second["dags"]
+
+
+def test_no_pipeline_writes_a_table_that_another_one_makes_equal_to_its_dataset():
+    pipelines = [load_pipeline(name).pipeline for name in NAMES]
+    for one, two in itertools.combinations(pipelines, 2):
+        if "merge" in {one.mode, two.mode}:
+            tables = [{target.name for target in targets_of(each)} for each in (one, two)]
+            assert not tables[0] & tables[1], f"set table_prefix in {one.name} or {two.name}"
 
 
 @pytest.mark.parametrize("rows", [0, 1, 300])

@@ -81,7 +81,8 @@ def _check_database(name: str) -> None:
     except BadPipeline:
         targets, mode = (), "snapshot"  # _check_pipeline reports it
     with connections.warehouse() as connection:
-        check_database(connection, targets, connections.WAREHOUSE, mode=mode)
+        dag_id = settings.identity(get_current_context()).dag_id
+        check_database(connection, targets, connections.WAREHOUSE, mode=mode, dag_id=dag_id)
 
 
 def _check_workspace() -> None:
