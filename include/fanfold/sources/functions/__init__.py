@@ -24,8 +24,9 @@ from fanfold.messages import ENGINE
 if TYPE_CHECKING:
     from fanfold.errors import FanfoldError
 
-MAX_BYTES = 6 * 1024 * 1024
-"""Bytes of a payload and of a result of Lambda and SCF, for calls that wait for the result."""
+MAX_BYTES = 6_291_556
+"""Bytes of a payload and of a result, for calls that wait for the result: that of Lambda as in its error
+message; SCF documents 6 MB."""
 THROTTLE_PAUSE = 1.0
 """Seconds that calls pause if a service throttles them and does not report for how long."""
 _MAX_TEXT = 300
