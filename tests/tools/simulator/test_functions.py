@@ -48,10 +48,10 @@ def call(simulator, name, payload=None, **options):
     return SimpleNamespace(result=json.load(found["Payload"]), error=error, log=log)
 
 
-def scf(simulator, action="InvokeFunction", *, secret_id="simulator", secret=None, **parameters):
+def scf(simulator, action="InvokeFunction", *, key="simulator", secret=None, **parameters):
     """Call Tencent's API with its own client."""
     http = HttpProfile(endpoint=simulator.url.removeprefix("http://"), protocol="http")
-    credential = Credential(secret_id, secret or simulator.token)
+    credential = Credential(key, secret or simulator.token)
     profile = ClientProfile(httpProfile=http)
     client = CommonClient("scf", "2018-04-16", credential, "ap-guangzhou", profile=profile)
     response = client.call_json(action, parameters)["Response"]
@@ -107,7 +107,7 @@ def test_a_signature_of_tencent_must_fit(simulator):
     assert scf(simulator, "GetFunction", FunctionName="get_user_info")["MemorySize"] == 256
     wrong = {"FunctionName": "get_user_info"}
     assert scf_code(simulator, secret="wrong", **wrong) == "AuthFailure.SignatureFailure"
-    assert scf_code(simulator, secret_id="wrong", **wrong) == "AuthFailure.SecretIdNotFound"
+    assert scf_code(simulator, key="wrong", **wrong) == "AuthFailure.SecretIdNotFound"
     assert scf_code(simulator, FunctionName="nothing") == "ResourceNotFound.FunctionName"
 
 
