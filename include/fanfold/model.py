@@ -221,6 +221,7 @@ class Plan:
         dataset: Name of the dataset.
         row_key: Columns that identify a row of the dataset.
         folds: Names of the folds.
+        table_prefix: Prefix of the names of the warehouse tables.
         label: Column with a name of the row for people; empty if there is none.
         measure: Column by which changes are ranked; empty if there is none.
         mode: ``snapshot`` or ``merge``.
@@ -244,6 +245,7 @@ class Plan:
     dataset: str = ""
     row_key: tuple[str, ...] = ()
     folds: tuple[str, ...] = ()
+    table_prefix: str = ""
     label: str = ""
     measure: str = ""
     conflicts: int = 0

@@ -26,6 +26,7 @@ from fanfold.pipeline import AS_OF, DATASET
 from fanfold.simulator.process import running
 from fanfold.simulator.sample import DELIVERIES, connections
 from fanfold.sources import Api, Call, Compute, Files, Function
+from fanfold.sources.session import ApiSession
 from fanfold.sources.template import rendered
 from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, planning, processing, reporting
@@ -129,6 +130,9 @@ def test_it_runs_on_its_first_items_and_gives_the_same_bytes_again(name, parsed,
     if isinstance(pipeline.source, Files) and (paths := sample_files(items, tmp_path)):
         assert rows_of_steps(pipeline, paths) == rows_of_steps(pipeline, paths, paths[::-1])
         return
+    if not items and isinstance(pipeline.source, Api) and pipeline.source.listing:
+        request.getfixturevalue("simulated")
+        items = listed(pipeline)[:2]
     reason = not_run(pipeline, items)
     if reason:
         warnings.warn(f"{name} did not run: {reason}", stacklevel=1)
@@ -143,6 +147,15 @@ def test_it_runs_on_its_first_items_and_gives_the_same_bytes_again(name, parsed,
         # Fetched one by one in another order, and one of them twice.
         pipeline, items, result.records, [[key] for key in (*reversed(keys), keys[0])]
     )  # fmt: skip
+
+
+def listed(pipeline):
+    """The items that the API of a pipeline lists, if it is simulated."""
+    connection = pipeline.source.connection
+    if connection not in CONNECTIONS:
+        return []
+    with ApiSession(pipeline.source, testing.endpoint_of(connection), as_of=NOW) as session:
+        return session.list_items()
 
 
 def sample_files(patterns, folder):

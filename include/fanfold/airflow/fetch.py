@@ -102,6 +102,7 @@ class Fetch(BaseOperator):
                 start,
                 version=source_version(source),
                 selection=selection_of(batch, context["dag_run"].clear_number or 0),
+                replaced=batch.replaced_files() if isinstance(source, Files) else (),
                 log=self.log.info,
                 report=partial(metrics.fetched, self.dag_id, self.pipeline),
             )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import socket
 from dataclasses import dataclass, fields
@@ -101,6 +102,11 @@ def connections(home: Home, secrets: Secrets, ports: Ports) -> dict[str, str]:
         "warehouse_default": {"conn_type": "sqlite", "host": str(home.warehouse)},
     }
     return {connection_variable(name): json.dumps(each) for name, each in made.items()}
+
+
+def dags_folder() -> Path:
+    """Return the folder of the DAG files: ``$FANFOLD_DAGS``, or the project's."""
+    return Path(os.environ.get("FANFOLD_DAGS") or REPOSITORY / "dags")
 
 
 def connection_variable(connection_id: str) -> str:

@@ -43,7 +43,11 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         if connection_variable("warehouse_default") in os.environ
         else stack.home.warehouse
     )
-    tables = [entry.table for entry in manifest.files if entry.table and entry.format == "parquet"]
+    tables = [
+        plan.table_prefix + entry.table
+        for entry in manifest.files
+        if entry.table and entry.format == "parquet"
+    ]
     rows = notes.merged_text(manifest) or str(manifest.rows)
     facts = {
         plan.noun[0]: f"{counts.planned} planned: {counts.ok} ok, {counts.missing} missing,"

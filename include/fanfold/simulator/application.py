@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput
-from fanfold.simulator import faults, functions, mastodon, weather, weibo
+from fanfold.simulator import faults, functions, mastodon, tushare, weather, weibo
 from fanfold.simulator.counters import BoundedCounter, Counters
 from fanfold.simulator.exchange import Api, Delivery, Pending, Reply, Request, Route, deliver
 from fanfold.simulator.handlers import Workers
@@ -18,7 +18,7 @@ from fanfold.simulator.settings import Settings, changed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_APIS: tuple[Api, ...] = (weibo, mastodon, weather, functions)
+_APIS: tuple[Api, ...] = (weibo, mastodon, weather, functions, tushare)
 _NOT_FOUND = Route(lambda request: weibo.error(request, 10020))
 
 
@@ -61,6 +61,7 @@ class Application:
         items = route.items(request) if route.items else []
         self.counters.arrived(path, items)
         request.day = self._settings.day
+        request.now = self._settings.clock
         request.quota = self._quota
         request.settings = self._settings
         request.workers = self.workers

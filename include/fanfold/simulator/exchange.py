@@ -31,7 +31,9 @@ class Request:
     """An HTTP request with its decoded query; the last value of a repeated key counts.
 
     Attributes:
-        headers: Those of a POST request, by their names in lower case.
+        headers: Those of a POST request, of others only ``host``, by their names in lower case.
+        day: Age of the simulated data in days.
+        now: Time of the hot topics, in seconds since 1970.
         workers: The processes for functions, set by the application.
         running: The call of a function that has begun.
     """
@@ -43,6 +45,7 @@ class Request:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     day: int = 0
+    now: int = 0
     quota: Quota = UNLIMITED_QUOTA
     settings: Settings = _DEFAULTS
     workers: Workers | None = None

@@ -6,7 +6,7 @@ import hashlib
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fanfold.simulator import shop, weather
+from fanfold.simulator import market, shop, weather
 from fanfold.simulator.functions import ACCESS_KEY
 from fanfold.simulator.people import FIRST_UID, LAST_UID
 
@@ -53,6 +53,7 @@ SAMPLES = {
 }
 """Samples by pipeline."""
 DELIVERIES: dict[str, Callable[[date, int], Iterable[tuple[str, bytes]]]] = {
+    market.PREFIX: market.delivery,
     shop.PREFIX: shop.delivery,
     weather.PREFIX: weather.delivery,
 }
@@ -62,7 +63,7 @@ PREREQUISITES = {
     "weibo_topic_authors": "weibo_hot_topics",
 }
 """DAGs that read what another one published, by their dag_id."""
-CONNECTIONS = ("weibo_default", "mastodon_default", "sample_default")
+CONNECTIONS = ("weibo_default", "mastodon_default", "tushare_default", "sample_default")
 """Airflow connections of the HTTP APIs that the simulator speaks."""
 FUNCTIONS = "function_default"
 """That of the functions that it runs, through the API of AWS Lambda."""

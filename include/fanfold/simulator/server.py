@@ -133,6 +133,9 @@ class Connection(asyncio.Protocol):
         if path.startswith("http://"):  # absolute form, as sent to a proxy
             path = "/" + path[7:].partition("/")[2]
         method = self._parser.get_method().decode()
+        headers = self._headers
+        if method != "POST":
+            headers = [each for each in headers if each[0].lower() == b"host"]
         try:
             request = Request(
                 method,
@@ -140,7 +143,7 @@ class Connection(asyncio.Protocol):
                 dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100)),
                 self._authorization,
                 self._body,
-                _decoded(self._headers) if method == "POST" else {},
+                _decoded(headers),
             )
         except ValueError:
             self._refuse(400, "The query has more than 100 fields")

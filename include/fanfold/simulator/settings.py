@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,8 @@ class Settings:
     )
     seed: int = _setting(0, _INTEGER, "random seed of the faults (0)")
     day: int = _setting(0, _DAY, "age of the simulated data in days (0)")
+    hours: int = _setting(0, _INTEGER, "hours by which hot topics are ahead of the clock (0)")
+    now: int | None = _setting(None, _OPTIONAL)
     retry_after_s: int = _setting(1, _INTEGER, "seconds in Retry-After (1)")
     slow_s: float = _setting(5, _NUMBER, "delay of the fault slow in seconds (5)")
     huge_bytes: int = _setting(64 * 1024 * 1024, _INTEGER, "size of the fault huge (64 MiB)")
@@ -120,6 +123,12 @@ class Settings:
         shown = asdict(self)
         del shown["token"]
         return shown
+
+    @property
+    def clock(self) -> int:
+        """The time of the hot topics, in seconds since 1970."""
+        now = int(time.time()) if self.now is None else self.now
+        return now + 3600 * (24 * self.day + self.hours)
 
     @property
     def has_faults(self) -> bool:

@@ -139,6 +139,8 @@ class Pages:
         following: ``(call, response) -> Call | None`` returns the next request.
         param: Query parameter (of a GET) or field of the body (of a POST) with token or number.
         limit: Pages of an item; with more it is ``failed``.
+        take: Pages to get of an item, such as those with its newest records; the others are not requested.
+            None: all.
     """
 
     token: str = ""
@@ -147,6 +149,7 @@ class Pages:
     following: Callable[[Call, Response], Call | None] | None = None
     param: str = "page"
     limit: int = 1000
+    take: int | None = None
 
     def __post_init__(self) -> None:
         ways = (self.token, self.link, self.number is not None, self.following)

@@ -129,7 +129,9 @@ class ApiSession:
         digest = hashlib.blake2b(body, digest_size=16).digest()
         if page and page.previous == digest:
             return Reply({item.key: ()}, {}, pause)
-        following = self._paging.following(call, response, number, len(found.records))
+        following = None
+        if pages.take is None or number < pages.take:
+            following = self._paging.following(call, response, number, len(found.records))
         if number > pages.limit and (found.records or following):
             raise ItemRefused(ENGINE.message("api.too_many_pages", n=pages.limit))
         next_page = Page(following, number + 1, digest) if following else None

@@ -105,6 +105,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         dataset=pipeline.dataset,
         row_key=tuple(pipeline.key),
         folds=tuple(fold.name for fold in pipeline.folds),
+        table_prefix=pipeline.table_prefix,
         label=pipeline.label,
         measure=pipeline.measure,
         conflicts=conflicts,
