@@ -249,6 +249,15 @@ def test_faults_of_functions(simulator):
     assert time.monotonic() - started > 0.1
 
 
+def test_a_function_does_not_send_its_token_to_another_host(simulator):
+    simulator.reset()
+    simulator.control(uids={UID: "redirect"}, redirect_to=simulator.url)
+    found = call(simulator, "get_user_info", {"user_id": UID})
+    assert re.match(r"Weibo: HTTP 30\d, no profile", found.result["errorMessage"])
+    assert simulator.stats(UID)["requests"] == 3, "its attempts, and no redirect"
+    simulator.reset()
+
+
 def test_the_processes_end_with_the_simulator():
     with running() as simulator:
         call(simulator, "process_user", {"missing": 1})
