@@ -19,6 +19,7 @@ How the folds count:
 from __future__ import annotations
 
 import datetime
+import functools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -109,6 +110,7 @@ def _sessions_without(numbers: np.ndarray, symbol: str) -> np.ndarray:
     return np.setdiff1d(between, numbers)
 
 
+@functools.cache
 def _sessions(exchange: str) -> np.ndarray:
     """Return all trading days of an exchange that its calendar knows, in days since 1970."""
     # Takes 1 s to import.
