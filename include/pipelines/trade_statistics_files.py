@@ -111,6 +111,7 @@ PIPELINE = Pipeline(
     key=statistics.KEY,
     mode="merge",
     dataset=statistics.DATASET,
+    table_prefix="files_",
     folds=statistics.FOLDS,
     charts=charts.CHARTS,
     item_column="file",
