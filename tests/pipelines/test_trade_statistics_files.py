@@ -261,25 +261,18 @@ def test_late_and_corrected_files_make_every_figure_right(tmp_path, monkeypatch)
 
 def test_a_split_changes_adjusted_prices_of_the_past_and_no_row():
     old = [
-        {"date": "2026-03-02", "close": "12", "adj_factor": "1"},
-        {"date": "2026-03-03", "close": "11", "adj_factor": ""},
+        {"date": "2026-03-02", "close": "12", "adj_factor": ""},
+        {"date": "2026-03-03", "close": "11", "adj_factor": "2"},
     ]
-    new = {
-        "date": "2026-03-04",
-        "open": "5",
-        "high": "6",
-        "low": "5",
-        "close": "6",
-        "adj_factor": "2",
-    }
+    halved = {"open": "5", "high": "6", "low": "5", "close": "6"}
+    new = [{"date": "2026-03-04", "adj_factor": "4"}, {"date": "2026-03-05", "adj_factor": ""}]
     before = run_bars(*old)
-    after = testing.run(
-        PIPELINE, records={"s3://bars/b.csv": [BAR | new]}, as_of=AS_OF, after=before, charts=False
-    )
+    records = {"s3://bars/b.csv": [BAR | halved | bar for bar in new]}
+    after = testing.run(PIPELINE, records=records, as_of=AS_OF, after=before, charts=False)
     assert after.rows.iloc[:2].equals(before.rows)
-    # A bar without a factor has that of the bar before it.
+    # A bar without a factor has that of the bar before it; the first one that of the next.
     assert list(before.folds["daily_returns"]["close_adjusted"]) == [12, 11]
-    assert list(after.folds["daily_returns"]["close_adjusted"]) == [6, 5.5, 6]
+    assert list(after.folds["daily_returns"]["close_adjusted"]) == [6, 5.5, 6, 6]
     assert before.folds["symbol_statistics"]["total_return"][0] == pytest.approx(-1 / 12)
     assert after.folds["symbol_statistics"]["total_return"][0] == 0
 
