@@ -170,13 +170,19 @@ def charts(prefix: str = "") -> list[Chart]:
                 _quantity("verified_share", "Verified authors", "认证作者占比", format=".1%"),
             ),
             finding=(
-                "Most posts in an hour: {posts}, about {topic}, at {clock} (UTC), by {authors} authors. The source shows no more than its newest posts of a topic.",
-                "一小时内博文最多：“{topic}”，{clock}（UTC）有 {posts} 条，来自 {authors} 位作者。来源只提供每个话题最新的博文。",
+                "Most posts in an hour: {posts}, about {topic}, at {clock} (UTC), by {authors} authors. The source shows no more than its newest posts of a topic. {refused_en}",
+                "一小时内博文最多：“{topic}”，{clock}（UTC）有 {posts} 条，来自 {authors} 位作者。来源只提供每个话题最新的博文。{refused_zh}",
             ),
             values=f"""
-                {CURRENT}
-                SELECT topic, strftime(hour, '%m-%d %H:%M') AS clock, posts, authors
-                FROM {heat} JOIN current USING (topic), newest
+                {CURRENT}, refused AS (
+                    SELECT count(DISTINCT topic) AS topics, min(text) AS said FROM dataset
+                    WHERE kind = 'no_statistics' AND as_of = (SELECT max(as_of) FROM dataset)
+                )
+                SELECT topic, strftime(hour, '%m-%d %H:%M') AS clock, posts, authors,
+                       if(topics > 0, 'It gave no statistics by day for ' || topics || ' of them: '
+                           || said, '') AS refused_en,
+                       if(topics > 0, '其中 ' || topics || ' 个没有按日统计：' || said, '') AS refused_zh
+                FROM {heat} JOIN current USING (topic), newest, refused
                 WHERE hour >= this_hour - INTERVAL 24 HOUR AND hour < this_hour AND place <= 6
                 ORDER BY posts DESC, hour, topic LIMIT 1""",
         ),
@@ -343,15 +349,15 @@ def charts(prefix: str = "") -> list[Chart]:
                     ],
                 },
             },
-            finding=("{n} topics have statistics.{refused_en}", "{n} 个话题有统计。{refused_zh}"),
+            finding=(
+                "Most mentions on a day: {mentions:short}, of {topic}, on {day}.",
+                "单日讨论最多：“{topic}”，{day} 有 {mentions:short} 次。",
+            ),
             values=f"""
-                {CURRENT}, refused AS (
-                    SELECT count(DISTINCT topic) AS topics, min(text) AS said
-                    FROM dataset WHERE kind = 'no_statistics' AND as_of = (SELECT max(as_of) FROM dataset)
-                )
-                SELECT (SELECT count(DISTINCT topic) FROM {days} JOIN current USING (topic)) AS n,
-                       if(topics > 0, ' Refused for ' || topics || ': ' || said, '') AS refused_en,
-                       if(topics > 0, '另有 ' || topics || ' 个被拒绝：' || said, '') AS refused_zh
-                FROM refused""",
+                {CURRENT}
+                SELECT topic, day, mention_count AS mentions
+                FROM {days} JOIN current USING (topic), newest
+                WHERE mention_count IS NOT NULL AND place <= 6 AND day > read_at::DATE - 30
+                ORDER BY mentions DESC, day, topic LIMIT 1""",
         ),
     ]
