@@ -263,7 +263,7 @@ def test_the_report_says_what_leads_and_what_is_gone(simulator, merged):
     report = run(simulator, HOURS[-1] + 3600, after=merged[-1], charts=True).report
     said = html.unescape(report)
     hours = sum(lists[-1][0] in found for found in lists)
-    assert f"{lists[-1][0]} leads, on the list for {hours} hours." in said
+    assert f"{lists[-1][0]} leads; hours on the list: {hours}. New: " in said
     gone = ", ".join(topic for topic in lists[-2] if topic not in lists[-1])
     assert f"Gone: {gone}." in said
 
@@ -282,7 +282,7 @@ def test_refused_statistics_cost_no_post_and_the_report_says_so(simulator):
     assert refused.folds["topic_days"].empty
     for name in ("topic_statuses", "topic_heat", "topic_changes"):
         pd.testing.assert_frame_equal(refused.folds[name], listed.folds[name])
-    said = "no statistics by day for 2 of them: Insufficient app permissions!"
+    said = "Without statistics by day: 2. Insufficient app permissions!"
     assert said in refused.report
 
 

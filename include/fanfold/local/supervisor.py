@@ -104,9 +104,15 @@ class Supervisor:
         bucket = os.environ["FANFOLD_BUCKET"]
         s3_options = ("--port", ports.s3, "--folder", home.objects, "--bucket", bucket)
         self._begin("s3", "fanfold.local.s3", *s3_options)
-        simulator_options = ("--port", ports.simulator, "--token-file", home.source_token)
-        if home.hours.exists():
-            simulator_options += ("--hours", home.hours.read_text("ascii"))
+        hours = home.hours.read_text("ascii") if home.hours.exists() else 0
+        simulator_options = (
+            "--port",
+            ports.simulator,
+            "--token-file",
+            home.source_token,
+            "--hours",
+            hours,
+        )
         self._begin("simulator", "fanfold.simulator", *simulator_options)
         gc.set_threshold(*GC_THRESHOLDS)
         for name in _PRELOAD:
