@@ -130,6 +130,7 @@ def test_it_runs_on_its_first_items_and_gives_the_same_bytes_again(name, parsed,
     lost = result.outcomes[~result.outcomes["status"].isin(["ok", "missing"])]
     assert lost.empty, lost.to_string()
     keys = list(result.outcomes.index)
+    items = items or keys
     assert files_of(pipeline, items, result.records, [keys]) == files_of(
         # Fetched one by one in another order, and one of them twice.
         pipeline, items, result.records, [[key] for key in (*reversed(keys), keys[0])]
@@ -163,9 +164,9 @@ def rows_of_steps(pipeline, *steps):
 
 def not_run(pipeline, items):
     """Why a pipeline cannot run here; of an Api without simulator at least its request is made."""
-    if not items:
-        return "its DAG has no default list"
     source = pipeline.source
+    if not items and not (isinstance(source, Api) and source.listing):
+        return "its DAG has no default list"
     if isinstance(source, Compute):
         return ""
     if not isinstance(source, Api):

@@ -439,4 +439,4 @@ def test_what_is_no_topic_is_named():
         with pytest.raises(ValueError, match="a topic is a text"):
             PIPELINE.check_item(item)
     assert PIPELINE.check_item(" #C#写火锅# ") == "C#写火锅"
-    assert PIPELINE.check_item("C#") == "C#"
+    assert [PIPELINE.check_item(item) for item in ("C#", "#1")] == ["C#", "#1"]
