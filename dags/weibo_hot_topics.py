@@ -28,12 +28,15 @@ database of the connection `warehouse_default`:
 | `topic_days` | a topic and day | Weibo's own statistics |
 
 `latest.json`, `manifest.json`, `report.html`, `failed.jsonl` (topics) and `rejected.jsonl` (rows) are as for each pipeline.
+With *Fetch the authors*, `weibo_topic_authors` then fetches the profiles of the users in `top_authors`.
+
 A topic that failed is fetched again with *Redrive*, or by the next run if it is still on the list.
 """
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, dag
+from airflow.sdk import Asset, Param, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
@@ -41,6 +44,21 @@ from fanfold.airflow.params import item_params
 
 PIPELINE = "weibo_hot_topics"
 DATASET = Asset(PIPELINE)
+AUTHORS = Asset("weibo_hot_topics_authors")
+FETCH_AUTHORS = Param(
+    default=False,
+    type="boolean",
+    title="Fetch the authors",
+    description="Start weibo_topic_authors after this run: it fetches the profiles of the users in top_authors.",
+    section="After the run",
+)
+
+
+@task(outlets=[AUTHORS])
+def offer_authors() -> None:
+    """Start the DAG that fetches the authors, if the run says so."""
+    if not get_current_context()["params"]["fetch_authors"]:
+        raise AirflowSkipException("The Param fetch_authors is off.")
 
 
 @dag(
@@ -49,14 +67,17 @@ DATASET = Asset(PIPELINE)
     description="Hot topics by the hour: heat, changes, accounts, overlap",
     doc_md=__doc__,
     schedule=policies.hourly(minute=5),
-    params=item_params(
-        name="topics",
-        title="Topics",
-        noun="topic",
-        column="topic",
-        mode="merge",
-        tolerated_failures=20,
-    ),
+    params={
+        **item_params(
+            name="topics",
+            title="Topics",
+            noun="topic",
+            column="topic",
+            mode="merge",
+            tolerated_failures=20,
+        ),
+        "fetch_authors": FETCH_AUTHORS,
+    },
     tags=[TAG, "topics", "weibo"],
     **policies.PIPELINE,
 )
@@ -70,6 +91,7 @@ def weibo_hot_topics() -> None:
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     # Rows are merged into what is published: the table must not be ahead of it.
     batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]
+    published >> offer_authors()
 
 
 weibo_hot_topics()
