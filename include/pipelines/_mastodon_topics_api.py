@@ -69,8 +69,7 @@ def read(item: Item, response: Response) -> Found | NotThere:  # noqa: ARG001 - 
     """Return the statuses in a response; for none, a record :data:`NONE`: the topic itself has rows, too."""
     if _is_list(response):
         return Found(response.body or [{NONE: True}])
-    # Only Mastodon's JSON says that there is no such tag; a proxy's 404 page does not.
-    if response.status == 404 and isinstance(response.body, dict) and "error" in response.body:
+    if _is_unknown(response):
         return NotThere(_MESSAGES.message("mastodon.no_tag", status=response.status))
     _raise_for_status(response)
     raise unexpected_response(response)
@@ -100,8 +99,8 @@ def read_trends(response: Response) -> list[dict[str, Any]]:
 
 
 def read_check(response: Response) -> None:
-    """Check the response to a request for one status."""
-    if response.status != 429 and not _is_list(response):
+    """Check the response to a request for one status; the server need not know the hashtag."""
+    if response.status != 429 and not _is_list(response) and not _is_unknown(response):
         _raise_for_status(response)
         raise unexpected_response(response)
 
@@ -114,6 +113,11 @@ def _is_list(response: Response) -> bool:
         and isinstance(body, list)
         and all(isinstance(each, dict) for each in body)
     )
+
+
+def _is_unknown(response: Response) -> bool:
+    """Whether Mastodon says that there is no such hashtag; the 404 page of a proxy does not."""
+    return response.status == 404 and isinstance(response.body, dict) and "error" in response.body
 
 
 def _raise_for_status(response: Response) -> None:

@@ -197,12 +197,11 @@ def test_faults_cost_no_item_and_no_status_that_is_not_among_the_rejected_rows(s
 def test_a_server_that_refuses_anonymous_timelines_is_told_before_and_during_a_run(
     simulator, endpoint
 ):
-    simulator.control(paths={TIMELINE: "21332"})
-    with (
-        ApiSession(PIPELINE.source, endpoint, as_of=AS_OF) as session,
-        pytest.raises(CredentialRefused, match="only to its users"),
-    ):
-        session.check()
+    with ApiSession(PIPELINE.source, endpoint, as_of=AS_OF) as session:
+        session.check()  # nobody has used the hashtag that is asked for
+        simulator.control(paths={TIMELINE: "21332"})
+        with pytest.raises(CredentialRefused, match="only to its users"):
+            session.check()
     with pytest.raises(CredentialRefused, match="only to its users"):
         testing.run(PIPELINE, endpoint=endpoint, as_of=AS_OF)
     assert simulator.stats()["paths"][TIMELINE] <= 2 + 8
