@@ -24,8 +24,8 @@ from fanfold.loader import Loaded, load_pipeline, pipeline_names
 from fanfold.model import Outcome, RunIdentity, Status
 from fanfold.pipeline import AS_OF, DATASET
 from fanfold.simulator.process import running
-from fanfold.simulator.sample import CONNECTIONS, DELIVERIES
-from fanfold.sources import Api, Call, Compute, Files
+from fanfold.simulator.sample import DELIVERIES, connections
+from fanfold.sources import Api, Call, Compute, Files, Function
 from fanfold.sources.session import ApiSession
 from fanfold.sources.template import rendered
 from fanfold.sources.version import source_version
@@ -137,7 +137,7 @@ def test_it_runs_on_its_first_items_and_gives_the_same_bytes_again(name, parsed,
     if reason:
         warnings.warn(f"{name} did not run: {reason}", stacklevel=1)
         return
-    if isinstance(pipeline.source, Api):
+    if isinstance(pipeline.source, Api | Function):
         request.getfixturevalue("simulated")
     result = testing.run(pipeline, items)
     lost = result.outcomes[~result.outcomes["status"].isin(["ok", "missing"])]
@@ -190,11 +190,13 @@ def not_run(pipeline, items):
     source = pipeline.source
     if isinstance(source, Compute):
         return ""
-    if not isinstance(source, Api):
+    if not isinstance(source, Api | Function):
         return f"its source is {type(source).__name__}"
     connection = source.connection or f"{pipeline.name}_default"
-    if connection in CONNECTIONS:
+    if connection in connections("", ""):
         return ""
+    if isinstance(source, Function):
+        return f"no simulator runs the functions of {connection}"
     with tempfile.TemporaryDirectory() as folder:
         item = planned(Workspace(Path(folder) / "run"), pipeline, items).items()[0]
     call = inject(source.call, as_of=NOW)(item) if source.call else rendered(source, item, NOW)
@@ -206,8 +208,7 @@ def not_run(pipeline, items):
 def simulated():
     """The connections of the simulator in the environment."""
     with running() as simulator, pytest.MonkeyPatch.context() as patch:
-        fields = {"conn_type": "http", "host": simulator.url, "password": simulator.token}
-        for connection in CONNECTIONS:
+        for connection, fields in connections(simulator.url, simulator.token).items():
             patch.setenv(f"AIRFLOW_CONN_{connection.upper()}", json.dumps(fields))
         yield
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadConfiguration
-from fanfold.simulator.sample import CONNECTIONS
+from fanfold.simulator import sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,11 +94,10 @@ def of_shell(outer: Mapping[str, str]) -> dict[str, str]:
 
 def connections(home: Home, secrets: Secrets, ports: Ports) -> dict[str, str]:
     """Return the Airflow connections of a stack as environment variables."""
-    source = {"conn_type": "http", "host": url(ports.simulator), "password": secrets.source_token}
     extra = {"endpoint_url": url(ports.s3), "region_name": "us-east-1"}
     storage = {"login": secrets.s3_access_key, "password": secrets.s3_secret_key, "extra": extra}
     made = {
-        **dict.fromkeys(CONNECTIONS, source),
+        **sample.connections(url(ports.simulator), secrets.source_token),
         "aws_default": {"conn_type": "aws", **storage},
         "warehouse_default": {"conn_type": "sqlite", "host": str(home.warehouse)},
     }

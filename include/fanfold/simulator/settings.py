@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput
@@ -12,6 +13,8 @@ from fanfold.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
+"""The sample functions, ``include/functions``."""
 DEFAULT_TOKEN = "simulator-token"  # noqa: S105 - public on purpose, it protects nothing
 
 
@@ -49,9 +52,11 @@ _INTEGER = Check("an integer from 0", _is_integer, int)
 _OPTIONAL = Check("an integer from 0, or null", lambda v: v is None or _is_integer(v), int)
 _NUMBER = Check("a number from 0", _is_number, float)
 _DAY = Check(f"an integer from 0 to {_LAST_DAY}", lambda v: _is_integer(v, _LAST_DAY), int)
+_MEMORY = Check("an integer from 128 to 10240", lambda v: _is_integer(v, 10_240) and v >= 128, int)
 _WINDOW = Check("a number above 0", lambda v: _is_number(v) and v > 0, float)
 _QUOTA_CODE = Check("10022, 10023 or 10024", lambda v: v in (10022, 10023, 10024), int)
 _TOKEN = Check("a text that is not empty", lambda v: isinstance(v, str) and bool(v))
+_FOLDER = Check("a folder", lambda v: isinstance(v, str) and Path(v).is_dir())
 _URL = Check(
     "an http or https URL without a path",
     lambda v: isinstance(v, str) and re.fullmatch(r"https?://[\w.:\[\]-]+", v) is not None,
@@ -103,6 +108,13 @@ class Settings:
     )
     trickle_s: float = _setting(
         1, _NUMBER, "seconds between the bytes of trickle and trickle_head (1)"
+    )
+    functions: str = _setting(
+        str(FUNCTIONS), _FOLDER, "folder of the functions (include/functions)"
+    )
+    function_time_s: float = _setting(30, _WINDOW, "time limit of a function in seconds (30)")
+    function_memory_mb: int = _setting(
+        256, _MEMORY, "memory of a function in MiB, 128 to 10240 (256)"
     )
     redirect_to: str = _setting("http://elsewhere.invalid", _URL, "target of the fault redirect")
 

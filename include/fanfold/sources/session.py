@@ -198,13 +198,24 @@ def _credentials(
         return {name: token}, {}, {}
     if place == "body":
         return {}, {}, {name: token}
+    if place == "bearer":
+        return {}, bearer(endpoint), {}
+    name, _, scheme = name.partition(" ")
+    return {}, {name: f"{scheme} {_header_text(endpoint)}".strip()}, {}
+
+
+def bearer(endpoint: Endpoint) -> Mapping[str, str]:
+    """Return the header that carries an endpoint's token by default; none if it has no token."""
+    return {"Authorization": f"Bearer {_header_text(endpoint)}"} if endpoint.token else {}
+
+
+def _header_text(endpoint: Endpoint) -> str:
+    """Return an endpoint's token if a header can carry it."""
+    token = endpoint.token or ""
     if not token.isascii() or not token.isprintable():
         # The error of the HTTP library would contain the token.
         raise BadConfiguration(
             f"Connection {endpoint.connection!r}: the password has characters that a header cannot "
             "carry, such as a line break."
         )
-    if place == "bearer":
-        return {}, {"Authorization": f"Bearer {token}"}, {}
-    name, _, scheme = name.partition(" ")
-    return {}, {name: f"{scheme} {token}".strip()}, {}
+    return token

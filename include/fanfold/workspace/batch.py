@@ -204,6 +204,12 @@ class Batch:
                 outcome, raw = latest[key]
                 yield FetchedFile(outcome, blob_of(raw), **records[key, raw])
 
+    def replaced_files(self) -> list[str]:
+        """Return the URIs of the files that were downloaded with another ETag than is planned now."""
+        planned = {item.key: item.attributes.get("etag") for item in self.items()}
+        found = {file.outcome.key: file.etag for file in self.fetched_files()}
+        return [key for key, etag in found.items() if planned.get(key) not in (None, "", etag)]
+
     def failed(self) -> dict[str, Outcome]:
         """Return the outcomes of the items that are not ``ok``, by key, as ``process`` decided."""
         path = self.failed_file

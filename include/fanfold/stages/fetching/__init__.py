@@ -19,7 +19,7 @@ from fanfold.workspace.batch import remove_part
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from fanfold.errors import FanfoldError
@@ -95,13 +95,14 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     *,
     version: str,
     selection: Selection | None = None,
+    replaced: Collection[str] = (),
     log: Callable[[str], None] = lambda _: None,
     report: Callable[[Counters], None] = lambda _: None,
 ) -> BatchOutcomes:
     """Fetch the missing items of a batch; return the outcomes of all its items.
 
     With a ``selection`` only its items are fetched, whatever their outcomes; without, all items
-    that are neither ``ok`` nor ``missing``. Parts that another ``version`` of the source made are
+    that are neither ``ok`` nor ``missing``, and the ``replaced`` ones. Parts that another ``version`` of the source made are
     removed first, and then all items are fetched. ``log`` receives sentences for the task's log,
     ``report`` the request counters with each part and at the end.
 
@@ -120,7 +121,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
         log(f"{removed} parts were made by another version of the source; they are fetched again.")
         selection = None
     result = BatchOutcomes(len(items), batch.outcomes())
-    wanted = _wanted(batch, items, result, selection)
+    wanted = _wanted(batch, items, result, selection, replaced)
     if len(wanted) < len(items):
         log(f"{len(items) - len(wanted)} of {len(items)} items are already fetched.")
     sequence = batch.last_sequence()
@@ -159,11 +160,15 @@ def _remove_parts_of_other_versions(batch: Batch, version: str) -> int:
 
 
 def _wanted(
-    batch: Batch, items: list[Item], result: BatchOutcomes, selection: Selection | None
+    batch: Batch,
+    items: list[Item],
+    result: BatchOutcomes,
+    selection: Selection | None,
+    replaced: Collection[str],
 ) -> list[Item]:
     """Return the items to fetch, in order."""
     if selection is None:
-        again, done = batch.invalid(), result.outcomes
+        again, done = {*batch.invalid(), *replaced}, result.outcomes
         return [
             item
             for item in items

@@ -1,0 +1,52 @@
+"""What has to hold before account segments are published."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from fanfold.errors import Inconsistent, ToleranceExceeded
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fanfold.model import Manifest
+
+log = logging.getLogger(__name__)
+
+
+def check_segments(manifest: Manifest, now: Path, before: Path | None, tolerated: float) -> None:
+    """Check that each account has a segment, and that not too many have another one than before.
+
+    Args:
+        manifest: That of the run.
+        now, before: ``account_segments`` of the run, and as it was published last.
+        tolerated: Percentage of the accounts in both that may be in another segment.
+
+    Raises:
+        Inconsistent: The model has lost accounts.
+        ToleranceExceeded: More accounts are in another segment.
+    """
+    rows = manifest.file_of("account_segments").rows
+    if rows != manifest.rows:
+        raise Inconsistent(f"{manifest.rows} accounts have {rows} segments: correct the model.")
+    if before is None:
+        log.info("Nothing is published yet to compare the segments with.")
+        return
+    with duckdb.connect() as connection:
+        common, moved = connection.execute(
+            "SELECT count(*), count(*) FILTER (now.segment <> before.segment) "
+            "FROM read_parquet($now) AS now JOIN read_parquet($before) AS before USING (source, user_id)",
+            {"now": str(now), "before": str(before)},
+        ).fetchone() or (0, 0)
+    share = 100 * moved / common if common else 0.0
+    said = f"{moved} of the {common} accounts that were there before ({share:.0f} %) are in another segment"
+    if share > tolerated:
+        raise ToleranceExceeded(
+            f"{said}; tolerated are {tolerated:g} %. Nothing was published. Look at segment_profiles in the "
+            "workspace of this run. If the new segments are right, trigger a run with a higher "
+            "tolerated_moves_percentage."
+        )
+    log.info("%s.", said)
