@@ -133,19 +133,21 @@ def charts(prefix: str = "") -> list[Chart]:
                 ),
             },
             finding=(
-                "{topic} leads, on the list for {hours} hours. New: {new_en}. Back: {back_en}. Gone: {gone_en}.",
+                "{topic} leads; hours on the list: {hours}. New: {new_en}. Back: {back_en}. Gone: {gone_en}.",
                 "居首的是“{topic}”，已在榜 {hours} 小时。新上榜：{new_zh}；重返：{back_zh}；落榜：{gone_zh}。",
             ),
             values=f"""
                 {CURRENT}, moves AS (
                     SELECT string_agg(topic, ', ' ORDER BY rank) FILTER (change = 'new') AS new,
                            string_agg(topic, ', ' ORDER BY rank) FILTER (change = 'back') AS back,
-                           string_agg(topic, ', ' ORDER BY rank_before) FILTER (change = 'gone') AS gone
+                           string_agg(topic, ', ' ORDER BY rank_before) FILTER (change = 'gone') AS gone,
+                           coalesce(bool_or(change = 'unknown'), true) AS unknown
                     FROM {changes} WHERE hour = (SELECT max(hour) FROM {changes})
                 )
-                SELECT topic, hours, coalesce(new, 'none') AS new_en, coalesce(new, '无') AS new_zh,
-                       coalesce(back, 'none') AS back_en, coalesce(back, '无') AS back_zh,
-                       coalesce(gone, 'none') AS gone_en, coalesce(gone, '无') AS gone_zh
+                SELECT if(unknown, 'not known', 'none') AS no_en, if(unknown, '未知', '无') AS no_zh,
+                       topic, hours, coalesce(new, no_en) AS new_en, coalesce(new, no_zh) AS new_zh,
+                       coalesce(back, no_en) AS back_en, coalesce(back, no_zh) AS back_zh,
+                       coalesce(gone, no_en) AS gone_en, coalesce(gone, no_zh) AS gone_zh
                 FROM moves, current JOIN {times} USING (topic) ORDER BY place LIMIT 1""",
         ),
         Chart(
@@ -169,13 +171,19 @@ def charts(prefix: str = "") -> list[Chart]:
                 _quantity("verified_share", "Verified authors", "认证作者占比", format=".1%"),
             ),
             finding=(
-                "Most posts in an hour: {posts}, about {topic}, at {clock} (UTC), by {authors} authors. The source shows no more than its newest posts of a topic.",
-                "一小时内博文最多：“{topic}”，{clock}（UTC）有 {posts} 条，来自 {authors} 位作者。来源只提供每个话题最新的博文。",
+                "Most posts in an hour: {posts}, about {topic}, at {clock} (UTC), by {authors} authors. The source shows no more than its newest posts of a topic. {refused_en} {said}",
+                "一小时内博文最多：“{topic}”，{clock}（UTC）有 {posts} 条，来自 {authors} 位作者。来源只提供每个话题最新的博文。{refused_zh}{said}",
             ),
             values=f"""
-                {CURRENT}
-                SELECT topic, strftime(hour, '%m-%d %H:%M') AS clock, posts, authors
-                FROM {heat} JOIN current USING (topic), newest
+                {CURRENT}, refused AS (
+                    SELECT count(DISTINCT topic) AS topics, min(text) AS said FROM dataset
+                    WHERE kind = 'no_statistics' AND as_of = (SELECT max(as_of) FROM dataset)
+                )
+                SELECT topic, strftime(hour, '%m-%d %H:%M') AS clock, posts, authors,
+                       if(topics > 0, 'Without statistics by day: ' || topics || '.', '') AS refused_en,
+                       if(topics > 0, topics || ' 个话题没有按日统计：', '') AS refused_zh,
+                       coalesce(said, '') AS said
+                FROM {heat} JOIN current USING (topic), newest, refused
                 WHERE hour >= this_hour - INTERVAL 24 HOUR AND hour < this_hour AND place <= 6
                 ORDER BY posts DESC, hour, topic LIMIT 1""",
         ),
@@ -198,7 +206,7 @@ def charts(prefix: str = "") -> list[Chart]:
                 )
             ),
             finding=(
-                "In {lists} lists, {topics} topics were among the first ten, {first} of them in first place.",
+                "Lists: {lists}. Topics among the first ten: {topics}; in first place: {first}.",
                 "{lists} 个榜单中共有 {topics} 个话题进入前十，其中 {first} 个曾居首位。",
             ),
             values=f"""
@@ -235,7 +243,7 @@ def charts(prefix: str = "") -> list[Chart]:
                 ),
             },
             finding=(
-                "Half of the topics were on the list for {median} hours or less; {again} came back after they had gone.",
+                "Half of the topics were on the list for {median} h or less. Topics that came back: {again}.",
                 "半数话题在榜不超过 {median} 小时；{again} 个话题落榜后又重返。",
             ),
             values=f"""
@@ -342,15 +350,15 @@ def charts(prefix: str = "") -> list[Chart]:
                     ],
                 },
             },
-            finding=("{n} topics have statistics.{refused_en}", "{n} 个话题有统计。{refused_zh}"),
+            finding=(
+                "Most mentions on a day: {mentions:short}, of {topic}, on {day}.",
+                "单日讨论最多：“{topic}”，{day} 有 {mentions:short} 次。",
+            ),
             values=f"""
-                {CURRENT}, refused AS (
-                    SELECT count(DISTINCT topic) AS topics, min(text) AS said
-                    FROM dataset WHERE kind = 'no_statistics' AND as_of = (SELECT max(as_of) FROM dataset)
-                )
-                SELECT (SELECT count(DISTINCT topic) FROM {days} JOIN current USING (topic)) AS n,
-                       if(topics > 0, ' Refused for ' || topics || ': ' || said, '') AS refused_en,
-                       if(topics > 0, '另有 ' || topics || ' 个被拒绝：' || said, '') AS refused_zh
-                FROM refused""",
+                {CURRENT}
+                SELECT topic, day, mention_count AS mentions
+                FROM {days} JOIN current USING (topic), newest
+                WHERE mention_count IS NOT NULL AND place <= 6 AND day > read_at::DATE - 30
+                ORDER BY mentions DESC, day, topic LIMIT 1""",
         ),
     ]

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from fanfold import (
@@ -76,15 +77,23 @@ def read(item: Item, response: Response) -> Found | NotThere:  # noqa: ARG001 - 
 
 
 def read_trends(response: Response) -> list[dict[str, Any]]:
-    """Return the trending hashtags in a response: ``topic``, ``rank`` from 1, ``list_size``, ``days``."""
+    """Return the trending hashtags in a response: ``topic``, ``rank`` from 1, ``list_size``, ``hour``, ``days``.
+
+    The hour (ISO 8601, UTC) is that of the response's ``Date``: the list has no time, and there are no earlier
+    ones, whatever the logical date of the run.
+    """
     if not _is_list(response):
         _raise_for_status(response)
         raise unexpected_response(response)
+    date = response.headers.get("Date")
+    now = parsedate_to_datetime(date).astimezone(UTC) if date else datetime.now(UTC)
+    hour = now.replace(minute=0, second=0, microsecond=0).isoformat()
     return [
         {
             "topic": tag["name"],
             "rank": rank,
             "list_size": len(response.body),
+            "hour": hour,
             "days": [
                 {
                     "day": f"{datetime.fromtimestamp(int(each['day']), UTC):%Y-%m-%d}",
@@ -127,7 +136,7 @@ def _raise_for_status(response: Response) -> None:
 
 
 def trends(as_of: datetime) -> Call:  # noqa: ARG001 - Listing.call
-    """Return the request for the hashtags that trend now: there are no earlier ones."""
+    """Return the request for the hashtags that trend now."""
     return Call(_TRENDS, {"limit": _TAGS})
 
 

@@ -53,8 +53,8 @@ def response(body, status=200, path="/api/v1/timelines/tag/cat"):
 
 def test_tags_and_statuses_become_rows_and_a_broken_value_costs_its_row():
     items = [
-        {"topic": "#Cat", "rank": 1, "list_size": 2, "days": DAYS},
-        {"topic": "empty", "rank": 2, "list_size": 2, "days": []},
+        {"topic": "#Cat", "rank": 1, "list_size": 2, "hour": HOUR.isoformat(), "days": DAYS},
+        {"topic": "empty", "rank": 2, "list_size": 2, "hour": HOUR.isoformat(), "days": []},
         "given",
     ]
     records = {
@@ -96,9 +96,11 @@ def test_the_list_has_ranks_and_days_and_other_servers_may_have_no_history():
         {"name": "SaveDotOrg", "history": None},
     ]
     days = [{"day": "2019-11-26", "uses": 13, "accounts": 10}]
-    assert api.read_trends(response(body)) == [
-        {"topic": "hola", "rank": 1, "list_size": 2, "days": days},
-        {"topic": "SaveDotOrg", "rank": 2, "list_size": 2, "days": []},
+    place = {"list_size": 2, "hour": "2026-05-02T10:00:00+00:00"}
+    headers = {"Date": "Sat, 02 May 2026 10:59:08 GMT"}
+    assert api.read_trends(Response(200, headers, body, "")) == [
+        {"topic": "hola", "rank": 1, **place, "days": days},
+        {"topic": "SaveDotOrg", "rank": 2, **place, "days": []},
     ]
 
 
