@@ -63,13 +63,12 @@ _LISTED = ("rank", "list_size", "mention_count", "account_count")
 
 
 def _listed(attributes: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a hashtag on the list: its place, and its days."""
-    if pd.isna(attributes.get("rank")):
-        return
-    hour = attributes["hour"]
-    place = {name: attributes[name] for name in ("rank", "list_size")}
-    yield {"kind": "listed", "id": hour, "happened_at": hour, **place}
-    for day in attributes["days"]:
+    """Yield the rows of a hashtag on the list: its place, and its days; a given one may have neither."""
+    if isinstance(hour := attributes.get("hour"), str):
+        place = {name: attributes.get(name) for name in ("rank", "list_size")}
+        yield {"kind": "listed", "id": hour, "happened_at": hour, **place}
+    days = attributes.get("days")
+    for day in days if isinstance(days, list) else ():
         yield {
             "kind": "day",
             "id": day["day"],
