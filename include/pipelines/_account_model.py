@@ -135,13 +135,8 @@ def _accounts(batches: Iterable[pa.RecordBatch]) -> bytes:
 
 @functools.lru_cache(maxsize=1)  # for both folds
 def _fitted(accounts: bytes) -> _Result:
-    from threadpoolctl import threadpool_limits
-
-    table = pa.ipc.open_stream(accounts).read_all()
-    with threadpool_limits(limits=1):
-        model = _Model(table)
-        model.find_segments()
-        model.find_unusual()
+    model = _Model(pa.ipc.open_stream(accounts).read_all())
+    model.fit()
     return _Result(model.as_segments(), model.as_card())
 
 
@@ -205,10 +200,17 @@ class _Model:
         self.ranges = scaler.scale_
         return scaled
 
-    def find_segments(self) -> None:
+    def fit(self) -> None:
+        """Find segments and unusual accounts, in one thread."""
+        from threadpoolctl import threadpool_limits
+
+        if self.has_model:
+            with threadpool_limits(limits=1):
+                self._find_segments()
+                self._find_unusual()
+
+    def _find_segments(self) -> None:
         """Choose the number of segments with the best silhouette, and number them by followers."""
-        if not self.has_model:
-            return
         from sklearn.cluster import KMeans
         from sklearn.metrics import silhouette_score
 
@@ -235,10 +237,8 @@ class _Model:
         self.labels = np.argsort(order)[self.labels]
         self.centres = self.centres[order]
 
-    def find_unusual(self) -> None:
+    def _find_unusual(self) -> None:
         """Score the accounts: the fewer random cuts isolate one, the nearer its score is to 1."""
-        if not self.has_model:
-            return
         from sklearn.ensemble import IsolationForest
 
         self.forest = IsolationForest(
