@@ -73,6 +73,8 @@ RUN /opt/tools/bin/uv build --quiet --wheel --no-build-isolation --python /opt/v
 FROM base AS tryout
 COPY --from=tryout-packages /opt/venv /opt/venv
 COPY --from=project /out /
+# What the simulator runs as functions of a cloud.
+COPY include/functions /opt/fanfold/functions
 RUN install -d -o airflow -g 0 -m 0750 /var/lib/fanfold/s3
 USER 50000:0
 WORKDIR /tmp

@@ -43,7 +43,7 @@ down: ## Stop the stack of `make up`
 status: ## Show what runs
 	@if [ -x $(BIN)/python ]; then exec $(LOCAL) status; else echo 'Nothing runs.'; fi
 
-pipeline: ## Write a pipeline that runs as it is: make pipeline NAME=air_quality FROM=api (or files, compute)
+pipeline: ## Write a pipeline that runs as it is: make pipeline NAME=air_quality FROM=api (or files, function, compute)
 	@scripts/bootstrap
 	@exec $(BIN)/python -m fanfold new '$(NAME)' --from '$(FROM)'
 

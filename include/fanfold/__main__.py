@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.errors import BadInput, BadPipeline, FanfoldError
 from fanfold.loader import load_pipeline, pipeline_names
 from fanfold.pipeline import DATASET
-from fanfold.sources import Api, Files
+from fanfold.sources import Api, Files, Function
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,6 +51,12 @@ _KINDS: dict[str, dict[str, str]] = {
         "example": '["27"]',
         "params": 'noun="number", column="number", requests=False',
     },
+    "function": {
+        **_OF_ITEMS,
+        "items": "[str(number) for number in range(1, 61)]",
+        "example": '["360"]',
+        "params": 'noun="number", column="number"',
+    },
     "files": {
         "list": "files",
         "function": "file_params",
@@ -70,7 +76,7 @@ _WIDE = 8
 
 
 def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
-    """Write a pipeline that runs as it is: module, DAG file, test and its file; return their paths.
+    """Write a pipeline that runs as it is: module, DAG file, test, and a file or a function; return their paths.
 
     Raises:
         BadInput: The name cannot be that of a module or dataset, or one of the files exists.
@@ -86,6 +92,8 @@ def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
     }
     if kind == "files":
         files[root / "tests" / "pipelines" / f"{name}.csv"] = "files.csv.tmpl"
+    if kind == "function":
+        files[root / "include" / "functions" / f"{name}.py"] = "function_handler.py.tmpl"
     for path in files:
         if path.exists():
             raise BadInput(f"{path} exists; choose another NAME or remove it.")
@@ -111,21 +119,23 @@ def try_item(pipeline: Pipeline, item: dict[str, Any]) -> Result:
 @contextlib.contextmanager
 def _simulated(pipeline: Pipeline) -> Iterator[None]:
     from fanfold.simulator.process import running
-    from fanfold.simulator.sample import CONNECTIONS
+    from fanfold.simulator.sample import connections
     from fanfold.testing import endpoint_of
 
     source = pipeline.source
-    connection = source.connection if isinstance(source, Api) else ""
+    connection = source.connection if isinstance(source, Api | Function) else ""
     variable = f"AIRFLOW_CONN_{connection.upper()}"
-    if connection not in CONNECTIONS or variable in os.environ:
-        if isinstance(source, Api):
+    if connection not in connections("", "") or variable in os.environ:
+        if isinstance(source, Api | Function):
             connection = connection or f"{pipeline.name}_default"
-            print(f"{connection}: {endpoint_of(connection).url}")
+            endpoint = endpoint_of(connection, functions=isinstance(source, Function))
+            print(f"{connection}: {endpoint.url or 'AWS Lambda'}")
         yield
         return
     print(f"{variable} is not set: using the simulator.")
-    with running() as simulator:
-        fields = {"conn_type": "http", "host": simulator.url, "password": simulator.token}
+    folder = os.environ.get("FUNCTIONS") if isinstance(source, Function) else None
+    with running(*(("--functions", str(Path(folder).absolute())) if folder else ())) as simulator:
+        fields = connections(simulator.url, simulator.token)[connection]
         os.environ[variable] = json.dumps(fields)
         try:
             yield
@@ -138,6 +148,8 @@ def _print(pipeline: Pipeline, result: Result, key: str) -> None:
 
     outcome = result.outcomes.iloc[0]
     print(f"{key}: {outcome['status']}" + (f" ({outcome['reason']})" if outcome["reason"] else ""))
+    if cost := result.manifest.gb_seconds:
+        print(f"billed time × memory of functions: {cost:.3g} GB-s")
     records: Any = next(iter(result.records.values()), [])
     if isinstance(pipeline.source, Files):
         if len(records):

@@ -60,6 +60,8 @@ class Outcome:
         at: Time of the outcome (ISO 8601, UTC).
         column, value, rule: For ``invalid``: the violated rule and the value, shortened.
         shared: How many attempts are counted for another item of the same request.
+        gb_seconds: Cost of the calls of functions, failed ones too: billed duration times memory, in
+            seconds times GB (2^30 bytes).
         reason_id, reason_params: The reason as a catalogue message, if it is one.
     """
 
@@ -72,6 +74,7 @@ class Outcome:
     value: str | None = None
     rule: str | None = None
     shared: int | None = None
+    gb_seconds: float | None = None
     reason_id: str | None = None
     reason_params: Mapping[str, Any] | None = None
 
@@ -210,6 +213,7 @@ class Plan:
         bytes: Size of all items, if they are files.
         started_at: When the run was first planned.
         items_per_request: Maximum number of items per request.
+        requests_per_item: Number of requests that an item takes, one after the other.
         key_column: Column of the dataset with the items' keys, if any.
         messages: The source's messages: English and Chinese text by id.
         pipeline: Name of the pipeline; empty for a plan of another version.
@@ -217,6 +221,7 @@ class Plan:
         dataset: Name of the dataset.
         row_key: Columns that identify a row of the dataset.
         folds: Names of the folds.
+        table_prefix: Prefix of the names of the warehouse tables.
         label: Column with a name of the row for people; empty if there is none.
         measure: Column by which changes are ranked; empty if there is none.
         mode: ``snapshot`` or ``merge``.
@@ -230,6 +235,7 @@ class Plan:
     started_at: str
     forecast: Forecast
     items_per_request: int = 1
+    requests_per_item: int = 1
     quotas: Quotas = Quotas()
     key_column: str | None = None
     key_form: KeyForm = KeyForm()
@@ -239,6 +245,7 @@ class Plan:
     dataset: str = ""
     row_key: tuple[str, ...] = ()
     folds: tuple[str, ...] = ()
+    table_prefix: str = ""
     label: str = ""
     measure: str = ""
     conflicts: int = 0
@@ -335,6 +342,8 @@ class Manifest:
         code: Digest of the pipeline's code.
         dropped_columns: Columns of files that the pipeline does not name, and the number of files that
             have them.
+        gb_seconds: Cost of the calls of functions, failed ones too: billed duration times memory, in
+            seconds times GB (2^30 bytes).
         mode: ``snapshot`` or ``merge``. The other fields are for ``merge``.
         run_rows: Rows of the run's own items.
         superseded: Rows that are not in the dataset because a newer row has their key.
@@ -372,6 +381,7 @@ class Manifest:
     generation: int = 0
     rows_version: str = ""
     listed: str = ""
+    gb_seconds: float = 0.0
     version: int = MANIFEST_VERSION
 
     def file_of(self, table: str, form: str = "parquet") -> FileEntry:

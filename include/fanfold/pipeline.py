@@ -50,6 +50,8 @@ class Pipeline:
         each: Instead of ``transform``: ``(record[, item, as_of])`` yields the rows (dicts) of one
             record. Without either, a record is a row.
         dataset: Name of the dataset: its files, its table. Default: the name of the pipeline.
+        table_prefix: Prefix of the names of its warehouse tables. In mode ``merge`` a table belongs to one
+            DAG; pipelines that share the names of dataset and folds need different prefixes.
         folds: Tables computed from the dataset, in this order.
         charts: Charts of the report, in this order.
         reject: What a row that breaks the contract costs: itself, or all rows of its item. An item
@@ -89,6 +91,7 @@ class Pipeline:
     transform: Callable[..., Any] | None = None
     each: Callable[..., Iterable[Mapping[str, Any]]] | None = None
     dataset: str = ""
+    table_prefix: str = ""
     folds: Sequence[Fold] = ()
     charts: Sequence[Chart] = ()
     reject: Literal["row", "item"] = "row"

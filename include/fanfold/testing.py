@@ -26,6 +26,7 @@ import hashlib
 import itertools
 import json
 import os
+import secrets
 import tempfile
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -41,8 +42,8 @@ from fanfold.errors import BadConfiguration, BatchIncomplete
 from fanfold.loader import Loaded
 from fanfold.model import Manifest, Outcome, RunIdentity, Status, utc_text
 from fanfold.readers.since import with_since
-from fanfold.sources import Api, Compute, Files
-from fanfold.sources.endpoint import Endpoint
+from fanfold.sources import Api, Compute, Files, Function
+from fanfold.sources.endpoint import Endpoint, function_endpoint
 from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, planning, processing, reporting
 from fanfold.stages.fetching import fetch_batch
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from fanfold.pipeline import Pipeline
+    from fanfold.sources import Session
     from fanfold.storage.locations import Locations
     from fanfold.workspace.batch import Batch, Done
 
@@ -111,7 +113,7 @@ def run(  # noqa: PLR0913 - all that a run depends on
             paths; their sizes and ETags are read, unless they are given.
         records: Records by key, instead of fetching. The items are its keys, or ``items`` if given:
             those without records are ``missing``.
-        endpoint: The API. Default: the connection in ``AIRFLOW_CONN_<ID>``.
+        endpoint: The API, or the functions. Default: the connection in ``AIRFLOW_CONN_<ID>``.
         as_of: Logical date. Default: now.
         charts: Whether to check the charts and write the report; without, it is empty.
         after: In mode ``merge``, the run before, into whose dataset this one is merged.
@@ -270,15 +272,16 @@ def _fetch(
             files = stack.enter_context(_locations(source))
         else:
             from fanfold.rate_limit import open_rate_limiter
-            from fanfold.sources.session import ApiSession
             from fanfold.stages.fetching.backoff import Backoff
             from fanfold.stages.fetching.workers import WorkerPool
 
-            target = endpoint or endpoint_of(source.connection or f"{pipeline.name}_default")
+            connection_id = source.connection or f"{pipeline.name}_default"
+            is_function = isinstance(source, Function)
+            target = endpoint or endpoint_of(connection_id, functions=is_function)
             limits = (target.requests_per_second, target.requests_per_hour)
             start = partial(
                 WorkerPool,
-                stack.enter_context(ApiSession(source, target, as_of=as_of)),
+                stack.enter_context(_session(source, target, as_of)),
                 stack.enter_context(
                     open_rate_limiter(folder / "limits", target.connection, *limits)
                 ),
@@ -291,6 +294,33 @@ def _fetch(
                 start = partial(Downloads, files, source.max_bytes, batch)
             with contextlib.suppress(BatchIncomplete):
                 fetch_batch(batch, start, version=source_version(source))
+
+
+def _session(source: Api | Function, endpoint: Endpoint, as_of: datetime) -> Session:
+    if isinstance(source, Api):
+        from fanfold.sources.session import ApiSession
+
+        return ApiSession(source, endpoint, as_of=as_of)
+    from fanfold.sources.functions.session import FunctionSession, open_service
+
+    service = open_service(source, endpoint, partial(_lambda_client, endpoint))
+    # Each call of `run` is a run of its own.
+    return FunctionSession(source, service, as_of=as_of, run=secrets.token_hex())
+
+
+def _lambda_client(endpoint: Endpoint, options: Mapping[str, Any]) -> Any:
+    """Return a client; what the endpoint does not have is found by boto3."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "lambda",
+        endpoint_url=endpoint.url or None,
+        region_name=endpoint.region or None,
+        aws_access_key_id=endpoint.login or None,
+        aws_secret_access_key=endpoint.token,
+        config=Config(**options),
+    )
 
 
 def _result(  # noqa: PLR0913 - all that a result is made of
@@ -369,8 +399,10 @@ def _frame(path: Path) -> pd.DataFrame:
     return frame
 
 
-def endpoint_of(connection_id: str) -> Endpoint:
+def endpoint_of(connection_id: str, *, functions: bool = False) -> Endpoint:
     """Return the endpoint of an Airflow connection in ``AIRFLOW_CONN_<ID>``, as JSON or as a URI.
+
+    ``functions`` says that it is that of a :class:`~fanfold.Function`, not of an API.
 
     Raises:
         BadConfiguration: The variable is not set, or its content is wrong.
@@ -381,14 +413,17 @@ def endpoint_of(connection_id: str) -> Endpoint:
             f"{_variable(connection_id)} is not set. Set it to the connection of the API, for example "
             """'{"conn_type": "http", "host": "https://api.example.org", "password": "token"}'."""
         )
-    return Endpoint.parse(
-        connection_id,
-        host=fields.get("host"),
-        port=fields["port"],
-        schema=fields.get("schema"),
-        token=fields.get("password"),
-        extra=fields["extra"],
-    )
+    known: dict[str, Any] = {
+        "host": fields.get("host"),
+        "port": fields["port"],
+        "schema": fields.get("schema"),
+        "token": fields.get("password"),
+        "extra": fields["extra"],
+    }
+    if functions:
+        known |= {"conn_type": fields.get("conn_type"), "login": fields.get("login")}
+        return function_endpoint(connection_id, **known)
+    return Endpoint.parse(connection_id, **known)
 
 
 def _variable(connection_id: str) -> str:
@@ -416,6 +451,7 @@ def _from_uri(value: str) -> dict[str, Any]:
     parts = urlsplit(value)
     query = dict(pair.partition("=")[::2] for pair in parts.query.split("&") if pair)
     return {
+        "conn_type": parts.scheme,
         "host": unquote(parts.hostname or ""),
         "port": parts.port,
         "login": unquote(parts.username or ""),

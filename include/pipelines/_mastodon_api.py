@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fanfold import (
     Api,
@@ -83,7 +83,7 @@ def read(item: Item, response: Response) -> Found | NotThere:
         and "error" in response.body
     ):
         return NotThere(_MESSAGES.message("mastodon.no_account", status=response.status))
-    _raise_for_status(response)
+    raise_for_status(response)
     raise unexpected_response(response)
 
 
@@ -101,7 +101,7 @@ def read_check(response: Response) -> None:
     """Check the response to :func:`check_call`."""
     if response.status == 429:
         return
-    _raise_for_status(response)
+    raise_for_status(response)
     if response.status != 200 or not isinstance(response.body, dict):
         raise unexpected_response(response)
 
@@ -133,7 +133,8 @@ def _reset_in(headers: Mapping[str, str]) -> float | None:
     return None if moment is None else max(0.0, (moment - datetime.now(UTC)).total_seconds())
 
 
-def _raise_for_status(response: Response) -> None:
+def raise_for_status(response: Response) -> None:
+    """Raise the error for a status that all requests share: 400, 401, 403, 422 and 429."""
     if response.status in {401, 403}:
         raise CredentialRefused(_MESSAGES.message("mastodon.token", status=response.status))
     if response.status == 429:
@@ -187,6 +188,18 @@ _TAG = re.compile(r"""<[a-z/!?](?:[^<>"']|"[^"<]*"|'[^'<]*')*+>""", re.IGNORECAS
 def plain_text(note: str) -> str:
     """Return the text of a profile's HTML, one line per paragraph; incomplete tags are text."""
     return html.unescape(_TAG.sub("", _LINE_END.sub("\n", note)))
+
+
+def plain(note: Any) -> Any:
+    """Return the text of HTML, or None if it has none; another value stays as it is."""
+    return plain_text(note).strip() or None if isinstance(note, str) else note
+
+
+def has_verified_link(fields: Any) -> bool:
+    """Whether the server has verified a link among the fields of a profile."""
+    return isinstance(fields, list) and any(
+        isinstance(field, dict) and bool(field.get("verified_at")) for field in fields
+    )
 
 
 API = Api(

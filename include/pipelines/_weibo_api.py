@@ -45,7 +45,7 @@ _CANONICAL = re.compile(r"[1-9][0-9]{0,17}")
 _CODE = re.compile(r"[0-9]{1,9}")
 
 
-_MESSAGES = Catalogue(
+MESSAGES = Catalogue(
     {
         "weibo.other_user": (
             "{path}: HTTP 200, the response is about another user",
@@ -85,7 +85,7 @@ class ErrorKind(StrEnum):
 
     def message(self, code: int) -> Message:
         """Return what to say about a code of this kind."""
-        return _MESSAGES.message(f"weibo.{self}", code=code)
+        return MESSAGES.message(f"weibo.{self}", code=code)
 
 
 ERROR_CODES: Mapping[int, ErrorKind] = {
@@ -94,6 +94,7 @@ ERROR_CODES: Mapping[int, ErrorKind] = {
     10003: ErrorKind.BUSY,  # remote service error
     10009: ErrorKind.BUSY,  # too many pending tasks
     10004: ErrorKind.FORBIDDEN,  # IP limit: this address may not ask
+    10005: ErrorKind.FORBIDDEN,  # the application needs a higher level
     10006: ErrorKind.REQUEST,  # source (app key) missing
     10014: ErrorKind.FORBIDDEN,  # insufficient app permissions
     10016: ErrorKind.REQUEST,  # a required parameter is missing
@@ -176,16 +177,16 @@ def check_item(item: str) -> str:
 def read(item: Item, response: Response) -> Found | NotThere:
     """Return the profile in a response, by ``error_code``."""
     body = response.body
-    code = _error_code(body)
+    code = error_code(body)
     if code is not None:
         if ERROR_CODES.get(code) is ErrorKind.MISSING:
             return NotThere(ErrorKind.MISSING.message(code))
-        raise _error(code, response)
+        raise error(code, response)
     if response.status != 200 or not isinstance(body, dict) or "id" not in body:
         raise unexpected_response(response)
     # A response that belongs to another request must not be stored under this key.
     if str(body["id"]) != item.key:
-        raise SourceBusy(_MESSAGES.message("weibo.other_user", path=_SHOW))
+        raise SourceBusy(MESSAGES.message("weibo.other_user", path=_SHOW))
     return Found((body,))
 
 
@@ -200,12 +201,12 @@ def read_several(items: Sequence[Item], response: Response) -> dict[str, list[di
     Weibo omits users that do not exist, and users that it hides temporarily.
     """
     body = response.body
-    code = _error_code(body)
+    code = error_code(body)
     if code is not None:
         # Caused by one of the users; all are requested singly.
         if ERROR_CODES.get(code) is ErrorKind.MISSING:
             return {}
-        raise _error(code, response)
+        raise error(code, response)
     users = body.get("users") if isinstance(body, dict) else None
     if response.status != 200 or not isinstance(users, list):
         raise unexpected_response(response)
@@ -218,9 +219,9 @@ def read_several(items: Sequence[Item], response: Response) -> dict[str, list[di
 
 def read_check(response: Response) -> None:
     """Check the response to the request for the token's owner."""
-    code = _error_code(response.body)
+    code = error_code(response.body)
     if code is not None and ERROR_CODES.get(code) is not ErrorKind.QUOTA:
-        raise _error(code, response)
+        raise error(code, response)
     if code is None and not (isinstance(response.body, dict) and "uid" in response.body):
         raise unexpected_response(response)
 
@@ -244,8 +245,8 @@ def _least(body: Mapping[str, Any], *names: str) -> int | None:
     return min((n for n in counts if isinstance(n, int) and n >= 0), default=None)
 
 
-def _error_code(body: Any) -> int | None:
-    """Return the error code, 0 if it is not a number, None if there is no error."""
+def error_code(body: Any) -> int | None:
+    """Return the error code of a body, 0 if it is not a number, None if there is no error."""
     code = body.get("error_code") if isinstance(body, dict) else None
     if code is None:
         return None
@@ -253,11 +254,12 @@ def _error_code(body: Any) -> int | None:
     return int(code) if _CODE.fullmatch(str(code)) else 0
 
 
-def _error(
+def error(
     code: int, response: Response
 ) -> CredentialRefused | QuotaSpent | ItemRefused | SourceBusy:
+    """Return what to raise for an error code, by :data:`ERROR_CODES`."""
     kind = ERROR_CODES.get(code, ErrorKind.UNKNOWN)
-    message = kind.message(code) if code else _MESSAGES.message("weibo.no_code")
+    message = kind.message(code) if code else MESSAGES.message("weibo.no_code")
     if kind in {ErrorKind.TOKEN, ErrorKind.FORBIDDEN}:
         return CredentialRefused(message)
     if kind is ErrorKind.QUOTA:
@@ -295,6 +297,6 @@ API = Api(
     several=Several(max_items=50, call=call_several, read=read_several),
     check=Probe(lambda _: Call(_GET_UID), read_check),
     quota=Probe(lambda _: Call(_RATE_LIMIT), read_quota),
-    messages=_MESSAGES.texts,
+    messages=MESSAGES.texts,
 )
 KEY_FORM = KeyForm(leading="0")

@@ -5,7 +5,7 @@ Mastodon verifies links, not people: ``verified`` is true if a link of the profi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fanfold import Pipeline
 from pipelines import _mastodon_api as mastodon
@@ -23,22 +23,12 @@ def rows(records: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     return profiles.derived(
         found.assign(
             source="mastodon",
-            description=profiles.mapped(found["description"], _plain),
-            verified=profiles.mapped(found["verified"], _has_verified_link),
+            description=profiles.mapped(found["description"], mastodon.plain),
+            verified=profiles.mapped(found["verified"], mastodon.has_verified_link),
             created_at=profiles.moment(found["created_at"], mastodon.moment),
             last_status_at=profiles.moment(found["last_status_at"], mastodon.moment),
         ),
         as_of,
-    )
-
-
-def _plain(note: Any) -> Any:
-    return mastodon.plain_text(note).strip() or None if isinstance(note, str) else note
-
-
-def _has_verified_link(fields: Any) -> bool:
-    return isinstance(fields, list) and any(
-        isinstance(field, dict) and bool(field.get("verified_at")) for field in fields
     )
 
 

@@ -16,7 +16,7 @@ from fanfold.__main__ import main, new
 from fanfold.errors import BadInput
 
 ROOT = Path(__file__).parents[2]
-ITEMS = {"api": "K042", "compute": "27"}
+ITEMS = {"api": "K042", "compute": "27", "function": "360"}
 WRONG_CHART = """
 from dataclasses import replace
 from fanfold import Chart
@@ -29,10 +29,12 @@ def root(tmp_path, monkeypatch):
     """A folder whose pipelines are in the package ``pipelines``."""
     folder = tmp_path / "include" / "pipelines"
     monkeypatch.setattr(pipelines, "__path__", [str(folder)])
+    monkeypatch.syspath_prepend(str(folder.parent))  # the package ``functions`` has no __init__
+    monkeypatch.setenv("FUNCTIONS", str(folder.with_name("functions")))
     loaded = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - loaded:
-        if name.startswith("pipelines."):
+        if name.startswith(("pipelines.", "functions")):
             del sys.modules[name]
 
 
@@ -52,6 +54,7 @@ def test_a_new_pipeline_passes_its_test_and_can_be_tried(kind, root, capsys):
     files = new("mine", kind, root)
     assert [path.relative_to(root).as_posix() for path in files] == [
         *("include/pipelines/mine.py", "dags/mine.py", "tests/pipelines/test_mine.py"),
+        *(["include/functions/mine.py"] if kind == "function" else []),
     ]
     spec = importlib.util.spec_from_file_location("test_mine", files[2])
     module = importlib.util.module_from_spec(spec)
@@ -72,8 +75,9 @@ def test_a_new_pipeline_passes_its_test_and_can_be_tried(kind, root, capsys):
 def test_new_files_pass_the_linter_and_their_dag_parses(root):
     files = [path for kind in ITEMS for path in new(f"mine_{kind}", kind, root)]
     ruff = Path(sys.executable).with_name("ruff")
-    for config in ("pyproject.toml", "include/pipelines/ruff.toml", "dags/ruff.toml"):
-        shutil.copy(ROOT / config, root / config)
+    for folder in ("include/pipelines", "include/functions", "dags"):
+        shutil.copy(ROOT / folder / "ruff.toml", root / folder)
+    shutil.copy(ROOT / "pyproject.toml", root)
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run(
             [ruff, *command, "--no-cache", *files],

@@ -24,13 +24,15 @@ from fanfold.loader import Loaded, load_pipeline, pipeline_names
 from fanfold.model import Outcome, RunIdentity, Status
 from fanfold.pipeline import AS_OF, DATASET
 from fanfold.simulator.process import running
-from fanfold.simulator.sample import CONNECTIONS, DELIVERIES
-from fanfold.sources import Api, Call, Compute, Files
+from fanfold.simulator.sample import DELIVERIES, connections
+from fanfold.sources import Api, Call, Compute, Files, Function
+from fanfold.sources.session import ApiSession
 from fanfold.sources.template import rendered
 from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, planning, processing, reporting
 from fanfold.stages.consolidating.folds import write_folds
 from fanfold.stages.consolidating.tables import write_table
+from fanfold.stages.loading import targets_of
 from fanfold.stages.processing.contract import contract_of
 from fanfold.workspace.paths import Workspace
 
@@ -99,6 +101,14 @@ def test_its_dag_is_serialised_to_the_same_hash_and_back(name, path, parsed):
     assert first["dags"] == second["dags"]
 
 
+def test_no_pipeline_writes_a_table_that_another_one_makes_equal_to_its_dataset():
+    pipelines = [load_pipeline(name).pipeline for name in NAMES]
+    for one, two in itertools.combinations(pipelines, 2):
+        if "merge" in {one.mode, two.mode}:
+            tables = [{target.name for target in targets_of(each)} for each in (one, two)]
+            assert not tables[0] & tables[1], f"set table_prefix in {one.name} or {two.name}"
+
+
 @pytest.mark.parametrize("rows", [0, 1, 300])
 @pytest.mark.parametrize("name", NAMES)
 def test_its_folds_and_charts_work_on(name, rows, tmp_path):
@@ -120,11 +130,14 @@ def test_it_runs_on_its_first_items_and_gives_the_same_bytes_again(name, parsed,
     if isinstance(pipeline.source, Files) and (paths := sample_files(items, tmp_path)):
         assert rows_of_steps(pipeline, paths) == rows_of_steps(pipeline, paths, paths[::-1])
         return
+    if not items and isinstance(pipeline.source, Api) and pipeline.source.listing:
+        request.getfixturevalue("simulated")
+        items = listed(pipeline)[:2]
     reason = not_run(pipeline, items)
     if reason:
         warnings.warn(f"{name} did not run: {reason}", stacklevel=1)
         return
-    if isinstance(pipeline.source, Api):
+    if isinstance(pipeline.source, Api | Function):
         request.getfixturevalue("simulated")
     result = testing.run(pipeline, items)
     lost = result.outcomes[~result.outcomes["status"].isin(["ok", "missing"])]
@@ -134,6 +147,15 @@ def test_it_runs_on_its_first_items_and_gives_the_same_bytes_again(name, parsed,
         # Fetched one by one in another order, and one of them twice.
         pipeline, items, result.records, [[key] for key in (*reversed(keys), keys[0])]
     )  # fmt: skip
+
+
+def listed(pipeline):
+    """The items that the API of a pipeline lists, if it is simulated."""
+    connection = pipeline.source.connection
+    if connection not in CONNECTIONS:
+        return []
+    with ApiSession(pipeline.source, testing.endpoint_of(connection), as_of=NOW) as session:
+        return session.list_items()
 
 
 def sample_files(patterns, folder):
@@ -168,11 +190,13 @@ def not_run(pipeline, items):
     source = pipeline.source
     if isinstance(source, Compute):
         return ""
-    if not isinstance(source, Api):
+    if not isinstance(source, Api | Function):
         return f"its source is {type(source).__name__}"
     connection = source.connection or f"{pipeline.name}_default"
-    if connection in CONNECTIONS:
+    if connection in connections("", ""):
         return ""
+    if isinstance(source, Function):
+        return f"no simulator runs the functions of {connection}"
     with tempfile.TemporaryDirectory() as folder:
         item = planned(Workspace(Path(folder) / "run"), pipeline, items).items()[0]
     call = inject(source.call, as_of=NOW)(item) if source.call else rendered(source, item, NOW)
@@ -184,8 +208,7 @@ def not_run(pipeline, items):
 def simulated():
     """The connections of the simulator in the environment."""
     with running() as simulator, pytest.MonkeyPatch.context() as patch:
-        fields = {"conn_type": "http", "host": simulator.url, "password": simulator.token}
-        for connection in CONNECTIONS:
+        for connection, fields in connections(simulator.url, simulator.token).items():
             patch.setenv(f"AIRFLOW_CONN_{connection.upper()}", json.dumps(fields))
         yield
 

@@ -12,7 +12,7 @@ from fanfold.airflow import connections, settings
 from fanfold.errors import BadConfiguration, BadPipeline, FanfoldError, Fatal, SinkUnavailable
 from fanfold.loader import load_pipeline
 from fanfold.readers.patterns import Pattern
-from fanfold.sources import Api, Files
+from fanfold.sources import Api, Files, Function
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
@@ -48,15 +48,14 @@ def check_all(pipeline: str) -> None:
 
 
 def _check_pipeline(name: str) -> None:
-    """Import the pipeline, and check endpoint and token of its source, or buckets and folders."""
-    from fanfold.sources.session import ApiSession
+    """Import the pipeline, and check endpoint and token of its source, its functions, or buckets and folders."""
     from fanfold.stages.processing.contract import contract_of
 
     pipeline = load_pipeline(name).pipeline
     contract_of(pipeline)
-    if isinstance(pipeline.source, Api):
-        endpoint = connections.endpoint(pipeline)
-        with ApiSession(pipeline.source, endpoint, as_of=datetime.now(UTC)) as session:
+    if isinstance(pipeline.source, (Api, Function)):
+        endpoint, now = connections.endpoint(pipeline), datetime.now(UTC)
+        with connections.source_session(pipeline.source, endpoint, as_of=now) as session:
             session.check()
     elif isinstance(pipeline.source, Files):
         with connections.locations(pipeline.source.connection) as locations:
@@ -82,7 +81,8 @@ def _check_database(name: str) -> None:
     except BadPipeline:
         targets, mode = (), "snapshot"  # _check_pipeline reports it
     with connections.warehouse() as connection:
-        check_database(connection, targets, connections.WAREHOUSE, mode=mode)
+        dag_id = settings.identity(get_current_context()).dag_id
+        check_database(connection, targets, connections.WAREHOUSE, mode=mode, dag_id=dag_id)
 
 
 def _check_workspace() -> None:

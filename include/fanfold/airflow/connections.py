@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,16 @@ from airflow.sdk import Connection
 
 from fanfold.airflow.settings import defer_after, files_allowed, rate_limit_url, shared_directory
 from fanfold.errors import BadConfiguration
-from fanfold.sources import Api
+from fanfold.sources import Api, Function
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from fanfold.airflow.settings import Options
     from fanfold.pipeline import Pipeline
     from fanfold.rate_limit import RateLimiter
+    from fanfold.sources import Session
     from fanfold.sources.endpoint import Endpoint
     from fanfold.storage.locations import Locations
     from fanfold.storage.objects import Bucket
@@ -54,29 +57,67 @@ SQLITE_TIMEOUT = 60.0
 
 
 def source_connection(pipeline: Pipeline) -> str:
-    """Return the connection id of a pipeline's API, such as ``weibo_default``."""
-    given = pipeline.source.connection if isinstance(pipeline.source, Api) else ""
+    """Return the connection id of a pipeline's API or functions, such as ``weibo_default``."""
+    source = pipeline.source
+    given = source.connection if isinstance(source, (Api, Function)) else ""
     return given or f"{pipeline.name}_default"
 
 
 def endpoint(pipeline: Pipeline) -> Endpoint:
-    """Return the endpoint configured for the API of a pipeline.
+    """Return the endpoint configured for the API or the functions of a pipeline.
 
     Raises:
         BadConfiguration: The connection is missing or wrong.
     """
-    from fanfold.sources.endpoint import Endpoint
+    from fanfold.sources.endpoint import Endpoint, function_endpoint
 
     connection_id = source_connection(pipeline)
     connection = _connection(connection_id)
-    return Endpoint.parse(
-        connection_id,
-        host=connection.host,
-        port=connection.port,
-        schema=connection.schema,
-        token=connection.password,
-        extra=_extra(connection_id, connection),
-    )
+    fields: dict[str, Any] = {
+        "host": connection.host,
+        "port": connection.port,
+        "schema": connection.schema,
+        "token": connection.password,
+        "extra": _extra(connection_id, connection),
+    }
+    if isinstance(pipeline.source, Function):
+        login = connection.login
+        return function_endpoint(
+            connection_id, conn_type=connection.conn_type, login=login, **fields
+        )
+    return Endpoint.parse(connection_id, **fields)
+
+
+def source_session(
+    source: Api | Function, endpoint: Endpoint, *, as_of: datetime, run: str = ""
+) -> Session:
+    """Open a session with an API or functions; ``run`` names the run in idempotency keys.
+
+    Raises:
+        BadConfiguration: The connection is wrong.
+    """
+    if isinstance(source, Api):
+        from fanfold.sources.session import ApiSession
+
+        return ApiSession(source, endpoint, as_of=as_of)
+    from fanfold.sources.functions.session import FunctionSession, open_service
+
+    service = open_service(source, endpoint, partial(_lambda_client, endpoint.connection))
+    return FunctionSession(source, service, as_of=as_of, run=run)
+
+
+def _lambda_client(connection_id: str, options: Mapping[str, Any]) -> Any:
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+    from botocore.config import Config
+    from botocore.exceptions import NoRegionError
+
+    hook = AwsBaseHook(aws_conn_id=connection_id, client_type="lambda", config=Config(**options))
+    try:
+        return hook.get_conn()
+    except NoRegionError:
+        raise BadConfiguration(
+            f"Connection {connection_id!r} has no region: set region_name in its extra."
+        ) from None
 
 
 def rate_limiter(

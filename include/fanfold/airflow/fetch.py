@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from fanfold.airflow import connections, metrics, settings
-from fanfold.errors import CredentialRefused, QuotaSpent
+from fanfold.errors import BadConfiguration, CredentialRefused, QuotaSpent
 from fanfold.model import BatchRef, Plan, Status, utc_text
-from fanfold.sources import Api, Compute, Files
+from fanfold.sources import Api, Compute, Files, Function
 from fanfold.workspace.files import read_json
 from fanfold.workspace.stop import check_stop, token_digest, write_stop
 
@@ -48,16 +48,18 @@ class Fetch(BaseOperator):
         ref = BatchRef.from_json(self.batch)
         workspace = settings.workspace_of(context)
         pipeline = load_pipeline(self.pipeline).pipeline
-        endpoint = connections.endpoint(pipeline) if isinstance(pipeline.source, Api) else None
+        has_endpoint = isinstance(pipeline.source, (Api, Function))
+        endpoint = connections.endpoint(pipeline) if has_endpoint else None
         token = endpoint.token if endpoint else None
         digest = token_digest(token, settings.identity(context).run_id)
         check_stop(workspace, digest)
         began = time.perf_counter()
         try:
             result = self._fetch(workspace.batch(ref.batch), pipeline.source, endpoint, context)
-        except CredentialRefused as error:
-            write_stop(workspace, error.message, digest)
-            self._skip_others(workspace, ref.batch)
+        except (CredentialRefused, BadConfiguration) as error:
+            if endpoint:  # what one batch may not call, or does not find, the others neither
+                write_stop(workspace, error.message, digest)
+                self._skip_others(workspace, ref.batch)
             raise
         except QuotaSpent as spent:
             self._wait(ref, spent)
@@ -106,18 +108,20 @@ class Fetch(BaseOperator):
             )
 
     def _workers(
-        self, stack: ExitStack, source: Api, endpoint: Endpoint, context: Context
+        self, stack: ExitStack, source: Api | Function, endpoint: Endpoint, context: Context
     ) -> partial[WorkerPool]:
         """Return what starts the threads that send the requests of a batch."""
-        from fanfold.sources.session import ApiSession
         from fanfold.stages.fetching.backoff import Backoff
         from fanfold.stages.fetching.workers import WorkerPool
 
         options = settings.Options.of(context)
-        as_of = settings.identity(context).logical_date
+        run = settings.identity(context)
+        session = connections.source_session(
+            source, endpoint, as_of=run.logical_date, run=f"{run.dag_id} {run.run_id}"
+        )
         return partial(
             WorkerPool,
-            stack.enter_context(ApiSession(source, endpoint, as_of=as_of)),
+            stack.enter_context(session),
             stack.enter_context(connections.rate_limiter(endpoint, options)),
             concurrency=options.concurrency,
             backoff=Backoff(max_wait=settings.defer_after()),

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from fanfold.airflow.connections import AWS, WAREHOUSE
 from fanfold.errors import BadConfiguration, FanfoldError
-from fanfold.simulator.sample import CONNECTIONS
+from fanfold.simulator import sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,12 +60,9 @@ def connections(environment: Mapping[str, str]) -> dict[str, dict[str, object]]:
     if TRYOUT not in environment.get("FANFOLD_PROFILES", "").split(","):
         return made
     token = required(environment, "SOURCE_TOKEN")
-    for connection_id in CONNECTIONS:
-        made[connection_id] = {
-            "conn_type": "http",
-            "host": "http://simulator:8000",
-            "password": token,
-        }
+    for connection_id, fields in sample.connections("http://simulator:8000", token).items():
+        extra = {"extra": json.dumps(fields["extra"])} if "extra" in fields else {}
+        made[connection_id] = fields | extra
     made[AWS] = {
         "conn_type": "aws",
         "login": required(environment, "S3_ACCESS_KEY"),

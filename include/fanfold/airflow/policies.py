@@ -99,3 +99,10 @@ def daily(hour: int, timezone: str = "UTC") -> CronTriggerTimetable:
     return CronTriggerTimetable(
         f"0 {hour} * * *", timezone=timezone, run_immediately=timedelta(seconds=0)
     )
+
+
+def hourly(minute: int, timezone: str = "UTC") -> CronTriggerTimetable:
+    """Return an hourly schedule that starts with the next hour, not with the latest past one."""
+    return CronTriggerTimetable(
+        f"{minute} * * * *", timezone=timezone, run_immediately=timedelta(seconds=0)
+    )

@@ -19,7 +19,7 @@ from fanfold.airflow import connections, metrics, settings
 from fanfold.airflow.fetch import Fetch
 from fanfold.errors import FanfoldError, Inconsistent, SinkUnavailable, ToleranceExceeded
 from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
-from fanfold.sources import Api
+from fanfold.sources import Api, Function
 from fanfold.workspace.files import read_json
 
 if TYPE_CHECKING:
@@ -116,9 +116,11 @@ def _limits(pipeline: Pipeline, options: settings.Options, as_of: datetime) -> d
     from fanfold.stages.planning import quotas_of
 
     source = pipeline.source
-    if not isinstance(source, Api):
+    if not isinstance(source, (Api, Function)):
         return {}
     endpoint = connections.endpoint(pipeline)
+    if isinstance(source, Function):
+        return {"quotas": quotas_of(endpoint, options.requests_per_second, None)}
     quota = _reported_quota(source, endpoint, as_of)
     return {
         "items_per_request": source.items_per_request(endpoint),

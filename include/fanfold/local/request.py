@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput
 from fanfold.loader import pipeline_names
-from fanfold.local.settings import connection_variable
+from fanfold.local.settings import connection_variable, dags_folder
 from fanfold.simulator.sample import SAMPLES, USERS
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Request:
     """A pipeline and its items.
 
     Attributes:
-        pipeline: Name of the pipeline and of its DAG.
+        pipeline: Name of the pipeline and of its DAG, or of another DAG file that runs a pipeline.
         items: Keys separated by commas or spaces, or the path or URI of an items file. For a pipeline over
             files, their paths or URIs, which may be patterns.
         users: Number of simulated users, instead of ``items``.
@@ -39,15 +39,17 @@ class Request:
     users: int | None = None
 
     def check(self) -> None:
-        """Raise if there is no such pipeline, or no such users or items file.
+        """Raise if there is no such pipeline or DAG, or no such users or items file.
 
         Raises:
             BadInput: With the alternatives.
         """
-        if self.pipeline not in pipeline_names():
+        pages = (path.stem for path in dags_folder().glob("*.py"))
+        names = sorted({*pipeline_names(), *pages})
+        if self.pipeline not in names:
             raise BadInput(
-                f"There is no pipeline {self.pipeline!r} in include/pipelines; available: "
-                f"{', '.join(pipeline_names()) or 'none'}."
+                f"There is no pipeline {self.pipeline!r} in include/pipelines, and no DAG file of this "
+                f"name; available: {', '.join(names) or 'none'}."
             )
         if self.users and self.pipeline not in SAMPLES:
             raise BadInput(

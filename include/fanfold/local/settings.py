@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import socket
 from dataclasses import dataclass, fields
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadConfiguration
-from fanfold.simulator.sample import CONNECTIONS
+from fanfold.simulator import sample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -93,15 +94,19 @@ def of_shell(outer: Mapping[str, str]) -> dict[str, str]:
 
 def connections(home: Home, secrets: Secrets, ports: Ports) -> dict[str, str]:
     """Return the Airflow connections of a stack as environment variables."""
-    source = {"conn_type": "http", "host": url(ports.simulator), "password": secrets.source_token}
     extra = {"endpoint_url": url(ports.s3), "region_name": "us-east-1"}
     storage = {"login": secrets.s3_access_key, "password": secrets.s3_secret_key, "extra": extra}
     made = {
-        **dict.fromkeys(CONNECTIONS, source),
+        **sample.connections(url(ports.simulator), secrets.source_token),
         "aws_default": {"conn_type": "aws", **storage},
         "warehouse_default": {"conn_type": "sqlite", "host": str(home.warehouse)},
     }
     return {connection_variable(name): json.dumps(each) for name, each in made.items()}
+
+
+def dags_folder() -> Path:
+    """Return the folder of the DAG files: ``$FANFOLD_DAGS``, or the project's."""
+    return Path(os.environ.get("FANFOLD_DAGS") or REPOSITORY / "dags")
 
 
 def connection_variable(connection_id: str) -> str:

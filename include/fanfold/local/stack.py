@@ -12,7 +12,6 @@ import time
 from contextlib import contextmanager
 from dataclasses import astuple
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -25,6 +24,7 @@ from fanfold.local.supervisor import LOCKED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
 STOP_S = 20
 """Seconds that a supervisor may take to stop its stack."""
@@ -241,9 +241,8 @@ def _launch(
 ) -> subprocess.Popen[bytes]:
     """Start a supervisor, which stops when the other end of its stdin closes."""
     found, ports = home.prepare(), settings.free_ports()
-    dags = dags or Path(os.environ.get("FANFOLD_DAGS") or settings.REPOSITORY / "dags")
     environment = settings.clean_environment(os.environ) | settings.airflow_environment(
-        home, found, ports, dags=dags, scheduled=stay
+        home, found, ports, dags=dags or settings.dags_folder(), scheduled=stay
     )
     environment |= {
         STACK: str(home.root),

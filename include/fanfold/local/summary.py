@@ -43,11 +43,16 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         if connection_variable("warehouse_default") in os.environ
         else stack.home.warehouse
     )
-    tables = [entry.table for entry in manifest.files if entry.table and entry.format == "parquet"]
+    tables = [
+        plan.table_prefix + entry.table
+        for entry in manifest.files
+        if entry.table and entry.format == "parquet"
+    ]
     rows = notes.merged_text(manifest) or str(manifest.rows)
     facts = {
         plan.noun[0]: f"{counts.planned} planned: {counts.ok} ok, {counts.missing} missing,"
         f" {counts.invalid} invalid, {counts.failed} failed ({manifest.requests} requests)",
+        "billed": f"{manifest.gb_seconds:.3g} GB-s" if manifest.gb_seconds else "",
         "size": size_text(plan.bytes) if plan.bytes else "",
         "rows": f"{rows}, {manifest.rejected} rejected"
         + f", {manifest.repeated} with the key of an earlier row" * bool(manifest.repeated),

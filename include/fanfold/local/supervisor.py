@@ -105,7 +105,9 @@ class Supervisor:
         s3_options = ("--port", ports.s3, "--folder", home.objects, "--bucket", bucket)
         self._begin("s3", "fanfold.local.s3", *s3_options)
         simulator_options = ("--port", ports.simulator, "--token-file", home.source_token)
-        self._begin("simulator", "fanfold.simulator", *simulator_options)
+        functions = os.environ.get("FUNCTIONS")
+        own = ("--functions", Path(functions).absolute()) if functions else ()
+        self._begin("simulator", "fanfold.simulator", *simulator_options, *own)
         gc.set_threshold(*GC_THRESHOLDS)
         for name in _PRELOAD:
             importlib.import_module(name)

@@ -71,4 +71,5 @@ def selection(
 
 
 def _requests(items: Mapping[int, int], plan: Plan) -> int:
-    return sum(math.ceil(count / plan.items_per_request) for count in items.values())
+    together = sum(math.ceil(count / plan.items_per_request) for count in items.values())
+    return plan.requests_per_item * together

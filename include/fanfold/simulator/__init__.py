@@ -6,7 +6,7 @@ Start it with ``python -m fanfold.simulator``, or in a test with
 | module | purpose |
 |---|---|
 | ``people``, ``fediverse``, ``provinces``, ``vocabulary`` | generate Weibo and Mastodon profiles |
-| ``weibo``, ``mastodon`` | routes, errors and authentication of each API |
+| ``weibo``, ``mastodon``, ``tushare`` | routes, errors and authentication of each API |
 | ``weather`` | readings of weather stations, for first pipelines |
 | ``faults`` | one function per fault |
 | ``quota``, ``counters``, ``settings`` | rate limit, statistics, settings |

@@ -27,7 +27,9 @@ async def _run(options: Options) -> int:
         return 1
     port = server.sockets[0].getsockname()[1]
     host = f"[{options.host}]" if ":" in options.host else options.host
-    ready = {"url": f"http://{host}:{port}", "host": options.host, "port": port, "pid": os.getpid()}
+    url = f"http://{host}:{port}"
+    application.listens(url)
+    ready = {"url": url, "host": options.host, "port": port, "pid": os.getpid()}
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
     if options.until_stdin_closes:
@@ -37,6 +39,7 @@ async def _run(options: Options) -> int:
     for connection in list(connections):
         connection.close()
     await server.wait_closed()
+    application.workers.stop()
     return 0
 
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput
-from fanfold.simulator import faults, mastodon, weather, weibo
+from fanfold.simulator import faults, functions, mastodon, tushare, weather, weibo
 from fanfold.simulator.counters import BoundedCounter, Counters
-from fanfold.simulator.exchange import Api, Delivery, Reply, Request, Route, deliver
+from fanfold.simulator.exchange import Api, Delivery, Pending, Reply, Request, Route, deliver
+from fanfold.simulator.handlers import Workers
 from fanfold.simulator.quota import Quota
 from fanfold.simulator.settings import Settings, changed
 
-_APIS: tuple[Api, ...] = (weibo, mastodon, weather)
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_APIS: tuple[Api, ...] = (weibo, mastodon, weather, functions, tushare)
 _NOT_FOUND = Route(lambda request: weibo.error(request, 10020))
 
 
@@ -22,6 +28,7 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self._initial_settings = settings
         self.counters = Counters()
+        self.workers = Workers()
         self._set(settings)
 
     def _set(self, settings: Settings) -> None:
@@ -36,6 +43,11 @@ class Application:
         self._attempts = BoundedCounter()
         self._requests_with_token = 0
 
+    def listens(self, url: str) -> None:
+        """Tell the functions the address of the simulator, unless the environment names another."""
+        own = {"WEIBO_URL": url, "WEIBO_TOKEN": self._settings.token}
+        self.workers.environment = {name: os.environ.get(name, own[name]) for name in own}
+
     def answer(self, request: Request) -> Delivery:
         """Return the response to a request, and count it."""
         for api in _APIS:
@@ -49,12 +61,23 @@ class Application:
         items = route.items(request) if route.items else []
         self.counters.arrived(path, items)
         request.day = self._settings.day
+        request.now = self._settings.clock
         request.quota = self._quota
+        request.settings = self._settings
+        request.workers = self.workers
         if rejection := self._reject(api, route, request):
-            delivery = deliver(rejection)
-        else:
-            delivery = self._serve(api, route, request, path, items)
-            delivery.delay_s += self._latency_s(items)
+            self.counters.decided(rejection.status, "")
+            return deliver(rejection)
+        return self._finished(self._serve(api, route, request, path, items), items)
+
+    def _finished(self, served: Callable[[], Delivery], items: list[str]) -> Delivery:
+        """Return and count what to deliver; while a function runs, how to go on."""
+        try:
+            delivery = served()
+        except Pending as pending:
+            then = partial(self._finished, served, items)
+            return Delivery(0, b"", pending=pending.work, then=then)
+        delivery.delay_s += self._latency_s(items)
         self.counters.decided(delivery.status, delivery.fault)
         return delivery
 
@@ -80,8 +103,8 @@ class Application:
 
     def _serve(
         self, api: Api, route: Route, request: Request, path: str, items: list[str]
-    ) -> Delivery:
-        """Return the correct response, or a fault in its place."""
+    ) -> Callable[[], Delivery]:
+        """Return what makes the correct response, or a fault in its place."""
         settings = self._settings
 
         def correct() -> Reply:
@@ -94,8 +117,9 @@ class Application:
             attempt = self._attempts.add(item or path)
             if name := faults.chosen(settings, path, item, attempt):
                 bits = faults.draw(settings.seed, item, attempt)
-                return faults.delivery(name, faults.Case(request, api, correct, settings, bits))
-        return deliver(correct())
+                case = faults.Case(request, api, correct, settings, bits)
+                return partial(faults.delivery, name, case)
+        return lambda: deliver(correct())
 
     def _latency_s(self, items: list[str]) -> float:
         """Return the latency in seconds; the jitter is a function of seed and items."""

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fanfold.simulator.quota import UNLIMITED_QUOTA, Quota
+from fanfold.simulator.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
+
+    from fanfold.simulator.handlers import Workers
 
 JSON = b"application/json;charset=UTF-8"
 HTML = b"text/html;charset=UTF-8"
 
+_DEFAULTS = Settings()
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: fanfold-simulator\r\n".encode()
     for status in HTTPStatus
@@ -25,7 +31,11 @@ class Request:
     """An HTTP request with its decoded query; the last value of a repeated key counts.
 
     Attributes:
-        headers: Those of a POST request, by their names in lower case.
+        headers: Those of a POST request, of others only ``host``, by their names in lower case.
+        day: Age of the simulated data in days.
+        now: Time of the hot topics, in seconds since 1970.
+        workers: The processes for functions, set by the application.
+        running: The call of a function that has begun.
     """
 
     method: str
@@ -35,7 +45,18 @@ class Request:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     day: int = 0
+    now: int = 0
     quota: Quota = UNLIMITED_QUOTA
+    settings: Settings = _DEFAULTS
+    workers: Workers | None = None
+    running: Future[Any] | None = None
+    _id: str = ""
+
+    @property
+    def id(self) -> str:
+        """A unique id."""
+        self._id = self._id or str(uuid.uuid4())
+        return self._id
 
 
 @dataclass(slots=True)
@@ -71,6 +92,7 @@ class Delivery:
         fault: Fault for the statistics.
         pause_s: Seconds between the blocks of ``more``.
         reset: Reset the TCP connection afterwards.
+        pending: Work in another process to wait for; ``then`` returns what to deliver instead.
     """
 
     status: int
@@ -81,6 +103,16 @@ class Delivery:
     fault: str = ""
     pause_s: float = 0.0
     reset: bool = False
+    pending: Future[Any] | None = None
+    then: Callable[[], Delivery] | None = None
+
+
+class Pending(Exception):  # noqa: N818 - no error
+    """The reply depends on work in another process; ask again when it is done."""
+
+    def __init__(self, work: Future[Any]) -> None:
+        super().__init__()
+        self.work = work
 
 
 def deliver(reply: Reply, *, close: bool = False) -> Delivery:
@@ -93,7 +125,7 @@ class Route:
     """One path of an API.
 
     Attributes:
-        answer: Returns the correct reply.
+        answer: Returns the correct reply, or raises :class:`Pending`.
         items: Returns the requested uids or accounts; None for paths about the token and the
             server, which have no quota and no random faults.
         method: The allowed HTTP method.

@@ -1,14 +1,18 @@
-"""The account endpoints of the Mastodon API, with rate limit headers and errors."""
+"""Accounts, trending hashtags and their timelines of the Mastodon API, with rate limit headers and errors."""
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote, urlencode
 
-from fanfold.simulator import fediverse
+from fanfold.simulator import fediverse, hashtags
 from fanfold.simulator.exchange import Reply, Request, Route
 
 _ACCOUNTS = "/api/v1/accounts/"
+_TIMELINE = "/api/v1/timelines/tag/"
+_TRENDS = "/api/v1/trends/tags"
 JSON = b"application/json; charset=utf-8"
 TOKEN_REQUIRED = False
 _NOT_FOUND = (404, "Record not found")
@@ -96,21 +100,73 @@ def _instance(request: Request) -> Reply:  # noqa: ARG001 - exchange.Route
     )
 
 
+def _trending(request: Request) -> Reply:
+    limit, offset = _number(request, "limit", 10, 20), _number(request, "offset", 0)
+    found = hashtags.trending(request.now)[offset : offset + limit]
+    # As Mastodon does: a full page may be followed by an empty one.
+    further = {"offset": offset + limit} if len(found) == limit else None
+    return _linked(request, found, limit, further)
+
+
+def _tag_timeline(request: Request) -> Reply:
+    word = hashtags.word_of(request.path.removeprefix(_TIMELINE))
+    if word is None:
+        return error(request, 20003)
+    limit = _number(request, "limit", 20, 40)
+    below = _number(request, "max_id", 0) if "max_id" in request.query else None
+    found = hashtags.statuses(word, request.now, limit, below)
+    # As Mastodon does: the link is there if the page has any status.
+    return _linked(request, found, limit, {"max_id": found[-1]["id"]} if found else None)
+
+
+def _linked(
+    request: Request, found: list[Any], limit: int, further: dict[str, Any] | None
+) -> Reply:
+    """Return a page, with the link to the next one (RFC 8288): an absolute URL."""
+    reply = _json(found)
+    if further:
+        query = urlencode({"limit": limit, **further})
+        url = f"http://{request.headers.get('host', fediverse.DOMAIN)}{quote(request.path)}?{query}"
+        reply.headers = f'Link: <{url}>; rel="next"\r\n'.encode()
+    return reply
+
+
+def _number(request: Request, name: str, default: int, most: int | None = None) -> int:
+    """Return a number of the query; what is none is 0, as in Rails."""
+    given = request.query.get(name)
+    if given is None:
+        return default
+    number = int(given) if given.isdecimal() and len(given) < 30 else 0
+    return number if most is None else min(number, most)
+
+
+def _requested_tag(request: Request) -> list[str]:
+    tag = request.path.removeprefix(_TIMELINE)
+    return [f"{tag} {request.query['max_id']}" if "max_id" in request.query else tag]
+
+
 ROUTES = {
     f"{_ACCOUNTS}lookup": Route(_lookup, _requested_acct),
     f"{_ACCOUNTS}verify_credentials": Route(_verify_credentials),
     "/api/v2/instance": Route(_instance),
+    _TRENDS: Route(_trending, lambda _: ["trends/tags"]),
 }
-_BY_ID = Route(_by_id, _requested_id)
+_OTHERS = {
+    f"{_ACCOUNTS}{{id}}": Route(_by_id, _requested_id),
+    f"{_TIMELINE}{{hashtag}}": Route(_tag_timeline, _requested_tag),
+}
+"""Routes by their template."""
 
 
 def route(request: Request) -> Route | None:
     """Return the route of a request, if the API has one."""
-    return ROUTES.get(request.path) or (_BY_ID if template(request.path) != request.path else None)
+    return ROUTES.get(request.path) or _OTHERS.get(template(request.path))
 
 
 def template(path: str) -> str:
-    """Return the path with ``{id}`` for an account id."""
-    if path.startswith(_ACCOUNTS) and path not in ROUTES and "/" not in path[len(_ACCOUNTS) :]:
-        return f"{_ACCOUNTS}{{id}}"
+    """Return the path with ``{id}`` for an account id and ``{hashtag}`` for a hashtag."""
+    if path not in ROUTES:
+        for prefix, name in ((_ACCOUNTS, "{id}"), (_TIMELINE, "{hashtag}")):
+            if path.startswith(prefix) and "/" not in path[len(prefix) :]:
+                return prefix + name
     return path

@@ -6,7 +6,8 @@ import hashlib
 import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fanfold.simulator import shop, weather
+from fanfold.simulator import market, shop, weather
+from fanfold.simulator.functions import ACCESS_KEY
 from fanfold.simulator.people import FIRST_UID, LAST_UID
 
 if TYPE_CHECKING:
@@ -48,9 +49,11 @@ class Sample(NamedTuple):
 SAMPLES = {
     "weibo_user_profiles": Sample("weibo_default", user_ids),
     "mastodon_user_profiles": Sample("mastodon_default", accounts),
+    "function_map": Sample("function_default", user_ids),
 }
 """Samples by pipeline."""
 DELIVERIES: dict[str, Callable[[date, int], Iterable[tuple[str, bytes]]]] = {
+    market.PREFIX: market.delivery,
     shop.PREFIX: shop.delivery,
     weather.PREFIX: weather.delivery,
 }
@@ -60,8 +63,18 @@ PREREQUISITES = {
     "weibo_topic_authors": "weibo_hot_topics",
 }
 """DAGs that read what another one published, by their dag_id."""
-CONNECTIONS = ("weibo_default", "mastodon_default", "sample_default")
-"""Airflow connections of the APIs that the simulator speaks."""
+CONNECTIONS = ("weibo_default", "mastodon_default", "tushare_default", "sample_default")
+"""Airflow connections of the HTTP APIs that the simulator speaks."""
+FUNCTIONS = "function_default"
+"""That of the functions that it runs, through the API of AWS Lambda."""
+
+
+def connections(url: str, token: str) -> dict[str, dict[str, Any]]:
+    """Return the Airflow connections of a simulator: fields by id, ``extra`` as an object."""
+    http = {"conn_type": "http", "host": url, "password": token}
+    extra = {"endpoint_url": url, "region_name": "us-east-1"}
+    aws = {"conn_type": "aws", "login": ACCESS_KEY, "password": token, "extra": extra}
+    return {**{name: {**http} for name in CONNECTIONS}, FUNCTIONS: aws}
 
 
 def upload(client: Any, bucket: str, prefix: str, files: Iterable[tuple[str, bytes]]) -> int:

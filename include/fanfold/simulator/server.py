@@ -9,6 +9,7 @@ import asyncio
 import socket
 import struct
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 256 * 1024
 """Maximum size of URL, headers and body of a request together."""
+MOST_POSTED_BYTES = 7 * 1024 * 1024
+"""The same for POST: functions take payloads of 6 MB, and say more about larger ones."""
 
 
 class Connection(asyncio.Protocol):
@@ -130,6 +133,9 @@ class Connection(asyncio.Protocol):
         if path.startswith("http://"):  # absolute form, as sent to a proxy
             path = "/" + path[7:].partition("/")[2]
         method = self._parser.get_method().decode()
+        headers = self._headers
+        if method != "POST":
+            headers = [each for each in headers if each[0].lower() == b"host"]
         try:
             request = Request(
                 method,
@@ -137,7 +143,7 @@ class Connection(asyncio.Protocol):
                 dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100)),
                 self._authorization,
                 self._body,
-                _decoded(self._headers) if method == "POST" else {},
+                _decoded(headers),
             )
         except ValueError:
             self._refuse(400, "The query has more than 100 fields")
@@ -149,8 +155,11 @@ class Connection(asyncio.Protocol):
 
     def _grow(self, size: int) -> None:
         self._size += size
-        if self._size > MOST_BYTES and not self._closing:
-            self._refuse(413, f"A request may have at most {MOST_BYTES} bytes")
+        if self._size <= MOST_BYTES or self._closing:
+            return
+        most = MOST_POSTED_BYTES if self._parser.get_method() == b"POST" else MOST_BYTES
+        if self._size > most:
+            self._refuse(413, f"A request may have at most {most} bytes")
 
     def _refuse(self, status: int, message: str) -> None:
         if not self._closing:
@@ -166,18 +175,31 @@ class Connection(asyncio.Protocol):
     def _answer_next(self) -> None:
         while self._waiting and not (self._answering or self._paused or self._closing):
             request, keep_alive = self._waiting.popleft()
-            delivery = self._application.answer(request)
-            if not keep_alive:
-                delivery.close = True
-                delivery.payload = delivery.payload.replace(
-                    b"\r\nConnection: keep-alive\r\n", b"\r\nConnection: close\r\n", 1
-                )
             self._answering = True
-            if delivery.delay_s > 0:
-                loop = asyncio.get_running_loop()
-                self._timer = loop.call_later(delivery.delay_s, self._deliver_late, delivery)
-            else:
-                self._deliver(delivery)
+            self._begin_delivery(self._application.answer(request), keep_alive=keep_alive)
+
+    def _begin_delivery(self, delivery: Delivery, *, keep_alive: bool) -> None:
+        loop = asyncio.get_running_loop()
+        if delivery.pending is not None:
+            done = partial(self._begin_after, delivery, keep_alive=keep_alive)
+            delivery.pending.add_done_callback(lambda _: loop.call_soon_threadsafe(done))
+            return
+        if not keep_alive:
+            delivery.close = True
+            delivery.payload = delivery.payload.replace(
+                b"\r\nConnection: keep-alive\r\n", b"\r\nConnection: close\r\n", 1
+            )
+        if delivery.delay_s > 0:
+            self._timer = loop.call_later(delivery.delay_s, self._deliver_late, delivery)
+        else:
+            self._deliver(delivery)
+
+    def _begin_after(self, pending: Delivery, *, keep_alive: bool) -> None:
+        assert pending.then is not None  # noqa: S101 - for the type checker
+        delivery = pending.then()  # also for a client that has gone: it is counted
+        if not self._closing:
+            self._begin_delivery(delivery, keep_alive=keep_alive)
+            self._answer_next()
 
     def _deliver_late(self, delivery: Delivery) -> None:
         self._timer = None

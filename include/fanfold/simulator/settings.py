@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput
@@ -11,6 +13,8 @@ from fanfold.errors import BadInput
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+FUNCTIONS = Path(__file__).resolve().parents[2] / "functions"
+"""The sample functions, ``include/functions``."""
 DEFAULT_TOKEN = "simulator-token"  # noqa: S105 - public on purpose, it protects nothing
 
 
@@ -48,9 +52,11 @@ _INTEGER = Check("an integer from 0", _is_integer, int)
 _OPTIONAL = Check("an integer from 0, or null", lambda v: v is None or _is_integer(v), int)
 _NUMBER = Check("a number from 0", _is_number, float)
 _DAY = Check(f"an integer from 0 to {_LAST_DAY}", lambda v: _is_integer(v, _LAST_DAY), int)
+_MEMORY = Check("an integer from 128 to 10240", lambda v: _is_integer(v, 10_240) and v >= 128, int)
 _WINDOW = Check("a number above 0", lambda v: _is_number(v) and v > 0, float)
 _QUOTA_CODE = Check("10022, 10023 or 10024", lambda v: v in (10022, 10023, 10024), int)
 _TOKEN = Check("a text that is not empty", lambda v: isinstance(v, str) and bool(v))
+_FOLDER = Check("a folder", lambda v: isinstance(v, str) and Path(v).is_dir())
 _URL = Check(
     "an http or https URL without a path",
     lambda v: isinstance(v, str) and re.fullmatch(r"https?://[\w.:\[\]-]+", v) is not None,
@@ -92,6 +98,8 @@ class Settings:
     )
     seed: int = _setting(0, _INTEGER, "random seed of the faults (0)")
     day: int = _setting(0, _DAY, "age of the simulated data in days (0)")
+    hours: int = _setting(0, _INTEGER, "hours by which hot topics are ahead of the clock (0)")
+    now: int | None = _setting(None, _OPTIONAL)
     retry_after_s: int = _setting(1, _INTEGER, "seconds in Retry-After (1)")
     slow_s: float = _setting(5, _NUMBER, "delay of the fault slow in seconds (5)")
     huge_bytes: int = _setting(64 * 1024 * 1024, _INTEGER, "size of the fault huge (64 MiB)")
@@ -101,6 +109,13 @@ class Settings:
     trickle_s: float = _setting(
         1, _NUMBER, "seconds between the bytes of trickle and trickle_head (1)"
     )
+    functions: str = _setting(
+        str(FUNCTIONS), _FOLDER, "folder of the functions (include/functions)"
+    )
+    function_time_s: float = _setting(30, _WINDOW, "time limit of a function in seconds (30)")
+    function_memory_mb: int = _setting(
+        256, _MEMORY, "memory of a function in MiB, 128 to 10240 (256)"
+    )
     redirect_to: str = _setting("http://elsewhere.invalid", _URL, "target of the fault redirect")
 
     def shown(self) -> dict[str, Any]:
@@ -108,6 +123,12 @@ class Settings:
         shown = asdict(self)
         del shown["token"]
         return shown
+
+    @property
+    def clock(self) -> int:
+        """The time of the hot topics, in seconds since 1970."""
+        now = int(time.time()) if self.now is None else self.now
+        return now + 3600 * (24 * self.day + self.hours)
 
     @property
     def has_faults(self) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import zlib
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
 from urllib.parse import parse_qsl
 
-from fanfold.simulator import people
+from fanfold.simulator import people, topics
 from fanfold.simulator.exchange import Reply, Request, Route
+from fanfold.simulator.vocabulary import MONTHS, WEEKDAYS
 
 _TOKEN_SINCE = 1_767_225_600  # 2026-01-01
 _TOKEN_LIFE_S = 157_679_999
@@ -166,7 +169,104 @@ def _get_uid(request: Request) -> Reply:  # noqa: ARG001
     return _json({"uid": _OWN_UID})
 
 
+# Hot topics. Sources: trends/hourly (V1), 2/search/topics and C/2/search/trends/statistic in the wiki.
+
+_MOST_IN_SEARCH = 200
+_MOST_ON_PAGE = 50
+_MOST_DAYS = 90
+_TOPIC = "1022:231522"
+
+
+def topic_id(word: str) -> str:
+    """Return the id of a topic: a prefix and the MD5 of its word, as in payloads of Weibo."""
+    return _TOPIC + hashlib.md5(word.encode(), usedforsecurity=False).hexdigest()
+
+
+_WORD_OF_ID = {topic_id(word): word for word in topics.WORDS}
+
+
+def _hourly(request: Request) -> Reply:
+    hour = datetime.fromtimestamp(request.now // 3600 * 3600, _CHINA)
+    listed = [{"name": word, "query": word} for word in topics.hot(request.now)]
+    return _json({"trends": {f"{hour:%Y-%m-%d %H:%M}": listed}, "as_of": request.now})
+
+
+def _requested_topic(request: Request) -> list[str]:
+    query = request.query
+    page = query.get("page", "1")
+    return [query.get("q", "") + (f" {page}" if page != "1" else "")]
+
+
+def _search_topics(request: Request) -> Reply:
+    word = request.query.get("q", "")
+    count, page = (request.query.get(name, few) for name, few in (("count", "10"), ("page", "1")))
+    if not word:
+        return error(request, 10016, "q")
+    if not (count.isdigit() and 0 < int(count) <= _MOST_ON_PAGE):
+        return error(request, 10017, "count")
+    if not (page.isdigit() and int(page)):
+        return error(request, 10017, "page")
+    found = topics.newest(word, request.now, _MOST_IN_SEARCH)
+    begin = (int(page) - 1) * int(count)
+    statuses = [_status(post, request) for post in found[begin : begin + int(count)]]
+    return _json({"statuses": statuses, "total_number": len(found)})
+
+
+def _status(post: topics.Post, request: Request) -> dict[str, Any]:
+    identity = {"id": post.id, "mid": str(post.id), "idstr": str(post.id)}
+    if post.is_deleted(request.now):
+        return identity | {"text": "抱歉，此微博已被作者删除。", "deleted": "1"}
+    user = people.profile(post.uid, request.day)
+    user.pop("status", None)
+    reposts, comments, likes = post.counts(request.now)
+    created = datetime.fromtimestamp(post.created, _CHINA)
+    return identity | {
+        # No locale: strftime would write the names of another language.
+        "created_at": f"{WEEKDAYS[created.weekday()]} {MONTHS[created.month - 1]} {created:%d %H:%M:%S %z %Y}",
+        "text": post.text,
+        "source": '<a href="http://app.weibo.example/t/feed" rel="nofollow">微博网页版</a>',
+        "truncated": False,
+        "reposts_count": reposts,
+        "comments_count": comments,
+        "attitudes_count": likes,
+        "user": user,
+    }
+
+
+def _requested_topic_id(request: Request) -> list[str]:
+    return [request.query.get("topicId", "")]
+
+
+def _statistic(request: Request) -> Reply:
+    word = _WORD_OF_ID.get(request.query.get("topicId", ""), "")
+    try:
+        first, last = (
+            datetime.strptime(request.query.get(name, ""), "%Y%m%d").replace(tzinfo=UTC).date()
+            for name in ("startDate", "endDate")
+        )
+    except ValueError:
+        return error(request, 10017, "startDate, endDate")
+    if not word or not 0 <= (last - first).days < _MOST_DAYS:
+        return _json({"errno": -1, "msg": "参数错误", "code": "A00001"})
+    found = [_day(each) for each in topics.days(word, first, last, request.now)]
+    topic = {"topic_id": request.query["topicId"], "result": found}
+    return _json({"errno": 1, "msg": "成功", "code": "B00001"} | topic)
+
+
+def _day(found: topics.Day | date) -> dict[str, str]:
+    """Return the figures of a day: texts, "-" for what is missing."""
+    names = ("read_cnt", "mention_cnt", "original_num", "topic_star")
+    if isinstance(found, date):
+        return {"day_key": f"{found:%Y%m%d}"} | dict.fromkeys(names, "-")
+    star = min(1000, 100 * len(str(found.reads)) + found.mentions % 100)
+    texts = (f"{found.reads}.0", f"{found.mentions}.0", str(found.accounts), f"{star / 100:.2f}")
+    return {"day_key": f"{found.day:%Y%m%d}"} | dict(zip(names, texts, strict=True))
+
+
 ROUTES = {
+    "/trends/hourly.json": Route(_hourly, lambda _: ["trends/hourly"]),
+    "/2/search/topics.json": Route(_search_topics, _requested_topic),
+    "/2/search/trends/statistic.json": Route(_statistic, _requested_topic_id),
     "/2/users/show.json": Route(_show, _requested_user),
     "/2/users/show_batch/other.json": Route(_show_batch, _requested_uids),
     "/2/users/counts.json": Route(_counts, _requested_uids),

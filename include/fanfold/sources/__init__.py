@@ -1,8 +1,8 @@
 """Sources: where the records of an item come from.
 
-A pipeline names its source as a value: :class:`Api`, :class:`Files` or :class:`Compute`. It holds names
-and pure functions; sessions (``session``, ``http``) and the fetch stage send, wait, retry and write for
-all of them. This module imports no HTTP library: a pipeline module is imported in milliseconds.
+A pipeline names its source as a value: :class:`Api`, :class:`Files`, :class:`Function` or
+:class:`Compute`. It holds names and pure functions; sessions (``session``, ``functions``) and the fetch
+stage send, wait, retry and write for all of them. This module imports no HTTP library: a pipeline module is imported in milliseconds.
 
 The functions below get an :class:`~fanfold.model.Item`. Those that say so may also have a parameter
 ``as_of``, the logical date of the run (a ``datetime`` in UTC).
@@ -11,9 +11,10 @@ The functions below get an :class:`~fanfold.model.Item`. Those that say so may a
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar
 
 from fanfold.errors import BadPipeline
+from fanfold.injection import unknown_parameters
 from fanfold.messages import Message
 
 if TYPE_CHECKING:
@@ -114,12 +115,14 @@ class Reply:
         missing: Reasons of the items that do not exist, by key.
         pause: Seconds until the source accepts further requests, or None.
         following: The next page of the only item, or None.
+        gb_seconds: What the call of a function costs.
     """
 
     records: Mapping[str, Sequence[Record]]
     missing: Mapping[str, Message]
     pause: float | None = None
     following: Page | None = None
+    gb_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,8 @@ class Pages:
         following: ``(call, response) -> Call | None`` returns the next request.
         param: Query parameter (of a GET) or field of the body (of a POST) with token or number.
         limit: Pages of an item; with more it is ``failed``.
+        take: Pages to get of an item, such as those with its newest records; the others are not requested.
+            None: all.
     """
 
     token: str = ""
@@ -144,6 +149,7 @@ class Pages:
     following: Callable[[Call, Response], Call | None] | None = None
     param: str = "page"
     limit: int = 1000
+    take: int | None = None
 
     def __post_init__(self) -> None:
         ways = (self.token, self.link, self.number is not None, self.following)
@@ -293,6 +299,73 @@ class Compute:
     messages: Texts = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function in the cloud, called for each item: AWS Lambda, Tencent SCF, or any HTTP function.
+
+    The Airflow connection says which: one of type ``aws`` is Lambda; one with the extra
+    ``{"service": "scf", "region": "ap-guangzhou"}`` Tencent SCF (login: SecretId, password: SecretKey); one
+    of type ``http`` an address that takes a JSON document by POST and answers with one.
+
+    A function that raises an exception makes the item ``failed``, with the exception's type and message; it
+    is not called again. It is called again when it is throttled or exceeds its own time limit, and when the
+    service fails. So it may run more than once for an item, with the same idempotency key each time, also
+    in a retry or redrive of the run: a function with side effects should check the key.
+
+    Attributes:
+        name: Name or ARN (Lambda), name (SCF) or path (HTTP). Of several functions each gets the result
+            of the one before it as its payload; one that fails is called again, those before it are not.
+        payload: JSON document for the first function. ``{key}``, ``{as_of}`` (the logical date, as
+            YYYY-MM-DD), ``{idempotency_key}`` and the names of attributes of the item in its texts are
+            replaced; literal braces are doubled. Or ``(item[, as_of][, idempotency_key])`` returns it.
+        records: Dotted path in the (last) result to the record (an object) or the records (a list of
+            objects); empty: the whole result. A result of null, or null at the path, means that the item
+            is ``missing``.
+        read: Instead of ``records``: ``(item, result)`` returns :class:`Found` or :class:`NotThere`; raises
+            ``ItemRefused``, or ``SourceBusy`` to call the function again.
+        connection: Airflow connection. Default: ``<pipeline>_default``.
+        qualifier: Version or alias of the functions (Lambda, SCF).
+        namespace: Namespace of the functions (SCF); empty: ``default``.
+        time_limit: Seconds to wait for a result. Lambda itself stops a function after 900 s at most, SCF a
+            call that waits for the result after 300 s.
+        memory_mb: Memory of the functions, for the cost at SCF, whose answers do not contain it. Without,
+            the cost is computed from the memory that was used, and is too low.
+    """
+
+    name: str | Sequence[str]
+    payload: Any = field(
+        default_factory=lambda: {"key": "{key}", "idempotency_key": "{idempotency_key}"}
+    )
+    records: str = ""
+    read: Callable[[Item, Any], Found | NotThere] | None = None
+    connection: str = ""
+    qualifier: str = ""
+    namespace: str = ""
+    time_limit: float = 300.0
+    memory_mb: int | None = None
+    messages: Texts = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.names or not all(self.names):
+            raise BadPipeline("Function needs the name of a function, or several.")
+        if self.records and self.read:
+            raise BadPipeline("Function: use records or read, not both.")
+        if not self.time_limit > 0:
+            raise BadPipeline("Function: time_limit must be above 0 seconds.")
+        if callable(self.payload):
+            unknown = unknown_parameters(self.payload, ("as_of", "idempotency_key"))
+            if unknown:
+                raise BadPipeline(
+                    f"Function: payload has a parameter {unknown[0]!r}; after the item it may have "
+                    "as_of and idempotency_key."
+                )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The functions, in the order in which they are called for an item."""
+        return (self.name,) if isinstance(self.name, str) else tuple(self.name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
     """Files in object storage or a folder. An item is a file, its key is its URI (``s3://…``, ``file://…``).
@@ -365,4 +438,29 @@ class Files:
             raise BadPipeline(f"Files: there is no encoding {self.encoding!r}.") from None
 
 
-Source = Api | Files | Compute
+Source = Api | Files | Function | Compute
+
+
+class Session(Protocol):
+    """Sends the requests of a source to an endpoint: ``ApiSession`` or ``FunctionSession``. Thread-safe.
+
+    A context manager that closes its connections.
+
+    Attributes:
+        items_per_request: Maximum number of items per request.
+    """
+
+    items_per_request: int
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def fetch(self, items: Sequence[Item], page: Page | None = None) -> Reply:
+        """Request some items, or a further page of one."""
+
+    def check(self) -> None:
+        """Check that the source is available and accepts its credentials."""
+
+    def quota(self) -> Quota | None:
+        """Return the quota that the source reports, or None."""

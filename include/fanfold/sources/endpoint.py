@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from fanfold.errors import BadConfiguration
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 20.0  # seconds
+SCF = "https://scf.tencentcloudapi.com"
 _KNOWN_EXTRA = (
     "requests_per_second",
     "requests_per_minute",
@@ -37,6 +38,9 @@ class Endpoint:
         items_per_request: Maximum number of items per request, if the source supports several.
         connect_timeout: Seconds.
         read_timeout: Seconds between two reads.
+        service: What it is: an HTTP server, or AWS Lambda or Tencent SCF (for functions).
+        login: Id of the key whose secret is the token.
+        region: Region of the service, or "".
     """
 
     connection: str
@@ -47,6 +51,9 @@ class Endpoint:
     items_per_request: int = 1
     connect_timeout: float = CONNECT_TIMEOUT
     read_timeout: float = READ_TIMEOUT
+    service: Literal["http", "lambda", "scf"] = "http"
+    login: str = ""
+    region: str = ""
 
     @classmethod
     def parse(  # noqa: PLR0913 - the fields of an Airflow connection
@@ -90,6 +97,48 @@ class Endpoint:
             connect_timeout=numbers["connect_timeout"] or CONNECT_TIMEOUT,
             read_timeout=numbers["read_timeout"] or READ_TIMEOUT,
         )
+
+
+def function_endpoint(  # noqa: PLR0913 - the fields of an Airflow connection
+    connection: str,
+    *,
+    conn_type: str | None,
+    host: str | None,
+    port: int | None,
+    schema: str | None,
+    login: str | None,
+    token: str | None,
+    extra: Mapping[str, Any],
+) -> Endpoint:
+    """Return the endpoint of functions (:class:`~fanfold.sources.Function`) that a connection describes.
+
+    Its URL is "" for Lambda without ``endpoint_url`` in the extra: boto3 finds it.
+
+    Raises:
+        BadConfiguration: A field is invalid; the message names connection and field.
+    """
+    named = str(extra.get("service") or "")
+    if conn_type != "aws" and named not in {"", "scf"}:
+        raise BadConfiguration(
+            f"Connection {connection!r}: extra 'service' must be 'scf' (Tencent SCF), not {named!r}. "
+            "AWS Lambda needs a connection of type aws, an HTTP function one of type http."
+        )
+    service: Literal["http", "lambda", "scf"] = (
+        "lambda" if conn_type == "aws" else "scf" if named else "http"
+    )
+    region = str(extra.get("region_name" if service == "lambda" else "region") or "")
+    given = extra.get("endpoint_url") if service == "lambda" else host
+    if service == "scf" and not (region and login and token):
+        raise BadConfiguration(
+            f"Connection {connection!r}: Tencent SCF needs the SecretId as login, the SecretKey as "
+            "password, and the region in the extra: {'service': 'scf', 'region': 'ap-guangzhou'}."
+        )
+    default = {"lambda": "https://lambda.amazonaws.com", "scf": SCF}.get(service)
+    endpoint = Endpoint.parse(
+        connection, host=given or default, port=port, schema=schema, token=token, extra=extra
+    )
+    url = "" if service == "lambda" and not given else endpoint.url
+    return replace(endpoint, url=url, service=service, login=login or "", region=region)
 
 
 def _positive(connection: str, name: str, value: Any) -> float | None:

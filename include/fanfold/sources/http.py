@@ -49,9 +49,11 @@ class HttpClient:
         query: Mapping[str, str],
         headers: Mapping[str, str],
         fields: Mapping[str, str] = MappingProxyType({}),
+        max_body: int = MAX_BODY,
     ) -> None:
         self._query = query
         self._fields = fields
+        self._max_body = max_body
         self._adapter = DeadlineAdapter(pool_connections=1, pool_maxsize=MAX_CONNECTIONS)
         self._pool, self._prefix = self._adapter.route(endpoint)
         self._headers = {
@@ -70,8 +72,16 @@ class HttpClient:
         """Close all connections."""
         self._adapter.close()
 
-    def send(self, call: Call) -> tuple[Response, bytes]:
+    def send(
+        self,
+        call: Call,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        body: bytes | None = None,
+    ) -> tuple[Response, bytes]:
         """Return the response to a request, whatever its status, and its body.
+
+        ``headers`` are sent with this request only; ``body`` is the JSON document as bytes, instead of that
+        of the call.
 
         Raises:
             ItemRefused: The request contains text that UTF-8 cannot encode.
@@ -79,12 +89,12 @@ class HttpClient:
         """
         # A link to the next page may have a query, which may contain a token.
         path = call.path.partition("?")[0]
-        headers = self._headers
-        content = None
+        content = body
         if call.json is not None:
             document = {**call.json, **self._fields} if self._fields else call.json
             content = json.dumps(document).encode()
-            headers = {**headers, "Content-Type": "application/json"}
+        if content is not None:
+            headers = {"Content-Type": "application/json", **headers}
         try:
             query = urlencode({**call.query, **self._query})
         except UnicodeEncodeError:
@@ -95,7 +105,7 @@ class HttpClient:
                 "GET" if content is None else "POST",
                 f"{self._prefix}{call.path}{separator}{query}",
                 body=content,
-                headers=headers,
+                headers={**self._headers, **headers},
                 timeout=self._timeout,
                 retries=self._never,
                 redirect=False,
@@ -104,7 +114,7 @@ class HttpClient:
                 decode_content=True,
             )
             try:
-                body = _read_body(response, path)
+                received = _read_body(response, path, self._max_body)
             except BaseException:
                 # Discard the connection: its unread rest would precede the next response.
                 response.close()
@@ -116,11 +126,11 @@ class HttpClient:
             raise SourceBusy(
                 ENGINE.message(_message_id(error), path=path), unavailable=True
             ) from None
-        parsed, flaw = strict_json.parse(body)
-        return Response(response.status, response.headers, parsed, flaw, path), body
+        parsed, flaw = strict_json.parse(received)
+        return Response(response.status, response.headers, parsed, flaw, path), received
 
 
-def _read_body(response: urllib3.BaseHTTPResponse, path: str) -> bytes:
+def _read_body(response: urllib3.BaseHTTPResponse, path: str, limit: int) -> bytes:
     body = response.read1(_CHUNK)
     # One read is enough for nearly all responses, but not for a compressed body.
     if response.length_remaining != 0 or "Content-Encoding" in response.headers:
@@ -129,8 +139,8 @@ def _read_body(response: urllib3.BaseHTTPResponse, path: str) -> bytes:
         while chunk := response.read1(_CHUNK):
             chunks.append(chunk)
             size += len(chunk)
-            if size > MAX_BODY:
-                raise SourceBusy(ENGINE.message("http.too_large", path=path, bytes=MAX_BODY))
+            if size > limit:
+                raise SourceBusy(ENGINE.message("http.too_large", path=path, bytes=limit))
         body = b"".join(chunks)
     return body
 

@@ -129,7 +129,9 @@ class ApiSession:
         digest = hashlib.blake2b(body, digest_size=16).digest()
         if page and page.previous == digest:
             return Reply({item.key: ()}, {}, pause)
-        following = self._paging.following(call, response, number, len(found.records))
+        following = None
+        if pages.take is None or number < pages.take:
+            following = self._paging.following(call, response, number, len(found.records))
         if number > pages.limit and (found.records or following):
             raise ItemRefused(ENGINE.message("api.too_many_pages", n=pages.limit))
         next_page = Page(following, number + 1, digest) if following else None
@@ -196,13 +198,24 @@ def _credentials(
         return {name: token}, {}, {}
     if place == "body":
         return {}, {}, {name: token}
+    if place == "bearer":
+        return {}, bearer(endpoint), {}
+    name, _, scheme = name.partition(" ")
+    return {}, {name: f"{scheme} {_header_text(endpoint)}".strip()}, {}
+
+
+def bearer(endpoint: Endpoint) -> Mapping[str, str]:
+    """Return the header that carries an endpoint's token by default; none if it has no token."""
+    return {"Authorization": f"Bearer {_header_text(endpoint)}"} if endpoint.token else {}
+
+
+def _header_text(endpoint: Endpoint) -> str:
+    """Return an endpoint's token if a header can carry it."""
+    token = endpoint.token or ""
     if not token.isascii() or not token.isprintable():
         # The error of the HTTP library would contain the token.
         raise BadConfiguration(
             f"Connection {endpoint.connection!r}: the password has characters that a header cannot "
             "carry, such as a line break."
         )
-    if place == "bearer":
-        return {}, {"Authorization": f"Bearer {token}"}, {}
-    name, _, scheme = name.partition(" ")
-    return {}, {name: f"{scheme} {token}".strip()}, {}
+    return token

@@ -43,6 +43,12 @@ def rendered(api: Api, item: Item, as_of: datetime) -> Call:
     return Call(path, query, _document(api.json, values))
 
 
+def filled(template: Any, item: Item, as_of: datetime, **values: str) -> Any:
+    """Return a JSON document with the values of an item, and others; raises as :func:`rendered` does."""
+    known = {**item.attributes, "key": item.key, "as_of": f"{as_of:%Y-%m-%d}", **values}
+    return _document(template, known)
+
+
 def _document(template: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(template, str):
         return _filled(template, values)
@@ -60,7 +66,7 @@ def _filled(template: str, values: Mapping[str, Any], quoted: Callable[[str], st
         name = field[1]
         if name is None or name not in values:
             raise BadPipeline(
-                f"Api: {template!r} has {field[0]!r}; available: "
+                f"The template {template!r} has {field[0]!r}; available: "
                 f"{', '.join(f'{{{name}}}' for name in sorted(values))}. "
                 "Attributes are the other columns of the items; write {{ and }} for braces."
             )

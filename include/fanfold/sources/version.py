@@ -33,6 +33,7 @@ _NO_RECORDS = frozenset(
         "exhausted_for",
         "time_limit",
         "processes",
+        "memory_mb",
     }
 )
 """Fields that do not change the records of an item."""

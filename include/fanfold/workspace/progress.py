@@ -43,6 +43,7 @@ class Progress:
         missing: Items that do not exist.
         failed: Items that failed; a retry may still fetch them.
         requests: Requests for the items, over all tries.
+        gb_seconds: Cost of the calls of functions, over all tries.
         at: Time of writing (seconds since 1970).
         recent: Time and number of items of the latest parts.
         reasons: Failure groups (:meth:`fanfold.workspace.failure_groups.Group.as_json`).
@@ -56,6 +57,7 @@ class Progress:
     missing: int = 0
     failed: int = 0
     requests: int = 0
+    gb_seconds: float = 0.0
     at: float = 0.0
     recent: tuple[tuple[float, int], ...] = ()
     reasons: tuple[dict[str, Any], ...] = ()
@@ -92,6 +94,7 @@ class Closed:
         code: Digest of the pipeline's code that made it.
         dropped_columns: Columns of files that the pipeline does not name, and the number of files that
             have them.
+        gb_seconds: Cost of the calls of functions, over all tries.
     """
 
     batch: int
@@ -104,6 +107,7 @@ class Closed:
     parts: tuple[str, ...] = ()
     code: str = ""
     dropped_columns: Mapping[str, int] = field(default_factory=dict)
+    gb_seconds: float = 0.0
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:

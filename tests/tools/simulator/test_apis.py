@@ -1,8 +1,12 @@
-"""The APIs of Weibo and Mastodon as their pages describe them, and that of the weather stations."""
+"""The APIs of Weibo, Mastodon and tushare as their pages describe them, and that of the weather stations."""
 
+import json
 from datetime import date
+from urllib.parse import quote
 
-from fanfold.simulator import fediverse, people, weather, weibo
+import pytest
+
+from fanfold.simulator import fediverse, hashtags, market, people, topics, tushare, weather, weibo
 
 
 def code(answer):
@@ -100,6 +104,29 @@ def test_mastodon_checks_a_token_that_is_sent(simulator, client):
     assert client.lookup("alice", **right).status == 401
 
 
+def test_mastodon_pages_a_tag_by_absolute_links_until_a_page_is_empty(client, simulator):
+    now = 1_780_000_000
+    simulator.control(now=now)
+    answer = client.send("/api/v1/trends/tags?limit=4&offset=2")
+    assert answer.json == hashtags.trending(now)[2:6]
+    assert (
+        answer.headers["link"]
+        == f'<{simulator.url}/api/v1/trends/tags?limit=4&offset=6>; rel="next"'
+    )
+    name = answer.json[0]["name"]
+    path, found, pages = f"/api/v1/timelines/tag/{quote(name)}?limit=100", [], []
+    while path:
+        answer = client.send(path)
+        pages.append(len(answer.json))
+        found += answer.json
+        path = answer.headers.get("link", "").partition(">")[0].removeprefix(f"<{simulator.url}")
+    assert found == hashtags.statuses(hashtags.word_of(name.upper()), now, 1000, None)
+    assert set(pages[:-2]) == {40}
+    assert pages[-1] == 0
+    assert client.send("/api/v1/timelines/tag/nobodyusesthis").status == 404
+    assert len(set(map(hashtags.word_of, hashtags.NAMES))) == len(topics.WORDS)
+
+
 def pages_of(client, station, until):
     """All readings of a station and the number of pages, following ``next``."""
     found, pages, cursor = [], 0, "0"
@@ -133,3 +160,48 @@ def test_an_unknown_weather_station_is_404(client):
         assert client.send(f"/v1/stations/{station}/readings").status == 404
     answer = client.send("/v1/stations/K042/readings?until=yesterday")
     assert answer.status == 422
+
+
+def asked(client, api_name="daily", token=None, fields="", **params):
+    """The answer of tushare to a request."""
+    body = {"api_name": api_name, "token": token or client.token, "params": params, "fields": fields}
+    answer = client.send("/", "POST", body=json.dumps(body))
+    assert answer.status == 200
+    return answer.json
+
+
+@pytest.mark.filterwarnings("ignore:Series.values")  # exchange-calendars
+def test_tushare_has_lots_thousands_and_the_newest_rows_first(client):
+    symbol = "600519.SH"
+    days = {"start_date": "20210301", "end_date": "20210331"}
+    bars = market.bars(symbol, date(2021, 3, 1), date(2021, 3, 31))[::-1]
+    data = asked(client, ts_code=symbol, fields="trade_date,close,vol,amount", **days)["data"]
+    assert data["fields"] == ["trade_date", "close", "vol", "amount"]
+    assert data["items"][1:] == [
+        [f"{bar.day:%Y%m%d}", bar.close, bar.volume / 100, bar.amount / 1000] for bar in bars[1:]
+    ]
+    assert not data["has_more"]
+    factors = asked(client, "adj_factor", ts_code=symbol, **days)["data"]["items"]
+    assert factors == [[symbol, f"{bar.day:%Y%m%d}", bar.factor] for bar in bars]
+    every = asked(client, trade_date="20210301")["data"]["items"]
+    assert {row[0] for row in every} <= {*market.SYMBOLS}
+    assert len(every) > 25
+    whole = asked(client, ts_code=",".join(market.SYMBOLS[:3]))["data"]
+    assert (len(whole["items"]), whole["has_more"]) == (tushare.ROWS, True)
+
+
+def test_tushare_has_codes_for_errors_and_no_rows_of_an_unknown_symbol(client, simulator):
+    assert asked(client, ts_code="999999.SH")["data"]["items"] == []
+    for wrong, expected in [
+        ({"token": "wrong", "ts_code": "600519.SH"}, 40101),
+        ({"ts_code": "600519.SH", "start_date": "2021-03-01"}, -2001),
+        ({"ts_code": "600519.SH", "end_date": "20210231"}, -2001),
+        ({}, -2001),
+        ({"api_name": "nothing"}, -2001),
+    ]:
+        answer = asked(client, **wrong)
+        assert (answer["code"], answer["data"]) == (expected, None)
+    simulator.control(quota_per_hour=1)
+    codes = [asked(client, ts_code="999999.SH") for _ in range(2)]
+    assert [answer["code"] for answer in codes] == [0, 40203]
+    assert "每分钟最多访问该接口1次" in codes[1]["msg"]

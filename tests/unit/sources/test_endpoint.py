@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fanfold.errors import BadConfiguration
-from fanfold.sources.endpoint import Endpoint
+from fanfold.sources.endpoint import Endpoint, function_endpoint
 
 
 def parse(**fields):
@@ -44,3 +44,48 @@ def test_budgets_come_as_numbers_or_text():
 
 def test_the_token_is_no_part_of_a_representation():
     assert "s3cret" not in repr(parse(token="s3cret"))
+
+
+def function_parse(**fields):
+    empty = {"conn_type": "http", "host": None, "port": None, "schema": None}
+    return function_endpoint(
+        "map_default", **empty | {"login": None, "token": None, "extra": {}} | fields
+    )
+
+
+SCF = {
+    "conn_type": "generic",
+    "login": "AKID1",
+    "token": "key",
+    "extra": {"service": "scf", "region": "ap-x"},
+}
+
+
+@pytest.mark.parametrize(
+    ("fields", "service", "url"),
+    [
+        ({"conn_type": "aws"}, "lambda", ""),
+        ({"conn_type": "aws", "extra": {"endpoint_url": "http://x:1"}}, "lambda", "http://x:1"),
+        (SCF, "scf", "https://scf.tencentcloudapi.com"),
+        ({**SCF, "host": "http://127.0.0.1:1"}, "scf", "http://127.0.0.1:1"),
+        ({"host": "example.org"}, "http", "https://example.org"),
+    ],
+)
+def test_the_connection_says_where_functions_run(fields, service, url):
+    endpoint = function_parse(**fields)
+    assert (endpoint.service, endpoint.url) == (service, url)
+    assert (endpoint.login, endpoint.region) == (
+        ("AKID1", "ap-x") if service == "scf" else ("", "")
+    )
+
+
+@pytest.mark.parametrize("missing", ["login", "token", "extra"])
+def test_scf_needs_key_and_region(missing):
+    fields = {**SCF, missing: {"service": "scf"} if missing == "extra" else None}
+    with pytest.raises(BadConfiguration, match=r"map_default.*SecretId as login, the SecretKey"):
+        function_parse(**fields)
+
+
+def test_another_service_is_refused():
+    with pytest.raises(BadConfiguration, match="not 'gcf'"):
+        function_parse(host="x", extra={"service": "gcf"})

@@ -150,6 +150,9 @@ class RunSummary(_Schema):
     more_dropped: int = Field(description="How many further columns were dropped.")
     rate: Rate
     requests: Requests | None
+    gb_seconds: float | None = Field(
+        description="Billed duration times memory of the calls of functions, if there are any."
+    )
     timing: Timing
     wait: Wait | None
     stopped: str | None = Field(description="Why the fetch was stopped: a rejected token.")
@@ -203,6 +206,7 @@ class ItemOutcome(_Schema):
     reason: str
     reason_id: str | None = Field(description="Id of the reason; null for a text without one.")
     attempts: int
+    gb_seconds: float | None = Field(description="Cost of the calls of functions.")
     at: str
     column: str | None
     value: str | None

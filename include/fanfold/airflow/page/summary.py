@@ -86,6 +86,7 @@ def get_run(
         **_dropped(result),
         rate=numbers.rate(),
         requests=numbers.requests(),
+        gb_seconds=numbers.gb_seconds(),
         timing=numbers.timing(),
         wait=numbers.wait(translator),
         stopped=_stopped(run.dag_run, workspace, translator),
@@ -181,6 +182,11 @@ class _Numbers:
             quota=quota,
         )
 
+    def gb_seconds(self) -> float | None:
+        if self._manifest:
+            return self._manifest.gb_seconds or None
+        return sum(progress.gb_seconds for progress in self._progress.values()) or None
+
     def timing(self) -> schemas.Timing:
         elapsed = self._elapsed()
         expected = self._plan.forecast.seconds if self._plan else None
@@ -217,8 +223,10 @@ class _Numbers:
             now=now,
             resumes_in=pause,
         )
-        requests = math.ceil(self.counts.waiting / together)
-        return max((each.seconds(requests, speed / together) for each in allowances), default=0.0)
+        steps = plan.requests_per_item
+        requests = steps * math.ceil(self.counts.waiting / together)
+        rate = steps * speed / together
+        return max((each.seconds(requests, rate) for each in allowances), default=0.0)
 
     def _used(self) -> int:
         return sum(batch.requests for batch in self._batches)

@@ -11,10 +11,11 @@ run can be repeated and a retry can succeed.
 | ``streams`` | the body as bytes: length, chunks, compression |
 | ``documents`` | the body as JSON |
 | ``profiles`` | the values of a profile |
+| ``functions`` | functions in a cloud |
 """
 
-from fanfold.simulator.faults import documents, profiles, statuses, streams, transport
+from fanfold.simulator.faults import documents, functions, profiles, statuses, streams, transport
 from fanfold.simulator.faults.case import KINDS, Case, chosen, delivery, draw, known
 
 __all__ = ["KINDS", "Case", "chosen", "delivery", "draw", "known"]
-__all__ += ["documents", "profiles", "statuses", "streams", "transport"]
+__all__ += ["documents", "functions", "profiles", "statuses", "streams", "transport"]

@@ -154,6 +154,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         code=loaded.code,
         dropped_columns=_dropped_columns(closed),
         mode=pipeline.mode,
+        gb_seconds=round(sum(each.gb_seconds for each in closed), 6),
         **merged,
     )
     write_json(workspace.manifest, manifest.as_json())

@@ -35,8 +35,9 @@ class ProgressWriter:
         self._batch = batch
         self._planned = planned
         self._requests = sum(outcome.requests for outcome in earlier.values())
+        self._gb_seconds = sum(outcome.gb_seconds or 0.0 for outcome in earlier.values())
         requested = set(wanted)
-        self._before = {key: earlier[key].requests for key in requested if key in earlier}
+        self._before = {key: earlier[key] for key in requested if key in earlier}
         self._counts: Counter[Status] = Counter()
         self._reasons = FailureGroups()
         self._count(outcome for key, outcome in earlier.items() if key not in requested)
@@ -46,10 +47,12 @@ class ProgressWriter:
     def add(self, part: Sequence[Outcome]) -> None:
         """Count the outcomes of a part."""
         self._count(part)
-        # The requests of an outcome include those of earlier fetches.
-        self._requests += sum(
-            outcome.requests - self._before.pop(outcome.key, 0) for outcome in part
-        )
+        # Requests and cost of an outcome include those of earlier fetches.
+        for outcome in part:
+            before = self._before.pop(outcome.key, None)
+            self._requests += outcome.requests - (before.requests if before else 0)
+            cost = before.gb_seconds if before else None
+            self._gb_seconds += (outcome.gb_seconds or 0.0) - (cost or 0.0)
         now = time.time()
         self._recent.append((now, len(part)))
         # abs(): the clock may have been set back.
@@ -77,6 +80,7 @@ class ProgressWriter:
                 missing=self._counts[Status.MISSING],
                 failed=self._counts[Status.FAILED] + self._counts[Status.INVALID],
                 requests=self._requests,
+                gb_seconds=self._gb_seconds,
                 at=time.time(),
                 recent=tuple(self._recent),
                 reasons=tuple(group.as_json() for group in self._reasons.groups(REASONS)),

@@ -33,6 +33,7 @@ class Request:
         payer: Key of the item that shared requests count as, if it is not the first.
         page: The page to request; None for the first one.
         records: Records of the pages before it.
+        gb_seconds: Cost of the calls of functions so far.
     """
 
     items: tuple[Item, ...]
@@ -43,6 +44,7 @@ class Request:
     payer: str = ""
     page: Page | None = None
     records: list[Record] = field(default_factory=list)
+    gb_seconds: float = 0.0
 
     def shared_by(self, key: str) -> int:
         """Return the number of requests that count as another item's than ``key``."""

@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from fanfold.errors import (
+    BadConfiguration,
     CredentialRefused,
     FanfoldError,
     ItemRefused,
@@ -42,8 +43,7 @@ if TYPE_CHECKING:
 
     from fanfold.model import Item
     from fanfold.rate_limit import RateLimiter
-    from fanfold.sources import Reply
-    from fanfold.sources.session import ApiSession
+    from fanfold.sources import Reply, Session
     from fanfold.stages.fetching.counters import RequestCounters
     from fanfold.workspace.batch import Done
 
@@ -62,7 +62,8 @@ class WorkerPool:
     """Threads that process one request queue until it is empty or the fetch must stop.
 
     Attributes:
-        stopped_by: The rejected token, quota or outage that stopped the fetch early, or None.
+        stopped_by: The rejected token, wrong configuration, quota or outage that stopped the fetch early,
+            or None.
         limit: Limit of concurrent requests.
         blob: None: there are only records.
     """
@@ -71,7 +72,7 @@ class WorkerPool:
 
     def __init__(  # noqa: PLR0913 - what a fetch depends on
         self,
-        session: ApiSession,
+        session: Session,
         limiter: RateLimiter,
         *,
         concurrency: int,
@@ -155,17 +156,12 @@ class WorkerPool:
         request.sent += 1
         try:
             reply = self._session.fetch(request.items, request.page)
-        except CredentialRefused as error:
-            self._halt(error)
-        except QuotaSpent as error:
-            self._retry_after_quota(request, error)
-        except ItemRefused as error:
-            self._queue.record_response(sent_at)
-            self._give_up(request, error)
-        except SourceBusy as error:
-            self._retry(request, error, sent_at)
+        except FanfoldError as error:
+            request.gb_seconds += error.gb_seconds
+            self._failed(request, error, sent_at)
         else:
             self._queue.record_response(sent_at)
+            request.gb_seconds += reply.gb_seconds
             self._accept(request, reply)
 
     def _permit(self) -> bool:
@@ -204,6 +200,20 @@ class WorkerPool:
             self._results.put(results)
 
     # failed requests
+
+    def _failed(self, request: Request, error: FanfoldError, sent_at: float) -> None:
+        match error:
+            case CredentialRefused() | BadConfiguration():
+                self._halt(error)
+            case QuotaSpent():
+                self._retry_after_quota(request, error)
+            case ItemRefused():
+                self._queue.record_response(sent_at)
+                self._give_up(request, error)
+            case SourceBusy():
+                self._retry(request, error, sent_at)
+            case _:
+                raise error
 
     def _retry(self, request: Request, error: SourceBusy, sent_at: float) -> None:
         """Retry later; after too many attempts, find out whether the item or the source fails."""
@@ -282,9 +292,11 @@ class WorkerPool:
         self, request: Request, key: str, status: Status, reason: Message = _NO_REASON
     ) -> Outcome:
         attempts, shared = request.sent, request.shared_by(key)
+        gb_seconds = request.gb_seconds
         if (before := self._earlier.get(key)) is not None:
             attempts += before.attempts
             shared += before.shared or 0
+            gb_seconds += before.gb_seconds or 0.0
         return Outcome.of(
             key,
             status,
@@ -292,6 +304,7 @@ class WorkerPool:
             attempts=attempts,
             at=utc_text(datetime.now(UTC)),
             shared=shared or None,
+            gb_seconds=gb_seconds or None,
         )
 
     def _halt(self, error: FanfoldError) -> None:
@@ -303,7 +316,7 @@ class WorkerPool:
         self._queue.close()
 
 
-def quota_reset(session: ApiSession) -> float:
+def quota_reset(session: Session) -> float:
     """Return the seconds until the quota is renewed, or a default if the source does not report it."""
     try:
         quota = session.quota()

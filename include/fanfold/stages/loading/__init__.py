@@ -39,7 +39,13 @@ import sqlalchemy as sa
 
 from fanfold.errors import BadConfiguration, Inconsistent
 from fanfold.stages.loading.merging import LoadResult, lock, merge, probe, skipped
-from fanfold.stages.loading.runs import RUNS, RUNS_SCHEMA, loaded_generation, run_row
+from fanfold.stages.loading.runs import (
+    RUNS,
+    RUNS_SCHEMA,
+    check_owner,
+    loaded_generation,
+    run_row,
+)
 from fanfold.stages.loading.sql_errors import database_errors
 from fanfold.stages.loading.tables import TargetTable, targets_of
 
@@ -80,7 +86,7 @@ def load(
             control. A transaction that is open on it is committed. The caller closes it.
         folder: Folder of the files that the manifest names.
         manifest: The manifest of the run.
-        targets: The tables; each has the name of its dataset or fold.
+        targets: The tables; the first one is that of the dataset.
         connection_id: The Airflow connection, for error messages.
 
     Returns:
@@ -88,18 +94,22 @@ def load(
 
     Raises:
         Inconsistent: A file and the manifest do not match, or a table rejects the rows.
-        BadConfiguration: Permissions, file or existing tables are wrong.
+        BadConfiguration: Permissions, file or existing tables are wrong, or these belong to another DAG.
         SinkUnavailable: The database is unavailable, out of space or locked.
     """
     results = {}
     whole = manifest.mode == "merge"
     with ExitStack() as stack:
         files = {
-            target: stack.enter_context(_open_table(folder, manifest, target.name))
+            target: stack.enter_context(
+                _open_table(folder, manifest, target.rows_of or target.name)
+            )
             for target in targets
         }
         opened = stack.enter_context(_transaction(connection, connection_id))
         ordered = sorted(targets, key=lambda target: target.name)
+        with database_errors(connection_id, RUNS.name):
+            check_owner(opened, targets[0].name, manifest.dag_id, whole=whole)
         newer = _newer_generation(opened, ordered, manifest, connection_id) if whole else ""
         for target in ordered:
             with database_errors(connection_id, target.name):
@@ -111,7 +121,7 @@ def load(
                     opened, target, file.schema_arrow, _batches(file, target), whole=whole
                 )
         with database_errors(connection_id, RUNS.name):
-            merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest)])
+            merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest, targets[0].name)])
     return [results[target] for target in targets]
 
 
@@ -138,9 +148,14 @@ def _newer_generation(
 
 
 def check_database(
-    connection: Any, targets: Sequence[TargetTable], connection_id: str, *, mode: str = "snapshot"
+    connection: Any,
+    targets: Sequence[TargetTable],
+    connection_id: str,
+    *,
+    mode: str = "snapshot",
+    dag_id: str = "",
 ) -> None:
-    """Check that a load in a mode could write, in a transaction that is rolled back.
+    """Check that a load of a DAG in a mode could write, in a transaction that is rolled back.
 
     Raises:
         BadConfiguration: Permissions, file or existing tables are wrong; the message names the
@@ -148,6 +163,9 @@ def check_database(
         SinkUnavailable: The database is unavailable, out of space or locked.
     """
     with _transaction(connection, connection_id) as opened:
+        if targets:
+            with database_errors(connection_id, RUNS.name):
+                check_owner(opened, targets[0].name, dag_id, whole=mode == "merge")
         probe(opened, (*targets, RUNS), connection_id, deletes=mode == "merge")
         opened.rollback()
 

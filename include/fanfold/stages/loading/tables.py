@@ -32,12 +32,14 @@ class TargetTable:
         key: Columns that identify a row.
         version: Column that orders the versions of a row.
         ignored: Columns that are not compared when rows are checked for changes.
+        rows_of: Dataset or fold whose rows it has; empty: that of the same name.
     """
 
     name: str
     key: tuple[str, ...]
     version: str = AS_OF
     ignored: tuple[str, ...] = ()
+    rows_of: str = ""
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -87,8 +89,9 @@ def targets_of(pipeline: Pipeline) -> tuple[TargetTable, ...]:
     Raises:
         BadPipeline: A name is reserved.
     """
-    dataset = TargetTable(pipeline.dataset, pipeline.key)
-    targets = (dataset, *(TargetTable(fold.name, fold.key) for fold in pipeline.folds))
+    keys = [(pipeline.dataset, pipeline.key), *((fold.name, fold.key) for fold in pipeline.folds)]
+    prefix = pipeline.table_prefix
+    targets = tuple(TargetTable(prefix + name, key, rows_of=name) for name, key in keys)
     for target in targets:
         if target.name.startswith(_OWN):
             raise BadPipeline(

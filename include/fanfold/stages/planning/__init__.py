@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fanfold.model import BatchRef, Plan, Quotas, utc_text
-from fanfold.sources import Compute, Files
+from fanfold.sources import Compute, Files, Function
 from fanfold.stages.planning.forecast import forecast, requests_for
 from fanfold.stages.planning.packing import (
     MOST_BATCHES,
@@ -75,7 +75,8 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     starts = tuple(range(0, items, size)) if sizes is None else pack(sizes, size)
     conflicts = _write_batches(workspace, repeated, starts)
     total = sum(sizes or ())
-    is_computed = isinstance(pipeline.source, Compute)
+    source = pipeline.source
+    per_item = len(source.names) if isinstance(source, Function) else 1
     plan = Plan(
         source=pipeline.name,
         items=items,
@@ -84,7 +85,9 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         logical_date=logical_date,
         started_at=_first_start(workspace) or started_at,
         forecast=forecast(
-            0 if is_computed else requests_for(items, size, items_per_request),
+            0
+            if isinstance(source, Compute)
+            else per_item * requests_for(items, size, items_per_request),
             quotas,
             read_history(workspace.history),
             datetime.fromisoformat(started_at),
@@ -92,6 +95,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
             size=total,
         ),
         items_per_request=items_per_request,
+        requests_per_item=per_item,
         quotas=quotas,
         key_column=_key_column(pipeline),
         key_form=pipeline.key_form,
@@ -101,6 +105,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         dataset=pipeline.dataset,
         row_key=tuple(pipeline.key),
         folds=tuple(fold.name for fold in pipeline.folds),
+        table_prefix=pipeline.table_prefix,
         label=pipeline.label,
         measure=pipeline.measure,
         conflicts=conflicts,

@@ -105,6 +105,7 @@ def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
         parts=parts,
         code=loaded.code,
         dropped_columns=dict(reader.dropped.most_common(DROPPED_COLUMNS)) if reader else {},
+        gb_seconds=sum(outcome.gb_seconds or 0.0 for outcome in final),
     )
     write_closed(batch, closed)
     return closed
@@ -221,7 +222,8 @@ def _invalid(fetched: Outcome | None, why: Rejected | Message | None) -> Outcome
         broken = _broken(why)
         message = "item.invalid" if why.column else "item.broken"
         why = ENGINE.message(message, **{**broken, "value": repr(why.value)})
-    asked = {"attempts": fetched.attempts, "at": fetched.at, "shared": fetched.shared}
+    kept = ("attempts", "at", "shared", "gb_seconds")
+    asked = {name: getattr(fetched, name) for name in kept}
     return Outcome.of(fetched.key, Status.INVALID, why, **asked, **broken)
 
 

@@ -25,7 +25,17 @@ from fanfold.stages.reporting.data import MAX_ROWS, json_value
 from fanfold.stages.reporting.sanitising import isolated, plain, visible
 from fanfold.stages.reporting.specs import table_columns
 from fanfold.stages.reporting.theme import FOLDER, asset
-from fanfold.stages.reporting.wording import Text, both, day, duration, full, lasting, same, say
+from fanfold.stages.reporting.wording import (
+    Text,
+    both,
+    day,
+    duration,
+    full,
+    lasting,
+    same,
+    say,
+    short,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -182,6 +192,11 @@ def _run_tiles(manifest: Manifest, forecast: Forecast | None) -> list[Tile]:
             say("requests"),
             full(manifest.requests),
             say("forecast.requests", n=forecast.requests) if forecast else None,
+        ),
+        *(
+            [Tile(say("billed"), say("gb_seconds", n=short(manifest.gb_seconds)))]
+            if manifest.gb_seconds
+            else []
         ),
         *_dropped_columns(manifest),
     ]

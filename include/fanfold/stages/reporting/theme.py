@@ -35,12 +35,14 @@ def complete_spec(chart: Drawing, width: int) -> dict[str, Any]:
     light = dict(
         re.findall(r"--([\w-]+): (#[0-9a-f]{6})", asset("page.css").partition("@media")[0])
     )
-    colours = re.sub(r"var\(--([\w-]+)\)", lambda found: light[found[1]], asset("config.json"))
+    both = json.dumps([json.loads(asset("config.json")), chart.specs["en"]])
+    config, spec = json.loads(re.sub(r"var\(--([\w-]+)\)", lambda found: light[found[1]], both))
     # The page's script defines the format of numbers; here, Vega-Lite's own.
-    config = {**json.loads(colours), "customFormatTypes": False, "numberFormatType": None}
-    spec = dict(chart.specs["en"])
+    config |= {"customFormatTypes": False, "numberFormatType": None}
     if spec.get("width") == "container":
         spec["width"] = width
+    if "vconcat" in spec:
+        spec["vconcat"] = [{"width": width, **each} for each in spec["vconcat"]]
     rows = [
         dict(zip(chart.rows.columns, map(json_value, row), strict=True)) for row in chart.rows.rows
     ]

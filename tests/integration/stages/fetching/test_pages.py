@@ -197,6 +197,13 @@ def test_an_item_of_too_many_pages_fails_and_one_of_just_as_many_does_not(
     assert records_of(workspace) == {"a": [{"n": 1}, {"n": 2}, {"n": 3}]}
 
 
+def test_only_the_pages_that_are_wanted_are_requested(fetch_from, workspace, records_of):
+    with serving(by_number) as server:
+        fetch_from(workspace, server, ["a"], api=api(Pages(number=1, param="p", take=2)))
+    assert len(server.seen) == 2
+    assert records_of(workspace) == {"a": PAGES[0] + PAGES[1]}
+
+
 def test_a_link_to_another_host_is_not_followed(fetch_from, workspace):
     def answer(_):
         return 200, {"data": [], "next": f"http://localhost:{elsewhere.url.rsplit(':', 1)[1]}/"}

@@ -9,6 +9,7 @@ from fanfold.errors import BadConfiguration, SinkUnavailable
 from fanfold.stages.loading import TargetTable, check_database, database_errors
 
 TARGETS = (TargetTable("user_profiles", ("source", "user_id")),)
+DAG = "weibo_user_profiles"
 
 
 def users(name):
@@ -77,10 +78,10 @@ def test_a_user_without_permissions_fails_the_check_and_may_load_with_those_to_w
         check_database(connection, TARGETS, "warehouse_default")
         assert dataset.load(connection)[0].written == 3
         with pytest.raises(BadConfiguration, match=r"user_profiles.*42501.*grant its user"):
-            check_database(connection, TARGETS, "warehouse_default", mode="merge")
+            check_database(connection, TARGETS, "warehouse_default", mode="merge", dag_id=DAG)
     postgres_warehouse.run(f"GRANT DELETE ON user_profiles TO {stranger['user']}")
     with psycopg.connect(**stranger) as connection:
-        check_database(connection, TARGETS, "warehouse_default", mode="merge")
+        check_database(connection, TARGETS, "warehouse_default", mode="merge", dag_id=DAG)
 
 
 def test_a_read_only_database_is_a_configuration_error(postgres_warehouse, make_dataset):

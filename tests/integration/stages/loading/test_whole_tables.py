@@ -2,11 +2,14 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pytest
 
-from fanfold.stages.loading import LoadResult, TargetTable
+from fanfold.errors import BadConfiguration
+from fanfold.stages.loading import LoadResult, TargetTable, check_database
 
 ORDERS = TargetTable("orders", ("shop", "order_id"))
 BEST = TargetTable("best_products", ("rank",))
@@ -118,3 +121,27 @@ def test_the_generation_is_checked_after_waiting_for_another_load(postgres_wareh
         holder.execute(f"SELECT pg_advisory_unlock{lock}")
         assert loading.result(timeout=30)[0].skipped
     assert orders_in(postgres_warehouse) == [("1", 2.0)]
+
+
+def test_a_table_that_is_made_equal_to_a_dataset_belongs_to_one_dag(warehouse, make_run):
+    rows = tables({"1": (1.0, OLD)})
+    load(warehouse, make_run(rows, generation=1))
+
+    def of_another_dag(generation, prefix=""):
+        run = make_run(rows, day=2, generation=generation)
+        targets = [replace(t, name=prefix + t.name, rows_of=t.name) for t in run.targets]
+        return replace(run, manifest=replace(run.manifest, dag_id="other"), targets=tuple(targets))
+
+    before = warehouse.everything("orders", "best_products")
+    for generation in (0, 1):  # 0: a snapshot, whose rows the next merge would delete
+        with pytest.raises(
+            BadConfiguration, match=r"'orders' has the rows of DAG 'weibo_user_prof"
+        ):
+            load(warehouse, of_another_dag(generation))
+    with warehouse.connect() as connection, pytest.raises(BadConfiguration, match="table_prefix"):
+        check_database(connection, (ORDERS,), "warehouse", mode="merge", dag_id="other")
+    assert warehouse.everything("orders", "best_products") == before
+    (orders, _) = load(warehouse, of_another_dag(1, prefix="us_"))
+    assert (orders.table, orders.rows_in_table) == ("us_orders", 1)
+    load(warehouse, make_run(tables({"2": (2.0, NEW)}), day=3, generation=2))
+    assert orders_in(warehouse) == [("2", 2.0)]

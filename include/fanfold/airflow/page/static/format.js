@@ -1,7 +1,7 @@
 // Formats numbers, times, durations and sizes for the language.
 
 import { html } from "./vendor/preact.js";
-import { language } from "./text.js";
+import { language, say } from "./text.js";
 
 const whole = new Intl.NumberFormat(language);
 const short = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 });
@@ -57,6 +57,9 @@ export function bytes(size) {
   while (size >= 1000 && step < units.length - 1) [size, step] = [size / 1000, step + 1];
   return unit(size, units[step], step ? 1 : 0);
 }
+
+/** The cost of functions: billed seconds times GB of memory. */
+export const gbSeconds = (value) => say("gb_seconds", { n: short.format(value) });
 
 const sameDay = (a, b) => a.toDateString() === b.toDateString();
 

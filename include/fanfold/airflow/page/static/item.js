@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef } from "./vendor/preact.js";
 import { query } from "./api.js";
-import { bytes, count, Moment, NONE } from "./format.js";
+import { bytes, count, gbSeconds, Moment, NONE } from "./format.js";
 import { BatchLink } from "./batchlink.js";
 import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
@@ -58,7 +58,7 @@ function Known({ item }) {
 }
 
 function Decision({ decision }) {
-  const { reason, attempts, at, column, value, rule } = decision;
+  const { reason, attempts, gb_seconds: billed, at, column, value, rule } = decision;
   return html`
     <dl class="facts">
       ${reason && html`<${LongFact} name="reason" text=${reason} />`}
@@ -66,6 +66,7 @@ function Decision({ decision }) {
       ${value !== null && html`<${LongFact} name="value" text=${value} />`}
       ${rule !== null && html`<${Fact} name="col.rule"><bdi>${rule}</bdi><//>`}
       <${Fact} name="col.attempts">${count(attempts)}<//>
+      ${billed !== null && html`<${Fact} name="figure.billed">${gbSeconds(billed)}<//>`}
       <${Fact} name="col.decided"><${Moment} iso=${at} /><//>
     </dl>
   `;

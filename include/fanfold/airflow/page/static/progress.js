@@ -78,6 +78,7 @@ export function Figures({ summary, active }) {
       ${speed.average !== null && html`<${Fact} name="figure.speed">${speedText(speed, active)}<//>`}
       ${requests && html`<${Fact} name="figure.requests">${requestsText(requests)}<//>`}
       ${requests && budgetText(requests) && html`<${Fact} name="figure.budget">${budgetText(requests)}<//>`}
+      ${summary.gb_seconds !== null && html`<${Fact} name="figure.billed">${gbSeconds(summary.gb_seconds)}<//>`}
       ${requests?.quota && html`<${Fact} name="figure.quota"><${Quota} ...${requests} /><//>`}
       ${active
         ? html`<${Fact} name="figure.left">${leftText(timing)}<//>`

@@ -63,12 +63,16 @@
 
   /** The view of a chart; `more` are properties that replace those of its specification. */
   const viewOf = (chart, box, options, more = {}) => {
-    const spec = chart.specs[language];
+    const styles = getComputedStyle(root);
+    const spec = coloured(chart.specs[language], styles);
     const values = chart.rows.map((row) => Object.fromEntries(row.map((value, place) => [chart.columns[place], value])));
-    const config = { ...coloured(page.config, getComputedStyle(root)), ...times() };
+    const config = { ...coloured(page.config, styles), ...times() };
     const complete = { ...spec, ...more, data: { ...spec.data, values }, datasets: { values: [chart.values] } };
     if (spec.facet && spec.columns && !spec.spec.width) {
       complete.spec = { ...spec.spec, width: (box.clientWidth - 80) / spec.columns - 20 };
+    }
+    if (spec.vconcat) {
+      complete.vconcat = spec.vconcat.map((each) => ({ width: box.clientWidth - 70, ...each }));
     }
     const compiled = vegaLite.compile(complete, { config, logger: vega.logger(vega.Error) }).spec;
     const runtime = vega.parse(compiled, null, { ast: true });

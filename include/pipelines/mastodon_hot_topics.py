@@ -1,0 +1,101 @@
+"""Hot topics of a Mastodon server: one row an event of a hashtag, as in the Weibo pipeline.
+
+Items are the trending hashtags, or a list. A hashtag that was listed by the run has rows ``listed`` and
+``day``; ``mention_count`` and ``account_count`` are its uses and accounts of a day (UTC). Of each hashtag the
+newest 200 statuses are read, those of accounts of other servers, too, as far as the server knows them.
+
+Mastodon leaves out what was deleted, and posts of accounts that it limits or suspends meanwhile: there are
+no rows ``deleted``, and :mod:`pipelines._hot_topics` says how ``deleted`` is derived. Mastodon verifies links,
+not people: ``verified`` is true if a link of the author's profile is verified.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from fanfold import Pipeline
+from pipelines import _hot_topic_charts as charts
+from pipelines import _hot_topics as topics
+from pipelines import _mastodon_api as mastodon
+from pipelines import _mastodon_topics_api as api
+from pipelines import _user_profiles as profiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STATUS = {
+    "id": "id",
+    "happened_at": "created_at",
+    "author_id": "account.id",
+    "author": "account.acct",
+    "verified": "account.fields",
+    "followers": "account.followers_count",
+    "text": "content",
+    "reposts": "reblogs_count",
+    "comments": "replies_count",
+    "likes": "favourites_count",
+}
+"""Field of a status by column; ``text`` is HTML."""
+
+
+def rows(records: pd.DataFrame, items: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+    """Return the rows of some hashtags."""
+    if api.NONE in records:
+        records = records[records[api.NONE].isna()]
+    statuses = profiles.fields(records, _STATUS).assign(
+        kind="status",
+        happened_at=lambda each: profiles.moment(each["happened_at"], mastodon.moment),
+        text=lambda each: profiles.mapped(each["text"], mastodon.plain),
+        verified=lambda each: profiles.mapped(each["verified"], mastodon.has_verified_link),
+    )
+    listed = [
+        {"item": key, **row}
+        for key, attributes in items.to_dict("index").items()
+        for row in _listed(attributes, as_of)
+    ]
+    of_tags = pd.DataFrame(listed, columns=["item", "kind", "id", "happened_at", *_LISTED], dtype=object)
+    return pd.concat([of_tags.set_index("item"), statuses])
+
+
+_LISTED = ("rank", "list_size", "mention_count", "account_count")
+
+
+def _listed(attributes: dict[str, Any], as_of: datetime) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a hashtag on the list: its place, and its days."""
+    if pd.isna(attributes.get("rank")):
+        return
+    hour = as_of.replace(minute=0, second=0, microsecond=0)
+    place = {name: attributes[name] for name in ("rank", "list_size")}
+    yield {"kind": "listed", "id": hour.isoformat(), "happened_at": hour, **place}
+    for day in attributes["days"]:
+        yield {
+            "kind": "day",
+            "id": day["day"],
+            "happened_at": datetime.fromisoformat(day["day"]).replace(tzinfo=UTC),
+            "mention_count": day["uses"],
+            "account_count": day["accounts"],
+        }
+
+
+PIPELINE = Pipeline(
+    name="mastodon_hot_topics",
+    noun=("hashtag", "话题标签"),
+    source=api.API,
+    transform=rows,
+    contract=topics.TopicEvent,
+    key=topics.KEY,
+    dataset="topic_events",
+    table_prefix="mastodon_",
+    table_prefix="mastodon_",
+    mode="merge",
+    folds=topics.folds(),
+    charts=charts.charts(),
+    item_column="topic",
+    check_item=api.check_item,
+    key_form=api.KEY_FORM,
+    label="author",
+    measure="likes",
+)

@@ -1,0 +1,259 @@
+"""Functions in a simulated cloud: through the clients of AWS and Tencent Cloud, as their users call them."""
+
+import base64
+import json
+import os
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import boto3
+import psutil
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from tencentcloud.common.common_client import CommonClient
+from tencentcloud.common.credential import Credential
+from tencentcloud.common.exception import TencentCloudSDKException
+from tencentcloud.common.profile.client_profile import ClientProfile
+from tencentcloud.common.profile.http_profile import HttpProfile
+
+from fanfold.simulator import people
+from fanfold.simulator.handlers import MAX_BYTES, PROCESSES
+from fanfold.simulator.process import running
+
+UID = "1404376560"
+
+
+def aws(simulator, *, key="simulator", secret=None):
+    return boto3.client(
+        "lambda",
+        endpoint_url=simulator.url,
+        region_name="eu-west-1",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret or simulator.token,
+        config=Config(retries={"max_attempts": 0}, max_pool_connections=PROCESSES + 4),
+    )
+
+
+def call(simulator, name, payload=None, **options):
+    """Call a function through Lambda's API; return its result, its error's type, and the log."""
+    found = aws(simulator).invoke(
+        FunctionName=name, Payload=json.dumps(payload), LogType="Tail", **options
+    )
+    log = base64.b64decode(found["LogResult"]).decode()
+    error = found.get("FunctionError")
+    return SimpleNamespace(result=json.load(found["Payload"]), error=error, log=log)
+
+
+def scf(simulator, action="InvokeFunction", *, secret_id="simulator", secret=None, **parameters):
+    """Call Tencent's API with its own client."""
+    http = HttpProfile(endpoint=simulator.url.removeprefix("http://"), protocol="http")
+    credential = Credential(secret_id, secret or simulator.token)
+    profile = ClientProfile(httpProfile=http)
+    client = CommonClient("scf", "2018-04-16", credential, "ap-guangzhou", profile=profile)
+    response = client.call_json(action, parameters)["Response"]
+    if "Error" in response:
+        raise TencentCloudSDKException(response["Error"]["Code"], response["Error"]["Message"])
+    return response
+
+
+def scf_code(*arguments, **parameters):
+    with pytest.raises(TencentCloudSDKException) as caught:
+        scf(*arguments, **parameters)
+    return caught.value.get_code()
+
+
+@pytest.fixture
+def write(simulator, tmp_path):
+    """Write a function of an own folder."""
+    simulator.control(functions=str(tmp_path))
+    return lambda name, text: (tmp_path / f"{name}.py").write_text(text)
+
+
+def test_a_function_calls_the_simulator_back_while_it_serves_others(simulator):
+    """More calls at a time than processes, each of which waits for a further answer."""
+    uids = [str(int(UID) + number) for number in range(PROCESSES + 4)]
+    with ThreadPoolExecutor(len(uids)) as pool:
+        found = list(
+            pool.map(lambda uid: call(simulator, "get_user_info", {"user_id": uid}).result, uids)
+        )
+    assert [each["profile"] for each in found] == [people.profile(uid) for uid in uids]
+
+
+def test_a_signature_of_aws_must_fit(simulator):
+    arn = "arn:aws:lambda:eu-west-1:123456789012:function:get_user_info"
+    dry = {"InvocationType": "DryRun"}
+    for name in ("get_user_info", arn, f"{arn}:3"):
+        assert aws(simulator).invoke(FunctionName=name, **dry)["StatusCode"] == 204
+    assert aws(simulator).invoke(FunctionName="get_user_info", Qualifier="$LATEST", **dry)
+    for given, expected in [
+        ({"secret": "wrong"}, "InvalidSignatureException"),
+        ({"key": "wrong"}, "UnrecognizedClientException"),
+    ]:
+        with pytest.raises(ClientError, match=expected):
+            aws(simulator, **given).invoke(FunctionName="get_user_info", **dry)
+
+
+def test_a_signature_of_tencent_must_fit(simulator):
+    event = json.dumps({"user_id": UID, "文": "\u2028"}, ensure_ascii=False)
+    found = scf(simulator, FunctionName="get_user_info", Event=event, LogType="Tail")["Result"]
+    assert json.loads(found["RetMsg"])["profile"] == people.profile(UID)
+    assert (found["InvokeResult"], found["ErrMsg"]) == (0, "")
+    assert found["BillDuration"] >= found["Duration"] > 0
+    assert found["MemUsage"] > 1_000_000
+    assert scf(simulator, "GetFunction", FunctionName="get_user_info")["MemorySize"] == 256
+    wrong = {"FunctionName": "get_user_info"}
+    assert scf_code(simulator, secret="wrong", **wrong) == "AuthFailure.SignatureFailure"
+    assert scf_code(simulator, secret_id="wrong", **wrong) == "AuthFailure.SecretIdNotFound"
+    assert scf_code(simulator, FunctionName="nothing") == "ResourceNotFound.FunctionName"
+
+
+def test_an_old_signature_is_refused(simulator, monkeypatch):
+    old = datetime.now(UTC) - timedelta(seconds=400)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda **_: old)
+    with pytest.raises(ClientError, match="Signature expired"):
+        aws(simulator).invoke(FunctionName="get_user_info")
+
+
+def test_a_changed_function_is_used_at_the_next_call(simulator, write):
+    write("shared", "VALUE = 1")
+    write("mine", "import shared\ndef handler(event, context):\n    return shared.VALUE, 'a'")
+    assert call(simulator, "mine").result == [1, "a"]
+    write("mine", "import shared\ndef main_handler(event, context):\n    return shared.VALUE, 'b'")
+    assert call(simulator, "mine").result == [1, "b"]
+    write("shared", "VALUE = 2")
+    assert call(simulator, "mine").result == [2, "b"]
+
+
+def test_the_context_is_that_of_the_service(simulator, write):
+    write(
+        "lambdas",
+        "def handler(event, context):\n"
+        "    print('written')\n"
+        "    return [context.function_name, context.client_context.custom, context.aws_request_id,\n"
+        "            0 < context.get_remaining_time_in_millis() <= 30_000]",
+    )
+    write("scfs", "def handler(event, context):\n    return [event, context['function_name']]")
+    custom = base64.b64encode(json.dumps({"custom": {"key": "k1"}}).encode()).decode()
+    found = call(simulator, "lambdas", ClientContext=custom)
+    request_id = found.result.pop(2)
+    assert found.result == ["lambdas", {"key": "k1"}, True]
+    assert re.fullmatch(
+        rf"START RequestId: {request_id} Version: \$LATEST\nwritten\nEND RequestId: {request_id}\n"
+        rf"REPORT RequestId: {request_id}\tDuration: [\d.]+ ms\tBilled Duration: \d+ ms\t"
+        r"Memory Size: 256 MB\tMax Memory Used: \d+ MB\t(Init Duration: [\d.]+ ms\t)?\n",
+        found.log,
+    )
+    scf_result = scf(simulator, FunctionName="scfs", Event='{"a": 1}')["Result"]
+    assert json.loads(scf_result["RetMsg"]) == [{"a": 1}, "scfs"]
+
+
+FAILING = {
+    "raises": "def handler(event, context):\n    raise KeyError('user_id')",
+    "broken": "def handler(event, context)\n    return 1",
+    "imports": "import requests_that_nobody_has\ndef handler(event, context): pass",
+    "nothing": "VALUE = 1",
+    "strange": "def handler(event, context):\n    return {1, 2}",
+    "large": f"def handler(event, context):\n    return 'x' * {MAX_BYTES}",
+    "greedy": "def handler(event, context):\n    return len(bytearray(1 << 30))",
+    "leaves": "import os\ndef handler(event, context):\n    os._exit(3)",
+    "sleeps": "import time\ndef handler(event, context):\n    time.sleep(60)",
+}
+TOLD = {
+    "raises": ("KeyError", "'user_id'", 430),
+    "broken": ("Runtime.UserCodeSyntaxError", "Syntax error in module 'broken': expected ':'", 430),
+    "imports": ("Runtime.ImportModuleError", "Unable to import module 'imports': No module", 430),
+    "nothing": ("Runtime.HandlerNotFound", "Handler 'handler' missing on module 'nothing'", 430),
+    "strange": ("Runtime.MarshalError", "Unable to marshal response", 430),
+    "large": ("Function.ResponseSizeTooLarge", "Response payload size (6291558 bytes)", 407),
+    "greedy": ("Runtime.ExitError", "Runtime exited with error: signal: killed", 434),
+    "leaves": ("Runtime.ExitError", "Runtime exited with error: exit status 3", 434),
+    "sleeps": ("Sandbox.Timedout", "Task timed out after 0.50 seconds", 433),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_a_function_that_fails_tells_as_in_the_cloud(name, simulator, write):
+    write(name, FAILING[name])
+    if name == "sleeps":
+        simulator.control(function_time_s=0.5)
+    kind, message, status = TOLD[name]
+    found = call(simulator, name)
+    assert (found.error, found.result["errorType"]) == ("Unhandled", kind)
+    assert message in found.result["errorMessage"]
+    trace = "".join(found.result["stackTrace"])
+    assert (f"{name}.py" in trace) == (name in {"raises", "broken"})
+    told = scf(simulator, FunctionName=name)["Result"]
+    assert (told["InvokeResult"], told["RetMsg"]) == (-1, "")
+    error = json.loads(told["ErrMsg"])
+    assert error["statusCode"] == status
+    if name == "sleeps":
+        assert error["errorMessage"] == "Invoking task timed out after 0.5 seconds"
+        assert told["BillDuration"] == 500
+    else:
+        assert message in error["errorMessage"]
+
+
+def test_requests_that_are_no_call_have_lambdas_errors(simulator, write):
+    write("echo", "def handler(event, context):\n    return len(event)")
+    client = aws(simulator)
+    for given, kind, status in [
+        ({"FunctionName": "nothing"}, "ResourceNotFoundException", 404),
+        ({"FunctionName": "..%2Fecho"}, "ResourceNotFoundException", 404),
+        ({"FunctionName": "echo", "Payload": b"{"}, "InvalidRequestContentException", 400),
+        ({"FunctionName": "echo", "ClientContext": "{"}, "InvalidRequestContentException", 400),
+        (
+            {"FunctionName": "echo", "InvocationType": "Event"},
+            "InvalidParameterValueException",
+            400,
+        ),
+        (
+            {"FunctionName": "echo", "Payload": b'"%s"' % (b"x" * MAX_BYTES)},
+            "RequestTooLargeException",
+            413,
+        ),
+    ]:
+        with pytest.raises(ClientError) as caught:
+            client.invoke(**given)
+        assert caught.value.response["Error"]["Code"] == kind
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+    text = "x" * (MAX_BYTES - 2)
+    assert call(simulator, "echo", text).result == len(text)
+
+
+def test_faults_of_functions(simulator):
+    path = "/2015-03-31/functions/{name}/invocations"
+    simulator.control(paths={path: "throttle", "/": "throttle"}, retry_after_s=7)
+    with pytest.raises(aws(simulator).exceptions.TooManyRequestsException) as caught:
+        call(simulator, "process_user")
+    assert caught.value.response["retryAfterSeconds"] == "7"
+    assert scf_code(simulator, FunctionName="process_user") == "RequestLimitExceeded"
+    for fault, kind in [
+        ("function_error", "RuntimeError"),
+        ("function_timeout", "Sandbox.Timedout"),
+        ("function_too_large", "Function.ResponseSizeTooLarge"),
+    ]:
+        simulator.control(paths={path: fault})
+        found = call(simulator, "process_user")
+        assert (found.error, found.result["errorType"]) == ("Unhandled", kind)
+    for fault, kind in [("busy", "ServiceException"), ("10014", "AccessDeniedException")]:
+        simulator.control(paths={path: fault})
+        with pytest.raises(ClientError, match=kind):
+            call(simulator, "process_user")
+    simulator.control(paths={path: "slow"}, slow_s=0.1)
+    started = time.monotonic()
+    assert call(simulator, "get_user_info", {"user_id": UID}).result["profile"]
+    assert time.monotonic() - started > 0.1
+
+
+def test_the_processes_end_with_the_simulator():
+    with running() as simulator:
+        call(simulator, "process_user", {"missing": 1})
+        children = psutil.Process(simulator.pid).children(recursive=True)
+        assert len(children) > 2, "a server of processes, and processes"
+        os.kill(simulator.pid, 9)
+        _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
