@@ -20,7 +20,7 @@ import shutil
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from fanfold.errors import BadConfiguration, SinkUnavailable
+from fanfold.errors import BadConfiguration, Inconsistent, SinkUnavailable
 from fanfold.workspace.paths import safe_name
 
 if TYPE_CHECKING:
@@ -42,9 +42,15 @@ def export(manifest: Manifest, files: Path, folder: str) -> str:
 
     Raises:
         BadConfiguration: The folder is wrong or may not be written.
+        Inconsistent: The run's files are gone.
         SinkUnavailable: The storage is unavailable.
     """
     tables = [entry for entry in manifest.files if entry.format == "parquet"]
+    for entry in tables:
+        if not (files / entry.key).is_file():
+            raise Inconsistent(
+                f"{files / entry.key} is gone. Clear `consolidate` with its downstream tasks."
+            )
     with _errors(folder):
         from airflow.sdk import ObjectStoragePath
 
