@@ -122,9 +122,7 @@ class _Result(NamedTuple):
 
 def _accounts(batches: Iterable[pa.RecordBatch]) -> bytes:
     """Return the columns of the model, sorted by key, as the bytes of an Arrow stream."""
-    needed = [
-        pa.Table.from_batches([batch]).select(_INPUT.names).cast(_INPUT) for batch in batches
-    ]
+    needed = [pa.Table.from_batches([batch]).select(_INPUT.names).cast(_INPUT) for batch in batches]
     table = pa.concat_tables(needed) if needed else _INPUT.empty_table()
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, _INPUT) as stream:
@@ -232,7 +230,11 @@ class _Model:
         members = [self.labels == segment for segment in range(len(self.centres))]
         order = sorted(
             range(len(members)),
-            key=lambda each: (-_median(followers[members[each]]), -members[each].sum(), *self.centres[each]),
+            key=lambda each: (
+                -_median(followers[members[each]]),
+                -members[each].sum(),
+                *self.centres[each],
+            ),
         )
         self.labels = np.argsort(order)[self.labels]
         self.centres = self.centres[order]
@@ -341,16 +343,17 @@ class _Model:
             text = f"left out: {self.left_out.get(each.name)}"
             if each in self.used:
                 place = self.used.index(each)
-                text = (
-                    f"log10(1 + n), median n {self._typical(place):g}, IQR of the log {self.ranges[place]:.3g}"
-                )
+                text = f"log10(1 + n), median n {self._typical(place):g}, IQR of the log {self.ranges[place]:.3g}"
                 text += f", {nulls} missing" if nulls else ""
             add(("features", each.name, text, None))
         for name, text in (
             ("scaling", "RobustScaler: less the median, divided by the IQR"),
             ("segments", f"KMeans, n_init={STARTS}, random_state={SEED}"),
             ("number_of_segments", f"best silhouette of 2 to {MOST_SEGMENTS} (sample of {SAMPLE})"),
-            ("smallest_segment", f"{SMALLEST_SHARE:.0%}; one segment below {LEAST_ACCOUNTS} accounts"),
+            (
+                "smallest_segment",
+                f"{SMALLEST_SHARE:.0%}; one segment below {LEAST_ACCOUNTS} accounts",
+            ),
             ("unusual", f"IsolationForest, score of {UNUSUAL} or more"),
             ("forest", f"n_estimators={TREES}, max_samples=256, random_state={SEED}"),
         ):

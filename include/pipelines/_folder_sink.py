@@ -116,4 +116,6 @@ def _errors(folder: str) -> Iterator[None]:
             "or its rights and clear the task; the run is published all the same."
         ) from error
     except OSError as error:
-        raise SinkUnavailable(f"{folder} is unavailable ({type(error).__name__}: {error}).") from error
+        raise SinkUnavailable(
+            f"{folder} is unavailable ({type(error).__name__}: {error})."
+        ) from error

@@ -27,7 +27,9 @@ COUNTS = [each.count for each in model.FEATURES]
 @pytest.fixture(scope="module")
 def profiles(tmp_path_factory):
     """The published profiles of 400 simulated users."""
-    records = {str(FIRST_UID + 7 * number): [profile(str(FIRST_UID + 7 * number))] for number in range(400)}
+    records = {
+        str(FIRST_UID + 7 * number): [profile(str(FIRST_UID + 7 * number))] for number in range(400)
+    }
     found = testing.run(weibo_user_profiles.PIPELINE, records=records, as_of=NOW, charts=False)
     path = tmp_path_factory.mktemp("profiles") / "user_profiles.parquet"
     found.rows.to_parquet(path, index=False)
@@ -80,7 +82,10 @@ def test_every_account_has_a_segment_and_the_report_says_what_it_was_trained_on(
     typical = found.merge(segments, left_on="typical_user_id", right_on="user_id")
     nearest = segments.groupby("segment")["distance"].min()
     assert typical.set_index("segment_y")["distance"].to_dict() == nearest.to_dict()
-    assert card(result)["value"][["profiles_run", "profiles_sha256"]].to_list() == ["daily 1", "ab12"]
+    assert card(result)["value"][["profiles_run", "profiles_sha256"]].to_list() == [
+        "daily 1",
+        "ab12",
+    ]
     assert result.manifest.dropped_columns == {}
     for text in ("daily 1", "Number of segments", "scikit-learn"):
         assert text in result.report
@@ -110,7 +115,10 @@ def test_threads_make_no_difference():
 
 
 def model_table(accounts):
-    logs = {f"log_{each.name}": np.log10(1 + accounts[each.count].astype(float)) for each in model.FEATURES}
+    logs = {
+        f"log_{each.name}": np.log10(1 + accounts[each.count].astype(float))
+        for each in model.FEATURES
+    }
     origin = dict.fromkeys(("profiles_run", "profiles_sha256", "profiles_as_of"), "")
     table = pa.Table.from_pandas(accounts.assign(**logs, **origin), preserve_index=False)
     return table.select(model._INPUT.names).cast(model._INPUT)
@@ -119,7 +127,8 @@ def model_table(accounts):
 def test_planted_segments_and_an_unusual_account_are_found_and_explained(tmp_path):
     draw = np.random.default_rng(1)
     small, big = (
-        np.round(10 ** draw.normal(mean, 0.1, size)).astype(int) for mean, size in ((2, 140), (5, 60))
+        np.round(10 ** draw.normal(mean, 0.1, size)).astype(int)
+        for mean, size in ((2, 140), (5, 60))
     )
     odd = np.append(np.concatenate([small, big]), 90_000_000)
     posts = np.append(np.concatenate([small, big]) // 10, 1000)
@@ -133,7 +142,11 @@ def test_planted_segments_and_an_unusual_account_are_found_and_explained(tmp_pat
     assert entries["value"]["friends"] == "left out: all accounts have the same value"
     segments = result.folds["account_segments"]
     top = segments.loc[segments["unusual_score"].idxmax()]
-    assert (top["user_id"], top["is_unusual"], top["unusual_feature"]) == ("000200", True, "followers")
+    assert (top["user_id"], top["is_unusual"], top["unusual_feature"]) == (
+        "000200",
+        True,
+        "followers",
+    )
     assert top["unusual_value"] == 90_000_000
     assert top["unusual_deviation"] > 0.5
     assert segments.loc[~segments["is_unusual"], "unusual_feature"].isna().all()
@@ -142,7 +155,9 @@ def test_planted_segments_and_an_unusual_account_are_found_and_explained(tmp_pat
 
 @pytest.mark.parametrize("size", [1, 3, 29])
 def test_of_few_accounts_there_is_one_segment_and_none_is_unusual(size, tmp_path):
-    result = run_of(tmp_path, followers_count=[10**number for number in range(size)][:9] + [5] * (size - 9))
+    result = run_of(
+        tmp_path, followers_count=[10**number for number in range(size)][:9] + [5] * (size - 9)
+    )
     segments = result.folds["account_segments"]
     assert len(segments) == size
     assert set(segments["segment_name"]) == {"All accounts"}
@@ -154,7 +169,9 @@ def test_of_few_accounts_there_is_one_segment_and_none_is_unusual(size, tmp_path
 def test_counts_that_a_network_does_not_report_are_left_out_and_single_nulls_are_medians(tmp_path):
     """Mastodon has no favourites; equal accounts have no segments."""
     followers = pd.array([None, *range(1, 60)], "Int64")
-    result = run_of(tmp_path, followers_count=followers, favourites_count=pd.array([None] * 60, "Int64"))
+    result = run_of(
+        tmp_path, followers_count=followers, favourites_count=pd.array([None] * 60, "Int64")
+    )
     entries = card(result)["value"]
     assert entries["favourites"] == "left out: no account has a value"
     assert entries["followers"].endswith(", 1 missing")
@@ -166,7 +183,9 @@ def test_counts_that_a_network_does_not_report_are_left_out_and_single_nulls_are
 
 def table(path, segments):
     users = [str(number) for number in range(len(segments))]
-    pq.write_table(pa.table({"source": ["w"] * len(users), "user_id": users, "segment": segments}), path)
+    pq.write_table(
+        pa.table({"source": ["w"] * len(users), "user_id": users, "segment": segments}), path
+    )
     return path
 
 
@@ -176,7 +195,9 @@ def test_nothing_is_published_if_too_many_accounts_move(profiles, tmp_path):
     before = table(tmp_path / "before.parquet", [1, 2, 2, 1])
     checks.check_segments(manifest, now, None, 0)
     checks.check_segments(manifest, now, before, 50)
-    with pytest.raises(ToleranceExceeded, match=r"2 of the 4 accounts .*\(50 %\).*tolerated are 49 %"):
+    with pytest.raises(
+        ToleranceExceeded, match=r"2 of the 4 accounts .*\(50 %\).*tolerated are 49 %"
+    ):
         checks.check_segments(manifest, now, before, 49)
     with pytest.raises(Inconsistent, match="401 accounts have 400 segments"):
         checks.check_segments(replace(manifest, rows=401), now, None, 0)

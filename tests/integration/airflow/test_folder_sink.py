@@ -26,7 +26,9 @@ def made(folder, content, date=DATE, run_id="run 1"):
     digest = hashlib.sha256(content).hexdigest()
     entry = FileEntry("rows.parquet", "parquet", 1, len(content), digest, "rows")
     other = FileEntry("failed.jsonl", "jsonl", 0, 0, "", "")
-    return Manifest("dag", run_id, date, RunStatus.COMPLETE, Counts(), (entry, other), 0, date, date)
+    return Manifest(
+        "dag", run_id, date, RunStatus.COMPLETE, Counts(), (entry, other), 0, date, date
+    )
 
 
 def latest(target):

@@ -30,7 +30,9 @@ DAYS = [datetime(2027, 1, day, tzinfo=UTC) for day in (2, 3)]
 
 def publish_profiles(pipeline, users):
     """Publish the profiles of some users, as the same run of their pipeline."""
-    records = {str(FIRST_UID + number): [profile(str(FIRST_UID + number))] for number in range(users)}
+    records = {
+        str(FIRST_UID + number): [profile(str(FIRST_UID + number))] for number in range(users)
+    }
     found = testing.run(load_pipeline(PROFILES).pipeline, records=records, charts=False)
     path = pipeline.shared / "user_profiles.parquet"
     found.rows.to_parquet(path, index=False)
@@ -102,7 +104,15 @@ def test_own_tasks_fail_and_are_cleared_without_a_loss(pipeline):
     assert published(pipeline).manifest.rows == len(exported(pipeline)[1]) == 40
 
 
-STEPS = ("batch.fetch", "batch.process", "consolidate", "check_segments", "publish", "load", "export")
+STEPS = (
+    "batch.fetch",
+    "batch.process",
+    "consolidate",
+    "check_segments",
+    "publish",
+    "load",
+    "export",
+)
 
 
 def xcom(run, task_id):
