@@ -56,7 +56,8 @@ def export(manifest: Manifest, files: Path, folder: str) -> str:
 
         root = ObjectStoragePath(folder) / safe_name(manifest.dag_id)
         digest = hashlib.sha256("".join(entry.sha256 for entry in tables).encode()).hexdigest()
-        target = root / f"run={safe_name(manifest.run_id)}" / digest[:16]
+        place = f"run={safe_name(manifest.run_id)}/{digest[:16]}"
+        target = root / place
         target.mkdir(parents=True, exist_ok=True)
         for entry in tables:
             with (files / entry.key).open("rb") as file:
@@ -64,7 +65,7 @@ def export(manifest: Manifest, files: Path, folder: str) -> str:
         latest = {
             "run_id": manifest.run_id,
             "logical_date": manifest.logical_date,
-            "folder": str(target),
+            "folder": place,
             "files": {entry.key: entry.sha256 for entry in tables},
         }
         if _is_older(latest, root / "latest.json"):

@@ -74,5 +74,5 @@ def test_published_profiles_are_segmented_published_loaded_and_exported(schedule
     root = scheduled.home.shared / "exports" / SEGMENTS
     latest = json.loads((root / "latest.json").read_text())
     assert latest["run_id"] == run["dag_run_id"]
-    folder = Path(latest["folder"].removeprefix("file://"))
+    folder = root / latest["folder"]
     assert pq.read_table(folder / "account_segments.parquet")["user_id"].to_pylist() == loaded

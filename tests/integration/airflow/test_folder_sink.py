@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -33,8 +32,8 @@ def made(folder, content, date=DATE, run_id="run 1"):
 
 def latest(target):
     found = json.loads((target / "dag" / "latest.json").read_text())
-    folder = found["folder"].removeprefix("file://")
-    return {name: (Path(folder) / name).read_bytes() for name in found["files"]}
+    folder = target / "dag" / found["folder"]
+    return {name: (folder / name).read_bytes() for name in found["files"]}
 
 
 def test_it_writes_only_what_is_missing_and_never_moves_back(tmp_path):

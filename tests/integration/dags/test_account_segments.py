@@ -53,8 +53,8 @@ def exported(pipeline):
     """The run in the folder of the sink, and its segments."""
     root = pipeline.shared / "exports" / DAG
     latest = json.loads((root / "latest.json").read_text())
-    folder = latest["folder"].removeprefix("file://")
-    return latest["run_id"], pq.read_table(f"{folder}/account_segments.parquet").to_pylist()
+    table = pq.read_table(root / latest["folder"] / "account_segments.parquet")
+    return latest["run_id"], table.to_pylist()
 
 
 def published(pipeline):
