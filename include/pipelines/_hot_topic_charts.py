@@ -36,7 +36,6 @@ _HOUR = {
     "field": "hour",
     "type": "temporal",
     "title": ("Hour (UTC)", "时间（UTC）"),
-    "scale": {"type": "utc"},
     "axis": {"title": None, "format": "%H:%M"},
 }
 _DAY = {"field": "day", "type": "ordinal", "title": ("Day", "日期")}

@@ -89,7 +89,6 @@ PIPELINE = Pipeline(
     key=topics.KEY,
     dataset="topic_events",
     table_prefix="mastodon_",
-    table_prefix="mastodon_",
     mode="merge",
     folds=topics.folds(),
     charts=charts.charts(),

@@ -84,6 +84,12 @@ def completed(spec: dict[str, Any], dates: Iterable[str], language: Language) ->
     if not any("params" in each for each in _objects(spec)):
         _add_legend_filter(spec)
     for each in _objects(spec):
+        # Times have no offset and are shown as they are: a scale in UTC would move them by the browser's zone.
+        if each.get("type") == "utc":
+            each["type"] = "time"
+        for name in ("timeUnit", "unit"):
+            if str(each.get(name)).startswith("utc"):
+                each[name] = each[name].removeprefix("utc")
         for channel in ("x", "y"):
             found = each.get(channel)
             if not isinstance(found, dict) or "timeUnit" in found:
@@ -217,8 +223,8 @@ def _references(spec: Any, key: str = "") -> Iterator[str]:
             yield from (_base(found[1] or found[3]) for found in _DATUM.finditer(spec))
 
 
-def _objects(spec: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(spec, Mapping):
+def _objects(spec: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(spec, dict):
         yield spec
         for name, value in spec.items():
             if name != "values":

@@ -184,6 +184,15 @@ def test_texts_are_in_one_language_and_dates_are_days(pipeline_with, tables, tmp
     assert specs["en"]["data"]["format"]["parse"] == {"day": "date:'%Y-%m-%d'"}
 
 
+def test_a_scale_in_utc_does_not_move_times_by_the_zone_of_the_browser(
+    pipeline_with, tables, tmp_path
+):
+    x = {"field": "at", "type": "temporal", "scale": {"type": "utc"}, "timeUnit": "utchours"}
+    made = chart({"mark": "line", "encoding": {"x": x, "y": Y}})
+    spec = drawn(pipeline_with(made), tables, tmp_path).specs["en"]["encoding"]["x"]
+    assert (spec["scale"]["type"], spec["timeUnit"]) == ("time", "hours")
+
+
 @pytest.mark.parametrize(
     ("spec", "filters"),
     [
