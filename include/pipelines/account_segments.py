@@ -111,6 +111,10 @@ PIPELINE = Pipeline(
     label="screen_name",
     measure="followers_count",
     not_compared=(
-        "profiles_as_of", "profiles_run", "profiles_sha256", "account_age_days", "days_since_post",
-    ),  # fmt: skip
+        "profiles_as_of",
+        "profiles_run",
+        "profiles_sha256",
+        "account_age_days",
+        "days_since_post",
+    ),
 )
