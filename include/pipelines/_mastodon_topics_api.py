@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from fanfold import (
@@ -69,23 +70,30 @@ def read(item: Item, response: Response) -> Found | NotThere:  # noqa: ARG001 - 
     """Return the statuses in a response; for none, a record :data:`NONE`: the topic itself has rows, too."""
     if _is_list(response):
         return Found(response.body or [{NONE: True}])
-    # Only Mastodon's JSON says that there is no such tag; a proxy's 404 page does not.
-    if response.status == 404 and isinstance(response.body, dict) and "error" in response.body:
+    if _is_unknown(response):
         return NotThere(_MESSAGES.message("mastodon.no_tag", status=response.status))
     _raise_for_status(response)
     raise unexpected_response(response)
 
 
 def read_trends(response: Response) -> list[dict[str, Any]]:
-    """Return the trending hashtags in a response: ``topic``, ``rank`` from 1, ``list_size``, ``days``."""
+    """Return the trending hashtags in a response: ``topic``, ``rank`` from 1, ``list_size``, ``hour``, ``days``.
+
+    The hour (ISO 8601, UTC) is that of the response's ``Date``: the list has no time, and there are no earlier
+    ones, whatever the logical date of the run.
+    """
     if not _is_list(response):
         _raise_for_status(response)
         raise unexpected_response(response)
+    date = response.headers.get("Date")
+    now = parsedate_to_datetime(date).astimezone(UTC) if date else datetime.now(UTC)
+    hour = now.replace(minute=0, second=0, microsecond=0).isoformat()
     return [
         {
             "topic": tag["name"],
             "rank": rank,
             "list_size": len(response.body),
+            "hour": hour,
             "days": [
                 {
                     "day": f"{datetime.fromtimestamp(int(each['day']), UTC):%Y-%m-%d}",
@@ -100,8 +108,8 @@ def read_trends(response: Response) -> list[dict[str, Any]]:
 
 
 def read_check(response: Response) -> None:
-    """Check the response to a request for one status."""
-    if response.status != 429 and not _is_list(response):
+    """Check the response to a request for one status; the server need not know the hashtag."""
+    if response.status != 429 and not _is_list(response) and not _is_unknown(response):
         _raise_for_status(response)
         raise unexpected_response(response)
 
@@ -116,6 +124,11 @@ def _is_list(response: Response) -> bool:
     )
 
 
+def _is_unknown(response: Response) -> bool:
+    """Whether Mastodon says that there is no such hashtag; the 404 page of a proxy does not."""
+    return response.status == 404 and isinstance(response.body, dict) and "error" in response.body
+
+
 def _raise_for_status(response: Response) -> None:
     if response.status in {401, 403, 422}:
         raise CredentialRefused(_MESSAGES.message("mastodon.anonymous", status=response.status))
@@ -123,7 +136,7 @@ def _raise_for_status(response: Response) -> None:
 
 
 def trends(as_of: datetime) -> Call:  # noqa: ARG001 - Listing.call
-    """Return the request for the hashtags that trend now: there are no earlier ones."""
+    """Return the request for the hashtags that trend now."""
     return Call(_TRENDS, {"limit": _TAGS})
 
 

@@ -11,7 +11,6 @@ not people: ``verified`` is true if a link of the author's profile is verified.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -41,7 +40,7 @@ _STATUS = {
 """Field of a status by column; ``text`` is HTML."""
 
 
-def rows(records: pd.DataFrame, items: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+def rows(records: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of some hashtags."""
     if api.NONE in records:
         records = records[records[api.NONE].isna()]
@@ -54,7 +53,7 @@ def rows(records: pd.DataFrame, items: pd.DataFrame, as_of: datetime) -> pd.Data
     listed = [
         {"item": key, **row}
         for key, attributes in items.to_dict("index").items()
-        for row in _listed(attributes, as_of)
+        for row in _listed(attributes)
     ]
     of_tags = pd.DataFrame(listed, columns=["item", "kind", "id", "happened_at", *_LISTED], dtype=object)
     return pd.concat([of_tags.set_index("item"), statuses])
@@ -63,18 +62,17 @@ def rows(records: pd.DataFrame, items: pd.DataFrame, as_of: datetime) -> pd.Data
 _LISTED = ("rank", "list_size", "mention_count", "account_count")
 
 
-def _listed(attributes: dict[str, Any], as_of: datetime) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a hashtag on the list: its place, and its days."""
-    if pd.isna(attributes.get("rank")):
-        return
-    hour = as_of.replace(minute=0, second=0, microsecond=0)
-    place = {name: attributes[name] for name in ("rank", "list_size")}
-    yield {"kind": "listed", "id": hour.isoformat(), "happened_at": hour, **place}
-    for day in attributes["days"]:
+def _listed(attributes: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a hashtag on the list: its place, and its days; a given one may have neither."""
+    if isinstance(hour := attributes.get("hour"), str):
+        place = {name: attributes.get(name) for name in ("rank", "list_size")}
+        yield {"kind": "listed", "id": hour, "happened_at": hour, **place}
+    days = attributes.get("days")
+    for day in days if isinstance(days, list) else ():
         yield {
             "kind": "day",
             "id": day["day"],
-            "happened_at": datetime.fromisoformat(day["day"]).replace(tzinfo=UTC),
+            "happened_at": f"{day['day']}T00:00:00Z",
             "mention_count": day["uses"],
             "account_count": day["accounts"],
         }
@@ -90,8 +88,8 @@ PIPELINE = Pipeline(
     dataset="topic_events",
     table_prefix="mastodon_",
     mode="merge",
-    folds=topics.folds(),
-    charts=charts.charts(),
+    folds=topics.FOLDS,
+    charts=charts.CHARTS,
     item_column="topic",
     check_item=api.check_item,
     key_form=api.KEY_FORM,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from fanfold import CredentialRefused, Found, Item, NotThere, Response, testing
-from fanfold.simulator import hashtags
+from fanfold.simulator import hashtags, topics
 from fanfold.simulator.faults import KINDS
 from fanfold.simulator.process import running
 from fanfold.sources.endpoint import Endpoint
@@ -53,8 +54,8 @@ def response(body, status=200, path="/api/v1/timelines/tag/cat"):
 
 def test_tags_and_statuses_become_rows_and_a_broken_value_costs_its_row():
     items = [
-        {"topic": "#Cat", "rank": 1, "list_size": 2, "days": DAYS},
-        {"topic": "empty", "rank": 2, "list_size": 2, "days": []},
+        {"topic": "#Cat", "rank": 1, "list_size": 2, "hour": HOUR.isoformat(), "days": DAYS},
+        {"topic": "empty", "rank": 2, "list_size": 2, "hour": HOUR.isoformat(), "days": []},
         "given",
     ]
     records = {
@@ -96,9 +97,11 @@ def test_the_list_has_ranks_and_days_and_other_servers_may_have_no_history():
         {"name": "SaveDotOrg", "history": None},
     ]
     days = [{"day": "2019-11-26", "uses": 13, "accounts": 10}]
-    assert api.read_trends(response(body)) == [
-        {"topic": "hola", "rank": 1, "list_size": 2, "days": days},
-        {"topic": "SaveDotOrg", "rank": 2, "list_size": 2, "days": []},
+    place = {"list_size": 2, "hour": "2026-05-02T10:00:00+00:00"}
+    headers = {"Date": "Sat, 02 May 2026 10:59:08 GMT"}
+    assert api.read_trends(Response(200, headers, body, "")) == [
+        {"topic": "hola", "rank": 1, **place, "days": days},
+        {"topic": "SaveDotOrg", "rank": 2, **place, "days": []},
     ]
 
 
@@ -164,8 +167,14 @@ def expected():
 
 
 def found(result):
+    """Ids of the statuses of a dataset by topic."""
     statuses = result.rows[result.rows["kind"] == "status"]
     return {topic: set(ids) for topic, ids in statuses.groupby("topic")["id"]}
+
+
+def found_at(result, as_of):
+    """Ids of the statuses that a run saw, by topic."""
+    return found(replace(result, rows=result.rows[result.rows["as_of"] == as_of]))
 
 
 def test_a_run_reads_the_list_and_five_pages_of_each_tag(simulator, endpoint):
@@ -177,6 +186,31 @@ def test_a_run_reads_the_list_and_five_pages_of_each_tag(simulator, endpoint):
     assert result.outcomes["attempts"].max() == 5
     assert simulator.stats()["paths"]["/api/v1/trends/tags"] == 1
     assert len(result.report) > 1000
+
+
+def test_a_status_that_is_gone_an_hour_later_is_marked_as_deleted(simulator, endpoint):
+    """Mastodon leaves it out; the newest 200 statuses reach back to an older one."""
+    hour = timedelta(hours=1)
+    before = testing.run(PIPELINE, endpoint=endpoint, as_of=AS_OF, charts=False)
+    simulator.control(now=NOW + 3600)
+    result = testing.run(
+        PIPELINE, endpoint=endpoint, as_of=AS_OF + hour, charts=False, after=before
+    )
+    words = [hashtags.word_of(tag["name"]) for tag in hashtags.trending(NOW)]
+    posts = {str(post.id): post for word in words for post in topics.newest(word, NOW, 1000)}
+    oldest = {topic: min(map(int, ids)) for topic, ids in found_at(result, AS_OF + hour).items()}
+    expected_gone = {
+        (topic, each)
+        for topic, ids in found(before).items()
+        for each in ids
+        if posts[each].is_deleted(NOW + 3600) and int(each) > oldest.get(topic, 1 << 63)
+    }
+    statuses = result.folds["topic_statuses"]
+    gone = statuses[statuses["deleted"]]
+    assert set(zip(gone["topic"], gone["status_id"], strict=True)) == expected_gone
+    assert expected_gone
+    changes = result.folds["topic_changes"]["change"]
+    assert {"new", "gone", "unknown"} <= set(changes)
 
 
 ANSWERS = {"list", "unknown", "odd_code", "invalid", "invalid_other"}
@@ -197,12 +231,11 @@ def test_faults_cost_no_item_and_no_status_that_is_not_among_the_rejected_rows(s
 def test_a_server_that_refuses_anonymous_timelines_is_told_before_and_during_a_run(
     simulator, endpoint
 ):
-    simulator.control(paths={TIMELINE: "21332"})
-    with (
-        ApiSession(PIPELINE.source, endpoint, as_of=AS_OF) as session,
-        pytest.raises(CredentialRefused, match="only to its users"),
-    ):
-        session.check()
+    with ApiSession(PIPELINE.source, endpoint, as_of=AS_OF) as session:
+        session.check()  # nobody has used the hashtag that is asked for
+        simulator.control(paths={TIMELINE: "21332"})
+        with pytest.raises(CredentialRefused, match="only to its users"):
+            session.check()
     with pytest.raises(CredentialRefused, match="only to its users"):
         testing.run(PIPELINE, endpoint=endpoint, as_of=AS_OF)
     assert simulator.stats()["paths"][TIMELINE] <= 2 + 8

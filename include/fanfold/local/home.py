@@ -53,6 +53,7 @@ class Home:
         self.logs = root / "logs"  # of all components
         self.objects = root / "s3"  # the saved buckets of the S3 server
         self.inputs = root / "inputs"  # lists that `make run` wrote
+        self.hours = root / "hours"  # by which the simulator's hot topics are ahead of the clock
         self.state = root / "state.json"
         self.lock = root / "lock"  # locked by the supervisor while it runs
         self.passwords = root / "passwords.json"  # Airflow's users and passwords

@@ -20,7 +20,8 @@ from fanfold.local.settings import of_shell
 from fanfold.local.stack import FINISHED, Stack, running_stack
 from fanfold.local.state import Phase, StackFailed
 from fanfold.local.summary import failure, next_step, retry_reason, summary
-from fanfold.simulator.sample import DELIVERIES, PREREQUISITES, upload
+from fanfold.simulator.process import Simulator
+from fanfold.simulator.sample import DELIVERIES, HOURLY, PREREQUISITES, upload
 from fanfold.storage.published import LATEST
 from fanfold.workspace.paths import Workspace, safe_name
 
@@ -81,6 +82,8 @@ def _run(stack: Stack, request: Request, *, stays: bool) -> int:
     params = stack.api("GET", f"/api/v2/dags/{dag_id}/details")["params"] or {}
     if not request.items:
         _deliver(stack, params)
+    if dag_id in HOURLY:
+        _advance(stack)
     conf = request.conf(params, stack.home.inputs, partial(_upload, stack, dag_id))
     _say(f"Triggering {dag_id}")
     began = time.monotonic()
@@ -126,6 +129,16 @@ def _deliver(stack: Stack, params: Mapping[str, Any]) -> None:
                 f"Delivery {number} of sample files: {uploaded} new or changed ones in "
                 f"s3://{_bucket()}/{prefix}"
             )
+
+
+def _advance(stack: Stack) -> None:
+    """Move the simulator's hot topics an hour on, but for the first run."""
+    file = stack.home.hours
+    hours = int(file.read_text("ascii")) + 1 if file.exists() else 0
+    Simulator(stack.simulator_url, stack.token, pid=0).control(hours=hours)
+    file.write_text(str(hours), "ascii")
+    if hours:
+        _say(f"The simulator's hot topics are {hours} hours ahead of the clock")
 
 
 def _upload(stack: Stack, pipeline: str, path: Path) -> str:

@@ -104,10 +104,11 @@ class Supervisor:
         bucket = os.environ["FANFOLD_BUCKET"]
         s3_options = ("--port", ports.s3, "--folder", home.objects, "--bucket", bucket)
         self._begin("s3", "fanfold.local.s3", *s3_options)
+        hours = home.hours.read_text("ascii") if home.hours.exists() else 0
         simulator_options = ("--port", ports.simulator, "--token-file", home.source_token)
         functions = os.environ.get("FUNCTIONS")
         own = ("--functions", Path(functions).absolute()) if functions else ()
-        self._begin("simulator", "fanfold.simulator", *simulator_options, *own)
+        self._begin("simulator", "fanfold.simulator", *simulator_options, "--hours", hours, *own)
         gc.set_threshold(*GC_THRESHOLDS)
         for name in _PRELOAD:
             importlib.import_module(name)

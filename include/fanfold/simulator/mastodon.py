@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -105,7 +106,9 @@ def _trending(request: Request) -> Reply:
     found = hashtags.trending(request.now)[offset : offset + limit]
     # As Mastodon does: a full page may be followed by an empty one.
     further = {"offset": offset + limit} if len(found) == limit else None
-    return _linked(request, found, limit, further)
+    reply = _linked(request, found, limit, further)
+    reply.headers += f"Date: {formatdate(request.now, usegmt=True)}\r\n".encode()
+    return reply
 
 
 def _tag_timeline(request: Request) -> Reply:

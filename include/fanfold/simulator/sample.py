@@ -63,6 +63,8 @@ PREREQUISITES = {
     "weibo_topic_authors": "weibo_hot_topics",
 }
 """DAGs that read what another one published, by their dag_id."""
+HOURLY = ("weibo_hot_topics", "mastodon_hot_topics")
+"""Pipelines for which each `make run` is an hour after the one before, so that there is something new."""
 CONNECTIONS = ("weibo_default", "mastodon_default", "tushare_default", "sample_default")
 """Airflow connections of the HTTP APIs that the simulator speaks."""
 FUNCTIONS = "function_default"

@@ -181,12 +181,12 @@ def _posts_in(number: int, hour: int) -> int:
     """Return the number of posts that begin at a topic in an hour."""
     draws = _draws(str(number))
     age = hour - number // 2
-    pace = _pace(age // pick(_TIMES, draws[1]))
+    pace = _pace(age // _TIMES[draws[1] % len(_TIMES)])
     if draws[2] % 4 == 0:  # a second wave
         pace += 8 * _pace(age - 14 - draws[3] % 12) // 10
     noise = 85 + _draws(f"{number}/{hour}")[1] % 31
     clock = _BY_CLOCK[(hour + CHINA // HOUR) % 24]
-    return pick(_PEAKS, draws[0]) * pace * noise * clock // 10**6
+    return _PEAKS[draws[0] % len(_PEAKS)] * pace * noise * clock // 10**6
 
 
 def _pace(age: int) -> int:
