@@ -78,287 +78,281 @@ def _lines(y: dict[str, Any], *more: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def charts(prefix: str = "") -> list[Chart]:
-    """Return the charts; ``prefix`` is that of the folds."""
-    statuses, heat, changes, times, overlap, days = (
-        f"{prefix}topic_{name}"
-        for name in ("statuses", "heat", "changes", "time_on_list", "overlap", "days")
-    )
-    return [
-        Chart(
-            ("The topics of this hour, and their last 24 hours", "当前热门话题及其最近 24 小时"),
-            sql=f"""
-                {CURRENT}, sums AS (
-                    SELECT topic, count(*) AS posts, sum(reactions) AS reactions,
-                           count(DISTINCT author_id) AS authors,
-                           count(DISTINCT author_id) FILTER (verified) / nullif(
-                               count(DISTINCT author_id) FILTER (verified IS NOT NULL), 0)
-                               AS verified_share,
-                           count(*) FILTER (deleted) AS deleted
-                    FROM {statuses}, newest WHERE created_at > read_at - INTERVAL 24 HOUR
-                    GROUP BY topic
-                ), moves AS (
-                    SELECT topic, change, rank_before - rank AS places FROM {changes}
-                    WHERE hour = (SELECT max(hour) FROM {changes})
-                )
-                SELECT place || '. ' || topic AS topic, coalesce(posts, 0) AS posts,
-                       coalesce(reactions, 0) AS reactions, coalesce(authors, 0) AS authors,
-                       verified_share, coalesce(deleted, 0) AS deleted,
-                       CASE change WHEN 'new' THEN 'new' WHEN 'back' THEN 'back'
-                            WHEN 'rising' THEN '▲ ' || places WHEN 'falling' THEN '▼ ' || -places
-                            ELSE '' END AS move_en,
-                       CASE change WHEN 'new' THEN '新' WHEN 'back' THEN '重返' ELSE move_en END
-                           AS move_zh
-                FROM current LEFT JOIN sums USING (topic) LEFT JOIN moves USING (topic)
-                ORDER BY current.place LIMIT 20""",
-            spec={
-                "transform": [
-                    {
-                        "calculate": (
-                            "format(datum.posts, ',') + ' posts, ' + format(datum.reactions, ',') + ' reactions  ' + datum.move_en",
-                            "format(datum.posts, ',') + ' 条博文，互动 ' + format(datum.reactions, ',') + '  ' + datum.move_zh",
-                        ),
-                        "as": "label",
-                    }
-                ],
-                **_bars(
-                    _TOPIC,
-                    _POSTS,
-                    "label",
-                    _REACTIONS,
-                    _AUTHORS,
-                    _quantity("verified_share", "Verified authors", "认证作者占比", format=".1%"),
-                    _quantity("deleted", "Deleted posts", "已删除的博文"),
-                    _name(("move_en", "move_zh"), "Since the list before", "较上一榜单"),
-                ),
-            },
-            finding=(
-                "{topic} leads; hours on the list: {hours}. New: {new_en}. Back: {back_en}. Gone: {gone_en}.",
-                "居首的是“{topic}”，已在榜 {hours} 小时。新上榜：{new_zh}；重返：{back_zh}；落榜：{gone_zh}。",
-            ),
-            values=f"""
-                {CURRENT}, moves AS (
-                    SELECT string_agg(topic, ', ' ORDER BY rank) FILTER (change = 'new') AS new,
-                           string_agg(topic, ', ' ORDER BY rank) FILTER (change = 'back') AS back,
-                           string_agg(topic, ', ' ORDER BY rank_before) FILTER (change = 'gone') AS gone,
-                           coalesce(bool_or(change = 'unknown'), true) AS unknown
-                    FROM {changes} WHERE hour = (SELECT max(hour) FROM {changes})
-                )
-                SELECT if(unknown, 'not known', 'none') AS no_en, if(unknown, '未知', '无') AS no_zh,
-                       topic, hours, coalesce(new, no_en) AS new_en, coalesce(new, no_zh) AS new_zh,
-                       coalesce(back, no_en) AS back_en, coalesce(back, no_zh) AS back_zh,
-                       coalesce(gone, no_en) AS gone_en, coalesce(gone, no_zh) AS gone_zh
-                FROM moves, current JOIN {times} USING (topic) ORDER BY place LIMIT 1""",
-        ),
-        Chart(
-            ("Posts by hour, last 24 hours", "最近 24 小时每小时的博文数"),
-            sql=f"""
-                {CURRENT}, top AS (SELECT topic, place FROM current WHERE place <= 6),
-                hours AS (
-                    SELECT unnest(generate_series(this_hour - INTERVAL 24 HOUR,
-                        this_hour - INTERVAL 1 HOUR, INTERVAL 1 HOUR)) AS hour
-                    FROM newest WHERE this_hour IS NOT NULL
-                ), begins AS (SELECT topic, min(hour) AS first_hour FROM {heat} GROUP BY topic)
-                SELECT hour, strftime(hour, '%m-%d %H:%M') AS clock, topic,
-                       coalesce(posts, 0) AS posts, coalesce(reactions, 0) AS reactions,
-                       coalesce(authors, 0) AS authors, verified_share
-                FROM top JOIN begins USING (topic) JOIN hours ON hour >= first_hour
-                LEFT JOIN {heat} USING (topic, hour) ORDER BY place, hour""",
-            spec=_lines(
+CHARTS = [
+    Chart(
+        ("The topics of this hour, and their last 24 hours", "当前热门话题及其最近 24 小时"),
+        sql=f"""
+            {CURRENT}, sums AS (
+                SELECT topic, count(*) AS posts, sum(reactions) AS reactions,
+                       count(DISTINCT author_id) AS authors,
+                       count(DISTINCT author_id) FILTER (verified) / nullif(
+                           count(DISTINCT author_id) FILTER (verified IS NOT NULL), 0)
+                           AS verified_share,
+                       count(*) FILTER (deleted) AS deleted
+                FROM topic_statuses, newest WHERE created_at > read_at - INTERVAL 24 HOUR
+                GROUP BY topic
+            ), moves AS (
+                SELECT topic, change, rank_before - rank AS places FROM topic_changes
+                WHERE hour = (SELECT max(hour) FROM topic_changes)
+            )
+            SELECT place || '. ' || topic AS topic, coalesce(posts, 0) AS posts,
+                   coalesce(reactions, 0) AS reactions, coalesce(authors, 0) AS authors,
+                   verified_share, coalesce(deleted, 0) AS deleted,
+                   CASE change WHEN 'new' THEN 'new' WHEN 'back' THEN 'back'
+                        WHEN 'rising' THEN '▲ ' || places WHEN 'falling' THEN '▼ ' || -places
+                        ELSE '' END AS move_en,
+                   CASE change WHEN 'new' THEN '新' WHEN 'back' THEN '重返' ELSE move_en END
+                       AS move_zh
+            FROM current LEFT JOIN sums USING (topic) LEFT JOIN moves USING (topic)
+            ORDER BY current.place LIMIT 20""",
+        spec={
+            "transform": [
+                {
+                    "calculate": (
+                        "format(datum.posts, ',') + ' posts, ' + format(datum.reactions, ',') + ' reactions  ' + datum.move_en",
+                        "format(datum.posts, ',') + ' 条博文，互动 ' + format(datum.reactions, ',') + '  ' + datum.move_zh",
+                    ),
+                    "as": "label",
+                }
+            ],
+            **_bars(
+                _TOPIC,
                 _POSTS,
+                "label",
                 _REACTIONS,
                 _AUTHORS,
                 _quantity("verified_share", "Verified authors", "认证作者占比", format=".1%"),
+                _quantity("deleted", "Deleted posts", "已删除的博文"),
+                _name(("move_en", "move_zh"), "Since the list before", "较上一榜单"),
             ),
-            finding=(
-                "Most posts in an hour: {posts}, about {topic}, at {clock} (UTC), by {authors} authors. The source shows no more than its newest posts of a topic. {refused_en} {said}",
-                "一小时内博文最多：“{topic}”，{clock}（UTC）有 {posts} 条，来自 {authors} 位作者。来源只提供每个话题最新的博文。{refused_zh}{said}",
-            ),
-            values=f"""
-                {CURRENT}, refused AS (
-                    SELECT count(DISTINCT topic) AS topics, min(text) AS said FROM dataset
-                    WHERE kind = 'no_statistics' AND as_of = (SELECT max(as_of) FROM dataset)
-                )
-                SELECT topic, strftime(hour, '%m-%d %H:%M') AS clock, posts, authors,
-                       if(topics > 0, 'Without statistics by day: ' || topics || '.', '') AS refused_en,
-                       if(topics > 0, topics || ' 个话题没有按日统计：', '') AS refused_zh,
-                       coalesce(said, '') AS said
-                FROM {heat} JOIN current USING (topic), newest, refused
-                WHERE hour >= this_hour - INTERVAL 24 HOUR AND hour < this_hour AND place <= 6
-                ORDER BY posts DESC, hour, topic LIMIT 1""",
+        },
+        finding=(
+            "{topic} leads; hours on the list: {hours}. New: {new_en}. Back: {back_en}. Gone: {gone_en}.",
+            "居首的是“{topic}”，已在榜 {hours} 小时。新上榜：{new_zh}；重返：{back_zh}；落榜：{gone_zh}。",
         ),
-        Chart(
-            ("Ranks on the list, last 24 hours", "最近 24 小时的名次"),
-            sql=f"""
-                {CURRENT}
-                SELECT hour, strftime(hour, '%m-%d %H:%M') AS clock, topic, rank
-                FROM {changes} JOIN current USING (topic)
-                WHERE place <= 8 AND hour > (SELECT max(hour) FROM {changes}) - INTERVAL 24 HOUR
-                -- A topic that is gone has no rank, which interrupts its line.
-                ORDER BY place, hour""",
-            spec=_lines(
-                _quantity(
-                    "rank",
-                    "Rank",
-                    "名次",
-                    scale={"reverse": True, "zero": False, "nice": False},
-                    axis={"values": [1, 5, 10, 15, 20]},
-                )
-            ),
-            finding=(
-                "Lists: {lists}. Topics among the first ten: {topics}; in first place: {first}.",
-                "{lists} 个榜单中共有 {topics} 个话题进入前十，其中 {first} 个曾居首位。",
-            ),
-            values=f"""
-                SELECT count(DISTINCT hour) AS lists, count(DISTINCT topic) AS topics,
-                       count(DISTINCT topic) FILTER (rank = 1) AS first
-                FROM {changes} WHERE rank <= 10
-                  AND hour > (SELECT max(hour) FROM {changes}) - INTERVAL 24 HOUR
-                HAVING lists > 0""",
+        values=f"""
+            {CURRENT}, moves AS (
+                SELECT string_agg(topic, ', ' ORDER BY rank) FILTER (change = 'new') AS new,
+                       string_agg(topic, ', ' ORDER BY rank) FILTER (change = 'back') AS back,
+                       string_agg(topic, ', ' ORDER BY rank_before) FILTER (change = 'gone') AS gone,
+                       coalesce(bool_or(change = 'unknown'), true) AS unknown
+                FROM topic_changes WHERE hour = (SELECT max(hour) FROM topic_changes)
+            )
+            SELECT if(unknown, 'not known', 'none') AS no_en, if(unknown, '未知', '无') AS no_zh,
+                   topic, hours, coalesce(new, no_en) AS new_en, coalesce(new, no_zh) AS new_zh,
+                   coalesce(back, no_en) AS back_en, coalesce(back, no_zh) AS back_zh,
+                   coalesce(gone, no_en) AS gone_en, coalesce(gone, no_zh) AS gone_zh
+            FROM moves, current JOIN topic_time_on_list USING (topic) ORDER BY place LIMIT 1""",
+    ),
+    Chart(
+        ("Posts by hour, last 24 hours", "最近 24 小时每小时的博文数"),
+        sql=f"""
+            {CURRENT}, top AS (SELECT topic, place FROM current WHERE place <= 6),
+            hours AS (
+                SELECT unnest(generate_series(this_hour - INTERVAL 24 HOUR,
+                    this_hour - INTERVAL 1 HOUR, INTERVAL 1 HOUR)) AS hour
+                FROM newest WHERE this_hour IS NOT NULL
+            ), begins AS (SELECT topic, min(hour) AS first_hour FROM topic_heat GROUP BY topic)
+            SELECT hour, strftime(hour, '%m-%d %H:%M') AS clock, topic,
+                   coalesce(posts, 0) AS posts, coalesce(reactions, 0) AS reactions,
+                   coalesce(authors, 0) AS authors, verified_share
+            FROM top JOIN begins USING (topic) JOIN hours ON hour >= first_hour
+            LEFT JOIN topic_heat USING (topic, hour) ORDER BY place, hour""",
+        spec=_lines(
+            _POSTS,
+            _REACTIONS,
+            _AUTHORS,
+            _quantity("verified_share", "Verified authors", "认证作者占比", format=".1%"),
         ),
-        Chart(
-            ("Longest on the list", "在榜时间最长的话题"),
-            sql=f"""
-                SELECT topic, hours, visits, best_rank, strftime(first_hour, '%m-%d %H:%M') AS clock,
-                       if(is_listed, 'yes', 'no') AS listed_en, if(is_listed, '是', '否') AS listed_zh
-                FROM {times} ORDER BY hours DESC, best_rank, topic LIMIT 15""",
-            spec={
-                "transform": [
-                    {
-                        "calculate": (
-                            "datum.hours + ' h, best rank ' + datum.best_rank",
-                            "datum.hours + ' 小时，最高第 ' + datum.best_rank + ' 名'",
-                        ),
-                        "as": "label",
-                    }
-                ],
-                **_bars(
-                    _TOPIC,
-                    _quantity("hours", "Hours on the list", "在榜小时数"),
-                    "label",
-                    _quantity("visits", "Times on the list", "上榜次数"),
-                    _quantity("best_rank", "Best rank", "最高名次"),
-                    _name("clock", "Since (UTC)", "首次上榜（UTC）"),
-                    _name(("listed_en", "listed_zh"), "On the list now", "当前在榜"),
-                ),
-            },
-            finding=(
-                "Half of the topics were on the list for {median} h or less. Topics that came back: {again}.",
-                "半数话题在榜不超过 {median} 小时；{again} 个话题落榜后又重返。",
-            ),
-            values=f"""
-                SELECT median(hours) AS median, count(*) FILTER (visits > 1) AS again FROM {times}
-                HAVING count(*) > 0""",
+        finding=(
+            "Most posts in an hour: {posts}, about {topic}, at {clock} (UTC), by {authors} authors. The source shows no more than its newest posts of a topic. {refused_en} {said}",
+            "一小时内博文最多：“{topic}”，{clock}（UTC）有 {posts} 条，来自 {authors} 位作者。来源只提供每个话题最新的博文。{refused_zh}{said}",
         ),
-        Chart(
-            ("Accounts that carry the topics of this hour", "推动当前话题的账号"),
-            sql=f"""
-                SELECT if(count(*) OVER (PARTITION BY author) > 1, author || ' ' || author_id,
-                          coalesce(author, author_id)) AS author,
-                       reactions, posts, topics, top_topic
-                FROM {prefix}top_authors ORDER BY reactions DESC, author_id LIMIT 15""",
-            spec=_bars(
-                _name("author", "Account", "账号"),
-                _REACTIONS,
-                "top_topic",
-                _POSTS,
-                _quantity("topics", "Topics", "话题数"),
-                _name("top_topic", "Topic", "话题"),
-            ),
-            finding=(
-                "The {n} leading accounts of these topics got {share:percent} of all reactions to them.",
-                "这些话题的 {n} 个主要账号获得全部互动的 {share:percent}。",
-            ),
-            values=f"""
-                {CURRENT}, sums AS (
-                    SELECT sum(reactions) AS total FROM {statuses} JOIN current USING (topic)
-                    WHERE place <= 10
-                )
-                SELECT count(*) AS n, sum(reactions) / nullif(any_value(total), 0) AS share
-                FROM {prefix}top_authors, sums HAVING n > 0""",
+        values=f"""
+            {CURRENT}, refused AS (
+                SELECT count(DISTINCT topic) AS topics, min(text) AS said FROM dataset
+                WHERE kind = 'no_statistics' AND as_of = (SELECT max(as_of) FROM dataset)
+            )
+            SELECT topic, strftime(hour, '%m-%d %H:%M') AS clock, posts, authors,
+                   if(topics > 0, 'Without statistics by day: ' || topics || '.', '') AS refused_en,
+                   if(topics > 0, topics || ' 个话题没有按日统计：', '') AS refused_zh,
+                   coalesce(said, '') AS said
+            FROM topic_heat JOIN current USING (topic), newest, refused
+            WHERE hour >= this_hour - INTERVAL 24 HOUR AND hour < this_hour AND place <= 6
+            ORDER BY posts DESC, hour, topic LIMIT 1""",
+    ),
+    Chart(
+        ("Ranks on the list, last 24 hours", "最近 24 小时的名次"),
+        sql=f"""
+            {CURRENT}
+            SELECT hour, strftime(hour, '%m-%d %H:%M') AS clock, topic, rank
+            FROM topic_changes JOIN current USING (topic)
+            WHERE place <= 8 AND hour > (SELECT max(hour) FROM topic_changes) - INTERVAL 24 HOUR
+            -- A topic that is gone has no rank, which interrupts its line.
+            ORDER BY place, hour""",
+        spec=_lines(
+            _quantity(
+                "rank",
+                "Rank",
+                "名次",
+                scale={"reverse": True, "zero": False, "nice": False},
+                axis={"values": [1, 5, 10, 15, 20]},
+            )
         ),
-        Chart(
-            ("Topics with the same authors", "话题之间的共同作者"),
-            sql=f"""
-                {CURRENT}, pairs AS (
-                    FROM {overlap} UNION ALL
-                    SELECT * REPLACE (topic AS other, other AS topic, authors AS other_authors,
-                                      other_authors AS authors) FROM {overlap}
-                )
-                SELECT one.topic, two.topic AS other, coalesce(jaccard, 0) AS jaccard,
-                       coalesce(common_authors, 0) AS common_authors
-                FROM current AS one JOIN current AS two ON one.topic <> two.topic
-                LEFT JOIN pairs ON pairs.topic = one.topic AND pairs.other = two.topic
-                WHERE one.place <= 10 AND two.place <= 10 ORDER BY one.place, two.place""",
-            spec={
-                "height": {"step": 26},
-                "mark": "rect",
-                "encoding": {
-                    "y": {**_TOPIC, "sort": None, **_NO_TITLE},
-                    "x": {
-                        **_name("other", "Other topic", "另一话题"),
-                        "sort": None,
-                        "axis": {"title": None, "labelAngle": -40, "labelOverlap": False, "labelLimit": 120},
-                    },
-                    "color": _quantity(
-                        "jaccard",
-                        "Authors in common (share)",
-                        "共同作者占比",
-                        legend={"format": ".0%", "titleLimit": 300},
+        finding=(
+            "Lists: {lists}. Topics among the first ten: {topics}; in first place: {first}.",
+            "{lists} 个榜单中共有 {topics} 个话题进入前十，其中 {first} 个曾居首位。",
+        ),
+        values="""
+            SELECT count(DISTINCT hour) AS lists, count(DISTINCT topic) AS topics,
+                   count(DISTINCT topic) FILTER (rank = 1) AS first
+            FROM topic_changes WHERE rank <= 10
+              AND hour > (SELECT max(hour) FROM topic_changes) - INTERVAL 24 HOUR
+            HAVING lists > 0""",
+    ),
+    Chart(
+        ("Longest on the list", "在榜时间最长的话题"),
+        sql="""
+            SELECT topic, hours, visits, best_rank, strftime(first_hour, '%m-%d %H:%M') AS clock,
+                   if(is_listed, 'yes', 'no') AS listed_en, if(is_listed, '是', '否') AS listed_zh
+            FROM topic_time_on_list ORDER BY hours DESC, best_rank, topic LIMIT 15""",
+        spec={
+            "transform": [
+                {
+                    "calculate": (
+                        "datum.hours + ' h, best rank ' + datum.best_rank",
+                        "datum.hours + ' 小时，最高第 ' + datum.best_rank + ' 名'",
                     ),
-                    "tooltip": [
-                        _TOPIC,
-                        _name("other", "Other topic", "另一话题"),
-                        _quantity("common_authors", "Authors in common", "共同作者"),
-                        _quantity("jaccard", "Share of all of both", "占两者全部作者", format=".1%"),
-                    ],
-                },
-            },
-            finding=(
-                "Most authors in common: {topic} and {other}, {common}, which are {share:percent} of all who wrote about either.",
-                "共同作者最多的是“{topic}”与“{other}”：{common} 位，占两个话题全部作者的 {share:percent}。",
+                    "as": "label",
+                }
+            ],
+            **_bars(
+                _TOPIC,
+                _quantity("hours", "Hours on the list", "在榜小时数"),
+                "label",
+                _quantity("visits", "Times on the list", "上榜次数"),
+                _quantity("best_rank", "Best rank", "最高名次"),
+                _name("clock", "Since (UTC)", "首次上榜（UTC）"),
+                _name(("listed_en", "listed_zh"), "On the list now", "当前在榜"),
             ),
-            values=f"""
-                {CURRENT}
-                SELECT {overlap}.topic, other, common_authors AS common, jaccard AS share
-                FROM {overlap} JOIN current AS one ON one.topic = {overlap}.topic
-                JOIN current AS two ON two.topic = other WHERE one.place <= 10 AND two.place <= 10
-                ORDER BY jaccard DESC, {overlap}.topic, other LIMIT 1""",
+        },
+        finding=(
+            "Half of the topics were on the list for {median} h or less. Topics that came back: {again}.",
+            "半数话题在榜不超过 {median} 小时；{again} 个话题落榜后又重返。",
         ),
-        Chart(
-            ("Mentions by day, as the source counts them", "来源统计的每日讨论数"),
-            sql=f"""
-                {CURRENT}
-                SELECT strftime(day, '%Y-%m-%d') AS day, topic, mention_count AS mentions, read_count AS reads,
-                       account_count AS authors, star
-                FROM {days} JOIN current USING (topic), newest
-                WHERE place <= 6 AND mention_count IS NOT NULL AND day > read_at::DATE - 30
-                ORDER BY place, day""",
-            spec={
-                "mark": "bar",
-                "encoding": {
-                    "x": {**_DAY, "axis": {"title": None, "labelAngle": 0}},
-                    "y": _quantity("mentions", "Mentions", "讨论数"),
-                    "color": _COLOUR,
-                    "tooltip": [
-                        _DAY,
-                        _TOPIC,
-                        _quantity("mentions", "Mentions", "讨论数"),
-                        _quantity("reads", "Reads", "阅读数"),
-                        _AUTHORS,
-                        _quantity("star", "Rating (0 to 10)", "星级（0 至 10）"),
-                    ],
+        values="""
+            SELECT median(hours) AS median, count(*) FILTER (visits > 1) AS again FROM topic_time_on_list
+            HAVING count(*) > 0""",
+    ),
+    Chart(
+        ("Accounts that carry the topics of this hour", "推动当前话题的账号"),
+        sql="""
+            SELECT if(count(*) OVER (PARTITION BY author) > 1, author || ' ' || author_id,
+                      coalesce(author, author_id)) AS author,
+                   reactions, posts, topics, top_topic
+            FROM top_authors ORDER BY reactions DESC, author_id LIMIT 15""",
+        spec=_bars(
+            _name("author", "Account", "账号"),
+            _REACTIONS,
+            "top_topic",
+            _POSTS,
+            _quantity("topics", "Topics", "话题数"),
+            _name("top_topic", "Topic", "话题"),
+        ),
+        finding=(
+            "The {n} leading accounts of these topics got {share:percent} of all reactions to them.",
+            "这些话题的 {n} 个主要账号获得全部互动的 {share:percent}。",
+        ),
+        values=f"""
+            {CURRENT}, sums AS (
+                SELECT sum(reactions) AS total FROM topic_statuses JOIN current USING (topic)
+                WHERE place <= 10
+            )
+            SELECT count(*) AS n, sum(reactions) / nullif(any_value(total), 0) AS share
+            FROM top_authors, sums HAVING n > 0""",
+    ),
+    Chart(
+        ("Topics with the same authors", "话题之间的共同作者"),
+        sql=f"""
+            {CURRENT}, pairs AS (
+                FROM topic_overlap UNION ALL
+                SELECT * REPLACE (topic AS other, other AS topic, authors AS other_authors,
+                                  other_authors AS authors) FROM topic_overlap
+            )
+            SELECT one.topic, two.topic AS other, coalesce(jaccard, 0) AS jaccard,
+                   coalesce(common_authors, 0) AS common_authors
+            FROM current AS one JOIN current AS two ON one.topic <> two.topic
+            LEFT JOIN pairs ON pairs.topic = one.topic AND pairs.other = two.topic
+            WHERE one.place <= 10 AND two.place <= 10 ORDER BY one.place, two.place""",
+        spec={
+            "height": {"step": 26},
+            "mark": "rect",
+            "encoding": {
+                "y": {**_TOPIC, "sort": None, **_NO_TITLE},
+                "x": {
+                    **_name("other", "Other topic", "另一话题"),
+                    "sort": None,
+                    "axis": {"title": None, "labelAngle": -40, "labelOverlap": False, "labelLimit": 120},
                 },
+                "color": _quantity(
+                    "jaccard",
+                    "Authors in common (share)",
+                    "共同作者占比",
+                    legend={"format": ".0%", "titleLimit": 300},
+                ),
+                "tooltip": [
+                    _TOPIC,
+                    _name("other", "Other topic", "另一话题"),
+                    _quantity("common_authors", "Authors in common", "共同作者"),
+                    _quantity("jaccard", "Share of all of both", "占两者全部作者", format=".1%"),
+                ],
             },
-            finding=(
-                "Most mentions on a day: {mentions:short}, of {topic}, on {day}.",
-                "单日讨论最多：“{topic}”，{day} 有 {mentions:short} 次。",
-            ),
-            values=f"""
-                {CURRENT}
-                SELECT topic, day, mention_count AS mentions
-                FROM {days} JOIN current USING (topic), newest
-                WHERE mention_count IS NOT NULL AND place <= 6 AND day > read_at::DATE - 30
-                ORDER BY mentions DESC, day, topic LIMIT 1""",
+        },
+        finding=(
+            "Most authors in common: {topic} and {other}, {common}, which are {share:percent} of all who wrote about either.",
+            "共同作者最多的是“{topic}”与“{other}”：{common} 位，占两个话题全部作者的 {share:percent}。",
         ),
-    ]
+        values=f"""
+            {CURRENT}
+            SELECT topic_overlap.topic, other, common_authors AS common, jaccard AS share
+            FROM topic_overlap JOIN current AS one ON one.topic = topic_overlap.topic
+            JOIN current AS two ON two.topic = other WHERE one.place <= 10 AND two.place <= 10
+            ORDER BY jaccard DESC, topic_overlap.topic, other LIMIT 1""",
+    ),
+    Chart(
+        ("Mentions by day, as the source counts them", "来源统计的每日讨论数"),
+        sql=f"""
+            {CURRENT}
+            SELECT strftime(day, '%Y-%m-%d') AS day, topic, mention_count AS mentions, read_count AS reads,
+                   account_count AS authors, star
+            FROM topic_days JOIN current USING (topic), newest
+            WHERE place <= 6 AND mention_count IS NOT NULL AND day > read_at::DATE - 30
+            ORDER BY place, day""",
+        spec={
+            "mark": "bar",
+            "encoding": {
+                "x": {**_DAY, "axis": {"title": None, "labelAngle": 0}},
+                "y": _quantity("mentions", "Mentions", "讨论数"),
+                "color": _COLOUR,
+                "tooltip": [
+                    _DAY,
+                    _TOPIC,
+                    _quantity("mentions", "Mentions", "讨论数"),
+                    _quantity("reads", "Reads", "阅读数"),
+                    _AUTHORS,
+                    _quantity("star", "Rating (0 to 10)", "星级（0 至 10）"),
+                ],
+            },
+        },
+        finding=(
+            "Most mentions on a day: {mentions:short}, of {topic}, on {day}.",
+            "单日讨论最多：“{topic}”，{day} 有 {mentions:short} 次。",
+        ),
+        values=f"""
+            {CURRENT}
+            SELECT topic, day, mention_count AS mentions
+            FROM topic_days JOIN current USING (topic), newest
+            WHERE mention_count IS NOT NULL AND place <= 6 AND day > read_at::DATE - 30
+            ORDER BY mentions DESC, day, topic LIMIT 1""",
+    ),
+]

@@ -96,154 +96,150 @@ TOP_AUTHORS = 10
 """Authors of each of the top topics in the fold ``top_authors``."""
 
 
-def folds(prefix: str = "") -> list[Fold]:
-    """Return the folds; ``prefix`` begins their names, for a second pipeline in the same database."""
-    statuses, heat, accounts = (
-        f"{prefix}topic_{name}" for name in ("statuses", "heat", "accounts")
-    )
-    listed = """
-        listed AS (
-            SELECT topic, happened_at AS hour, rank, list_size FROM dataset WHERE kind = 'listed'
-        )"""
-    return [
-        Fold(
-            statuses,
-            key=("topic", "status_id"),
-            sql="""
-                WITH marks AS (
-                    SELECT topic, id, as_of AS marked_at FROM dataset WHERE kind = 'deleted'
-                ), posts AS (
-                    -- When an older post of the topic was seen last.
-                    SELECT *, max(as_of) OVER (PARTITION BY topic ORDER BY happened_at
-                        RANGE UNBOUNDED PRECEDING EXCLUDE GROUP) AS older_seen_at
-                    FROM dataset WHERE kind = 'status'
-                )
-                SELECT topic, id AS status_id, happened_at AS created_at, author_id, author, verified,
-                       followers, text, reposts, comments, likes,
-                       coalesce(reposts, 0) + coalesce(comments, 0) + coalesce(likes, 0) AS reactions,
-                       coalesce(marked_at >= as_of, false) OR coalesce(older_seen_at > as_of, false)
-                           AS deleted,
-                       as_of AS seen_at
-                FROM posts LEFT JOIN marks USING (topic, id)""",
-        ),
-        Fold(
-            heat,
-            key=("topic", "hour"),
-            sql=f"""
-                SELECT topic, date_trunc('hour', created_at) AS hour, count(*) AS posts,
-                       count(*) FILTER (deleted) AS deleted,
-                       coalesce(sum(reposts), 0)::BIGINT AS reposts,
-                       coalesce(sum(comments), 0)::BIGINT AS comments,
-                       coalesce(sum(likes), 0)::BIGINT AS likes,
-                       sum(reactions)::BIGINT AS reactions, count(DISTINCT author_id) AS authors,
-                       count(DISTINCT author_id) FILTER (verified)
-                           / nullif(count(DISTINCT author_id) FILTER (verified IS NOT NULL), 0)
-                           AS verified_share
-                FROM {statuses} GROUP BY ALL""",
-        ),
-        Fold(
-            f"{prefix}topic_changes",
-            key=("topic", "hour"),
-            sql=f"""
-                WITH {listed}, lists AS (
-                    SELECT hour, coalesce(count(*) >= max(list_size), true) AS complete
-                    FROM listed GROUP BY hour
-                ), steps AS (
-                    SELECT hour, lag(hour) OVER (ORDER BY hour) AS hour_before, complete,
-                           coalesce(lag(complete) OVER (ORDER BY hour), false) AS complete_before
-                    FROM lists
-                ), earlier AS (
-                    SELECT topic, steps.hour, rank AS rank_before
-                    FROM listed JOIN steps ON listed.hour = hour_before
-                ), first_seen AS (SELECT topic, min(hour) AS first_hour FROM listed GROUP BY topic)
-                SELECT topic, hour,
-                       CASE WHEN rank IS NULL THEN if(complete, 'gone', 'unknown')
-                            WHEN rank_before IS NULL THEN CASE
-                                WHEN NOT complete_before THEN 'unknown'
-                                WHEN first_hour < hour THEN 'back' ELSE 'new' END
-                            WHEN rank < rank_before THEN 'rising'
-                            WHEN rank > rank_before THEN 'falling' ELSE 'same' END AS change,
-                       rank, rank_before, hour_before
-                FROM (SELECT topic, hour, rank FROM listed)
-                FULL JOIN earlier USING (topic, hour)
-                JOIN steps USING (hour) JOIN first_seen USING (topic)""",
-        ),
-        Fold(
-            f"{prefix}topic_time_on_list",
-            key=("topic",),
-            # Lists are numbered: two that follow each other belong to one visit.
-            sql=f"""
-                WITH {listed}, numbered AS (
-                    SELECT *, dense_rank() OVER (ORDER BY hour) AS number FROM listed
-                ), visits AS (
-                    SELECT *, number - 1 IS DISTINCT FROM
-                           lag(number) OVER (PARTITION BY topic ORDER BY hour) AS begins
-                    FROM numbered
-                )
-                SELECT topic, min(hour) AS first_hour, max(hour) AS last_hour, count(*) AS hours,
-                       count(*) FILTER (begins) AS visits, min(rank) AS best_rank,
-                       arg_min(hour, (rank, hour)) AS best_hour,
-                       max(number) = (SELECT max(number) FROM numbered) AS is_listed
-                FROM visits GROUP BY topic""",
-        ),
-        Fold(
-            accounts,
-            key=("topic", "author_id"),
-            # Name, verification and followers are those of the newest post.
-            sql=f"""
-                SELECT topic, author_id, arg_max(author, (created_at, status_id)) AS author,
-                       arg_max(verified, (created_at, status_id)) AS verified,
-                       arg_max(followers, (created_at, status_id)) AS followers,
-                       count(*) AS posts, sum(reactions)::BIGINT AS reactions,
-                       sum(reactions) / nullif(sum(sum(reactions)) OVER (PARTITION BY topic), 0)
-                           AS reactions_share,
-                       min(created_at) AS first_post_at, max(created_at) AS last_post_at
-                FROM {statuses} WHERE author_id IS NOT NULL GROUP BY topic, author_id""",
-        ),
-        Fold(
-            f"{prefix}top_authors",
-            key=("author_id",),
-            sql=f"""
-                WITH found AS (
-                    SELECT topic, coalesce(min(rank) FILTER (kind = 'listed'), {10**6}) AS best_rank
-                    FROM dataset WHERE as_of = (SELECT max(as_of) FROM dataset) GROUP BY topic
-                ), top AS (
-                    FROM found ORDER BY best_rank, topic LIMIT {TOP_TOPICS}
-                ), ranked AS (
-                    SELECT *, row_number() OVER (
-                        PARTITION BY topic ORDER BY reactions DESC, author_id) AS place
-                    FROM {accounts} JOIN top USING (topic)
-                )
-                SELECT author_id, arg_max(author, (last_post_at, topic)) AS author,
-                       count(*) AS topics, arg_min(topic, (place, best_rank, topic)) AS top_topic,
-                       min(place) AS best_place, sum(posts)::BIGINT AS posts,
-                       sum(reactions)::BIGINT AS reactions
-                FROM ranked WHERE place <= {TOP_AUTHORS} GROUP BY author_id""",
-        ),
-        Fold(
-            f"{prefix}topic_overlap",
-            key=("topic", "other"),
-            # Of topics that were read in the day before the newest run.
-            sql=f"""
-                WITH recent AS (
-                    SELECT topic FROM dataset GROUP BY topic
-                    HAVING max(as_of) > (SELECT max(as_of) FROM dataset) - INTERVAL 24 HOUR
-                ), pairs AS (
-                    SELECT topic, author_id FROM {accounts} JOIN recent USING (topic)
-                ), sizes AS (SELECT topic, count(*) AS size FROM pairs GROUP BY topic)
-                SELECT one.topic, two.topic AS other, count(*) AS common_authors,
-                       any_value(a.size) AS authors, any_value(b.size) AS other_authors,
-                       count(*) / (any_value(a.size) + any_value(b.size) - count(*)) AS jaccard
-                FROM pairs AS one
-                JOIN pairs AS two ON one.author_id = two.author_id AND one.topic < two.topic
-                JOIN sizes AS a ON a.topic = one.topic JOIN sizes AS b ON b.topic = two.topic
-                GROUP BY one.topic, two.topic""",
-        ),
-        Fold(
-            f"{prefix}topic_days",
-            key=("topic", "day"),
-            sql="""
-                SELECT topic, happened_at::DATE AS day, read_count, mention_count, account_count, star
-                FROM dataset WHERE kind = 'day'""",
-        ),
-    ]
+_LISTED = """
+    listed AS (
+        SELECT topic, happened_at AS hour, rank, list_size FROM dataset WHERE kind = 'listed'
+    )"""
+
+FOLDS = [
+    Fold(
+        "topic_statuses",
+        key=("topic", "status_id"),
+        sql="""
+            WITH marks AS (
+                SELECT topic, id, as_of AS marked_at FROM dataset WHERE kind = 'deleted'
+            ), posts AS (
+                -- When an older post of the topic was seen last.
+                SELECT *, max(as_of) OVER (PARTITION BY topic ORDER BY happened_at
+                    RANGE UNBOUNDED PRECEDING EXCLUDE GROUP) AS older_seen_at
+                FROM dataset WHERE kind = 'status'
+            )
+            SELECT topic, id AS status_id, happened_at AS created_at, author_id, author, verified,
+                   followers, text, reposts, comments, likes,
+                   coalesce(reposts, 0) + coalesce(comments, 0) + coalesce(likes, 0) AS reactions,
+                   coalesce(marked_at >= as_of, false) OR coalesce(older_seen_at > as_of, false)
+                       AS deleted,
+                   as_of AS seen_at
+            FROM posts LEFT JOIN marks USING (topic, id)""",
+    ),
+    Fold(
+        "topic_heat",
+        key=("topic", "hour"),
+        sql="""
+            SELECT topic, date_trunc('hour', created_at) AS hour, count(*) AS posts,
+                   count(*) FILTER (deleted) AS deleted,
+                   coalesce(sum(reposts), 0)::BIGINT AS reposts,
+                   coalesce(sum(comments), 0)::BIGINT AS comments,
+                   coalesce(sum(likes), 0)::BIGINT AS likes,
+                   sum(reactions)::BIGINT AS reactions, count(DISTINCT author_id) AS authors,
+                   count(DISTINCT author_id) FILTER (verified)
+                       / nullif(count(DISTINCT author_id) FILTER (verified IS NOT NULL), 0)
+                       AS verified_share
+            FROM topic_statuses GROUP BY ALL""",
+    ),
+    Fold(
+        "topic_changes",
+        key=("topic", "hour"),
+        sql=f"""
+            WITH {_LISTED}, lists AS (
+                SELECT hour, coalesce(count(*) >= max(list_size), true) AS complete
+                FROM listed GROUP BY hour
+            ), steps AS (
+                SELECT hour, lag(hour) OVER (ORDER BY hour) AS hour_before, complete,
+                       coalesce(lag(complete) OVER (ORDER BY hour), false) AS complete_before
+                FROM lists
+            ), earlier AS (
+                SELECT topic, steps.hour, rank AS rank_before
+                FROM listed JOIN steps ON listed.hour = hour_before
+            ), first_seen AS (SELECT topic, min(hour) AS first_hour FROM listed GROUP BY topic)
+            SELECT topic, hour,
+                   CASE WHEN rank IS NULL THEN if(complete, 'gone', 'unknown')
+                        WHEN rank_before IS NULL THEN CASE
+                            WHEN NOT complete_before THEN 'unknown'
+                            WHEN first_hour < hour THEN 'back' ELSE 'new' END
+                        WHEN rank < rank_before THEN 'rising'
+                        WHEN rank > rank_before THEN 'falling' ELSE 'same' END AS change,
+                   rank, rank_before, hour_before
+            FROM (SELECT topic, hour, rank FROM listed)
+            FULL JOIN earlier USING (topic, hour)
+            JOIN steps USING (hour) JOIN first_seen USING (topic)""",
+    ),
+    Fold(
+        "topic_time_on_list",
+        key=("topic",),
+        # Lists are numbered: two that follow each other belong to one visit.
+        sql=f"""
+            WITH {_LISTED}, numbered AS (
+                SELECT *, dense_rank() OVER (ORDER BY hour) AS number FROM listed
+            ), visits AS (
+                SELECT *, number - 1 IS DISTINCT FROM
+                       lag(number) OVER (PARTITION BY topic ORDER BY hour) AS begins
+                FROM numbered
+            )
+            SELECT topic, min(hour) AS first_hour, max(hour) AS last_hour, count(*) AS hours,
+                   count(*) FILTER (begins) AS visits, min(rank) AS best_rank,
+                   arg_min(hour, (rank, hour)) AS best_hour,
+                   max(number) = (SELECT max(number) FROM numbered) AS is_listed
+            FROM visits GROUP BY topic""",
+    ),
+    Fold(
+        "topic_accounts",
+        key=("topic", "author_id"),
+        # Name, verification and followers are those of the newest post.
+        sql="""
+            SELECT topic, author_id, arg_max(author, (created_at, status_id)) AS author,
+                   arg_max(verified, (created_at, status_id)) AS verified,
+                   arg_max(followers, (created_at, status_id)) AS followers,
+                   count(*) AS posts, sum(reactions)::BIGINT AS reactions,
+                   sum(reactions) / nullif(sum(sum(reactions)) OVER (PARTITION BY topic), 0)
+                       AS reactions_share,
+                   min(created_at) AS first_post_at, max(created_at) AS last_post_at
+            FROM topic_statuses WHERE author_id IS NOT NULL GROUP BY topic, author_id""",
+    ),
+    Fold(
+        "top_authors",
+        key=("author_id",),
+        sql=f"""
+            WITH found AS (
+                SELECT topic, coalesce(min(rank) FILTER (kind = 'listed'), {10**6}) AS best_rank
+                FROM dataset WHERE as_of = (SELECT max(as_of) FROM dataset) GROUP BY topic
+            ), top AS (
+                FROM found ORDER BY best_rank, topic LIMIT {TOP_TOPICS}
+            ), ranked AS (
+                SELECT *, row_number() OVER (
+                    PARTITION BY topic ORDER BY reactions DESC, author_id) AS place
+                FROM topic_accounts JOIN top USING (topic)
+            )
+            SELECT author_id, arg_max(author, (last_post_at, topic)) AS author,
+                   count(*) AS topics, arg_min(topic, (place, best_rank, topic)) AS top_topic,
+                   min(place) AS best_place, sum(posts)::BIGINT AS posts,
+                   sum(reactions)::BIGINT AS reactions
+            FROM ranked WHERE place <= {TOP_AUTHORS} GROUP BY author_id""",
+    ),
+    Fold(
+        "topic_overlap",
+        key=("topic", "other"),
+        # Of topics that were read in the day before the newest run.
+        sql="""
+            WITH recent AS (
+                SELECT topic FROM dataset GROUP BY topic
+                HAVING max(as_of) > (SELECT max(as_of) FROM dataset) - INTERVAL 24 HOUR
+            ), pairs AS (
+                SELECT topic, author_id FROM topic_accounts JOIN recent USING (topic)
+            ), sizes AS (SELECT topic, count(*) AS size FROM pairs GROUP BY topic)
+            SELECT one.topic, two.topic AS other, count(*) AS common_authors,
+                   any_value(a.size) AS authors, any_value(b.size) AS other_authors,
+                   count(*) / (any_value(a.size) + any_value(b.size) - count(*)) AS jaccard
+            FROM pairs AS one
+            JOIN pairs AS two ON one.author_id = two.author_id AND one.topic < two.topic
+            JOIN sizes AS a ON a.topic = one.topic JOIN sizes AS b ON b.topic = two.topic
+            GROUP BY one.topic, two.topic""",
+    ),
+    Fold(
+        "topic_days",
+        key=("topic", "day"),
+        sql="""
+            SELECT topic, happened_at::DATE AS day, read_count, mention_count, account_count, star
+            FROM dataset WHERE kind = 'day'""",
+    ),
+]
