@@ -78,7 +78,9 @@ def export() -> str:
     doc_md=__doc__,
     schedule=[Asset(PROFILES)],
     params={
-        **file_params(noun="file of profiles", column="file", tolerated_failures=0, tolerated_rejected=0),
+        **file_params(
+            noun="file of profiles", column="file", tolerated_failures=0, tolerated_rejected=0
+        ),
         "tolerated_moves_percentage": Param(
             50,
             type="number",

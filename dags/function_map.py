@@ -24,7 +24,7 @@ airflow dags trigger function_map --conf '{"user_ids": ["1404376560"]}'
 | `…/report.html` | charts |
 | `…/manifest.json` | counts, sizes, SHA-256, and the billed GB-seconds |
 
-and the table `user_profiles` in the database of the connection `warehouse_default`.
+and the table `function_user_profiles` in the database of the connection `warehouse_default`.
 
 **Write your own**: `docs/functions.md`.
 """

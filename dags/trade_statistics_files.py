@@ -13,7 +13,7 @@ airflow dags trigger trade_statistics_files --conf '{"files": ["s3://bucket/bars
 A file that comes late, and one that is corrected, is read in the next run.
 
 **Output** in the bucket `$FANFOLD_BUCKET` under `trade_statistics_files/date=YYYY-MM-DD/run=<run>/`, and as tables
-in the database of the connection `warehouse_default`:
+in the database of the connection `warehouse_default`, where their names begin with `files_`:
 
 | table | a row is | |
 |---|---|---|

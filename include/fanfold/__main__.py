@@ -149,7 +149,7 @@ def _print(pipeline: Pipeline, result: Result, key: str) -> None:
     outcome = result.outcomes.iloc[0]
     print(f"{key}: {outcome['status']}" + (f" ({outcome['reason']})" if outcome["reason"] else ""))
     if cost := result.manifest.gb_seconds:
-        print(f"billed time × memory of functions: {cost:.3g} GB-s")
+        print(f"function cost: {cost:.3g} GB-s")
     records: Any = next(iter(result.records.values()), [])
     if isinstance(pipeline.source, Files):
         if len(records):

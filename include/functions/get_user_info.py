@@ -26,6 +26,16 @@ class WeiboError(Exception):
     """Weibo did not return the profile."""
 
 
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Treat a redirect as an error: following it would send the token to another host."""
+
+    def redirect_request(self, *_):
+        return None
+
+
+OPENER = urllib.request.build_opener(NoRedirect)
+
+
 def handler(event, context):
     """Return the profile of a user."""
     user_id = str(event["user_id"])
@@ -57,15 +67,15 @@ def get(user_id):
         headers={"Authorization": f"OAuth2 {os.environ['WEIBO_TOKEN']}"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:
+        with OPENER.open(request, timeout=TIMEOUT_S) as response:
             return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         with error:
             try:
                 return error.code, json.load(error)
-            except (ValueError, OSError):
+            except (ValueError, RecursionError, OSError):
                 return error.code, None
-    except (OSError, ValueError, http.client.HTTPException):
+    except (ValueError, RecursionError, OSError, http.client.HTTPException):
         return 0, None
 
 

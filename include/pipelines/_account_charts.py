@@ -63,7 +63,9 @@ SEGMENTS = Chart(
                         _quantity("verified_share", "Verified", "已认证", format=".1%"),
                         _quantity("followers", "Median followers", "粉丝数中位数"),
                         _quantity("posts", "Median posts", "发帖数中位数"),
-                        _quantity("days", "Median days since the last post", "距最近发帖天数中位数"),
+                        _quantity(
+                            "days", "Median days since the last post", "距最近发帖天数中位数"
+                        ),
                         _UNUSUAL,
                     ],
                 },
@@ -123,7 +125,10 @@ PROFILES = Chart(
     spec={
         "transform": [
             {"calculate": "max(-1, min(1, log(datum.times) / LN10))", "as": "tint"},
-            {"calculate": "datum.median < 1e4 ? format(datum.median, ',.0f') : replace(format(datum.median, '.2s'), 'G', 'B')", "as": "label"},
+            {
+                "calculate": "datum.median < 1e4 ? format(datum.median, ',.0f') : replace(format(datum.median, '.2s'), 'G', 'B')",
+                "as": "label",
+            },
         ],
         "height": {"step": 44},
         "encoding": {
@@ -171,7 +176,10 @@ PROFILES = Chart(
                     ],
                 },
             },
-            {"mark": {"type": "text", "tooltip": None, "fontSize": 13}, "encoding": {"text": {"field": "label"}}},
+            {
+                "mark": {"type": "text", "tooltip": None, "fontSize": 13},
+                "encoding": {"text": {"field": "label"}},
+            },
         ],
     },
     finding=(
@@ -187,7 +195,10 @@ PROFILES = Chart(
 
 def _decades(english: str, chinese: str) -> dict[str, Any]:
     values = [10**exponent for exponent in range(10)]
-    return {"scale": {"type": "log"}, "axis": {"title": (english, chinese), "values": values, "labelOverlap": False}}
+    return {
+        "scale": {"type": "log"},
+        "axis": {"title": (english, chinese), "values": values, "labelOverlap": False},
+    }
 
 
 POINTS = Chart(
@@ -218,7 +229,10 @@ POINTS = Chart(
                 "legend": None,
             },
             "size": {
-                "condition": {"test": ("datum.unusual_en == 'yes'", "datum.unusual_zh == '是'"), "value": 110},
+                "condition": {
+                    "test": ("datum.unusual_en == 'yes'", "datum.unusual_zh == '是'"),
+                    "value": 110,
+                },
                 "value": 25,
             },
             "tooltip": [
@@ -280,7 +294,12 @@ UNUSUAL = Chart(
                         _name(("feature_en", "feature_zh"), "Mainly because of", "主要原因"),
                         _quantity("value", "Its value", "该值"),
                         _quantity("median", "Median of all accounts", "全体中位数"),
-                        _quantity("deviation", "Interquartile ranges from the median", "偏离中位数（四分位距）", format="+.1f"),
+                        _quantity(
+                            "deviation",
+                            "Interquartile ranges from the median",
+                            "偏离中位数（四分位距）",
+                            format="+.1f",
+                        ),
                     ]
                 },
             },
@@ -367,7 +386,10 @@ CARD = Chart(
             },
             "x": {"value": 0},
             "text": {"field": "text", "type": "nominal"},
-            "tooltip": [_name(("name_en", "name_zh"), "Entry", "条目"), _name("value", "Value", "值")],
+            "tooltip": [
+                _name(("name_en", "name_zh"), "Entry", "条目"),
+                _name("value", "Value", "值"),
+            ],
         },
     },
     finding=(

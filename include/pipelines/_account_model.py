@@ -122,9 +122,7 @@ class _Result(NamedTuple):
 
 def _accounts(batches: Iterable[pa.RecordBatch]) -> bytes:
     """Return the columns of the model, sorted by key, as the bytes of an Arrow stream."""
-    needed = [
-        pa.Table.from_batches([batch]).select(_INPUT.names).cast(_INPUT) for batch in batches
-    ]
+    needed = [pa.Table.from_batches([batch]).select(_INPUT.names).cast(_INPUT) for batch in batches]
     table = pa.concat_tables(needed) if needed else _INPUT.empty_table()
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, _INPUT) as stream:
@@ -135,13 +133,8 @@ def _accounts(batches: Iterable[pa.RecordBatch]) -> bytes:
 
 @functools.lru_cache(maxsize=1)  # for both folds
 def _fitted(accounts: bytes) -> _Result:
-    from threadpoolctl import threadpool_limits
-
-    table = pa.ipc.open_stream(accounts).read_all()
-    with threadpool_limits(limits=1):
-        model = _Model(table)
-        model.find_segments()
-        model.find_unusual()
+    model = _Model(pa.ipc.open_stream(accounts).read_all())
+    model.fit()
     return _Result(model.as_segments(), model.as_card())
 
 
@@ -205,10 +198,17 @@ class _Model:
         self.ranges = scaler.scale_
         return scaled
 
-    def find_segments(self) -> None:
+    def fit(self) -> None:
+        """Find segments and unusual accounts, in one thread."""
+        from threadpoolctl import threadpool_limits
+
+        if self.has_model:
+            with threadpool_limits(limits=1):
+                self._find_segments()
+                self._find_unusual()
+
+    def _find_segments(self) -> None:
         """Choose the number of segments with the best silhouette, and number them by followers."""
-        if not self.has_model:
-            return
         from sklearn.cluster import KMeans
         from sklearn.metrics import silhouette_score
 
@@ -230,15 +230,17 @@ class _Model:
         members = [self.labels == segment for segment in range(len(self.centres))]
         order = sorted(
             range(len(members)),
-            key=lambda each: (-_median(followers[members[each]]), -members[each].sum(), *self.centres[each]),
+            key=lambda each: (
+                -_median(followers[members[each]]),
+                -members[each].sum(),
+                *self.centres[each],
+            ),
         )
         self.labels = np.argsort(order)[self.labels]
         self.centres = self.centres[order]
 
-    def find_unusual(self) -> None:
+    def _find_unusual(self) -> None:
         """Score the accounts: the fewer random cuts isolate one, the nearer its score is to 1."""
-        if not self.has_model:
-            return
         from sklearn.ensemble import IsolationForest
 
         self.forest = IsolationForest(
@@ -341,16 +343,17 @@ class _Model:
             text = f"left out: {self.left_out.get(each.name)}"
             if each in self.used:
                 place = self.used.index(each)
-                text = (
-                    f"log10(1 + n), median n {self._typical(place):g}, IQR of the log {self.ranges[place]:.3g}"
-                )
+                text = f"log10(1 + n), median n {self._typical(place):g}, IQR of the log {self.ranges[place]:.3g}"
                 text += f", {nulls} missing" if nulls else ""
             add(("features", each.name, text, None))
         for name, text in (
             ("scaling", "RobustScaler: less the median, divided by the IQR"),
             ("segments", f"KMeans, n_init={STARTS}, random_state={SEED}"),
             ("number_of_segments", f"best silhouette of 2 to {MOST_SEGMENTS} (sample of {SAMPLE})"),
-            ("smallest_segment", f"{SMALLEST_SHARE:.0%}; one segment below {LEAST_ACCOUNTS} accounts"),
+            (
+                "smallest_segment",
+                f"{SMALLEST_SHARE:.0%}; one segment below {LEAST_ACCOUNTS} accounts",
+            ),
             ("unusual", f"IsolationForest, score of {UNUSUAL} or more"),
             ("forest", f"n_estimators={TREES}, max_samples=256, random_state={SEED}"),
         ):

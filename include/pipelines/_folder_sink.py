@@ -20,7 +20,7 @@ import shutil
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from fanfold.errors import BadConfiguration, SinkUnavailable
+from fanfold.errors import BadConfiguration, Inconsistent, SinkUnavailable
 from fanfold.workspace.paths import safe_name
 
 if TYPE_CHECKING:
@@ -42,15 +42,22 @@ def export(manifest: Manifest, files: Path, folder: str) -> str:
 
     Raises:
         BadConfiguration: The folder is wrong or may not be written.
+        Inconsistent: The run's files are gone.
         SinkUnavailable: The storage is unavailable.
     """
     tables = [entry for entry in manifest.files if entry.format == "parquet"]
+    for entry in tables:
+        if not (files / entry.key).is_file():
+            raise Inconsistent(
+                f"{files / entry.key} is gone. Clear `consolidate` with its downstream tasks."
+            )
     with _errors(folder):
         from airflow.sdk import ObjectStoragePath
 
         root = ObjectStoragePath(folder) / safe_name(manifest.dag_id)
         digest = hashlib.sha256("".join(entry.sha256 for entry in tables).encode()).hexdigest()
-        target = root / f"run={safe_name(manifest.run_id)}" / digest[:16]
+        place = f"run={safe_name(manifest.run_id)}/{digest[:16]}"
+        target = root / place
         target.mkdir(parents=True, exist_ok=True)
         for entry in tables:
             with (files / entry.key).open("rb") as file:
@@ -58,7 +65,7 @@ def export(manifest: Manifest, files: Path, folder: str) -> str:
         latest = {
             "run_id": manifest.run_id,
             "logical_date": manifest.logical_date,
-            "folder": str(target),
+            "folder": place,
             "files": {entry.key: entry.sha256 for entry in tables},
         }
         if _is_older(latest, root / "latest.json"):
@@ -110,4 +117,6 @@ def _errors(folder: str) -> Iterator[None]:
             "or its rights and clear the task; the run is published all the same."
         ) from error
     except OSError as error:
-        raise SinkUnavailable(f"{folder} is unavailable ({type(error).__name__}: {error}).") from error
+        raise SinkUnavailable(
+            f"{folder} is unavailable ({type(error).__name__}: {error})."
+        ) from error

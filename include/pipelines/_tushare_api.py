@@ -159,7 +159,7 @@ def following(before: Call, response: Response) -> Window | None:
     if api_name == FACTORS and not rows:  # factors are only requested where there are bars
         raise SourceBusy(_MESSAGES.message("tushare.no_factors"))
     if (len(rows) >= FULL or has_more) and days and days[-1] != before.before:
-        if not all(newer > older for newer, older in pairwise(days)):
+        if not all(newer >= older for newer, older in pairwise(days)):
             raise SourceBusy(_MESSAGES.message("tushare.order"))
         return _window(api_name, symbol, since, before.until, before=days[-1])
     if api_name == DAILY and (rows or before.before):

@@ -50,6 +50,7 @@ PIPELINE = Pipeline(
     contract=profiles.UserProfile,
     key=("source", "user_id"),
     dataset="user_profiles",
+    table_prefix="function_",
     charts=[profiles.FOLLOWERS, profiles.ACTIVITY, profiles.VERIFIED, profiles.REGION, profiles.TOP],
     item_column="user_id",
     check_item=weibo.check_item,

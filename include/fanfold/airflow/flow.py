@@ -12,7 +12,6 @@ from airflow.sdk import get_current_context
 from fanfold.airflow import connections, settings
 from fanfold.errors import BadInput
 from fanfold.model import Manifest
-from fanfold.storage.published import LATEST, read_published
 from fanfold.workspace.files import disk_errors, read_json
 from fanfold.workspace.paths import safe_name
 
@@ -57,6 +56,8 @@ def published_file(dag_id: str, table: str = "", *, column: str = "item") -> dic
             allow the file.
         SinkUnavailable: It was replaced while it was read, or the service is unavailable.
     """
+    from fanfold.storage.published import LATEST
+
     with _published(dag_id) as published:
         if published is None:
             raise BadInput(
@@ -69,7 +70,9 @@ def published_file(dag_id: str, table: str = "", *, column: str = "item") -> dic
         uri = f"s3://{published.bucket.name}/{published.prefix}{entry.key}"
         with connections.locations(connections.AWS) as locations:
             found = locations.head(uri)
-        with _downloaded(published, entry):  # that of the ETag, or it would have been replaced twice
+        with _downloaded(
+            published, entry
+        ):  # that of the ETag, or it would have been replaced twice
             return {
                 column: uri,
                 "size": entry.bytes,
@@ -98,6 +101,8 @@ def published_table(dag_id: str, table: str = "") -> Iterator[Path | None]:
 
 @contextlib.contextmanager
 def _published(dag_id: str) -> Iterator[Published | None]:
+    from fanfold.storage.published import read_published
+
     with connections.bucket(settings.bucket_name()) as bucket:
         yield read_published(bucket, safe_name(dag_id))
 

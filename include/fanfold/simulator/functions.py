@@ -17,6 +17,7 @@ import math
 import re
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -288,7 +289,7 @@ def _invocation(request: Request, event: bytes) -> Invocation:
     settings, name = request.settings, _named(request)
     return Invocation(
         name,
-        settings.functions,
+        str(Path(settings.functions).resolve()),
         event,
         _scf_context(request, name) if _is_scf(request) else _lambda_context(request, name),
         settings.function_time_s,

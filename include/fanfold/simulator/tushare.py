@@ -5,8 +5,8 @@ have HTTP status 200 and a business code. As at tushare, rows are newest first a
 volume is in lots of 100 shares and turnover in 1,000 yuan, suspended days have no bar but a factor, and
 an unknown symbol has no rows.
 
-Turnover and volume of the last day that a request asks for (``end_date``) are preliminary for one symbol in
-four; a request with a later ``end_date`` has the corrected ones.
+Volume and turnover of a day are preliminary in requests up to two days later (by ``end_date``), for one symbol in
+four.
 
 Source: tushare.pro/document/2?doc_id=27 and 28 (interfaces), document/1?doc_id=130 (protocol). Codes of errors
 are not documented but 2002: 40101 and 40203 with these texts are quoted in many public projects, the others
@@ -135,7 +135,7 @@ def _bars(symbol: str, first: date, last: date) -> list[dict[str, Any]]:
     found = []
     for bar in market.bars(symbol, first, last):
         change = bar.close - bar.before
-        reported = 0.9 if bar.day == last and is_corrected(symbol, last) else 1.0
+        reported = 0.9 if is_preliminary(symbol, bar.day, last) else 1.0
         found.append(
             {
                 "ts_code": symbol,
@@ -154,9 +154,9 @@ def _bars(symbol: str, first: date, last: date) -> list[dict[str, Any]]:
     return found
 
 
-def is_corrected(symbol: str, day: date) -> bool:
-    """Return whether the bar of a day is preliminary on this day: of one symbol in four."""
-    return zlib.crc32(f"{symbol} {day}".encode()) % 4 == 0
+def is_preliminary(symbol: str, day: date, until: date) -> bool:
+    """Return whether volume and turnover of a day are preliminary in a request up to another one."""
+    return (until - day).days <= 2 and zlib.crc32(f"{symbol} {day}".encode()) % 4 == 0
 
 
 def _factors(symbol: str, first: date, last: date) -> list[dict[str, Any]]:

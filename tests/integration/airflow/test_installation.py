@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from fanfold.errors import BadConfiguration
+from fanfold.simulator.sample import CONNECTIONS, FUNCTIONS
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -30,10 +33,8 @@ def test_without_the_tryout_only_the_warehouse_is_there(connections):
 
 def test_the_tryout_has_its_source_and_storage(connections):
     made = connections({**WAREHOUSE, **TRYOUT, "FANFOLD_PROFILES": "metrics,tryout"})
-    assert set(made) == {
-        *("warehouse_default", "aws_default"),
-        *("weibo_default", "mastodon_default", "sample_default"),
-    }
+    assert set(made) == {"warehouse_default", "aws_default", FUNCTIONS, *CONNECTIONS}
+    assert json.loads(made[FUNCTIONS]["extra"])["endpoint_url"] == made["weibo_default"]["host"]
 
 
 def test_a_missing_secret_is_named(connections):

@@ -68,12 +68,14 @@ class File:
         broken: How many of them, the first ones, have a negative price.
         status: Its outcome.
         etag: That of the download; without one, the lines are records of an API.
+        gb_seconds: What the calls of a function for it cost.
     """
 
     lines: int = 1
     broken: int = 0
     status: Status = Status.OK
     etag: str = ""
+    gb_seconds: float | None = None
 
     def fetched(self):
         if self.etag:
@@ -95,7 +97,7 @@ class File:
             case Status.FAILED:
                 return Outcome.of(key, Status.FAILED, BUSY, attempts=5, at=at)
             case _:
-                return Outcome(key, Status.OK, attempts=1, at=at)
+                return Outcome(key, Status.OK, attempts=1, at=at, gb_seconds=self.gb_seconds)
 
     def decided(self, key, now):
         """The outcome after ``process``: invalid if no line is left."""
@@ -281,6 +283,7 @@ def write_run(workspace, files, *, batch_size=3, previous=None, passed=True, mer
         rows=dataset.num_rows,
         rejected=lists["rejected.jsonl"].count(b"\n"),
         code=CODE,
+        gb_seconds=sum(file.gb_seconds or 0 for file in files.values()),
         **({} if merged is None else {"mode": "merge", "generation": 4, **merged}),
     )
     write_json(workspace.manifest, manifest.as_json())

@@ -21,7 +21,7 @@ FILES = {
     **{f"file-{number:02}.csv": File(3) for number in range(30)},
     "file-01.csv": File(status=Status.MISSING),
     LARGE: File(250),
-    PARTLY: File(90, broken=70),
+    PARTLY: File(90, broken=70, gb_seconds=0.25),
     "file-07.csv": File(2, broken=2),
     "file-08.csv": File(status=Status.FAILED),
 }
@@ -98,6 +98,8 @@ def test_tables_rejected_rows_and_an_item_with_many_rows_are_shown(open_page, co
     with open_page(compared_run) as page:
         page.get_by_role("heading", name="Items (order file)").wait_for()
         assert (tile(page, "rows"), tile(page, "rejected rows")) == (345, 72)
+        cost = page.locator("dt:text-is('Function cost') + dd:text-is('0.25 GB-s')")
+        assert cost.count() == 1
         page.get_by_role("button", name="As a table").click()
         page.get_by_role("columnheader", name="Rejected rows").wait_for()
 
@@ -132,6 +134,7 @@ def test_tables_rejected_rows_and_an_item_with_many_rows_are_shown(open_page, co
         page.get_by_role("heading", name="Rows (20)").wait_for()
         page.get_by_role("heading", name="Rejected rows (70)").wait_for()
         page.get_by_text("The first 20 of 70.").wait_for()
+        assert cost.count() == 2  # of the run and of the item
 
 
 def test_every_view_is_chinese_and_no_wider_than_a_zoomed_phone(open_page, compared_run):

@@ -48,10 +48,10 @@ def call(simulator, name, payload=None, **options):
     return SimpleNamespace(result=json.load(found["Payload"]), error=error, log=log)
 
 
-def scf(simulator, action="InvokeFunction", *, secret_id="simulator", secret=None, **parameters):
+def scf(simulator, action="InvokeFunction", *, key="simulator", secret=None, **parameters):
     """Call Tencent's API with its own client."""
     http = HttpProfile(endpoint=simulator.url.removeprefix("http://"), protocol="http")
-    credential = Credential(secret_id, secret or simulator.token)
+    credential = Credential(key, secret or simulator.token)
     profile = ClientProfile(httpProfile=http)
     client = CommonClient("scf", "2018-04-16", credential, "ap-guangzhou", profile=profile)
     response = client.call_json(action, parameters)["Response"]
@@ -107,7 +107,7 @@ def test_a_signature_of_tencent_must_fit(simulator):
     assert scf(simulator, "GetFunction", FunctionName="get_user_info")["MemorySize"] == 256
     wrong = {"FunctionName": "get_user_info"}
     assert scf_code(simulator, secret="wrong", **wrong) == "AuthFailure.SignatureFailure"
-    assert scf_code(simulator, secret_id="wrong", **wrong) == "AuthFailure.SecretIdNotFound"
+    assert scf_code(simulator, key="wrong", **wrong) == "AuthFailure.SecretIdNotFound"
     assert scf_code(simulator, FunctionName="nothing") == "ResourceNotFound.FunctionName"
 
 
@@ -247,6 +247,15 @@ def test_faults_of_functions(simulator):
     started = time.monotonic()
     assert call(simulator, "get_user_info", {"user_id": UID}).result["profile"]
     assert time.monotonic() - started > 0.1
+
+
+def test_a_function_does_not_send_its_token_to_another_host(simulator):
+    simulator.reset()
+    simulator.control(uids={UID: "redirect"}, redirect_to=simulator.url)
+    found = call(simulator, "get_user_info", {"user_id": UID})
+    assert re.match(r"Weibo: HTTP 30\d, no profile", found.result["errorMessage"])
+    assert simulator.stats(UID)["requests"] == 3, "its attempts, and no redirect"
+    simulator.reset()
 
 
 def test_the_processes_end_with_the_simulator():

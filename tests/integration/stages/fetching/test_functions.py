@@ -479,7 +479,7 @@ def test_manifest_and_report_have_the_cost_of_a_run_whatever_became_of_its_items
     assert set(result.outcomes["status"]) == {status}
     assert result.manifest.gb_seconds == 2 * BILLED
     assert "0.5 GB-s" in result.report
-    assert "0.5 GB·秒" in result.report
+    assert "0.5 GB-秒" in result.report
 
 
 def test_without_functions_there_is_no_cost_in_the_report(cloud):

@@ -120,6 +120,11 @@ EXPECTED = {
     "wrong_shapes": failed("about another user"),
     "html_name": OK,
     "surrogates": OK,
+    # Those of functions.
+    "throttle": OK,
+    "function_error": OK,
+    "function_timeout": OK,
+    "function_too_large": OK,
 }
 
 MASTODON = {

@@ -16,8 +16,9 @@ USERS = [user for pair in zip(KNOWN, ABSENT, strict=False) for user in pair] + K
 AS_RECEIVED = {
     *("invalid", "invalid_negative", "invalid_text", "invalid_date", "invalid_nameless"),
     *("overflow", "huge_number", "infinite", "long_name", "html_name", "surrogates"),
+    *("throttle", "function_error", "function_timeout", "function_too_large"),
 }
-"""Faults of a record that only a contract tells, or nobody."""
+"""Faults of a record that only a contract tells, or nobody, and those of functions."""
 FAULTS = set(KINDS) - AS_RECEIVED
 
 

@@ -1,7 +1,7 @@
 // Progress of a run: items by outcome, speed, requests and time.
 
 import { html } from "./vendor/preact.js";
-import { bytes, count, duration, Moment, percent, rate } from "./format.js";
+import { bytes, count, duration, gbSeconds, Moment, percent, rate } from "./format.js";
 import { Outcome, OUTCOMES, outcomeWord } from "./states.js";
 import { say } from "./text.js";
 import { Fact } from "./values.js";
