@@ -281,9 +281,9 @@ CHARTS = [
             )
             SELECT one.topic, two.topic AS other, coalesce(jaccard, 0) AS jaccard,
                    coalesce(common_authors, 0) AS common_authors
-            FROM current AS one JOIN current AS two ON one.topic <> two.topic
+            FROM current AS one JOIN current AS two ON two.place < one.place
             LEFT JOIN pairs ON pairs.topic = one.topic AND pairs.other = two.topic
-            WHERE one.place <= 10 AND two.place <= 10 ORDER BY one.place, two.place""",
+            WHERE one.place <= 10 ORDER BY one.place, two.place""",
         spec={
             "height": {"step": 26},
             "mark": "rect",

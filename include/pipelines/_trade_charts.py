@@ -491,10 +491,10 @@ HEAT_MAP = Chart(
         {PAIRS}
         SELECT arg_max(symbol, (correlation, symbol)) AS symbol,
                arg_max(other, (correlation, symbol)) AS other,
-               format('{{:.2f}}', max(correlation)) AS correlation,
+               format('{{:.2f}}', round(max(correlation), 2) + 0.0) AS correlation,
                arg_min(symbol, (correlation, symbol)) AS far,
                arg_min(other, (correlation, symbol)) AS far_other,
-               format('{{:.2f}}', min(correlation)) AS far_correlation
+               format('{{:.2f}}', round(min(correlation), 2) + 0.0) AS far_correlation
         FROM pairs WHERE symbol < other""",
 )
 MISSING = Chart(

@@ -71,7 +71,10 @@ _MESSAGES = Catalogue(
             "Tushare {code}：token 没有 daily 或 adj_factor 的权限（后者需要 2000 积分）",
         ),
         "tushare.request": ("tushare {code}: invalid request", "Tushare {code}：请求无效"),
-        "tushare.unknown": ("tushare {code}: undocumented error", "Tushare {code}：文档没有列出的错误"),
+        "tushare.unknown": (
+            "tushare {code}: undocumented error",
+            "Tushare {code}：文档没有列出的错误",
+        ),
         "tushare.other": (
             "tushare: the answer is about something else than the request",
             "Tushare：响应与请求不符",

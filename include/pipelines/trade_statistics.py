@@ -21,7 +21,8 @@ class ShareBar(statistics.DailyBar):
     """A day of a symbol: prices in yuan, volume in shares, amount in yuan."""
 
     @pa.dataframe_check
-    def amount_is_volume_at_prices_of_the_day(cls, bars: pd.DataFrame) -> pd.Series:  # noqa: N805
+    @classmethod
+    def amount_is_volume_at_prices_of_the_day(cls, bars: pd.DataFrame) -> pd.Series:
         """A wrong unit of volume or amount is off by ten at least; a factor of two is left for odd bars."""
         mean = bars["amount"] / bars["volume"]
         untraded = bars["amount"].isna() | bars["volume"].eq(0)

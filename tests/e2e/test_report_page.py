@@ -140,6 +140,30 @@ CHARTS = [
         finding="Median price: {median}",
         values="SELECT median(price) AS median FROM dataset",
     ),
+    Chart(
+        "Orders of a category",
+        sql="""SELECT category, name, count(*) AS orders FROM dataset
+               WHERE starts_with(name, 'Article') GROUP BY ALL ORDER BY ALL""",
+        spec={
+            "vconcat": [
+                {
+                    "mark": {"type": "bar", "color": "var(--quiet)"},
+                    "params": [
+                        {"name": "chosen", "select": {"type": "point", "fields": ["category"]}}
+                    ],
+                    "encoding": {"x": CATEGORY},
+                },
+                {
+                    "transform": [{"filter": {"param": "chosen", "empty": False}}],
+                    "mark": "bar",
+                    "encoding": {
+                        "x": {"field": "name"},
+                        "y": {"field": "orders", "type": "quantitative"},
+                    },
+                },
+            ]
+        },
+    ),
     Chart("Nothing", sql="FROM dataset WHERE false", spec={"mark": "bar"}, finding="{name}"),
 ]
 
@@ -322,6 +346,21 @@ def test_bins_of_a_query_are_drawn_with_the_value_of_the_finding(page):
     assert len(bars) == 12
     assert all(bar.bounding_box()["width"] > 10 for bar in bars)
     assert chart.locator(".mark-rule.role-mark line").count() == 1
+
+
+def test_a_click_in_a_chart_chooses_what_the_chart_below_it_shows(page):
+    """Both are as wide as the page, in its colours."""
+    chart = article(page, "chart-7")
+    choice = chart.locator(".concat_0_group .mark-rect.role-mark path")
+    assert choice.first.get_attribute("fill") == LABELS["light"]
+    bars = chart.locator(".concat_1_group .mark-rect.role-mark path")
+    assert bars.count() == 0
+    choice.last.click()
+    bars.first.wait_for()
+    views = chart.locator(".role-scope > g > path.background")
+    wide = chart.locator(".chart").bounding_box()["width"] - 100
+    assert all(view.bounding_box()["width"] > wide for view in views.all())
+    assert views.count() == 2
 
 
 def test_a_pair_of_columns_and_a_share_are_shown_by_language(page):

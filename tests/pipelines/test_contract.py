@@ -24,7 +24,7 @@ from fanfold.loader import Loaded, load_pipeline, pipeline_names
 from fanfold.model import Outcome, RunIdentity, Status
 from fanfold.pipeline import AS_OF, DATASET
 from fanfold.simulator.process import running
-from fanfold.simulator.sample import CONNECTIONS, DELIVERIES, connections
+from fanfold.simulator.sample import DELIVERIES, connections
 from fanfold.sources import Api, Call, Compute, Files, Function
 from fanfold.sources.session import ApiSession
 from fanfold.sources.template import rendered

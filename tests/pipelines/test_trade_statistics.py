@@ -53,9 +53,7 @@ def run(simulator, monkeypatch):
         result = testing.run(
             PIPELINE,
             symbols,
-            endpoint=Endpoint(
-                "tushare_default", simulator.url, simulator.token, read_timeout=2.0
-            ),
+            endpoint=Endpoint("tushare_default", simulator.url, simulator.token, read_timeout=2.0),
             as_of=datetime.combine(day, time(11), UTC),
             charts=False,
             after=after,
@@ -190,8 +188,15 @@ def test_a_quota_a_minute_pauses_the_connection(run, simulator):
 def test_a_bar_in_wrong_units_or_that_cannot_be_read_costs_only_itself(wrong, column, value):
     """30,000 lots for 28,500 thousand yuan are 9.50 each; as shares or yuan they are not."""
     right = {
-        **{"api_name": "daily", "ts_code": FIRST, "trade_date": "20210301"},
-        **{"open": 9.4, "high": 9.6, "low": 9.3, "close": 9.5, "vol": 30_000.0, "amount": 28_500.0},
+        "api_name": "daily",
+        "ts_code": FIRST,
+        "trade_date": "20210301",
+        "open": 9.4,
+        "high": 9.6,
+        "low": 9.3,
+        "close": 9.5,
+        "vol": 30_000.0,
+        "amount": 28_500.0,
     }
     found = testing.run(
         PIPELINE,
@@ -210,8 +215,12 @@ def test_each_symbol_comes_through_the_faults_of_the_simulator(run, simulator):
     """A tenth of all responses is one of all faults but an empty answer, which looks like a true one."""
     faults = sorted(KINDS.keys() - {"unknown"})
     simulator.control(
-        **{"seed": 5, "retry_after_s": 0, "slow_s": 0.01, "trickle_s": 0.1},
-        **{"huge_bytes": 9 << 20, "bomb_bytes": 9 << 20},
+        seed=5,
+        retry_after_s=0,
+        slow_s=0.01,
+        trickle_s=0.1,
+        huge_bytes=9 << 20,
+        bomb_bytes=9 << 20,
         error_rate=dict.fromkeys(faults, 0.1 / len(faults)),
     )
     symbols = market.SYMBOLS[:12]

@@ -32,7 +32,17 @@ ROWS = 5000
 """Maximum number of rows of an answer."""
 FIELDS = {
     "daily": (
-        *("ts_code", "trade_date", "open", "high", "low", "close", "pre_close", "change", "pct_chg"),
+        *(
+            "ts_code",
+            "trade_date",
+            "open",
+            "high",
+            "low",
+            "close",
+            "pre_close",
+            "change",
+            "pct_chg",
+        ),
         *("vol", "amount"),
     ),
     "adj_factor": ("ts_code", "trade_date", "adj_factor"),

@@ -164,7 +164,12 @@ def test_an_unknown_weather_station_is_404(client):
 
 def asked(client, api_name="daily", token=None, fields="", **params):
     """The answer of tushare to a request."""
-    body = {"api_name": api_name, "token": token or client.token, "params": params, "fields": fields}
+    body = {
+        "api_name": api_name,
+        "token": token or client.token,
+        "params": params,
+        "fields": fields,
+    }
     answer = client.send("/", "POST", body=json.dumps(body))
     assert answer.status == 200
     return answer.json

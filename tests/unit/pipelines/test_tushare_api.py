@@ -154,7 +154,9 @@ def test_a_known_symbol_takes_one_request_of_each_interface_from_since_to_the_da
         ("daily", "20260223", "20260303"),
         ("adj_factor", "20260223", "20260303"),
     ]
-    days = {f"{each.day:%Y%m%d}" for each in market.bars(SYMBOL, date(2026, 2, 23), date(2026, 3, 3))}
+    days = {
+        f"{each.day:%Y%m%d}" for each in market.bars(SYMBOL, date(2026, 2, 23), date(2026, 3, 3))
+    }
     for name in api.FIELDS:
         assert {each["trade_date"] for each in records if each["api_name"] == name} == days
     earlier = api.call(item, datetime(2026, 1, 5, tzinfo=UTC))
@@ -197,6 +199,13 @@ def test_the_token_is_checked_by_the_interface_that_needs_more_points():
 
 def test_symbols_are_canonical():
     assert api.check_item("600519.sh") == SYMBOL
-    for wrong in ("600519", "SH600519", "600519.SH,000001.SZ", "６００５１９.SH", "600519.SH\n", ""):
+    for wrong in (
+        "600519",
+        "SH600519",
+        "600519.SH,000001.SZ",
+        "６００５１９.SH",
+        "600519.SH\n",
+        "",
+    ):
         with pytest.raises(ValueError, match="six digits"):
             api.check_item(wrong)
