@@ -86,7 +86,7 @@ def test_what_does_not_exist_is_named_with_the_alternatives():
 
 def test_a_dag_file_that_runs_a_pipeline_under_its_own_name_can_be_run(tmp_path, monkeypatch):
     monkeypatch.setenv("FANFOLD_DAGS", str(tmp_path))
-    with pytest.raises(BadInput, match="no DAG file of this name; available: .*concurrent_sum, "):
+    with pytest.raises(BadInput, match=r"no DAG file of this name; available: .*concurrent_sum, "):
         Request("authors").check()
     (tmp_path / "authors.py").touch()
     Request("authors").check()
