@@ -77,14 +77,13 @@ SEGMENTS = Chart(
         ],
     },
     finding=(
-        "{how_en} The largest of {segments}: “{name_en}”, {share:percent} of {total} accounts, with a median of {followers} followers.",
-        "{how_zh}共 {segments} 群，最大的是“{name_zh}”，占 {total} 个账号的 {share:percent}，粉丝数中位数为 {followers}。",
+        "{how_en} Largest: “{name_en}”, {share:percent} of {total} accounts, with a median of {followers} followers.",
+        "{how_zh}最大的群：“{name_zh}”，占 {total} 个账号的 {share:percent}，粉丝数中位数为 {followers}。",
     ),
     # The limits are those of Kaufman and Rousseeuw, "Finding Groups in Data", 1990.
     values=f"""
-        SELECT (SELECT count(*) FROM segment_profiles) AS segments, accounts, share,
-               (SELECT count(*) FROM account_segments) AS total,
-               segment_name AS name_en, segment_name_zh AS name_zh, median_followers_count AS followers,
+        SELECT share, sum(accounts) OVER () AS total, segment_name AS name_en, segment_name_zh AS name_zh,
+               median_followers_count AS followers,
                CASE WHEN ({SCORE}) > 0.5 THEN 'The segments are distinct.'
                     WHEN ({SCORE}) > 0.25 THEN 'The segments overlap: use them as a rough grouping.'
                     WHEN ({SCORE}) IS NULL THEN 'Too few or too similar accounts to form segments.'
@@ -110,8 +109,8 @@ MEDIANS = f"""
                any_value(segment_name_zh) AS segment_name_zh, feature, median(count) AS median
         FROM counts JOIN account_segments USING (source, user_id) GROUP BY segment, feature
     ), found AS (
-        SELECT segment, {LABELS}, feature_en, feature_zh, position, median, everyone,
-               (1 + median) / (1 + everyone) AS times
+        SELECT segment, {LABELS}, feature_en, feature_zh, position, round(median)::BIGINT AS median,
+               round(everyone)::BIGINT AS everyone, (1 + medians.median) / (1 + overall.everyone) AS times
         FROM medians JOIN overall USING (feature) JOIN features USING (feature)
     )"""
 _FEATURE = _name(("feature_en", "feature_zh"), "Feature", "特征")
@@ -125,10 +124,6 @@ PROFILES = Chart(
     spec={
         "transform": [
             {"calculate": "max(-1, min(1, log(datum.times) / LN10))", "as": "tint"},
-            {
-                "calculate": "datum.median < 1e4 ? format(datum.median, ',.0f') : replace(format(datum.median, '.2s'), 'G', 'B')",
-                "as": "label",
-            },
         ],
         "height": {"step": 44},
         "encoding": {
@@ -178,7 +173,7 @@ PROFILES = Chart(
             },
             {
                 "mark": {"type": "text", "tooltip": None, "fontSize": 13},
-                "encoding": {"text": {"field": "label"}},
+                "encoding": {"text": {"field": "median", "type": "quantitative"}},
             },
         ],
     },
@@ -203,17 +198,20 @@ def _decades(english: str, chinese: str) -> dict[str, Any]:
 
 POINTS = Chart(
     ("Followers and posts", "粉丝数与发帖数"),
-    # All unusual accounts and a fixed sample of the others.
+    # The most unusual accounts and a fixed sample of the others.
     sql=f"""
         WITH points AS (
             SELECT coalesce(name, screen_name, user_id) AS account, segment, segment_name, segment_name_zh,
                    is_unusual, followers_count AS followers, statuses_count AS posts, unusual_score AS score,
-                   row_number() OVER (PARTITION BY is_unusual ORDER BY md5(user_id), source) AS place
+                   row_number() OVER (
+                       PARTITION BY is_unusual
+                       ORDER BY if(is_unusual, -unusual_score, 0), md5(user_id), source
+                   ) AS place
             FROM account_segments JOIN dataset USING (source, user_id)
         )
         SELECT account, segment, {LABELS}, if(is_unusual, 'yes', 'no') AS unusual_en,
                if(is_unusual, '是', '否') AS unusual_zh, 1 + followers AS followers, 1 + posts AS posts, score
-        FROM points WHERE place <= 1000 AND followers IS NOT NULL AND posts IS NOT NULL
+        FROM points WHERE place <= if(is_unusual, 50, 1000) AND followers IS NOT NULL AND posts IS NOT NULL
         ORDER BY segment, is_unusual, place""",
     spec={
         "height": 360,
@@ -245,14 +243,18 @@ POINTS = Chart(
         },
     },
     finding=(
-        "Each point is an account{sampled_en}; triangles are the {unusual} unusual ones.",
-        "每个点是一个账号{sampled_zh}；三角形为 {unusual} 个异常账号。",
+        "Dots: {dots_en} accounts. Triangles: {triangles} of {unusual} unusual ones.",
+        "圆点：{dots_zh}个账号；三角形：{unusual} 个异常账号中的 {triangles} 个。",
     ),
     values="""
-        SELECT count(*) FILTER (is_unusual) AS unusual,
-               if(count(*) > 1000, ' (a sample of 1,000)', '') AS sampled_en,
-               if(count(*) > 1000, '（抽样 1,000 个）', '') AS sampled_zh
-        FROM account_segments""",
+        WITH counts AS (
+            SELECT count(*) FILTER (is_unusual) AS unusual, count(*) - unusual AS others
+            FROM account_segments
+        )
+        SELECT unusual, least(unusual, 50) AS triangles,
+               if(others > 1000, 'a sample of 1,000', others::VARCHAR) AS dots_en,
+               if(others > 1000, '抽样的 1,000 ', others || ' ') AS dots_zh
+        FROM counts""",
 )
 _SCORE = _quantity("score", "Unusual score", "异常分数")
 UNUSUAL = Chart(
@@ -280,7 +282,7 @@ UNUSUAL = Chart(
         ],
         "encoding": {
             "y": {**_name("account", "Account", "账号"), "sort": None, "axis": {"title": None}},
-            "x": {**_SCORE, "axis": None, "scale": {"domain": [0, 1.6], "nice": False}},
+            "x": {**_SCORE, "axis": None, "scale": {"domain": [0, 2], "nice": False}},
         },
         "layer": [
             {
@@ -365,9 +367,9 @@ CARD = Chart(
             ('profiles_run', 'Trained on the run', '训练所用的运行'),
             ('profiles_sha256', 'SHA-256 of its file', '其文件的 SHA-256'),
             ('profiles_as_of', 'Date of the profiles', '档案日期'), ('accounts', 'Accounts', '账号数'),
-            ('followers', 'Followers', '粉丝'), ('friends', 'Accounts followed', '关注'),
+            ('followers', 'Followers', '粉丝'), ('friends', 'Following', '关注'),
             ('statuses', 'Posts', '发帖'), ('favourites', 'Favourites', '收藏'),
-            ('mutual', 'Mutual followers', '互粉'), ('scaling', 'Scaling', '缩放'),
+            ('mutual', 'Mutual', '互粉'), ('scaling', 'Scaling', '缩放'),
             ('segments', 'Segments', '分群'), ('number_of_segments', 'Number of segments', '分群数'),
             ('smallest_segment', 'Smallest segment', '最小的群'),
             ('unusual', 'Unusual accounts', '异常账号'), ('forest', 'Isolation forest', '孤立森林')

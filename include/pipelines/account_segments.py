@@ -110,5 +110,11 @@ PIPELINE = Pipeline(
     item_column="file",
     label="screen_name",
     measure="followers_count",
-    not_compared=("profiles_as_of", "profiles_run", "profiles_sha256", "account_age_days"),
+    not_compared=(
+        "profiles_as_of",
+        "profiles_run",
+        "profiles_sha256",
+        "account_age_days",
+        "days_since_post",
+    ),
 )

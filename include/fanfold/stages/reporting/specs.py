@@ -84,12 +84,7 @@ def completed(spec: dict[str, Any], dates: Iterable[str], language: Language) ->
     if not any("params" in each for each in _objects(spec)):
         _add_legend_filter(spec)
     for each in _objects(spec):
-        # Times have no offset and are shown as they are: a scale in UTC would move them by the browser's zone.
-        if each.get("type") == "utc":
-            each["type"] = "time"
-        for name in ("timeUnit", "unit"):
-            if str(each.get(name)).startswith("utc"):
-                each[name] = each[name].removeprefix("utc")
+        _show_as_written(each)
         for channel in ("x", "y"):
             found = each.get(channel)
             if not isinstance(found, dict) or "timeUnit" in found:
@@ -105,6 +100,15 @@ def completed(spec: dict[str, Any], dates: Iterable[str], language: Language) ->
     if parse and "data" not in spec:
         spec["data"] = {"format": {"parse": parse}}
     return spec
+
+
+def _show_as_written(part: dict[str, Any]) -> None:
+    """Remove a scale in UTC: times have no offset, and it would move them by the browser's time zone."""
+    if part.get("type") == "utc":
+        part["type"] = "time"
+    for name in ("timeUnit", "unit"):
+        if str(part.get(name)).startswith("utc"):
+            part[name] = part[name].removeprefix("utc")
 
 
 def unknown_columns(spec: Mapping[str, Any], columns: Iterable[str]) -> list[str]:
