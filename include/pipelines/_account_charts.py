@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fanfold import Chart
+from pipelines._chart_parts import LABEL, bars, nominal, quantity
 
 FEATURES = """
     features (feature, position, feature_en, feature_zh) AS (VALUES
@@ -12,31 +13,23 @@ FEATURES = """
         ('statuses', 3, 'Posts', '发帖'), ('favourites', 4, 'Favourites', '收藏'),
         ('mutual', 5, 'Mutual', '互粉')
     )"""
-LABELS = """
+NAMES = """
     segment || '. ' || segment_name AS segment_en, segment || '. ' || segment_name_zh AS segment_zh"""
 SCORE = "SELECT max(number) FROM model_card WHERE name LIKE 'silhouette%'"
 
 
-def _quantity(field: str, english: str, chinese: str, **more: Any) -> dict[str, Any]:
-    return {"field": field, "type": "quantitative", "title": (english, chinese), **more}
-
-
-def _name(field: str | tuple[str, str], english: str, chinese: str, **more: Any) -> dict[str, Any]:
-    return {"field": field, "type": "nominal", "title": (english, chinese), **more}
-
-
-_SEGMENT = _name(("segment_en", "segment_zh"), "Segment", "分群")
+_SEGMENT = nominal(("segment_en", "segment_zh"), "Segment", "分群")
 _NUMBER_OF = {"field": "segment", "type": "ordinal", "title": ("Segment", "分群")}
-_ACCOUNTS = _quantity("accounts", "Accounts", "账号数")
-_SHARE = _quantity("share", "Share", "占比", format=".1%")
-_FOLLOWERS = _quantity("followers", "Followers", "粉丝数")
-_POSTS = _quantity("posts", "Posts", "发帖数")
-_UNUSUAL = _quantity("unusual", "Unusual accounts", "异常账号")
+_ACCOUNTS = quantity("accounts", "Accounts", "账号数")
+_SHARE = quantity("share", "Share", "占比", format=".1%")
+_FOLLOWERS = quantity("followers", "Followers", "粉丝数")
+_POSTS = quantity("posts", "Posts", "发帖数")
+_UNUSUAL = quantity("unusual", "Unusual accounts", "异常账号")
 
 SEGMENTS = Chart(
     ("Segments", "分群"),
     sql=f"""
-        SELECT {LABELS}, accounts, share, verified_share, unusual_accounts AS unusual,
+        SELECT {NAMES}, accounts, share, verified_share, unusual_accounts AS unusual,
                median_followers_count AS followers, median_statuses_count AS posts,
                median_days_since_post AS days
         FROM segment_profiles ORDER BY segment""",
@@ -47,34 +40,18 @@ SEGMENTS = Chart(
                 "as": "label",
             }
         ],
-        "encoding": {
-            "y": {**_SEGMENT, "sort": None, "axis": {"title": None, "labelLimit": 300}},
-            "x": {**_ACCOUNTS, "axis": None, "scale": {"nice": False}},
-        },
-        "layer": [
-            {
-                "mark": "bar",
-                "encoding": {
-                    "color": {**_SEGMENT, "sort": None, "legend": None},
-                    "tooltip": [
-                        _SEGMENT,
-                        _ACCOUNTS,
-                        _SHARE,
-                        _quantity("verified_share", "Verified", "已认证", format=".1%"),
-                        _quantity("followers", "Median followers", "粉丝数中位数"),
-                        _quantity("posts", "Median posts", "发帖数中位数"),
-                        _quantity(
-                            "days", "Median days since the last post", "距最近发帖天数中位数"
-                        ),
-                        _UNUSUAL,
-                    ],
-                },
-            },
-            {
-                "mark": {"type": "text", "align": "left", "dx": 5, "tooltip": None},
-                "encoding": {"text": {"field": "label"}},
-            },
-        ],
+        **bars(
+            {**_SEGMENT, "axis": {"title": None, "labelLimit": 300}},
+            _ACCOUNTS,
+            LABEL,
+            _SHARE,
+            quantity("verified_share", "Verified", "已认证", format=".1%"),
+            quantity("followers", "Median followers", "粉丝数中位数"),
+            quantity("posts", "Median posts", "发帖数中位数"),
+            quantity("days", "Median days since the last post", "距最近发帖天数中位数"),
+            _UNUSUAL,
+            color={**_SEGMENT, "sort": None, "legend": None},
+        ),
     },
     finding=(
         "{how_en} Largest: “{name_en}”, {share:percent} of {total} accounts, with a median of {followers} followers.",
@@ -109,12 +86,12 @@ MEDIANS = f"""
                any_value(segment_name_zh) AS segment_name_zh, feature, median(count) AS median
         FROM counts JOIN account_segments USING (source, user_id) GROUP BY segment, feature
     ), found AS (
-        SELECT segment, {LABELS}, feature_en, feature_zh, position, round(median)::BIGINT AS median,
+        SELECT segment, {NAMES}, feature_en, feature_zh, position, round(median)::BIGINT AS median,
                round(everyone)::BIGINT AS everyone, (1 + medians.median) / (1 + overall.everyone) AS times
         FROM medians JOIN overall USING (feature) JOIN features USING (feature)
     )"""
-_FEATURE = _name(("feature_en", "feature_zh"), "Feature", "特征")
-_TIMES = _quantity("times", "Times the median of all accounts", "相对全体中位数的倍数")
+_FEATURE = nominal(("feature_en", "feature_zh"), "Feature", "特征")
+_TIMES = quantity("times", "Times the median of all accounts", "相对全体中位数的倍数")
 PROFILES = Chart(
     ("What distinguishes the segments", "各群的特点"),
     sql=f"""
@@ -165,8 +142,8 @@ PROFILES = Chart(
                     "tooltip": [
                         _SEGMENT,
                         _FEATURE,
-                        _quantity("median", "Median of the segment", "本群中位数"),
-                        _quantity("everyone", "Median of all accounts", "全体中位数"),
+                        quantity("median", "Median of the segment", "本群中位数"),
+                        quantity("everyone", "Median of all accounts", "全体中位数"),
                         {**_TIMES, "format": ".2f"},
                     ],
                 },
@@ -209,7 +186,7 @@ POINTS = Chart(
                    ) AS place
             FROM account_segments JOIN dataset USING (source, user_id)
         )
-        SELECT account, segment, {LABELS}, if(is_unusual, 'yes', 'no') AS unusual_en,
+        SELECT account, segment, {NAMES}, if(is_unusual, 'yes', 'no') AS unusual_en,
                if(is_unusual, '是', '否') AS unusual_zh, 1 + followers AS followers, 1 + posts AS posts, score
         FROM points WHERE place <= if(is_unusual, 50, 1000) AND followers IS NOT NULL AND posts IS NOT NULL
         ORDER BY segment, is_unusual, place""",
@@ -221,7 +198,7 @@ POINTS = Chart(
             "y": {**_POSTS, **_decades("Posts + 1 (log scale)", "发帖数 + 1（对数坐标）")},
             "color": {**_NUMBER_OF, "scale": {"range": "category"}},
             "shape": {
-                **_name(("unusual_en", "unusual_zh"), "Unusual", "异常"),
+                **nominal(("unusual_en", "unusual_zh"), "Unusual", "异常"),
                 "scale": {"range": ["circle", "triangle-up"]},
                 "sort": None,
                 "legend": None,
@@ -234,11 +211,11 @@ POINTS = Chart(
                 "value": 25,
             },
             "tooltip": [
-                _name("account", "Account", "账号"),
+                nominal("account", "Account", "账号"),
                 _SEGMENT,
                 _FOLLOWERS,
                 _POSTS,
-                _quantity("score", "Unusual score", "异常分数", format=".3f"),
+                quantity("score", "Unusual score", "异常分数", format=".3f"),
             ],
         },
     },
@@ -256,7 +233,7 @@ POINTS = Chart(
                if(others > 1000, '抽样的 1,000 ', others || ' ') AS dots_zh
         FROM counts""",
 )
-_SCORE = _quantity("score", "Unusual score", "异常分数")
+_SCORE = quantity("score", "Unusual score", "异常分数")
 UNUSUAL = Chart(
     ("Most unusual accounts", "最异常的账号"),
     sql=f"""
@@ -268,7 +245,7 @@ UNUSUAL = Chart(
             WHERE is_unusual ORDER BY score DESC, source, user_id LIMIT 15
         )
         SELECT if(count(*) OVER (PARTITION BY account) > 1, account || ' ' || user_id, account) AS account,
-               user_id, score, {LABELS}, feature_en, feature_zh, value, median, deviation
+               user_id, score, {NAMES}, feature_en, feature_zh, value, median, deviation
         FROM top JOIN features USING (feature) ORDER BY score DESC, user_id""",
     spec={
         "transform": [
@@ -280,36 +257,22 @@ UNUSUAL = Chart(
                 "as": "label",
             },
         ],
-        "encoding": {
-            "y": {**_name("account", "Account", "账号"), "sort": None, "axis": {"title": None}},
-            "x": {**_SCORE, "axis": None, "scale": {"domain": [0, 2], "nice": False}},
-        },
-        "layer": [
-            {
-                "mark": "bar",
-                "encoding": {
-                    "tooltip": [
-                        _name("account", "Account", "账号"),
-                        _name("user_id", "User id", "用户 ID"),
-                        {**_SCORE, "format": ".3f"},
-                        _SEGMENT,
-                        _name(("feature_en", "feature_zh"), "Mainly because of", "主要原因"),
-                        _quantity("value", "Its value", "该值"),
-                        _quantity("median", "Median of all accounts", "全体中位数"),
-                        _quantity(
-                            "deviation",
-                            "Interquartile ranges from the median",
-                            "偏离中位数（四分位距）",
-                            format="+.1f",
-                        ),
-                    ]
-                },
-            },
-            {
-                "mark": {"type": "text", "align": "left", "dx": 5, "tooltip": None},
-                "encoding": {"text": {"field": "label"}},
-            },
-        ],
+        **bars(
+            nominal("account", "Account", "账号"),
+            {**_SCORE, "format": ".3f", "scale": {"domain": [0, 2], "nice": False}},
+            LABEL,
+            nominal("user_id", "User id", "用户 ID"),
+            _SEGMENT,
+            nominal(("feature_en", "feature_zh"), "Mainly because of", "主要原因"),
+            quantity("value", "Its value", "该值"),
+            quantity("median", "Median of all accounts", "全体中位数"),
+            quantity(
+                "deviation",
+                "Interquartile ranges from the median",
+                "偏离中位数（四分位距）",
+                format="+.1f",
+            ),
+        ),
     },
     finding=(
         "{unusual} accounts ({share:percent}) are unusual: their score is 0.6 or more. The most unusual one is {account}, mainly because of {feature_en}: {value} against a median of {median}. The text beside each bar names the main reason.",
@@ -326,7 +289,7 @@ UNUSUAL = Chart(
         WHERE is_unusual ORDER BY unusual_score DESC, source, user_id LIMIT 1""",
 )
 _NUMBER = {"field": "segments", "type": "ordinal", "title": ("Number of segments", "分群数")}
-_SILHOUETTE = _quantity("silhouette", "Silhouette (-1 to 1)", "轮廓系数（-1 至 1）")
+_SILHOUETTE = quantity("silhouette", "Silhouette (-1 to 1)", "轮廓系数（-1 至 1）")
 CHOICE = Chart(
     ("Silhouette by number of segments", "各分群数的轮廓系数"),
     sql="""
@@ -382,15 +345,15 @@ CARD = Chart(
         "mark": {"type": "text", "align": "left", "fontSize": 11},
         "encoding": {
             "y": {
-                **_name(("name_en", "name_zh"), "Entry", "条目"),
+                **nominal(("name_en", "name_zh"), "Entry", "条目"),
                 "sort": None,
                 "axis": {"title": None, "domain": False},
             },
             "x": {"value": 0},
             "text": {"field": "text", "type": "nominal"},
             "tooltip": [
-                _name(("name_en", "name_zh"), "Entry", "条目"),
-                _name("value", "Value", "值"),
+                nominal(("name_en", "name_zh"), "Entry", "条目"),
+                nominal("value", "Value", "值"),
             ],
         },
     },

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fanfold import Chart
+from pipelines._chart_parts import LABEL, NO_TITLE, bars, nominal, quantity, tooltip
 
 CURRENT = """
     WITH current AS (
@@ -18,20 +19,9 @@ CURRENT = """
     ), newest AS (
         SELECT max(as_of) AS read_at, date_trunc('hour', max(as_of)) AS this_hour FROM dataset
     )"""
-_NO_TITLE: dict[str, Any] = {"axis": {"title": None}}
-
-
-def _quantity(field: str, english: str, chinese: str, **more: Any) -> dict[str, Any]:
-    return {"field": field, "type": "quantitative", "title": (english, chinese), **more}
-
-
-def _name(field: str | tuple[str, str], english: str, chinese: str) -> dict[str, Any]:
-    return {"field": field, "type": "nominal", "title": (english, chinese)}
-
-
-_TOPIC = _name("topic", "Topic", "话题")
+_TOPIC = nominal("topic", "Topic", "话题")
 _COLOUR = {**_TOPIC, "sort": None, "legend": {"title": None, "columns": 3, "labelLimit": 130}}
-_CLOCK = _name("clock", "Hour (UTC)", "时间（UTC）")
+_CLOCK = nominal("clock", "Hour (UTC)", "时间（UTC）")
 _HOUR = {
     "field": "hour",
     "type": "temporal",
@@ -39,41 +29,20 @@ _HOUR = {
     "axis": {"title": None, "format": "%H:%M"},
 }
 _DAY = {"field": "day", "type": "ordinal", "title": ("Day", "日期")}
-_POSTS = _quantity("posts", "Posts", "博文数")
-_REACTIONS = _quantity("reactions", "Reposts, comments and likes", "转发、评论和点赞")
-_AUTHORS = _quantity("authors", "Authors", "作者数")
-
-
-def _bars(
-    name: dict[str, Any],
-    value: dict[str, Any],
-    label: str | tuple[str, str],
-    *more: dict[str, Any],
-) -> dict[str, Any]:
-    """Return horizontal bars with a text beside each, in the order of the query."""
-    text = {"type": "text", "align": "left", "dx": 5, "tooltip": None}
-    return {
-        "encoding": {
-            "y": {**name, "sort": None, **_NO_TITLE},
-            "x": {**value, "axis": None, "scale": {"nice": False}},
-        },
-        "layer": [
-            {"mark": "bar", "encoding": {"tooltip": [name, value, *more]}},
-            {"mark": text, "encoding": {"text": {"field": label}}},
-        ],
-    }
+_POSTS = quantity("posts", "Posts", "博文数")
+_REACTIONS = quantity("reactions", "Reposts, comments and likes", "转发、评论和点赞")
+_AUTHORS = quantity("authors", "Authors", "作者数")
 
 
 def _lines(y: dict[str, Any], *more: dict[str, Any]) -> dict[str, Any]:
     """Return a line of each topic by hour."""
-    plain = {key: each for key, each in y.items() if key not in {"scale", "axis"}}
     return {
         "mark": {"type": "line", "point": True},
         "encoding": {
             "x": _HOUR,
             "y": y,
             "color": _COLOUR,
-            "tooltip": [_CLOCK, _TOPIC, plain, *more],
+            "tooltip": tooltip(_CLOCK, _TOPIC, y, *more),
         },
     }
 
@@ -115,15 +84,15 @@ CHARTS = [
                     "as": "label",
                 }
             ],
-            **_bars(
+            **bars(
                 _TOPIC,
                 _POSTS,
-                "label",
+                LABEL,
                 _REACTIONS,
                 _AUTHORS,
-                _quantity("verified_share", "Verified authors", "认证作者占比", format=".1%"),
-                _quantity("deleted", "Deleted posts", "已删除的博文"),
-                _name(("move_en", "move_zh"), "Since the list before", "较上一榜单"),
+                quantity("verified_share", "Verified authors", "认证作者占比", format=".1%"),
+                quantity("deleted", "Deleted posts", "已删除的博文"),
+                nominal(("move_en", "move_zh"), "Since the list before", "较上一榜单"),
             ),
         },
         finding=(
@@ -162,7 +131,7 @@ CHARTS = [
             _POSTS,
             _REACTIONS,
             _AUTHORS,
-            _quantity("verified_share", "Verified authors", "认证作者占比", format=".1%"),
+            quantity("verified_share", "Verified authors", "认证作者占比", format=".1%"),
         ),
         finding=(
             "Most posts in an hour: {posts}, about {topic}, at {clock} (UTC), by {authors} authors. The source shows no more than its newest posts of a topic. {refused_en} {said}",
@@ -191,7 +160,7 @@ CHARTS = [
             -- A topic that is gone has no rank, which interrupts its line.
             ORDER BY place, hour""",
         spec=_lines(
-            _quantity(
+            quantity(
                 "rank",
                 "Rank",
                 "名次",
@@ -226,14 +195,14 @@ CHARTS = [
                     "as": "label",
                 }
             ],
-            **_bars(
+            **bars(
                 _TOPIC,
-                _quantity("hours", "Hours on the list", "在榜小时数"),
-                "label",
-                _quantity("visits", "Times on the list", "上榜次数"),
-                _quantity("best_rank", "Best rank", "最高名次"),
-                _name("clock", "Since (UTC)", "首次上榜（UTC）"),
-                _name(("listed_en", "listed_zh"), "On the list now", "当前在榜"),
+                quantity("hours", "Hours on the list", "在榜小时数"),
+                LABEL,
+                quantity("visits", "Times on the list", "上榜次数"),
+                quantity("best_rank", "Best rank", "最高名次"),
+                nominal("clock", "Since (UTC)", "首次上榜（UTC）"),
+                nominal(("listed_en", "listed_zh"), "On the list now", "当前在榜"),
             ),
         },
         finding=(
@@ -251,13 +220,13 @@ CHARTS = [
                       coalesce(author, author_id)) AS author,
                    reactions, posts, topics, top_topic
             FROM top_authors ORDER BY reactions DESC, author_id LIMIT 15""",
-        spec=_bars(
-            _name("author", "Account", "账号"),
+        spec=bars(
+            nominal("author", "Account", "账号"),
             _REACTIONS,
-            "top_topic",
+            {"field": "top_topic"},
             _POSTS,
-            _quantity("topics", "Topics", "话题数"),
-            _name("top_topic", "Topic", "话题"),
+            quantity("topics", "Topics", "话题数"),
+            nominal("top_topic", "Topic", "话题"),
         ),
         finding=(
             "The {n} leading accounts of these topics got {share:percent} of all reactions to them.",
@@ -288,13 +257,13 @@ CHARTS = [
             "height": {"step": 26},
             "mark": "rect",
             "encoding": {
-                "y": {**_TOPIC, "sort": None, **_NO_TITLE},
+                "y": {**_TOPIC, "sort": None, **NO_TITLE},
                 "x": {
-                    **_name("other", "Other topic", "另一话题"),
+                    **nominal("other", "Other topic", "另一话题"),
                     "sort": None,
                     "axis": {"title": None, "labelAngle": -40, "labelOverlap": False, "labelLimit": 120},
                 },
-                "color": _quantity(
+                "color": quantity(
                     "jaccard",
                     "Authors in common (share)",
                     "共同作者占比",
@@ -302,9 +271,9 @@ CHARTS = [
                 ),
                 "tooltip": [
                     _TOPIC,
-                    _name("other", "Other topic", "另一话题"),
-                    _quantity("common_authors", "Authors in common", "共同作者"),
-                    _quantity("jaccard", "Share of all of both", "占两者全部作者", format=".1%"),
+                    nominal("other", "Other topic", "另一话题"),
+                    quantity("common_authors", "Authors in common", "共同作者"),
+                    quantity("jaccard", "Share of all of both", "占两者全部作者", format=".1%"),
                 ],
             },
         },
@@ -332,15 +301,15 @@ CHARTS = [
             "mark": "bar",
             "encoding": {
                 "x": {**_DAY, "axis": {"title": None, "labelAngle": 0}},
-                "y": _quantity("mentions", "Mentions", "讨论数"),
+                "y": quantity("mentions", "Mentions", "讨论数"),
                 "color": _COLOUR,
                 "tooltip": [
                     _DAY,
                     _TOPIC,
-                    _quantity("mentions", "Mentions", "讨论数"),
-                    _quantity("reads", "Reads", "阅读数"),
+                    quantity("mentions", "Mentions", "讨论数"),
+                    quantity("reads", "Reads", "阅读数"),
                     _AUTHORS,
-                    _quantity("star", "Rating (0 to 10)", "星级（0 至 10）"),
+                    quantity("star", "Rating (0 to 10)", "星级（0 至 10）"),
                 ],
             },
         },

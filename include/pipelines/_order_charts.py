@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from fanfold import Chart
+from pipelines._chart_parts import LABEL, NO_TITLE, bars, nominal, quantity
 
 MAIN = """
     WITH main AS (
@@ -31,42 +32,11 @@ def _change(now: str, before: str, than: tuple[str, str]) -> str:
              ELSE '' END AS change_zh"""
 
 
-def _quantity(field: str, english: str, chinese: str, **more: Any) -> dict[str, Any]:
-    return {"field": field, "type": "quantitative", "title": (english, chinese), **more}
-
-
-def _name(field: str | tuple[str, str], english: str, chinese: str) -> dict[str, Any]:
-    return {"field": field, "type": "nominal", "title": (english, chinese)}
-
-
-def _bars(
-    name: dict[str, Any],
-    value: dict[str, Any],
-    label: str | tuple[str, str],
-    *more: dict[str, Any],
-    over: tuple[dict[str, Any], ...] = (),
-) -> dict[str, Any]:
-    """Return horizontal bars with a text beside each, in the order of the query."""
-    plain = {key: each for key, each in value.items() if key != "format"}
-    text = {"type": "text", "align": "left", "dx": 5, "tooltip": None}
-    return {
-        "encoding": {
-            "y": {**name, "sort": None, "axis": {"title": None}},
-            "x": {**plain, "axis": None, "scale": {"nice": False}},
-        },
-        "layer": [
-            {"mark": "bar", "encoding": {"tooltip": [name, value, *more]}},
-            *over,
-            {"mark": text, "encoding": {"text": {"field": label}}},
-        ],
-    }
-
-
 _DAY = {"field": "day", "type": "temporal", "title": ("Day", "日期")}
-_CURRENCY = _name("currency", "Currency", "货币")
-_REVENUE = _quantity("revenue", "Revenue", "销售额")
-_ORDERS = _quantity("orders", "Orders", "订单数")
-_BASKET = _quantity("average_basket", "Average basket", "客单价")
+_CURRENCY = nominal("currency", "Currency", "货币")
+_REVENUE = quantity("revenue", "Revenue", "销售额")
+_ORDERS = quantity("orders", "Orders", "订单数")
+_BASKET = quantity("average_basket", "Average basket", "客单价")
 
 REVENUE = Chart(
     ("Revenue by day and currency, last 8 weeks", "最近八周各货币每日销售额"),
@@ -110,17 +80,17 @@ REVENUE = Chart(
                             _DAY,
                             _CURRENCY,
                             _REVENUE,
-                            _quantity("average", "Average of 7 days", "七日平均"),
+                            quantity("average", "Average of 7 days", "七日平均"),
                             _ORDERS,
                             _BASKET,
-                            _quantity("refunds", "Refunds", "退款"),
-                            _quantity("cancelled_orders", "Cancelled orders", "取消的订单"),
+                            quantity("refunds", "Refunds", "退款"),
+                            quantity("cancelled_orders", "Cancelled orders", "取消的订单"),
                         ],
                     },
                 },
                 {
                     "mark": {"type": "line", "tooltip": None},
-                    "encoding": {"y": _quantity("average", "Revenue", "销售额")},
+                    "encoding": {"y": quantity("average", "Revenue", "销售额")},
                 },
             ],
         },
@@ -151,15 +121,15 @@ BASKET = Chart(
     spec={
         "mark": "line",
         "encoding": {
-            "x": {**_DAY, "axis": {"title": None}},
+            "x": {**_DAY, **NO_TITLE},
             "y": {
-                **_quantity("average_basket", "Average of 7 days, before refunds", "七日平均，未扣退款"),
+                **quantity("average_basket", "Average of 7 days, before refunds", "七日平均，未扣退款"),
                 "scale": {"zero": False},
             },
             "tooltip": [
                 _DAY,
-                _quantity("average_basket", "Average of 7 days, before refunds", "七日平均，未扣退款"),
-                _quantity("orders", "Orders in 7 days", "七日订单数"),
+                quantity("average_basket", "Average of 7 days, before refunds", "七日平均，未扣退款"),
+                quantity("orders", "Orders in 7 days", "七日订单数"),
             ],
         },
     },
@@ -197,16 +167,16 @@ CATEGORIES = Chart(
                 "as": "label",
             },
         ],
-        **_bars(
-            _name("category", "Category", "类别"),
+        **bars(
+            nominal("category", "Category", "类别"),
             _REVENUE,
-            "label",
-            _quantity("before", "28 days before", "之前 28 天"),
-            _quantity("share", "Share", "占比", format=".1%"),
+            LABEL,
+            quantity("before", "28 days before", "之前 28 天"),
+            quantity("share", "Share", "占比", format=".1%"),
             over=(
                 {
                     "mark": {"type": "tick", "thickness": 2, "color": "var(--ink)", "tooltip": None},
-                    "encoding": {"x": _quantity("before", "28 days before", "之前 28 天", axis=None)},
+                    "encoding": {"x": quantity("before", "28 days before", "之前 28 天", axis=None)},
                 },
             ),
         ),
@@ -236,13 +206,13 @@ PRODUCTS = Chart(
                 "as": "label",
             },
         ],
-        **_bars(
-            _name("product", "Product", "商品"),
+        **bars(
+            nominal("product", "Product", "商品"),
             _REVENUE,
-            "label",
-            _name("category", "Category", "类别"),
-            _quantity("before", "28 days before", "之前 28 天"),
-            _quantity("change", "Change", "变化", format="+.1%"),
+            LABEL,
+            nominal("category", "Category", "类别"),
+            quantity("before", "28 days before", "之前 28 天"),
+            quantity("change", "Change", "变化", format="+.1%"),
         ),
     },
     finding=(
@@ -256,7 +226,7 @@ PRODUCTS = Chart(
         FROM products JOIN main USING (currency) WHERE revenue_28_days > 0
         ORDER BY revenue_28_days DESC, product_id LIMIT 1""",
 )
-_REFUND_RATE = _quantity("refund_rate", "Refunds as a share of sales", "退款占销售的比例", format=".1%")
+_REFUND_RATE = quantity("refund_rate", "Refunds as a share of sales", "退款占销售的比例", format=".1%")
 REFUNDS = Chart(
     ("Most refunded products", "退款最多的商品"),
     sql=f"""
@@ -271,12 +241,12 @@ REFUNDS = Chart(
                 "as": "label",
             },
         ],
-        **_bars(
-            _name("product", "Product", "商品"),
+        **bars(
+            nominal("product", "Product", "商品"),
             _REFUND_RATE,
-            "label",
-            _quantity("refunds", "Refunds", "退款"),
-            _quantity("sales", "Sales before refunds", "未扣退款的销售额"),
+            LABEL,
+            quantity("refunds", "Refunds", "退款"),
+            quantity("sales", "Sales before refunds", "未扣退款的销售额"),
             _ORDERS,
         ),
     },
@@ -317,13 +287,13 @@ CUSTOMERS = Chart(
                 "as": "label",
             },
         ],
-        **_bars(
-            _name(("segment_en", "segment_zh"), "Customers", "客户"),
-            _quantity("customers", "Customers", "客户数"),
-            "label",
-            _quantity("share", "Share", "占比", format=".1%"),
+        **bars(
+            nominal(("segment_en", "segment_zh"), "Customers", "客户"),
+            quantity("customers", "Customers", "客户数"),
+            LABEL,
+            quantity("share", "Share", "占比", format=".1%"),
             _REVENUE,
-            _quantity("revenue_share", "Share of the revenue", "销售额占比", format=".1%"),
+            quantity("revenue_share", "Share of the revenue", "销售额占比", format=".1%"),
         ),
     },
     finding=(
@@ -338,7 +308,7 @@ CUSTOMERS = Chart(
         FROM customers JOIN main USING (currency) GROUP BY ALL""",
 )
 _MONTH = {"field": "month", "type": "ordinal", "title": ("Month of the first order", "首单月份")}
-_RATE = _quantity("repeat_rate_30_days", "Ordered again within 30 days", "30 天内再次下单")
+_RATE = quantity("repeat_rate_30_days", "Ordered again within 30 days", "30 天内再次下单")
 REPEAT = Chart(
     ("Repeat rate by month of the first order", "按首单月份的复购率"),
     sql="""
@@ -353,9 +323,9 @@ REPEAT = Chart(
             "tooltip": [
                 _MONTH,
                 {**_RATE, "format": ".1%"},
-                _quantity("customers", "Customers", "客户数"),
-                _quantity("returned", "Of them again", "其中再次下单"),
-                _quantity("repeat_rate", "Again until today", "迄今再次下单", format=".1%"),
+                quantity("customers", "Customers", "客户数"),
+                quantity("returned", "Of them again", "其中再次下单"),
+                quantity("repeat_rate", "Again until today", "迄今再次下单", format=".1%"),
             ],
         },
     },

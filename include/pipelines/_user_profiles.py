@@ -9,6 +9,7 @@ import pandas as pd
 import pandera.pandas as pa
 
 from fanfold import Chart
+from pipelines._chart_parts import LABEL, bars, nominal, quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -166,17 +167,8 @@ def derived(rows: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
 
 # --- charts ---------------------------------------------------------------------------------
 
-_ACCOUNTS = {
-    "field": "accounts",
-    "type": "quantitative",
-    "title": ("Accounts", "账号数"),
-}
-_SHARE = {
-    "field": "share",
-    "type": "quantitative",
-    "format": ".1%",
-    "title": ("Share", "占比"),
-}
+_ACCOUNTS = quantity("accounts", "Accounts", "账号数")
+_SHARE = quantity("share", "Share", "占比", format=".1%")
 _WHOLE = {"axis": {"tickMinStep": 1}}
 _DECADES = [float(f"1e{exponent}") for exponent in range(-6, 13)]
 
@@ -198,8 +190,8 @@ def _distribution(
     ``edge`` is the SQL of a readable number for the edge 10 ** {0} of a bin.
     """
     # Vega-Lite takes the end of a bin from the column of that name.
-    low = {"field": "low", "type": "quantitative", "title": ("From", "自")}
-    high = {"field": "low_end", "type": "quantitative", "title": ("Below", "低于")}
+    low = quantity("low", "From", "自")
+    high = quantity("low_end", "Below", "低于")
     quartiles = {
         "data": {"name": "values"},
         "transform": [
@@ -215,7 +207,7 @@ def _distribution(
             },
             "tooltip": [
                 {"field": "quartile", "title": ("Quartile", "四分位数")},
-                {"field": "value", "type": "quantitative", "title": title},
+                quantity("value", *title),
             ],
         },
         "mark": {"type": "rule", "strokeWidth": 1.5},
@@ -264,36 +256,12 @@ def _distribution(
     )
 
 
-def _bars(
-    label: str | tuple[str, str],
-    title: tuple[str, str],
-    value: dict[str, Any],
-    text: dict[str, Any],
-    *more: dict[str, Any],
-) -> dict[str, Any]:
-    """Return horizontal bars of a value with a text beside each, in the order of the query."""
-    name = {"field": label, "type": "nominal", "title": title}
-    return {
-        "encoding": {
-            "y": {**name, "sort": None, "axis": {"title": None}},
-            "x": {**value, "axis": None, "scale": {"nice": False}},
-        },
-        "layer": [
-            {"mark": "bar", "encoding": {"tooltip": [name, value, *more]}},
-            {
-                "mark": {"type": "text", "align": "left", "dx": 5, "tooltip": None},
-                "encoding": {"text": text},
-            },
-        ],
-    }
-
-
-def _accounts(label: tuple[str, str], title: tuple[str, str]) -> dict[str, Any]:
+def _accounts(name: dict[str, Any]) -> dict[str, Any]:
     """Return horizontal bars of ``accounts``, with ``share``."""
     both = "format(datum.accounts, ',') + ' (' + format(datum.share, '.1%') + ')'"
     return {
         "transform": [{"calculate": both, "as": "label"}],
-        **_bars(label, title, _ACCOUNTS, {"field": "label"}, _SHARE),
+        **bars(name, _ACCOUNTS, LABEL, _SHARE),
     }
 
 
@@ -365,7 +333,7 @@ VERIFIED = Chart(
         FROM dataset JOIN names
           ON type = coalesce(verified_type::VARCHAR, if(verified, 'verified', 'none'))
         GROUP BY ALL ORDER BY accounts DESC, type_en""",
-    spec=_accounts(("type_en", "type_zh"), ("Type", "类型")),
+    spec=_accounts(nominal(("type_en", "type_zh"), "Type", "类型")),
     finding=(
         "{share:percent} of the accounts are verified.",
         "{share:percent} 的账号已认证。",
@@ -380,7 +348,7 @@ REGION = Chart(
                count(*) / sum(count(*)) OVER () AS share
         FROM dataset JOIN names USING (region)
         GROUP BY ALL ORDER BY accounts DESC, region_zh LIMIT 20""",
-    spec=_accounts(("region_en", "region_zh"), ("Region", "地区")),
+    spec=_accounts(nominal(("region_en", "region_zh"), "Region", "地区")),
     finding=(
         "Most frequent region: {region_en}, with {share:percent} of the accounts that state one.",
         "最多的地区：{region_zh}，占填写了地区的账号的 {share:percent}。",
@@ -405,7 +373,7 @@ RECENCY = Chart(
                coalesce(accounts, 0) / sum(accounts) OVER () AS share
         FROM bands LEFT JOIN posts USING (position)
         WHERE EXISTS (FROM dataset) ORDER BY position""",
-    spec=_accounts(("band_en", "band_zh"), ("Last post", "最近一次发帖")),
+    spec=_accounts(nominal(("band_en", "band_zh"), "Last post", "最近一次发帖")),
     finding=(
         "{share:percent} of the accounts posted in the last 30 days.",
         "{share:percent} 的账号在最近 30 天内发过帖。",
@@ -414,7 +382,7 @@ RECENCY = Chart(
         SELECT avg(coalesce(last_status_at > as_of - INTERVAL 30 DAY, false)::INT) AS share
         FROM dataset""",
 )
-_FOLLOWERS = {"field": "followers", "type": "quantitative", "title": ("Followers", "粉丝数")}
+_FOLLOWERS = quantity("followers", "Followers", "粉丝数")
 TOP = Chart(
     ("Most followed accounts", "粉丝最多的账号"),
     sql="""
@@ -425,12 +393,11 @@ TOP = Chart(
         SELECT if(count(*) OVER (PARTITION BY account) > 1, account || ' ' || user_id, account)
                AS account, user_id, followers
         FROM top ORDER BY followers DESC, user_id""",
-    spec=_bars(
-        "account",
-        ("Account", "账号"),
+    spec=bars(
+        nominal("account", "Account", "账号"),
         _FOLLOWERS,
         _FOLLOWERS,
-        {"field": "user_id", "title": ("User id", "用户 ID")},
+        nominal("user_id", "User id", "用户 ID"),
     ),
     finding=(
         "Most followed: {account}. Share of the top {n} in all followers: {share:percent}.",
