@@ -5,15 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from fanfold import Chart
+from pipelines._candlesticks import CANDLESTICKS, SYMBOL, moved, rising
+from pipelines._chart_parts import BESIDE, LABEL, NO_TITLE, bars, nominal, quantity
 
-BARS = 120
-"""Trading days of the candlesticks."""
-CHOICE = 30
-"""Symbols of the candlesticks, by turnover: with 120 days each, fewer rows than a chart may have."""
-_LINE = "(windowSize()[0] < 700 ? 4 : 10)"
-"""Symbols in a line of the choice: fewer on a phone."""
-_UP, _DOWN = ("var(--c3)", "var(--c7)"), ("var(--c7)", "var(--c3)")
-"""Rising prices are green in English and red in Chinese, as is usual there."""
 _ZERO = {
     "mark": {"type": "rule", "color": "var(--muted)", "tooltip": None},
     "encoding": {"y": {"datum": 0}},
@@ -42,206 +36,7 @@ YEAR = """
 have bars from the beginning on."""
 
 
-def _number(field: str, english: str, chinese: str, **more: Any) -> dict[str, Any]:
-    return {"field": field, "type": "quantitative", "title": (english, chinese), **more}
-
-
-def _name(field: str, english: str, chinese: str, **more: Any) -> dict[str, Any]:
-    return {"field": field, "type": "nominal", "title": (english, chinese), **more}
-
-
-def _moved(change: str) -> str:
-    """Return SQL of the texts ``moved_en`` and ``moved_zh``: up or down by a share."""
-    return f"""
-        if({change} < 0, 'down ', 'up ') || format('{{:.1f}}%', 100 * abs({change})) AS moved_en,
-        if({change} < 0, '跌 ', '涨 ') || format('{{:.1f}}%', 100 * abs({change})) AS moved_zh"""
-
-
-_SYMBOL = _name("symbol", "Symbol", "代码")
 _DAY = {"field": "day", "type": "temporal", "title": ("Day", "日期")}
-_VOLUME = _number("volume", "Volume (shares)", "成交量（股）")
-
-_BAR_DAY: dict[str, Any] = {
-    "field": "day",
-    "type": "ordinal",
-    "title": ("Day", "日期"),
-    "axis": {"title": None, "labelAngle": 0, "labelOverlap": "greedy", "labelSeparation": 24},
-}
-_BAR = {
-    "x": _BAR_DAY,
-    "color": {"condition": {"test": "datum.close >= datum.open", "value": _UP}, "value": _DOWN},
-    "tooltip": [
-        _SYMBOL,
-        {key: value for key, value in _BAR_DAY.items() if key != "axis"},
-        _number("open", "Open", "开盘", format=",.2f"),
-        _number("high", "High", "最高", format=",.2f"),
-        _number("low", "Low", "最低", format=",.2f"),
-        _number("close", "Close", "收盘", format=",.2f"),
-        _number("daily_return", "Change", "涨跌幅", format="+.2%"),
-        _VOLUME,
-    ],
-}
-_Y_AXIS = {"minExtent": 48, "maxExtent": 48}
-_CHOSEN = [{"filter": {"param": "chosen", "empty": False}}]
-_PRICE = ("Price, adjusted", "复权价")
-
-
-_AVERAGES = {
-    "mark": {"type": "line", "strokeWidth": 1.5, "tooltip": None},
-    "transform": [{"fold": ["ma_20", "ma_60"], "as": ["average", "price"]}],
-    "encoding": {
-        "x": _BAR_DAY,
-        "y": _number("price", *_PRICE),
-        "color": {
-            "field": "average",
-            "type": "nominal",
-            "scale": {"domain": ["ma_20", "ma_60"], "range": ["var(--c2)", "var(--c5)"]},
-            "legend": {
-                "title": None,
-                "labelExpr": (
-                    "'Average of ' + slice(datum.label, 3) + ' days'",
-                    "slice(datum.label, 3) + ' 日均线'",
-                ),
-            },
-        },
-    },
-}
-
-CANDLESTICKS = Chart(
-    ("Daily prices and volume; click a symbol", "每日行情与成交量（点击代码切换）"),
-    sql=f"""
-        WITH bars AS (
-            SELECT turnover_rank, symbol, trade_date, open * adjustment AS open,
-                   high * adjustment AS high, low * adjustment AS low, close * adjustment AS close,
-                   dataset.volume, daily_return, ma_20, ma_60,
-                   row_number() OVER (PARTITION BY symbol ORDER BY trade_date DESC) AS age
-            FROM dataset JOIN daily_returns USING (symbol, trade_date)
-            JOIN symbol_statistics USING (symbol) WHERE turnover_rank <= {CHOICE}
-        ), shown AS (
-            SELECT *, dense_rank() OVER (ORDER BY turnover_rank, symbol) AS place
-            FROM bars WHERE age <= {BARS}
-        )
-        SELECT place, symbol, trade_date AS day, round(open, 4) AS open, round(high, 4) AS high,
-               round(low, 4) AS low, round(close, 4) AS close, volume,
-               round(daily_return, 6) AS daily_return, round(ma_20, 4) AS ma_20,
-               round(ma_60, 4) AS ma_60, age = 1 AS is_last
-        FROM shown WHERE place <= {CHOICE} ORDER BY place, day""",
-    spec={
-        "spacing": 14,
-        "resolve": {"scale": {"color": "independent"}},
-        "vconcat": [
-            {
-                "height": {"step": 26},
-                "transform": [
-                    {"filter": "datum.is_last"},
-                    {"calculate": f"floor((datum.place - 1) / {_LINE})", "as": "line"},
-                    {"calculate": f"(datum.place - 1) % {_LINE}", "as": "column"},
-                ],
-                "encoding": {
-                    "x": {"field": "column", "type": "ordinal", "axis": None},
-                    "y": {"field": "line", "type": "ordinal", "axis": None},
-                },
-                "layer": [
-                    {
-                        "mark": {
-                            "type": "rect",
-                            "cornerRadius": 5,
-                            "tooltip": None,
-                            "width": {"band": 0.94},
-                            "height": {"band": 0.86},
-                            "cursor": "pointer",
-                        },
-                        "params": [
-                            {
-                                "name": "chosen",
-                                "value": [{"place": 1}],
-                                "select": {
-                                    "type": "point",
-                                    "fields": ["place"],
-                                    "toggle": False,
-                                    "clear": False,
-                                },
-                            }
-                        ],
-                        "encoding": {
-                            "color": {
-                                "condition": {
-                                    "param": "chosen",
-                                    "empty": False,
-                                    "value": "var(--main)",
-                                },
-                                "value": "var(--grid)",
-                            },
-                        },
-                    },
-                    {
-                        "mark": {"type": "text", "tooltip": None, "fontSize": 11},
-                        "encoding": {
-                            "text": {"field": "symbol"},
-                            "color": {
-                                "condition": {
-                                    "param": "chosen",
-                                    "empty": False,
-                                    "value": "var(--card)",
-                                },
-                                "value": "var(--ink)",
-                            },
-                        },
-                    },
-                ],
-            },
-            {
-                "height": 300,
-                "transform": _CHOSEN,
-                "layer": [
-                    {
-                        "mark": "rule",
-                        "encoding": {
-                            **_BAR,
-                            "x": {**_BAR_DAY, "axis": {"labels": False, "title": None}},
-                            "y": _number("low", *_PRICE, scale={"zero": False}, axis=_Y_AXIS),
-                            "y2": {"field": "high"},
-                        },
-                    },
-                    {
-                        "mark": {"type": "bar", "width": {"band": 0.7}, "minBandSize": 1},
-                        "encoding": {
-                            **_BAR,
-                            "y": _number("open", *_PRICE),
-                            "y2": {"field": "close"},
-                        },
-                    },
-                    _AVERAGES,
-                ],
-            },
-            {
-                "height": 90,
-                "transform": _CHOSEN,
-                "mark": {"type": "bar", "opacity": 0.7, "width": {"band": 0.7}},
-                "encoding": {**_BAR, "y": {**_VOLUME, "axis": {**_Y_AXIS, "tickCount": 3}}},
-            },
-        ],
-    },
-    finding=(
-        "{symbol} has the largest turnover; last close {close}, {moved_en} in {bars} trading days.",
-        "{symbol} 成交额最大，最新收盘价 {close}，{bars} 个交易日内{moved_zh}。",
-    ),
-    values=f"""
-        WITH bars AS (
-            SELECT symbol, trade_date, close_adjusted, dataset.close,
-                   row_number() OVER (ORDER BY trade_date DESC) AS age
-            FROM daily_returns JOIN dataset USING (symbol, trade_date)
-            JOIN (SELECT symbol FROM symbol_statistics ORDER BY turnover_rank, symbol LIMIT 1)
-                USING (symbol)
-        ), change AS (
-            SELECT any_value(symbol) AS symbol, any_value(close) FILTER (age = 1) AS close,
-                   count(*) FILTER (age <= {BARS}) AS bars,
-                   arg_min(close_adjusted, age)
-                       / arg_max(close_adjusted, age) FILTER (age <= {BARS}) - 1 AS change
-            FROM bars
-        )
-        SELECT symbol, format('{{:.2f}}', close) AS close, bars, {_moved("change")} FROM change""",
-)
 RETURNS = Chart(
     ("Cumulative returns, 12 months", "近 12 个月累计收益率"),
     sql=f"""
@@ -254,8 +49,8 @@ RETURNS = Chart(
         GROUP BY symbol, best, worst, date_trunc('week', trade_date) ORDER BY best, day""",
     spec={
         "encoding": {
-            "x": {**_DAY, "axis": {"title": None}},
-            "y": _number("year_return", "Return", "收益率", axis={"format": "+.0%"}),
+            "x": {**_DAY, **NO_TITLE},
+            "y": quantity("year_return", "Return", "收益率", axis={"format": "+.0%"}),
         },
         "layer": [
             _ZERO,
@@ -273,13 +68,13 @@ RETURNS = Chart(
                 "mark": "line",
                 "transform": [{"filter": "datum.shown"}],
                 "encoding": {
-                    "color": _name(
+                    "color": nominal(
                         "shown", "Symbol", "代码", sort=None, legend={"title": None, "columns": 3}
                     ),
                     "tooltip": [
-                        _SYMBOL,
+                        SYMBOL,
                         _DAY,
-                        _number("year_return", "Return", "收益率", format="+.1%"),
+                        quantity("year_return", "Return", "收益率", format="+.1%"),
                     ],
                 },
             },
@@ -292,7 +87,7 @@ RETURNS = Chart(
     values=f"""
         {YEAR}
         SELECT count(*) AS n, count(*) FILTER (year_return > 0) AS up,
-               count(*) FILTER (year_return < 0) AS down, {_moved("median(year_return)")}
+               count(*) FILTER (year_return < 0) AS down, {moved("median(year_return)")}
         FROM ranked""",
 )
 RANKING = Chart(
@@ -305,32 +100,29 @@ RANKING = Chart(
         WHERE least(best, worst) <= 6 ORDER BY place""",
     spec={
         "transform": [{"calculate": "format(datum.year_return, '+.1%')", "as": "label"}],
-        "encoding": {"y": {**_SYMBOL, "sort": None, "axis": {"title": None}}},
+        "encoding": {"y": {**SYMBOL, "sort": None, **NO_TITLE}},
         "layer": [
             {
                 "mark": "bar",
                 "encoding": {
-                    "x": _number("year_return", "Return", "收益率", axis=None),
-                    "color": {
-                        "condition": {"test": "datum.year_return >= 0", "value": _UP},
-                        "value": _DOWN,
-                    },
+                    "x": quantity("year_return", "Return", "收益率", axis=None),
+                    "color": rising("datum.year_return >= 0"),
                     "tooltip": [
-                        _number("place", "Rank", "排名"),
-                        _SYMBOL,
-                        _number("year_return", "Return", "收益率", format="+.1%"),
-                        _number(
+                        quantity("place", "Rank", "排名"),
+                        SYMBOL,
+                        quantity("year_return", "Return", "收益率", format="+.1%"),
+                        quantity(
                             "annualised_volatility", "Volatility a year", "年化波动率", **_PERCENT
                         ),
-                        _number("turnover", "Turnover, all time", "总成交额"),
+                        quantity("turnover", "Turnover, all time", "总成交额"),
                     ],
                 },
             },
             {
-                "mark": {"type": "text", "align": "left", "dx": 5, "tooltip": None},
+                "mark": BESIDE,
                 "encoding": {
-                    "x": _number("label_at", "Return", "收益率"),
-                    "text": {"field": "label"},
+                    "x": quantity("label_at", "Return", "收益率"),
+                    "text": LABEL,
                 },
             },
         ],
@@ -340,7 +132,7 @@ RANKING = Chart(
         "涨幅最大：{first}，{first_zh}。表现最差：{last}，{last_zh}。",
     ),
     values=f"""
-        {YEAR}, texts AS (SELECT symbol, best, worst, {_moved("year_return")} FROM ranked)
+        {YEAR}, texts AS (SELECT symbol, best, worst, {moved("year_return")} FROM ranked)
         SELECT one.symbol AS first, one.moved_en AS first_en, one.moved_zh AS first_zh,
                two.symbol AS last, two.moved_en AS last_en, two.moved_zh AS last_zh
         FROM texts AS one, texts AS two WHERE one.best = 1 AND two.worst = 1 AND two.best > 1""",
@@ -364,15 +156,15 @@ DRAWDOWN = Chart(
     spec={
         "mark": {"type": "line", "strokeWidth": 1.5},
         "encoding": {
-            "x": {**_DAY, "axis": {"title": None}},
-            "y": _number(
+            "x": {**_DAY, **NO_TITLE},
+            "y": quantity(
                 "drawdown",
                 "Below the highest close so far",
                 "距此前最高收盘价",
                 axis={"format": ".0%"},
             ),
-            "color": {**_SYMBOL, "sort": None, "legend": {"title": None}},
-            "tooltip": [_SYMBOL, _DAY, _number("drawdown", "Drawdown", "回撤", **_PERCENT)],
+            "color": {**SYMBOL, "sort": None, "legend": {"title": None}},
+            "tooltip": [SYMBOL, _DAY, quantity("drawdown", "Drawdown", "回撤", **_PERCENT)],
         },
     },
     finding=(
@@ -405,22 +197,22 @@ HISTOGRAM = Chart(
         FROM every LEFT JOIN bins USING (bin), sizes WHERE deviation > 0 ORDER BY bin""",
     spec={
         "encoding": {
-            "y": _number("share", "Share of days", "天数占比", axis={"format": "%"}),
+            "y": quantity("share", "Share of days", "天数占比", axis={"format": "%"}),
         },
         "layer": [
             {
                 "mark": {"type": "bar", "binSpacing": 1},
                 "encoding": {
-                    "x": _number(
+                    "x": quantity(
                         "low", "Daily return", "日收益率", bin="binned", axis=_RETURN_AXIS
                     ),
                     "x2": {"field": "high"},
                     "tooltip": [
-                        _number("low", "From", "从", format="+.2%"),
-                        _number("high", "To", "到", format="+.2%"),
-                        _number("days", "Days", "天数"),
-                        _number("share", "Share", "占比", format=".2%"),
-                        _number("normal", "Normal distribution", "正态分布", format=".2%"),
+                        quantity("low", "From", "从", format="+.2%"),
+                        quantity("high", "To", "到", format="+.2%"),
+                        quantity("days", "Days", "天数"),
+                        quantity("share", "Share", "占比", format=".2%"),
+                        quantity("normal", "Normal distribution", "正态分布", format=".2%"),
                     ],
                 },
             },
@@ -432,8 +224,8 @@ HISTOGRAM = Chart(
                     "tooltip": None,
                 },
                 "encoding": {
-                    "x": _number("middle", "Daily return", "日收益率", axis=_RETURN_AXIS),
-                    "y": _number("normal", "Share of days", "天数占比"),
+                    "x": quantity("middle", "Daily return", "日收益率", axis=_RETURN_AXIS),
+                    "y": quantity("normal", "Share of days", "天数占比"),
                 },
             },
         ],
@@ -473,20 +265,20 @@ HEAT_MAP = Chart(
     spec={
         "height": {"step": 24},
         "encoding": {
-            "x": _name(
+            "x": nominal(
                 "other",
                 "Other",
                 "另一只",
                 sort={"field": "other_place"},
                 axis={"title": None, "labelAngle": -60, "labelOverlap": False},
             ),
-            "y": {**_SYMBOL, "sort": {"field": "place"}, "axis": {"title": None}},
+            "y": {**SYMBOL, "sort": {"field": "place"}, **NO_TITLE},
         },
         "layer": [
             {
                 "mark": "rect",
                 "encoding": {
-                    "color": _number(
+                    "color": quantity(
                         "correlation",
                         "Correlation",
                         "相关系数",
@@ -498,10 +290,10 @@ HEAT_MAP = Chart(
                         legend=None,
                     ),
                     "tooltip": [
-                        _SYMBOL,
-                        _name("other", "Other", "另一只"),
-                        _number("correlation", "Correlation", "相关系数", format=".3f"),
-                        _number("days", "Days in common", "共同交易日"),
+                        SYMBOL,
+                        nominal("other", "Other", "另一只"),
+                        quantity("correlation", "Correlation", "相关系数", format=".3f"),
+                        quantity("days", "Days in common", "共同交易日"),
                     ],
                 },
             },
@@ -536,29 +328,13 @@ MISSING = Chart(
     sql="""
         SELECT symbol, count(*) AS days, min(day) AS first_day, max(day) AS last_day
         FROM missing_days GROUP BY symbol ORDER BY days DESC, symbol LIMIT 12""",
-    spec={
-        "encoding": {
-            "y": {**_SYMBOL, "sort": None, "axis": {"title": None}},
-            "x": _number("days", "Days", "天数", axis=None),
-        },
-        "layer": [
-            {
-                "mark": "bar",
-                "encoding": {
-                    "tooltip": [
-                        _SYMBOL,
-                        _number("days", "Days", "天数"),
-                        {"field": "first_day", "type": "temporal", "title": ("First", "最早")},
-                        {"field": "last_day", "type": "temporal", "title": ("Last", "最近")},
-                    ]
-                },
-            },
-            {
-                "mark": {"type": "text", "align": "left", "dx": 5, "tooltip": None},
-                "encoding": {"text": {"field": "days"}},
-            },
-        ],
-    },
+    spec=bars(
+        SYMBOL,
+        quantity("days", "Days", "天数"),
+        {"field": "days"},
+        {"field": "first_day", "type": "temporal", "title": ("First", "最早")},
+        {"field": "last_day", "type": "temporal", "title": ("Last", "最近")},
+    ),
     finding=(
         "{days} days of {symbols} symbols have no bar although the exchange was open: trading was suspended, or data is missing.",
         "{symbols} 只证券共有 {days} 个交易日没有行情：停牌或数据缺失。",
