@@ -60,11 +60,8 @@ class Application:
         path = "other" if route is _NOT_FOUND else api.template(request.path)
         items = route.items(request) if route.items else []
         self.counters.arrived(path, items)
-        request.day = self._settings.day
-        request.now = self._settings.clock
-        request.quota = self._quota
-        request.settings = self._settings
-        request.workers = self.workers
+        request.settings, request.now = self._settings, self._settings.clock
+        request.quota, request.workers = self._quota, self.workers
         if rejection := self._reject(api, route, request):
             self.counters.decided(rejection.status, "")
             return deliver(rejection)
@@ -76,7 +73,7 @@ class Application:
             delivery = served()
         except Pending as pending:
             then = partial(self._finished, served, items)
-            return Delivery(0, b"", pending=pending.work, then=then)
+            return Delivery(0, b"", pending=(pending.work, then))
         delivery.delay_s += self._latency_s(items)
         self.counters.decided(delivery.status, delivery.fault)
         return delivery

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
 
+from fanfold.simulator.handlers import Workers
 from fanfold.simulator.quota import UNLIMITED_QUOTA, Quota
 from fanfold.simulator.settings import Settings
 
@@ -14,12 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Future
 
-    from fanfold.simulator.handlers import Workers
-
 JSON = b"application/json;charset=UTF-8"
 HTML = b"text/html;charset=UTF-8"
 
-_DEFAULTS = Settings()
+_SETTINGS, _WORKERS = Settings(), Workers()
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: fanfold-simulator\r\n".encode()
     for status in HTTPStatus
@@ -32,9 +31,8 @@ class Request:
 
     Attributes:
         headers: Those of a POST request, of others only ``host``, by their names in lower case.
-        day: Age of the simulated data in days.
-        now: Time of the hot topics, in seconds since 1970.
-        workers: The processes for functions, set by the application.
+        quota, settings, workers: Those of the simulator, set by the application; workers run functions.
+        now: Time of the hot topics, in seconds since 1970; the same throughout the request.
         running: The call of a function that has begun.
     """
 
@@ -44,11 +42,10 @@ class Request:
     authorization: str = ""
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
-    day: int = 0
-    now: int = 0
     quota: Quota = UNLIMITED_QUOTA
-    settings: Settings = _DEFAULTS
-    workers: Workers | None = None
+    settings: Settings = _SETTINGS
+    workers: Workers = _WORKERS
+    now: int = 0
     running: Future[Any] | None = None
     _id: str = ""
 
@@ -92,7 +89,7 @@ class Delivery:
         fault: Fault for the statistics.
         pause_s: Seconds between the blocks of ``more``.
         reset: Reset the TCP connection afterwards.
-        pending: Work in another process to wait for; ``then`` returns what to deliver instead.
+        pending: Work in another process to wait for, and what returns the delivery when it is done.
     """
 
     status: int
@@ -103,8 +100,7 @@ class Delivery:
     fault: str = ""
     pause_s: float = 0.0
     reset: bool = False
-    pending: Future[Any] | None = None
-    then: Callable[[], Delivery] | None = None
+    pending: tuple[Future[Any], Callable[[], Delivery]] | None = None
 
 
 class Pending(Exception):  # noqa: N818 - no error

@@ -268,7 +268,6 @@ def _call(request: Request) -> Reply:
     except ValueError:  # the payload, or the client context
         return _error(request, _NO_JSON)
     if request.running is None:
-        assert request.workers is not None  # noqa: S101 - for the type checker
         request.running = request.workers.start(invocation)
     if not request.running.done():
         raise Pending(request.running)

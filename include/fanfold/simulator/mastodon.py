@@ -71,7 +71,7 @@ def _requested_id(request: Request) -> list[str]:
 def _account_or_404(request: Request, acct: str | None) -> Reply:
     if acct is None or not fediverse.exists(acct):
         return error(request, 20003)
-    return _json(fediverse.account(acct, request.day))
+    return _json(fediverse.account(acct, request.settings.day))
 
 
 def _lookup(request: Request) -> Reply:
@@ -85,7 +85,7 @@ def _by_id(request: Request) -> Reply:
 def _verify_credentials(request: Request) -> Reply:
     if token(request) is None:
         return _json({"error": "This method requires an authenticated user"}, 401)
-    return _json(fediverse.account("simulator", request.day))
+    return _json(fediverse.account("simulator", request.settings.day))
 
 
 def _instance(request: Request) -> Reply:  # noqa: ARG001 - exchange.Route

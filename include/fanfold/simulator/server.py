@@ -18,7 +18,7 @@ import httptools
 from fanfold.simulator.exchange import Delivery, Reply, Request, deliver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fanfold.simulator.application import Application
 
@@ -181,8 +181,9 @@ class Connection(asyncio.Protocol):
     def _begin_delivery(self, delivery: Delivery, *, keep_alive: bool) -> None:
         loop = asyncio.get_running_loop()
         if delivery.pending is not None:
-            done = partial(self._begin_after, delivery, keep_alive=keep_alive)
-            delivery.pending.add_done_callback(lambda _: loop.call_soon_threadsafe(done))
+            work, then = delivery.pending
+            done = partial(self._begin_after, then, keep_alive=keep_alive)
+            work.add_done_callback(lambda _: loop.call_soon_threadsafe(done))
             return
         if not keep_alive:
             delivery.close = True
@@ -194,9 +195,8 @@ class Connection(asyncio.Protocol):
         else:
             self._deliver(delivery)
 
-    def _begin_after(self, pending: Delivery, *, keep_alive: bool) -> None:
-        assert pending.then is not None  # noqa: S101 - for the type checker
-        delivery = pending.then()  # also for a client that has gone: it is counted
+    def _begin_after(self, then: Callable[[], Delivery], *, keep_alive: bool) -> None:
+        delivery = then()  # also for a client that has gone: it is counted
         if not self._closing:
             self._begin_delivery(delivery, keep_alive=keep_alive)
             self._answer_next()
