@@ -55,7 +55,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from fanfold.pipeline import Pipeline
-    from fanfold.sources import Session
     from fanfold.storage.locations import Locations
     from fanfold.workspace.batch import Batch, Done
 
@@ -272,6 +271,7 @@ def _fetch(
             files = stack.enter_context(_locations(source))
         else:
             from fanfold.rate_limit import open_rate_limiter
+            from fanfold.sources.functions.session import open_session
             from fanfold.stages.fetching.backoff import Backoff
             from fanfold.stages.fetching.workers import WorkerPool
 
@@ -279,9 +279,17 @@ def _fetch(
             is_function = isinstance(source, Function)
             target = endpoint or endpoint_of(connection_id, functions=is_function)
             limits = (target.requests_per_second, target.requests_per_hour)
+            # Each call of `run` is a run of its own.
+            session = open_session(
+                source,
+                target,
+                partial(_lambda_client, target),
+                as_of=as_of,
+                run=secrets.token_hex(),
+            )
             start = partial(
                 WorkerPool,
-                stack.enter_context(_session(source, target, as_of)),
+                stack.enter_context(session),
                 stack.enter_context(
                     open_rate_limiter(folder / "limits", target.connection, *limits)
                 ),
@@ -294,18 +302,6 @@ def _fetch(
                 start = partial(Downloads, files, source.max_bytes, batch)
             with contextlib.suppress(BatchIncomplete):
                 fetch_batch(batch, start, version=source_version(source))
-
-
-def _session(source: Api | Function, endpoint: Endpoint, as_of: datetime) -> Session:
-    if isinstance(source, Api):
-        from fanfold.sources.session import ApiSession
-
-        return ApiSession(source, endpoint, as_of=as_of)
-    from fanfold.sources.functions.session import FunctionSession, open_service
-
-    service = open_service(source, endpoint, partial(_lambda_client, endpoint))
-    # Each call of `run` is a run of its own.
-    return FunctionSession(source, service, as_of=as_of, run=secrets.token_hex())
 
 
 def _lambda_client(endpoint: Endpoint, options: Mapping[str, Any]) -> Any:

@@ -66,7 +66,7 @@ def check_item(item: str) -> str:
     return tag
 
 
-def read(item: Item, response: Response) -> Found | NotThere:  # noqa: ARG001 - Api.read
+def read(item: Item, response: Response) -> Found | NotThere:
     """Return the statuses in a response; for none, a record :data:`NONE`: the topic itself has rows, too."""
     if _is_list(response):
         return Found(response.body or [{NONE: True}])
@@ -135,12 +135,12 @@ def _raise_for_status(response: Response) -> None:
     mastodon.raise_for_status(response)
 
 
-def trends(as_of: datetime) -> Call:  # noqa: ARG001 - Listing.call
+def trends(as_of: datetime) -> Call:
     """Return the request for the hashtags that trend now."""
     return Call(_TRENDS, {"limit": _TAGS})
 
 
-def check_call(endpoint: Endpoint) -> Call:  # noqa: ARG001 - Probe.call
+def check_call(endpoint: Endpoint) -> Call:
     """Return a request for one status, with or without a token."""
     return Call(f"{_TIMELINE}fediverse", {"limit": "1"})
 

@@ -148,7 +148,7 @@ def read(item: Item, response: Response) -> Found | NotThere:
 
 def following(before: Call, response: Response) -> Window | None:
     """Return the request after this one: older rows if the answer may be cut off, then the factors."""
-    assert isinstance(before, Window)  # noqa: S101 - for the type checker
+    assert isinstance(before, Window)
     api_name, rows, has_more = _table(response)
     params = before.json["params"]
     symbol, since = params["ts_code"], params.get("start_date", "")

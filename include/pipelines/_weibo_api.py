@@ -78,7 +78,7 @@ class ErrorKind(StrEnum):
     MISSING = "missing"
     BUSY = "busy"
     QUOTA = "quota"
-    TOKEN = "token"  # noqa: S105 - a kind of error
+    TOKEN = "token"
     FORBIDDEN = "forbidden"
     REQUEST = "request"
     UNKNOWN = "unknown"

@@ -74,7 +74,7 @@ def following(previous: Call, response: Response) -> Call | None:
     return previous.statistic
 
 
-def read(item: Item, response: Response) -> Found:  # noqa: ARG001 - Api.read
+def read(item: Item, response: Response) -> Found:
     """Return the posts in a response, or the answer about statistics and then its days."""
     if response.path == _STATISTIC:
         return Found(_statistic(response))

@@ -23,11 +23,7 @@ PROFILE = (
 _UTC = {"unit": "us", "tz": "UTC"}
 
 
-def _count(*, nullable: bool = True) -> Any:
-    return pa.Field(nullable=nullable, ge=0)
-
-
-def _log() -> Any:
+def _optional() -> Any:
     return pa.Field(nullable=True, ge=0)
 
 
@@ -39,18 +35,18 @@ class AccountFeatures(pa.DataFrameModel):
     screen_name: str = pa.Field(nullable=True)
     name: str = pa.Field(nullable=True)
     verified: bool
-    followers_count: pd.Int64Dtype = _count()
-    friends_count: pd.Int64Dtype = _count()
-    statuses_count: pd.Int64Dtype = _count()
-    favourites_count: pd.Int64Dtype = _count()
-    mutual_followers_count: pd.Int64Dtype = _count()
-    account_age_days: pd.Int64Dtype = _count()
-    days_since_post: pd.Int64Dtype = _count()
-    log_followers: float = _log()
-    log_friends: float = _log()
-    log_statuses: float = _log()
-    log_favourites: float = _log()
-    log_mutual: float = _log()
+    followers_count: pd.Int64Dtype = _optional()
+    friends_count: pd.Int64Dtype = _optional()
+    statuses_count: pd.Int64Dtype = _optional()
+    favourites_count: pd.Int64Dtype = _optional()
+    mutual_followers_count: pd.Int64Dtype = _optional()
+    account_age_days: pd.Int64Dtype = _optional()
+    days_since_post: pd.Int64Dtype = _optional()
+    log_followers: float = _optional()
+    log_friends: float = _optional()
+    log_statuses: float = _optional()
+    log_favourites: float = _optional()
+    log_mutual: float = _optional()
     profiles_as_of: str = pa.Field(nullable=True)
     profiles_run: str = pa.Field(nullable=True)
     profiles_sha256: str = pa.Field(nullable=True)

@@ -96,14 +96,10 @@ def source_session(
     Raises:
         BadConfiguration: The connection is wrong.
     """
-    if isinstance(source, Api):
-        from fanfold.sources.session import ApiSession
+    from fanfold.sources.functions.session import open_session
 
-        return ApiSession(source, endpoint, as_of=as_of)
-    from fanfold.sources.functions.session import FunctionSession, open_service
-
-    service = open_service(source, endpoint, partial(_lambda_client, endpoint.connection))
-    return FunctionSession(source, service, as_of=as_of, run=run)
+    client = partial(_lambda_client, endpoint.connection)
+    return open_session(source, endpoint, client, as_of=as_of, run=run)
 
 
 def _lambda_client(connection_id: str, options: Mapping[str, Any]) -> Any:

@@ -70,9 +70,8 @@ def published_file(dag_id: str, table: str = "", *, column: str = "item") -> dic
         uri = f"s3://{published.bucket.name}/{published.prefix}{entry.key}"
         with connections.locations(connections.AWS) as locations:
             found = locations.head(uri)
-        with _downloaded(
-            published, entry
-        ):  # that of the ETag, or it would have been replaced twice
+        # The file of this ETag, or it would have been replaced twice.
+        with _downloaded(published, entry):
             return {
                 column: uri,
                 "size": entry.bytes,

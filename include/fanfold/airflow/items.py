@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from fanfold.model import RunIdentity
     from fanfold.pipeline import Pipeline
+    from fanfold.sources.endpoint import Endpoint
     from fanfold.storage.published import Published
     from fanfold.workspace.base import LedgerRow
 
@@ -79,8 +80,9 @@ def items_of_run(
             write_base_ref(workspace, replace(ref, listed=str(window.last) if is_whole else ""))
         source = pipeline.source
         if isinstance(source, Api) and source.listing and chosen.is_empty:
+            endpoint = connections.endpoint(pipeline)
             entries: Iterable[readers.Located] = readers.from_list(
-                _listed_items(pipeline, run.logical_date, options), pipeline.item_column
+                _listed_items(source, endpoint, run.logical_date, options), pipeline.item_column
             )
         else:
             entries = stack.enter_context(located_items(chosen, pipeline.item_column))
@@ -103,15 +105,15 @@ def items_of_run(
         log.info("%s.", counts.text(window))
 
 
-def _listed_items(pipeline: Pipeline, as_of: datetime, options: settings.Options) -> Sequence[Any]:
-    """Return the items that the API of a pipeline lists."""
+def _listed_items(
+    api: Api, endpoint: Endpoint, as_of: datetime, options: settings.Options
+) -> Sequence[Any]:
+    """Return the items that an API lists."""
     from fanfold.sources.session import ApiSession
     from fanfold.stages.fetching.listing import list_items
 
-    assert isinstance(pipeline.source, Api)  # noqa: S101 - for the type checker
-    endpoint = connections.endpoint(pipeline)
     with (
-        ApiSession(pipeline.source, endpoint, as_of=as_of) as session,
+        ApiSession(api, endpoint, as_of=as_of) as session,
         connections.rate_limiter(endpoint, options) as limiter,
     ):
         found = list_items(session, limiter)

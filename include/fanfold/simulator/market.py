@@ -137,12 +137,12 @@ def _year(symbol: str, year: int) -> tuple[Bar, ...]:
     """Return the bars of a year, which continue those of the year before."""
     listed = _LISTED.get(symbol, FIRST_DAY)
     earlier = _last(symbol, year - 1) if year > listed.year else None
-    character = Random(symbol)  # noqa: S311 - an example, no secret
+    character = _random(symbol)
     close, factor = (earlier.close, earlier.factor) if earlier else (character.uniform(8, 90), 1.0)
     beta, noise = character.uniform(0.7, 1.3), character.uniform(0.007, 0.016)
     turnover = character.lognormvariate(19.5, 0.8)
 
-    random = Random(f"{symbol} {year}")  # noqa: S311 - as above
+    random = _random(f"{symbol} {year}")
     days = [day for day in _sessions(year) if day >= listed]
     ex_day = date(year, 6, 1) + timedelta(random.randrange(60))
     payout = random.uniform(0.005, 0.03)
@@ -181,6 +181,11 @@ def _last(symbol: str, year: int) -> Bar | None:
     return made[-1] if made else None
 
 
+def _random(seed: str) -> Random:
+    """Return a generator whose numbers depend on the seed alone."""
+    return Random(seed)  # noqa: S311 - an example, no secret
+
+
 def _within(price: float, low: float, high: float) -> float:
     return round(min(max(price, low), high), 2)
 
@@ -188,15 +193,15 @@ def _within(price: float, low: float, high: float) -> float:
 @functools.lru_cache(maxsize=8192)
 def _market(day: date) -> float:
     """Return the return of the market on a day; some months are wilder than others."""
-    mood = Random(f"mood {day:%Y-%m}").uniform(0.5, 1.7)  # noqa: S311 - an example, no secret
-    return Random(f"market {day}").gauss(0.0001, 0.008 * mood)  # noqa: S311
+    mood = _random(f"mood {day:%Y-%m}").uniform(0.5, 1.7)
+    return _random(f"market {day}").gauss(0.0001, 0.008 * mood)
 
 
 @functools.lru_cache(maxsize=65536)
 def _sector(name: str, day: date) -> float:
     """Return what a day adds to the returns of a sector."""
     drift, deviation, _ = _SECTORS[name]
-    return Random(f"{name} {day}").gauss(drift, deviation)  # noqa: S311 - an example, no secret
+    return _random(f"{name} {day}").gauss(drift, deviation)
 
 
 # --- files --------------------------------------------------------------------------------------
@@ -249,7 +254,7 @@ def _yahoo(found: list[Bar], newest: float) -> tuple[str, bytes]:
     columns = ["Date", "Open", "High", "Low", "Close", "Adj Close", "Volume"]
     lines: list[list[Any]] = []
     for bar in _flawed(found):
-        flaw = Random(f"null {bar.symbol} {bar.day}").randrange(FLAWS)  # noqa: S311 - as above
+        flaw = _random(f"null {bar.symbol} {bar.day}").randrange(FLAWS)
         adjusted = round(bar.close * bar.factor / newest, 6)
         volume = f"{bar.volume:,}" if flaw < 5 else bar.volume
         lines.append([bar.day, *bar[2:6], adjusted, volume])
@@ -282,7 +287,7 @@ def _flawed(found: list[Bar]) -> list[Bar]:
     """Return bars, some of them with a high below the close, some twice."""
     made = []
     for bar in found:
-        flaw = Random(f"flaw {bar.symbol} {bar.day}").randrange(FLAWS)  # noqa: S311 - as above
+        flaw = _random(f"flaw {bar.symbol} {bar.day}").randrange(FLAWS)
         made += [bar._replace(high=round(bar.low / 2, 2)) if flaw == 0 else bar] * (1 + (flaw == 1))
     return made
 

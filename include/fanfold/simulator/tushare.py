@@ -32,21 +32,11 @@ ROWS = 5000
 """Maximum number of rows of an answer."""
 FIELDS = {
     "daily": (
-        *(
-            "ts_code",
-            "trade_date",
-            "open",
-            "high",
-            "low",
-            "close",
-            "pre_close",
-            "change",
-            "pct_chg",
-        ),
-        *("vol", "amount"),
+        "ts_code", "trade_date", "open", "high", "low", "close", "pre_close", "change", "pct_chg",
+        "vol", "amount",
     ),
     "adj_factor": ("ts_code", "trade_date", "adj_factor"),
-}
+}  # fmt: skip
 _DAY = re.compile(r"[0-9]{8}")
 _LONGEST_SUSPENSION = timedelta(days=60)
 _QUOTA = "抱歉，您每分钟最多访问该接口{limit}次，权限的具体详情访问：https://tushare.pro/document/1?doc_id=108。"

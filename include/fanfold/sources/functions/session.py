@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 from fanfold.errors import BadPipeline, FanfoldError, ItemRefused
 from fanfold.injection import inject
 from fanfold.messages import ENGINE
-from fanfold.sources import Call, Found, NotThere, Page, Reply
+from fanfold.sources import Api, Call, Found, NotThere, Page, Reply
 from fanfold.sources.author_errors import author_error
 from fanfold.sources.paging import MISSING, at_path
+from fanfold.sources.session import ApiSession
 from fanfold.sources.template import filled
 
 if TYPE_CHECKING:
@@ -20,9 +21,26 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fanfold.model import Item
-    from fanfold.sources import Function, Quota
+    from fanfold.sources import Function, Quota, Session
     from fanfold.sources.endpoint import Endpoint
     from fanfold.sources.functions import Service
+
+
+def open_session(
+    source: Api | Function,
+    endpoint: Endpoint,
+    client: Callable[[dict[str, Any]], Any],
+    *,
+    as_of: datetime,
+    run: str,
+) -> Session:
+    """Open a session with an API or functions.
+
+    ``client`` makes a boto3 client for Lambda with some options; ``run`` names the run in idempotency keys.
+    """
+    if isinstance(source, Api):
+        return ApiSession(source, endpoint, as_of=as_of)
+    return FunctionSession(source, open_service(source, endpoint, client), as_of=as_of, run=run)
 
 
 def open_service(
