@@ -64,8 +64,8 @@ class Pipeline:
             as the time of a change. Without it, and where it is equal, the row of the later run counts; of
             files that of the file whose URI sorts last, so that the order of runs makes no difference; of
             an item, the last row.
-        cursor: In mode ``merge``, a column with dates or times by which the source can be asked for what is
-            new. Each item has the attribute ``since``: its newest value of this column in the published
+        cursor: In mode ``merge``, a column with dates or times by which new records can be requested from the
+            source. Each item has the attribute ``since``: its newest value of this column in the published
             dataset, less ``lag_days`` days, as ISO 8601; None if it has no row yet, and in a rebuild.
         lag_days: Days for which corrections may come.
         deleted: In mode ``merge``, a column of the contract with booleans: if the newest row of a key is

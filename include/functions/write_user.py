@@ -23,7 +23,7 @@ def handler(event, context):
     path = folder / f"{int(event['user_id'])}.json"
     with tempfile.NamedTemporaryFile("w", dir=folder, suffix=".tmp", delete=False) as file:
         json.dump(event["user"], file)
-    os.replace(file.name, path)  # at once: nobody reads half a file
+    os.replace(file.name, path)  # atomic: no reader sees half a file
     return {**event, "file": str(path)}
 
 

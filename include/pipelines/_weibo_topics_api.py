@@ -11,8 +11,8 @@ the pages do not say:
 * How deleted posts look. Elsewhere they have ``deleted: "1"``, without author and counts, or are left out.
 * The id of a topic: ``1022:231522`` and the MD5 of its word, which fits ids and words in payloads that people
   published. An attribute ``topic_id`` of the item is used instead, if it has one.
-* The codes of refused statistics. No answer to the request for statistics but those about token, quota and busy
-  servers costs an item: what came in its place is kept as a record, and the next hour asks again.
+* The codes of refused statistics. Only errors about the token, the quota and busy servers fail the item; any
+  other answer to the request for statistics is kept as a record, and the next run requests them again.
 """
 
 from __future__ import annotations

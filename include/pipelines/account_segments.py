@@ -1,4 +1,4 @@
-"""Account segments: which kinds of accounts there are among the published user profiles, and who is unusual.
+"""Account segments and unusual accounts among the published user profiles.
 
 The only item is the Parquet file of the profiles; a row is an account. The model is in ``_account_model.py``.
 """
@@ -79,7 +79,7 @@ PIPELINE = Pipeline(
     noun=("file of profiles", "用户档案文件"),
     source=Files(
         format="parquet",
-        extra="keep",  # further columns of the profiles are expected, and no news
+        extra="keep",  # the profiles have further columns, which are not reported
         columns={**{name: name for name in PROFILE}, "profiles_as_of": "as_of"},
     ),
     transform=rows,

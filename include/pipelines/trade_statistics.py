@@ -33,7 +33,7 @@ def rows(records: pd.DataFrame) -> pd.DataFrame:
     """Return the bars of some symbols by day, each with the adjustment factor of its day.
 
     Args:
-        records: Rows of both interfaces, told apart by ``api_name``.
+        records: Rows of both interfaces, distinguished by ``api_name``.
     """
     bars = _of(records, tushare.DAILY).sort_index(level="trade_date", kind="stable")
     factors = _of(records, tushare.FACTORS)

@@ -37,7 +37,7 @@ are in 1,000, as there."""
 REQUIRED = ("trade_date", "open", "high", "low", "close")
 _DATE = r"^(\d{4})([-/]?)(\d{2})\2(\d{2})(?:[T ]00:00(?::00)?.*)?$"
 _NUMBER = r"[+-]?(\d+|\d{1,3}(,\d{3})+(?=\.))(\.\d*)?([eE][+-]?\d{1,3})?"
-"""A number; thousands may be grouped where a decimal point shows that a comma is none."""
+"""A number. Thousands may be grouped only if it has a decimal point: a comma alone could be one."""
 _SHARES = r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.0*)?"
 _FILE = r"([^/]*?)(?:[_-]\d{4}-?\d{2}(?:-?\d{2})?)?(?:\.(?:csv|jsonl?|parquet|gz|zst|txt))*$"
 

@@ -92,7 +92,7 @@ def _text(value: Any) -> Any:
 
 
 def _moment(value: Any) -> Any:
-    """Return a time; what is none stays as it is, and breaks the contract."""
+    """Return a time; a value that is none is returned unchanged, and breaks the contract."""
     try:
         return weibo.moment(value)
     except (ValueError, AttributeError, OverflowError):

@@ -106,7 +106,7 @@ def _run(stack: Stack, request: Request, *, stays: bool) -> int:
 
 
 def _has_published(stack: Stack, dag_id: str) -> bool:
-    """Whether a DAG has published to the bucket; with a storage of the user's own, nobody is asked."""
+    """Return whether a DAG has published to the bucket; true for the user's own storage, which is not queried."""
     if _has_own_storage():
         return True
     listed = stack.s3().list_objects_v2(Bucket=_bucket(), Prefix=f"{safe_name(dag_id)}/{LATEST}")

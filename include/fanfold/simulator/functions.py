@@ -354,8 +354,10 @@ _SCF_STATUS = {
 def _scf_result(request: Request, result: Result) -> dict[str, Any]:
     message = ""
     if result.error:
-        told = json.loads(result.body)
-        text = "\n".join((*told["stackTrace"], f"{told['errorType']}: {told['errorMessage']}"))
+        failed = json.loads(result.body)
+        text = "\n".join(
+            (*failed["stackTrace"], f"{failed['errorType']}: {failed['errorMessage']}")
+        )
         if result.error == "Sandbox.Timedout":
             seconds = request.settings.function_time_s
             text = f"Invoking task timed out after {seconds:g} seconds"

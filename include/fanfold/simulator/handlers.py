@@ -2,7 +2,7 @@
 
 A function is a file ``<name>.py`` with ``handler(event, context)``; ``main_handler`` and
 ``lambda_handler`` are other names for it. It is loaded again after any file of its folder has changed.
-Errors are told as by the Python runtime of Lambda (github.com/aws/aws-lambda-python-runtime-interface-client).
+Errors have the form of those of Lambda's Python runtime (github.com/aws/aws-lambda-python-runtime-interface-client).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Invocation:
         name: Name of the function.
         folder: Folder of its file.
         event: The payload as JSON.
-        context: What its second argument tells: that of Lambda by attributes, that of SCF by keys.
+        context: Content of its second argument: attributes for Lambda, keys for SCF.
         time_limit_s: Seconds after which its process is killed.
         memory_mb: Memory in MiB (1,048,576 bytes) that it may allocate.
     """
@@ -64,7 +64,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a call gave.
+    """The outcome of a call.
 
     Attributes:
         body: The function's result, or the description of its error, as JSON.
@@ -210,7 +210,7 @@ def _call(invocation: Invocation, environment: Mapping[str, str]) -> Result:
             result = _ended(_request_id(invocation), "signal: killed")
         except SystemExit as error:
             result = _ended(_request_id(invocation), f"exit status {error.code or 0}")
-        except BaseException as error:  # noqa: BLE001 - whatever the function raises
+        except BaseException as error:  # noqa: BLE001 - any exception of the function
             frames = traceback.extract_tb(error.__traceback__)
             own = [frame for frame in frames if frame.filename != __file__]
             trace = traceback.format_list(own)

@@ -32,7 +32,7 @@ _WORDS = {name.lower(): word for word, name in _NAME.items()}
 
 
 def word_of(name: str) -> str | None:
-    """Return the topic of a hashtag in any case, or None if nobody uses it."""
+    """Return the topic of a hashtag in any case, or None if there is none."""
     return _WORDS.get(name.lower())
 
 

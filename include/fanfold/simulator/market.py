@@ -1,4 +1,4 @@
-"""A simulated stock market: daily bars of 30 symbols, and those of 12 as files with what real exports do wrong.
+"""A simulated stock market: daily bars of 30 symbols, and files of 12 of them with the defects of real exports.
 
 Bars are a function of symbol and date alone, from 2015 on. Trading days are those of Shanghai; codes are real
 codes, so that a pipeline's default list works at a real provider, too; all prices are invented. As in
@@ -7,15 +7,15 @@ dividend each summer and some split their shares then, trading in a symbol is no
 days, and some symbols were listed later.
 
 The files are ``bars/YYYY-MM/<symbol>.csv``, one a symbol and month, of three exporters: a neutral one with
-adjustment factors; one as Yahoo's with adjusted closes, and the symbol in the name of the file alone; and
-one as tushare's, compressed, with the newest day first, lots of 100 shares and amounts in 1,000. What is
-wrong with them:
+adjustment factors; one like Yahoo's with adjusted closes, and the symbol only in the name of the file; and
+one like tushare's, compressed, with the newest day first, lots of 100 shares and amounts in 1,000. Their
+defects:
 
-* Now and then a bar has a high below its close, a line is there twice, a day without trading has a line of
-  ``null``, or a volume has its thousands grouped.
+* Some bars have a high below their close, some lines are duplicated, some days without trading have a line of
+  ``null``, and some volumes have grouped thousands.
 * Some files begin with a byte order mark; one exporter ends lines with CR LF.
-* The first delivery lacks a file, has one that is cut off, and a bar whose prices are ten times too high. The
-  second brings all as they should be, and a further day.
+* In the first delivery one file is missing, one is truncated, and one bar has prices ten times too high. The
+  second delivery has all of them correctly, and one more day.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ def _linked(
 
 
 def _number(request: Request, name: str, default: int, most: int | None = None) -> int:
-    """Return a number of the query; what is none is 0, as in Rails."""
+    """Return a number of the query; a text that is none is 0, as in Rails."""
     given = request.query.get(name)
     if given is None:
         return default

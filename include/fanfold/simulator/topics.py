@@ -203,7 +203,7 @@ def _post(number: int, hour: int, place: int) -> Post:
     draws = _draws(f"{number}/{hour}/{place}")
     created = hour * HOUR + (place * HOUR + draws[0] % HOUR) // _posts_in(number, hour)
     words = (_word(number), _word(number ^ 1)) if draws[1] % 8 == 0 else (_word(number),)
-    # Some accounts write most of the posts of their circle; the others are anybody.
+    # Some accounts write most of the posts of their circle; the others are random users.
     circle, size = (number % _CIRCLES, 300) if draws[2] % 5 < 3 else (_CIRCLES, 5000)
     account = _draws(f"author/{circle}/{min(draws[3] % size, draws[4] % size)}")
     uid = FIRST_UID + (account[0] << 32 | account[1]) % (LAST_UID - FIRST_UID + 1)

@@ -1,7 +1,4 @@
-"""The stop file: one batch found that the source rejects the token, so the others need not ask.
-
-Or that a function does not exist.
-"""
+"""The stop file: the source rejects the token, or a function does not exist, so no other batch needs to ask."""
 
 from __future__ import annotations
 

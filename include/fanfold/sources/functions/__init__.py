@@ -61,7 +61,7 @@ class Service(Protocol):
         Raises:
             ItemRefused: Another call would end in the same way.
             SourceBusy: Another call may succeed.
-            CredentialRefused, BadConfiguration: No call will succeed before somebody acts.
+            CredentialRefused, BadConfiguration: Needs manual action: no call will succeed.
         """
 
     def check(self, name: str) -> None:

@@ -89,7 +89,7 @@ class FunctionSession:
 
         Raises:
             BadPipeline: The payload has an unknown name.
-            CredentialRefused, BadConfiguration: No call will succeed before somebody acts.
+            CredentialRefused, BadConfiguration: Needs manual action: no call will succeed.
             SourceBusy: The call may be repeated.
             ItemRefused: The function failed, or another call would end in the same way.
         """

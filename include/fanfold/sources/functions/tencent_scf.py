@@ -1,6 +1,6 @@
 """Tencent SCF: the action ``InvokeFunction`` of its API, version 2018-04-16.
 
-The API answers HTTP 200 whatever happened: with ``Error`` if the function was not called, and else with a
+The API always answers with HTTP 200: with ``Error`` if the function was not called, and else with a
 ``Result``, whose ``InvokeResult`` is not 0 if the function failed. Sources: "InvokeFunction"
 (https://cloud.tencent.com/document/product/583/58400), "Cloud Function Status Code"
 (https://www.tencentcloud.com/document/product/583/35311), and the error codes of the action. The documentation
