@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 JSON = b"application/json;charset=UTF-8"
 HTML = b"text/html;charset=UTF-8"
 
-_SETTINGS, _WORKERS = Settings(), Workers()
+_SETTINGS = Settings()
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\nServer: fanfold-simulator\r\n".encode()
     for status in HTTPStatus
@@ -44,7 +44,7 @@ class Request:
     headers: dict[str, str] = field(default_factory=dict)
     quota: Quota = UNLIMITED_QUOTA
     settings: Settings = _SETTINGS
-    workers: Workers = _WORKERS
+    workers: Workers = field(default_factory=Workers)
     now: int = 0
     running: Future[Any] | None = None
     _id: str = ""
