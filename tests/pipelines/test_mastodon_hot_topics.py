@@ -177,21 +177,29 @@ def found_at(result, as_of):
     return found(replace(result, rows=result.rows[result.rows["as_of"] == as_of]))
 
 
-def test_a_run_reads_the_list_and_five_pages_of_each_tag(simulator, endpoint):
-    result = testing.run(PIPELINE, endpoint=endpoint, as_of=AS_OF)
+@pytest.fixture(scope="module")
+def first(process):
+    """A run, and the requests of it."""
+    process.reset()
+    process.control(now=NOW)
+    result = testing.run(PIPELINE, endpoint=Endpoint("mastodon_default", process.url), as_of=AS_OF)
+    return result, process.stats()["paths"]
+
+
+def test_a_run_reads_the_list_and_five_pages_of_each_tag(first):
+    result, requests = first
     assert set(result.outcomes["status"]) == {"ok"}
     assert found(result) == expected()
     listed = result.rows[result.rows["kind"] == "listed"].sort_values("rank")
     assert list(listed["topic"]) == [tag["name"].lower() for tag in hashtags.trending(NOW)]
     assert result.outcomes["attempts"].max() == 5
-    assert simulator.stats()["paths"]["/api/v1/trends/tags"] == 1
+    assert requests["/api/v1/trends/tags"] == 1
     assert len(result.report) > 1000
 
 
-def test_a_status_that_is_gone_an_hour_later_is_marked_as_deleted(simulator, endpoint):
+def test_a_status_that_is_gone_an_hour_later_is_marked_as_deleted(first, simulator, endpoint):
     """Mastodon leaves it out; the newest 200 statuses reach back to an older one."""
-    hour = timedelta(hours=1)
-    before = testing.run(PIPELINE, endpoint=endpoint, as_of=AS_OF, charts=False)
+    hour, (before, _) = timedelta(hours=1), first
     simulator.control(now=NOW + 3600)
     result = testing.run(
         PIPELINE, endpoint=endpoint, as_of=AS_OF + hour, charts=False, after=before

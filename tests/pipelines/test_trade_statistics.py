@@ -173,20 +173,17 @@ def test_a_quota_a_minute_pauses_the_connection(run, simulator):
     assert simulator.stats()["requests"] <= 2 + 8
 
 
-@pytest.mark.parametrize(
-    ("wrong", "column", "value"),
-    [
-        ({"vol": 3_000_000.0}, "", None),
-        ({"amount": 28_500_000.0}, "", None),
+def test_a_bar_in_wrong_units_or_that_cannot_be_read_costs_only_itself():
+    """30,000 lots for 28,500 thousand yuan are 9.50 each; as shares or yuan they are not."""
+    bad = [
+        ({"vol": 3_000_000.0}, "", ""),
+        ({"amount": 28_500_000.0}, "", ""),
         ({"vol": "many"}, "volume", "many"),
         ({"amount": "much"}, "amount", "much"),
         ({"close": None}, "close", "null"),
         ({"trade_date": "20210231"}, "trade_date", "2021-02-31"),
-        ({"low": 9.6}, "", None),
-    ],
-)
-def test_a_bar_in_wrong_units_or_that_cannot_be_read_costs_only_itself(wrong, column, value):
-    """30,000 lots for 28,500 thousand yuan are 9.50 each; as shares or yuan they are not."""
+        ({"low": 9.6}, "", ""),
+    ]
     right = {
         "api_name": "daily",
         "ts_code": FIRST,
@@ -198,21 +195,22 @@ def test_a_bar_in_wrong_units_or_that_cannot_be_read_costs_only_itself(wrong, co
         "vol": 30_000.0,
         "amount": 28_500.0,
     }
-    found = testing.run(
-        PIPELINE,
-        records={FIRST: [{**right, **wrong}, {**right, "trade_date": "20210302"}]},
-        charts=False,
-    )
+    bars = [
+        {**right, "trade_date": f"202104{day}", **each} for day, (each, *_) in enumerate(bad, 12)
+    ]
+    found = testing.run(PIPELINE, records={FIRST: [right, *bars]}, charts=False)
     ((_, row),) = found.rows.iterrows()
     assert (row["volume"], row["amount"]) == (3_000_000, 28_500_000)
-    ((_, rejected),) = found.rejected.iterrows()
-    assert rejected["column"] == column
-    if value:
-        assert value in rejected["value"]
+    rejected = found.rejected.sort_values("column", kind="stable")
+    for row, (_, column, value) in zip(
+        rejected.itertuples(), sorted(bad, key=lambda each: each[1]), strict=True
+    ):
+        assert row.column == column
+        assert value in str(row.value)
 
 
 def test_each_symbol_comes_through_the_faults_of_the_simulator(run, simulator):
-    """A tenth of all responses is one of all faults but an empty answer, which looks like a true one."""
+    """A fifth of all responses is one of all faults but an empty answer, which looks like a true one."""
     faults = sorted(KINDS.keys() - {"unknown"})
     simulator.control(
         seed=5,
@@ -221,9 +219,9 @@ def test_each_symbol_comes_through_the_faults_of_the_simulator(run, simulator):
         trickle_s=0.1,
         huge_bytes=9 << 20,
         bomb_bytes=9 << 20,
-        error_rate=dict.fromkeys(faults, 0.1 / len(faults)),
+        error_rate=dict.fromkeys(faults, 0.2 / len(faults)),
     )
-    symbols = market.SYMBOLS[:12]
+    symbols = market.SYMBOLS[:6]
     first, _ = run(DAYS[0], *symbols)
     second, _ = run(DAYS[1], *symbols, after=first)
     for result, day in ((first, DAYS[0]), (second, DAYS[1])):
