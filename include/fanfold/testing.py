@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from fanfold.workspace.batch import Batch, Done
 
 _CONCURRENCY = 8
+_ONE_BATCH = 100
+"""Items that are one batch; a DAG would give each of a few a task of its own, at the cost of a process."""
 _SHOWN_FILES = 3
 """Files whose first records are in the result."""
 _MAX_OUTAGE = 15.0
@@ -137,11 +139,11 @@ def run(  # noqa: PLR0913 - all that a run depends on
         base = _base(workspace, after) if after else None
         if pipeline.cursor:
             located = with_since(located, pipeline, base.state if base else None)
-        readers.write_items(workspace, located, pipeline.check_item)
+        count, _ = readers.write_items(workspace, located, pipeline.check_item)
         plan = planning.write_plan(
             workspace,
             pipeline,
-            wanted_size=None,
+            wanted_size=_ONE_BATCH if count <= _ONE_BATCH else None,
             logical_date=utc_text(moment),
             started_at=utc_text(datetime.now(UTC)),
         )
@@ -340,11 +342,14 @@ def _result(  # noqa: PLR0913 - all that a result is made of
         base=base,
     )
     report = _report(workspace, pipeline, manifest) if charts else ""
-    outcomes = {
+    known = {
         key: each
         for batch in batches
         for key, each in {**batch.outcomes(), **batch.failed()}.items()
     }
+    # In the order of the items, not in that in which they were fetched.
+    keys = [item.key for batch in batches for item in batch.items()]
+    outcomes = {key: known[key] for key in keys if key in known}
     rejected = read_jsonl(workspace.dataset / REJECTED)
     return Result(
         rows=_frame(workspace.table(pipeline.dataset)),
@@ -357,7 +362,7 @@ def _result(  # noqa: PLR0913 - all that a result is made of
         folds={fold.name: _frame(workspace.table(fold.name)) for fold in pipeline.folds},
         manifest=manifest,
         report=report,
-        records=_records(batches, read),
+        records=_records(batches, read, keys),
         base={
             entry.format: (workspace.dataset / entry.key).read_bytes()
             for entry in manifest.files
@@ -366,15 +371,16 @@ def _result(  # noqa: PLR0913 - all that a result is made of
     )
 
 
-def _records(batches: Sequence[Batch], pipeline: Pipeline) -> dict[str, Any]:
+def _records(batches: Sequence[Batch], pipeline: Pipeline, keys: Sequence[str]) -> dict[str, Any]:
     source = pipeline.source
     if not isinstance(source, Files):
         fetched = (each for batch in batches for part in batch.fetched(1000) for each in part)
-        return {outcome.key: found for outcome, found in fetched}
-    files = itertools.chain.from_iterable(batch.fetched_files() for batch in batches)
+        records = {outcome.key: found for outcome, found in fetched}
+        return {key: records[key] for key in keys if key in records}
+    files = {file.outcome.key: file for batch in batches for file in batch.fetched_files()}
     return {
-        file.outcome.key: processing.first_records(pipeline, source, file)
-        for file in itertools.islice(files, _SHOWN_FILES)
+        key: processing.first_records(pipeline, source, files[key])
+        for key in itertools.islice(filter(files.__contains__, keys), _SHOWN_FILES)
     }
 
 
