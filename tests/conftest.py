@@ -28,9 +28,9 @@ _POSTGRES = Path("/usr/lib/postgresql")
 AIRFLOW = "airflow"
 """The database of the Postgres server that holds Airflow's migrated tables."""
 
-SHARED = ("stack", "airflow_home")
+SHARED = ("stack", "scheduled", "airflow_home")
 """Fixtures that take long to set up: one worker has all tests that use them."""
-LONG = ("stack", "airflow_home", "tests/e2e/test_local_stack.py")
+LONG = ("stack", "airflow_home", "scheduled", "tests/e2e/test_local_stack.py")
 """Groups that begin first, so that no worker is left with a long one at the end."""
 
 settings.register_profile("quick", max_examples=30, deadline=None)

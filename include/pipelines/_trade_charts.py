@@ -260,7 +260,12 @@ RETURNS = Chart(
         "layer": [
             _ZERO,
             {
-                "mark": {"type": "line", "strokeWidth": 1, "color": "var(--muted)", "tooltip": None},
+                "mark": {
+                    "type": "line",
+                    "strokeWidth": 1,
+                    "color": "var(--muted)",
+                    "tooltip": None,
+                },
                 "transform": [{"filter": "!datum.shown"}],
                 "encoding": {"detail": {"field": "symbol"}, "opacity": {"value": 0.4}},
             },
@@ -268,7 +273,9 @@ RETURNS = Chart(
                 "mark": "line",
                 "transform": [{"filter": "datum.shown"}],
                 "encoding": {
-                    "color": _name("shown", "Symbol", "代码", sort=None, legend={"title": None, "columns": 3}),
+                    "color": _name(
+                        "shown", "Symbol", "代码", sort=None, legend={"title": None, "columns": 3}
+                    ),
                     "tooltip": [
                         _SYMBOL,
                         _DAY,
@@ -312,7 +319,9 @@ RANKING = Chart(
                         _number("place", "Rank", "排名"),
                         _SYMBOL,
                         _number("year_return", "Return", "收益率", format="+.1%"),
-                        _number("annualised_volatility", "Volatility a year", "年化波动率", **_PERCENT),
+                        _number(
+                            "annualised_volatility", "Volatility a year", "年化波动率", **_PERCENT
+                        ),
                         _number("turnover", "Turnover, all time", "总成交额"),
                     ],
                 },
@@ -356,7 +365,12 @@ DRAWDOWN = Chart(
         "mark": {"type": "line", "strokeWidth": 1.5},
         "encoding": {
             "x": {**_DAY, "axis": {"title": None}},
-            "y": _number("drawdown", "Below the highest close so far", "距此前最高收盘价", axis={"format": ".0%"}),
+            "y": _number(
+                "drawdown",
+                "Below the highest close so far",
+                "距此前最高收盘价",
+                axis={"format": ".0%"},
+            ),
             "color": {**_SYMBOL, "sort": None, "legend": {"title": None}},
             "tooltip": [_SYMBOL, _DAY, _number("drawdown", "Drawdown", "回撤", **_PERCENT)],
         },
@@ -397,7 +411,9 @@ HISTOGRAM = Chart(
             {
                 "mark": {"type": "bar", "binSpacing": 1},
                 "encoding": {
-                    "x": _number("low", "Daily return", "日收益率", bin="binned", axis=_RETURN_AXIS),
+                    "x": _number(
+                        "low", "Daily return", "日收益率", bin="binned", axis=_RETURN_AXIS
+                    ),
                     "x2": {"field": "high"},
                     "tooltip": [
                         _number("low", "From", "从", format="+.2%"),
@@ -409,7 +425,12 @@ HISTOGRAM = Chart(
                 },
             },
             {
-                "mark": {"type": "line", "color": "var(--c2)", "interpolate": "monotone", "tooltip": None},
+                "mark": {
+                    "type": "line",
+                    "color": "var(--c2)",
+                    "interpolate": "monotone",
+                    "tooltip": None,
+                },
                 "encoding": {
                     "x": _number("middle", "Daily return", "日收益率", axis=_RETURN_AXIS),
                     "y": _number("normal", "Share of days", "天数占比"),
@@ -441,7 +462,10 @@ PAIRS = """
     )"""
 """Correlations of pairs with 20 days in common or more: of a few days, any is near 1 or -1."""
 HEAT_MAP = Chart(
-    ("Correlation of daily returns, 15 symbols with the largest turnover", "日收益率相关系数（成交额最大的 15 只）"),
+    (
+        "Correlation of daily returns, 15 symbols with the largest turnover",
+        "日收益率相关系数（成交额最大的 15 只）",
+    ),
     sql=f"""
         {PAIRS}
         SELECT symbol, other, round(correlation, 4) AS correlation, days,
@@ -451,7 +475,13 @@ HEAT_MAP = Chart(
     spec={
         "height": {"step": 24},
         "encoding": {
-            "x": _name("other", "Other", "另一只", sort={"field": "other_place"}, axis={"title": None, "labelAngle": -60, "labelOverlap": False}),
+            "x": _name(
+                "other",
+                "Other",
+                "另一只",
+                sort={"field": "other_place"},
+                axis={"title": None, "labelAngle": -60, "labelOverlap": False},
+            ),
             "y": {**_SYMBOL, "sort": {"field": "place"}, "axis": {"title": None}},
         },
         "layer": [
@@ -462,7 +492,11 @@ HEAT_MAP = Chart(
                         "correlation",
                         "Correlation",
                         "相关系数",
-                        scale={"domain": [-1, 0, 1], "range": ["var(--c2)", "var(--card)", "var(--c1)"], "interpolate": "rgb"},
+                        scale={
+                            "domain": [-1, 0, 1],
+                            "range": ["var(--c2)", "var(--card)", "var(--c1)"],
+                            "interpolate": "rgb",
+                        },
                         legend=None,
                     ),
                     "tooltip": [

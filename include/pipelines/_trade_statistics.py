@@ -63,7 +63,8 @@ class DailyBar(pa.DataFrameModel):
     adjustment_factor: float = pa.Field(gt=0, nullable=True)
 
     @pa.dataframe_check
-    def low_open_close_high(cls, bars: pd.DataFrame) -> pd.Series:  # noqa: N805 - pandera's form
+    @classmethod
+    def low_open_close_high(cls, bars: pd.DataFrame) -> pd.Series:
         """Lowest and highest price include the first and the last one."""
         inner = bars[["open", "close"]]
         return bars["low"].le(inner.min(axis=1)) & inner.max(axis=1).le(bars["high"])

@@ -55,7 +55,9 @@ def rows(records: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
         for key, attributes in items.to_dict("index").items()
         for row in _listed(attributes)
     ]
-    of_tags = pd.DataFrame(listed, columns=["item", "kind", "id", "happened_at", *_LISTED], dtype=object)
+    of_tags = pd.DataFrame(
+        listed, columns=["item", "kind", "id", "happened_at", *_LISTED], dtype=object
+    )
     return pd.concat([of_tags.set_index("item"), statuses])
 
 

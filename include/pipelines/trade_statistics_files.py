@@ -59,7 +59,9 @@ def rows(records: pd.DataFrame) -> pd.DataFrame:
         {
             "symbol": text["symbol"].fillna(names).str.upper(),
             "trade_date": _or_text(_dates(text["trade_date"]), text["trade_date"]),
-            **{name: _or_text(_numbers(text[name]), text[name]) for name in ("open", "high", "low")},
+            **{
+                name: _or_text(_numbers(text[name]), text[name]) for name in ("open", "high", "low")
+            },
             "close": _or_text(close, text["close"]),
             "volume": _or_text(
                 _numbers(text["volume"], _SHARES).fillna((lots * 100).round()),

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import requests
 
+from fanfold.local.stack import running_stack
 from fanfold.simulator.process import Simulator
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
@@ -16,6 +20,42 @@ from fanfold.workspace.paths import Workspace
 DAG = "weibo_user_profiles"
 MONTH = 30
 UIDS = [str(1404376560 + number) for number in range(640)]
+DAGS = Path(__file__).parents[2] / "dags"
+CHAINED = ("weibo_user_profiles", "account_segments", "weibo_hot_topics", "weibo_topic_authors")
+
+
+@pytest.fixture(scope="session")
+def scheduled(tmp_path_factory):
+    """A stack whose scheduler starts runs by Assets, with the DAGs of two chains.
+
+    It starts none by the clock: that run would have other items.
+    """
+    folder = tmp_path_factory.mktemp("dags")
+    for name in CHAINED:
+        text = (DAGS / f"{name}.py").read_text("utf-8")
+        text = re.sub(r"schedule=policies\.\w+\(.*\)", "schedule=None", text)
+        assert "schedule=policies" not in text
+        (folder / f"{name}.py").write_text(text, "utf-8")
+    environment = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True"}
+    home = tmp_path_factory.mktemp("scheduled")
+    with running_stack(home, dags=folder, extra_env=environment) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def started_by_asset():
+    """``started_by_asset(stack, dag_id)``: wait until Airflow has started a run of a DAG; return it."""
+
+    def the_only_run(stack, dag_id, timeout=60):
+        deadline = time.monotonic() + timeout
+        while not (runs := stack.api("GET", f"/api/v2/dags/{dag_id}/dagRuns")["dag_runs"]):
+            assert time.monotonic() < deadline, f"no event of an Asset has started {dag_id}"
+            time.sleep(0.2)
+        (run,) = runs
+        assert run["run_type"] == "asset_triggered"
+        return run
+
+    return the_only_run
 
 
 def simulator_of(stack):

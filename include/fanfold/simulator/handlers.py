@@ -8,7 +8,6 @@ Errors are told as by the Python runtime of Lambda (github.com/aws/aws-lambda-py
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import io
 import json
@@ -19,10 +18,12 @@ import re
 import resource
 import signal
 import sys
+import threading
 import time
 import traceback
 import types
 from dataclasses import dataclass, field
+from multiprocessing import connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,6 @@ MAX_BYTES = 6_291_556
 """Size of a payload and of a result, which is Lambda's limit; that of SCF is 6 MB, too."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,139}")
 _HANDLERS = ("handler", "main_handler", "lambda_handler")
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +171,17 @@ _import_path = list(sys.path)
 
 def _begin() -> None:
     """End with the simulator, and write what functions write to its log."""
-    with contextlib.suppress(OSError, AttributeError):  # Linux only
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_end_with_simulator, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.dup2(2, 1)
     sys.dont_write_bytecode = True
+
+
+def _end_with_simulator() -> None:
+    simulator = multiprocessing.parent_process()
+    assert simulator is not None  # noqa: S101 - for the type checker
+    connection.wait([simulator.sentinel])
+    os._exit(1)
 
 
 class _BadFunction(Exception):  # noqa: N818 - an answer

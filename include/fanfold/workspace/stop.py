@@ -1,4 +1,7 @@
-"""The stop file: one batch found that the source rejects the token, so the others need not ask."""
+"""The stop file: one batch found that the source rejects the token, so the others need not ask.
+
+Or that a function does not exist.
+"""
 
 from __future__ import annotations
 

@@ -7,13 +7,14 @@ import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from types import SimpleNamespace
 
 import boto3
 import psutil
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from tencentcloud.common.common_client import CommonClient
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.exception import TencentCloudSDKException
@@ -27,6 +28,7 @@ from fanfold.simulator.process import running
 UID = "1404376560"
 
 
+@cache
 def aws(simulator, *, key="simulator", secret=None):
     return boto3.client(
         "lambda",
@@ -119,13 +121,17 @@ def test_an_old_signature_is_refused(simulator, monkeypatch):
 
 
 def test_a_changed_function_is_used_at_the_next_call(simulator, write):
-    write("shared", "VALUE = 1")
-    write("mine", "import shared\ndef handler(event, context):\n    return shared.VALUE, 'a'")
-    assert call(simulator, "mine").result == [1, "a"]
-    write("mine", "import shared\ndef main_handler(event, context):\n    return shared.VALUE, 'b'")
-    assert call(simulator, "mine").result == [1, "b"]
-    write("shared", "VALUE = 2")
-    assert call(simulator, "mine").result == [2, "b"]
+    """Also in a process that has loaded it before, and one that has loaded what it imports."""
+    main = "import shared\ndef handler(event, context):\n    return shared.VALUE + "
+    for file, text, expected in [
+        ("shared", "VALUE = 'a'", None),
+        ("mine", main + "'1'", "a1"),
+        ("mine", main + "'2'", "a2"),
+        ("shared", "VALUE = 'b'", "b2"),
+    ]:
+        write(file, text)
+        if expected:
+            assert {call(simulator, "mine").result for _ in range(3 * PROCESSES)} == {expected}
 
 
 def test_the_context_is_that_of_the_service(simulator, write):
@@ -258,11 +264,22 @@ def test_a_function_does_not_send_its_token_to_another_host(simulator):
     simulator.reset()
 
 
-def test_the_processes_end_with_the_simulator():
-    with running() as simulator:
-        call(simulator, "process_user", {"missing": 1})
+def test_the_processes_end_with_the_simulator(tmp_path):
+    """Also one that runs a function."""
+    begun = tmp_path / "begun"
+    (tmp_path / "sleeps.py").write_text(
+        "import pathlib, time\n"
+        "def handler(event, context):\n"
+        f"    pathlib.Path({str(begun)!r}).touch()\n"
+        "    time.sleep(25)"
+    )
+    with running("--functions", str(tmp_path)) as simulator, ThreadPoolExecutor(1) as pool:
+        calling = pool.submit(call, simulator, "sleeps")
+        while not begun.exists():
+            assert not calling.done()
+            time.sleep(0.01)
         children = psutil.Process(simulator.pid).children(recursive=True)
-        assert len(children) > 2, "a server of processes, and processes"
         os.kill(simulator.pid, 9)
         _, alive = psutil.wait_procs(children, timeout=10)
-    assert not alive
+        assert isinstance(calling.exception(), BotoCoreError)
+    assert not alive, [(each.pid, each.ppid(), each.status(), each.cmdline()) for each in alive]

@@ -155,7 +155,9 @@ class RunSummary(_Schema):
     )
     timing: Timing
     wait: Wait | None
-    stopped: str | None = Field(description="Why the fetch was stopped: a rejected token.")
+    stopped: str | None = Field(
+        description="Why the fetch was stopped: a rejected token, or a function that does not exist."
+    )
     tasks: list[TaskState]
     redrive: Redrivable
     report: bool = Field(description="Whether there is a report.")

@@ -109,6 +109,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     Raises:
         BadPipeline: The request for an item cannot be made.
         CredentialRefused: The source rejected the token.
+        BadConfiguration: A function does not exist.
         QuotaSpent: The quota is used up for longer than ``Backoff.max_wait``.
         SourceBusy: The source has been unavailable for longer than ``Backoff.max_outage``.
         BatchIncomplete: All items were tried, some failed.

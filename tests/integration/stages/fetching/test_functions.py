@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, unquote
 
 import pandera.pandas as pa
 import pytest
@@ -80,7 +81,7 @@ class Answer:
         result = {"InvokeResult": 0, "RetMsg": returned, "ErrMsg": ""}
         if self.error:
             kind, text = self.error
-            status = 433 if kind == "Sandbox.Timedout" else 430
+            status = {"Sandbox.Timedout": 433, "ResourceLimitReached": 432}.get(kind, 430)
             shown = {"errorMessage": f"Traceback …\n{kind}: {text}", "statusCode": status}
             result |= {"InvokeResult": -1, "RetMsg": "", "ErrMsg": json.dumps(shown)}
         result |= {"BillDuration": 500, "Duration": 412.1, "MemUsage": 100 << 20}
@@ -109,6 +110,7 @@ class Call:
     name: str
     payload: object
     key: str
+    place: dict
 
 
 @dataclass
@@ -120,9 +122,9 @@ class Cloud:
     calls: list = field(default_factory=list)
     lock: object = field(default_factory=threading.Lock)
 
-    def answer(self, name, payload, key, kind):
+    def answer(self, name, payload, key, kind, place):
         with self.lock:
-            self.calls.append(Call(name, payload, key))
+            self.calls.append(Call(name, payload, key, place))
             waiting = self.answers[name]
             found = waiting.pop(0) if len(waiting) > 1 else waiting[0]
         return getattr(found, f"of_{kind}")()
@@ -140,7 +142,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"] or 0))
         head, _, rest = self.path.partition("/functions/")
         if rest:
-            name = rest.partition("/")[0]
+            name = unquote(rest.partition("/")[0])
             if self.headers["X-Amz-Invocation-Type"] == "DryRun":
                 found = 204, {}, b""
                 if self.cloud.answers[name][0] is UNKNOWN:
@@ -148,7 +150,7 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 context = json.loads(base64.b64decode(self.headers["X-Amz-Client-Context"]))
                 key = context["custom"]["idempotency_key"]
-                found = self.cloud.answer(name, json.loads(body), key, "lambda")
+                found = self.cloud.answer(name, json.loads(body), key, "lambda", self.query())
         elif "X-TC-Action" in self.headers:
             given = json.loads(body)
             if self.headers["X-TC-Action"] == "GetFunction":
@@ -156,11 +158,15 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 payload = json.loads(given["Event"])
                 key = payload.get("idempotency_key", "") if isinstance(payload, dict) else ""
-                found = self.cloud.answer(given["FunctionName"], payload, key, "scf")
+                place = {field: given.get(field) for field in ("Namespace", "Qualifier")}
+                found = self.cloud.answer(given["FunctionName"], payload, key, "scf", place)
         else:
             key = self.headers["Idempotency-Key"]
-            found = self.cloud.answer(head.strip("/"), json.loads(body), key, "http")
+            found = self.cloud.answer(head.strip("/"), json.loads(body), key, "http", {})
         self.send(*found)
+
+    def query(self):
+        return dict(parse_qsl(self.path.partition("?")[2]))
 
     def do_GET(self):
         self.send(404, {}, b"")
@@ -299,6 +305,47 @@ def test_a_throttle_pauses_the_connection_as_long_as_it_says(service, seconds, c
     ((paused, reason),) = limiter.pauses
     assert paused == seconds
     assert "resize" in reason
+
+
+def test_a_throttle_that_scf_reports_as_a_failed_call_is_one(cloud, call):
+    cloud.answers["resize"] = [Answer(error=("ResourceLimitReached", "concurrency")), OK]
+
+    outcomes, limiter = call("scf", Function("resize"))
+
+    assert (outcomes["7"].status, len(limiter.pauses)) == ("ok", 1)
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "place"),
+    [
+        (
+            "lambda",
+            "arn:aws:lambda:eu-west-1:123456789012:function:resize",
+            {"Qualifier": "live"},
+        ),
+        ("scf", "resize", {"Namespace": "pictures", "Qualifier": "live"}),
+    ],
+)
+def test_version_and_namespace_of_a_function_are_sent(service, name, place, cloud, call):
+    cloud.answers[name] = [OK]
+
+    call(service, Function(name, qualifier="live", namespace="pictures"))
+
+    assert [each.place for each in cloud.calls] == [place]
+
+
+def test_a_payload_is_what_a_function_of_the_item_returns(cloud, call):
+    cloud.answers["resize"] = [OK]
+
+    def payload(item, as_of, idempotency_key):
+        return [int(item.key), f"{as_of:%Y}", idempotency_key]
+
+    outcomes, _ = call("lambda", Function("resize", payload), ["7", "x"])
+
+    (made,) = cloud.calls
+    assert made.payload == [7, "2026", made.key]
+    assert "ValueError: invalid literal" in outcomes["x"].reason
+    assert "test_functions.py" in outcomes["x"].reason
 
 
 @pytest.mark.parametrize("service", SERVICES)

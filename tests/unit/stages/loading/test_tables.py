@@ -82,9 +82,9 @@ def order_lines(*folds):
 
 def test_a_pipeline_has_a_table_for_its_dataset_and_each_fold():
     assert targets_of(order_lines("revenue_by_day", "revenue")) == (
-        TargetTable("orders", ("order_id", "line"), "as_of"),
-        TargetTable("revenue_by_day", ("day",), "as_of"),
-        TargetTable("revenue", ("day",), "as_of"),
+        TargetTable("orders", ("order_id", "line"), "as_of", rows_of="orders"),
+        TargetTable("revenue_by_day", ("day",), "as_of", rows_of="revenue_by_day"),
+        TargetTable("revenue", ("day",), "as_of", rows_of="revenue"),
     )
 
 
