@@ -99,8 +99,9 @@ def missing_days(batches: Iterable[pyarrow.RecordBatch]) -> pyarrow.Table:
         numbers = batch["trade_date"].cast(pyarrow.int32()).to_numpy()
         symbols = batch["symbol"].dictionary_encode()
         codes = symbols.indices.to_numpy()
-        for code, symbol in enumerate(symbols.dictionary.to_pylist()):
-            days.setdefault(symbol, []).append(numbers[codes == code])
+        by_symbol = np.split(numbers[codes.argsort()], np.bincount(codes).cumsum()[:-1])
+        for symbol, its in zip(symbols.dictionary.to_pylist(), by_symbol, strict=True):
+            days.setdefault(symbol, []).append(its)
     missing = {symbol: _sessions_without(np.concatenate(days[symbol]), symbol) for symbol in days}
     found = [(symbol, len(numbers)) for symbol, numbers in missing.items() if len(numbers)]
     repeats = [count for _, count in found]
