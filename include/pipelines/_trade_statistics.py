@@ -77,6 +77,12 @@ class DailyBar(pa.DataFrameModel):
         return untraded | mean.between(bars["low"] / 2, bars["high"] * 2)
 
 
+def or_given(values: pd.Series, given: pd.Series) -> pd.Series:
+    """Return values; of those that could not be read what was given, for the message of the contract."""
+    unreadable = values.isna() & given.notna()
+    return values.astype(object).mask(unreadable, given) if unreadable.any() else values
+
+
 KEY = ("symbol", "trade_date")
 DATASET = "daily_bars"
 

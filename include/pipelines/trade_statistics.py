@@ -12,6 +12,7 @@ from fanfold import Pipeline
 from pipelines import _trade_charts as charts
 from pipelines import _trade_statistics as statistics
 from pipelines import _tushare_api as tushare
+from pipelines._trade_statistics import or_given
 
 PRICES = ["open", "high", "low", "close"]
 
@@ -48,8 +49,7 @@ def _of(records: pd.DataFrame, api_name: str) -> pd.DataFrame:
 def _times(values: pd.Series, factor: int, digits: int) -> pd.Series:
     """Return values in another unit; one that is no number as it is, for the message of the contract."""
     numbers = (pd.to_numeric(values, errors="coerce") * factor).round(digits)
-    unreadable = numbers.isna() & values.notna()
-    return numbers.astype(object).mask(unreadable, values) if unreadable.any() else numbers
+    return or_given(numbers, values)
 
 
 PIPELINE = Pipeline(

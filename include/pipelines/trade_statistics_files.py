@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from fanfold import Files, Pipeline
 from pipelines import _trade_charts as charts
 from pipelines import _trade_statistics as statistics
+from pipelines._trade_statistics import or_given
 
 COLUMNS = {
     "symbol": ("symbol", "ticker", "ts_code", "code"),
@@ -58,17 +59,17 @@ def rows(records: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "symbol": text["symbol"].fillna(names).str.upper(),
-            "trade_date": _or_text(_dates(text["trade_date"]), text["trade_date"]),
+            "trade_date": or_given(_dates(text["trade_date"]), text["trade_date"]),
             **{
-                name: _or_text(_numbers(text[name]), text[name]) for name in ("open", "high", "low")
+                name: or_given(_numbers(text[name]), text[name]) for name in ("open", "high", "low")
             },
-            "close": _or_text(close, text["close"]),
-            "volume": _or_text(
+            "close": or_given(close, text["close"]),
+            "volume": or_given(
                 _numbers(text["volume"], _SHARES).fillna((lots * 100).round()),
                 text["volume"].fillna(text["lots"]),
             ),
-            "amount": _or_text(amount.mask(lots.notna(), amount * 1000), text["amount"]),
-            "adjustment_factor": _or_text(
+            "amount": or_given(amount.mask(lots.notna(), amount * 1000), text["amount"]),
+            "adjustment_factor": or_given(
                 _numbers(text["adjustment_factor"]).fillna(adjusted / close),
                 text["adjustment_factor"].fillna(text["adj_close"]),
             ),
@@ -92,12 +93,6 @@ def _dates(text: pd.Series) -> pd.Series:
     """Return dates YYYY-MM-DD, YYYY/MM/DD and YYYYMMDD as YYYY-MM-DD, others as null."""
     parts = text.str.extract(_DATE)
     return parts[0] + "-" + parts[2] + "-" + parts[3]
-
-
-def _or_text(values: pd.Series, text: pd.Series) -> pd.Series:
-    """Return values, and of those that could not be read the text, for the message of the contract."""
-    unreadable = values.isna() & text.notna()
-    return values.astype(object).mask(unreadable, text) if unreadable.any() else values
 
 
 PIPELINE = Pipeline(

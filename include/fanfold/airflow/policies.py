@@ -101,8 +101,6 @@ def daily(hour: int, timezone: str = "UTC") -> CronTriggerTimetable:
     )
 
 
-def hourly(minute: int, timezone: str = "UTC") -> CronTriggerTimetable:
+def hourly(minute: int) -> CronTriggerTimetable:
     """Return an hourly schedule that starts with the next hour, not with the latest past one."""
-    return CronTriggerTimetable(
-        f"{minute} * * * *", timezone=timezone, run_immediately=timedelta(seconds=0)
-    )
+    return CronTriggerTimetable(f"{minute} * * * *", timezone="UTC", run_immediately=timedelta(0))
