@@ -119,7 +119,10 @@ class Workers:
 
     def start(self, invocation: Invocation) -> Future[Result]:
         """Start a call; return its result to come, for :func:`result_of`."""
-        if self._pool is None:
+        if (
+            self._pool is None or not self._pool.active
+        ):  # one that lost an idle process may be broken
+            self.stop()
             from pebble import ProcessPool
 
             # Not "fork": a process would keep the sockets of all clients open.
@@ -150,6 +153,8 @@ def result_of(future: Future[Result], invocation: Invocation, request_id: str) -
         code = error.exitcode
         how = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         return _ended(request_id, how)
+    except Exception as error:  # noqa: BLE001 - the function broke what makes its result, or the pool ended
+        return failure(type(error).__name__, str(error))
 
 
 def _ended(request_id: str, how: str, **more: Any) -> Result:
@@ -207,9 +212,14 @@ def _call(invocation: Invocation, environment: Mapping[str, str]) -> Result:
         except _BadFunction as bad:
             result = bad.result
         except MemoryError:
+            _stamps.clear()  # as the instance ends: what it holds would be missing to other functions
             result = _ended(_request_id(invocation), "signal: killed")
         except SystemExit as error:
-            result = _ended(_request_id(invocation), f"exit status {error.code or 0}")
+            _stamps.clear()
+            code = error.code or 0
+            result = _ended(
+                _request_id(invocation), f"exit status {code if isinstance(code, int) else 1}"
+            )
         except BaseException as error:  # noqa: BLE001 - whatever the function raises
             frames = traceback.extract_tb(error.__traceback__)
             own = [frame for frame in frames if frame.filename != __file__]
