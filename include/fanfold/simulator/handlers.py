@@ -8,6 +8,7 @@ Errors are told as by the Python runtime of Lambda (github.com/aws/aws-lambda-py
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import json
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 PROCESSES = 8
 """Functions that run at a time; further calls wait."""
 MAX_BYTES = 6_291_556
-"""Size of a payload and of a result, which is Lambda's limit; that of SCF is 6 MB, too."""
+"""Size of a result, which is Lambda's limit; that of SCF is 6 MB, too."""
+MAX_PAYLOAD = 6 << 20
+"""Size of a payload, at both."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,139}")
 _HANDLERS = ("handler", "main_handler", "lambda_handler")
 
@@ -200,6 +203,7 @@ def _call(invocation: Invocation, environment: Mapping[str, str]) -> Result:
     output = io.StringIO()
     started = loaded = time.perf_counter()
     init_s = 0.0
+    handler: Any = None
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         try:
             with _limited(invocation.memory_mb):
@@ -212,10 +216,8 @@ def _call(invocation: Invocation, environment: Mapping[str, str]) -> Result:
         except _BadFunction as bad:
             result = bad.result
         except MemoryError:
-            _stamps.clear()  # as the instance ends: what it holds would be missing to other functions
             result = _ended(_request_id(invocation), "signal: killed")
         except SystemExit as error:
-            _stamps.clear()
             code = error.code or 0
             result = _ended(
                 _request_id(invocation), f"exit status {code if isinstance(code, int) else 1}"
@@ -230,6 +232,11 @@ def _call(invocation: Invocation, environment: Mapping[str, str]) -> Result:
     memory = used if sys.platform == "darwin" else used * 1024
     if result.error == "Runtime.ExitError":
         memory = invocation.memory_mb << 20
+        # In a cloud its instance has ended: free what it held, which other functions here need.
+        handler = None
+        _stamps.clear()
+        _loaded.clear()
+        gc.collect()
     return Result(result.body, result.error, output.getvalue(), duration_s, init_s, memory)
 
 

@@ -144,12 +144,12 @@ class ScfService:
             raise self._refused(name, code)
         return answer
 
-    def _refused(self, name: str, code: str) -> FanfoldError:
+    def _refused(self, name: str, code: str) -> FanfoldError:  # noqa: PLR0911 - one error each
         connection = self._endpoint.connection
         group, _, detail = code.partition(".")
-        if code == "AuthFailure.SignatureExpire":
-            return functions.clock(name, code)
         if group in {"AuthFailure", "UnauthorizedOperation"}:
+            if detail == "SignatureExpire":
+                return functions.clock(name, code)
             return functions.denied(name, code, connection, "scf:InvokeFunction")
         if detail == "InsufficientBalance":
             return CredentialRefused(
