@@ -89,8 +89,14 @@ _SIGNATURE = _Error(
 _EXPIRED = _Error(
     403, "InvalidSignatureException", "AuthFailure.SignatureExpire", "Signature expired"
 )
+_OLD_TOKEN = _Error(
+    403,
+    "ExpiredTokenException",
+    "AuthFailure.TokenFailure",
+    "The security token included in the request is expired",
+)
 _BY_CODE = {
-    10004: _DENIED, 10005: _DENIED, 10014: _DENIED, 20003: _NO_FUNCTION, 21327: _EXPIRED,
+    10004: _DENIED, 10005: _DENIED, 10014: _DENIED, 20003: _NO_FUNCTION, 21327: _OLD_TOKEN,
 }  # fmt: skip
 """The error for a Weibo code; :data:`_SERVICE` by default."""
 

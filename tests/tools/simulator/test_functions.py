@@ -272,7 +272,11 @@ def test_faults_of_functions(simulator):
         simulator.control(paths={path: fault})
         found = call(simulator, "process_user")
         assert (found.error, found.result["errorType"]) == ("Unhandled", kind)
-    for fault, kind in [("busy", "ServiceException"), ("10014", "AccessDeniedException")]:
+    for fault, kind in [
+        ("busy", "ServiceException"),
+        ("10014", "AccessDeniedException"),
+        ("21327", "ExpiredTokenException"),
+    ]:
         simulator.control(paths={path: fault})
         with pytest.raises(ClientError, match=kind):
             call(simulator, "process_user")
