@@ -208,7 +208,7 @@ def test_a_function_that_fails_tells_as_in_the_cloud(name, simulator, write):
 def test_memory_that_a_killed_function_held_is_not_missing_to_others(simulator, write):
     write("keeps", "KEPT = []\ndef handler(*_):\n    while True: KEPT.append(bytearray(1 << 20))")
     write("needs", "def handler(*_):\n    return len(bytearray(100 << 20))")
-    for _ in range(2 * PROCESSES):
+    for _ in range(PROCESSES):
         assert call(simulator, "keeps").result["errorType"] == "Runtime.ExitError"
         assert call(simulator, "needs").result == 100 << 20
 
