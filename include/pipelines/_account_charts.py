@@ -257,7 +257,7 @@ POINTS = Chart(
         FROM counts""",
 )
 _SCORE = _quantity("score", "Unusual score", "异常分数")
-_ROOM = "windowSize()[0] < 700 ? 3 : 2"
+_ROOM = "windowSize()[0] < 700 ? 4 : 2"
 """End of the axis of scores: room for the texts beside the bars, more of it on a phone."""
 UNUSUAL = Chart(
     ("Most unusual accounts", "最异常的账号"),
