@@ -99,7 +99,7 @@ _AVERAGES = {
             "legend": {
                 "title": None,
                 "labelExpr": (
-                    "'Average of ' + slice(datum.label, 3) + ' days'",
+                    "slice(datum.label, 3) + '-day average'",
                     "slice(datum.label, 3) + ' 日均线'",
                 ),
             },
@@ -320,7 +320,10 @@ RANKING = Chart(
                         _SYMBOL,
                         _number("year_return", "Return", "收益率", format="+.1%"),
                         _number(
-                            "annualised_volatility", "Volatility a year", "年化波动率", **_PERCENT
+                            "annualised_volatility",
+                            "Annualised volatility",
+                            "年化波动率",
+                            **_PERCENT,
                         ),
                         _number("turnover", "Turnover, all time", "总成交额"),
                     ],
