@@ -79,7 +79,11 @@ def export() -> str:
     schedule=[Asset(PROFILES)],
     params={
         **file_params(
-            noun="file of profiles", column="file", tolerated_failures=0, tolerated_rejected=0
+            noun="file of profiles",
+            column="file",
+            empty="the profiles that weibo_user_profiles published last",
+            tolerated_failures=0,
+            tolerated_rejected=0,
         ),
         "tolerated_moves_percentage": Param(
             50,

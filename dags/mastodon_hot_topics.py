@@ -43,6 +43,7 @@ DATASET = Asset(PIPELINE)
         title="Hashtags",
         noun="hashtag",
         column="topic",
+        empty="the trending hashtags of the server",
         mode="merge",
         tolerated_failures=20,
     ),

@@ -73,6 +73,7 @@ def offer_authors() -> None:
             title="Topics",
             noun="topic",
             column="topic",
+            empty="the hot list of the hour",
             mode="merge",
             tolerated_failures=20,
         ),

@@ -135,4 +135,12 @@ class RateLimitUnavailable(Retriable):
 
 
 class BatchIncomplete(Retriable):
-    """Some items of a batch failed after all their attempts."""
+    """Some items of a batch failed after all their attempts.
+
+    Attributes:
+        refused: Whether the source refused all of them for good: a retry would be refused, too.
+    """
+
+    def __init__(self, message: Message | str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused

@@ -62,6 +62,8 @@ class Outcome:
         shared: How many attempts are counted for another item of the same request.
         gb_seconds: Cost of the calls of functions, failed ones too: billed duration times memory, in
             seconds times GB (2^30 bytes).
+        refused: Whether the source refuses the item for good, or its function raised: another request
+            would fail in the same way, until somebody changes something.
         reason_id, reason_params: The reason as a catalogue message, if it is one.
     """
 
@@ -75,6 +77,7 @@ class Outcome:
     rule: str | None = None
     shared: int | None = None
     gb_seconds: float | None = None
+    refused: bool | None = None
     reason_id: str | None = None
     reason_params: Mapping[str, Any] | None = None
 

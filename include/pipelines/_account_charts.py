@@ -9,9 +9,9 @@ from pipelines._chart_parts import LABEL, bars, nominal, quantity
 
 FEATURES = """
     features (feature, position, feature_en, feature_zh) AS (VALUES
-        ('followers', 1, 'Followers', '粉丝'), ('friends', 2, 'Following', '关注'),
-        ('statuses', 3, 'Posts', '发帖'), ('favourites', 4, 'Favourites', '收藏'),
-        ('mutual', 5, 'Mutual', '互粉')
+        ('followers', 1, 'Followers', '粉丝数'), ('friends', 2, 'Following', '关注数'),
+        ('statuses', 3, 'Posts', '发帖数'), ('favourites', 4, 'Favourites', '收藏数'),
+        ('mutual', 5, 'Mutual', '互粉数')
     )"""
 NAMES = """
     segment || '. ' || segment_name AS segment_en, segment || '. ' || segment_name_zh AS segment_zh"""
@@ -221,7 +221,7 @@ POINTS = Chart(
     },
     finding=(
         "Dots: {dots_en} accounts. Triangles: {triangles} of {unusual} unusual ones.",
-        "圆点：{dots_zh}个账号；三角形：{unusual} 个异常账号中的 {triangles} 个。",
+        "圆点：{dots_zh} 个账号；三角形：{unusual} 个异常账号中的 {triangles} 个。",
     ),
     values="""
         WITH counts AS (
@@ -230,10 +230,12 @@ POINTS = Chart(
         )
         SELECT unusual, least(unusual, 50) AS triangles,
                if(others > 1000, 'a sample of 1,000', others::VARCHAR) AS dots_en,
-               if(others > 1000, '抽样的 1,000 ', others || ' ') AS dots_zh
+               if(others > 1000, '抽样的 1,000', others::VARCHAR) AS dots_zh
         FROM counts""",
 )
 _SCORE = quantity("score", "Unusual score", "异常分数")
+_ROOM = "windowSize()[0] < 700 ? 4 : 2"
+"""End of the axis of scores: room for the texts beside the bars, more of it on a phone."""
 UNUSUAL = Chart(
     ("Most unusual accounts", "最异常的账号"),
     sql=f"""
@@ -259,7 +261,11 @@ UNUSUAL = Chart(
         ],
         **bars(
             nominal("account", "Account", "账号"),
-            {**_SCORE, "format": ".3f", "scale": {"domain": [0, 2], "nice": False}},
+            {
+                **_SCORE,
+                "format": ".3f",
+                "scale": {"domainMin": 0, "domainMax": {"expr": _ROOM}, "nice": False},
+            },
             LABEL,
             nominal("user_id", "User id", "用户 ID"),
             _SEGMENT,
@@ -276,7 +282,7 @@ UNUSUAL = Chart(
     },
     finding=(
         "{unusual} accounts ({share:percent}) are unusual: their score is 0.6 or more. The most unusual one is {account}, mainly because of {feature_en}: {value} against a median of {median}. The text beside each bar names the main reason.",
-        "{unusual} 个账号（{share:percent}）异常，即分数不低于 0.6。最异常的是 {account}，主要因为{feature_zh}为 {value}，而中位数为 {median}。条形旁注明主要原因。",
+        "{unusual} 个账号（{share:percent}）异常，即分数不低于 0.6。最异常的是“{account}”，主要因为{feature_zh}为 {value}，而中位数为 {median}。条形旁注明主要原因。",
     ),
     values=f"""
         WITH {FEATURES}
@@ -291,7 +297,7 @@ UNUSUAL = Chart(
 _NUMBER = {"field": "segments", "type": "ordinal", "title": ("Number of segments", "分群数")}
 _SILHOUETTE = quantity("silhouette", "Silhouette (-1 to 1)", "轮廓系数（-1 至 1）")
 CHOICE = Chart(
-    ("Silhouette by number of segments", "各分群数的轮廓系数"),
+    ("Silhouette by number of segments", "不同分群数的轮廓系数"),
     sql="""
         SELECT replace(name, 'silhouette_', '') AS segments, number AS silhouette,
                number = max(number) OVER () AS chosen
@@ -330,9 +336,9 @@ CARD = Chart(
             ('profiles_run', 'Trained on the run', '训练所用的运行'),
             ('profiles_sha256', 'SHA-256 of its file', '其文件的 SHA-256'),
             ('profiles_as_of', 'Date of the profiles', '档案日期'), ('accounts', 'Accounts', '账号数'),
-            ('followers', 'Followers', '粉丝'), ('friends', 'Following', '关注'),
-            ('statuses', 'Posts', '发帖'), ('favourites', 'Favourites', '收藏'),
-            ('mutual', 'Mutual', '互粉'), ('scaling', 'Scaling', '缩放'),
+            ('followers', 'Followers', '粉丝数'), ('friends', 'Following', '关注数'),
+            ('statuses', 'Posts', '发帖数'), ('favourites', 'Favourites', '收藏数'),
+            ('mutual', 'Mutual', '互粉数'), ('scaling', 'Scaling', '缩放'),
             ('segments', 'Segments', '分群'), ('number_of_segments', 'Number of segments', '分群数'),
             ('smallest_segment', 'Smallest segment', '最小的群'),
             ('unusual', 'Unusual accounts', '异常账号'), ('forest', 'Isolation forest', '孤立森林')

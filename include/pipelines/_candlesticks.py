@@ -76,7 +76,7 @@ _AVERAGES = {
             "legend": {
                 "title": None,
                 "labelExpr": (
-                    "'Average of ' + slice(datum.label, 3) + ' days'",
+                    "slice(datum.label, 3) + '-day average'",
                     "slice(datum.label, 3) + ' 日均线'",
                 ),
             },

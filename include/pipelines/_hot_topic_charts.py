@@ -101,16 +101,20 @@ CHARTS = [
         ),
         values=f"""
             {CURRENT}, moves AS (
-                SELECT string_agg(topic, ', ' ORDER BY rank) FILTER (change = 'new') AS new,
-                       string_agg(topic, ', ' ORDER BY rank) FILTER (change = 'back') AS back,
-                       string_agg(topic, ', ' ORDER BY rank_before) FILTER (change = 'gone') AS gone,
+                SELECT list(topic ORDER BY rank) FILTER (change = 'new') AS new,
+                       list(topic ORDER BY rank) FILTER (change = 'back') AS back,
+                       list(topic ORDER BY rank_before) FILTER (change = 'gone') AS gone,
                        coalesce(bool_or(change = 'unknown'), true) AS unknown
                 FROM topic_changes WHERE hour = (SELECT max(hour) FROM topic_changes)
             )
             SELECT if(unknown, 'not known', 'none') AS no_en, if(unknown, '未知', '无') AS no_zh,
-                   topic, hours, coalesce(new, no_en) AS new_en, coalesce(new, no_zh) AS new_zh,
-                   coalesce(back, no_en) AS back_en, coalesce(back, no_zh) AS back_zh,
-                   coalesce(gone, no_en) AS gone_en, coalesce(gone, no_zh) AS gone_zh
+                   topic, hours,
+                   coalesce(array_to_string(new, ', '), no_en) AS new_en,
+                   coalesce(array_to_string(new, '、'), no_zh) AS new_zh,
+                   coalesce(array_to_string(back, ', '), no_en) AS back_en,
+                   coalesce(array_to_string(back, '、'), no_zh) AS back_zh,
+                   coalesce(array_to_string(gone, ', '), no_en) AS gone_en,
+                   coalesce(array_to_string(gone, '、'), no_zh) AS gone_zh
             FROM moves, current JOIN topic_time_on_list USING (topic) ORDER BY place LIMIT 1""",
     ),
     Chart(
@@ -135,7 +139,7 @@ CHARTS = [
         ),
         finding=(
             "Most posts in an hour: {posts}, about {topic}, at {clock} (UTC), by {authors} authors. The source shows no more than its newest posts of a topic. {refused_en} {said}",
-            "一小时内博文最多：“{topic}”，{clock}（UTC）有 {posts} 条，来自 {authors} 位作者。来源只提供每个话题最新的博文。{refused_zh}{said}",
+            "一小时内博文最多：“{topic}”，{clock}（UTC）有 {posts} 条，来自 {authors} 位作者。数据源只提供每个话题最新的博文。{refused_zh}{said}",
         ),
         values=f"""
             {CURRENT}, refused AS (
@@ -261,7 +265,12 @@ CHARTS = [
                 "x": {
                     **nominal("other", "Other topic", "另一话题"),
                     "sort": None,
-                    "axis": {"title": None, "labelAngle": -40, "labelOverlap": False, "labelLimit": 120},
+                    "axis": {
+                        "title": None,
+                        "labelAngle": -40,
+                        "labelOverlap": False,
+                        "labelLimit": 120,
+                    },
                 },
                 "color": quantity(
                     "jaccard",
@@ -289,7 +298,7 @@ CHARTS = [
             ORDER BY jaccard DESC, topic_overlap.topic, other LIMIT 1""",
     ),
     Chart(
-        ("Mentions by day, as the source counts them", "来源统计的每日讨论数"),
+        ("Mentions by day, as the source counts them", "数据源统计的每日讨论数"),
         sql=f"""
             {CURRENT}
             SELECT strftime(day, '%Y-%m-%d') AS day, topic, mention_count AS mentions, read_count AS reads,

@@ -112,7 +112,10 @@ RANKING = Chart(
                         SYMBOL,
                         quantity("year_return", "Return", "收益率", format="+.1%"),
                         quantity(
-                            "annualised_volatility", "Volatility a year", "年化波动率", **_PERCENT
+                            "annualised_volatility",
+                            "Annualised volatility",
+                            "年化波动率",
+                            **_PERCENT,
                         ),
                         quantity("turnover", "Turnover, all time", "总成交额"),
                     ],

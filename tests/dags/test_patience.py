@@ -58,6 +58,7 @@ def test_any_other_error_gets_two_retries_within_a_minute_and_a_fatal_one_none(p
         assert len(waits) == 2
         assert sum(waits) < 60
     assert delays(policies, BadConfiguration("the bucket is missing")) == []
+    assert delays(policies, BatchIncomplete("all 3 are refused", refused=True)) == []
 
 
 def test_a_task_may_set_its_own_retries(policies):

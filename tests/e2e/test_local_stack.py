@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from fanfold.local.home import Home
-from fanfold.local.stack import find
+from fanfold.local.stack import Stack, find
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the local mode is for Linux")
 
@@ -163,6 +163,8 @@ def test_up_leaves_a_stack_that_run_uses_until_down_also_after_a_killed_run(shel
     address = re.search(r"Airflow +(http://127\.0\.0\.1:\d+)\n  login +admin\n", said)
     assert address, said
     supervisor = find(shell.home).supervisor
+    s3 = Stack(shell.home, find(shell.home)).s3()
+    assert s3.list_objects_v2(Bucket="mine", Prefix="bars/")["KeyCount"] > 0
 
     code, again = shell.run("up")
     assert (code, address[1] in again) == (0, True), again

@@ -38,6 +38,7 @@ def item_params(  # noqa: PLR0913 - defaults of Params
     noun: str = "item",
     column: str = "item",
     title: str = "Items",
+    empty: str = "",
     uri: str = "",
     sql: str = "",
     sql_connection: str | None = None,
@@ -55,6 +56,7 @@ def item_params(  # noqa: PLR0913 - defaults of Params
         noun: What an item is, for the descriptions: ``uid``.
         column: ``item_column`` of the pipeline: the column with the keys in files and queries.
         title: Title of the list in the form.
+        empty: What an empty list means, for its description: ``the hot list of the hour``.
         uri: Default of ``items_uri``.
         sql: Default of ``items_sql``.
         sql_connection: Airflow connection of ``items_sql``. Without it there is no such Param: who
@@ -69,7 +71,7 @@ def item_params(  # noqa: PLR0913 - defaults of Params
         name: _list_param(
             list(default),
             title,
-            f"One {noun} per line. Use an items file for longer lists.",
+            f"One {noun} per line. Use an items file for longer lists.{_empty(empty)}",
         ),
         "items_uri": _uri_param(
             uri,
@@ -99,6 +101,7 @@ def file_params(  # noqa: PLR0913 - defaults of Params
     *,
     noun: str = "file",
     column: str = "item",
+    empty: str = "",
     lag_days: int = 3,
     mode: Mode = "snapshot",
     tolerated_failures: float = 5,
@@ -111,6 +114,7 @@ def file_params(  # noqa: PLR0913 - defaults of Params
             URI as ``column`` and further attributes.
         noun: What an item is, for the descriptions: ``order file``.
         column: ``item_column`` of the pipeline: the column with the URIs in manifest files.
+        empty: What an empty list means, for its description.
         lag_days: Default of ``lag_days``.
         mode: That of the pipeline. For ``merge``, there is ``earlier_rows``.
         tolerated_failures: Default of ``tolerated_failure_percentage``.
@@ -127,7 +131,7 @@ def file_params(  # noqa: PLR0913 - defaults of Params
             list(default),
             "Files",
             f"One {noun} or pattern per line, such as s3://bucket/orders/{{date}}/*.csv: * matches within "
-            "a folder, ** any folders, {date} or {date:%Y/%m/%d} the dates up to the logical date.",
+            f"a folder, ** any folders, {{date}} or {{date:%Y/%m/%d}} the dates up to the logical date.{_empty(empty)}",
         ),
         "items_uri": _uri_param(
             "",
@@ -170,6 +174,10 @@ def _batch_param(description: str, section: str = RATE) -> Param:
         description=f"{description} Empty: automatic (one item per task for up to 32 items).",
         section=section,
     )
+
+
+def _empty(meaning: str) -> str:
+    return f" Empty: {meaning}." if meaning else ""
 
 
 def _earlier_rows_param(description: str) -> Param:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import CronTriggerTimetable, RetryDecision, RetryPolicy
 
 from fanfold.errors import (
+    BatchIncomplete,
     Fatal,
     RateLimitUnavailable,
     SinkUnavailable,
@@ -32,7 +33,7 @@ LONGEST_DELAY = timedelta(minutes=10)
 class RetryByError(RetryPolicy):
     """Retry policy by error type.
 
-    A fatal error is not retried. An unavailable dependency is retried for at least ten minutes,
+    A fatal error is not retried, nor a batch in which the source refused each failed item. An unavailable dependency is retried for at least ten minutes,
     without holding a worker slot. Any other error gets ``OTHER_RETRIES`` retries.
 
     Retries are counted from the last clearing. Airflow's own back-off counts all tries: a cleared
@@ -56,6 +57,8 @@ class RetryByError(RetryPolicy):
         """
         if isinstance(exception, Fatal):
             return RetryDecision.fail("Needs manual action.")
+        if isinstance(exception, BatchIncomplete) and exception.refused:
+            return RetryDecision.fail("The source would refuse the items again.")
         task = context["task"] if context else None
         retries = TASKS["retries"] if task is None else task.retries
         first: timedelta = TASKS["retry_delay"] if task is None else task.retry_delay

@@ -120,7 +120,7 @@ def _deliver(stack: Stack, params: Mapping[str, Any]) -> None:
     defaults = str([param["value"] for param in params.values()])
     for prefix, make in DELIVERIES.items():
         if f"s3://{_bucket()}/{prefix}" in defaults:
-            counter = stack.home.inputs / f"deliveries-{prefix.strip('/').replace('/', '-')}"
+            counter = _counter(stack, prefix)
             number = int(counter.read_text("ascii")) + 1 if counter.exists() else 1
             files = make(datetime.now(UTC).date(), number)
             uploaded = upload(stack.s3(), _bucket(), prefix, files)
@@ -129,6 +129,23 @@ def _deliver(stack: Stack, params: Mapping[str, Any]) -> None:
                 f"Delivery {number} of sample files: {uploaded} new or changed ones in "
                 f"s3://{_bucket()}/{prefix}"
             )
+
+
+def _counter(stack: Stack, prefix: str) -> Path:
+    """Return the file with the number of the last delivery under a prefix."""
+    return stack.home.inputs / f"deliveries-{prefix.strip('/').replace('/', '-')}"
+
+
+def _deliver_first(stack: Stack) -> None:
+    """Upload the first delivery of all sample files, so that the defaults of the trigger forms find some.
+
+    The first `make run` delivers them again.
+    """
+    if _has_own_storage():
+        return
+    for prefix, make in DELIVERIES.items():
+        if not _counter(stack, prefix).exists():
+            upload(stack.s3(), _bucket(), prefix, make(datetime.now(UTC).date(), 1))
 
 
 def _advance(stack: Stack) -> None:
@@ -231,6 +248,7 @@ def up(home: Home) -> int:
     if found is None:
         _say(STARTING)
         stack = stacks.start(home, extra_env=of_shell(os.environ), say=_say)
+        _deliver_first(stack)
     else:
         _check_free(home, found)
         stack = Stack(home, found)

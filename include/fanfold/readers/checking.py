@@ -60,7 +60,7 @@ def write_items(
         if rejected:
             more = f"; and {rejected - len(shown)} more" if rejected > len(shown) else ""
             raise BadInput(
-                f"{rejected} of the items are invalid, so nothing was fetched: "
+                f"{rejected} of the items {'is' if rejected == 1 else 'are'} invalid, so nothing was fetched: "
                 f"{'; '.join(shown)}{more}. Correct the items and trigger a new run."
             )
         lists.write(keys, attributes)

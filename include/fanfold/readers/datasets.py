@@ -42,7 +42,7 @@ def from_dataset(
     if published is None:
         raise BadInput(
             f"items_uri: {dag_id!r} has published nothing: there is no "
-            f"s3://{bucket.name}/{safe_name(dag_id)}/{LATEST}."
+            f"s3://{bucket.name}/{safe_name(dag_id)}/{LATEST}. Run {dag_id} first, then clear this task."
         )
     entry = _entry(published.manifest, table, dag_id)
     with disk_errors(folder):

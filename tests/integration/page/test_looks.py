@@ -87,7 +87,7 @@ def test_files_and_a_merged_dataset_are_shown_and_a_run_with_nothing_new(open_pa
         for fact in ("1.2 MB", "77aa", "Mar 2, 2026"):
             page.locator("dd").filter(has_text=fact).wait_for()
     with open_page(finished_run({}, merged={})) as page:
-        page.get_by_text("Nothing new: the published dataset stays as it is.").wait_for()
+        page.get_by_text("A published dataset stays as it is.").wait_for()
         tile(page, "rows this run")
         assert page.get_by_text("dataset rows").count() == 0
         page.get_by_role("tab", name="Dataset").click()

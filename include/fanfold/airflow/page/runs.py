@@ -15,7 +15,7 @@ from fanfold.airflow.graph import FETCH, PROCESS, STEPS
 from fanfold.model import utc_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from airflow.models.dagrun import DagRun
     from sqlalchemy.orm import Session
@@ -38,6 +38,11 @@ class Task:
     mapped: bool = False
     states: dict[str, int] = field(default_factory=dict)
     started_at: datetime | None = None
+
+    @property
+    def begins(self) -> datetime:
+        """Its start; far in the future if it has not started."""
+        return self.started_at or datetime.max.replace(tzinfo=UTC)
 
     @property
     def state(self) -> str | None:
@@ -86,8 +91,20 @@ def tasks_of(session: Session, dag_run: DagRun) -> dict[str, Task]:
         task.states[str(state or "none")] = count
         if started and (task.started_at is None or started < task.started_at):
             task.started_at = started
-    order = {step: place for place, step in enumerate(STEPS)}
-    return dict(sorted(found.items(), key=lambda each: (order.get(each[0], len(order)), each[0])))
+    return {task.task_id: task for task in in_order(found.values())}
+
+
+def in_order(tasks: Collection[Task]) -> list[Task]:
+    """Return the tasks in the order of the pipeline, those of the DAG's author among them by their start."""
+    places = {step: place for place, step in enumerate(STEPS)}
+    order = sorted(
+        (each for each in tasks if each.task_id in places), key=lambda each: places[each.task_id]
+    )
+    own = (each for each in tasks if each.task_id not in places)
+    for task in sorted(own, key=lambda each: (each.begins, each.task_id)):
+        later = (place for place, each in enumerate(order) if each.begins > task.begins)
+        order.insert(next(later, len(order)), task)
+    return order
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,5 +197,6 @@ def _raise_for_failed(result: BatchOutcomes, wanted: list[Item]) -> None:
         )
     raise BatchIncomplete(
         f"{len(failed)} of {result.planned} items failed, the others are kept. "
-        f"First: {failed_now[0].key}: {failed_now[0].reason}."
+        f"First: {failed_now[0].key}: {failed_now[0].reason}.",
+        refused=all(outcome.refused for outcome in failed_now),
     )

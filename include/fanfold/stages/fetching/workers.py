@@ -18,6 +18,7 @@ import queue
 import threading
 import time
 from collections import deque
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
@@ -240,6 +241,8 @@ class WorkerPool:
             return
         self._queue.done()
         outcome = self._outcome(request, request.items[0].key, Status.FAILED, error.message)
+        if isinstance(error, ItemRefused):
+            outcome = replace(outcome, refused=True)
         self._results.put([(outcome, None)])
 
     def _retry_after_quota(self, request: Request, error: QuotaSpent) -> None:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fanfold.model import BatchRef, Plan, Quotas, utc_text
-from fanfold.sources import Compute, Files, Function
+from fanfold.sources import Api, Compute, Files, Function
 from fanfold.stages.planning.forecast import forecast, requests_for
 from fanfold.stages.planning.packing import (
     MOST_BATCHES,
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fanfold.pipeline import Pipeline
-    from fanfold.sources import Quota
+    from fanfold.sources import Quota, Source
     from fanfold.sources.endpoint import Endpoint
+    from fanfold.workspace.history import Past
     from fanfold.workspace.items import Repeated
     from fanfold.workspace.paths import Workspace
 
@@ -76,7 +77,8 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     conflicts = _write_batches(workspace, repeated, starts)
     total = sum(sizes or ())
     source = pipeline.source
-    per_item = len(source.names) if isinstance(source, Function) else 1
+    past = read_history(workspace.history)
+    per_item = _requests_per_item(source, past)
     plan = Plan(
         source=pipeline.name,
         items=items,
@@ -89,7 +91,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
             if isinstance(source, Compute)
             else per_item * requests_for(items, size, items_per_request),
             quotas,
-            read_history(workspace.history),
+            past,
             datetime.fromisoformat(started_at),
             items=items,
             size=total,
@@ -114,6 +116,14 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     )
     write_json(workspace.plan, plan.as_json())
     return plan
+
+
+def _requests_per_item(source: Source, past: Sequence[Past]) -> int:
+    """Return the number of requests that an item takes; of pages, as many as in the latest run."""
+    if isinstance(source, Function):
+        return len(source.names)
+    planned = past[-1].counts.planned if past and isinstance(source, Api) and source.pages else 0
+    return max(1, round(past[-1].requests / planned)) if planned else 1
 
 
 def _file_sizes(workspace: Workspace, repeated: Repeated) -> Sequence[int]:

@@ -30,9 +30,9 @@ _EXPRESSIONS = {"filter", "calculate", "test", "and", "or", "not"}
 _DATUM = re.compile(r"""\bdatum(?:\.(\w+)|\[(['"])(.+?)\2\])""")
 _DEFAULT_NAMES = ("key", "value", "density", "prob")
 """Columns of the transforms fold, density and quantile without ``as``."""
-_DAYS: Mapping[Language, tuple[str, str]] = {
-    "en": ("%b %-d", "%b %Y"),
-    "zh": ("%-m月%-d日", "%Y年%-m月"),
+_DAYS: Mapping[Language, tuple[str, str, str]] = {
+    "en": ("%b %-d", "%b %Y", "%Y"),
+    "zh": ("%-m月%-d日", "%Y年%-m月", "%Y年"),
 }
 _TIMES = {
     language: {
@@ -42,8 +42,9 @@ _TIMES = {
         "week": day,
         "month": month,
         "quarter": month,
+        "year": year,
     }
-    for language, (day, month) in _DAYS.items()
+    for language, (day, month, year) in _DAYS.items()
 }
 """Format of a time on an axis by the unit that it starts."""
 _COMPOSITE = {"boxplot", "errorbar", "errorband"}

@@ -121,6 +121,17 @@ def test_an_unreachable_host_fails_the_batch_and_no_item(fetch_from, workspace):
     assert workspace.batch(0).outcomes() == {}
 
 
+def test_a_batch_says_whether_the_source_refused_each_item_that_failed(fetch, simulator):
+    simulator.control(uids={UIDS[3]: "10017", UIDS[4]: "http_500"})
+    with pytest.raises(BatchIncomplete, match="2 of 40") as caught:
+        fetch(UIDS)
+    assert not caught.value.refused
+    simulator.control(uids={UIDS[3]: "10017"})
+    with pytest.raises(BatchIncomplete, match="1 of 40") as caught:
+        fetch(UIDS)
+    assert caught.value.refused
+
+
 def test_only_selected_items_are_requested_whatever_their_outcome(fetch, workspace, simulator):
     """One that is ok, one that is missing, and one of two that failed; a retry requests only what failed."""
     simulator.control(uids={UIDS[1]: "unknown", UIDS[2]: "http_500", UIDS[3]: "http_500"})

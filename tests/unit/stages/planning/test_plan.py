@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pandera import pandas as pa
 
-from fanfold import Api, Compute, Files, Fold, Pipeline
+from fanfold import Api, Compute, Files, Fold, Pages, Pipeline
 from fanfold.errors import BadInput
 from fanfold.model import KeyForm
 from fanfold.stages.planning import (
@@ -174,6 +174,18 @@ def test_a_computed_pipeline_is_forecast_by_its_items(tmp_path):
     assert (made.forecast.requests, made.forecast.seconds) == (0, 60)
     assert "requests" not in summary(made)
     assert "0:01:00 (by earlier runs)" in summary(made)
+
+
+def test_the_pages_of_an_item_are_forecast_as_in_the_latest_run(tmp_path):
+    """Of a source without pages, more requests than items are retries."""
+    workspace = Workspace(tmp_path / "run")
+    paged = replace(PIPELINE, source=Api(path="/stations/{key}", pages=Pages(link="next")))
+    assert plan(workspace, ["x", "y"], pipeline=paged).forecast.requests == 2
+    past = {"run_id": "a", "requests": 47, "seconds": 30.0, "counts": {"planned": 10, "ok": 10}}
+    write_json(workspace.history, [past])
+    made = plan(workspace, ["x", "y"], pipeline=paged)
+    assert (made.requests_per_item, made.forecast.requests) == (5, 10)
+    assert plan(workspace, ["x", "y"]).forecast.requests == 2
 
 
 def test_files_are_planned_and_forecast_by_their_bytes(tmp_path):
