@@ -199,5 +199,11 @@ def test_nothing_is_published_if_too_many_accounts_move(profiles, tmp_path):
         ToleranceExceeded, match=r"2 of the 4 accounts .*\(50 %\).*tolerated are 49 %"
     ):
         checks.check_segments(manifest, now, before, 49)
+    # Numbers that were exchanged are no moves; a new segment is one.
+    other = table(tmp_path / "other.parquet", [2, 1, 1, 2])
+    checks.check_segments(manifest, other, before, 0)
+    checks.check_segments(manifest, table(tmp_path / "third.parquet", [2, 1, 3, 2]), before, 25)
+    with pytest.raises(ToleranceExceeded, match="1 of the 4"):
+        checks.check_segments(manifest, tmp_path / "third.parquet", before, 24)
     with pytest.raises(Inconsistent, match="401 accounts have 400 segments"):
         checks.check_segments(replace(manifest, rows=401), now, None, 0)
