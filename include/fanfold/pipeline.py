@@ -67,6 +67,7 @@ class Pipeline:
         cursor: In mode ``merge``, a column with dates or times by which the source can be asked for what is
             new. Each item has the attribute ``since``: its newest value of this column in the published
             dataset, less ``lag_days`` days, as ISO 8601; None if it has no row yet, and in a rebuild.
+            Values more than a day after the logical date of the run do not count.
         lag_days: Days for which corrections may come.
         deleted: In mode ``merge``, a column of the contract with booleans: if the newest row of a key is
             true in it, the dataset has no row with this key.

@@ -137,7 +137,7 @@ def run(  # noqa: PLR0913 - all that a run depends on
             )
         base = _base(workspace, after) if after else None
         if pipeline.cursor:
-            located = with_since(located, pipeline, base.state if base else None)
+            located = with_since(located, pipeline, base.state if base else None, moment)
         readers.write_items(workspace, located, pipeline.check_item)
         plan = planning.write_plan(
             workspace,

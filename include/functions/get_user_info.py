@@ -52,7 +52,7 @@ def handler(event, context):
         ):
             return {"user_id": user_id, "profile": body}
         if code is not None and code not in BUSY:
-            raise WeiboError(f"Weibo {code}: {str(body['error'])[:200]}")
+            raise WeiboError(f"Weibo {code}: {str(body.get('error', ''))[:200]}")
         if attempt < ATTEMPTS:
             time.sleep(PAUSE_S * attempt)
     raise WeiboError(f"Weibo {code}: busy" if code else f"Weibo: HTTP {status}, no profile")

@@ -453,12 +453,14 @@ PAIRS = """
     WITH places AS (
         SELECT symbol, avg(correlation) AS average
         FROM correlations JOIN symbol_statistics USING (symbol)
-        WHERE symbol <> other AND correlation IS NOT NULL AND turnover_rank <= 15 GROUP BY symbol
+        WHERE symbol <> other AND correlation IS NOT NULL AND correlations.days >= 20 AND turnover_rank <= 15
+        GROUP BY symbol
     ), pairs AS (
         SELECT one.symbol, other, correlation, days, one.average, two.average AS other_average
         FROM correlations JOIN places AS one USING (symbol) JOIN places AS two ON two.symbol = other
-        WHERE correlations.symbol <> other AND correlation IS NOT NULL
+        WHERE correlations.symbol <> other AND correlation IS NOT NULL AND correlations.days >= 20
     )"""
+"""Correlations of pairs with 20 days in common or more: of a few days, any is near 1 or -1."""
 HEAT_MAP = Chart(
     (
         "Correlation of daily returns, 15 symbols with the largest turnover",

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +43,8 @@ _EXCHANGES = {
 }  # fmt: skip
 """Exchange (MIC) whose trading days a symbol has, by its suffix; Shenzhen and Beijing have Shanghai's."""
 _OTHER = "XNYS"
+_CHINESE = re.compile(r"((SH|SZ|BJ)[.]?)?[0-9]{6}")
+"""Codes of Chinese exports: 600519, SH600519, SH.600519."""
 _FIRST_SESSION = "1970-01-02"
 """First day of a calendar that knows all earlier ones, too."""
 
@@ -66,6 +69,13 @@ class DailyBar(pa.DataFrameModel):
         inner = bars[["open", "close"]]
         return bars["low"].le(inner.min(axis=1)) & inner.max(axis=1).le(bars["high"])
 
+    @pa.dataframe_check
+    def amount_is_volume_at_prices_of_the_day(cls, bars: pd.DataFrame) -> pd.Series:  # noqa: N805
+        """Lots for shares, thousands, and adjusted prices are off by more; two is left for odd bars."""
+        mean = bars["amount"] / bars["volume"]
+        untraded = bars["amount"].isna() | bars["volume"].eq(0)
+        return untraded | mean.between(bars["low"] / 2, bars["high"] * 2)
+
 
 KEY = ("symbol", "trade_date")
 DATASET = "daily_bars"
@@ -73,6 +83,8 @@ DATASET = "daily_bars"
 
 def exchange_of(symbol: str) -> str:
     """Return the exchange (MIC) whose trading days a symbol has."""
+    if _CHINESE.fullmatch(symbol):
+        return _EXCHANGES["SH"]
     return _EXCHANGES.get(symbol.rpartition(".")[2], _OTHER)
 
 
@@ -87,8 +99,9 @@ def missing_days(batches: Iterable[pyarrow.RecordBatch]) -> pyarrow.Table:
         numbers = batch["trade_date"].cast(pyarrow.int32()).to_numpy()
         symbols = batch["symbol"].dictionary_encode()
         codes = symbols.indices.to_numpy()
-        for code, symbol in enumerate(symbols.dictionary.to_pylist()):
-            days.setdefault(symbol, []).append(numbers[codes == code])
+        by_symbol = np.split(numbers[codes.argsort()], np.bincount(codes).cumsum()[:-1])
+        for symbol, its in zip(symbols.dictionary.to_pylist(), by_symbol, strict=True):
+            days.setdefault(symbol, []).append(its)
     missing = {symbol: _sessions_without(np.concatenate(days[symbol]), symbol) for symbol in days}
     found = [(symbol, len(numbers)) for symbol, numbers in missing.items() if len(numbers)]
     repeats = [count for _, count in found]
@@ -212,6 +225,7 @@ FOLDS = [
     Fold(
         "correlations",
         key=("symbol", "other"),
+        # Null without two returns that differ; NaN would be the largest of all.
         sql=f"""
             WITH returns AS (
                 SELECT symbol, trade_date, daily_return
@@ -219,7 +233,8 @@ FOLDS = [
                 WHERE turnover_rank <= {CORRELATED} AND daily_return IS NOT NULL
             )
             SELECT one.symbol, two.symbol AS other, count(*) AS days,
-                   corr(one.daily_return, two.daily_return) AS correlation
+                   if(isnan(corr(one.daily_return, two.daily_return)), NULL,
+                      corr(one.daily_return, two.daily_return)) AS correlation
             FROM returns AS one JOIN returns AS two USING (trade_date) GROUP BY ALL""",
     ),
     Fold("missing_days", key=("symbol", "day"), function=missing_days),

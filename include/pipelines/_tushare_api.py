@@ -121,8 +121,7 @@ def call(item: Item, as_of: datetime) -> Window:
     """Return the first request for a symbol: its bars since the attribute ``since``, or all."""
     until = china_day(as_of)
     since = str(item.attributes.get("since") or "").replace("-", "")
-    # A run of an earlier date than the last one has nothing before its own date.
-    return _window(DAILY, item.key, min(since, until), until)
+    return _window(DAILY, item.key, since, until)
 
 
 def _window(api_name: str, symbol: str, since: str, until: str, before: str = "") -> Window:

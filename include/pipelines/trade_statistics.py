@@ -7,7 +7,6 @@ The first run of a symbol takes its whole history, the following ones the days s
 from __future__ import annotations
 
 import pandas as pd
-import pandera.pandas as pa
 
 from fanfold import Pipeline
 from pipelines import _trade_charts as charts
@@ -15,18 +14,6 @@ from pipelines import _trade_statistics as statistics
 from pipelines import _tushare_api as tushare
 
 PRICES = ["open", "high", "low", "close"]
-
-
-class ShareBar(statistics.DailyBar):
-    """A day of a symbol: prices in yuan, volume in shares, amount in yuan."""
-
-    @pa.dataframe_check
-    @classmethod
-    def amount_is_volume_at_prices_of_the_day(cls, bars: pd.DataFrame) -> pd.Series:
-        """A wrong unit of volume or amount is off by ten at least; a factor of two is left for odd bars."""
-        mean = bars["amount"] / bars["volume"]
-        untraded = bars["amount"].isna() | bars["volume"].eq(0)
-        return untraded | mean.between(bars["low"] / 2, bars["high"] * 2)
 
 
 def rows(records: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +57,7 @@ PIPELINE = Pipeline(
     noun=("symbol", "证券代码"),
     source=tushare.API,
     transform=rows,
-    contract=ShareBar,
+    contract=statistics.DailyBar,
     key=statistics.KEY,
     mode="merge",
     cursor="trade_date",

@@ -93,6 +93,11 @@ def test_the_history_comes_first_and_then_the_days_since(run):
     assert requests == {(*kind, "20210222"): 1 for kind in kinds}
     assert list(second.outcomes["attempts"]) == [2, 2]
 
+    # A run of an earlier date asks for the days up to it, and changes nothing that the later one brought.
+    earlier, requests = run(date(2021, 2, 26), FIRST, OTHER, after=second)
+    assert requests == {(*kind, "20210219"): 1 for kind in kinds}
+    pd.testing.assert_frame_equal(bars(earlier.rows), bars(second.rows))
+
 
 def test_a_correction_within_the_lag_arrives(run):
     """It comes three days after the bar, when newer bars are in the dataset."""

@@ -289,6 +289,9 @@ def test_a_bar_that_breaks_a_rule_or_may_mean_something_else_is_rejected():
         ("close", "inf", None, "inf"),
         ("date", "31/12/2026", None, "31/12/2026"),
         ("date", "2026-02-30", None, "2026-02-30"),
+        # 100 shares at 11 are 1,100: with lots for shares, the price was 0.11.
+        ("amount", "11", "amount_is_volume_at_prices_of_the_day", ""),
+        ("amount", "2500", "amount_is_volume_at_prices_of_the_day", ""),
     ]
     bars = [{"symbol": f"S{row}", name: value} for row, (name, value, *_) in enumerate(bad, 2)]
     result = run_bars({}, *bars)
@@ -344,8 +347,35 @@ def test_missing_days_are_those_of_the_exchange_whatever_the_batches():
             ("600519.SH", "04-02", "XSHG"),
             ("600519.SH", "04-03", "XSHG"),
         }
-    assert [exchange_of(name) for name in ("000001.SZ", "0700.HK", "BRK.B")] == [
-        "XSHG",
-        "XHKG",
-        "XNYS",
-    ]
+    expected = {
+        "XSHG": ["000001.SZ", "430047.BJ", "600519", "SH600519", "SZ.000001"],
+        "XHKG": ["0700.HK"],
+        "XNYS": ["BRK.B", "^GSPC", "1234567"],
+    }
+    for exchange, symbols in expected.items():
+        assert {exchange_of(symbol) for symbol in symbols} == {exchange}
+
+
+def test_symbols_whose_prices_do_not_change_and_new_ones_are_in_no_finding():
+    """A correlation with them is null, or of few days: 1 or -1. NaN would be the largest of all."""
+    bars = []
+    for number in range(25):
+        day = str(date(2026, 3, 2) + timedelta(days=number))
+        change = (number * 7) % 5 / 10
+        for symbol, close in (
+            ("A", 10 + change),
+            ("B", 11 - change + number % 3 / 10),
+            ("CONSTANT", 10.5),
+            *([("NEW", 10 + 2 * change)] if number > 20 else ()),
+            *([("ONE", 10)] if number == 20 else ()),
+        ):
+            bars.append({"symbol": symbol, "date": day, "close": str(close)})
+    result = testing.run(
+        PIPELINE, records={"s3://bars/a.csv": [BAR | bar for bar in bars]}, as_of=AS_OF
+    )
+    fold = result.folds["correlations"].set_index(["symbol", "other"])
+    assert fold.loc[("CONSTANT", "A"), "days"] == 24
+    assert fold.loc[("A", "NEW"), "days"] == 3
+    assert fold.loc[("A", "NEW"), "correlation"] > 0.95
+    expected = fold.loc[("A", "B"), "correlation"]
+    assert f"Most alike: A and B ({expected:.2f})" in result.report

@@ -111,9 +111,10 @@ def _lambda_client(connection_id: str, options: Mapping[str, Any]) -> Any:
     from botocore.config import Config
     from botocore.exceptions import NoRegionError
 
-    hook = AwsBaseHook(aws_conn_id=connection_id, client_type="lambda", config=Config(**options))
+    hook = AwsBaseHook(aws_conn_id=connection_id, client_type="lambda")
     try:
-        return hook.get_conn()
+        # Given to the hook, they would replace those of the connection, such as its proxies.
+        return hook.get_client_type(config=hook.config.merge(Config(**options)))
     except NoRegionError:
         raise BadConfiguration(
             f"Connection {connection_id!r} has no region: set region_name in its extra."

@@ -87,7 +87,7 @@ def items_of_run(
         if not isinstance(source, Files):
             if pipeline.cursor:
                 state = None if ref.rebuild else _downloaded(base, STATE, stack)
-                entries = with_since(entries, pipeline, state)
+                entries = with_since(entries, pipeline, state, run.logical_date)
             yield entries
             return
         counts, uri = FileCounts(), chosen.uri or ""

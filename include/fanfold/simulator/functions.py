@@ -23,7 +23,7 @@ from urllib.parse import quote, urlencode
 
 from fanfold.simulator import handlers
 from fanfold.simulator.exchange import Pending, Reply, Request, Route
-from fanfold.simulator.handlers import MAX_BYTES, Invocation, Result
+from fanfold.simulator.handlers import MAX_PAYLOAD, Invocation, Result
 
 ACCESS_KEY = "simulator"
 """Access key id (Lambda) and SecretId (SCF)."""
@@ -71,7 +71,7 @@ _LARGE = _Error(
     413,
     "RequestTooLargeException",
     "RequestSizeLimitExceeded",
-    f"Request must be smaller than {MAX_BYTES} bytes for the InvokeFunction operation",
+    f"Request must be smaller than {MAX_PAYLOAD} bytes for the InvokeFunction operation",
 )
 _SERVICE = _Error(500, "ServiceException", "InternalError", "Internal error")
 _UNKNOWN_KEY = _Error(
@@ -89,8 +89,14 @@ _SIGNATURE = _Error(
 _EXPIRED = _Error(
     403, "InvalidSignatureException", "AuthFailure.SignatureExpire", "Signature expired"
 )
+_OLD_TOKEN = _Error(
+    403,
+    "ExpiredTokenException",
+    "AuthFailure.TokenFailure",
+    "The security token included in the request is expired",
+)
 _BY_CODE = {
-    10004: _DENIED, 10005: _DENIED, 10014: _DENIED, 20003: _NO_FUNCTION, 21327: _EXPIRED,
+    10004: _DENIED, 10005: _DENIED, 10014: _DENIED, 20003: _NO_FUNCTION, 21327: _OLD_TOKEN,
 }  # fmt: skip
 """The error for a Weibo code; :data:`_SERVICE` by default."""
 
@@ -245,7 +251,7 @@ def _refused(request: Request, action: str) -> _Error | None:
     """Return the error for a call of no function, or of none that the API takes."""
     if action not in {"", "RequestResponse", "DryRun", "InvokeFunction", "GetFunction"}:
         return _NO_ACTION
-    if len(request.body) > MAX_BYTES:
+    if len(_event(request)) > MAX_PAYLOAD:
         return _LARGE
     if handlers.file_of(request.settings.functions, _named(request)) is None:
         return _NO_FUNCTION

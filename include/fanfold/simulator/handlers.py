@@ -8,6 +8,7 @@ Errors are told as by the Python runtime of Lambda (github.com/aws/aws-lambda-py
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 import json
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 PROCESSES = 8
 """Functions that run at a time; further calls wait."""
 MAX_BYTES = 6_291_556
-"""Size of a payload and of a result, which is Lambda's limit; that of SCF is 6 MB, too."""
+"""Size of a result, which is Lambda's limit; that of SCF is 6 MB, too."""
+MAX_PAYLOAD = 6 << 20
+"""Size of a payload, at both."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,139}")
 _HANDLERS = ("handler", "main_handler", "lambda_handler")
 
@@ -119,7 +122,10 @@ class Workers:
 
     def start(self, invocation: Invocation) -> Future[Result]:
         """Start a call; return its result to come, for :func:`result_of`."""
-        if self._pool is None:
+        if (
+            self._pool is None or not self._pool.active
+        ):  # one that lost an idle process may be broken
+            self.stop()
             from pebble import ProcessPool
 
             # Not "fork": a process would keep the sockets of all clients open.
@@ -150,6 +156,8 @@ def result_of(future: Future[Result], invocation: Invocation, request_id: str) -
         code = error.exitcode
         how = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         return _ended(request_id, how)
+    except Exception as error:  # noqa: BLE001 - the function broke what makes its result, or the pool ended
+        return failure(type(error).__name__, str(error))
 
 
 def _ended(request_id: str, how: str, **more: Any) -> Result:
@@ -195,6 +203,7 @@ def _call(invocation: Invocation, environment: Mapping[str, str]) -> Result:
     output = io.StringIO()
     started = loaded = time.perf_counter()
     init_s = 0.0
+    handler: Any = None
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         try:
             with _limited(invocation.memory_mb):
@@ -209,7 +218,10 @@ def _call(invocation: Invocation, environment: Mapping[str, str]) -> Result:
         except MemoryError:
             result = _ended(_request_id(invocation), "signal: killed")
         except SystemExit as error:
-            result = _ended(_request_id(invocation), f"exit status {error.code or 0}")
+            code = error.code or 0
+            result = _ended(
+                _request_id(invocation), f"exit status {code if isinstance(code, int) else 1}"
+            )
         except BaseException as error:  # noqa: BLE001 - whatever the function raises
             frames = traceback.extract_tb(error.__traceback__)
             own = [frame for frame in frames if frame.filename != __file__]
@@ -220,6 +232,11 @@ def _call(invocation: Invocation, environment: Mapping[str, str]) -> Result:
     memory = used if sys.platform == "darwin" else used * 1024
     if result.error == "Runtime.ExitError":
         memory = invocation.memory_mb << 20
+        # In a cloud its instance has ended: free what it held, which other functions here need.
+        handler = None
+        _stamps.clear()
+        _loaded.clear()
+        gc.collect()
     return Result(result.body, result.error, output.getvalue(), duration_s, init_s, memory)
 
 

@@ -50,6 +50,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m fanfold.simulator",
+        usage="%(prog)s [options]",  # all of them would hide the error behind them
         description="Simulate the Weibo and Mastodon APIs, with faults on request.",
         epilog=f"Faults: {', '.join(faults.KINDS)}, or a Weibo error code.",
         allow_abbrev=False,
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     for name, text in _OPTIONS.items():
         parse_value = CHECKS[name].parse
-        metavar = "URL" if parse_value is str else "N"
+        metavar = {"functions": "FOLDER", "redirect_to": "URL"}.get(name, "N")
         add(f"--{name.replace('_', '-')}", type=parse_value, metavar=metavar, help=text)
     return parser
 

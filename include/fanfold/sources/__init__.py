@@ -307,10 +307,11 @@ class Function:
     ``{"service": "scf", "region": "ap-guangzhou"}`` Tencent SCF (login: SecretId, password: SecretKey); one
     of type ``http`` an address that takes a JSON document by POST and answers with one.
 
-    A function that raises an exception makes the item ``failed``, with the exception's type and message; it
-    is not called again. It is called again when it is throttled or exceeds its own time limit, and when the
-    service fails. So it may run more than once for an item, with the same idempotency key each time, also
-    in a retry or redrive of the run: a function with side effects should check the key.
+    A function that raises an exception makes the item ``failed``, with the exception's type and message;
+    only a retry of the task calls it again. It is called again at once when it is throttled or exceeds its
+    own time limit, and when the service fails. So it may run more than once for an item, with the same
+    idempotency key each time, also in a retry or redrive of the run: a function with side effects should
+    check the key.
 
     Attributes:
         name: Name or ARN (Lambda), name (SCF) or path (HTTP). Of several functions each gets the result

@@ -133,6 +133,10 @@ def function_endpoint(  # noqa: PLR0913 - the fields of an Airflow connection
             f"Connection {connection!r}: Tencent SCF needs the SecretId as login, the SecretKey as "
             "password, and the region in the extra: {'service': 'scf', 'region': 'ap-guangzhou'}."
         )
+    if not f"{login or ''}{region}".isascii() or not f"{login or ''}{region}".isprintable():
+        raise BadConfiguration(
+            f"Connection {connection!r}: login and region must be printable ASCII, without line breaks."
+        )
     default = {"lambda": "https://lambda.amazonaws.com", "scf": SCF}.get(service)
     endpoint = Endpoint.parse(
         connection, host=given or default, port=port, schema=schema, token=token, extra=extra

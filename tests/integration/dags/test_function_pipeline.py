@@ -77,6 +77,20 @@ def test_preflight_names_function_and_connection_before_any_call(
     assert not handler.with_name("keys").exists()
 
 
+def test_the_client_has_the_proxies_of_its_connection_and_the_time_limit_of_the_source(pipeline):
+    from fanfold.airflow import connections
+
+    proxies = {"http": "http://proxy.invalid:3128"}
+    config = {"proxies": proxies, "read_timeout": 60}
+    extra = {"region_name": "eu-west-1", "config_kwargs": config}
+    pipeline.connect(sample.FUNCTIONS, conn_type="aws", login="id", password="key", extra=extra)
+
+    client = connections._lambda_client(sample.FUNCTIONS, {"read_timeout": 300})
+
+    found = client.meta.config
+    assert (found.proxies, found.read_timeout) == (proxies, 300)
+
+
 def test_a_redrive_calls_what_failed_with_the_same_key_and_adds_its_cost(pipeline, handler):
     given = {"items": ["2", "7", "11"], "tolerated_failure_percentage": 100}
     run = pipeline.run(NAME, batch_size=3, **given)

@@ -22,7 +22,7 @@ from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 
 from fanfold.simulator import people
-from fanfold.simulator.handlers import MAX_BYTES, PROCESSES
+from fanfold.simulator.handlers import MAX_BYTES, MAX_PAYLOAD, PROCESSES
 from fanfold.simulator.process import running
 
 UID = "1404376560"
@@ -166,6 +166,7 @@ FAILING = {
     "large": f"def handler(event, context):\n    return 'x' * {MAX_BYTES}",
     "greedy": "def handler(event, context):\n    return len(bytearray(1 << 30))",
     "leaves": "import os\ndef handler(event, context):\n    os._exit(3)",
+    "closes": "import sys\ndef handler(event, context):\n    sys.stdout.close()",
     "sleeps": "import time\ndef handler(event, context):\n    time.sleep(60)",
 }
 TOLD = {
@@ -177,6 +178,7 @@ TOLD = {
     "large": ("Function.ResponseSizeTooLarge", "Response payload size (6291558 bytes)", 407),
     "greedy": ("Runtime.ExitError", "Runtime exited with error: signal: killed", 434),
     "leaves": ("Runtime.ExitError", "Runtime exited with error: exit status 3", 434),
+    "closes": ("ValueError", "I/O operation on closed file", 430),
     "sleeps": ("Sandbox.Timedout", "Task timed out after 0.50 seconds", 433),
 }
 
@@ -203,6 +205,28 @@ def test_a_function_that_fails_tells_as_in_the_cloud(name, simulator, write):
         assert message in error["errorMessage"]
 
 
+def test_memory_that_a_killed_function_held_is_not_missing_to_others(simulator, write):
+    write("keeps", "KEPT = []\ndef handler(*_):\n    while True: KEPT.append(bytearray(1 << 20))")
+    write("needs", "def handler(*_):\n    return len(bytearray(100 << 20))")
+    for _ in range(PROCESSES):
+        assert call(simulator, "keeps").result["errorType"] == "Runtime.ExitError"
+        assert call(simulator, "needs").result == 100 << 20
+
+
+def test_functions_run_on_after_idle_processes_were_killed(tmp_path):
+    (tmp_path / "where.py").write_text("import os\ndef handler(*_):\n    return os.getpid()")
+    with running("--functions", str(tmp_path)) as simulator:
+        pids = {call(simulator, "where").result for _ in range(PROCESSES)}
+        processes = [psutil.Process(pid) for pid in pids]
+        for process in processes:
+            process.kill()
+        psutil.wait_procs(processes)
+        deadline = time.monotonic() + 30
+        while call(simulator, "where").error:  # told as the end of its process
+            assert time.monotonic() < deadline
+        assert call(simulator, "where").result not in pids
+
+
 def test_requests_that_are_no_call_have_lambdas_errors(simulator, write):
     write("echo", "def handler(event, context):\n    return len(event)")
     client = aws(simulator)
@@ -217,7 +241,7 @@ def test_requests_that_are_no_call_have_lambdas_errors(simulator, write):
             400,
         ),
         (
-            {"FunctionName": "echo", "Payload": b'"%s"' % (b"x" * MAX_BYTES)},
+            {"FunctionName": "echo", "Payload": b'"%s"' % (b"x" * (MAX_PAYLOAD - 1))},
             "RequestTooLargeException",
             413,
         ),
@@ -226,8 +250,11 @@ def test_requests_that_are_no_call_have_lambdas_errors(simulator, write):
             client.invoke(**given)
         assert caught.value.response["Error"]["Code"] == kind
         assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
-    text = "x" * (MAX_BYTES - 2)
+    text = "x" * (MAX_PAYLOAD - 2)
     assert call(simulator, "echo", text).result == len(text)
+    quotes = json.dumps('"' * (MAX_PAYLOAD // 2 - 1))
+    found = scf(simulator, FunctionName="echo", Event=quotes)["Result"]
+    assert found["RetMsg"] == str(MAX_PAYLOAD // 2 - 1)
 
 
 def test_faults_of_functions(simulator):
@@ -245,7 +272,11 @@ def test_faults_of_functions(simulator):
         simulator.control(paths={path: fault})
         found = call(simulator, "process_user")
         assert (found.error, found.result["errorType"]) == ("Unhandled", kind)
-    for fault, kind in [("busy", "ServiceException"), ("10014", "AccessDeniedException")]:
+    for fault, kind in [
+        ("busy", "ServiceException"),
+        ("10014", "AccessDeniedException"),
+        ("21327", "ExpiredTokenException"),
+    ]:
         simulator.control(paths={path: fault})
         with pytest.raises(ClientError, match=kind):
             call(simulator, "process_user")

@@ -159,8 +159,6 @@ def test_a_known_symbol_takes_one_request_of_each_interface_from_since_to_the_da
     }
     for name in api.FIELDS:
         assert {each["trade_date"] for each in records if each["api_name"] == name} == days
-    earlier = api.call(item, datetime(2026, 1, 5, tzinfo=UTC))
-    assert window(earlier) == ("daily", "20260105", "20260105")
 
 
 def test_no_rows_are_missing_the_first_time_and_nothing_new_later():

@@ -86,6 +86,12 @@ def test_scf_needs_key_and_region(missing):
         function_parse(**fields)
 
 
+@pytest.mark.parametrize("login", ["AKID1\n", "ＡＫＩＤ"])
+def test_a_key_id_that_no_header_can_carry_is_refused(login):
+    with pytest.raises(BadConfiguration, match=r"map_default.*login and region must be printable"):
+        function_parse(**{**SCF, "login": login})
+
+
 def test_another_service_is_refused():
     with pytest.raises(BadConfiguration, match="not 'gcf'"):
         function_parse(host="x", extra={"service": "gcf"})

@@ -24,9 +24,10 @@ from fanfold.messages import ENGINE
 if TYPE_CHECKING:
     from fanfold.errors import FanfoldError
 
+MAX_PAYLOAD = 6 << 20
+"""Bytes of a payload, for calls that wait for the result: 6 MB, as Lambda and SCF document."""
 MAX_BYTES = 6_291_556
-"""Bytes of a payload and of a result, for calls that wait for the result: that of Lambda as in its error
-message; SCF documents 6 MB."""
+"""Bytes of a result: that of Lambda as in its error message, 100 more; SCF documents 6 MB."""
 THROTTLE_PAUSE = 1.0
 """Seconds that calls pause if a service throttles them and does not report for how long."""
 _MAX_TEXT = 300
@@ -119,6 +120,11 @@ def denied(name: str, code: str, connection: str, needs: str = "") -> FanfoldErr
     return CredentialRefused(
         ENGINE.message(id_, name=name, code=code, connection=connection, needs=needs)
     )
+
+
+def clock(name: str, code: str) -> FanfoldError:
+    """Return the error for a signature that is too old, or of the future."""
+    return BadConfiguration(ENGINE.message("call.clock", name=name, code=code))
 
 
 def missing(name: str, code: str, connection: str, where: str) -> FanfoldError:

@@ -31,7 +31,7 @@ from botocore.exceptions import (
 from fanfold.errors import ItemRefused, SourceBusy
 from fanfold.messages import ENGINE
 from fanfold.sources import functions, strict_json
-from fanfold.sources.functions import MAX_BYTES, Returned
+from fanfold.sources.functions import MAX_BYTES, MAX_PAYLOAD, Returned
 from fanfold.sources.http import MAX_CONNECTIONS
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ _THROTTLED = frozenset(
 _NOT_READY = frozenset({408, 409})
 """A file system or a snapshot is not ready yet, or another operation changes the function."""
 _DENIED = frozenset({401, 403})
+_CLOCK = re.compile("Signature (expired|not yet current)")
 _NO_KEY = (
     NoCredentialsError,
     PartialCredentialsError,
@@ -60,8 +61,8 @@ _NO_RESPONSE: tuple[tuple[type[Exception], str], ...] = (
     (SSLError, "http.tls"),
     (ProxyConnectionError, "http.proxy"),
 )
-_BILLED = re.compile(rb'(?:Billed Duration: |"billedDurationMs": ?)([\d.]+)')
-_MEMORY = re.compile(rb'(?:Memory Size: |"memorySizeMB": ?)([\d.]+)')
+_BILLED = re.compile(rb'(?:Billed Duration: |"billedDurationMs": ?)(\d+(?:\.\d+)?)')
+_MEMORY = re.compile(rb'(?:Memory Size: |"memorySizeMB": ?)(\d+(?:\.\d+)?)')
 
 
 def client_options(function: Function, endpoint: Endpoint) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def client_options(function: Function, endpoint: Endpoint) -> dict[str, Any]:
 class LambdaService:
     """Lambda with one client of boto3."""
 
-    max_bytes: int | None = MAX_BYTES
+    max_bytes: int | None = MAX_PAYLOAD
 
     def __init__(self, client: Any, function: Function, endpoint: Endpoint) -> None:
         self._client = client
@@ -123,7 +124,8 @@ class LambdaService:
             raise self._not_sent(name, error) from None
 
     def _refused(self, name: str, response: Mapping[str, Any]) -> FanfoldError:
-        code = str(response.get("Error", {}).get("Code", ""))
+        error = response.get("Error", {})
+        code = str(error.get("Code", ""))
         status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         if code in _THROTTLED or status == 429:
             seconds = str(response.get("retryAfterSeconds", ""))
@@ -134,9 +136,11 @@ class LambdaService:
             )
         if code == "ResourceNotFoundException":
             return functions.missing(name, code, self._connection, self._client.meta.region_name)
+        if code == "InvalidSignatureException" and _CLOCK.match(str(error.get("Message"))):
+            return functions.clock(name, code)
         if status in _DENIED and "Mount" not in code:
             return functions.denied(name, code, self._connection, "lambda:InvokeFunction")
-        if status >= 500 or status in _NOT_READY or not status:
+        if not 400 <= status < 500 or status in _NOT_READY:
             return functions.failed(name, code or str(status), overloaded=status == 503)
         return functions.not_accepted(name, code or str(status))
 
@@ -169,7 +173,8 @@ def _read(name: str, response: Mapping[str, Any], body: bytes) -> Any:
         error = document if isinstance(document, dict) else {}
         kind = str(error.get("errorType") or "")
         text = str(error.get("errorMessage") or "")
-        if kind == "Sandbox.Timedout" or "Task timed out after" in text:
+        # Without a type it is not an exception of the function, which may have the same text.
+        if kind == "Sandbox.Timedout" or (not kind and "Task timed out after" in text):
             raise functions.timed_out(name)
         raise functions.raised(name, f"{kind or response['FunctionError']}: {text}".strip(": "))
     if flaw:

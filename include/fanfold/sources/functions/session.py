@@ -78,7 +78,7 @@ class FunctionSession:
         (item,) = items
         step = page.number - 1 if page else 0
         name = self._function.names[step]
-        key = self._idempotency_key(item, name)
+        key = self._idempotency_key(item, step)
         payload = self._encoded(name, page.call.json if page else self._payload(item, key))
         returned = self._service.call(name, payload, key)
         try:
@@ -92,8 +92,10 @@ class FunctionSession:
             raise
         return replace(reply, gb_seconds=returned.gb_seconds)
 
-    def _idempotency_key(self, item: Item, name: str) -> str:
-        text = f"{self._run}\0{item.key}\0{name}"
+    def _idempotency_key(self, item: Item, step: int) -> str:
+        name = self._function.names[step]
+        calls = self._function.names[:step].count(name)  # of the same function for the item
+        text = f"{self._run}\0{item.key}\0{name}\0{calls}"
         return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
     def _payload(self, item: Item, key: str) -> Any:
@@ -112,7 +114,7 @@ class FunctionSession:
             payload = json.dumps(document, ensure_ascii=False, allow_nan=False).encode()
         except UnicodeEncodeError:
             raise ItemRefused(ENGINE.message("http.not_unicode", path=name)) from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ItemRefused(
                 ENGINE.message("call.payload_not_json", name=name, error=str(error))
             ) from None

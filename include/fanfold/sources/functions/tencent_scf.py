@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from fanfold.errors import CredentialRefused, ItemRefused, SourceBusy
 from fanfold.messages import ENGINE
 from fanfold.sources import Call, functions, strict_json
-from fanfold.sources.functions import MAX_BYTES, Returned
+from fanfold.sources.functions import MAX_BYTES, MAX_PAYLOAD, Returned
 from fanfold.sources.functions.tc3 import authorization
 from fanfold.sources.http import HttpClient
 from fanfold.sources.responses import unexpected_response
@@ -43,7 +43,7 @@ _GB = 1 << 30
 class ScfService:
     """SCF at one endpoint."""
 
-    max_bytes: int | None = MAX_BYTES
+    max_bytes: int | None = MAX_PAYLOAD
 
     def __init__(self, function: Function, endpoint: Endpoint) -> None:
         self._function = function
@@ -83,16 +83,17 @@ class ScfService:
         returned = str(result.get("RetMsg") or "")
         if result.get("InvokeResult"):
             status, text = _exception(result)
-            if status == _TIMED_OUT or "timed out after" in text:
+            if status == _TIMED_OUT or text.startswith("Invoking task timed out after"):
                 raise functions.timed_out(name)
             if status in _THROTTLED:
                 raise functions.throttled(name, str(status))
             if status == _SYSTEM:
                 raise functions.failed(name, str(status))
             raise functions.raised(name, text or str(status))
-        if len(returned.encode()) > MAX_BYTES:
+        body = returned.encode("utf-8", "surrogatepass")  # half a character is not JSON
+        if len(body) > MAX_BYTES:
             raise functions.result_too_large(name, MAX_BYTES)
-        document, flaw = strict_json.parse(returned.encode())
+        document, flaw = strict_json.parse(body)
         if flaw:
             raise ItemRefused(ENGINE.message("call.not_json", name=name))
         return document
@@ -143,17 +144,20 @@ class ScfService:
             raise self._refused(name, code)
         return answer
 
-    def _refused(self, name: str, code: str) -> FanfoldError:
+    def _refused(self, name: str, code: str) -> FanfoldError:  # noqa: PLR0911 - one error each
         connection = self._endpoint.connection
         group, _, detail = code.partition(".")
         if group in {"AuthFailure", "UnauthorizedOperation"}:
+            if detail == "SignatureExpire":
+                return functions.clock(name, code)
             return functions.denied(name, code, connection, "scf:InvokeFunction")
         if detail == "InsufficientBalance":
             return CredentialRefused(
                 ENGINE.message("call.balance", name=name, code=code, connection=connection)
             )
         is_name = detail in {"FunctionName", "Function", "Namespace", "Qualifier", "Region"}
-        if group == "ResourceNotFound" or (is_name and group != "LimitExceeded"):
+        is_name = is_name and group != "LimitExceeded"
+        if is_name or group in {"ResourceNotFound", "UnsupportedRegion"}:
             return functions.missing(name, code, connection, self._endpoint.region)
         if group in {"RequestLimitExceeded", "LimitExceeded"}:
             return functions.throttled(name, code)
@@ -172,4 +176,4 @@ def _exception(result: dict[str, Any]) -> tuple[int, str]:
         text = str(document.get("errorMessage") or text)
     lines = [line for line in text.splitlines() if line.strip()]
     # Python's traceback ends with the exception.
-    return status, lines[-1] if lines else ""
+    return status if isinstance(status, int) else -1, lines[-1] if lines else ""

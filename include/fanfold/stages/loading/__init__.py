@@ -108,8 +108,9 @@ def load(
         }
         opened = stack.enter_context(_transaction(connection, connection_id))
         ordered = sorted(targets, key=lambda target: target.name)
+        names = [target.name for target in targets]
         with database_errors(connection_id, RUNS.name):
-            check_owner(opened, targets[0].name, manifest.dag_id, whole=whole)
+            check_owner(opened, names, manifest.dag_id, whole=whole)
         newer = _newer_generation(opened, ordered, manifest, connection_id) if whole else ""
         for target in ordered:
             with database_errors(connection_id, target.name):
@@ -121,7 +122,7 @@ def load(
                     opened, target, file.schema_arrow, _batches(file, target), whole=whole
                 )
         with database_errors(connection_id, RUNS.name):
-            merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest, targets[0].name)])
+            merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest, names)])
     return [results[target] for target in targets]
 
 
@@ -165,7 +166,8 @@ def check_database(
     with _transaction(connection, connection_id) as opened:
         if targets:
             with database_errors(connection_id, RUNS.name):
-                check_owner(opened, targets[0].name, dag_id, whole=mode == "merge")
+                names = [target.name for target in targets]
+                check_owner(opened, names, dag_id, whole=mode == "merge")
         probe(opened, (*targets, RUNS), connection_id, deletes=mode == "merge")
         opened.rollback()
 

@@ -13,6 +13,8 @@ from fanfold.errors import BadConfiguration
 from fanfold.stages.loading.tables import TargetTable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from fanfold.model import Manifest
 
 RUNS = TargetTable("fanfold_runs", ("dag_id", "run_id"), "finished_at", ignored=("loaded_at",))
@@ -35,7 +37,7 @@ RUNS_SCHEMA = pa.schema(
         "rejected": _COUNT,
         "code": _TEXT,
         "generation": _COUNT,
-        "table_name": _TEXT,
+        "tables": _TEXT,
         "started_at": _TIME,
         "finished_at": _TIME,
         "loaded_at": _TIME,
@@ -43,8 +45,8 @@ RUNS_SCHEMA = pa.schema(
 )
 
 
-def run_row(manifest: Manifest, table: str) -> pa.RecordBatch:
-    """Return the row of a run whose dataset is in a table."""
+def run_row(manifest: Manifest, tables: Iterable[str]) -> pa.RecordBatch:
+    """Return the row of a run whose dataset and folds are in some tables."""
     row = {
         "dag_id": manifest.dag_id,
         "run_id": manifest.run_id,
@@ -56,7 +58,7 @@ def run_row(manifest: Manifest, table: str) -> pa.RecordBatch:
         "rejected": manifest.rejected,
         "code": manifest.code,
         "generation": manifest.generation or None,
-        "table_name": table,
+        "tables": " ".join(tables),
         "started_at": datetime.fromisoformat(manifest.started_at),
         "finished_at": datetime.fromisoformat(manifest.finished_at),
         "loaded_at": datetime.now(UTC),
@@ -87,31 +89,38 @@ def loaded_generation(connection: sa.Connection, manifest: Manifest) -> int:
     return 0 if manifest.generation == 1 and restarted else int(generation)
 
 
-def check_owner(connection: sa.Connection, table: str, dag_id: str, *, whole: bool) -> None:
+def check_owner(
+    connection: sa.Connection, tables: Sequence[str], dag_id: str, *, whole: bool
+) -> None:
     """Raise if a load would delete rows of another DAG, or that one would delete those of this load.
 
     Args:
         connection: An open connection.
-        table: Table of the dataset.
-        dag_id: The DAG that loads it.
-        whole: Whether it makes the table equal to its dataset (mode ``merge``).
+        tables: Tables of dataset and folds.
+        dag_id: The DAG that loads them.
+        whole: Whether it makes the tables equal to them (mode ``merge``).
 
     Raises:
         BadConfiguration: With both DAGs and the way out.
     """
-    if not _has_column(connection, "table_name"):
+    if not _has_column(connection, "tables"):
         return
-    columns = RUNS.define(RUNS_SCHEMA).c
-    others = sa.and_(columns.table_name == table, columns.dag_id != dag_id)
+    runs = RUNS.define(RUNS_SCHEMA).c
+    others = sa.and_(runs.dag_id != dag_id, runs.tables.is_not(None))
+    # What a DAG wrote before its table_prefix was changed does not count.
+    last = sa.select(runs.dag_id, sa.func.max(runs.finished_at)).where(others)
+    is_last = sa.tuple_(runs.dag_id, runs.finished_at).in_(last.group_by(runs.dag_id))
     if not whole:
-        others = sa.and_(others, columns.generation.is_not(None))
-    found = sa.select(columns.dag_id).where(others).order_by(columns.finished_at.desc()).limit(1)
-    if owner := connection.execute(found).scalar():
-        raise BadConfiguration(
-            f"Table {table!r} has the rows of DAG {owner!r}, and with mode='merge' it would have only those "
-            f"of one DAG. Set table_prefix in one of the pipelines; if {owner!r} is gone, delete its rows "
-            f"in {RUNS.name}."
-        )
+        others = sa.and_(others, runs.generation.is_not(None))
+    found = sa.select(runs.dag_id, runs.tables).where(others, is_last).order_by(runs.dag_id)
+    for owner, owned in connection.execute(found):
+        shared = [table for table in tables if table in owned.split()]
+        if shared:
+            raise BadConfiguration(
+                f"Table {shared[0]!r} has the rows of DAG {owner!r}, and with mode='merge' it would have "
+                "only those of one DAG. Set table_prefix in one of the pipelines; if it is that of "
+                f"{owner!r}, run this DAG first. If {owner!r} is gone, delete its rows in {RUNS.name}."
+            )
 
 
 def _has_column(connection: sa.Connection, name: str) -> bool:

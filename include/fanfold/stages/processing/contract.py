@@ -116,10 +116,11 @@ def contract_of(pipeline: Pipeline) -> Contract:
             f"{pipeline.name}: deleted={pipeline.deleted!r} must name a column of the contract with "
             f"booleans, but its type is {contract.schema.field(pipeline.deleted).type}."
         )
-    if pipeline.cursor and not pa.types.is_temporal(contract.schema.field(pipeline.cursor).type):
+    kind = contract.schema.field(pipeline.cursor).type if pipeline.cursor else None
+    if kind and not (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
         raise BadPipeline(
             f"{pipeline.name}: cursor={pipeline.cursor!r} must name a column of the contract with dates or "
-            f"times, but its type is {contract.schema.field(pipeline.cursor).type}."
+            f"times, but its type is {kind}."
         )
     return contract
 

@@ -23,7 +23,7 @@ from fanfold import Found, Function, NotThere, Pipeline, testing
 from fanfold.errors import BadConfiguration, BatchIncomplete, CredentialRefused
 from fanfold.rate_limit import Unlimited
 from fanfold.sources.endpoint import function_endpoint
-from fanfold.sources.functions import MAX_BYTES
+from fanfold.sources.functions import MAX_PAYLOAD
 from fanfold.sources.functions.session import FunctionSession, open_service
 from fanfold.stages.fetching import fetch_batch
 from fanfold.stages.fetching.backoff import Backoff
@@ -56,11 +56,13 @@ class Answer:
     raw: bytes | None = None
     error: tuple[str, str] | None = None
     refused: tuple[int, str, str, dict] | None = None
+    message: str = "no"
 
     def of_lambda(self):
         if self.refused:
             status, code, _, headers = self.refused
-            return status, {"x-amzn-ErrorType": code, **headers}, b'{"message": "no"}'
+            body = json.dumps({"message": self.message}).encode()
+            return status, {"x-amzn-ErrorType": code, **headers}, body
         log = "REPORT RequestId: 1\tDuration: 412.10 ms\tBilled Duration: 500 ms\tMemory Size: 512 MB\t"
         headers = {
             "X-Amz-Log-Result": base64.b64encode(log.encode()).decode(),
@@ -102,6 +104,12 @@ THROTTLED = Answer(
 )
 BUSY = Answer(refused=(503, "ServiceException", "InternalError.System", {}))
 UNKNOWN = Answer(refused=(404, "ResourceNotFoundException", "ResourceNotFound.Function", {}))
+UNKNOWN_REGION = Answer(refused=(404, "ResourceNotFoundException", "UnsupportedRegion", {}))
+REDIRECTED = Answer(refused=(302, "302", "InternalError", {"Location": "http://elsewhere.invalid"}))
+SKEWED = Answer(
+    refused=(403, "InvalidSignatureException", "AuthFailure.SignatureExpire", {}),
+    message="Signature not yet current: 20260801T000000Z is still later than 20260731T235000Z",
+)
 DENIED = Answer(refused=(403, "AccessDeniedException", "AuthFailure.UnauthorizedOperation", {}))
 
 
@@ -295,6 +303,27 @@ def test_a_function_that_times_out_is_called_again_and_each_call_costs(service, 
     assert outcomes["7"].gb_seconds == QUICK.attempts * BILLED
 
 
+@pytest.mark.parametrize("service", ["lambda", "scf"])
+def test_an_exception_about_another_time_out_is_none_of_the_function(service, cloud, call):
+    text = "Command 'sleep' timed out after 3 seconds: Task timed out after 3"
+    cloud.answers["resize"] = [Answer(error=("TimeoutExpired", text))]
+
+    outcomes, _ = call(service, Function("resize"))
+
+    assert outcomes["7"].reason == f"resize failed: TimeoutExpired: {text}"
+    assert len(cloud.calls) == 1
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_redirect_is_no_refusal_of_the_item(service, cloud, call):
+    """It may be that of a proxy; it is not followed."""
+    cloud.answers["resize"] = [REDIRECTED, OK]
+
+    outcomes, _ = call(service, Function("resize"))
+
+    assert (outcomes["7"].status, outcomes["7"].attempts) == ("ok", 2)
+
+
 @pytest.mark.parametrize(("service", "seconds"), [("lambda", 7), ("scf", 1), ("http", 7)])
 def test_a_throttle_pauses_the_connection_as_long_as_it_says(service, seconds, cloud, call):
     cloud.answers["resize"] = [THROTTLED, OK]
@@ -349,20 +378,52 @@ def test_a_payload_is_what_a_function_of_the_item_returns(cloud, call):
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_payload_that_is_too_large_is_not_sent(service, cloud, call):
+def test_a_payload_that_is_too_large_by_a_byte_is_not_sent(service, cloud, call):
     cloud.answers["resize"] = [OK]
-    source = Function("resize", lambda _: "é" * (MAX_BYTES // 2))
+    text = "é" * (MAX_PAYLOAD // 2 - 1)  # with quotes as many bytes as are allowed
+    source = Function("resize", lambda item: text + "x" * int(item.key))
 
-    outcomes, _ = call(service, source)
+    outcomes, _ = call(service, source, ["0", "1"])
 
+    assert outcomes["0"].status == "ok"
     if service == "http":  # has no limit that is known
-        assert outcomes["7"].status == "ok"
+        assert outcomes["1"].status == "ok"
         return
-    assert cloud.calls == []
-    size = MAX_BYTES + 2  # with quotes
-    assert (
-        f"the payload has {size} bytes, and the service accepts {MAX_BYTES}" in outcomes["7"].reason
-    )
+    assert len(cloud.calls) == 1
+    said = f"the payload has {MAX_PAYLOAD + 1} bytes, and the service accepts {MAX_PAYLOAD}"
+    assert said in outcomes["1"].reason
+
+
+def test_a_payload_that_is_too_deep_fails_its_item_only(cloud, call):
+    cloud.answers["resize"] = [OK]
+
+    def payload(item):
+        found = []
+        for _ in range(int(item.key)):
+            found = [found]
+        return found
+
+    outcomes, _ = call("lambda", Function("resize", payload), ["100000", "1"])
+
+    assert "the payload is not JSON" in outcomes["100000"].reason
+    assert outcomes["1"].status == "ok"
+
+
+@pytest.mark.parametrize("result", [
+    {"InvokeResult": 0, "RetMsg": '{"name": "\ud800"}'},
+    {"InvokeResult": [1], "RetMsg": "no"},
+    {"InvokeResult": -1, "ErrMsg": '{"statusCode": {"of": "another"}}'},
+])  # fmt: skip
+def test_an_answer_of_scf_with_an_unexpected_form_fails_its_item_only(result, cloud, call):
+    class Strange(Answer):
+        def of_scf(self):
+            return 200, {}, json.dumps({"Response": {"Result": result}}).encode()
+
+    cloud.answers["resize"] = [Strange(), OK]
+
+    outcomes, _ = call("scf", Function("resize"), ["7", "8"])
+
+    assert sorted(each.status for each in outcomes.values()) == ["failed", "ok"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -419,6 +480,25 @@ def test_a_function_that_may_not_be_called_ends_the_fetch_and_keeps_what_it_has(
     assert len(cloud.calls) <= 3  # two at a time
 
 
+@pytest.mark.parametrize(
+    ("service", "answer", "said"),
+    [
+        ("lambda", SKEWED, "resize as too old or too early (InvalidSignatureException): set the"),
+        ("scf", SKEWED, "resize as too old or too early (AuthFailure.SignatureExpire): set the clock"),
+        ("scf", UNKNOWN_REGION, "finds no function resize at ap-guangzhou (UnsupportedRegion)"),
+    ],
+)  # fmt: skip
+def test_a_wrong_clock_and_a_wrong_region_end_the_fetch_and_are_named(
+    service, answer, said, cloud, call
+):
+    cloud.answers["resize"] = [answer]
+
+    with pytest.raises(BadConfiguration) as caught:
+        call(service, Function("resize"))
+
+    assert said in str(caught.value)
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_of_several_functions_only_the_one_that_fails_is_called_again(
     service, cloud, call, records_of, workspace
@@ -450,6 +530,16 @@ def test_another_run_and_another_function_have_other_keys(cloud, call):
     first, redriven, other = (each.key for each in cloud.calls_of("make"))
     assert first == redriven != other
     assert len({each.key for each in cloud.calls}) == 4
+
+
+def test_a_function_that_is_called_twice_for_an_item_gets_two_keys(cloud, call):
+    """With one key, a function that checks it would answer the second call with the first result."""
+    cloud.answers = {"step": [OK], "between": [OK]}
+
+    call("lambda", Function(("step", "between", "step")))
+
+    assert [each.name for each in cloud.calls] == ["step", "between", "step"]
+    assert len({each.key for each in cloud.calls}) == 3
 
 
 @pytest.mark.parametrize(

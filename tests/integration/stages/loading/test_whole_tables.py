@@ -127,9 +127,12 @@ def test_a_table_that_is_made_equal_to_a_dataset_belongs_to_one_dag(warehouse, m
     rows = tables({"1": (1.0, OLD)})
     load(warehouse, make_run(rows, generation=1))
 
-    def of_another_dag(generation, prefix=""):
+    def of_another_dag(generation, prefix="", others=(BEST,)):
         run = make_run(rows, day=2, generation=generation)
-        targets = [replace(t, name=prefix + t.name, rows_of=t.name) for t in run.targets]
+        targets = [
+            replace(t, name=t.name if t in others else prefix + t.name, rows_of=t.name)
+            for t in run.targets
+        ]
         return replace(run, manifest=replace(run.manifest, dag_id="other"), targets=tuple(targets))
 
     before = warehouse.everything("orders", "best_products")
@@ -137,11 +140,25 @@ def test_a_table_that_is_made_equal_to_a_dataset_belongs_to_one_dag(warehouse, m
         with pytest.raises(
             BadConfiguration, match=r"'orders' has the rows of DAG 'weibo_user_prof"
         ):
-            load(warehouse, of_another_dag(generation))
+            load(warehouse, of_another_dag(generation, others=(ORDERS, BEST)))
+        # One of a fold, too, whatever the name of the dataset.
+        with pytest.raises(BadConfiguration, match=r"'best_products' has the rows"):
+            load(warehouse, of_another_dag(generation, prefix="us_"))
     with warehouse.connect() as connection, pytest.raises(BadConfiguration, match="table_prefix"):
         check_database(connection, (ORDERS,), "warehouse", mode="merge", dag_id="other")
     assert warehouse.everything("orders", "best_products") == before
-    (orders, _) = load(warehouse, of_another_dag(1, prefix="us_"))
+    (orders, _) = load(warehouse, of_another_dag(1, prefix="us_", others=()))
     assert (orders.table, orders.rows_in_table) == ("us_orders", 1)
     load(warehouse, make_run(tables({"2": (2.0, NEW)}), day=3, generation=2))
+    assert orders_in(warehouse) == [("2", 2.0)]
+
+
+def test_a_table_is_free_for_another_dag_after_the_first_one_has_got_a_prefix(warehouse, make_run):
+    """That is the way out that the error names."""
+    for day, prefix in enumerate(("", "cn_"), 1):
+        run = make_run(tables({"1": (1.0, OLD)}), day=day, generation=day)
+        targets = tuple(replace(t, name=prefix + t.name, rows_of=t.name) for t in run.targets)
+        load(warehouse, replace(run, targets=targets))
+    run = make_run(tables({"2": (2.0, OLD)}), day=3, generation=1)
+    load(warehouse, replace(run, manifest=replace(run.manifest, dag_id="other")))
     assert orders_in(warehouse) == [("2", 2.0)]
