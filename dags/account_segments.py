@@ -34,7 +34,7 @@ from typing import Any
 
 from airflow.sdk import Asset, Param, dag, task
 
-from fanfold.airflow import flow, policies, tasks
+from fanfold.airflow import flow, policies, settings, tasks
 from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import FAILURES, file_params
 
@@ -65,9 +65,8 @@ def export() -> str:
     """Write the tables to the folder; return it."""
     from pipelines import _folder_sink as sink
 
-    shared = os.environ.get("FANFOLD_SHARED_DIR", "")
     run = flow.current_run()
-    folder = os.environ.get("FANFOLD_EXPORTS") or f"file://{shared}/exports"
+    folder = os.environ.get("FANFOLD_EXPORTS") or f"file://{settings.shared_directory()}/exports"
     return sink.export(run.manifest, run.folder, folder)
 
 

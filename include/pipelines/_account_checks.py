@@ -6,6 +6,8 @@ import logging
 from typing import TYPE_CHECKING
 
 import duckdb
+import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from fanfold.errors import Inconsistent, ToleranceExceeded
 
@@ -19,6 +21,9 @@ log = logging.getLogger(__name__)
 
 def check_segments(manifest: Manifest, now: Path, before: Path | None, tolerated: float) -> None:
     """Check that each account has a segment, and that not too many have another one than before.
+
+    Segments are matched by the accounts that they have in common: their numbers are an order by followers,
+    which two similar segments may exchange.
 
     Args:
         manifest: That of the run.
@@ -36,11 +41,16 @@ def check_segments(manifest: Manifest, now: Path, before: Path | None, tolerated
         log.info("Nothing is published yet to compare the segments with.")
         return
     with duckdb.connect() as connection:
-        common, moved = connection.execute(
-            "SELECT count(*), count(*) FILTER (now.segment <> before.segment) "
-            "FROM read_parquet($now) AS now JOIN read_parquet($before) AS before USING (source, user_id)",
+        numbers, numbers_before, accounts = connection.execute(
+            "SELECT now.segment, before.segment AS segment_before, count(*) AS accounts "
+            "FROM read_parquet($now) AS now JOIN read_parquet($before) AS before "
+            "USING (source, user_id) GROUP BY ALL",
             {"now": str(now), "before": str(before)},
-        ).fetchone() or (0, 0)
+        ).fetchnumpy().values()  # fmt: skip
+    in_both = np.zeros((max(numbers, default=0) + 1, max(numbers_before, default=0) + 1), int)
+    in_both[numbers, numbers_before] = accounts
+    common = int(in_both.sum())
+    moved = common - int(in_both[linear_sum_assignment(in_both, maximize=True)].sum())
     share = 100 * moved / common if common else 0.0
     said = f"{moved} of the {common} accounts that were there before ({share:.0f} %) are in another segment"
     if share > tolerated:

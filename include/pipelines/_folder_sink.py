@@ -45,6 +45,10 @@ def export(manifest: Manifest, files: Path, folder: str) -> str:
         Inconsistent: The run's files are gone.
         SinkUnavailable: The storage is unavailable.
     """
+    if not folder.startswith("/") and "://" not in folder:
+        raise BadConfiguration(
+            f"The folder for the tables is {folder!r}; set it to a URL such as file:///data/exports."
+        )
     tables = [entry for entry in manifest.files if entry.format == "parquet"]
     for entry in tables:
         if not (files / entry.key).is_file():

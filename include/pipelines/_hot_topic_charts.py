@@ -96,11 +96,11 @@ CHARTS = [
             ),
         },
         finding=(
-            "{topic} leads; hours on the list: {hours}. New: {new_en}. Back: {back_en}. Gone: {gone_en}.",
-            "居首的是“{topic}”，已在榜 {hours} 小时。新上榜：{new_zh}；重返：{back_zh}；落榜：{gone_zh}。",
+            "{topic} leads the list of {clock} (UTC); hours on the list: {hours}. New: {new_en}. Back: {back_en}. Gone: {gone_en}.",
+            "{clock}（UTC）的榜单居首的是“{topic}”，已在榜 {hours} 小时。新上榜：{new_zh}；重返：{back_zh}；落榜：{gone_zh}。",
         ),
-        values=f"""
-            {CURRENT}, moves AS (
+        values="""
+            WITH moves AS (
                 SELECT list(topic ORDER BY rank) FILTER (change = 'new') AS new,
                        list(topic ORDER BY rank) FILTER (change = 'back') AS back,
                        list(topic ORDER BY rank_before) FILTER (change = 'gone') AS gone,
@@ -108,14 +108,15 @@ CHARTS = [
                 FROM topic_changes WHERE hour = (SELECT max(hour) FROM topic_changes)
             )
             SELECT if(unknown, 'not known', 'none') AS no_en, if(unknown, '未知', '无') AS no_zh,
-                   topic, hours,
+                   topic, hours, strftime(hour, '%Y-%m-%d %H:%M') AS clock,
                    coalesce(array_to_string(new, ', '), no_en) AS new_en,
                    coalesce(array_to_string(new, '、'), no_zh) AS new_zh,
                    coalesce(array_to_string(back, ', '), no_en) AS back_en,
                    coalesce(array_to_string(back, '、'), no_zh) AS back_zh,
                    coalesce(array_to_string(gone, ', '), no_en) AS gone_en,
                    coalesce(array_to_string(gone, '、'), no_zh) AS gone_zh
-            FROM moves, current JOIN topic_time_on_list USING (topic) ORDER BY place LIMIT 1""",
+            FROM moves, topic_changes JOIN topic_time_on_list USING (topic)
+            WHERE hour = (SELECT max(hour) FROM topic_changes) AND rank = 1 ORDER BY topic LIMIT 1""",
     ),
     Chart(
         ("Posts by hour, last 24 hours", "最近 24 小时每小时的博文数"),
@@ -220,8 +221,8 @@ CHARTS = [
     Chart(
         ("Accounts that carry the topics of this hour", "推动当前话题的账号"),
         sql="""
-            SELECT if(count(*) OVER (PARTITION BY author) > 1, author || ' ' || author_id,
-                      coalesce(author, author_id)) AS author,
+            SELECT coalesce(if(count(*) OVER (PARTITION BY author) > 1,
+                      author || ' ' || author_id, author), author_id) AS author,
                    reactions, posts, topics, top_topic
             FROM top_authors ORDER BY reactions DESC, author_id LIMIT 15""",
         spec=bars(
@@ -237,10 +238,10 @@ CHARTS = [
             "这些话题的 {n} 个主要账号获得全部互动的 {share:percent}。",
         ),
         values=f"""
-            {CURRENT}, sums AS (
-                SELECT sum(reactions) AS total FROM topic_statuses JOIN current USING (topic)
-                WHERE place <= 10
-            )
+            {CURRENT}, posts AS (
+                SELECT max(reactions) AS reactions FROM topic_statuses JOIN current USING (topic)
+                WHERE place <= 10 GROUP BY status_id
+            ), sums AS (SELECT sum(reactions) AS total FROM posts)
             SELECT count(*) AS n, sum(reactions) / nullif(any_value(total), 0) AS share
             FROM top_authors, sums HAVING n > 0""",
     ),

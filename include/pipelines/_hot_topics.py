@@ -17,11 +17,12 @@ How the folds count:
 * A post counts in the hour in which it was written (UTC), with its newest counts; a deleted one with its last
   counts.
 * Most sources leave deleted posts out. So a post is deleted if the source marks it, or if a later run got an
-  older post of the topic but not this one: results are sorted by time, and it would have been among them. If it
-  comes back, it is not deleted.
+  older post of the topic but not this one: results are sorted, and it would have been among them. Older is one
+  that was written before, and has a lower id: a Mastodon server sorts by id, and gives some old posts of other
+  servers new ids (``lib/mastodon/snowflake.rb``). If it comes back, it is not deleted.
 * A topic is compared with the list before that of its hour, which is older than an hour if runs are missing.
   If a topic of one of the two lists could not be fetched, what happened to those missing is ``unknown``.
-* An author with several posts counts once.
+* An author with several posts counts once, and in ``top_authors`` a post about several topics, too.
 """
 
 from __future__ import annotations
@@ -98,7 +99,10 @@ TOP_AUTHORS = 10
 
 _LISTED = """
     listed AS (
-        SELECT topic, happened_at AS hour, rank, list_size FROM dataset WHERE kind = 'listed'
+        -- People and sources may write the same hour in different time zones.
+        SELECT topic, happened_at AS hour, arg_max(rank, (as_of, id)) AS rank,
+               max(list_size) AS list_size
+        FROM dataset WHERE kind = 'listed' GROUP BY topic, happened_at
     )"""
 
 FOLDS = [
@@ -109,15 +113,20 @@ FOLDS = [
             WITH marks AS (
                 SELECT topic, id, as_of AS marked_at FROM dataset WHERE kind = 'deleted'
             ), posts AS (
-                -- When an older post of the topic was seen last.
+                -- When an older post of the topic was seen last, and one with a lower id; and when
+                -- this one could have been seen first, as a late run may find posts that are newer than it.
                 SELECT *, max(as_of) OVER (PARTITION BY topic ORDER BY happened_at
-                    RANGE UNBOUNDED PRECEDING EXCLUDE GROUP) AS older_seen_at
+                           RANGE UNBOUNDED PRECEDING EXCLUDE GROUP) AS older_seen_at,
+                       max(as_of) OVER (PARTITION BY topic ORDER BY length(id), id
+                           ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS lower_seen_at,
+                       greatest(as_of, happened_at) AS known_at
                 FROM dataset WHERE kind = 'status'
             )
             SELECT topic, id AS status_id, happened_at AS created_at, author_id, author, verified,
                    followers, text, reposts, comments, likes,
                    coalesce(reposts, 0) + coalesce(comments, 0) + coalesce(likes, 0) AS reactions,
-                   coalesce(marked_at >= as_of, false) OR coalesce(older_seen_at > as_of, false)
+                   coalesce(marked_at >= as_of, false)
+                       OR coalesce(older_seen_at > known_at AND lower_seen_at > known_at, false)
                        AS deleted,
                    as_of AS seen_at
             FROM posts LEFT JOIN marks USING (topic, id)""",
@@ -149,18 +158,19 @@ FOLDS = [
                        coalesce(lag(complete) OVER (ORDER BY hour), false) AS complete_before
                 FROM lists
             ), earlier AS (
-                SELECT topic, steps.hour, rank AS rank_before
+                SELECT topic, steps.hour, rank AS rank_before, true AS was_listed
                 FROM listed JOIN steps ON listed.hour = hour_before
             ), first_seen AS (SELECT topic, min(hour) AS first_hour FROM listed GROUP BY topic)
             SELECT topic, hour,
-                   CASE WHEN rank IS NULL THEN if(complete, 'gone', 'unknown')
-                        WHEN rank_before IS NULL THEN CASE
+                   CASE WHEN is_listed IS NULL THEN if(complete, 'gone', 'unknown')
+                        WHEN was_listed IS NULL THEN CASE
                             WHEN NOT complete_before THEN 'unknown'
                             WHEN first_hour < hour THEN 'back' ELSE 'new' END
                         WHEN rank < rank_before THEN 'rising'
-                        WHEN rank > rank_before THEN 'falling' ELSE 'same' END AS change,
+                        WHEN rank > rank_before THEN 'falling'
+                        WHEN rank = rank_before THEN 'same' ELSE 'unknown' END AS change,
                    rank, rank_before, hour_before
-            FROM (SELECT topic, hour, rank FROM listed)
+            FROM (SELECT topic, hour, rank, true AS is_listed FROM listed)
             FULL JOIN earlier USING (topic, hour)
             JOIN steps USING (hour) JOIN first_seen USING (topic)""",
     ),
@@ -209,12 +219,18 @@ FOLDS = [
                 SELECT *, row_number() OVER (
                     PARTITION BY topic ORDER BY reactions DESC, author_id) AS place
                 FROM topic_accounts JOIN top USING (topic)
+            ), chosen AS (FROM ranked WHERE place <= {TOP_AUTHORS}), sums AS (
+                -- A post about several topics counts once.
+                SELECT author_id, count(*) AS posts, sum(reactions)::BIGINT AS reactions FROM (
+                    SELECT author_id, status_id, max(topic_statuses.reactions) AS reactions
+                    FROM topic_statuses JOIN chosen USING (topic, author_id) GROUP BY ALL
+                ) GROUP BY author_id
             )
             SELECT author_id, arg_max(author, (last_post_at, topic)) AS author,
                    count(*) AS topics, arg_min(topic, (place, best_rank, topic)) AS top_topic,
-                   min(place) AS best_place, sum(posts)::BIGINT AS posts,
-                   sum(reactions)::BIGINT AS reactions
-            FROM ranked WHERE place <= {TOP_AUTHORS} GROUP BY author_id""",
+                   min(place) AS best_place, any_value(sums.posts) AS posts,
+                   any_value(sums.reactions) AS reactions
+            FROM chosen JOIN sums USING (author_id) GROUP BY author_id""",
     ),
     Fold(
         "topic_overlap",

@@ -69,9 +69,14 @@ def rows(records: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+TYPICAL = [each.count for each in model.FEATURES] + ["account_age_days", "days_since_post"]
+"""Columns with a median of each segment."""
+
+
 def _medians() -> str:
-    columns = [each.count for each in model.FEATURES] + ["account_age_days", "days_since_post"]
-    return ", ".join(f"median({column}) AS median_{column}" for column in columns)
+    return ", ".join(
+        f"avg(value) FILTER (name = '{column}') AS median_{column}" for column in TYPICAL
+    )
 
 
 PIPELINE = Pipeline(
@@ -93,12 +98,31 @@ PIPELINE = Pipeline(
             key=("segment",),
             # The typical account is the one next to the centre.
             sql=f"""
-                SELECT segment, any_value(segment_name) AS segment_name,
-                       any_value(segment_name_zh) AS segment_name_zh, count(*) AS accounts,
-                       count(*) / sum(count(*)) OVER () AS share, avg(verified::INT) AS verified_share,
-                       count(*) FILTER (is_unusual) AS unusual_accounts, {_medians()},
-                       arg_min(user_id, (distance, source, user_id)) AS typical_user_id
-                FROM account_segments JOIN dataset USING (source, user_id) GROUP BY segment""",
+                WITH profiles AS (
+                    SELECT segment, any_value(segment_name) AS segment_name,
+                           any_value(segment_name_zh) AS segment_name_zh, count(*) AS accounts,
+                           count(*) / sum(count(*)) OVER () AS share,
+                           avg(verified::INT) AS verified_share,
+                           count(*) FILTER (is_unusual) AS unusual_accounts,
+                           arg_min(user_id, (distance, source, user_id)) AS typical_user_id
+                    FROM account_segments JOIN dataset USING (source, user_id) GROUP BY segment
+                ), counts AS (
+                    UNPIVOT (
+                        SELECT segment, {", ".join(TYPICAL)}
+                        FROM account_segments JOIN dataset USING (source, user_id)
+                    ) ON {", ".join(TYPICAL)} INTO NAME name VALUE value
+                ), ranked AS (
+                    SELECT *, row_number() OVER (PARTITION BY segment, name ORDER BY value) AS place,
+                           count(*) OVER (PARTITION BY segment, name) AS places
+                    FROM counts
+                ), medians AS (
+                    -- Not median(): it keeps all values in memory, and the sort need not.
+                    SELECT segment, {_medians()} FROM ranked
+                    WHERE place IN ((places + 1) // 2, places // 2 + 1) GROUP BY segment
+                )
+                SELECT profiles.* EXCLUDE (typical_user_id), medians.* EXCLUDE (segment),
+                       typical_user_id
+                FROM profiles LEFT JOIN medians USING (segment)""",
         ),
         Fold("model_card", key=("position",), function=model.model_card),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import replace
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -15,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from fanfold import testing
 from fanfold.errors import Inconsistent, ToleranceExceeded
 from fanfold.simulator.people import FIRST_UID, profile
+from fanfold.workspace.sql import open_tables
 from pipelines import _account_checks as checks
 from pipelines import _account_model as model
 from pipelines import account_segments, weibo_user_profiles
@@ -185,6 +187,28 @@ def test_counts_that_a_network_does_not_report_are_left_out_and_single_nulls_are
     assert not same.folds["account_segments"]["is_unusual"].any()
 
 
+def test_the_profiles_of_segments_take_little_memory(tmp_path):
+    """Half a million accounts in half of a fold's memory."""
+    paths = {name: tmp_path / f"{name}.parquet" for name in ("dataset", "account_segments")}
+    with duckdb.connect() as connection:
+        connection.sql(
+            "SELECT 'weibo' AS source, printf('%06d', range) AS user_id, hash(range) % 2 AS segment, "
+            "'x' AS segment_name, 'x' AS segment_name_zh, 0.5 AS distance, false AS is_unusual "
+            "FROM range(500_000)"
+        ).write_parquet(str(paths["account_segments"]))
+        columns = ", ".join(
+            f"(hash(range + {number}) % 1000)::BIGINT AS {column}"
+            for number, column in enumerate(account_segments.TYPICAL)
+        )
+        connection.sql(
+            f"SELECT 'weibo' AS source, printf('%06d', range) AS user_id, false AS verified, {columns} "
+            "FROM range(500_000)"
+        ).write_parquet(str(paths["dataset"]))
+    (fold,) = (fold for fold in account_segments.PIPELINE.folds if fold.name == "segment_profiles")
+    with open_tables(paths, tmp_path / "spill", memory="72MB") as connection:
+        assert sum(connection.sql(fold.sql).df()["accounts"]) == 500_000
+
+
 def table(path, segments):
     users = [str(number) for number in range(len(segments))]
     pq.write_table(
@@ -203,5 +227,11 @@ def test_nothing_is_published_if_too_many_accounts_move(trained, tmp_path):
         ToleranceExceeded, match=r"2 of the 4 accounts .*\(50 %\).*tolerated are 49 %"
     ):
         checks.check_segments(manifest, now, before, 49)
+    # Numbers that were exchanged are no moves; a new segment is one.
+    other = table(tmp_path / "other.parquet", [2, 1, 1, 2])
+    checks.check_segments(manifest, other, before, 0)
+    checks.check_segments(manifest, table(tmp_path / "third.parquet", [2, 1, 3, 2]), before, 25)
+    with pytest.raises(ToleranceExceeded, match="1 of the 4"):
+        checks.check_segments(manifest, tmp_path / "third.parquet", before, 24)
     with pytest.raises(Inconsistent, match="401 accounts have 400 segments"):
         checks.check_segments(replace(manifest, rows=401), now, None, 0)

@@ -7,6 +7,7 @@ from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from itertools import combinations, pairwise
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -217,18 +218,29 @@ def test_accounts_top_authors_and_overlap_are_those_of_pandas(last, expected):
     accounts["reactions_share"] = accounts["reactions"] / totals
     same(last["topic_accounts"], accounts)
 
-    leading = defaultdict(list)
+    leading, own = defaultdict(list), defaultdict(dict)
     for topic in topics.hot(HOURS[-1]):
         of_topic = accounts.loc[topic].reset_index()
         ranked = of_topic.sort_values(["reactions", "author_id"], ascending=[False, True])
         for place, row in enumerate(ranked.head(10).itertuples(), start=1):
-            leading[row.author_id].append((place, row.posts, row.reactions))
+            leading[row.author_id].append(place)
+            his = posts[(posts["topic"] == topic) & (posts["author_id"] == row.author_id)]
+            for post in his.itertuples():
+                own[row.author_id].setdefault(post.status_id, []).append(post.reactions)
     table = pd.DataFrame(
-        [(author, len(found), *map(min, zip(*found, strict=True))) for author, found in leading.items()],
+        [
+            (
+                author,
+                len(places),
+                min(places),
+                len(own[author]),
+                sum(map(max, own[author].values())),
+            )
+            for author, places in leading.items()
+        ],
         columns=["author_id", "topics", "best_place", "posts", "reactions"],
-    )  # fmt: skip
-    table["posts"] = [sum(posts for _, posts, _ in found) for found in leading.values()]
-    table["reactions"] = [sum(reactions for *_, reactions in found) for found in leading.values()]
+    )
+    assert table["posts"].sum() < sum(len(seen) for each in own.values() for seen in each.values())
     same(last["top_authors"], table.set_index("author_id"))
 
     authors = posts.groupby("topic")["author_id"].agg(set)
@@ -262,7 +274,10 @@ def test_the_report_says_what_leads_and_what_is_gone(merged):
     lists = [topics.hot(now) for now in HOURS]
     said = html.unescape(merged[-1].report)
     hours = sum(lists[-1][0] in found for found in lists)
-    assert f"{lists[-1][0]} leads; hours on the list: {hours}. New: " in said
+    hour = full_hour(HOURS[-1] + 3600).strftime("%Y-%m-%d %H:%M")
+    assert (
+        f"{lists[-1][0]} leads the list of {hour} (UTC); hours on the list: {hours}. New: " in said
+    )
     gone = ", ".join(topic for topic in lists[-2] if topic not in lists[-1])
     assert gone
     assert f"Gone: {gone}." in said
@@ -437,3 +452,67 @@ def test_what_is_no_topic_is_named():
             PIPELINE.check_item(item)
     assert PIPELINE.check_item(" #C#写火锅# ") == "C#写火锅"
     assert [PIPELINE.check_item(item) for item in ("C#", "#1")] == ["C#", "#1"]
+
+
+# --- records as they come, without a simulator ----------------------------------------------
+
+ANSWER = {"errno": None}
+
+
+def merge(after, hours, items, *statuses):
+    """The result of a run ``hours`` after START, which finds these statuses of the only topic."""
+    records = {"t": [ANSWER, *statuses]}
+    as_of = datetime.fromtimestamp(START + 3600 * hours, UTC)
+    return testing.run(PIPELINE, items, records=records, as_of=as_of, after=after, charts=False)
+
+
+def status(number, hours, *, author="1", name="a"):
+    """A post that was written ``hours`` after START."""
+    created = datetime.fromtimestamp(START + 3600 * hours, UTC)
+    user = {"idstr": author, "screen_name": name}
+    counts = dict.fromkeys(("reposts_count", "comments_count", "attitudes_count"), number)
+    text = f"{created:%a %b %d %H:%M:%S +0000 %Y}"
+    return {"idstr": str(number), "created_at": text, "user": user, "text": "x", **counts}
+
+
+def deleted(result):
+    posts = result.folds["topic_statuses"]
+    return set(posts[posts["deleted"]]["status_id"])
+
+
+def test_posts_that_a_run_of_an_earlier_date_finds_are_not_deleted():
+    """A backfill or redrive has an old date, but finds the posts of now."""
+    first = merge(None, 0, ["t"], status(1, -2), status(2, -1))
+    late = merge(first, -24, ["t"], status(1, -2), status(2, -1), status(3, 0.5))
+    assert deleted(late) == set()
+    assert deleted(merge(late, 1, ["t"], status(1, -2), status(2, -1))) == {"3"}
+
+
+def test_an_old_post_with_a_new_id_deletes_none_that_is_out_of_reach():
+    """Mastodon sorts by id: what is between the dates, but below the lowest id, is not asked for."""
+    first = merge(None, 0, ["t"], status(1, -3), status(2, -2), status(3, -1))
+    second = merge(first, 1, ["t"], status(2, -2), status(4, -9))
+    assert deleted(second) == {"3"}
+
+
+def test_an_hour_in_two_time_zones_is_one_list():
+    def listed(hour, rank=None):
+        return [{"topic": "t", "hour": hour, "rank": rank}]
+
+    hours = ["2026-11-27T18:00:00+08:00", "2026-11-27T10:00:00Z", "2026-11-27T11:00:00Z"]
+    first = merge(merge(None, 0, listed(hours[0], 1)), 0.1, listed(hours[1], 2))
+    assert first.folds["topic_changes"]["rank"].to_list() == [2]
+    # Without a rank, it is listed all the same.
+    second = merge(first, 1, listed(hours[2])).folds
+    assert second["topic_changes"]["change"].to_list() == ["unknown", "unknown"]
+    assert second["topic_time_on_list"]["hours"].to_list() == [2]
+
+
+def test_authors_without_a_name_are_told_apart_in_the_report():
+    posts = [status(number, -1, author=f"77{number}", name=None) for number in (1, 2)]
+    top_authors = merge(None, 0, ["t"], *posts).folds["top_authors"]
+    (sql,) = (chart.sql for chart in PIPELINE.charts if "FROM top_authors" in chart.sql)
+    with duckdb.connect() as connection:
+        connection.register("top_authors", top_authors)
+        shown = connection.execute(sql).fetchall()
+    assert [author for author, *_ in shown] == ["772", "771"]

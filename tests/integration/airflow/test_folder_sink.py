@@ -69,15 +69,15 @@ def test_it_writes_only_what_is_missing_and_never_moves_back(tmp_path):
     [
         ("file://{folder}/file/exports", "NotADirectoryError|FileExistsError"),
         ("nocloud://bucket/exports", "nocloud"),
+        ("exports", "set it to a URL"),  # it would be in the folder of the worker's process
     ],
 )
 def test_a_wrong_folder_is_named_and_not_retried(url, said, tmp_path):
     (tmp_path / "file").write_text("")
     manifest = made(tmp_path / "files", b"one")
     folder = url.format(folder=tmp_path)
-    with pytest.raises(BadConfiguration, match=said) as wrong:
+    with pytest.raises(BadConfiguration, match=said):
         export(manifest, tmp_path / "files", folder)
-    assert "Correct the folder or its rights and clear the task" in str(wrong.value)
 
 
 def test_a_table_that_the_workspace_lost_is_not_exported(tmp_path):
