@@ -274,7 +274,7 @@ def test_the_report_says_what_leads_and_what_is_gone(merged):
     lists = [topics.hot(now) for now in HOURS]
     said = html.unescape(merged[-1].report)
     hours = sum(lists[-1][0] in found for found in lists)
-    hour = full_hour(HOURS[-1] + 3600).strftime("%Y-%m-%d %H:%M")
+    hour = full_hour(HOURS[-1]).strftime("%Y-%m-%d %H:%M")
     assert (
         f"{lists[-1][0]} leads the list of {hour} (UTC); hours on the list: {hours}. New: " in said
     )
