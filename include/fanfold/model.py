@@ -63,7 +63,7 @@ class Outcome:
         gb_seconds: Cost of the calls of functions, failed ones too: billed duration times memory, in
             seconds times GB (2^30 bytes).
         refused: Whether the source refuses the item for good, or its function raised: another request
-            would fail in the same way, until somebody changes something.
+            would fail in the same way.
         reason_id, reason_params: The reason as a catalogue message, if it is one.
     """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import QuotaSpent, SourceBusy
 from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.fetching.workers import MAX_PAUSE, quota_reset
+from fanfold.stages.fetching.workers import MAX_PAUSE, pause_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +37,8 @@ def list_items(
             return session.list_items()
         except SourceBusy as error:
             pause = error.retry_after
-            if isinstance(error, QuotaSpent) and pause is None:
-                pause = quota_reset(session)
+            if isinstance(error, QuotaSpent):
+                pause = pause_of(error, session)
             if pause is not None:
                 limiter.pause(min(pause, MAX_PAUSE), error.message)
             delay = backoff.wait_after(attempt)

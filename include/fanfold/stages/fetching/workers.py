@@ -247,13 +247,7 @@ class WorkerPool:
 
     def _retry_after_quota(self, request: Request, error: QuotaSpent) -> None:
         """Pause the connection until the quota is renewed."""
-        seconds = error.retry_after
-        if seconds is None and error.reset_at is not None:
-            seconds = (error.reset_at - datetime.now(UTC)).total_seconds()
-        if seconds is None:
-            seconds = quota_reset(self._session)
-        # A second more: clocks differ, and resets are reported in whole seconds.
-        self._pause(max(0.0, seconds) + 1.0, error)
+        self._pause(pause_of(error, self._session), error)
         request.quota_errors += 1
         if request.quota_errors < MAX_QUOTA_ERRORS:
             self._queue.retry(request, 0.0)
@@ -319,10 +313,16 @@ class WorkerPool:
         self._queue.close()
 
 
-def quota_reset(session: Session) -> float:
-    """Return the seconds until the quota is renewed, or a default if the source does not report it."""
-    try:
-        quota = session.quota()
-    except FanfoldError:
-        quota = None
-    return DEFAULT_RESET if quota is None or quota.reset_in is None else quota.reset_in
+def pause_of(error: QuotaSpent, session: Session) -> float:
+    """Return the seconds until a quota is renewed: as reported with the error, else by the source, else a default."""
+    seconds = error.retry_after
+    if seconds is None and error.reset_at is not None:
+        seconds = (error.reset_at - datetime.now(UTC)).total_seconds()
+    if seconds is None:
+        try:
+            quota = session.quota()
+        except FanfoldError:
+            quota = None
+        seconds = DEFAULT_RESET if quota is None or quota.reset_in is None else quota.reset_in
+    # A second more: clocks differ, and resets are reported in whole seconds.
+    return max(0.0, seconds) + 1.0

@@ -46,7 +46,7 @@ class Api503Once(BaseHTTPRequestHandler):
         server.bodies.append(body)
         status, answer = 200, []
         if len(server.bodies) == 1:
-            status = 503
+            status = server.first
         elif body["token"] != "secret":
             status = 401
         elif "symbol" in body:
@@ -70,7 +70,7 @@ class Api503Once(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Api503Once) as server:
-        server.bodies, server.symbols = [], ["A", {"symbol": "B", "name": "Bee"}]
+        server.bodies, server.symbols, server.first = [], ["A", {"symbol": "B", "name": "Bee"}], 503
         server.last, server.price = date(2026, 7, 31), 1.0
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
@@ -84,6 +84,8 @@ def endpoint_of(server, token="secret"):  # noqa: S107
 def read_listing(response):
     if response.status == 401:
         raise CredentialRefused("401")
+    if response.status == 429:
+        raise QuotaSpent("429", reset_at=datetime.now(UTC))
     return response.body if response.status == 200 else None
 
 
@@ -133,3 +135,10 @@ def test_a_listing_that_is_refused_or_over_the_quota_says_so(server):
         limiter.pause(60, Message("the quota"))
         with pytest.raises(QuotaSpent, match="the quota"):
             list_items(session, limiter)
+
+
+def test_a_listing_waits_until_the_quota_is_renewed_as_the_error_says(server):
+    """Not the 300 seconds of a source that says nothing, for which a run would wait for its next try."""
+    server.first = 429
+    with ApiSession(PIPELINE.source, endpoint_of(server), as_of=AS_OF) as session:
+        assert list_items(session, Unlimited(max_wait=5)) == server.symbols
