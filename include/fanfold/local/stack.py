@@ -248,8 +248,6 @@ def _launch(
         STACK: str(home.root),
         # Airflow renames its processes; without this it overwrites their environment, too.
         "SPT_NOENV": "1",
-        "S3_ACCESS_KEY": found.s3_access_key,
-        "S3_SECRET_KEY": found.s3_secret_key,
         **(extra_env or {}),
     }
     arguments = (home.root, 0 if stay else os.getpid(), *astuple(ports))
