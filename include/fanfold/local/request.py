@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput
 from fanfold.loader import pipeline_names
-from fanfold.local.settings import connection_variable, dags_folder
+from fanfold.local.settings import dags_folder
 from fanfold.simulator.sample import SAMPLES, USERS
 
 if TYPE_CHECKING:
@@ -61,13 +61,18 @@ class Request:
                 raise BadInput(f"ITEMS={self.items}: there is no file {word}.")
 
     def conf(
-        self, params: Mapping[str, Any], folder: Path, upload: Callable[[Path], str] = Path.as_uri
+        self,
+        params: Mapping[str, Any],
+        folder: Path,
+        is_simulated: Callable[[str], bool],
+        upload: Callable[[Path], str] = Path.as_uri,
     ) -> dict[str, Any]:
         """Return the Params of the run.
 
         Args:
             params: Params of the DAG by name, as returned by Airflow's REST API.
             folder: For a list of simulated users.
+            is_simulated: Whether runs use the simulator for a connection.
             upload: Makes a local file available to a pipeline over files; returns its URI.
 
         Raises:
@@ -90,7 +95,7 @@ class Request:
         elif self.items:
             path = self.items
             name, value = "items_uri", path if "://" in path else Path(path).absolute().as_uri()
-        elif users := self._sample():
+        elif users := self._sample(is_simulated):
             keys = SAMPLES[self.pipeline].users(users)
             file = folder / f"{self.pipeline}-{users}.csv"
             file.write_text("\n".join(["item", *keys, ""]), "ascii")
@@ -109,13 +114,12 @@ class Request:
     def _is_file(self) -> bool:
         return "://" in self.items or self.items.endswith(LIST_FILES) or Path(self.items).is_file()
 
-    def _sample(self) -> int:
+    def _sample(self, is_simulated: Callable[[str], bool]) -> int:
         sample = SAMPLES.get(self.pipeline)
         if sample is None:
             return 0
         # The sample's users do not exist in the API of another connection.
-        simulated = connection_variable(sample.connection) not in os.environ
-        return self.users or (USERS if simulated else 0)
+        return self.users or (USERS if is_simulated(sample.connection) else 0)
 
 
 def upload_key(pipeline: str, path: Path) -> str:

@@ -14,6 +14,7 @@ from dataclasses import astuple
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import requests
 
 from fanfold.local import settings
@@ -43,6 +44,9 @@ class Stack:
         self._secrets = home.secrets()
         self.login, self.password = ADMIN, self._secrets.admin_password
         self.token = self._secrets.source_token  # the access token that the simulator accepts
+        # What the tasks have in their environment, also from the shell that started the stack.
+        self.environment: Mapping[str, str] = psutil.Process(state.supervisor).environ()
+        self.bucket = self.environment["FANFOLD_BUCKET"]
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy must not be asked for loopback
 
@@ -83,6 +87,20 @@ class Stack:
                 f"Airflow answers {method} {path} with {answer.status_code}: {answer.text[:500]}"
             )
         return answer.json() if answer.content else None
+
+    def uses_own(self, connection_id: str) -> bool:
+        """Return whether runs use a server of this stack for a connection, not one that a person set."""
+        if settings.connection_variable(connection_id) in self.environment:
+            return False
+        query = {"connection_id_pattern": connection_id, "limit": 100}
+        rows = self.api("GET", "/api/v2/connections", params=query)["connections"]
+        own = (self.simulator_url, self.s3_url, str(self.home.warehouse))
+        return any(
+            address in f"{row['host']} {row['extra']}"
+            for row in rows
+            if row["connection_id"] == connection_id
+            for address in own
+        )
 
     def check(self) -> None:
         """Raise if the stack has stopped or is stopping.

@@ -14,6 +14,7 @@ import gc
 import importlib
 import os
 import runpy
+import shutil
 import signal
 import sys
 import time
@@ -47,6 +48,8 @@ needs it only if a task waits for a quota."""
 GC_THRESHOLDS = (50_000, 50, 100)
 """For this process and, inherited, all components: with Python's defaults, a fifth of the CPU time
 of their start is garbage collection that finds nothing."""
+MIN_FREE = 4 << 20
+"""Bytes of free disk space below which a component that ends has ended for lack of it."""
 LOCKED = 3
 """Exit code: another supervisor runs in this folder."""
 _PRELOAD = (
@@ -213,10 +216,16 @@ class Supervisor:
     def _explain(self, name: str, code: int) -> str:
         log = self._home.log_of(name)
         ended = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        if (free := shutil.disk_usage(self._home.root).free) < MIN_FREE:
+            return (
+                f"{name} {ended}: the disk of {self._home.root} is full ({free >> 10} KiB free). Free disk "
+                "space and start the stack again."
+            )
         return "\n".join([f"{name} {ended}. The end of {log}:", *last_lines(log, 15)])
 
     def _stop(self, message: str) -> None:
         _on_signals(signal.SIG_IGN)
+        self._home.reserve.unlink(missing_ok=True)
         with contextlib.suppress(FanfoldError):  # a full disk must not keep the processes running
             self._write(phase=Phase.STOPPING, message=message)
         servers = {self._state.processes.get(name) for name in ("s3", "simulator")}
