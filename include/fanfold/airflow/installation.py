@@ -129,7 +129,9 @@ def _description(row: Connection) -> str:
     The password is a part of it, so it has to be random, not one that can be guessed.
     """
     text = (row.conn_type, row.host, row.port, row.login, row.password, row.schema)
-    fields = json.dumps([each or None for each in text] + [json.loads(row.extra or "{}")], sort_keys=True)
+    fields = json.dumps(
+        [each or None for each in text] + [json.loads(row.extra or "{}")], sort_keys=True
+    )
     return f"{SAMPLE} [{hashlib.sha256(fields.encode()).hexdigest()[:16]}]"
 
 

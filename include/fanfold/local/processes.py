@@ -96,7 +96,9 @@ class Limit:
         if used_s > MAX_CPU_S:
             return f"its process has used {used_s:.0f} s of CPU time"
         if used_s - self._used_s < 1:
-            return f"its process has used less than 1 s of CPU time in {now - self._progress_at:.0f} s"
+            return (
+                f"its process has used less than 1 s of CPU time in {now - self._progress_at:.0f} s"
+            )
         self._used_s, self._progress_at = used_s, now
         return ""
 
@@ -106,7 +108,9 @@ def _cpu_s(pid: int | None) -> float:
     try:
         process = psutil.Process(pid)
         running = [process, *process.children(recursive=True)]
-        return sum(sum(each.cpu_times()[:4]) for each in running)  # user, system; theirs of children
+        return sum(
+            sum(each.cpu_times()[:4]) for each in running
+        )  # user, system; theirs of children
     except psutil.NoSuchProcess:
         return 0.0
 

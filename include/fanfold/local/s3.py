@@ -93,10 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         backend.buckets = _load(saved)
     if options.bucket and options.bucket not in backend.buckets:
         backend.create_bucket(options.bucket, "us-east-1")
+    names = {options.host, "localhost", *options.name}
     server = make_server(
         options.host,
         options.port,
-        SignedOnly(create_backend_app("s3"), *keys, {options.host, "localhost", *options.name}),
+        SignedOnly(create_backend_app("s3"), *keys, names=names),
         threaded=True,
         request_handler=MotoRequestHandler,
     )

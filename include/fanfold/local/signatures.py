@@ -37,7 +37,11 @@ class SignedOnly:
     """
 
     def __init__(
-        self, application: Callable[..., Any], access_key: str, secret_key: str, names: Collection[str]
+        self,
+        application: Callable[..., Any],
+        access_key: str,
+        secret_key: str,
+        names: Collection[str],
     ) -> None:
         """Make the middleware; ``names`` are the host names that requests may be for, without a port."""
         self._application = application

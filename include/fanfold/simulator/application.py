@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 from functools import partial
@@ -129,7 +130,13 @@ class Application:
     def _manage(self, request: Request) -> Delivery:
         """Serve ``/_control`` and ``/_stats``, which are not counted and have no faults."""
         status = 200
+        # A web page cannot send the header without the server's consent: it would choose the functions.
+        wanted = f"Bearer {self._initial_settings.token}"
         try:
+            if not hmac.compare_digest(request.authorization.encode(), wanted.encode()):
+                raise BadInput(
+                    "Send the header Authorization: Bearer TOKEN with the token of the command line"
+                )
             answer = self._manage_json(request)
         except BadInput as error:
             status, answer = 400, {"error": str(error)}

@@ -44,7 +44,7 @@ def test_a_missing_secret_is_named(connections):
 def session(airflow_home):
     """Airflow's database without connections."""
     assert airflow_home.is_dir()
-    from airflow.models import Connection
+    from airflow.models.connection import Connection
     from airflow.utils.session import create_session
     from sqlalchemy import delete
 
@@ -66,7 +66,7 @@ def session(airflow_home):
     ],
 )
 def test_a_sample_connection_follows_its_server_until_someone_edits_it(session, edited):
-    from airflow.models import Connection
+    from airflow.models.connection import Connection
     from sqlalchemy import select, update
 
     from fanfold.airflow.installation import SAMPLE, ensure_connections
@@ -74,7 +74,9 @@ def test_a_sample_connection_follows_its_server_until_someone_edits_it(session, 
     def written(port):
         fields = {"conn_type": "http", "host": f"http://127.0.0.1:{port}", "password": "token"}
         extra = {"endpoint_url": f"http://127.0.0.1:{port}", "region_name": "here"}
-        return ensure_connections({"weibo_default": fields, "aws_default": {**fields, "extra": extra}})
+        return ensure_connections(
+            {"weibo_default": fields, "aws_default": {**fields, "extra": extra}}
+        )
 
     def rows():
         session.commit()
@@ -86,7 +88,10 @@ def test_a_sample_connection_follows_its_server_until_someone_edits_it(session, 
     assert written(1) == written(2) == ["weibo_default", "aws_default"]
     assert {each.host for each in rows().values()} == {"https://mine.example", "http://127.0.0.1:2"}
     assert rows()["aws_default"].description.startswith(SAMPLE)
-    values = {getattr(Connection, f"_{name}", getattr(Connection, name)): value for name, value in edited.items()}
+    values = {
+        getattr(Connection, f"_{name}", getattr(Connection, name)): value
+        for name, value in edited.items()
+    }
     session.execute(update(Connection).where(Connection.conn_id == "weibo_default").values(values))
     session.commit()
     before = session.execute(select(Connection.__table__).order_by("conn_id")).all()

@@ -49,7 +49,7 @@ def test_a_folder_that_others_may_have_prepared_is_refused(home, monkeypatch):
 
 def test_a_path_that_is_too_long_for_sqlite_is_refused(tmp_path):
     root = tmp_path / ("a" * 200) / ("b" * 150)
-    with pytest.raises(BadConfiguration, match="has more than 300 bytes, .*set FANFOLD_HOME"):
+    with pytest.raises(BadConfiguration, match=r"has more than 300 bytes, .*set FANFOLD_HOME"):
         Home(root).check()
 
 

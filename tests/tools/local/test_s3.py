@@ -152,7 +152,10 @@ CREATE = b"Action=CreateStack&StackName=s&TemplateBody=%7B%7D&Version=2010-05-15
         ("s3", "POST", "/moto-api/reset", b""),
         ("s3", "GET", "/moto-api/data.json", b""),
         ("s3", "GET", "/latest/meta-data/", b""),
-        *(("s3", "PUT", f"/{name}", b"") for name in ("..", ".", "...", "%2e%2e", "%2e%2e%2fx", "a..b", "~root")),
+        *(
+            ("s3", "PUT", f"/{name}", b"")
+            for name in ("..", ".", "...", "%2e%2e", "%2e%2e%2fx", "a..b", "~root")
+        ),
     ],
 )
 def test_nothing_but_s3_is_served_and_no_bucket_is_named_like_a_folder(

@@ -14,7 +14,6 @@ from fanfold.local.settings import (
     of_shell,
 )
 
-
 PORTS = Ports(20_001, 20_002, 20_003, 20_004)
 
 
