@@ -74,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--until-stdin-closes", action="store_true", help="stop when the parent process ends"
     )
     options = parser.parse_args(arguments)
-    keys = [os.environ.get(name, "") for name in ("S3_ACCESS_KEY", "S3_SECRET_KEY")]
-    if not all(keys):
+    access_key, secret_key = map(os.environ.get, ("S3_ACCESS_KEY", "S3_SECRET_KEY"))
+    if not (access_key and secret_key):
         sys.exit("Set S3_ACCESS_KEY and S3_SECRET_KEY: the key pair that this server accepts.")
 
     # moto is an extra and takes a second to import: only the server process needs it.
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     server = make_server(
         options.host,
         options.port,
-        SignedOnly(create_backend_app("s3"), *keys, names=names),
+        SignedOnly(create_backend_app("s3"), access_key, secret_key, names),
         threaded=True,
         request_handler=MotoRequestHandler,
     )

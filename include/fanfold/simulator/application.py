@@ -130,13 +130,7 @@ class Application:
     def _manage(self, request: Request) -> Delivery:
         """Serve ``/_control`` and ``/_stats``, which are not counted and have no faults."""
         status = 200
-        # A web page cannot send the header without the server's consent: it would choose the functions.
-        wanted = f"Bearer {self._initial_settings.token}"
         try:
-            if not hmac.compare_digest(request.authorization.encode(), wanted.encode()):
-                raise BadInput(
-                    "Send the header Authorization: Bearer TOKEN with the token of the command line"
-                )
             answer = self._manage_json(request)
         except BadInput as error:
             status, answer = 400, {"error": str(error)}
@@ -144,6 +138,10 @@ class Application:
         return deliver(Reply(status, json.dumps(answer, ensure_ascii=False).encode()))
 
     def _manage_json(self, request: Request) -> dict[str, Any]:
+        # A web page cannot send the header without the server's consent: it would choose the functions.
+        wanted = f"Bearer {self._initial_settings.token}"
+        if not hmac.compare_digest(request.authorization.encode(), wanted.encode()):
+            raise BadInput("Send the header Authorization: Bearer TOKEN, with the initial token")
         match request.method, request.path:
             case "GET", "/_stats":
                 if "uid" in request.query:
