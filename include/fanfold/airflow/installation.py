@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 ADMIN = "admin"
 TRYOUT = "tryout"
 """The profile of docker-compose.yaml with the simulator and its S3 server."""
-SAMPLE = "Sample connection of Fanfold, updated at each start until it is edited"
+SAMPLE = "Sample: a server of this installation; updated at each start until it is edited"
 """The description of a connection that nobody has edited begins with it."""
 
 
