@@ -32,7 +32,7 @@ ADMIN = "admin"
 TRYOUT = "tryout"
 """The profile of docker-compose.yaml with the simulator and its S3 server."""
 SAMPLE = "Sample: a server of this installation; updated at each start until it is edited"
-"""The description of a connection that nobody has edited begins with it."""
+"""How the descriptions of the connections begin that this program writes."""
 
 
 def required(environment: Mapping[str, str], name: str) -> str:
@@ -108,7 +108,7 @@ def ensure_connections(wanted: Mapping[str, dict[str, Any]]) -> list[str]:
         for name in missing:
             row = Connection(conn_id=name, **{**wanted[name], "extra": None})
             row.extra = json.dumps(wanted[name]["extra"]) if "extra" in wanted[name] else None
-            row.description = _description(row)
+            row.description = f"{SAMPLE} {_mark(row)}"
             session.add(row)
     return missing
 
@@ -118,21 +118,20 @@ def _is_unedited(row: Connection) -> bool:
     from cryptography.fernet import InvalidToken
 
     try:
-        return row.description == _description(row)
+        return (row.description or "").endswith(_mark(row))
     except (InvalidToken, ValueError):  # encrypted with another key, or extra is not JSON
         return False
 
 
-def _description(row: Connection) -> str:
-    """Return the description of a sample: its digest of all other fields shows whether they were edited.
+def _mark(row: Connection) -> str:
+    """Return a digest of the fields of a connection, which shows whether they were edited.
 
-    The password is a part of it, so it has to be random, not one that can be guessed.
+    The password is one of them, so it has to be random, not one that can be guessed.
     """
     text = (row.conn_type, row.host, row.port, row.login, row.password, row.schema)
-    fields = json.dumps(
-        [each or None for each in text] + [json.loads(row.extra or "{}")], sort_keys=True
-    )
-    return f"{SAMPLE} [{hashlib.sha256(fields.encode()).hexdigest()[:16]}]"
+    fields = [each or None for each in text] + [json.loads(row.extra or "{}")]
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    return f"[{digest[:16]}]"
 
 
 def ensure_admin(password: str) -> None:
