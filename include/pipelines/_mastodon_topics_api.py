@@ -147,6 +147,7 @@ def check_call(endpoint: Endpoint) -> Call:
 
 API = replace(
     mastodon.API,
+    call=None,
     path=f"{_TIMELINE}{{key}}",
     query={"limit": _STATUSES},
     read=read,

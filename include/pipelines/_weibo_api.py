@@ -176,6 +176,9 @@ PROVINCES: Mapping[int, str] = {
 }  # fmt: skip
 """Weibo's province codes: those of GB/T 2260, and two of its own."""
 
+SERVER = "weibo.com"
+"""Weibo's uids are the same behind every host, so the column ``server`` does not have that of the request."""
+
 FIELDS: Mapping[str, str] = {
     "user_id": "id",
     "screen_name": "screen_name",

@@ -28,7 +28,7 @@ def read(item: Item, result: Any) -> Found | NotThere:
 
 def rows(records: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     """Return the rows of some users, with the columns that depend on the run's date."""
-    found = profiles.fields(records, {name: name for name in ("source", *weibo.FIELDS)})
+    found = profiles.fields(records, {name: name for name in ("source", "server", *weibo.FIELDS)})
     times = {
         name: profiles.moment(found[name], datetime.fromisoformat)
         for name in ("created_at", "last_status_at")
@@ -48,7 +48,7 @@ PIPELINE = Pipeline(
     ),
     transform=rows,
     contract=profiles.UserProfile,
-    key=("source", "user_id"),
+    key=profiles.KEY,
     dataset="user_profiles",
     table_prefix="function_",
     charts=[profiles.FOLLOWERS, profiles.ACTIVITY, profiles.VERIFIED, profiles.REGION, profiles.TOP],

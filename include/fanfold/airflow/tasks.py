@@ -196,8 +196,10 @@ def consolidate(pipeline: str) -> dict[str, int]:
     metrics.decided(manifest, pipeline, before)
     counts = {**asdict(manifest.counts), "rows": manifest.rows, "rejected": manifest.rejected}
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
-    if manifest.repeated:
-        log.warning("%s", consolidating.repeated_text(manifest, loaded.pipeline))
+    if text := notes.repeated_text(manifest, loaded.pipeline):
+        log.warning("%s", text)
+    if text := notes.same_text(manifest):
+        log.warning("%s.", text)
     if text := notes.merged_text(manifest):
         log.info("Merged into %s.", text)
     if text := notes.pending_text(manifest):

@@ -57,6 +57,13 @@ class Endpoint:
     login: str = ""
     region: str = ""
 
+    @property
+    def server(self) -> str:
+        """The server without scheme, login and default port: it scopes the ids in its answers."""
+        parts = urlsplit(self.url)
+        port = f":{parts.port}" if parts.port not in {None, 80, 443} else ""
+        return f"{parts.hostname or ''}{port}{parts.path.rstrip('/')}"
+
     @classmethod
     def parse(  # noqa: PLR0913 - the fields of an Airflow connection
         cls,

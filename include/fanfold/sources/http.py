@@ -51,6 +51,7 @@ class HttpClient:
         fields: Mapping[str, str] = MappingProxyType({}),
         max_body: int = MAX_BODY,
     ) -> None:
+        self._server = endpoint.server
         self._query = query
         self._fields = fields
         self._max_body = max_body
@@ -127,7 +128,8 @@ class HttpClient:
                 ENGINE.message(_message_id(error), path=path), unavailable=True
             ) from None
         parsed, flaw = strict_json.parse(received)
-        return Response(response.status, response.headers, parsed, flaw, path), received
+        found = Response(response.status, response.headers, parsed, flaw, path, self._server)
+        return found, received
 
 
 def _read_body(response: urllib3.BaseHTTPResponse, path: str, limit: int) -> bytes:

@@ -203,10 +203,14 @@ class ApiSession:
     def _with_permanent(self, error: SourceBusy, response: Response) -> SourceBusy:
         """Return an error about a request that is not for an item, with what it is if it does not pass."""
         if response.status in _NO_API:
-            where = {"connection": self._endpoint.connection, "url": self._endpoint.url}
-            error.permanent = BadConfiguration(
-                ENGINE.message("http.no_api", **where, path=response.path, status=response.status)
+            message = ENGINE.message(
+                "http.no_api",
+                connection=self._endpoint.connection,
+                url=self._endpoint.url,
+                path=response.path,
+                status=response.status,
             )
+            error.permanent = BadConfiguration(message)
         return error
 
 

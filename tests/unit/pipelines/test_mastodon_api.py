@@ -70,7 +70,9 @@ def test_an_account_is_found_or_does_not_exist():
     """A server may omit its own name from its accounts."""
     for acct in ("alice", "Alice", "alice@example.social"):
         record = {"id": "1", "acct": acct}
-        assert mastodon.read(Item("alice@example.social"), answer(200, record)) == Found((record,))
+        assert mastodon.read(Item("alice@example.social"), answer(200, record)) == Found(
+            ({**record, "server": ""},)
+        )
     for status in (404, 410):
         assert isinstance(mastodon.read(Item("nobody"), answer(status, JSON_ERROR)), NotThere)
 
