@@ -237,7 +237,7 @@ class WorkerPool:
         if len(request.items) > 1:
             self._queue.split(request, request.items)
         elif not request.postponed:
-            self._queue.postpone(request)
+            self._queue.postpone(request, self._backoff.wait_after(1, error.retry_after) or 0.0)
         else:
             self._not_found.append((request, error))
             self._queue.done()

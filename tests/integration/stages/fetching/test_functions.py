@@ -484,6 +484,13 @@ def test_a_function_that_may_not_be_called_ends_the_fetch_and_keeps_what_it_has(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
+def test_over_http_a_page_for_one_item_of_several_fails_this_one(status, cloud, call):
+    cloud.answers["grow"] = [OK, Answer(refused=(status, "", "", {}))]
+    outcomes, _ = call("http", Function("grow"), ["1", "2"])
+    assert sorted(each.status for each in outcomes.values()) == ["failed", "ok"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
 def test_over_http_one_page_of_a_proxy_costs_nothing_and_json_decides(status, cloud, call):
     page = Answer(refused=(status, "", "", {}), raw=b"<html>Checking your browser</html>")
     cloud.answers["resize"] = [page, OK]
