@@ -37,7 +37,6 @@ from fanfold.errors import (
 )
 from fanfold.messages import ENGINE, Message
 from fanfold.model import Outcome, Status, utc_text
-from fanfold.sources.responses import no_item
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
 from fanfold.stages.fetching.concurrency import AdaptiveLimit
@@ -226,7 +225,7 @@ class WorkerPool:
             case ItemRefused():
                 self._queue.record_response(sent_at)
                 self._give_up(request, error)
-            case SourceBusy(not_found=True):
+            case SourceBusy() if error.not_found:
                 self._repeat_last(request, error)
             case SourceBusy():
                 self._retry(request, error, sent_at)
@@ -257,11 +256,12 @@ class WorkerPool:
         found: list[Done] = []
         for request, error in self._not_found:
             key = request.items[0].key
-            if not exists:
-                outcome = self._outcome(request, key, Status.FAILED, error.message)
-            else:
-                reason = no_item(error.message.params["status"])
+            if exists:
+                reason = ENGINE.message("http.no_item", status=error.not_found)
                 outcome = self._outcome(request, key, Status.MISSING, reason)
+            else:
+                reason = ENGINE.message("http.not_found", status=error.not_found)
+                outcome = self._outcome(request, key, Status.FAILED, reason)
             found.append((outcome, None))
         return found
 
