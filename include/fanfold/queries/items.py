@@ -150,9 +150,7 @@ def _noted(workspace: Workspace, outcome: Outcome) -> Outcome:
         return ENGINE.message(differs, item=line["same_as"])
 
     for found in _some(workspace.dataset / SAME, "item", outcome.key, note).first:
-        return replace(
-            outcome, reason=found.text, reason_id=found.id, reason_params=found.params
-        )
+        return replace(outcome, reason=found.text, reason_id=found.id, reason_params=found.params)
     return outcome
 
 

@@ -57,10 +57,10 @@ class Endpoint:
 
     @property
     def server(self) -> str:
-        """The server without scheme, login and default port: it scopes the ids in its answers."""
+        """The server, without scheme and default port: what its ids belong to."""
         parts = urlsplit(self.url)
-        port = f":{parts.port}" if parts.port not in {None, 80, 443} else ""
-        return f"{parts.hostname or ''}{port}{parts.path.rstrip('/')}"
+        default = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
+        return parts.netloc.lower().removesuffix(default) + parts.path.rstrip("/")
 
     @classmethod
     def parse(  # noqa: PLR0913 - the fields of an Airflow connection

@@ -39,7 +39,10 @@ def repeated_keys(workspace: Workspace, pipeline: Pipeline) -> int:
     dataset = workspace.table(pipeline.dataset)
     key = ", ".join(map(quoted, pipeline.key))
     query = f"SELECT count(*) - count(DISTINCT ({key})) FROM {DATASET}"  # noqa: S608 - quoted names
-    with open_tables({DATASET: dataset}, workspace.spill) as connection, query_errors(_of(pipeline)):
+    with (
+        open_tables({DATASET: dataset}, workspace.spill) as connection,
+        query_errors(_of(pipeline)),
+    ):
         (repeated,) = connection.execute(query).fetchone() or (0,)
     return int(repeated)
 

@@ -33,7 +33,12 @@ def told(run):
 
 A, A2, B = ("a", 1, "1.5"), ("a", 1, "2.0"), ("b", 1, "1.5")
 CASES = {
-    "another name of an item": ([[line("a")], [line("b")], [line("a")]], [A, B], [(2, 0, False)], 0),
+    "another name of an item": (
+        [[line("a")], [line("b")], [line("a")]],
+        [A, B],
+        [(2, 0, False)],
+        0,
+    ),
     "changed between two requests": (
         [[line("a")], [line("a", price="2.0")], [line("a")]],
         [A],
@@ -70,7 +75,10 @@ def test_rows_of_items_with_the_same_key(orders, case, size):
     manifest = run.consolidate()
     assert kept(run) == rows
     assert told(run) == notes
-    assert (manifest.same, manifest.differing) == (len(notes), sum(differs for *_, differs in notes))
+    assert (manifest.same, manifest.differing) == (
+        len(notes),
+        sum(differs for *_, differs in notes),
+    )
     assert (manifest.repeated, manifest.rows) == (repeated, len(rows))
     # Both items are ok: nothing is lost.
     assert (manifest.status, manifest.counts.ok) == (RunStatus.COMPLETE, len(fates))
@@ -80,7 +88,9 @@ def test_rows_of_items_with_the_same_key(orders, case, size):
 def test_what_is_left_out_is_told_and_forgotten_once_it_is_mended(orders):
     run = orders([[line("a")], [line("a", price="2.0")]])
     manifest = run.consolidate()
-    assert same_text(manifest).startswith("1 row has the key of an earlier item's row, 1 of them with")
+    assert same_text(manifest).startswith(
+        "1 row has the key of an earlier item's row, 1 of them with"
+    )
     assert repeated_text(manifest, run.loaded.pipeline) == ""
     batch = run.workspace.batch(0)
     batch.write_part(2, [(batch.outcomes()["file-1.csv"], [line("b")])], "5eed5eed")
