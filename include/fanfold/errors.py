@@ -92,7 +92,13 @@ class SourceBusy(Retriable):
         retry_after: Seconds to wait, if the source asked for it.
         unavailable: No complete response: connection refused, reset or cut off.
         overloaded: The source reported an overload.
+        not_found: The response is a 404 or 410 with a page instead of JSON: that of a proxy, or the source's
+            for an item that does not exist.
+        permanent: The error that it is if it does not pass, or None.
     """
+
+    not_found = False
+    permanent: Fatal | None = None
 
     def __init__(
         self,

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from fanfold.sources.endpoint import Endpoint
 
 _LOOKUP = "/api/v1/accounts/lookup"
-_INSTANCE = "/api/v2/instance"
+_OWNER = "/api/v1/accounts/verify_credentials"
+_INSTANCE = ("/api/v2/instance", "/api/v1/instance")
+"""The description of a server; many servers have only the second one."""
 _MESSAGES = Catalogue(
     {
         "mastodon.no_account": ("HTTP {status}: no such account", "HTTP {status}：没有这个账号"),
@@ -130,12 +132,7 @@ def read(item: Item, response: Response) -> Found | NotThere:
         if response.body.get("suspended"):  # the rest is blanks and zeros
             return NotThere(_MESSAGES.message("mastodon.suspended"))
         return Found(({**response.body, "server": response.server},))
-    # Only Mastodon's JSON says that the account does not exist; a proxy's 404 page does not.
-    if (
-        response.status in {404, 410}
-        and isinstance(response.body, dict)
-        and "error" in response.body
-    ):
+    if response.status in {404, 410} and is_error(response):
         domain = item.key.partition("@")[2]
         is_local = not domain or domain == _shown(response.server)
         reason = "mastodon.no_account" if is_local else "mastodon.unknown_here"
@@ -149,14 +146,27 @@ def _name(acct: str) -> str:
     return acct.partition("@")[0].lower()
 
 
-def check_call(endpoint: Endpoint) -> Call:
-    """Return the request for the server's description, or with a token for its owner."""
-    return Call("/api/v1/accounts/verify_credentials") if endpoint.token else Call(_INSTANCE)
+def is_error(response: Response) -> bool:
+    """Whether a response is an error of Mastodon: its JSON says so, the page of a proxy does not."""
+    return isinstance(response.body, dict) and "error" in response.body
+
+
+def instance_calls(endpoint: Endpoint) -> list[Call]:
+    """Return the requests for the server's description."""
+    return [Call(path) for path in _INSTANCE]
+
+
+def check_calls(endpoint: Endpoint) -> list[Call]:
+    """Return the requests for the token's owner, if there is one, and the server's description."""
+    return [Call(_OWNER)] * bool(endpoint.token) + instance_calls(endpoint)
 
 
 def read_check(response: Response) -> None:
-    """Check the response to :func:`check_call`."""
-    if response.status == 429:
+    """Check the response to :func:`check_calls`.
+
+    The token of an application has no owner, which is 422: that it is valid is all that can be known.
+    """
+    if response.status == 429 or (response.status == 422 and is_error(response)):
         return
     raise_for_status(response)
     if response.status != 200 or not isinstance(response.body, dict):
@@ -191,8 +201,11 @@ def _reset_in(headers: Mapping[str, str]) -> float | None:
 
 
 def raise_for_status(response: Response) -> None:
-    """Raise the error for a status that all requests share: 400, 401, 403, 422 and 429."""
-    if response.status in {401, 403}:
+    """Raise the error for a status that all requests share: 400, 401, 403, 422 and 429.
+
+    A page with such a status is that of a proxy, such as a challenge, and the request is repeated.
+    """
+    if response.status in {401, 403} and is_error(response):
         raise CredentialRefused(_MESSAGES.message("mastodon.token", status=response.status))
     if response.status == 429:
         raise QuotaSpent(
@@ -200,7 +213,7 @@ def raise_for_status(response: Response) -> None:
             reset_at=_reset(response.headers),
             retry_after=retry_after(response.headers),
         )
-    if response.status in {400, 422}:
+    if response.status in {400, 422} and is_error(response):
         raise ItemRefused(_MESSAGES.message("mastodon.request", status=response.status))
 
 
@@ -274,8 +287,8 @@ API = Api(
     connection="mastodon_default",
     call=call,
     read=read,
-    check=Probe(check_call, read_check),
-    quota=Probe(lambda _: Call(_INSTANCE), read_quota),
+    check=Probe(check_calls, read_check),
+    quota=Probe(instance_calls, read_quota),
     exhausted_for=exhausted_for,
     messages=_MESSAGES.texts,
 )

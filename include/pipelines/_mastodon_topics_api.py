@@ -130,12 +130,12 @@ def _is_list(response: Response) -> bool:
 
 
 def _is_unknown(response: Response) -> bool:
-    """Whether Mastodon says that there is no such hashtag; the 404 page of a proxy does not."""
-    return response.status == 404 and isinstance(response.body, dict) and "error" in response.body
+    """Whether Mastodon says that there is no such hashtag."""
+    return response.status == 404 and mastodon.is_error(response)
 
 
 def _raise_for_status(response: Response) -> None:
-    if response.status in {401, 403, 422}:
+    if response.status in {401, 403, 422} and mastodon.is_error(response):
         raise CredentialRefused(_MESSAGES.message("mastodon.anonymous", status=response.status))
     mastodon.raise_for_status(response)
 

@@ -13,6 +13,7 @@ from fanfold.errors import BadConfiguration, BadPipeline, FanfoldError, Fatal, S
 from fanfold.loader import load_pipeline
 from fanfold.readers.patterns import Pattern
 from fanfold.sources import Api, Files, Function
+from fanfold.sources.checking import check_source
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def _check_pipeline(name: str) -> None:
     if isinstance(pipeline.source, (Api, Function)):
         endpoint, now = connections.endpoint(pipeline), datetime.now(UTC)
         with connections.source_session(pipeline.source, endpoint, as_of=now) as session:
-            session.check()
+            check_source(session)
     elif isinstance(pipeline.source, Files):
         with connections.locations(pipeline.source.connection) as locations:
             items = settings.items_of(get_current_context()).items

@@ -125,6 +125,7 @@ class Fetch(BaseOperator):
             stack.enter_context(connections.rate_limiter(endpoint, options)),
             concurrency=options.concurrency,
             backoff=Backoff(max_wait=settings.defer_after()),
+            known=settings.workspace_of(context).known_item,
         )
 
     def _wait(self, ref: BatchRef, spent: QuotaSpent) -> None:

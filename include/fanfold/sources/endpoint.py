@@ -38,6 +38,7 @@ class Endpoint:
         items_per_request: Maximum number of items per request, if the source supports several.
         connect_timeout: Seconds.
         read_timeout: Seconds between two reads.
+        not_found_pages: Whether a 404 or 410 with a page instead of JSON says that an item does not exist.
         service: What it is: an HTTP server, or AWS Lambda or Tencent SCF (for functions).
         login: Id of the key whose secret is the token.
         region: Region of the service, or "".
@@ -51,16 +52,17 @@ class Endpoint:
     items_per_request: int = 1
     connect_timeout: float = CONNECT_TIMEOUT
     read_timeout: float = READ_TIMEOUT
+    not_found_pages: bool = False
     service: Literal["http", "lambda", "scf"] = "http"
     login: str = ""
     region: str = ""
 
     @property
-    def server(self) -> str:
+    def site(self) -> str:
         """The server, without scheme and default port: what its ids belong to."""
-        parts = urlsplit(self.url)
-        default = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
-        return parts.netloc.lower().removesuffix(default) + parts.path.rstrip("/")
+        scheme, _, address = self.url.partition("://")
+        host, slash, path = address.partition("/")
+        return host.lower().removesuffix(":443" if scheme == "https" else ":80") + slash + path
 
     @classmethod
     def parse(  # noqa: PLR0913 - the fields of an Airflow connection
@@ -92,6 +94,11 @@ class Endpoint:
             )
         netloc = parts.netloc if parts.port or not port else f"{parts.netloc}:{port}"
         numbers = {name: _positive(connection, name, extra.get(name)) for name in _KNOWN_EXTRA}
+        not_found_pages = extra.get("not_found_pages") or False
+        if not isinstance(not_found_pages, bool):
+            raise BadConfiguration(
+                f"Connection {connection!r}: extra 'not_found_pages' must be true or false."
+            )
         per_minute = numbers["requests_per_minute"]
         rates = (numbers["requests_per_second"], per_minute and per_minute / 60)
         return cls(
@@ -103,6 +110,7 @@ class Endpoint:
             items_per_request=max(1, int(numbers["items_per_request"] or 1)),
             connect_timeout=numbers["connect_timeout"] or CONNECT_TIMEOUT,
             read_timeout=numbers["read_timeout"] or READ_TIMEOUT,
+            not_found_pages=not_found_pages,
         )
 
 

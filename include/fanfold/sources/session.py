@@ -13,7 +13,7 @@ from fanfold.sources.author_errors import author_error
 from fanfold.sources.http import HttpClient
 from fanfold.sources.paging import Paging
 from fanfold.sources.reading import read_by_status
-from fanfold.sources.responses import unexpected_response
+from fanfold.sources.responses import no_item, unexpected_response
 from fanfold.sources.template import rendered
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from fanfold.sources.endpoint import Endpoint
 
 T = TypeVar("T")
+_NO_API = {301, 308, 404, 405, 410}
+"""Statuses of a host that has another API, or none."""
 
 
 class ApiSession:
@@ -78,6 +80,9 @@ class ApiSession:
         except SourceBusy as error:
             if error.retry_after is None:
                 error.retry_after = pause
+            error.not_found &= page is None
+            if error.not_found and self._endpoint.not_found_pages and not several:
+                return Reply({}, {items[0].key: no_item(response.status)}, pause)
             raise
         except FanfoldError:
             raise
@@ -170,6 +175,8 @@ class ApiSession:
         response, _ = self._http.send(listing.call(self._as_of))
         try:
             found = listing.read(response)
+        except SourceBusy as error:
+            raise self._with_permanent(error, response) from None
         except FanfoldError:
             raise
         except Exception as error:
@@ -183,7 +190,28 @@ class ApiSession:
         return self._send(self._api.quota) if self._api.quota else None
 
     def _send(self, probe: Probe[T]) -> T:
-        return probe.read(self._http.send(probe.call(self._endpoint))[0])
+        calls = probe.call(self._endpoint)
+        for call in (calls,) if isinstance(calls, Call) else calls:
+            response, _ = self._http.send(call)
+            if response.status not in {404, 410}:
+                break
+        try:
+            return probe.read(response)
+        except SourceBusy as error:
+            raise self._with_permanent(error, response) from None
+
+    def _with_permanent(self, error: SourceBusy, response: Response) -> SourceBusy:
+        """Return an error about a request that is not for an item, with what it is if it does not pass."""
+        if response.status in _NO_API:
+            message = ENGINE.message(
+                "http.no_api",
+                connection=self._endpoint.connection,
+                url=self._endpoint.url,
+                path=response.path,
+                status=response.status,
+            )
+            error.permanent = BadConfiguration(message)
+        return error
 
 
 def _credentials(

@@ -40,10 +40,13 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from fanfold.model import Status
 from fanfold.workspace.batch import Batch
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from fanfold.model import Item
 
 _SAFE = re.compile(r"[A-Za-z0-9._+=:@-]")
 _NAME_LIMIT = 120  # bytes; most file systems allow 255, and parts add to it
@@ -105,3 +108,13 @@ class Workspace:
     def batch(self, number: int) -> Batch:
         """Return a batch of the run."""
         return Batch(self.root, number)
+
+    def known_item(self) -> Item | None:
+        """Return an item of the run that is fetched and exists, or None."""
+        for folder in sorted((self.root / "outcomes").glob("[0-9]*")):
+            batch = self.batch(int(folder.name))
+            outcomes = batch.outcomes().items()
+            found = {key for key, outcome in outcomes if outcome.status is Status.OK}
+            if found:
+                return next(item for item in batch.items() if item.key in found)
+        return None

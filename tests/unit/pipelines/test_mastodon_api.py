@@ -30,7 +30,12 @@ def test_each_status_has_its_consequence():
     for status, body, kind in [
         *((status, JSON_ERROR, CredentialRefused) for status in (401, 403)),
         *((status, JSON_ERROR, ItemRefused) for status in (400, 422)),
-        *((status, None, SourceBusy) for status in (200, 302, 404, 500)),
+        # The page of a proxy, such as a challenge, or its JSON decides nothing.
+        *(
+            (status, body, SourceBusy)
+            for status in (200, 302, 400, 401, 403, 404, 410, 422, 500)
+            for body in (None, {"message": "Attention Required!"}, [])
+        ),
         (429, JSON_ERROR, QuotaSpent),
         (503, JSON_ERROR, SourceBusy),
         (200, {}, SourceBusy),
@@ -38,6 +43,27 @@ def test_each_status_has_its_consequence():
         with pytest.raises(kind) as caught:
             mastodon.read(Item("alice"), answer(status, body))
         assert type(caught.value) is kind, (status, body)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, {"uri": "x"}, None),
+        (422, JSON_ERROR, None),  # the token of an application, which has no owner
+        (429, None, None),
+        (401, JSON_ERROR, CredentialRefused),
+        (403, JSON_ERROR, CredentialRefused),
+        *((status, None, SourceBusy) for status in (200, 401, 403, 404, 422, 503)),
+        (404, JSON_ERROR, SourceBusy),
+    ],
+)
+def test_the_check_knows_a_bad_token_from_one_without_an_owner(status, body, kind):
+    if kind is None:
+        mastodon.read_check(answer(status, body))
+    else:
+        with pytest.raises(kind) as caught:
+            mastodon.read_check(answer(status, body))
+        assert type(caught.value) is kind
 
 
 def test_an_account_is_found_or_does_not_exist():

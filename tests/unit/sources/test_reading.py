@@ -30,7 +30,8 @@ def test_each_status_has_its_consequence():
     for status, valid, kind in [
         *((status, True, CredentialRefused) for status in (401, 403)),
         *((status, True, ItemRefused) for status in (400, 422)),
-        *((status, False, SourceBusy) for status in (200, 302, 404, 410, 500)),
+        # The page of a proxy, such as a challenge, decides nothing.
+        *((status, False, SourceBusy) for status in (200, 302, 400, 401, 403, 404, 410, 422, 500)),
         *((status, True, SourceBusy) for status in (100, 302, 405, 500, 503)),
         (429, False, QuotaSpent),
     ]:
