@@ -134,7 +134,7 @@ def read(item: Item, response: Response) -> Found | NotThere:
         return Found(({**response.body, "server": response.server},))
     if response.status in {404, 410} and is_error(response):
         domain = item.key.partition("@")[2]
-        is_local = not domain or domain == response.server
+        is_local = not domain or domain == _shown(response.server)
         reason = "mastodon.no_account" if is_local else "mastodon.unknown_here"
         return NotThere(_MESSAGES.message(reason, status=response.status))
     raise_for_status(response)
@@ -245,11 +245,14 @@ FIELDS: Mapping[str, str] = {
 
 
 def moment(text: str) -> datetime | None:
-    """Parse an ISO 8601 time or date; without a zone it is in UTC. Year 1 is none: Go's zero time."""
+    """Parse an ISO 8601 time or date; without a zone it is in UTC.
+
+    None for a time before 1970: servers that do not know one show year 1, or the like.
+    """
     parsed = datetime.fromisoformat(text)
-    if parsed.year == 1:
-        return None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    if parsed.year > 1:  # there is none before year 1 in another zone
+        parsed = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    return parsed if parsed.year >= 1970 else None
 
 
 def shown(count: Any) -> Any:

@@ -67,9 +67,14 @@ def check_item(item: str) -> str:
 
 
 def read(item: Item, response: Response) -> Found | NotThere:
-    """Return the statuses in a response; for none, a record :data:`NONE`: the topic itself has rows, too."""
+    """Return the statuses in a response, each with the ``server`` that gave its id.
+
+    For none it is a record :data:`NONE`: the topic itself has rows, too.
+    """
     if _is_list(response):
-        return Found(response.body or [{NONE: True}])
+        return Found(
+            [{**each, "server": response.server} for each in response.body or [{NONE: True}]]
+        )
     if _is_unknown(response):
         return NotThere(_MESSAGES.message("mastodon.no_tag", status=response.status))
     _raise_for_status(response)

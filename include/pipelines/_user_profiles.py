@@ -54,7 +54,7 @@ def _count() -> Any:
 
 
 def _time() -> Any:
-    return pa.Field(nullable=True, dtype_kwargs=_UTC)
+    return pa.Field(nullable=True, dtype_kwargs=_UTC, ge=pd.Timestamp(0, tz="UTC"))
 
 
 def _category(values: list[str]) -> Any:

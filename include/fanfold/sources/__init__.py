@@ -55,7 +55,7 @@ class Response:
         body: The JSON document, or None if the body is invalid.
         flaw: Message id of what is wrong with the body; "" if it is valid.
         path: Path of the request.
-        server: The server that answered, as in :attr:`Endpoint.server`.
+        server: The server that answered, as in :attr:`Endpoint.site`.
     """
 
     status: int

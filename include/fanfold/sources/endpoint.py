@@ -58,11 +58,11 @@ class Endpoint:
     region: str = ""
 
     @property
-    def server(self) -> str:
-        """The server without scheme, login and default port: it scopes the ids in its answers."""
-        parts = urlsplit(self.url)
-        port = f":{parts.port}" if parts.port not in {None, 80, 443} else ""
-        return f"{parts.hostname or ''}{port}{parts.path.rstrip('/')}"
+    def site(self) -> str:
+        """The server, without scheme and default port: what its ids belong to."""
+        scheme, _, address = self.url.partition("://")
+        host, slash, path = address.partition("/")
+        return host.lower().removesuffix(":443" if scheme == "https" else ":80") + slash + path
 
     @classmethod
     def parse(  # noqa: PLR0913 - the fields of an Airflow connection

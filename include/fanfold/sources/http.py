@@ -51,7 +51,7 @@ class HttpClient:
         fields: Mapping[str, str] = MappingProxyType({}),
         max_body: int = MAX_BODY,
     ) -> None:
-        self._server = endpoint.server
+        self._server = endpoint.site
         self._query = query
         self._fields = fields
         self._max_body = max_body

@@ -95,3 +95,18 @@ def test_a_key_id_that_no_header_can_carry_is_refused(login):
 def test_another_service_is_refused():
     with pytest.raises(BadConfiguration, match="not 'gcf'"):
         function_parse(host="x", extra={"service": "gcf"})
+
+
+@pytest.mark.parametrize(
+    ("url", "site"),
+    [
+        ("https://Here.example:443", "here.example"),
+        ("http://here.example:80", "here.example"),
+        ("http://here.example:443", "here.example:443"),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+        ("https://[::1]", "[::1]"),
+        ("https://gateway.example/A", "gateway.example/A"),
+    ],
+)
+def test_a_site_is_the_same_whatever_way_its_address_is_written(url, site):
+    assert Endpoint("mastodon_default", url).site == site
