@@ -63,11 +63,12 @@ def forecast(  # noqa: PLR0913 - what a duration depends on
     *,
     items: int = 0,
     size: int = 0,
+    pause: float = 0.0,
 ) -> Forecast:
     """Return the forecast of a run.
 
     Without requests, earlier runs are compared by their number of ``items``; runs of files also by
-    their ``size`` in bytes.
+    their ``size`` in bytes. ``pause`` is the time in seconds until the first request may be sent.
     """
     rate = quotas.per_second or math.inf
     windows = quota_windows(quotas, now=now)
@@ -84,6 +85,8 @@ def forecast(  # noqa: PLR0913 - what a duration depends on
     by_size = seconds_by_history(size, [(run.bytes, run.seconds) for run in past])
     found += [(each, Basis.EARLIER_RUNS) for each in (measured, by_size) if each is not None]
     seconds, basis = max(found, default=(None, Basis.UNKNOWN))
+    if pause > 0:
+        seconds, basis = (seconds or 0.0) + pause, Basis.QUOTA
     return Forecast(requests, seconds, basis)
 
 
