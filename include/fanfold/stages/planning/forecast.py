@@ -73,8 +73,10 @@ def forecast(  # noqa: PLR0913 - what a duration depends on
     rate = quotas.per_second or math.inf
     windows = quota_windows(quotas, now=now)
     found: list[tuple[float, Basis]] = []
-    if quotas.per_second is not None or windows:
-        slowest = max((each.seconds(requests, rate) for each in windows), default=requests / rate)
+    if quotas.per_second is not None or windows or pause:
+        slowest = max(
+            [pause + requests / rate, *(each.seconds(requests, rate) for each in windows)]
+        )
         # A quota that is not used up does not bound the duration.
         if slowest > 0:
             found.append((slowest, Basis.QUOTA))
@@ -83,10 +85,10 @@ def forecast(  # noqa: PLR0913 - what a duration depends on
     else:
         measured = seconds_by_history(items, [(run.counts.planned, run.seconds) for run in past])
     by_size = seconds_by_history(size, [(run.bytes, run.seconds) for run in past])
-    found += [(each, Basis.EARLIER_RUNS) for each in (measured, by_size) if each is not None]
+    found += [
+        (each + pause, Basis.EARLIER_RUNS) for each in (measured, by_size) if each is not None
+    ]
     seconds, basis = max(found, default=(None, Basis.UNKNOWN))
-    if pause > 0:
-        seconds, basis = (seconds or 0.0) + pause, Basis.QUOTA
     return Forecast(requests, seconds, basis)
 
 
