@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -202,6 +203,8 @@ def _stripped_hook(hook: Any) -> Any:
     """Return an AWS hook whose credentials have no white space around them; they become parts of headers."""
     from fanfold.sources.endpoint import stripped
 
+    # At debug level it logs headers, such as that with the session token.
+    logging.getLogger("botocore").setLevel(logging.INFO)
     found = hook.conn_config
     for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token"):
         text = stripped(hook.aws_conn_id, name, getattr(found, name))
