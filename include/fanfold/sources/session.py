@@ -246,10 +246,9 @@ def bearer(endpoint: Endpoint) -> Mapping[str, str]:
 def _header_text(endpoint: Endpoint) -> str:
     """Return an endpoint's token if a header can carry it."""
     token = endpoint.token or ""
-    if not token.isascii() or not token.isprintable():
-        # The error of the HTTP library would contain the token.
+    if not token.isascii():
         raise BadConfiguration(
             f"Connection {endpoint.connection!r}: the password has characters that a header cannot "
-            "carry, such as a line break."
+            "carry; it must be ASCII."
         )
     return token

@@ -58,7 +58,7 @@ _NO_KEY = (
 _NO_RESPONSE: tuple[tuple[type[Exception], str], ...] = (
     (ConnectTimeoutError, "http.connect_timeout"),
     (ReadTimeoutError, "http.read_timeout"),
-    (SSLError, "http.tls"),
+    (SSLError, "http.tls_handshake"),
     (ProxyConnectionError, "http.proxy"),
 )
 _BILLED = re.compile(rb'(?:Billed Duration: |"billedDurationMs": ?)(\d+(?:\.\d+)?)')
