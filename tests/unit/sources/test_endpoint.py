@@ -155,6 +155,13 @@ def test_functions_of_two_regions_or_accounts_have_quotas_of_their_own():
     assert len(set(roles)) == 2
 
 
+def test_a_connection_may_say_that_a_page_means_an_unknown_item():
+    assert parse(extra={"not_found_pages": True}).not_found_pages
+    assert not parse(extra={"not_found_pages": None}).not_found_pages
+    with pytest.raises(BadConfiguration, match=r"weibo_default.*'not_found_pages' must be true"):
+        parse(extra={"not_found_pages": "yes"})
+
+
 def test_the_token_is_no_part_of_a_representation():
     assert "s3cret" not in repr(parse(token="s3cret"))
 

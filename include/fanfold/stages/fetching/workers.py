@@ -226,13 +226,14 @@ class WorkerPool:
                 self._queue.record_response(sent_at)
                 self._give_up(request, error)
             case SourceBusy() if error.not_found:
-                self._repeat_last(request, error)
+                self._repeat_last(request, error, sent_at)
             case SourceBusy():
                 self._retry(request, error, sent_at)
             case _:
                 raise error
 
-    def _repeat_last(self, request: Request, error: SourceBusy) -> None:
+    def _repeat_last(self, request: Request, error: SourceBusy, sent_at: float) -> None:
+        self._queue.record_error(sent_at, unavailable=False, overloaded=False)
         if len(request.items) > 1:
             self._queue.split(request, request.items)
         elif not request.postponed:
