@@ -53,7 +53,6 @@ def handler(event, context):
     posted = status.get("created_at") if isinstance(status, dict) else None
     user.update(
         source="weibo",
-        server="weibo.com",
         region=named(user["region"], PROVINCES, None),
         verified=False if user["verified"] is None else user["verified"],
         verified_type=named(user["verified_type"], VERIFIED_TYPES, "other"),

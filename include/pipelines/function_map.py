@@ -28,12 +28,12 @@ def read(item: Item, result: Any) -> Found | NotThere:
 
 def rows(records: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     """Return the rows of some users, with the columns that depend on the run's date."""
-    found = profiles.fields(records, {name: name for name in ("source", "server", *weibo.FIELDS)})
+    found = profiles.fields(records, {name: name for name in ("source", *weibo.FIELDS)})
     times = {
         name: profiles.moment(found[name], datetime.fromisoformat)
         for name in ("created_at", "last_status_at")
     }
-    return profiles.derived(found.assign(**times), as_of)
+    return profiles.derived(found.assign(**times, server=weibo.SERVER), as_of)
 
 
 PIPELINE = Pipeline(

@@ -17,10 +17,12 @@ import pytest
 
 from fanfold import testing
 from fanfold.messages import Message
-from fanfold.model import Counts
+from fanfold.model import Counts, Plan
+from fanfold.queries.items import find_item
 from fanfold.rate_limit import open_rate_limiter
 from fanfold.simulator import shop
 from fanfold.simulator.sample import upload
+from fanfold.workspace.paths import Workspace
 from pipelines.order_analysis import PIPELINE as ORDERS
 
 # Airflow and its providers warn about themselves.
@@ -105,12 +107,28 @@ def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next
 
 
 def test_mastodon_accounts_reach_the_warehouse_as_weibo_users_do(pipeline):
-    run = pipeline.run("mastodon_user_profiles", user_ids=["@Alice", "bob", "nobody"], batch_size=3)
+    """One row an account, whatever its names: with its server, and with nothing that the server hides."""
+    names = ["@Alice", "bob", "nobody", "suspended1", "alice@social.example", "eve@bücher.example"]
+    run = pipeline.run(
+        "mastodon_user_profiles", user_ids=[*names, "eve@other.example"], batch_size=3
+    )
     assert run.state == "success"
-    assert run.counts == Counts(planned=3, ok=2, missing=1)
-    assert column_of(run, "screen_name") == ["alice", "bob"]
+    assert run.counts == Counts(planned=7, ok=4, missing=3)
+    assert column_of(run, "screen_name") == ["alice", "bob", "eve@bücher.example"]
     assert set(column_of(run, "source")) == {"mastodon"}
-    assert rows_of(pipeline.warehouse) == 2
+    assert {server.partition(":")[0] for server in column_of(run, "server")} == {"127.0.0.1"}
+    assert rows_of(pipeline.warehouse) == 3
+    published_files = {entry["key"]: entry["rows"] for entry in run.manifest["files"]}
+    assert (run.manifest["same"], published_files["same.jsonl"]) == (1, 1)
+    plan = Plan.from_json(plan_of(run))
+    notes = {
+        key: find_item(Workspace(run.workspace), plan, key, final=True).latest.reason_id
+        for key in ("alice", "alice@social.example", "nobody", "suspended1", "eve@other.example")
+    }
+    assert notes == {
+        "alice": None, "alice@social.example": "item.same", "nobody": "mastodon.no_account",
+        "suspended1": "mastodon.suspended", "eve@other.example": "mastodon.unknown_here",
+    }  # fmt: skip
 
 
 def test_a_fold_reaches_every_sink_as_the_dataset_does(pipeline):
