@@ -155,7 +155,7 @@ def bucket_name(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def files_allowed(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Return ``FANFOLD_FILES_ALLOWED``: the URI prefixes of the files that pipelines may read.
+    """Return ``FANFOLD_FILES_ALLOWED``: the URI prefixes of the files that runs may read.
 
     Default: the bucket in ``FANFOLD_BUCKET``.
 

@@ -29,6 +29,7 @@ Layout::
         manifest.json                    the manifest
         stop.json                        why the fetch was stopped, if the token was rejected
 
+    <shared>/inputs/                     items files that people put there, and that any run may read
     <shared>/<dag_id>/.history.json      the latest runs of the DAG
     <shared>/<dag_id>/.publish.lock      held by the run that moves latest.json
 """
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 _SAFE = re.compile(r"[A-Za-z0-9._+=:@-]")
 _NAME_LIMIT = 120  # bytes; most file systems allow 255, and parts add to it
+INPUTS = "inputs"
 FAILED = "failed.jsonl"
 REJECTED = "rejected.jsonl"
 

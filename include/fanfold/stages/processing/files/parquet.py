@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from fanfold.messages import ENGINE
 from fanfold.stages.processing.coercion import masked_type, shown
 from fanfold.stages.processing.files.pieces import RECORDS, Piece
 from fanfold.stages.processing.files.streams import CHUNK, Flaw
+from fanfold.storage.parquet import slices, text_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +41,7 @@ def read_parquet(
     try:
         file = pq.ParquetFile(
             stream,
+            read_dictionary=text_columns(pq.ParquetFile(stream).schema),
             pre_buffer=False,
             buffer_size=_BUFFER,
             coerce_int96_timestamp_unit="us",  # the default, ns, makes 1816 of the year 9999
@@ -51,18 +54,25 @@ def read_parquet(
             raise Flaw(ENGINE.message("decode.size", limit=f"{source.max_decoded_bytes:,}"))
         rows = max(1, min(RECORDS, CHUNK * file.metadata.num_rows // max(1, size)))
         read = [names[place] for place in places.values()]
-        count = 0
-        for batch in file.iter_batches(rows, columns=read, use_threads=False):
+        batches = file.iter_batches(rows, columns=read, use_threads=False)
+        count = decoded = 0
+        for batch in chain.from_iterable(
+            slices(batch, CHUNK, source.max_line_bytes) for batch in batches
+        ):
             table = pa.Table.from_batches([batch]).select(read)
             table = table.rename_columns(list(places)).replace_schema_metadata()
-            frame = _plain(table).to_pandas(types_mapper=_dtype, date_as_object=False)
+            table = _plain(table)
+            decoded += table.nbytes
+            if decoded > source.max_decoded_bytes:
+                raise Flaw(ENGINE.message("decode.size", limit=f"{source.max_decoded_bytes:,}"))
+            frame = table.to_pandas(types_mapper=_dtype, date_as_object=False)
             for name in table.column_names:
                 if pa.types.is_nested(table[name].type):  # pandas makes floats of [1, None]
                     frame[name] = pd.Series(table[name].to_pylist(), dtype=object)
             frame.index = pd.Index(np.arange(len(frame)) + count + 1)
             count += len(frame)
             yield Piece(frame.reindex(columns=columns.of_frame(extra)), table.nbytes)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, OverflowError) as error:
         if getattr(error, "errno", None) is not None:  # the disk, not the file
             raise
         raise Flaw(ENGINE.message("decode.parquet", error=shown(str(error)))) from None
