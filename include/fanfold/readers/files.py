@@ -108,6 +108,9 @@ def from_file(
         yield from _from_parquet(stream, column, name)
         return
     if name.lower().endswith(".gz"):
+        if not stream.read(1):  # GzipFile would read it as an empty text
+            raise BadInput(f"items_uri: {name} has no bytes: it is cut off. Write it again.")
+        stream.seek(0)
         stream = cast("BinaryIO", gzip.GzipFile(fileobj=stream))
     text = LimitedText(stream, name)
     try:
@@ -163,7 +166,7 @@ def _is_item(header: list[str], column: str, name: str, check: Callable[[str], s
     Raises:
         BadInput: It may be either.
     """
-    if len(header) != 1 or column in header:
+    if len(header) != 1 or header[0] in {column, "item"}:
         return False
     try:
         check(header[0])
