@@ -13,7 +13,6 @@ from airflow.sdk import Connection
 from fanfold.airflow.settings import defer_after, files_allowed, rate_limit_url, shared_directory
 from fanfold.errors import BadConfiguration
 from fanfold.sources import Api, Function
-from fanfold.workspace.paths import INPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -151,12 +150,11 @@ def locations(connection_id: str) -> Locations:
     """Return the files that runs may read; objects with a connection of type ``aws``.
 
     Raises:
-        BadConfiguration: ``FANFOLD_FILES_ALLOWED`` or ``FANFOLD_SHARED_DIR`` is wrong.
+        BadConfiguration: ``FANFOLD_FILES_ALLOWED`` is wrong.
     """
     from fanfold.storage.locations import CLIENT, Locations
 
-    allowed = (*files_allowed(), f"file://{shared_directory() / INPUTS}/")
-    return Locations(allowed, lambda: _s3_client(connection_id, CLIENT))
+    return Locations(files_allowed(), lambda: _s3_client(connection_id, CLIENT))
 
 
 def _s3_client(connection_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> Any:

@@ -145,11 +145,11 @@ def test_a_dry_run_plans_and_forecasts_by_the_quota_and_fetches_nothing(pipeline
     assert not any("users/show" in path for path in pipeline.simulator.stats()["paths"])
 
 
-def test_a_thousand_users_take_twenty_requests_where_the_connection_allows_it(pipeline, tmp_path):
+def test_a_thousand_users_take_twenty_requests_where_the_connection_allows_it(pipeline):
     simulator = pipeline.simulator
     weibo = {"conn_type": "http", "host": simulator.url, "password": simulator.token}
     pipeline.connect("weibo_default", **weibo, extra={"items_per_request": 50})
-    path = tmp_path / "users.csv"
+    path = pipeline.inputs / "users.csv"
     path.write_text("\n".join(["user_id", "7", *(str(2_000_000_000 + n) for n in range(999))]))
     run = pipeline.run(items_uri=path.as_uri(), batch_size=500)
     assert run.state == "success"

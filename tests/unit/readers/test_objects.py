@@ -139,9 +139,9 @@ def test_entries_that_name_no_file_are_refused(entry, said):
 )
 def test_messages_name_the_line_of_a_manifest_file_and_not_its_content(line):
     locations = Locations(["file:///"], pytest.fail)
+    options = {"folder": "file:///a/", "counts": FileCounts()}
     with pytest.raises(BadInput, match="line 7") as caught:
-        entries = [("line", 7, *line)]
-        list(find_files(entries, locations, ALL, folder="file:///a/", counts=FileCounts()))
+        list(find_files([("line", 7, *line)], locations, ALL, **options))
     assert "s3cret" not in str(caught.value)
 
 
