@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
 from fanfold.readers.limited import MAX_LINE
+from fanfold.storage.quotes import line_of_open_quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,42 +30,33 @@ class Records:
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
         self.line = 0
         self._name = name
+        self._taken: list[str] = []  # lines of the record
         self._size = 0
-        self._is_open = False
-        self._opened: list[int] = []  # lines of the record whose last quote opens a value
         self._reader = csv.reader(self._followed(lines), strict=True)
 
     def __iter__(self) -> Iterator[list[str]]:
         return self
 
     def __next__(self) -> list[str]:
+        self._taken.clear()
+        self._size = 0
         try:
             record = next(self._reader)
         except csv.Error as error:
-            # At the end of the file it is the last one; before, what follows a quote shows that it was not
-            # to be closed here.
-            raise self._unclosed(-1 if "unexpected end" in str(error) else 0) from None
+            raise self._unclosed(at_end="unexpected end" in str(error)) from None
         self.line = self._reader.line_num
-        self._size, self._is_open = 0, False
-        self._opened.clear()
         return record
 
     def _followed(self, lines: Iterable[str]) -> Iterator[str]:
-        """Yield lines; remember where quotes open."""
-        for number, line in enumerate(lines, start=1):
-            if quotes := line.count('"'):
-                self._is_open ^= bool(quotes % 2)
-                if self._is_open:
-                    self._opened.append(number)
+        for line in lines:
+            self._taken.append(line)
             self._size += len(line)
-            if number > self.line + 1 and (
-                number > self.line + _RECORD_LINES or self._size > MAX_LINE
-            ):
-                raise self._unclosed(0)
+            if len(self._taken) > _RECORD_LINES or self._size > MAX_LINE:
+                raise self._unclosed(at_end=False)
             yield line
 
-    def _unclosed(self, which: int) -> BadInput:
-        line = self._opened[which] if self._opened else self.line + 1
+    def _unclosed(self, *, at_end: bool) -> BadInput:
+        line = self.line + 1 + line_of_open_quote(self._taken, '"', at_end=at_end)
         return BadInput(
             f"items_uri: {self._name}, line {line}: a quote opens that is not closed, or a quote within a "
             f"value is not doubled. Correct it; a record has up to {_RECORD_LINES} lines and "

@@ -111,6 +111,7 @@ GOOD = {
 BROKEN = {
     # The file is invalid: with its reason.
     "quote never closed.csv": (b'a,b,c\n1,2,3\n4,"x,6\n7,8,9\n', "line 3: a quote that opens"),
+    "second quote never closed.csv": (b'a,b,c\n4,"x\ny","z\n7,8,9\n', "line 3: a quote that opens"),
     "quotes shifted.csv": (b'a,b,c\n1,2,3\n4,"x,6\n7,"8",9\n1,1,1\n', "line 3: a quote that opens"),
     "all quoted.csv": (b'"a","b","c"\n"4","x,"6"\n"4","5\n"7","8","9"\n', "line 3: a quote that"),
     "quote in the header.csv": (b'a,"b,c\n1,2,3\n', "line 1: a quote"),
