@@ -365,7 +365,7 @@ LARGE = {
     ),
     "repeated.parquet": (
         {"user_id": ["1"], "a": [["x" * MIB] * 65]},
-        "lists of a few rows have more than 67,108,864",
+        "lists of a row have more than 67,108,864",
     ),
 }
 

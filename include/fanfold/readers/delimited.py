@@ -17,10 +17,10 @@ _RECORD_LINES = 100
 
 
 class Records:
-    """An iterator over the records of a CSV file; a blank line is an empty one.
+    """The records of a CSV file, to iterate over once; a blank line is an empty one.
 
     Attributes:
-        line: The last line of the record that was returned last, from 1.
+        line: The last line of the record that was yielded last, from 1.
 
     Raises:
         BadInput: A quote is not closed, or not doubled within a value.
@@ -30,28 +30,24 @@ class Records:
         csv.field_size_limit(max(csv.field_size_limit(), MAX_LINE))
         self.line = 0
         self._name = name
+        self._lines = lines
         self._taken: list[str] = []  # lines of the record
-        self._size = 0
-        self._reader = csv.reader(self._followed(lines), strict=True)
 
     def __iter__(self) -> Iterator[list[str]]:
-        return self
-
-    def __next__(self) -> list[str]:
-        self._taken.clear()
-        self._size = 0
+        reader = csv.reader(self._followed(), strict=True)
         try:
-            record = next(self._reader)
+            for record in reader:
+                self.line += len(self._taken)
+                self._taken.clear()
+                yield record
         except csv.Error as error:
             raise self._unclosed(at_end="unexpected end" in str(error)) from None
-        self.line = self._reader.line_num
-        return record
 
-    def _followed(self, lines: Iterable[str]) -> Iterator[str]:
-        for line in lines:
-            self._taken.append(line)
-            self._size += len(line)
-            if len(self._taken) > _RECORD_LINES or self._size > MAX_LINE:
+    def _followed(self) -> Iterator[str]:
+        taken = self._taken
+        for line in self._lines:
+            taken.append(line)
+            if len(taken) > 1 and (len(taken) > _RECORD_LINES or sum(map(len, taken)) > MAX_LINE):
                 raise self._unclosed(at_end=False)
             yield line
 

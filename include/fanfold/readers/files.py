@@ -141,14 +141,15 @@ def _from_csv(
     lines: Iterable[str], column: str, name: str, check: Callable[[str], str]
 ) -> Iterator[Located]:
     records = Records(lines, name)
-    header = [cell.strip() for cell in next(filter(None, records), [])]
+    rows = iter(records)
+    header = [cell.strip() for cell in next(filter(None, rows), [])]
     if _is_item(header, column, name, check):
         yield "line", records.line, header[0], None
         header = [column]
     index = _column_index(header, column, name)
     others = [(place, text) for place, text in enumerate(header) if place != index and text]
     attributes: Attributes = None
-    for row in records:
+    for row in rows:
         cells = len(row)
         if cells > len(header) and any(row[len(header) :]):
             raise BadInput(

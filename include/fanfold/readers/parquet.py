@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 BLOCK_ITEMS = 10_000
 """Items that are read from Parquet, and written, at once."""
-_BUFFER = 1 << 20
-"""Bytes of a column that are read at once."""
 _BLOCK_BYTES = 8 << 20
 
 
@@ -41,34 +39,18 @@ def rows_of(
     Raises:
         BadInput: It is no Parquet file, or damaged, or exceeds a limit (:mod:`fanfold.readers.limited`).
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from fanfold.storage.parquet import slices, text_columns
+    from fanfold.storage.parquet import Table
 
     with _errors(name):
-        texts = text_columns(pq.ParquetFile(source).schema)
-        # The default reads the whole column of a row group at once: 100 MB and more.
-        file = pq.ParquetFile(source, read_dictionary=texts, buffer_size=_BUFFER, pre_buffer=False)
-        groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
-        size = sum(group.total_byte_size for group in groups)
-        values = sum(
-            max((group.column(n).num_values for n in range(group.num_columns)), default=0)
-            for group in groups
-        )
-        if values > MAX_ITEMS:
+        table = Table(source)
+        if table.values > MAX_ITEMS:
             raise too_much(name, MAX_ITEMS, "rows, or elements of its lists")
-        if size > MAX_DECODED_BYTES:
+        if table.size > MAX_DECODED_BYTES:
             raise too_much(name, MAX_DECODED_BYTES, "bytes after decompression")
-        rows = max(1, min(BLOCK_ITEMS, _BLOCK_BYTES * file.metadata.num_rows // max(1, size)))
-        for batch in file.iter_batches(rows, columns=columns, use_threads=False):
-            for block in slices(batch, _BLOCK_BYTES, MAX_LINE):
-                found = [
-                    column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-                    for column in block.columns
-                ]
-                for row in zip(*(column.to_pylist() for column in found), strict=True):
-                    yield dict(zip(block.schema.names, row, strict=True))
+        columns = columns or table.file.schema_arrow.names
+        for batch in table.batches(columns, BLOCK_ITEMS, _BLOCK_BYTES, MAX_LINE):
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                yield dict(zip(batch.schema.names, row, strict=True))
 
 
 @contextlib.contextmanager
