@@ -22,7 +22,6 @@ from fanfold.readers.delimited import Records
 from fanfold.readers.limited import MAX_BYTES, LimitedText, too_much
 from fanfold.readers.parquet import column_names, rows_of
 from fanfold.readers.values import json_value
-from fanfold.storage.locations import FILE
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from fanfold.storage.locations import Locations
 
+_FILE = "file://"
 _FORMATS = (".csv", ".jsonl", ".parquet")
 _NAME = re.compile(r"[^\W\d]+(?:[ -][^\W\d]+)*")
 """What may be the name of a column: letters, underscores, and blanks or hyphens between them."""
@@ -47,7 +47,7 @@ def written_uri(uri: str, locations: Locations) -> str:
     Raises:
         SourceBusy: The file server is unavailable.
     """
-    if not uri.startswith(FILE) or "%" not in uri:
+    if not uri.startswith(_FILE) or "%" not in uri:
         return uri
     with suppress(BadInput):  # the other form may be allowed
         if locations.head(uri):
@@ -73,7 +73,7 @@ def from_uri(
             found, stream = stack.enter_context(locations.open(uri))
             if found.size > MAX_BYTES:
                 raise too_much(uri, MAX_BYTES, "bytes")
-            if not uri.startswith(FILE):
+            if not uri.startswith(_FILE):
                 with disk_errors(Path(tempfile.gettempdir())):
                     copy = stack.enter_context(tempfile.TemporaryFile(prefix="fanfold-items-"))
                     shutil.copyfileobj(stream, copy)
