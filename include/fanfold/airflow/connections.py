@@ -41,7 +41,7 @@ S3: dict[str, Any] = {
     # which hold no worker slot.
     "retries": {"mode": "standard", "total_max_attempts": 6},
 }
-"""Options of boto's client."""
+"""Default options of boto's client; ``config_kwargs`` in the connection's extra overrides them."""
 POSTGRES: dict[str, Any] = {
     "connect_timeout": 10,
     # Detect a dead server machine after a minute.
@@ -105,16 +105,11 @@ def source_session(
 def _lambda_client(connection_id: str, options: Mapping[str, Any]) -> Any:
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
     from botocore.config import Config
-    from botocore.exceptions import NoRegionError
 
     hook = AwsBaseHook(aws_conn_id=connection_id, client_type="lambda")
-    try:
+    with _aws_errors(connection_id):
         # Given to the hook, they would replace those of the connection, such as its proxies.
         return hook.get_client_type(config=hook.config.merge(Config(**options)))
-    except NoRegionError:
-        raise BadConfiguration(
-            f"Connection {connection_id!r} has no region: set region_name in its extra."
-        ) from None
 
 
 def rate_limiter(
@@ -158,12 +153,38 @@ def locations(connection_id: str) -> Locations:
 
 
 def _s3_client(connection_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> Any:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    """Return a client; ``options`` override those of the connection."""
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
     from botocore.config import Config
 
     # Without the connection boto would fall back to credentials and endpoints from elsewhere.
-    _connection(connection_id)
-    return S3Hook(aws_conn_id=connection_id, config=Config(**S3, **options)).get_conn()
+    _extra(connection_id, _connection(connection_id))
+    hook = AwsBaseHook(aws_conn_id=connection_id, client_type="s3")
+    with _aws_errors(connection_id):
+        config = Config(**S3).merge(hook.config).merge(Config(**options))
+        return hook.get_client_type(config=config)
+
+
+@contextlib.contextmanager
+def _aws_errors(connection_id: str) -> Iterator[None]:
+    """Translate what is wrong in the extra of a connection of type ``aws``."""
+    from botocore.exceptions import BotoCoreError, NoRegionError
+
+    try:
+        yield
+    except NoRegionError:
+        raise BadConfiguration(
+            f"Connection {connection_id!r} has no region: set region_name in its extra."
+        ) from None
+    except (BotoCoreError, TypeError) as error:
+        raise BadConfiguration(
+            f"Connection {connection_id!r}: config_kwargs or region_name in its extra is wrong: {error}."
+        ) from None
+    except ValueError:  # its text has the URL, which may have a password
+        raise BadConfiguration(
+            f"Connection {connection_id!r}: endpoint_url in its extra is wrong: it must look like "
+            "https://host:port."
+        ) from None
 
 
 @contextlib.contextmanager
