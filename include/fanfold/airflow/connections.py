@@ -176,7 +176,7 @@ def _aws_errors(connection_id: str) -> Iterator[None]:
         raise BadConfiguration(
             f"Connection {connection_id!r} has no region: set region_name in its extra."
         ) from None
-    except (BotoCoreError, TypeError) as error:
+    except (BotoCoreError, AttributeError, TypeError) as error:
         raise BadConfiguration(
             f"Connection {connection_id!r}: config_kwargs or region_name in its extra is wrong: {error}."
         ) from None

@@ -18,7 +18,6 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     EndpointProviderError,
-    HTTPClientError,
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
@@ -70,7 +69,8 @@ _CONFIGURATION = {
     "AuthorizationHeaderMalformed": _REGION,
     "PermanentRedirect": _REGION,
     "IllegalLocationConstraintException": _REGION,
-    # Of Aliyun OSS and Huawei OBS.
+    # Of Tencent COS, Aliyun OSS and Huawei OBS.
+    "PathStyleDomainForbidden": _STYLE,
     "SecondLevelDomainForbidden": _STYLE,
     "VirtualHostDomainRequired": _STYLE,
     "InvalidArgument": _DIALECT,
@@ -160,19 +160,17 @@ def _translate(error: Exception, where: str) -> FanfoldError:
     for kind, hint in _CONFIGURATION_BY_TYPE.items():
         if isinstance(error, kind):
             return BadConfiguration(f"{where}: {hint}.")
-    if isinstance(error, HTTPClientError):
-        # botocore's error has what it is about, and the cause; some tests make it without both.
-        known = getattr(error, "kwargs", {})
-        cause = known.get("error")
-        if isinstance(error, SSLError):
-            return BadConfiguration(f"{where}: {_tls_fault(str(cause))}.")
-        if isinstance(error, ProxyConnectionError):
-            proxy = shown(str(known.get("proxy_url")))
-            return SinkUnavailable(f"{where}: the proxy {proxy} cannot be reached; check {_PROXY}.")
-        if isinstance(cause, AttributeError | TypeError | ValueError):
-            return BadConfiguration(f"{where}: a proxy is malformed; correct {_PROXY}.")
-        if asked := known.get("endpoint_url"):
-            where += f" ({shown(asked)})"  # the bucket may be in the host name
+    known = getattr(error, "kwargs", {})  # of botocore: what the error is about, and its cause
+    cause = known.get("error")
+    if isinstance(error, SSLError):
+        return BadConfiguration(f"{where}: {_tls_fault(str(cause))}.")
+    if isinstance(error, ProxyConnectionError):
+        proxy = shown(str(known.get("proxy_url")))
+        return SinkUnavailable(f"{where}: the proxy {proxy} cannot be reached; check {_PROXY}.")
+    if isinstance(cause, AttributeError | TypeError | ValueError):
+        return BadConfiguration(f"{where}: a proxy is malformed; correct {_PROXY}.")
+    if asked := known.get("endpoint_url"):
+        where += f" ({shown(asked)})"  # the bucket may be in the host name
     return SinkUnavailable(
         f"{where} cannot be reached, or the connection was lost ({type(error).__name__}); check "
         "that the service runs and that endpoint_url of the S3 connection is right."

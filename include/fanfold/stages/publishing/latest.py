@@ -93,7 +93,7 @@ def _move(bucket: Bucket, key: str, target: Latest, bases: Collection[str] | Non
         if written is Written.YES:
             return True
         refused = written is Written.REFUSED
-    if len(etags) > 1:
+    if len(etags) > 1 or not refused:
         raise SinkUnavailable(
             f"s3://{bucket.name}/{key} was replaced by concurrent writers {_TRIES} times in a row; "
             "clear the task."

@@ -11,6 +11,7 @@ from filelock import FileLock
 from fanfold.errors import Inconsistent, SinkUnavailable
 from fanfold.model import RunStatus
 from fanfold.stages.publishing import (
+    IfMatch,
     check_bucket,
     latest_key,
     publish,
@@ -218,9 +219,14 @@ def test_an_unknown_latest_json_is_never_overwritten(bucket, make_run, foreign):
     assert keys(bucket) == [key]
 
 
-def test_of_two_concurrent_runs_the_newer_one_wins(s3_client, new_s3_client, bucket_name, make_run):
+@pytest.mark.parametrize("service", [None, "Ceph RGW"])
+def test_of_two_concurrent_runs_the_newer_one_wins(
+    s3_client, new_s3_client, bucket_name, make_run, behave_as, service
+):
     """The older run reads latest, the newer one moves it, then the older one writes."""
-    older, newer = make_run(1), make_run(2)
+    first, older, newer = make_run(1), make_run(2), make_run(3)
+    publish(Bucket(s3_client, bucket_name), first.dataset, first.manifest)
+    behave_as(service)
 
     def overtake(params, **_):
         if params["Key"].endswith("/latest.json") and not overtaken.is_set():
@@ -291,16 +297,103 @@ def test_a_service_without_conditional_writes_is_supported(
     assert read_as_a_reader() == run.manifest
 
 
-@pytest.mark.parametrize("status", [409, 412])
-def test_a_latest_that_keeps_changing_is_retriable(
-    new_s3_client, bucket_name, make_run, reject_conditions, status
+@pytest.fixture
+def behave_as(new_s3_client):
+    """Return a function that makes the service treat If-Match as another one does."""
+
+    def start(service):
+        def answer(params, **_):
+            etag = params["headers"].get("If-Match")
+            if etag is None or (
+                service == "protected" and "/latest.json" not in params["url_path"]
+            ):
+                return None
+            if service == "Ceph RGW" and not etag.startswith('"'):
+                params["headers"]["If-Match"] = f'"{etag}"'
+                return None
+            if service == "ignores it":
+                del params["headers"]["If-Match"]
+                return None
+            refused = {"Error": {"Code": "PreconditionFailed"}}
+            return SimpleNamespace(status_code=412), {
+                **refused,
+                "ResponseMetadata": {"HTTPStatusCode": 412},
+            }
+
+        if service:
+            new_s3_client.meta.events.register("before-call.s3.PutObject", answer)
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("service", "if_match"),
+    [
+        (None, IfMatch.QUOTED),
+        ("Ceph RGW", IfMatch.BARE),
+        ("ignores it", IfMatch.NONE),
+        ("refuses it", IfMatch.NONE),
+    ],
+)
+def test_every_run_is_published_whatever_the_service_makes_of_if_match(
+    new_s3_client, bucket_name, make_run, read_as_a_reader, behave_as, service, if_match
 ):
-    run, rejected = make_run(), reject_conditions(status)
+    """Ceph RGW 16.2 answers 412 to the ETag in quotes, as it gave it, and 200 to the same without."""
+    behave_as(service)
+    bucket = Bucket(new_s3_client, bucket_name)
+    assert check_bucket(bucket) is if_match
+    for run in (make_run(1), make_run(2, content=b"part"), make_run(2, content=b"redriven")):
+        assert publish(bucket, run.dataset, run.manifest).latest_moved
+        assert read_as_a_reader() == run.manifest
+    older = make_run(1, content=b"late")
+    assert not publish(bucket, older.dataset, older.manifest).latest_moved
+    assert read_as_a_reader() == run.manifest
+    assert not [key for key in keys(bucket) if ".fanfold-preflight" in key]
+
+
+def test_a_latest_that_keeps_changing_is_retriable(
+    s3_client, new_s3_client, bucket_name, make_run, read_as_a_reader
+):
+    old, new = make_run(1), make_run(2)
+    bucket, other = Bucket(new_s3_client, bucket_name), Bucket(s3_client, bucket_name)
+    publish(other, old.dataset, old.manifest)
+    written = []
+
+    def replace_latest(params, **_):
+        if params["Key"].endswith("/latest.json"):
+            found = other.client.get_object(Bucket=bucket_name, Key=params["Key"])["Body"].read()
+            other.client.put_object(Bucket=bucket_name, Key=params["Key"], Body=found + b"\n")
+            written.append(params["IfMatch"])
+
+    new_s3_client.meta.events.register("before-parameter-build.s3.PutObject", replace_latest)
+    with pytest.raises(SinkUnavailable, match="concurrent writers 5 times"):
+        publish(bucket, new.dataset, new.manifest)
+    assert len(set(written)) == 5
+    assert read_as_a_reader() == old.manifest
+
+
+def test_a_latest_under_writing_is_retriable(
+    new_s3_client, bucket_name, make_run, reject_conditions
+):
+    run, rejected = make_run(), reject_conditions(409)
     bucket = Bucket(new_s3_client, bucket_name)
     with pytest.raises(SinkUnavailable, match="concurrent writers 5 times"):
         publish(bucket, run.dataset, run.manifest)
     assert rejected == ["PutObject"] * 5
     assert latest_key(run.manifest.dag_id) not in keys(bucket)
+
+
+def test_a_latest_that_the_service_protects_is_not_blamed_on_other_writers(
+    new_s3_client, bucket_name, make_run, read_as_a_reader, behave_as, s3_server
+):
+    old, new = make_run(1), make_run(2)
+    bucket = Bucket(new_s3_client, bucket_name)
+    publish(bucket, old.dataset, old.manifest)
+    behave_as("protected")
+    with pytest.raises(SinkUnavailable, match="no other writer replaced it") as caught:
+        publish(bucket, new.dataset, new.manifest)
+    assert s3_server.url in str(caught.value)
+    assert read_as_a_reader() == old.manifest
 
 
 def test_report_and_charts_join_the_run(bucket, make_run, tmp_path):
@@ -323,9 +416,4 @@ def test_an_extra_file_never_replaces_the_manifest(bucket, tmp_path, name):
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(Inconsistent, match=name):
         upload_extra(bucket, "x/", [tmp_path / name])
-    assert keys(bucket) == []
-
-
-def test_the_check_of_a_bucket_deletes_its_object(bucket):
-    check_bucket(bucket)
     assert keys(bucket) == []
