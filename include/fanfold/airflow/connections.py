@@ -168,15 +168,23 @@ def _s3_client(connection_id: str, options: Mapping[str, Any] = MappingProxyType
 @contextlib.contextmanager
 def _aws_errors(connection_id: str) -> Iterator[None]:
     """Translate what is wrong in the extra of a connection of type ``aws``."""
-    from botocore.exceptions import BotoCoreError, NoRegionError
+    from botocore import exceptions as boto
+
+    from fanfold.storage.s3_errors import translate
 
     try:
         yield
-    except NoRegionError:
+    except (
+        boto.ClientError,
+        boto.ConnectionError,
+        boto.HTTPClientError,
+    ) as error:  # of STS: a role is assumed
+        raise translate(error, f"Connection {connection_id!r}") from error
+    except boto.NoRegionError:
         raise BadConfiguration(
             f"Connection {connection_id!r} has no region: set region_name in its extra."
         ) from None
-    except (BotoCoreError, AttributeError, TypeError) as error:
+    except (boto.BotoCoreError, AttributeError, TypeError) as error:
         raise BadConfiguration(
             f"Connection {connection_id!r}: config_kwargs or region_name in its extra is wrong: {error}."
         ) from None

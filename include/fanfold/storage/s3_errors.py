@@ -138,7 +138,7 @@ def s3_errors(bucket: str, endpoint: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError, Boto3Error) as error:
-        raise _translate(_cause(error), f"Bucket {bucket!r} at {shown(endpoint)}") from error
+        raise translate(_cause(error), f"Bucket {bucket!r} at {shown(endpoint)}") from error
 
 
 def _cause(error: Exception) -> Exception:
@@ -154,7 +154,8 @@ def shown(endpoint: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def _translate(error: Exception, where: str) -> FanfoldError:
+def translate(error: Exception, where: str) -> FanfoldError:
+    """Return the error of Fanfold for one of boto3; its message begins with ``where``."""
     if isinstance(error, ClientError):
         return _translate_response(error.response, error.operation_name, where)
     for kind, hint in _CONFIGURATION_BY_TYPE.items():
@@ -239,6 +240,8 @@ def _translate_response(response: Any, operation: str, where: str) -> FanfoldErr
 
 def _hint(code: str, status: int, operation: str) -> str | None:
     """Return what to correct, or None if that is not the configuration."""
+    if code == "AccessDenied" and operation.startswith("AssumeRole"):
+        return "check role_arn in the extra of the connection, and which keys the role trusts"
     if code in _CONFIGURATION or code in _UNAVAILABLE:
         return _CONFIGURATION.get(code)
     # Responses to HEAD have no body, so no code.

@@ -103,6 +103,13 @@ def test_arbitrary_text_in_a_code_is_not_repeated():
     assert "<script>" not in str(translated(answer("<script>alert(1)</script>", 400)))
 
 
+def test_a_role_that_is_refused_is_not_told_as_missing_permissions_for_the_bucket():
+    error = translated(answer("AccessDenied", 403, "AssumeRole"))
+    assert type(error) is BadConfiguration
+    assert "role_arn" in str(error)
+    assert "s3:" not in str(error)
+
+
 def test_a_refused_head_gives_no_reason():
     error = translated(answer("403", 403, "HeadObject"))
     assert type(error) is BadConfiguration
