@@ -170,8 +170,9 @@ def translate(error: Exception, where: str) -> FanfoldError:
         return SinkUnavailable(f"{where}: the proxy {proxy} cannot be reached; check {_PROXY}.")
     if isinstance(cause, AttributeError | TypeError | ValueError):
         return BadConfiguration(f"{where}: a proxy is malformed; correct {_PROXY}.")
-    if asked := known.get("endpoint_url"):
-        where += f" ({shown(asked)})"  # the bucket may be in the host name
+    asked = shown(known.get("endpoint_url") or "")
+    if asked not in where and asked != "://":
+        where += f" ({asked})"  # the bucket is in the host name
     return SinkUnavailable(
         f"{where} cannot be reached, or the connection was lost ({type(error).__name__}); check "
         "that the service runs and that endpoint_url of the S3 connection is right."

@@ -39,7 +39,9 @@ class IfMatch(StrEnum):
             return {}
         if etag is None:
             return {"IfNoneMatch": "*"}
-        return {"IfMatch": etag if self is IfMatch.QUOTED else etag.strip('"')}
+        if self is IfMatch.BARE:
+            etag = etag.removeprefix("W/").strip('"')  # W/: a proxy has compressed it
+        return {"IfMatch": etag}
 
 
 class Written(StrEnum):
