@@ -247,7 +247,7 @@ def _locations(source: Files) -> Locations:
             region_name=extra.get("region_name"),
             aws_access_key_id=fields.get("login"),
             aws_secret_access_key=fields.get("password"),
-            config=Config(**CLIENT),
+            config=Config(**extra.get("config_kwargs", {})).merge(Config(**CLIENT)),
         )
 
     return Locations(("file:///", "s3://"), client)
