@@ -119,10 +119,15 @@ def _limits(pipeline: Pipeline, options: settings.Options, as_of: datetime) -> d
     if not isinstance(source, (Api, Function)):
         return {}
     endpoint = connections.endpoint(pipeline)
+    pause, text = connections.pause_of(endpoint)
+    if text:
+        log.warning("%s", text)
     if isinstance(source, Function):
-        return {"quotas": quotas_of(endpoint, options.requests_per_second, None)}
+        quotas = quotas_of(endpoint, options.requests_per_second, None)
+        return {"quotas": quotas, "pause": pause}
     quota = _reported_quota(source, endpoint, as_of)
     return {
+        "pause": pause,
         "items_per_request": source.items_per_request(endpoint),
         "quotas": quotas_of(endpoint, options.requests_per_second, quota),
     }

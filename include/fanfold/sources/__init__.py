@@ -10,6 +10,7 @@ The functions below get an :class:`~fanfold.model.Item`. Those that say so may a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from fanfold.sources.endpoint import Endpoint
 
 T = TypeVar("T")
+_TOKEN_PLACE = re.compile(
+    # The name of a header is a token of RFC 9110, 5.6.2.
+    r"bearer|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+( [!-~]+)?|(query|body):.+"
+)
 Record = Any
 """A JSON document: what an item consists of, as received."""
 
@@ -274,8 +279,7 @@ class Api:
             raise BadPipeline("Api needs either path or call.")
         if self.path and not self.path.startswith("/"):
             raise BadPipeline(f"Api: the path {self.path!r} must begin with '/'.")
-        places = ("header:", "query:", "body:")
-        if self.token != "bearer" and not self.token.startswith(places):  # noqa: S105
+        if not _TOKEN_PLACE.fullmatch(self.token):
             raise BadPipeline(
                 f"Api: token={self.token!r} must be 'bearer', 'header:<name>', 'query:<name>' or "
                 "'body:<name>'."

@@ -11,7 +11,6 @@ from fanfold.messages import ENGINE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fanfold.messages import Message
     from fanfold.sources import Response
 
 
@@ -35,25 +34,17 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 def unexpected_response(response: Response) -> SourceBusy:
     """Return the error for a response that the source has no rule for, such as the page of a proxy."""
-    is_page = response.body is None and response.flaw == "http.not_json" and response.status >= 400
-    not_found = is_page and response.status in {404, 410}
+    is_page = response.body is None and response.flaw == "http.not_json"
     if 300 <= response.status < 400:
         message_id = "http.redirect"
-    elif is_page:
-        message_id = "http.not_found" if not_found else "http.page"
+    elif is_page and response.status >= 400:
+        message_id = "http.page"
     elif response.body is None and response.flaw:
         message_id = response.flaw
     else:
         message_id = "http.unexpected"
-    error = SourceBusy(
+    return SourceBusy(
         ENGINE.message(message_id, path=response.path, status=response.status),
         retry_after=retry_after(response.headers),
         overloaded=response.status in {429, 503},
     )
-    error.not_found = not_found
-    return error
-
-
-def no_item(status: int) -> Message:
-    """Return the reason of an item that does not exist, as a page instead of JSON says."""
-    return ENGINE.message("http.no_item", status=status)

@@ -13,7 +13,7 @@ from fanfold.sources.author_errors import author_error
 from fanfold.sources.http import HttpClient
 from fanfold.sources.paging import Paging
 from fanfold.sources.reading import read_by_status
-from fanfold.sources.responses import no_item, unexpected_response
+from fanfold.sources.responses import unexpected_response
 from fanfold.sources.template import rendered
 
 if TYPE_CHECKING:
@@ -80,9 +80,10 @@ class ApiSession:
         except SourceBusy as error:
             if error.retry_after is None:
                 error.retry_after = pause
-            error.not_found &= page is None
+            error.not_found = 0 if page else _not_found(response)
             if error.not_found and self._endpoint.not_found_pages and not several:
-                return Reply({}, {items[0].key: no_item(response.status)}, pause)
+                reason = ENGINE.message("http.no_item", status=error.not_found)
+                return Reply({}, {items[0].key: reason}, pause)
             raise
         except FanfoldError:
             raise
@@ -214,6 +215,11 @@ class ApiSession:
         return error
 
 
+def _not_found(response: Response) -> int:
+    """Return the status of a response that says with a page instead of JSON that there is nothing; else 0."""
+    return response.status if response.status in {404, 410} and response.flaw else 0
+
+
 def _credentials(
     api: Api, endpoint: Endpoint
 ) -> tuple[Mapping[str, str], Mapping[str, str], Mapping[str, str]]:
@@ -240,10 +246,9 @@ def bearer(endpoint: Endpoint) -> Mapping[str, str]:
 def _header_text(endpoint: Endpoint) -> str:
     """Return an endpoint's token if a header can carry it."""
     token = endpoint.token or ""
-    if not token.isascii() or not token.isprintable():
-        # The error of the HTTP library would contain the token.
+    if not token.isascii():
         raise BadConfiguration(
             f"Connection {endpoint.connection!r}: the password has characters that a header cannot "
-            "carry, such as a line break."
+            "carry; it must be ASCII."
         )
     return token

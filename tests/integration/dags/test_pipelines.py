@@ -9,14 +9,17 @@ import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from fanfold import testing
+from fanfold.messages import Message
 from fanfold.model import Counts, Plan
 from fanfold.queries.items import find_item
+from fanfold.rate_limit import open_rate_limiter
 from fanfold.simulator import shop
 from fanfold.simulator.sample import upload
 from fanfold.workspace.paths import Workspace
@@ -161,6 +164,27 @@ def test_a_dry_run_plans_and_forecasts_by_the_quota_and_fetches_nothing(pipeline
     assert 900 < plan["forecast"]["seconds"] <= 1001
     assert pipeline.objects() == []
     assert not any("users/show" in path for path in pipeline.simulator.stats()["paths"])
+
+
+def test_a_pause_holds_for_the_server_and_token_that_gave_it_and_plan_says_how_to_end_it(
+    pipeline, caplog
+):
+    """Of a connection that is pointed to another server, nothing waits for the quota of the old one."""
+    simulator = pipeline.simulator
+    old = testing.endpoint_of("weibo_default")
+    with open_rate_limiter(pipeline.shared / ".rate-limits", old.scope, None, None) as limiter:
+        limiter.pause(2000, Message("quota 10022 is used up"))
+    run = pipeline.run(user_ids=UIDS[:3], dry_run=True)
+    plan = plan_of(run)
+    assert plan["forecast"]["basis"] == "quota"
+    assert 1900 < plan["forecast"]["seconds"] < 2100
+    assert f"Requests to {simulator.url} with this token are paused until" in caplog.text
+    path = caplog.text.partition("delete the file ")[2].partition(",")[0]
+    assert "quota 10022 is used up" in Path(path).read_text("utf-8")
+
+    other = simulator.url.replace("127.0.0.1", "localhost")
+    pipeline.connect("weibo_default", conn_type="http", host=other, password=simulator.token)
+    assert pipeline.run(user_ids=UIDS[:3]).counts.ok == 3
 
 
 def test_a_thousand_users_take_twenty_requests_where_the_connection_allows_it(pipeline, tmp_path):

@@ -69,6 +69,5 @@ class HttpService:
 
 def _passing(response: Response, permanent: Fatal) -> SourceBusy:
     error = unexpected_response(response)
-    error.not_found = False
     error.permanent = permanent
     return error

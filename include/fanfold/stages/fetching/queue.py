@@ -61,7 +61,7 @@ class RequestQueue:
     ) -> None:
         self._fresh = fresh
         self._delayed: list[tuple[float, int, Request]] = []
-        self._postponed: list[Request] = []
+        self._postponed: list[tuple[Request, float]] = []
         self._number = itertools.count()
         self._open = len(fresh)
         self._in_flight = 0
@@ -97,13 +97,14 @@ class RequestQueue:
         if self._in_flight >= self._limit.limit:
             return None, None
         now = time.monotonic()
+        if not (self._fresh or self._delayed or self._in_flight):
+            for request, delay in self._postponed:
+                heapq.heappush(self._delayed, (now + delay, next(self._number), request))
+            self._postponed.clear()
         if now < self._breaker.retry_at:
             return None, self._breaker.retry_at - now
         if self._delayed and self._delayed[0][0] <= now:
             return heapq.heappop(self._delayed)[2], None
-        if not (self._fresh or self._delayed or self._in_flight):
-            self._fresh.extend(self._postponed)
-            self._postponed.clear()
         if self._fresh:
             return self._fresh.popleft(), None
         return None, self._delayed[0][0] - now if self._delayed else None
@@ -113,11 +114,11 @@ class RequestQueue:
         with self._changed:
             heapq.heappush(self._delayed, (time.monotonic() + delay, next(self._number), request))
 
-    def postpone(self, request: Request) -> None:
-        """Repeat a request after all others are done."""
+    def postpone(self, request: Request, delay: float) -> None:
+        """Repeat a request ``delay`` seconds after all others are done."""
         request.postponed = True
         with self._changed:
-            self._postponed.append(request)
+            self._postponed.append((request, delay))
 
     def next_page(self, request: Request, page: Page, records: Sequence[Record]) -> None:
         """Request the next page of an item before all other items."""

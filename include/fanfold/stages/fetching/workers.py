@@ -37,7 +37,6 @@ from fanfold.errors import (
 )
 from fanfold.messages import ENGINE, Message
 from fanfold.model import Outcome, Status, utc_text
-from fanfold.sources.responses import no_item
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
 from fanfold.stages.fetching.concurrency import AdaptiveLimit
@@ -226,18 +225,19 @@ class WorkerPool:
             case ItemRefused():
                 self._queue.record_response(sent_at)
                 self._give_up(request, error)
-            case SourceBusy(not_found=True):
-                self._repeat_last(request, error)
+            case SourceBusy() if error.not_found:
+                self._repeat_last(request, error, sent_at)
             case SourceBusy():
                 self._retry(request, error, sent_at)
             case _:
                 raise error
 
-    def _repeat_last(self, request: Request, error: SourceBusy) -> None:
+    def _repeat_last(self, request: Request, error: SourceBusy, sent_at: float) -> None:
+        self._queue.record_error(sent_at, unavailable=False, overloaded=False)
         if len(request.items) > 1:
             self._queue.split(request, request.items)
         elif not request.postponed:
-            self._queue.postpone(request)
+            self._queue.postpone(request, self._backoff.wait_after(1, error.retry_after) or 0.0)
         else:
             self._not_found.append((request, error))
             self._queue.done()
@@ -257,11 +257,12 @@ class WorkerPool:
         found: list[Done] = []
         for request, error in self._not_found:
             key = request.items[0].key
-            if not exists:
-                outcome = self._outcome(request, key, Status.FAILED, error.message)
-            else:
-                reason = no_item(error.message.params["status"])
+            if exists:
+                reason = ENGINE.message("http.no_item", status=error.not_found)
                 outcome = self._outcome(request, key, Status.MISSING, reason)
+            else:
+                reason = ENGINE.message("http.not_found", status=error.not_found)
+                outcome = self._outcome(request, key, Status.FAILED, reason)
             found.append((outcome, None))
         return found
 

@@ -57,6 +57,7 @@ class Answer:
     error: tuple[str, str] | None = None
     refused: tuple[int, str, str, dict] | None = None
     message: str = "no"
+    page: int = 0
 
     def of_lambda(self):
         if self.refused:
@@ -135,6 +136,8 @@ class Cloud:
             self.calls.append(Call(name, payload, key, place))
             waiting = self.answers[name]
             found = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        if found.page:
+            return found.page, {}, b"<html>Checking your browser</html>"
         return getattr(found, f"of_{kind}")()
 
     def calls_of(self, name):
@@ -484,12 +487,22 @@ def test_a_function_that_may_not_be_called_ends_the_fetch_and_keeps_what_it_has(
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_over_http_one_page_of_a_proxy_costs_nothing_and_json_decides(status, cloud, call):
-    page = Answer(refused=(status, "", "", {}), raw=b"<html>Checking your browser</html>")
-    cloud.answers["resize"] = [page, OK]
-    outcomes, _ = call("http", Function("resize"))
+def test_over_http_a_page_for_one_item_of_several_fails_this_one(status, cloud, call):
+    cloud.answers["grow"] = [OK, Answer(page=status)]
+    outcomes, _ = call("http", Function("grow"), ["1", "2"])
+    assert sorted(each.status for each in outcomes.values()) == ["failed", "ok"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_one_page_of_a_proxy_costs_a_repetition_only(service, status, cloud, call):
+    cloud.answers["resize"] = [Answer(page=status), OK]
+    outcomes, _ = call(service, Function("resize"))
     assert (outcomes["7"].status, outcomes["7"].attempts) == ("ok", 2)
 
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_over_http_json_decides(status, cloud, call):
     cloud.answers["shrink"] = [OK, Answer(refused=(status, "", "", {}), raw=b'{"error": "no"}')]
     if status == 404:
         outcomes, _ = call("http", Function("shrink"), ["8", "9"])

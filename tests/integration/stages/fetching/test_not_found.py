@@ -119,6 +119,7 @@ def test_an_account_is_missing_if_the_server_has_a_page_for_it_twice_and_others_
     assert {key for key, each in outcomes.items() if each.status is Status.MISSING} == {*UNKNOWN}
     assert {key for key, each in outcomes.items() if each.status is Status.OK} == {*NAMES}
     assert "HTTP 404 with a page" in outcomes[UNKNOWN[0]].reason
+    assert sorted(server.asked[:65]) == sorted([*UNKNOWN, *NAMES]), "repeated after all others"
     # Each unknown account twice, and one that exists once more.
     assert len(server.asked) == 60 + 2 * 5 + 1 == sum(each.attempts for each in outcomes.values())
 
