@@ -129,6 +129,8 @@ def test_two_names_of_an_account_are_one_row_and_both_are_ok():
         ["1", 3],
     ]
     assert set(result.outcomes["status"]) == {"ok"}
+    reason = "has the key of alice with other values; the dataset has the row of alice"
+    assert list(result.outcomes["reason"]) == ["", reason, ""]
     counted = result.manifest
     assert (counted.same, counted.differing, counted.repeated) == (1, 1, 0)
 
