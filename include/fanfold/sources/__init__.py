@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _TOKEN_PLACE = re.compile(
     # The name of a header is a token of RFC 9110, 5.6.2.
-    r"bearer|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+( [!-~]+)?|(query|body):.+"
+    r"bearer|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+( [ -~]+)?|(query|body):.+"
 )
 Record = Any
 """A JSON document: what an item consists of, as received."""
