@@ -54,7 +54,6 @@ _NAME_LIMIT = 120  # bytes; most file systems allow 255, and parts add to it
 INPUTS = "inputs"
 FAILED = "failed.jsonl"
 REJECTED = "rejected.jsonl"
-SAME = "same.jsonl"
 
 
 def safe_name(text: str) -> str:
