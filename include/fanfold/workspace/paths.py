@@ -27,6 +27,7 @@ Layout::
         report/                          report.html
         comparison.json                  differences to the previous run
         manifest.json                    the manifest
+        load.json                        counts of the last load by table, and its warnings
         stop.json                        why the fetch was stopped, if the token was rejected
 
     <shared>/<dag_id>/.history.json      the latest runs of the DAG
@@ -85,6 +86,7 @@ class Workspace:
         self.stop = root / "stop.json"
         self.report = root / "report"
         self.manifest = root / "manifest.json"
+        self.load = root / "load.json"
         self.spill = root / "spill"
 
     def table(self, name: str) -> Path:
