@@ -243,7 +243,9 @@ def database(request, connect, tmp_path):
         server = request.getfixturevalue("postgres_database")
         login = {"login": server.user, "password": server.password}
         address = {"host": server.host, "port": server.port, "schema": server.dbname}
-        connect("db", conn_type="postgres", **login, **address)
+        # In a session of this encoding, text would be bytes.
+        encoding = {"client_encoding": "SQL_ASCII"}
+        connect("db", conn_type="postgres", extra=encoding, **login, **address)
 
         def execute(sql):
             with server.connect() as connection:

@@ -147,8 +147,7 @@ def test_a_server_that_stops_during_a_load_rolls_back(
 
 
 def test_libpq_gets_timeouts_that_detect_a_lost_server(loaded, postgres, monkeypatch):
-    """They are defaults for options that the connection's extra does not set; the encoding is ours."""
-    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    """They are defaults for options that the connection's extra does not set."""
     parameters = []
     connect = psycopg.Connection.connect
 
@@ -160,5 +159,4 @@ def test_libpq_gets_timeouts_that_detect_a_lost_server(loaded, postgres, monkeyp
     loaded()
     assert parameters[0]["connect_timeout"] == 10
     assert parameters[0]["tcp_user_timeout"] == 60_000
-    assert parameters[0]["client_encoding"] == "UTF8"
     assert counted(postgres) == (ROWS, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import traceback
 from dataclasses import dataclass, replace
@@ -68,14 +69,14 @@ def write_folds(workspace: Workspace, pipeline: Pipeline, as_of: pa.Scalar) -> d
 def table_schemas(pipeline: Pipeline, schema: pa.Schema) -> dict[str, pa.Schema]:
     """Return the schemas of the dataset and of its folds, from no rows.
 
-    Folds from the first one that has a function are left out: without rows, it may return other types.
+    Folds from the first one that has a function are left out: without rows, it may return other types. So
+    are those after one that fails without rows.
 
     Args:
         pipeline: The pipeline.
         schema: Schema of the dataset; the last column is ``as_of``.
 
     Raises:
-        BadPipeline: A query fails.
         WorkspaceUnavailable: The disk is full, read-only or not responding.
     """
     known = replace(
@@ -88,8 +89,10 @@ def table_schemas(pipeline: Pipeline, schema: pa.Schema) -> dict[str, pa.Schema]
         workspace = Workspace(Path(folder))
         workspace.dataset.mkdir()
         pq.write_table(schema.empty_table(), workspace.table(pipeline.dataset))
-        write_folds(workspace, known, pa.scalar(None, schema.field(AS_OF).type))
-        return {name: pq.read_schema(workspace.table(name)) for name in known.tables}
+        with contextlib.suppress(BadPipeline):
+            write_folds(workspace, known, pa.scalar(None, schema.field(AS_OF).type))
+        paths = {name: workspace.table(name) for name in known.tables}
+        return {name: pq.read_schema(path) for name, path in paths.items() if path.exists()}
 
 
 def repeated_keys(workspace: Workspace, pipeline: Pipeline) -> int:

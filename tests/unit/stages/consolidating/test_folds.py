@@ -140,14 +140,15 @@ def test_the_schemas_of_a_run_are_known_before_it_up_to_a_function(orders):
     folds = (
         BY_PRODUCT,
         Fold("per_line", ("line",), "SELECT line, max(revenue) AS most FROM dataset JOIN by_product USING (product) GROUP BY ALL"),
+        Fold("total", ("first",), "SELECT min(line) AS first, sum(price) AS price FROM dataset"),
         Fold("f", ("line",), function=pytest.fail),
         Fold("g", ("line",), "FROM f"),
     )  # fmt: skip
-    run = orders([[line("a", product="tea", weight=1.5)]], folds=folds[:2])
+    run = orders([[line("a", product="tea", weight=1.5)]], folds=folds[:3])
     run.consolidate()
     pipeline = dataclasses.replace(run.loaded.pipeline, folds=folds)
     schemas = table_schemas(pipeline, run.schema)
-    assert list(schemas) == ["order_lines", "by_product", "per_line"]
+    assert list(schemas) == ["order_lines", "by_product", "per_line", "total"]
     for name, schema in schemas.items():
         assert schema.equals(pq.read_schema(run.workspace.table(name)), check_metadata=False)
 
