@@ -164,8 +164,8 @@ def _has_partition(
     as_of: datetime | None,
 ) -> bool | None:
     """Whether a partition takes the rows of a run; None if that depends on more than its logical date."""
-    if not partitions:
-        return False
+    if not partitions or as_of is None:
+        return None if partitions else False
     version = connection.dialect.identifier_preparer.quote(target.version)
     fits = " OR ".join(f"({condition})" for condition in partitions).replace("%", "%%")
     row = f"SELECT {version} FROM {name} WHERE false UNION ALL SELECT %(as_of)s"  # noqa: S608 - quoted
