@@ -7,6 +7,10 @@ What a request may wait for, in this order:
 3. a permit of the rate limiter, shared by all tasks of the connection, with its pauses
    (``Retry-After``, a quota that is used up)
 
+A 404 with a page instead of JSON may be the source's answer for an item that does not exist, or that of a
+proxy while the source is away. Its request is repeated once, after all others, and then all of these are
+judged together (:meth:`WorkerPool._judged`).
+
 A pause that is longer than ``Backoff.max_wait`` ends the fetch with ``QuotaSpent``, so that the task
 defers; an outage longer than ``Backoff.max_outage`` ends it with the error, so that Airflow retries.
 """
@@ -40,7 +44,7 @@ from fanfold.stages.fetching.parts import PartBuffer
 from fanfold.stages.fetching.queue import Request, RequestQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fanfold.model import Item
     from fanfold.rate_limit import RateLimiter
@@ -81,7 +85,9 @@ class WorkerPool:
         wanted: Sequence[Item],
         earlier: Mapping[str, Outcome],
         counters: RequestCounters,
+        known: Callable[[], Item | None] = lambda: None,
     ) -> None:
+        """Create the threads; ``known`` finds an item that an earlier fetch of the run has found."""
         self.stopped_by: FanfoldError | None = None
         self.limit = AdaptiveLimit(concurrency)
         self._session = session
@@ -89,6 +95,10 @@ class WorkerPool:
         self._backoff = backoff
         self._counters = counters
         self._earlier = earlier
+        self._find_known = known
+        self._known: Item | None = None
+        self._not_found: list[tuple[Request, SourceBusy]] = []
+        self._page_passed = False
         self._stop = threading.Event()
         items = iter(wanted)
         chunks = iter(lambda: tuple(itertools.islice(items, session.items_per_request)), ())
@@ -131,6 +141,7 @@ class WorkerPool:
                         buffer.add(result)
                 if part := buffer.take():
                     yield part
+            buffer.add(self._judged())
         finally:
             self._end()
         if part := buffer.take(last=True):
@@ -181,6 +192,9 @@ class WorkerPool:
         if reply.pause is not None:
             # Does not end the fetch: this may have been the last request.
             self._limiter.pause(min(reply.pause, MAX_PAUSE), ENGINE.message("rate_limit.headers"))
+        self._page_passed |= request.postponed
+        if self._known is None:
+            self._known = next((it for it in request.items if reply.records.get(it.key)), None)
         if reply.following is not None:
             self._queue.next_page(request, reply.following, reply.records[request.items[0].key])
             return
@@ -211,10 +225,62 @@ class WorkerPool:
             case ItemRefused():
                 self._queue.record_response(sent_at)
                 self._give_up(request, error)
+            case SourceBusy() if error.not_found:
+                self._repeat_last(request, error, sent_at)
             case SourceBusy():
                 self._retry(request, error, sent_at)
             case _:
                 raise error
+
+    def _repeat_last(self, request: Request, error: SourceBusy, sent_at: float) -> None:
+        self._queue.record_error(sent_at, unavailable=False, overloaded=False)
+        if len(request.items) > 1:
+            self._queue.split(request, request.items)
+        elif not request.postponed:
+            self._queue.postpone(request, self._backoff.wait_after(1, error.retry_after) or 0.0)
+        else:
+            self._not_found.append((request, error))
+            self._queue.done()
+
+    def _judged(self) -> list[Done]:
+        """Return the outcomes of the items for which the source had a page instead of JSON twice.
+
+        They are missing if it answers for an item that is known to exist, and the page has not passed for
+        any item. Without such an item they are failed: the host may be wrong.
+        """
+        if self.stopped_by or not self._not_found:
+            return []
+        known = None if self._page_passed else self._known_item()
+        exists = known is not None and self._still_has(known)
+        if self.stopped_by:
+            return []
+        found: list[Done] = []
+        for request, error in self._not_found:
+            key = request.items[0].key
+            if exists:
+                reason = ENGINE.message("http.no_item", status=error.not_found)
+                outcome = self._outcome(request, key, Status.MISSING, reason)
+            else:
+                reason = ENGINE.message("http.not_found", status=error.not_found)
+                outcome = self._outcome(request, key, Status.FAILED, reason)
+            found.append((outcome, None))
+        return found
+
+    def _still_has(self, item: Item) -> bool:
+        """Request an item that exists again; stop the fetch if the source does not answer."""
+        if not self._permit():
+            return False
+        self._not_found[0][0].sent += 1
+        try:
+            return bool(self._session.fetch((item,)).records.get(item.key))
+        except FanfoldError as error:
+            if isinstance(error, QuotaSpent):
+                self._pause(pause_of(error, self._session), error)
+            self._halt(error)
+            return False
+
+    def _known_item(self) -> Item | None:
+        return self._known or self._find_known()
 
     def _retry(self, request: Request, error: SourceBusy, sent_at: float) -> None:
         """Retry later; after too many attempts, find out whether the item or the source fails."""
@@ -229,7 +295,10 @@ class WorkerPool:
             request.attempts -= 1
             delay = 0.0
         if delay is None:
-            self._give_up(request, error)
+            if error.permanent and self._known_item() is None:
+                self._halt(error.permanent)
+            else:
+                self._give_up(request, error)
         else:
             self._counters.retry(delay)
             self._queue.retry(request, delay)

@@ -52,6 +52,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     started_at: str,
     items_per_request: int = 1,
     quotas: Quotas = Quotas(),  # noqa: B008 - frozen
+    pause: float = 0.0,
 ) -> Plan:
     """Cut the items that ``read_items`` listed into batches; write batches, key index and plan.
 
@@ -68,6 +69,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         started_at: The current time (ISO 8601, UTC).
         items_per_request: Maximum number of items per request of an :class:`~fanfold.sources.Api`.
         quotas: Its quotas.
+        pause: Seconds until the first request may be sent.
     """
     repeated = find_repeated(workspace.listed)
     items = repeated.lines - repeated.count
@@ -95,6 +97,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
             datetime.fromisoformat(started_at),
             items=items,
             size=total,
+            pause=pause,
         ),
         items_per_request=items_per_request,
         requests_per_item=per_item,
