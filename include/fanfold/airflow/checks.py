@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 
 _WRONG_HOST = {"http.tls", "http.no_tls", "http.no_http"}
@@ -82,10 +85,16 @@ def _check_pipeline(name: str) -> None:
 
 
 def _check_bucket() -> None:
-    from fanfold.stages.publishing import check_bucket
+    from fanfold.stages.publishing import IfMatch, check_bucket
 
     with connections.bucket(settings.bucket_name()) as bucket:
-        check_bucket(bucket)
+        if check_bucket(bucket) is IfMatch.NONE:
+            log.warning(
+                "Bucket %r at %s has no conditional writes: latest.json is safe from runs of this "
+                "installation only. Let no other installation publish the same DAG into it.",
+                bucket.name,
+                bucket.endpoint,
+            )
 
 
 def _check_database(name: str) -> None:

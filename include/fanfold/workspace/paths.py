@@ -53,7 +53,6 @@ _SAFE = re.compile(r"[A-Za-z0-9._+=:@-]")
 _NAME_LIMIT = 120  # bytes; most file systems allow 255, and parts add to it
 FAILED = "failed.jsonl"
 REJECTED = "rejected.jsonl"
-SAME = "same.jsonl"
 
 
 def safe_name(text: str) -> str:
