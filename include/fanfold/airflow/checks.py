@@ -98,16 +98,27 @@ def _check_bucket() -> None:
 
 
 def _check_database(name: str) -> None:
+    from fanfold.stages.consolidating.folds import table_schemas
     from fanfold.stages.loading import check_database, targets_of
+    from fanfold.stages.processing import arrow_schema
 
+    run = settings.identity(get_current_context())
     try:
         pipeline = load_pipeline(name).pipeline
         targets, mode = targets_of(pipeline), pipeline.mode
+        schemas = table_schemas(pipeline, arrow_schema(pipeline.contract))
     except BadPipeline:
-        targets, mode = (), "snapshot"  # _check_pipeline reports it
+        targets, mode, schemas = (), "snapshot", {}  # _check_pipeline reports it
     with connections.warehouse() as connection:
-        dag_id = settings.identity(get_current_context()).dag_id
-        check_database(connection, targets, connections.WAREHOUSE, mode=mode, dag_id=dag_id)
+        check_database(
+            connection,
+            targets,
+            connections.WAREHOUSE,
+            mode=mode,
+            dag_id=run.dag_id,
+            schemas=schemas,
+            as_of=run.logical_date,
+        )
 
 
 def _check_workspace() -> None:

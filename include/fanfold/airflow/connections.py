@@ -274,7 +274,8 @@ def database(connection_id: str) -> Iterator[Any]:
 def _opened(connection_id: str, connection: Connection) -> Iterator[Any]:
     from fanfold.stages.loading import database_errors
 
-    with database_errors(connection_id):
+    where = f" ({connection.host})" if connection.host else ""
+    with database_errors(connection_id + where):
         if connection.conn_type == "sqlite":
             opened: Any = _sqlite(connection)
         elif connection.conn_type in _POSTGRES_TYPES:
@@ -302,7 +303,8 @@ def _by_hook(connection: Connection) -> Any:
 def _postgres(connection: Connection) -> Any:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-    extra = {**POSTGRES, **_extra(connection.conn_id, connection)}
+    # Text is UTF-8, whatever PGCLIENTENCODING, the role or the extra say.
+    extra = {**POSTGRES, **_extra(connection.conn_id, connection), "client_encoding": "UTF8"}
     connection.extra = json.dumps(extra)
     return PostgresHook(connection=connection).get_conn()
 

@@ -28,6 +28,7 @@ Layout::
         report/                          report.html
         comparison.json                  differences to the previous run
         manifest.json                    the manifest
+        load.json                        counts of the last load by table, and its warnings
         stop.json                        why the fetch was stopped, if the token was rejected
 
     <shared>/inputs/                     items files that people put there, and that any run may read
@@ -91,6 +92,7 @@ class Workspace:
         self.stop = root / "stop.json"
         self.report = root / "report"
         self.manifest = root / "manifest.json"
+        self.load = root / "load.json"
         self.spill = root / "spill"
 
     def table(self, name: str) -> Path:

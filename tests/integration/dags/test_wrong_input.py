@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 # Airflow and its providers warn about themselves.
@@ -56,6 +59,14 @@ def test_preflight_reports_what_is_missing_or_unreachable(pipeline, monkeypatch,
     assert f"FANFOLD_SHARED_DIR={blocked} is not writable" in said
     assert "warehouse_default" in said
     assert "s3cret-pw" not in said
+
+
+def test_preflight_compares_existing_tables_with_the_pipeline(pipeline):
+    with closing(sqlite3.connect(pipeline.warehouse)) as connection:
+        connection.execute("CREATE TABLE user_profiles (source text, user_id integer)")
+    said = pipeline.run().error("preflight")
+    assert "1 of 4 preflight checks failed" in said
+    assert "column 'user_id' has the type INTEGER" in said
 
 
 def test_wrong_items_fail_read_items_with_their_place(pipeline):
