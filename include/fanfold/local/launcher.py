@@ -163,7 +163,7 @@ def _advance(stack: Stack) -> None:
 def _upload(stack: Stack, pipeline: str, path: Path) -> str:
     """Upload a local file of the user to the stack's S3 server; return its URI."""
     if not stack.uses_own(STORAGE):
-        return path.as_uri()
+        return f"file://{glob.escape(str(path.absolute()))}"
     key = upload_key(pipeline, path)
     stack.s3().upload_file(str(path), stack.bucket, key)
     return f"s3://{stack.bucket}/{glob.escape(key)}"
