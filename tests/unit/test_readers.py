@@ -173,6 +173,11 @@ def test_the_rows_of_a_query_have_keys_and_attributes(tmp_path, columns):
     assert attributes(tmp_path) == [{"city": "Bern"}, {"city": None}]
 
 
+def test_columns_of_a_query_with_one_name_are_refused():
+    with pytest.raises(BadInput, match="items_sql: the columns 2 and 3 have the same name"):
+        list(readers.from_rows(["user_id", "city", "city"], [["1", "Bern", "Rome"]], "user_id"))
+
+
 def test_attributes_that_begin_late_stay_beside_their_keys(tmp_path):
     late = BLOCK_ITEMS * 2 + 7
     items = [str(number + 1) for number in range(late)] + [{"user_id": "9", "a": 1}, "8"]
@@ -255,6 +260,10 @@ MALFORMED = {
     "empty.csv": ("", "needs a header"),
     "columns.csv": ("name,age\nx,1\n", "needs a header with one column 'user_id'. Of its 2 col"),
     "twice.csv": ("user_id,user_id\n1,2\n", "Of its 2 columns, 2 have this name"),
+    "names.csv": ("user_id,name,Name,name\n1,a,b,c\n", "the columns 2 and 4 have the same name"),
+    "semicolons.csv": ("name;user_id\nAl;1\n", "other separators than commas"),
+    "joined.csv": ("user_id,name\n1,a\n\ufeffuser_id,name\n2,b\n", "line 3 is the header again"),
+    "joined, one column.csv": ("user_id\n1\nuser_id\n2\n", "line 3 is the header again"),
     "no header.csv": ("1,Al\n2,Bo\n", "needs a header"),
     "latin.csv": (b"user_id\n1\n\xff\xfe\n", "line 3 is not UTF-8"),
     "late latin.csv": (b"user_id\n" + b"1\n" * 99_999 + b"\xff", "line 100001 is not UTF-8"),
@@ -271,6 +280,7 @@ MALFORMED = {
     "second quote.csv": (f'user_id,n,m\n1,"a\nb","Al\n{LINES[:99]}', "line 3: a quote opens"),
     "quote.csv": ('user_id,name\n1,"Al" x\n', "line 2: a quote opens"),
     "no json.jsonl": ('{"user_id": 1}\n{"password": "s3cret"\n', "line 2 is not JSON"),
+    "key twice.jsonl": ('{"user_id": 1, "user_id": 2}\n', "line 1 is not JSON, or an object has two"),
     "no key.jsonl": ('{"id": "s3cret"}\n', "line 1 has no 'user_id'"),
     "null.jsonl": ('{"user_id": null}\n["s3cret"]\n', "line 2: an item is a string or an integer"),
     "rejected.csv": ("user_id\n1\ns3cret\n", "line 3: a uid is a number"),

@@ -73,7 +73,9 @@ def read_items(pipeline: str, items: list[Any] | None = None) -> int:
     context = get_current_context()
     workspace = settings.workspace_of(context)
     run = context["dag_run"]
-    if not run.clear_number and remove_previous_run(workspace, str(run.start_date)):
+    # A run that was cleared before its first try of this task has nothing of its own yet.
+    is_new = not run.clear_number or context["ti"].try_number == 1
+    if is_new and remove_previous_run(workspace, str(run.start_date)):
         log.info("Removed the workspace of a deleted run with the same id.")
     loaded = _pipeline(pipeline)
     chosen, options = settings.items_of(context), settings.Options.of(context)

@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from datetime import date, time
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from fanfold.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SHOWN_CHARACTERS = 60
 _EXACT = 2**53
 """Below, a float is exactly one integer (IEEE 754)."""
 _DIGITS = 76
 """Digits of the widest decimal of Parquet and Arrow."""
+
+
+def check_unique(columns: Iterable[str], where: str) -> None:
+    """Raise :class:`BadInput` if two columns have the same name: one would replace the other."""
+    places: dict[str, int] = {}
+    for place, name in enumerate(columns, start=1):
+        if name and places.setdefault(name, place) != place:
+            raise BadInput(
+                f"{where}: the columns {places[name]} and {place} have the same name. Rename one of them."
+            )
 
 
 def json_value(value: Any) -> Any:

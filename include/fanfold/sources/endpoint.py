@@ -88,7 +88,8 @@ class Endpoint:
         """The server, without scheme and default port: what its ids belong to."""
         scheme, _, address = self.url.partition("://")
         host, slash, path = address.partition("/")
-        return host.lower().removesuffix(":443" if scheme == "https" else ":80") + slash + path
+        host = host.lower().removesuffix(":443" if scheme == "https" else ":80")
+        return host.removesuffix(".") + slash + path
 
     @classmethod
     def parse(  # noqa: PLR0913 - the fields of an Airflow connection

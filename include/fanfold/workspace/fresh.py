@@ -1,7 +1,7 @@
 """A workspace belongs to a run, not to its id: a run that is deleted in Airflow and made again is new.
 
-``run.json`` holds when Airflow started the run. That changes when the run is cleared, too, so only a
-run that was never cleared is compared.
+``run.json`` holds when Airflow started the run. That changes when the run is cleared, too, so a run is
+compared only until it is cleared, or until the task that compares has run once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _REMOVED = ".removed-"
 def remove_previous_run(workspace: Workspace, started: str) -> bool:
     """Remove everything that an earlier run with the same id left; return whether there was any.
 
-    For a run that was not cleared. The folder is renamed before it is removed: after a crash in
+    For a run that has nothing of its own, or was not cleared. The folder is renamed before it is removed: after a crash in
     between, the run is fresh, and the next call in any run of the DAG removes the rest.
 
     Args:

@@ -220,6 +220,7 @@ def test_another_service_is_refused():
     [
         ("https://Here.example:443", "here.example"),
         ("http://here.example:80", "here.example"),
+        ("https://here.example.:443", "here.example"),
         ("http://here.example:443", "here.example:443"),
         ("http://127.0.0.1:8080", "127.0.0.1:8080"),
         ("https://[::1]", "[::1]"),
