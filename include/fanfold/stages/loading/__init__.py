@@ -210,11 +210,12 @@ def _engine(connection: Any, connection_id: str) -> sa.Engine:
             "load needs PostgreSQL through psycopg 3, or SQLite."
         )
     connection.commit()
-    # The Airflow connection's extra may have set these three, environment or role the encoding.
+    # The Airflow connection's extra may have set these four, environment or role the last two.
     connection.row_factory = rows
     if dialect != "sqlite":
         connection.autocommit = False
         connection.execute("SET client_encoding TO 'UTF8'")
+        connection.execute("SET DateStyle TO 'ISO'")  # psycopg reads no other
         connection.commit()
         if connection.info.encoding != "utf-8":  # as the server reports it
             raise BadConfiguration(
