@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from fanfold.readers.values import key_text
-
 from fanfold.workspace.batch import ITEM
 
 if TYPE_CHECKING:
