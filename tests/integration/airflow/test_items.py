@@ -288,8 +288,9 @@ def database(request, connect, tmp_path):
 CITIES = ["Bern", "100% Rom", None]
 
 
+@pytest.mark.usefixtures("database")
 @pytest.mark.parametrize("database", ["postgres"], indirect=True)
-def test_a_date_of_a_query_is_iso_8601(database):
+def test_a_date_of_a_query_is_iso_8601():
     chosen = {"sql": "SELECT 1 AS n, DATE '2026-03-02' AS day", "sql_connection": "db"}
     assert read("n", **chosen) == [(1, {"day": "2026-03-02"})]
 
