@@ -140,14 +140,15 @@ def test_the_other_columns_of_a_parquet_file_are_attributes_as_json_values(tmp_p
         "price": [Decimal("1.10"), None],
         "ratio": [0.5, float("nan")],
         "user_id": UIDS,
-        "many": [["a"], []],
+        "most": [float("inf"), None],
+        "many": [[0.5, float("nan")], []],
         "raw": [b"\xc3\xbc", b"\xff"],
     }
     assert listed(tmp_path, read(tmp_path, "a.parquet", columns))[0] == UIDS
-    first = {"at": "2026-01-02T03:04:05+00:00", "day": "2026-01-02", "price": "1.10"}
-    nothing = dict.fromkeys(["at", "day", "price", "ratio"])
+    first = {"at": "2026-01-02T03:04:05+00:00", "day": "2026-01-02", "price": "1.10", "most": "inf"}
+    nothing = dict.fromkeys(["at", "day", "price", "most", "ratio"])
     assert attributes(tmp_path) == [
-        {**first, "ratio": 0.5, "many": ["a"], "raw": "ü"},
+        {**first, "ratio": 0.5, "many": [0.5, None], "raw": "ü"},
         {**nothing, "many": [], "raw": "\\xff"},
     ]
 

@@ -79,7 +79,7 @@ class Endpoint:
     def scope(self) -> str:
         """What a quota belongs to: server, region, and a digest of the token that does not reveal it."""
         # Lambda's credentials may be a role or a profile that only the connection knows.
-        server = self.connection if self.service == "lambda" else self.url.partition("://")[2]
+        server = self.connection if self.service == "lambda" else self.site
         secret = f"{self.region}\n{self.login}\n{self.token or ''}".encode()
         return f"{server}-{hashlib.blake2b(secret, digest_size=4).hexdigest()}"
 

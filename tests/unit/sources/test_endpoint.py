@@ -228,4 +228,6 @@ def test_another_service_is_refused():
     ],
 )
 def test_a_site_is_the_same_whatever_way_its_address_is_written(url, site):
-    assert Endpoint("mastodon_default", url).site == site
+    endpoint = Endpoint("mastodon_default", url)
+    assert endpoint.site == site
+    assert endpoint.scope.startswith(f"{site}-")
