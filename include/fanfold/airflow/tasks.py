@@ -392,7 +392,7 @@ def load(pipeline: str) -> dict[str, dict[str, Any]]:
         log.info("%s", result.summary)
     for text in warnings:
         log.warning("%s", text)
-    if all(result.skipped for result in results):
+    if results[0].skipped:
         raise AirflowSkipException("A newer generation of the dataset is loaded.")
     return tables
 
