@@ -15,6 +15,7 @@ from fanfold.errors import BadConfiguration, CredentialRefused, QuotaSpent
 from fanfold.model import BatchRef, Plan, Status, utc_text
 from fanfold.sources import Api, Compute, Files, Function
 from fanfold.workspace.files import read_json
+from fanfold.workspace.fresh import token_of
 from fanfold.workspace.stop import check_stop, token_digest, write_stop
 
 if TYPE_CHECKING:
@@ -115,10 +116,9 @@ class Fetch(BaseOperator):
         from fanfold.stages.fetching.workers import WorkerPool
 
         options = settings.Options.of(context)
-        run = settings.identity(context)
-        session = connections.source_session(
-            source, endpoint, as_of=run.logical_date, run=f"{run.dag_id} {run.run_id}"
-        )
+        as_of = settings.identity(context).logical_date
+        run = token_of(settings.workspace_of(context))
+        session = connections.source_session(source, endpoint, as_of=as_of, run=run)
         return partial(
             WorkerPool,
             stack.enter_context(session),

@@ -67,14 +67,11 @@ def read_items(pipeline: str, items: list[Any] | None = None) -> int:
     from dataclasses import replace
 
     from fanfold import readers
+    from fanfold.airflow.fresh import own_workspace
     from fanfold.airflow.items import items_of_run
-    from fanfold.workspace.fresh import remove_previous_run
 
     context = get_current_context()
-    workspace = settings.workspace_of(context)
-    run = context["dag_run"]
-    if not run.clear_number and remove_previous_run(workspace, str(run.start_date)):
-        log.info("Removed the workspace of a deleted run with the same id.")
+    workspace = own_workspace(context)
     loaded = _pipeline(pipeline)
     chosen, options = settings.items_of(context), settings.Options.of(context)
     if items is not None and chosen.is_default:

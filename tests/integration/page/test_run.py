@@ -351,6 +351,31 @@ def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(new_run, page
     assert page.get("/batches", expect=404)["code"] == "no_plan"
 
 
+def test_what_a_deleted_run_left_is_not_shown_for_a_new_run_with_its_id(finished_run, site):
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    page = finished_run(FILES)
+    assert page.get()["tables"]
+    of_run = {"run_id": page.run_id, "task_id": "read_items"}
+    with create_session() as session:
+        session.execute(update(TaskInstance).filter_by(**of_run).values(try_number=0, state=None))
+    for state in ("running", "failed"):
+        page.set_states(state)
+        seen = page.get()
+        assert (seen["tally"], seen["rows"], seen["tables"], seen["report"]) == (
+            None,
+            None,
+            [],
+            False,
+        )
+        assert page.get("/dataset", expect=404)["code"] == "no_dataset"
+        listed = site["user"].get("/fanfold/api/pipelines").json()["pipelines"]
+        (shown,) = [run for each in listed for run in each["runs"] if run["run_id"] == page.run_id]
+        assert (shown["tally"], shown["rows"], shown["rejected"]) == (None, None, None)
+
+
 def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(finished_run, site):
     earlier = finished_run(dict.fromkeys(KEYS[:3], File()))
     page = finished_run(FILES, batch_size=7, previous=earlier.workspace)
