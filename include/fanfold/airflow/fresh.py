@@ -6,7 +6,7 @@ import logging
 import secrets
 from typing import TYPE_CHECKING
 
-from airflow.sdk import NEVER_EXPIRE
+from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined] # its stub lacks it
 
 from fanfold.airflow import settings
 from fanfold.workspace.fresh import remove_previous_run
