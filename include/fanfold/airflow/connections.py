@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from datetime import UTC, datetime
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,10 @@ from airflow.sdk import Connection
 
 from fanfold.airflow.settings import defer_after, files_allowed, rate_limit_url, shared_directory
 from fanfold.errors import BadConfiguration
-from fanfold.sources import Api, Function
+from fanfold.sources import Api, Files, Function
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from datetime import datetime
+    from collections.abc import Iterable, Iterator, Mapping
 
     from fanfold.airflow.settings import Options
     from fanfold.pipeline import Pipeline
@@ -86,6 +86,22 @@ def endpoint(pipeline: Pipeline) -> Endpoint:
             connection_id, conn_type=connection.conn_type, login=login, **fields
         )
     return Endpoint.parse(connection_id, **fields)
+
+
+def places(pipeline: Pipeline, keys: Iterable[str]) -> tuple[str, ...]:
+    """Return where the requests for some items go, for people: URLs, regions and buckets, no credentials.
+
+    Raises:
+        BadConfiguration: The connection is missing or wrong.
+    """
+    source = pipeline.source
+    if isinstance(source, Files):
+        with locations(source.connection) as files:
+            return files.places(keys)
+    if isinstance(source, (Api, Function)):
+        with source_session(source, endpoint(pipeline), as_of=datetime.now(UTC)) as session:
+            return (session.place,)
+    return ()
 
 
 def source_session(

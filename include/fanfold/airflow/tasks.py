@@ -19,8 +19,8 @@ from fanfold.airflow import connections, metrics, settings
 from fanfold.airflow.fetch import Fetch
 from fanfold.errors import FanfoldError, Inconsistent, SinkUnavailable, ToleranceExceeded
 from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
-from fanfold.sources import Api, Function
-from fanfold.workspace.files import read_json
+from fanfold.sources import Api, Files, Function
+from fanfold.workspace.files import read_json, read_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +100,7 @@ def plan(pipeline: str) -> list[dict[str, Any]]:
         wanted_size=options.batch_size,
         logical_date=utc_text(run.logical_date),
         started_at=utc_text(datetime.now(UTC)),
+        places=connections.places(loaded, read_jsonl(workspace.listed)),
         **_limits(loaded, options, run.logical_date),
     )
     log.info("%s", planning.summary(written))
@@ -195,6 +196,8 @@ def consolidate(pipeline: str) -> dict[str, int]:
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
     if manifest.repeated:
         log.warning("%s", consolidating.repeated_text(manifest, loaded.pipeline))
+    if len(manifest.places) > 1 and not isinstance(loaded.pipeline.source, Files):
+        log.warning("The items came from several places: %s.", ", ".join(manifest.places))
     if text := notes.merged_text(manifest):
         log.info("Merged into %s.", text)
     if text := notes.pending_text(manifest):

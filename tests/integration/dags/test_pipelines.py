@@ -70,7 +70,10 @@ def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next
     assert run.errors == {}
     assert run.manifest["status"] == "complete"
     assert run.counts == Counts(planned=5, ok=5)
+    places = [pipeline.simulator.url]
+    assert places == plan_of(run)["places"] == run.manifest["places"]
     objects = published(pipeline, "weibo_user_profiles")
+    assert f">{places[0]}<" in objects["report.html"].decode()
     assert set(objects) == {
         *("user_profiles.parquet", "user_profiles.csv.gz", "failed.jsonl", "rejected.jsonl"),
         *("manifest.json", "report.html"),

@@ -16,7 +16,7 @@ from fanfold.model import Status
 from fanfold.workspace.files import read_json, write_json
 from fanfold.workspace.progress import all_progress, write_progress
 
-from .finished_run import GONE, RULE, File, write_plan
+from .finished_run import GONE, PLACES, RULE, File, write_plan
 
 KEYS = [f"file-{number:02}.csv" for number in range(20)]
 MISSING, INVALID, FAILED = KEYS[3], KEYS[5], (KEYS[8], KEYS[9])
@@ -46,6 +46,7 @@ def test_the_head_counts_items_rows_and_rejected_rows(partial):
     assert (seen["verdict"], seen["final"], seen["status"]) == ("partial", True, "partial")
     assert (seen["tally"], seen["rows"], seen["rejected"]) == (TALLY, ROWS, REJECTED)
     assert (seen["noun"], seen["key_column"]) == ("order file", "file")
+    assert seen["places"] == list(PLACES)
     assert seen["tables"] == ["orders", "revenue"]
     assert seen["requests"]["expected"] == 20
     assert seen["requests"]["used"] == 18 + 2 * 5

@@ -43,7 +43,7 @@ from fanfold.workspace.batch import ITEM
 from fanfold.workspace.failure_groups import merge_groups, read_groups, write_groups
 from fanfold.workspace.files import read_json, whole_file, write_json
 from fanfold.workspace.paths import FAILED, REJECTED
-from fanfold.workspace.progress import Closed, read_closed
+from fanfold.workspace.progress import Closed, places_of, read_closed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -155,6 +155,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         dropped_columns=_dropped_columns(closed),
         mode=pipeline.mode,
         gb_seconds=round(sum(each.gb_seconds for each in closed), 6),
+        places=tuple(sorted({place for batch in batches for place in places_of(batch)})),
         **merged,
     )
     write_json(workspace.manifest, manifest.as_json())
