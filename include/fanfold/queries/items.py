@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from fanfold.errors import Inconsistent
 from fanfold.model import Outcome, Rejected, Status
+from fanfold.queries.dataset import BUFFER, rows_of_group
 from fanfold.queries.values import json_row
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.key_index import positions
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from fanfold.workspace.paths import Workspace
 
 SHOWN = 20
-"""Records, rows and rejected rows of an item that are returned."""
+"""Records, rows and rejected rows of an item that are returned …"""
+SHOWN_BYTES = 8 << 20
+"""… of records only as many as have these bytes together, and at least one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,11 @@ class Some:
     def of(cls, lines: Iterator[bytes], parse: Callable[[dict[str, Any]], Any]) -> Self:
         """Count JSON lines, and parse the first ones."""
         count = 0
-        first = []
+        first: list[Any] = []
+        room = SHOWN_BYTES
         for count, line in enumerate(lines, 1):
-            if count <= SHOWN:
+            room -= len(line)
+            if count <= SHOWN and (room >= 0 or not first):
                 first.append(parse(json.loads(line)))
         return cls(count, tuple(first))
 
@@ -176,17 +181,17 @@ def _rows(path: Path, key: str) -> Some:
     count = 0
     first: list[dict[str, Any]] = []
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER) as file:
             for group in range(file.num_row_groups):
                 items = file.read_row_group(group, columns=[ITEM], use_threads=False)[ITEM]
                 places = pc.indices_nonzero(pc.equal(items, key))
                 if count and not places:
                     break
                 count += len(places)
-                wanted = places[: SHOWN - len(first)]
+                wanted = min(len(places), SHOWN - len(first))
                 if wanted:
-                    rows = file.read_row_group(group, use_threads=False).take(wanted)
-                    first += rows.drop_columns(ITEM).to_pylist()
+                    for rows in rows_of_group(file, group, places[0].as_py(), wanted):
+                        first += map(json_row, rows.drop_columns(ITEM).to_pylist())
     except (pa.ArrowException, OSError, KeyError) as error:
         raise Inconsistent(f"{path} cannot be read ({error}): clear `batch.process`.") from error
-    return Some(count, tuple(map(json_row, first)))
+    return Some(count, tuple(first))

@@ -44,6 +44,7 @@ from fanfold.workspace.failure_groups import merge_groups, read_groups, write_gr
 from fanfold.workspace.files import read_json, whole_file, write_json
 from fanfold.workspace.paths import FAILED, REJECTED
 from fanfold.workspace.progress import Closed, places_of, read_closed
+from fanfold.workspace.rows import batches_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -277,7 +278,7 @@ def _rows(
             found = file.schema_arrow
             if not found.remove(found.get_field_index(ITEM)).equals(schema):
                 raise _damaged(batch.number, path, "its columns are not those of the contract")
-            for part in file.iter_batches(ROW_GROUP, columns=columns, use_threads=False):
+            for part in batches_of(file, ROW_GROUP, columns):
                 rows += len(part)
                 yield part.select(columns)
     except (pa.ArrowException, OSError) as error:

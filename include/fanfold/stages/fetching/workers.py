@@ -36,7 +36,7 @@ from fanfold.model import Outcome, Status, utc_text
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
 from fanfold.stages.fetching.concurrency import AdaptiveLimit
-from fanfold.stages.fetching.parts import PartBuffer
+from fanfold.stages.fetching.parts import Backlog, PartBuffer, size_of
 from fanfold.stages.fetching.queue import Request, RequestQueue
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ class WorkerPool:
         items = iter(wanted)
         chunks = iter(lambda: tuple(itertools.islice(items, session.items_per_request)), ())
         self._queue = RequestQueue(deque(map(Request, chunks)), self.limit, CircuitBreaker())
-        self._results: queue.SimpleQueue[list[Done] | BaseException | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[tuple[list[Done], int] | BaseException | None]
+        self._results = queue.SimpleQueue()
+        self._backlog = Backlog()
         self._threads = [
             threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
             for number in range(min(concurrency, len(wanted)))
@@ -115,7 +117,7 @@ class WorkerPool:
         for thread in self._threads:
             thread.start()
         running = len(self._threads)
-        buffer = PartBuffer()
+        buffer, unwritten = PartBuffer(), 0
         try:
             while running:
                 try:
@@ -128,9 +130,13 @@ class WorkerPool:
                     elif isinstance(result, BaseException):
                         raise result
                     else:
-                        buffer.add(result)
+                        buffer.add(*result)
+                        unwritten += result[1]
                 if part := buffer.take():
                     yield part
+                    del part
+                    self._backlog.add(-unwritten)
+                    unwritten = 0
         finally:
             self._end()
         if part := buffer.take(last=True):
@@ -150,7 +156,13 @@ class WorkerPool:
         finally:
             self._results.put(None)
 
+    def _put(self, results: list[Done]) -> None:
+        size = size_of(results)
+        self._backlog.add(size)
+        self._results.put((results, size))
+
     def _send(self, request: Request) -> None:
+        self._backlog.wait(self._stop)
         if not self._permit():
             return
         sent_at = time.monotonic()
@@ -198,7 +210,7 @@ class WorkerPool:
                 results.append((self._outcome(request, key, Status.MISSING, reason), None))
         if results:
             self._queue.done()
-            self._results.put(results)
+            self._put(results)
 
     # failed requests
 
@@ -243,7 +255,7 @@ class WorkerPool:
         outcome = self._outcome(request, request.items[0].key, Status.FAILED, error.message)
         if isinstance(error, ItemRefused):
             outcome = replace(outcome, refused=True)
-        self._results.put([(outcome, None)])
+        self._put([(outcome, None)])
 
     def _retry_after_quota(self, request: Request, error: QuotaSpent) -> None:
         """Pause the connection until the quota is renewed."""
@@ -310,6 +322,7 @@ class WorkerPool:
 
     def _end(self) -> None:
         self._stop.set()
+        self._backlog.add(0)
         self._queue.close()
 
 
