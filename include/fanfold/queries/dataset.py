@@ -12,13 +12,7 @@ from fanfold.errors import Inconsistent
 from fanfold.queries.values import json_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-BUFFER = 1 << 20
-"""Bytes that are read of a column at a time."""
-READ_BYTES = 1 << 20
-"""Bytes of rows that are read at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +49,7 @@ def rows_of(table: str, path: Path, *, offset: int, limit: int) -> DatasetPage:
         Inconsistent: The file is missing or damaged.
     """
     try:
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER) as file:
+        with pq.ParquetFile(path) as file:
             return DatasetPage(
                 table, file.metadata.num_rows, offset, _columns(file), _page(file, offset, limit)
             )
@@ -107,27 +101,17 @@ def _type(kind: pa.DataType) -> str:
 
 def _page(file: pq.ParquetFile, offset: int, limit: int) -> tuple[list[Any], ...]:
     """Read only the row groups that hold the rows."""
-    found: list[list[Any]] = []
+    found: list[pa.Table] = []
+    wanted = limit
     for group in range(file.num_row_groups):
         size = file.metadata.row_group(group).num_rows
-        if offset < size and len(found) < limit:
-            for rows in rows_of_group(file, group, offset, limit - len(found)):
-                found += ([json_value(value) for value in row.values()] for row in rows.to_pylist())
+        if wanted and offset < size:
+            rows = file.read_row_group(group, use_threads=False).slice(offset, wanted)
+            found.append(rows)
+            wanted -= rows.num_rows
         offset = max(0, offset - size)
-    return tuple(found)
-
-
-def rows_of_group(
-    file: pq.ParquetFile, group: int, offset: int, limit: int
-) -> Iterator[pa.RecordBatch]:
-    """Yield some rows of a row group, a few at a time: they may have long texts."""
-    facts = file.metadata.row_group(group)
-    few = max(1, min(facts.num_rows, READ_BYTES * facts.num_rows // max(1, facts.total_byte_size)))
-    start = 0
-    for rows in file.iter_batches(few, row_groups=[group], use_threads=False):
-        if start >= offset + limit:
-            return
-        first, end = max(offset - start, 0), min(offset + limit - start, len(rows))
-        if first < end:
-            yield rows.slice(first, end - first)
-        start += len(rows)
+    return tuple(
+        [json_value(value) for value in row.values()]
+        for table in found
+        for row in table.to_pylist()
+    )

@@ -14,7 +14,6 @@ import pyarrow.parquet as pq
 
 from fanfold.errors import Inconsistent
 from fanfold.model import Outcome, Rejected, Status
-from fanfold.queries.dataset import BUFFER, rows_of_group
 from fanfold.queries.values import json_row
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.key_index import positions
@@ -181,17 +180,17 @@ def _rows(path: Path, key: str) -> Some:
     count = 0
     first: list[dict[str, Any]] = []
     try:
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER) as file:
+        with pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 items = file.read_row_group(group, columns=[ITEM], use_threads=False)[ITEM]
                 places = pc.indices_nonzero(pc.equal(items, key))
                 if count and not places:
                     break
                 count += len(places)
-                wanted = min(len(places), SHOWN - len(first))
+                wanted = places[: SHOWN - len(first)]
                 if wanted:
-                    for rows in rows_of_group(file, group, places[0].as_py(), wanted):
-                        first += map(json_row, rows.drop_columns(ITEM).to_pylist())
+                    rows = file.read_row_group(group, use_threads=False).take(wanted)
+                    first += map(json_row, rows.drop_columns(ITEM).to_pylist())
     except (pa.ArrowException, OSError, KeyError) as error:
         raise Inconsistent(f"{path} cannot be read ({error}): clear `batch.process`.") from error
     return Some(count, tuple(first))

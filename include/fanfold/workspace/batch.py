@@ -170,10 +170,10 @@ class Batch:
             for data in read_jsonl(outcomes)
         }
 
-    def fetched(self, size: int, length: int = SLICE_CHARACTERS) -> Iterator[list[Fetched]]:
+    def fetched(self, size: int) -> Iterator[list[Fetched]]:
         """Yield the items that are ``ok`` with their latest records, in slices, in fetch order.
 
-        A slice ends with the item that fills it to ``size`` records, or to ``length`` characters of JSON.
+        A slice ends with the item that fills it to ``size`` records or :data:`SLICE_CHARACTERS`.
         Memory is bounded by one slice and the outcomes of the batch.
         """
         parts = self.parts()
@@ -190,7 +190,7 @@ class Batch:
                         characters += characters_of
                     found.append((outcome, own))
                     records += len(own)
-                    if records >= size or characters >= length:
+                    if records >= size or characters >= SLICE_CHARACTERS:
                         yield found
                         found, records, characters = [], 0, 0
         if found:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 ROW_GROUP = 20_000
 """Rows of a row group, unless they take more than :data:`GROUP_BYTES`; of user profiles about 6 MB in
 memory."""
-GROUP_BYTES = 32 << 20
+GROUP_BYTES = 16 << 20
 CSV_LEVEL = 3
 """gzip level of zlib-ng: files are 1 % larger than at zlib's level 4 and take half of its time.
 

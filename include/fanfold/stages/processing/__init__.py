@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from fanfold.messages import ENGINE, Message
 from fanfold.model import Counts, Outcome, Rejected, Status
@@ -48,7 +49,7 @@ __all__ = ["arrow_schema", "first_records", "process_batch"]
 
 SLICE = 2500
 """Records per slice: about 50 MB at 2 KB of JSON each. pandera takes about 30 ms per slice."""
-PIECE_BYTES = 64 << 20
+PIECE_BYTES = 16 << 20
 """Bytes of the rows that are written at a time."""
 DROPPED_COLUMNS = 100
 """Maximum number of dropped columns of a batch that are named."""
@@ -91,7 +92,7 @@ def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
                 writer.add(*check(records))
                 del records
         else:
-            for rows, broken in _in_order(check, batch, keys, Path(folder) / "slices.arrow"):
+            for rows, broken in _in_order(check, batch, keys, Path(folder) / "slices.parquet"):
                 writer.add(rows, broken)
         flaws = reader.flaws if reader else {}
         writer.finish(list(flaws))
@@ -171,35 +172,34 @@ def _in_order(
     """
     planned, positions = set(keys), pa.array(keys, pa.string())
     places, sizes, slices = [], [], []
-    with pa.OSFile(str(spilled), "wb") as file, pa.ipc.new_file(file, check.schema) as writer:
+    with pq.ParquetWriter(spilled, check.schema, compression="lz4") as writer:
         for found in batch.fetched(SLICE):
             rows, broken = check(
                 Records.of_items([(each.key, some) for each, some in found if each.key in planned])
             )
             del found  # free the slice before the next one is read
             yield check.schema.empty_table(), broken
-            for part in rows.combine_chunks().to_batches():
-                writer.write_batch(part)
-                places.append(pc.index_in(part[ITEM], value_set=positions).to_numpy())
-                sizes.append(row_sizes(part))
-                slices.append(len(part))
+            if len(rows):
+                writer.write_table(rows, len(rows))  # one row group
+                places.append(pc.index_in(rows[ITEM], value_set=positions).to_numpy())
+                sizes.append(row_sizes(rows))
+                slices.append(len(rows))
     if not slices:
         return
     order = np.argsort(np.concatenate(places), kind="stable")
     ends = np.cumsum(np.concatenate(sizes)[order])
     starts = np.concatenate([[0], np.cumsum(slices)])
-    with pa.OSFile(str(spilled)) as file:
-        reader = pa.ipc.open_file(file)
+    with pq.ParquetFile(spilled, pre_buffer=False) as file:
         for rows_of_piece in np.split(order, np.flatnonzero(np.diff(ends // PIECE_BYTES)) + 1):
             which = np.searchsorted(starts, rows_of_piece, side="right") - 1
             pieces, found_places = [], []
             for number in np.unique(which):
                 mine = np.flatnonzero(which == number)
-                part = reader.get_batch(int(number))
+                part = file.read_row_group(int(number), use_threads=False)
                 pieces.append(part.take(pa.array(rows_of_piece[mine] - starts[number])))
                 found_places.append(mine)
             back = np.argsort(np.concatenate(found_places))
-            yield pa.Table.from_batches(pieces).take(pa.array(back)).combine_chunks(), []
+            yield pa.concat_tables(pieces).take(pa.array(back)).combine_chunks(), []
 
 
 def _write_rejected(
