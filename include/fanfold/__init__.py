@@ -1,6 +1,6 @@
 """Fanfold: map-reduce data pipelines on Apache Airflow. What a pipeline module imports."""
 
-from fanfold.errors import CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
+from fanfold.errors import BadConfiguration, CredentialRefused, ItemRefused, QuotaSpent, SourceBusy
 from fanfold.messages import Catalogue, Message
 from fanfold.model import Item, KeyForm
 from fanfold.pipeline import Chart, Fold, Pipeline
@@ -24,6 +24,7 @@ from fanfold.sources.responses import retry_after, unexpected_response
 
 __all__ = [
     "Api",
+    "BadConfiguration",
     "Call",
     "Catalogue",
     "Chart",

@@ -144,7 +144,7 @@ def _simulated(pipeline: Pipeline) -> Iterator[None]:
 
 
 def _print(pipeline: Pipeline, result: Result, key: str) -> None:
-    from fanfold.stages.consolidating import repeated_text
+    from fanfold.stages.consolidating.notes import repeated_text
 
     outcome = result.outcomes.iloc[0]
     print(f"{key}: {outcome['status']}" + (f" ({outcome['reason']})" if outcome["reason"] else ""))
@@ -162,8 +162,8 @@ def _print(pipeline: Pipeline, result: Result, key: str) -> None:
             text = json.dumps(record, ensure_ascii=False)
             print(f"  {text[:300]}{'…' * (len(text) > 300)}")
     _table("rows", result.rows)
-    if result.manifest.repeated:
-        print(f"  {repeated_text(result.manifest, pipeline)}")
+    if text := repeated_text(result.manifest, pipeline):
+        print(f"  {text}")
     _table("rejected rows", result.rejected)
     for name, fold in result.folds.items():
         _table(f"fold {name}", fold)

@@ -344,6 +344,9 @@ class Manifest:
         rows: Rows of the dataset.
         rejected: Rows that broke the contract; ``rejected.jsonl`` lists them.
         repeated: Rows of the dataset whose key an earlier row has, too.
+        same: Rows that are not in the dataset because an earlier item has given the row with their key;
+            ``same.jsonl`` lists them. Their items are ``ok``.
+        differing: How many of these have other values than the row in the dataset.
         code: Digest of the pipeline's code.
         dropped_columns: Columns of files that the pipeline does not name, and the number of files that
             have them.
@@ -376,6 +379,8 @@ class Manifest:
     rows: int = 0
     rejected: int = 0
     repeated: int = 0
+    same: int = 0
+    differing: int = 0
     code: str = ""
     dropped_columns: Mapping[str, int] = field(default_factory=dict, hash=False)
     mode: str = "snapshot"
@@ -424,7 +429,7 @@ class Manifest:
     @property
     def own_rows(self) -> int:
         """Rows of the run's own items."""
-        return self.run_rows if self.mode == "merge" else self.rows
+        return self.run_rows if self.mode == "merge" else self.rows + self.same
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Manifest:

@@ -42,7 +42,8 @@ class Pipeline:
         source: Where the records of an item come from.
         contract: pandera schema (``DataFrameModel`` or ``DataFrameSchema``) that rows obey. Columns
             that it does not name are dropped, columns that the transform does not return are null.
-        key: Columns that identify a row; the warehouse table is merged by them.
+        key: Columns that identify a row; the warehouse table is merged by them. If several items give a
+            row of one key, the first one counts (``fanfold.stages.consolidating.same_keys``).
         transform: ``(records[, items, as_of]) -> rows``. ``records`` is a frame of the records of
             some items, in order; its index is the item's key, and that of the rows must be, too.
             ``items`` is a frame of their attributes with the same index, ``as_of`` the run's logical

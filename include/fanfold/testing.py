@@ -292,9 +292,7 @@ def _fetch(
             start = partial(
                 WorkerPool,
                 stack.enter_context(session),
-                stack.enter_context(
-                    open_rate_limiter(folder / "limits", target.connection, *limits)
-                ),
+                stack.enter_context(open_rate_limiter(folder / "limits", target.scope, *limits)),
                 concurrency=_CONCURRENCY,
                 backoff=Backoff(max_outage=_MAX_OUTAGE),
             )

@@ -75,7 +75,7 @@ SEGMENTS = Chart(
 MEDIANS = f"""
     WITH {FEATURES}, counts AS (
         UNPIVOT (
-            SELECT source, user_id, followers_count AS followers, friends_count AS friends,
+            SELECT source, server, user_id, followers_count AS followers, friends_count AS friends,
                    statuses_count AS statuses, favourites_count AS favourites,
                    mutual_followers_count AS mutual FROM dataset
         ) ON followers, friends, statuses, favourites, mutual INTO NAME feature VALUE count
@@ -84,7 +84,7 @@ MEDIANS = f"""
     ), medians AS (
         SELECT segment, any_value(segment_name) AS segment_name,
                any_value(segment_name_zh) AS segment_name_zh, feature, median(count) AS median
-        FROM counts JOIN account_segments USING (source, user_id) GROUP BY segment, feature
+        FROM counts JOIN account_segments USING (source, server, user_id) GROUP BY segment, feature
     ), found AS (
         SELECT segment, {NAMES}, feature_en, feature_zh, position, round(median)::BIGINT AS median,
                round(everyone)::BIGINT AS everyone, (1 + medians.median) / (1 + overall.everyone) AS times
@@ -184,7 +184,7 @@ POINTS = Chart(
                        PARTITION BY is_unusual
                        ORDER BY if(is_unusual, -unusual_score, 0), md5(user_id), source
                    ) AS place
-            FROM account_segments JOIN dataset USING (source, user_id)
+            FROM account_segments JOIN dataset USING (source, server, user_id)
         )
         SELECT account, segment, {NAMES}, if(is_unusual, 'yes', 'no') AS unusual_en,
                if(is_unusual, '是', '否') AS unusual_zh, 1 + followers AS followers, 1 + posts AS posts, score
@@ -243,8 +243,8 @@ UNUSUAL = Chart(
             SELECT coalesce(name, screen_name, user_id) AS account, user_id, unusual_score AS score,
                    segment, segment_name, segment_name_zh, unusual_feature AS feature,
                    unusual_value AS value, unusual_median AS median, unusual_deviation AS deviation
-            FROM account_segments JOIN dataset USING (source, user_id)
-            WHERE is_unusual ORDER BY score DESC, source, user_id LIMIT 15
+            FROM account_segments JOIN dataset USING (source, server, user_id)
+            WHERE is_unusual ORDER BY score DESC, source, server, user_id LIMIT 15
         )
         SELECT if(count(*) OVER (PARTITION BY account) > 1, account || ' ' || user_id, account) AS account,
                user_id, score, {NAMES}, feature_en, feature_zh, value, median, deviation
@@ -290,9 +290,9 @@ UNUSUAL = Chart(
                count(*) OVER () / (SELECT count(*) FROM account_segments) AS share,
                coalesce(name, screen_name, user_id) AS account, lower(feature_en) AS feature_en, feature_zh,
                unusual_value AS value, unusual_median AS median
-        FROM account_segments JOIN dataset USING (source, user_id)
+        FROM account_segments JOIN dataset USING (source, server, user_id)
         JOIN features ON feature = unusual_feature
-        WHERE is_unusual ORDER BY unusual_score DESC, source, user_id LIMIT 1""",
+        WHERE is_unusual ORDER BY unusual_score DESC, source, server, user_id LIMIT 1""",
 )
 _NUMBER = {"field": "segments", "type": "ordinal", "title": ("Number of segments", "分群数")}
 _SILHOUETTE = quantity("silhouette", "Silhouette (-1 to 1)", "轮廓系数（-1 至 1）")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
+import pyarrow.parquet as pq
 from scipy.optimize import linear_sum_assignment
 
 from fanfold.errors import Inconsistent, ToleranceExceeded
@@ -37,14 +38,14 @@ def check_segments(manifest: Manifest, now: Path, before: Path | None, tolerated
     rows = manifest.file_of("account_segments").rows
     if rows != manifest.rows:
         raise Inconsistent(f"{manifest.rows} accounts have {rows} segments: correct the model.")
-    if before is None:
-        log.info("Nothing is published yet to compare the segments with.")
+    if before is None or "server" not in pq.read_schema(before).names:
+        log.info("Nothing with the same key is published yet to compare the segments with.")
         return
     with duckdb.connect() as connection:
         numbers, numbers_before, accounts = connection.execute(
             "SELECT now.segment, before.segment AS segment_before, count(*) AS accounts "
             "FROM read_parquet($now) AS now JOIN read_parquet($before) AS before "
-            "USING (source, user_id) GROUP BY ALL",
+            "USING (source, server, user_id) GROUP BY ALL",
             {"now": str(now), "before": str(before)},
         ).fetchnumpy().values()  # fmt: skip
     in_both = np.zeros((max(numbers, default=0) + 1, max(numbers_before, default=0) + 1), int)

@@ -70,7 +70,7 @@ UNUSUAL = 0.6
 NAMED_FROM = 0.15
 """Interquartile ranges between the medians of segment and of all accounts from which it gets a name."""
 DIGITS = 6
-_KEY = ("source", "user_id")
+_KEY = ("source", "server", "user_id")
 _DATA = ("profiles_run", "profiles_sha256", "profiles_as_of")
 _INPUT = pa.schema(
     [(name, pa.string()) for name in _KEY]
@@ -80,8 +80,7 @@ _INPUT = pa.schema(
 )
 _SEGMENTS = pa.schema(
     {
-        "source": pa.string(),
-        "user_id": pa.string(),
+        **dict.fromkeys(_KEY, pa.string()),
         "segment": pa.int64(),
         "segment_name": pa.string(),
         "segment_name_zh": pa.string(),
@@ -309,8 +308,7 @@ class _Model:
             return None if np.isnan(found) else int(found)
 
         columns = {
-            "source": self.table["source"],
-            "user_id": self.table["user_id"],
+            **{name: self.table[name] for name in _KEY},
             "segment": self.labels + 1,
             "segment_name": [names[label][0] for label in self.labels],
             "segment_name_zh": [names[label][1] for label in self.labels],

@@ -14,6 +14,7 @@ no_statistics  the error code      the source refused the statistics of the days
 
 How the folds count:
 
+* They are about the server that was asked last: others have other posts, and other ids for the same ones.
 * A post counts in the hour in which it was written (UTC), with its newest counts; a deleted one with its last
   counts.
 * Most sources leave deleted posts out. So a post is deleted if the source marks it, or if a later run got an
@@ -37,7 +38,6 @@ from fanfold import Fold
 
 KINDS = ("listed", "status", "deleted", "day", "no_statistics")
 _UTC = {"unit": "us", "tz": "UTC"}
-_EARLIEST = pd.Timestamp("2006-01-01", tz="UTC")  # before any of the networks existed
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029]")
 
 
@@ -45,29 +45,30 @@ def _count() -> Any:
     return pa.Field(nullable=True, in_range={"min_value": 0, "max_value": 10**15})
 
 
-def _text(limit: int = 200, *, nullable: bool = True) -> Any:
+def _text(limit: int | None = None, *, nullable: bool = True) -> Any:
     return pa.Field(nullable=nullable, str_length={"min_value": 1, "max_value": limit})
 
 
 class TopicEvent(pa.DataFrameModel):
     """An event of a topic.
 
-    ``happened_at`` is the hour of the list, the time of the post, the day (00:00 UTC), or else the logical date.
+    ``server`` is the one that was asked: ids of posts and authors are its own. ``happened_at`` is the hour of the list, the time of the post, the day (00:00 UTC), or else the logical date.
     ``author_id`` to ``likes`` are those of a post; ``account_count`` are the people who wrote on a day;
     ``star`` is Weibo's rating of a topic from 0 to 10.
     """
 
-    topic: str = _text(nullable=False)
+    server: str = _text(nullable=False)
+    topic: str = _text(200, nullable=False)
     kind: str = pa.Field(isin=list(KINDS))
-    id: str = _text(nullable=False)
-    happened_at: pd.DatetimeTZDtype = pa.Field(dtype_kwargs=_UTC, ge=_EARLIEST)
+    id: str = _text(200, nullable=False)
+    happened_at: pd.DatetimeTZDtype = pa.Field(dtype_kwargs=_UTC, ge=pd.Timestamp(0, tz="UTC"))
     rank: pd.Int64Dtype = pa.Field(nullable=True, ge=1)
     list_size: pd.Int64Dtype = pa.Field(nullable=True, ge=1)
-    author_id: str = _text(64)
+    author_id: str = _text(200)
     author: str = _text()
     verified: pd.BooleanDtype = pa.Field(nullable=True)
     followers: pd.Int64Dtype = _count()
-    text: str = _text(20_000)
+    text: str = _text()
     reposts: pd.Int64Dtype = _count()
     comments: pd.Int64Dtype = _count()
     likes: pd.Int64Dtype = _count()
@@ -77,7 +78,7 @@ class TopicEvent(pa.DataFrameModel):
     star: float = pa.Field(nullable=True, in_range={"min_value": 0, "max_value": 10})
 
 
-KEY = ("topic", "kind", "id")
+KEY = ("server", "topic", "kind", "id")
 
 
 def check_item(item: str) -> str:
@@ -97,21 +98,26 @@ TOP_AUTHORS = 10
 """Authors of each of the top topics in the fold ``top_authors``."""
 
 
-_LISTED = """
-    listed AS (
+_EVENTS = """
+    events AS (
+        -- The source was pointed to another server: its lists, posts and authors are others.
+        FROM dataset WHERE server = (SELECT arg_max(server, as_of) FROM dataset)
+    )"""
+_LISTED = f"""
+    {_EVENTS}, listed AS (
         -- People and sources may write the same hour in different time zones.
         SELECT topic, happened_at AS hour, arg_max(rank, (as_of, id)) AS rank,
                max(list_size) AS list_size
-        FROM dataset WHERE kind = 'listed' GROUP BY topic, happened_at
+        FROM events WHERE kind = 'listed' GROUP BY topic, happened_at
     )"""
 
 FOLDS = [
     Fold(
         "topic_statuses",
         key=("topic", "status_id"),
-        sql="""
-            WITH marks AS (
-                SELECT topic, id, as_of AS marked_at FROM dataset WHERE kind = 'deleted'
+        sql=f"""
+            WITH {_EVENTS}, marks AS (
+                SELECT topic, id, as_of AS marked_at FROM events WHERE kind = 'deleted'
             ), posts AS (
                 -- When an older post of the topic was seen last, and one with a lower id; and when
                 -- this one could have been seen first, as a late run may find posts that are newer than it.
@@ -120,7 +126,7 @@ FOLDS = [
                        max(as_of) OVER (PARTITION BY topic ORDER BY length(id), id
                            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS lower_seen_at,
                        greatest(as_of, happened_at) AS known_at
-                FROM dataset WHERE kind = 'status'
+                FROM events WHERE kind = 'status'
             )
             SELECT topic, id AS status_id, happened_at AS created_at, author_id, author, verified,
                    followers, text, reposts, comments, likes,
@@ -254,8 +260,9 @@ FOLDS = [
     Fold(
         "topic_days",
         key=("topic", "day"),
-        sql="""
+        sql=f"""
+            WITH {_EVENTS}
             SELECT topic, happened_at::DATE AS day, read_count, mention_count, account_count, star
-            FROM dataset WHERE kind = 'day'""",
+            FROM events WHERE kind = 'day'""",
     ),
 ]

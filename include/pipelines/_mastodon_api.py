@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -29,16 +30,26 @@ from fanfold import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from fanfold import Item, Response
     from fanfold.sources.endpoint import Endpoint
 
 _LOOKUP = "/api/v1/accounts/lookup"
-_INSTANCE = "/api/v2/instance"
+_OWNER = "/api/v1/accounts/verify_credentials"
+_INSTANCE = ("/api/v2/instance", "/api/v1/instance")
+"""The description of a server; many servers have only the second one."""
 _MESSAGES = Catalogue(
     {
         "mastodon.no_account": ("HTTP {status}: no such account", "HTTP {status}：没有这个账号"),
+        "mastodon.unknown_here": (
+            "HTTP {status}: the server does not know this account of another server, which may have it",
+            "HTTP {status}：该服务器不知道这个其他服务器的账号，账号在那里可能存在",
+        ),
+        "mastodon.suspended": (
+            "The server has suspended the account and hides its profile",
+            "该服务器已封停此账号，不显示其资料",
+        ),
         "mastodon.other_account": (
             "{path}: HTTP 200, the response is about another account",
             "{path}：HTTP 200，响应是另一个账号的",
@@ -57,15 +68,58 @@ _MESSAGES = Catalogue(
         ),
     }
 )
-_ACCT = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?(?:@[a-z0-9.-]+(?::[0-9]+)?)?")
+# Other software of the network permits more in a name than Mastodon's own sign-up does.
+_ACCT = re.compile(r"[\w.-]+(?:@[^\s@/?#:]+(?::[0-9]+)?)?")
+_PUNYCODE = "xn--"
 
 
 def check_item(item: str) -> str:
-    """Return an ``acct`` in canonical form: without a leading @, in lower case."""
+    """Return an ``acct`` in canonical form: without a leading @, in lower case, its domain in Unicode."""
     acct = item.removeprefix("@").lower()
     if len(acct) > 300 or not _ACCT.fullmatch(acct):
         raise ValueError("a Mastodon account looks like alice or alice@example.social")
-    return acct
+    return _with_domain(acct, _shown)
+
+
+def call(item: Item) -> Call:
+    """Return the request for an account; servers compare international domains as punycode."""
+    return Call(_LOOKUP, {"acct": _with_domain(item.key, _punycode)})
+
+
+def _with_domain(acct: str, function: Callable[[str], str]) -> str:
+    """Return an ``acct`` with the result of a function of its domain."""
+    name, at, domain = acct.partition("@")
+    return f"{name}@{function(domain)}" if at else acct
+
+
+def _punycode(domain: str) -> str:
+    return ".".join(
+        label if label.isascii() else _PUNYCODE + label.encode("punycode").decode()
+        for label in domain.split(".")
+    )
+
+
+def _shown(domain: str) -> str:
+    """Return a domain in Unicode; a label that is no punycode of a printable text stays."""
+    if domain.isascii() and _PUNYCODE not in domain:  # nearly all are
+        return domain
+    # The codec "idna" would make another domain of ß, and refuse some that exist.
+    return ".".join(map(_shown_label, _normal(domain).replace("。", ".").split(".")))
+
+
+def _shown_label(label: str) -> str:
+    if not label.startswith(_PUNYCODE):
+        return label
+    try:
+        found = label.removeprefix(_PUNYCODE).encode().decode("punycode")
+    except UnicodeError:
+        return label
+    is_canonical = _punycode(found) == label and _normal(found) == found and found.isprintable()
+    return found if is_canonical else label
+
+
+def _normal(domain: str) -> str:
+    return unicodedata.normalize("NFKC", domain).lower()
 
 
 def read(item: Item, response: Response) -> Found | NotThere:
@@ -75,14 +129,14 @@ def read(item: Item, response: Response) -> Found | NotThere:
         received = response.body.get("acct")
         if isinstance(received, str) and _name(received) != _name(item.key):
             raise SourceBusy(_MESSAGES.message("mastodon.other_account", path=_LOOKUP))
-        return Found((response.body,))
-    # Only Mastodon's JSON says that the account does not exist; a proxy's 404 page does not.
-    if (
-        response.status in {404, 410}
-        and isinstance(response.body, dict)
-        and "error" in response.body
-    ):
-        return NotThere(_MESSAGES.message("mastodon.no_account", status=response.status))
+        if response.body.get("suspended"):  # the rest is blanks and zeros
+            return NotThere(_MESSAGES.message("mastodon.suspended"))
+        return Found(({**response.body, "server": response.server},))
+    if response.status in {404, 410} and is_error(response):
+        domain = item.key.partition("@")[2]
+        is_local = not domain or domain == _shown(response.server)
+        reason = "mastodon.no_account" if is_local else "mastodon.unknown_here"
+        return NotThere(_MESSAGES.message(reason, status=response.status))
     raise_for_status(response)
     raise unexpected_response(response)
 
@@ -92,14 +146,27 @@ def _name(acct: str) -> str:
     return acct.partition("@")[0].lower()
 
 
-def check_call(endpoint: Endpoint) -> Call:
-    """Return the request for the server's description, or with a token for its owner."""
-    return Call("/api/v1/accounts/verify_credentials") if endpoint.token else Call(_INSTANCE)
+def is_error(response: Response) -> bool:
+    """Whether a response is an error of Mastodon: its JSON says so, the page of a proxy does not."""
+    return isinstance(response.body, dict) and "error" in response.body
+
+
+def instance_calls(endpoint: Endpoint) -> list[Call]:
+    """Return the requests for the server's description."""
+    return [Call(path) for path in _INSTANCE]
+
+
+def check_calls(endpoint: Endpoint) -> list[Call]:
+    """Return the requests for the token's owner, if there is one, and the server's description."""
+    return [Call(_OWNER)] * bool(endpoint.token) + instance_calls(endpoint)
 
 
 def read_check(response: Response) -> None:
-    """Check the response to :func:`check_call`."""
-    if response.status == 429:
+    """Check the response to :func:`check_calls`.
+
+    The token of an application has no owner, which is 422: that it is valid is all that can be known.
+    """
+    if response.status == 429 or (response.status == 422 and is_error(response)):
         return
     raise_for_status(response)
     if response.status != 200 or not isinstance(response.body, dict):
@@ -134,8 +201,11 @@ def _reset_in(headers: Mapping[str, str]) -> float | None:
 
 
 def raise_for_status(response: Response) -> None:
-    """Raise the error for a status that all requests share: 400, 401, 403, 422 and 429."""
-    if response.status in {401, 403}:
+    """Raise the error for a status that all requests share: 400, 401, 403, 422 and 429.
+
+    A page with such a status is that of a proxy, such as a challenge, and the request is repeated.
+    """
+    if response.status in {401, 403} and is_error(response):
         raise CredentialRefused(_MESSAGES.message("mastodon.token", status=response.status))
     if response.status == 429:
         raise QuotaSpent(
@@ -143,7 +213,7 @@ def raise_for_status(response: Response) -> None:
             reset_at=_reset(response.headers),
             retry_after=retry_after(response.headers),
         )
-    if response.status in {400, 422}:
+    if response.status in {400, 422} and is_error(response):
         raise ItemRefused(_MESSAGES.message("mastodon.request", status=response.status))
 
 
@@ -156,6 +226,7 @@ def _reset(headers: Mapping[str, str]) -> datetime | None:
 
 
 FIELDS: Mapping[str, str] = {
+    "server": "server",
     "user_id": "id",
     "screen_name": "acct",
     "name": "display_name",
@@ -169,14 +240,24 @@ FIELDS: Mapping[str, str] = {
     "last_status_at": "last_status_at",
     "verified": "fields",
 }
-"""Field of a record by column of the dataset; ``description`` is HTML (:func:`plain_text`), times are
-text (:func:`moment`)."""
+"""Field of a record by column of the dataset; ``server`` is that of :func:`read`, ``description`` is HTML
+(:func:`plain_text`), times are text (:func:`moment`), counts may be hidden (:func:`shown`)."""
 
 
-def moment(text: str) -> datetime:
-    """Parse an ISO 8601 time or date; without a zone it is in UTC."""
+def moment(text: str) -> datetime | None:
+    """Parse an ISO 8601 time or date; without a zone it is in UTC.
+
+    None for a time before 1970: servers that do not know one show year 1, or the like.
+    """
     parsed = datetime.fromisoformat(text)
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    if parsed.year > 1:  # there is none before year 1 in another zone
+        parsed = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+    return parsed if parsed.year >= 1970 else None
+
+
+def shown(count: Any) -> Any:
+    """Return a count, or None for a negative one: a server that hides counts shows -1."""
+    return None if isinstance(count, int | float) and count < 0 else count
 
 
 # <br> and </p> end a line. These patterns never scan past the next "<", so they take linear time;
@@ -204,11 +285,10 @@ def has_verified_link(fields: Any) -> bool:
 
 API = Api(
     connection="mastodon_default",
-    path=_LOOKUP,
-    query={"acct": "{key}"},
+    call=call,
     read=read,
-    check=Probe(check_call, read_check),
-    quota=Probe(lambda _: Call(_INSTANCE), read_quota),
+    check=Probe(check_calls, read_check),
+    quota=Probe(instance_calls, read_quota),
     exhausted_for=exhausted_for,
     messages=_MESSAGES.texts,
 )

@@ -67,9 +67,14 @@ def check_item(item: str) -> str:
 
 
 def read(item: Item, response: Response) -> Found | NotThere:
-    """Return the statuses in a response; for none, a record :data:`NONE`: the topic itself has rows, too."""
+    """Return the statuses in a response, each with the ``server`` that gave its id.
+
+    For none it is a record :data:`NONE`: the topic itself has rows, too.
+    """
     if _is_list(response):
-        return Found(response.body or [{NONE: True}])
+        return Found(
+            [{**each, "server": response.server} for each in response.body or [{NONE: True}]]
+        )
     if _is_unknown(response):
         return NotThere(_MESSAGES.message("mastodon.no_tag", status=response.status))
     _raise_for_status(response)
@@ -125,12 +130,12 @@ def _is_list(response: Response) -> bool:
 
 
 def _is_unknown(response: Response) -> bool:
-    """Whether Mastodon says that there is no such hashtag; the 404 page of a proxy does not."""
-    return response.status == 404 and isinstance(response.body, dict) and "error" in response.body
+    """Whether Mastodon says that there is no such hashtag."""
+    return response.status == 404 and mastodon.is_error(response)
 
 
 def _raise_for_status(response: Response) -> None:
-    if response.status in {401, 403, 422}:
+    if response.status in {401, 403, 422} and mastodon.is_error(response):
         raise CredentialRefused(_MESSAGES.message("mastodon.anonymous", status=response.status))
     mastodon.raise_for_status(response)
 
@@ -147,6 +152,7 @@ def check_call(endpoint: Endpoint) -> Call:
 
 API = replace(
     mastodon.API,
+    call=None,
     path=f"{_TIMELINE}{{key}}",
     query={"limit": _STATUSES},
     read=read,

@@ -42,16 +42,19 @@ REGIONS = {
 }  # fmt: skip
 """English name by value of the column ``region``."""
 
-_EARLIEST = pd.Timestamp("2006-01-01", tz="UTC")  # before any of the networks existed
 _UTC = {"unit": "us", "tz": "UTC"}
 
 
-def _text(limit: int = 200) -> Any:
-    return pa.Field(nullable=True, str_length={"max_value": limit})
+def _text() -> Any:
+    return pa.Field(nullable=True)
 
 
-def _count(*, nullable: bool = False) -> Any:
-    return pa.Field(nullable=nullable, in_range={"min_value": 0, "max_value": 10**12})
+def _count() -> Any:
+    return pa.Field(nullable=True, in_range={"min_value": 0, "max_value": 10**12})
+
+
+def _time() -> Any:
+    return pa.Field(nullable=True, dtype_kwargs=_UTC, ge=pd.Timestamp(0, tz="UTC"))
 
 
 def _category(values: list[str]) -> Any:
@@ -59,32 +62,40 @@ def _category(values: list[str]) -> Any:
 
 
 class UserProfile(pa.DataFrameModel):
-    """One user of one network."""
+    """One user of one network, as a server shows them: a null is what the server does not say.
+
+    ``server`` is the one that was asked: each gives its own ``user_id`` to an account. Networks have many
+    kinds of servers: texts have the length and times the range that these permit.
+    """
 
     source: str = pa.Field(str_matches=r"^[a-z_]+$")
-    user_id: str = pa.Field(str_length={"min_value": 1, "max_value": 64})
-    screen_name: str = pa.Field(str_length={"max_value": 200})
+    server: str = pa.Field(str_length={"min_value": 1})
+    user_id: str = pa.Field(str_length={"min_value": 1, "max_value": 200})
+    screen_name: str = pa.Field(str_length={"min_value": 1})
     name: str = _text()
-    description: str = _text(20_000)
+    description: str = _text()
     location: str = _text()
     region: str = pa.Field(nullable=True, isin=list(REGIONS))
     gender: pd.CategoricalDtype = _category(["m", "f", "n"])
-    url: str = _text(20_000)
-    profile_url: str = _text(20_000)
-    avatar_url: str = _text(20_000)
+    url: str = _text()
+    profile_url: str = _text()
+    avatar_url: str = _text()
     verified: bool
     verified_type: pd.CategoricalDtype = _category(list(VERIFIED_TYPES))
-    verified_reason: str = _text(20_000)
+    verified_reason: str = _text()
     followers_count: pd.Int64Dtype = _count()
     friends_count: pd.Int64Dtype = _count()
     statuses_count: pd.Int64Dtype = _count()
-    favourites_count: pd.Int64Dtype = _count(nullable=True)
-    mutual_followers_count: pd.Int64Dtype = _count(nullable=True)
-    created_at: pd.DatetimeTZDtype = pa.Field(dtype_kwargs=_UTC, ge=_EARLIEST)
-    last_status_at: pd.DatetimeTZDtype = pa.Field(dtype_kwargs=_UTC, ge=_EARLIEST, nullable=True)
+    favourites_count: pd.Int64Dtype = _count()
+    mutual_followers_count: pd.Int64Dtype = _count()
+    created_at: pd.DatetimeTZDtype = _time()
+    last_status_at: pd.DatetimeTZDtype = _time()
     followers_to_friends: float = pa.Field(ge=0, nullable=True)
     account_age_days: pd.Int64Dtype = pa.Field(ge=0, nullable=True)
     statuses_per_day: float = pa.Field(ge=0, nullable=True)
+
+
+KEY = ("source", "server", "user_id")
 
 
 def fields(records: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
@@ -119,7 +130,7 @@ def mapped(values: pd.Series, function: Callable[[Any], Any]) -> pd.Series:
     return pd.Series([function(value) for value in values], index=values.index, dtype=object)
 
 
-def moment(values: pd.Series, parse: Callable[[str], datetime]) -> pd.Series:
+def moment(values: pd.Series, parse: Callable[[str], datetime | None]) -> pd.Series:
     """Return parsed times; what ``parse`` cannot read stays as it is, and breaks the contract."""
 
     def parsed(value: Any) -> Any:
@@ -149,7 +160,7 @@ _CODE = re.compile(r"-?[0-9]{1,9}")
 def derived(rows: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     """Add the derived columns as of the logical date.
 
-    ``followers_to_friends`` is null without friends; ``account_age_days`` is in whole days, at
+    They are null where a column that they need is. ``followers_to_friends`` is null without friends; ``account_age_days`` is in whole days, at
     least 0, and counts as at least 1 in ``statuses_per_day``.
     """
     followers, friends, statuses = (
@@ -295,13 +306,15 @@ _YEAR = {
 }
 YEARS = Chart(
     ("Accounts by year of creation", "账号创建年份"),
+    # The networks are younger than 2006; earlier times are what some servers show for accounts of others.
     sql="""
         WITH found AS (
-            SELECT year(created_at) AS year, count(*) AS accounts FROM dataset GROUP BY year
+            SELECT greatest(year(created_at), 2005) AS year, count(*) AS accounts
+            FROM dataset WHERE created_at IS NOT NULL GROUP BY year
         ), years AS (
             SELECT unnest(generate_series(min(year), max(year))) AS year FROM found
         )
-        SELECT year::VARCHAR AS year, coalesce(accounts, 0) AS accounts,
+        SELECT if(year = 2005, '≤ 2005', year::VARCHAR) AS year, coalesce(accounts, 0) AS accounts,
                coalesce(accounts, 0) / sum(accounts) OVER () AS share
         FROM years LEFT JOIN found USING (year) ORDER BY year""",
     spec={
@@ -317,8 +330,10 @@ YEARS = Chart(
         "{year} 年创建的账号最多，占 {share:percent}。",
     ),
     values="""
-        SELECT year(created_at)::VARCHAR AS year, count(*) / sum(count(*)) OVER () AS share
-        FROM dataset GROUP BY year ORDER BY count(*) DESC, year LIMIT 1""",
+        SELECT if(year(created_at) < 2006, '≤ 2005', year(created_at)::VARCHAR) AS year,
+               count(*) / sum(count(*)) OVER () AS share
+        FROM dataset WHERE created_at IS NOT NULL
+        GROUP BY 1 ORDER BY count(*) DESC, year LIMIT 1""",
 )
 VERIFIED = Chart(
     ("Verification", "认证情况"),
@@ -388,7 +403,7 @@ TOP = Chart(
     sql="""
         WITH top AS (
             SELECT coalesce(name, screen_name) AS account, user_id, followers_count AS followers
-            FROM dataset ORDER BY followers DESC, user_id LIMIT 20
+            FROM dataset WHERE followers_count IS NOT NULL ORDER BY followers DESC, user_id LIMIT 20
         )
         SELECT if(count(*) OVER (PARTITION BY account) > 1, account || ' ' || user_id, account)
                AS account, user_id, followers
@@ -407,5 +422,5 @@ TOP = Chart(
         SELECT count(*) AS n, sum(followers_count) / nullif(any_value(total), 0) AS share,
                first(coalesce(name, screen_name) ORDER BY followers_count DESC, user_id) AS account
         FROM (SELECT *, sum(followers_count) OVER () AS total FROM dataset
-              ORDER BY followers_count DESC, user_id LIMIT 20)""",
+              WHERE followers_count IS NOT NULL ORDER BY followers_count DESC, user_id LIMIT 20)""",
 )

@@ -2,7 +2,7 @@
 
 Facts: "users/show", "account/rate_limit_status", "account/get_uid" and "error codes" of the open
 platform (open.weibo.com/wiki). ``error_code`` decides, not the HTTP status, which is 400 or 403 for
-nearly all errors.
+nearly all errors. A response without one is not Weibo's: a proxy in front of it may send it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold import (
     Api,
+    BadConfiguration,
     Call,
     Catalogue,
     CredentialRefused,
@@ -62,6 +63,21 @@ MESSAGES = Catalogue(
             "Weibo {code}: IP address or application not permitted; request it in Weibo's console",
             "微博 {code}：此 IP 地址或应用没有权限；请在应用的控制台申请",
         ),
+        "weibo.owner": (
+            "Weibo {code}: the account that authorised the access token is not a valid Weibo user; authorise "
+            "the application with another one and put its token into the password of the connection",
+            "微博 {code}：授权访问令牌的账号不是有效的微博用户；请用其他账号授权应用，再把新令牌填入连接的密码",
+        ),
+        "weibo.own_user": (
+            "Weibo {code}: the application may only request the user of its access token; request "
+            "permission for other users in Weibo's console",
+            "微博 {code}：应用只能请求授权用户自己的数据；请在应用的控制台申请其他用户的权限",
+        ),
+        "weibo.no_api": (
+            "Weibo {code}: there is no such API at the host of the connection; set the host of Weibo's API, "
+            "such as https://api.weibo.com",
+            "微博 {code}：连接的主机上没有这个接口；请填入微博接口的主机，例如 https://api.weibo.com",
+        ),
         "weibo.request": ("Weibo {code}: invalid request", "微博 {code}：请求无效"),
         "weibo.unknown": ("Weibo {code}: undocumented error", "微博 {code}：文档没有列出的错误"),
         "weibo.no_code": (
@@ -79,7 +95,10 @@ class ErrorKind(StrEnum):
     BUSY = "busy"
     QUOTA = "quota"
     TOKEN = "token"
+    OWNER = "owner"
     FORBIDDEN = "forbidden"
+    OWN_USER = "own_user"
+    NO_API = "no_api"
     REQUEST = "request"
     UNKNOWN = "unknown"
 
@@ -88,31 +107,49 @@ class ErrorKind(StrEnum):
         return MESSAGES.message(f"weibo.{self}", code=code)
 
 
-ERROR_CODES: Mapping[int, ErrorKind] = {
-    10001: ErrorKind.BUSY,  # system error
-    10002: ErrorKind.BUSY,  # service unavailable
-    10003: ErrorKind.BUSY,  # remote service error
-    10009: ErrorKind.BUSY,  # too many pending tasks
-    10004: ErrorKind.FORBIDDEN,  # IP limit: this address may not ask
-    10005: ErrorKind.FORBIDDEN,  # the application needs a higher level
-    10006: ErrorKind.REQUEST,  # source (app key) missing
-    10014: ErrorKind.FORBIDDEN,  # insufficient app permissions
-    10016: ErrorKind.REQUEST,  # a required parameter is missing
-    10017: ErrorKind.REQUEST,  # a parameter's value is invalid
-    10022: ErrorKind.QUOTA,  # requests of this IP
-    10023: ErrorKind.QUOTA,  # requests of this user
-    10024: ErrorKind.QUOTA,  # requests of this API
-    20003: ErrorKind.MISSING,  # user does not exist
-    21314: ErrorKind.TOKEN,  # token used
-    21315: ErrorKind.TOKEN,  # token expired
-    21316: ErrorKind.TOKEN,  # token revoked
-    21317: ErrorKind.TOKEN,  # token rejected
-    21318: ErrorKind.TOKEN,  # OAuth 1 token rejected
-    21319: ErrorKind.TOKEN,  # authorisation withdrawn by the user
-    21327: ErrorKind.TOKEN,  # token expired
-    21332: ErrorKind.TOKEN,  # token invalid
+_KINDS: Mapping[ErrorKind, Sequence[int]] = {
+    ErrorKind.MISSING: (20003,),
+    # System error, service unavailable, remote service, pending tasks, time-out, RPC, security check to be
+    # repeated, database, temporarily unavailable.
+    ErrorKind.BUSY: (10001, 10002, 10003, 10009, 10010, 10011, 20014, 20607, 21331),
+    # Requests of the IP address, the user, the API; logins; writes.
+    ErrorKind.QUOTA: (10022, 10023, 10024, 20016, 20505, 20521, 20524, 21303, 21603),
+    # App key missing (without a token), login, OAuth 1 (21304 to 21319, with tokens that expired or were
+    # revoked), OAuth 2 (21322 to 21329, 21332).
+    ErrorKind.TOKEN: (
+        *(10006, 21301, 21302),
+        *range(21304, 21320),
+        *range(21322, 21330),
+        21332,
+    ),
+    # A code of the system, so it is about the caller, as 10014 is, and not about the user that is requested.
+    ErrorKind.OWNER: (10013,),
+    # IP address, level of the app key, permissions and scope of the app, illegal or unruly account, IP address
+    # or app, captcha, users of an app that is not approved, access denied.
+    ErrorKind.FORBIDDEN: (
+        *(10004, 10005, 10014, 10015, 10032, 20015, 20022, 20031, 20507),
+        *(21321, 21330, 21337, 21601, 21701),
+    ),
+    ErrorKind.OWN_USER: (21335,),
+    # No such API, HTTP method, API withdrawn, HTTPS needed.
+    ErrorKind.NO_API: (10020, 10021, 10026, 21320),
+    # Parameters; and what only requests that write are answered.
+    ErrorKind.REQUEST: (
+        *(10007, 10008, 10012, 10016, 10017, 10018, 10025),
+        *(20001, 20002, *range(20005, 20010), 20012, 20013, *range(20017, 20022), 20032),
+        *(20101, 20102, 20103, 20104, 20109, 20111),
+        *(20201, 20202, 20203, 20204, 20301, 20302, 20303, 20305, 20306, 20307, 20401, 20402),
+        *(20501, 20502, 20503, 20504, 20506, *range(20508, 20514), 20522, 20523),
+        *(*range(20601, 20607), 20608, *range(20610, 20616), 20701, 20702, 20703, 20801, 20802),
+        *(*range(20901, 20906), 21001, 21002, *range(21101, 21105)),
+        *(*range(21501, 21505), 21602, 21702, 21703, 21901),
+    ),
 }
-"""The documented codes; any other is treated as a transient error and retried."""
+ERROR_CODES: Mapping[int, ErrorKind] = {
+    code: kind for kind, codes in _KINDS.items() for code in codes
+}
+"""The published codes ("Error code" and "OAuth2" of the open platform); any other is retried as a
+transient error."""
 
 VERIFIED_TYPES: Mapping[int, str] = {
     -1: "none",
@@ -138,6 +175,9 @@ PROVINCES: Mapping[int, str] = {
     400: "海外",
 }  # fmt: skip
 """Weibo's province codes: those of GB/T 2260, and two of its own."""
+
+SERVER = "weibo.com"
+"""Weibo's uids are the same behind every host, so the column ``server`` does not have that of the request."""
 
 FIELDS: Mapping[str, str] = {
     "user_id": "id",
@@ -220,6 +260,8 @@ def read_several(items: Sequence[Item], response: Response) -> dict[str, list[di
 def read_check(response: Response) -> None:
     """Check the response to the request for the token's owner."""
     code = error_code(response.body)
+    if code is not None and ERROR_CODES.get(code) is ErrorKind.MISSING:
+        raise CredentialRefused(ErrorKind.OWNER.message(code))
     if code is not None and ERROR_CODES.get(code) is not ErrorKind.QUOTA:
         raise error(code, response)
     if code is None and not (isinstance(response.body, dict) and "uid" in response.body):
@@ -256,17 +298,22 @@ def error_code(body: Any) -> int | None:
 
 def error(
     code: int, response: Response
-) -> CredentialRefused | QuotaSpent | ItemRefused | SourceBusy:
+) -> CredentialRefused | BadConfiguration | QuotaSpent | ItemRefused | SourceBusy:
     """Return what to raise for an error code, by :data:`ERROR_CODES`."""
     kind = ERROR_CODES.get(code, ErrorKind.UNKNOWN)
     message = kind.message(code) if code else MESSAGES.message("weibo.no_code")
-    if kind in {ErrorKind.TOKEN, ErrorKind.FORBIDDEN}:
+    if kind in _REFUSED:
         return CredentialRefused(message)
+    if kind is ErrorKind.NO_API:
+        return BadConfiguration(message)
     if kind is ErrorKind.QUOTA:
         return QuotaSpent(message, retry_after=retry_after(response.headers))
     if kind is ErrorKind.REQUEST:
         return ItemRefused(message)
     return SourceBusy(message, retry_after=retry_after(response.headers), overloaded=True)
+
+
+_REFUSED = {ErrorKind.TOKEN, ErrorKind.OWNER, ErrorKind.FORBIDDEN, ErrorKind.OWN_USER}
 
 
 def moment(text: str) -> datetime:

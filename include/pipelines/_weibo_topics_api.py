@@ -11,8 +11,9 @@ the pages do not say:
 * How deleted posts look. Elsewhere they have ``deleted: "1"``, without author and counts, or are left out.
 * The id of a topic: ``1022:231522`` and the MD5 of its word, which fits ids and words in payloads that people
   published. An attribute ``topic_id`` of the item is used instead, if it has one.
-* The codes of refused statistics. Only errors about the token, the quota and busy servers fail the item; any
-  other answer to the request for statistics is kept as a record, and the next run requests them again.
+* The codes of refused statistics. Only errors about the token, the quota, busy servers and what a proxy refuses
+  fail the item; any other answer to the request for statistics is kept as a record, and the next run requests
+  them again.
 """
 
 from __future__ import annotations
@@ -36,8 +37,13 @@ MAX_PAGES = 4
 """Pages of 50 posts: the API has the newest 200 posts of a topic."""
 DAYS = 7
 """Days of statistics; the API has 90."""
-_NOT_FOUND = 10020
-"""There is no such API, for example because the host is not that of commercial partners."""
+_NO_STATISTICS = {
+    weibo.ErrorKind.FORBIDDEN,
+    weibo.ErrorKind.OWN_USER,
+    weibo.ErrorKind.NO_API,
+    weibo.ErrorKind.REQUEST,
+}
+"""Errors that are kept as a record; there is no such API if the host is not that of commercial partners."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +91,9 @@ def _statistic(response: Response) -> list[Any]:
     body = response.body
     code = weibo.error_code(body)
     if code is not None:
-        if code != _NOT_FOUND and weibo.ERROR_CODES.get(code) not in {
-            weibo.ErrorKind.FORBIDDEN,
-            weibo.ErrorKind.REQUEST,
-        }:
+        if weibo.ERROR_CODES.get(code) not in _NO_STATISTICS:
             raise weibo.error(code, response)
-    elif response.status >= 500 or response.status == 429:
+    elif response.status >= 500 or response.status in {401, 403, 429}:
         raise unexpected_response(response)
     if not isinstance(body, dict):
         return [{"errno": f"HTTP {response.status}", "msg": "not JSON" if body is None else ""}]

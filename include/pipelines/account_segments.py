@@ -16,7 +16,7 @@ from pipelines import _account_charts as charts
 from pipelines import _account_model as model
 
 PROFILE = (
-    "source", "user_id", "screen_name", "name", "verified", "followers_count", "friends_count",
+    "source", "server", "user_id", "screen_name", "name", "verified", "followers_count", "friends_count",
     "statuses_count", "favourites_count", "mutual_followers_count", "account_age_days",
     "last_status_at",
 )  # fmt: skip
@@ -31,6 +31,7 @@ class AccountFeatures(pa.DataFrameModel):
     """An account: its counts, and their logarithms (base 10, of one more than the count)."""
 
     source: str
+    server: str
     user_id: str
     screen_name: str = pa.Field(nullable=True)
     name: str = pa.Field(nullable=True)
@@ -89,10 +90,10 @@ PIPELINE = Pipeline(
     ),
     transform=rows,
     contract=AccountFeatures,
-    key=("source", "user_id"),
+    key=("source", "server", "user_id"),
     dataset="account_features",
     folds=[
-        Fold("account_segments", key=("source", "user_id"), function=model.account_segments),
+        Fold("account_segments", key=("source", "server", "user_id"), function=model.account_segments),
         Fold(
             "segment_profiles",
             key=("segment",),
@@ -104,12 +105,12 @@ PIPELINE = Pipeline(
                            count(*) / sum(count(*)) OVER () AS share,
                            avg(verified::INT) AS verified_share,
                            count(*) FILTER (is_unusual) AS unusual_accounts,
-                           arg_min(user_id, (distance, source, user_id)) AS typical_user_id
-                    FROM account_segments JOIN dataset USING (source, user_id) GROUP BY segment
+                           arg_min(user_id, (distance, source, server, user_id)) AS typical_user_id
+                    FROM account_segments JOIN dataset USING (source, server, user_id) GROUP BY segment
                 ), counts AS (
                     UNPIVOT (
                         SELECT segment, {", ".join(TYPICAL)}
-                        FROM account_segments JOIN dataset USING (source, user_id)
+                        FROM account_segments JOIN dataset USING (source, server, user_id)
                     ) ON {", ".join(TYPICAL)} INTO NAME name VALUE value
                 ), ranked AS (
                     SELECT *, row_number() OVER (PARTITION BY segment, name ORDER BY value) AS place,

@@ -33,7 +33,7 @@ def rows(records: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
         name: profiles.moment(found[name], datetime.fromisoformat)
         for name in ("created_at", "last_status_at")
     }
-    return profiles.derived(found.assign(**times), as_of)
+    return profiles.derived(found.assign(**times, server=weibo.SERVER), as_of)
 
 
 PIPELINE = Pipeline(
@@ -48,7 +48,7 @@ PIPELINE = Pipeline(
     ),
     transform=rows,
     contract=profiles.UserProfile,
-    key=("source", "user_id"),
+    key=profiles.KEY,
     dataset="user_profiles",
     table_prefix="function_",
     charts=[profiles.FOLLOWERS, profiles.ACTIVITY, profiles.VERIFIED, profiles.REGION, profiles.TOP],

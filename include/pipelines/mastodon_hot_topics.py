@@ -23,9 +23,10 @@ from pipelines import _mastodon_topics_api as api
 from pipelines import _user_profiles as profiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _STATUS = {
+    "server": "server",
     "id": "id",
     "happened_at": "created_at",
     "author_id": "account.id",
@@ -38,10 +39,12 @@ _STATUS = {
     "likes": "favourites_count",
 }
 """Field of a status by column; ``text`` is HTML."""
+_COUNTS = ("followers", "reposts", "comments", "likes")
 
 
 def rows(records: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of some hashtags."""
+    servers = profiles.fields(records, {"server": "server"})["server"].groupby(level=0).last()
     if api.NONE in records:
         records = records[records[api.NONE].isna()]
     statuses = profiles.fields(records, _STATUS).assign(
@@ -49,16 +52,21 @@ def rows(records: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
         happened_at=lambda each: profiles.moment(each["happened_at"], mastodon.moment),
         text=lambda each: profiles.mapped(each["text"], mastodon.plain),
         verified=lambda each: profiles.mapped(each["verified"], mastodon.has_verified_link),
+        **{name: _shown(name) for name in _COUNTS},
     )
     listed = [
-        {"item": key, **row}
+        {"item": key, "server": servers[key], **row}
         for key, attributes in items.to_dict("index").items()
         for row in _listed(attributes)
     ]
     of_tags = pd.DataFrame(
-        listed, columns=["item", "kind", "id", "happened_at", *_LISTED], dtype=object
+        listed, columns=["item", "server", "kind", "id", "happened_at", *_LISTED], dtype=object
     )
     return pd.concat([of_tags.set_index("item"), statuses])
+
+
+def _shown(count: str) -> Callable[[pd.DataFrame], pd.Series]:
+    return lambda rows: profiles.mapped(rows[count], mastodon.shown)
 
 
 _LISTED = ("rank", "list_size", "mention_count", "account_count")

@@ -1,6 +1,7 @@
 """Mastodon user profiles: one row an account, by ``acct``, with the columns of the Weibo pipeline.
 
-Mastodon verifies links, not people: ``verified`` is true if a link of the profile is verified.
+Asked is one server, which knows accounts of others, too, and has its own ids for them: the key is the id
+with the server. Mastodon verifies links, not people: ``verified`` is true if a link of the profile is verified.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_COUNTS = ("followers_count", "friends_count", "statuses_count")
+
+
 def rows(records: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     """Return the rows of some accounts."""
     found = profiles.fields(records, mastodon.FIELDS)
@@ -25,6 +29,7 @@ def rows(records: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
             source="mastodon",
             description=profiles.mapped(found["description"], mastodon.plain),
             verified=profiles.mapped(found["verified"], mastodon.has_verified_link),
+            **{name: profiles.mapped(found[name], mastodon.shown) for name in _COUNTS},
             created_at=profiles.moment(found["created_at"], mastodon.moment),
             last_status_at=profiles.moment(found["last_status_at"], mastodon.moment),
         ),
@@ -38,7 +43,7 @@ PIPELINE = Pipeline(
     source=mastodon.API,
     transform=rows,
     contract=profiles.UserProfile,
-    key=("source", "user_id"),
+    key=profiles.KEY,
     dataset="user_profiles",
     charts=[
         profiles.FOLLOWERS,

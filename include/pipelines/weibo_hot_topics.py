@@ -22,6 +22,11 @@ _NUMBER = re.compile(r"(\d{1,15})(?:\.0*)?")
 
 def rows(record: Any, item: Item, as_of: datetime) -> Iterator[dict[str, Any]]:
     """Yield the rows of a record: a post, the statistics of a day, or the answer before these."""
+    for row in _rows(record, item, as_of):
+        yield {"server": weibo.SERVER, **row}
+
+
+def _rows(record: Any, item: Item, as_of: datetime) -> Iterator[dict[str, Any]]:
     if "errno" in record:
         yield from _listed(item.attributes)
         if str(record["errno"]) != "1":
@@ -74,12 +79,12 @@ def _status(status: Mapping[str, Any]) -> dict[str, Any]:
         "happened_at": _moment(status.get("created_at")),
         "author_id": _id(author),
         "author": _text(author.get("screen_name")),
-        "verified": author.get("verified"),
-        "followers": author.get("followers_count"),
+        "verified": _text(author.get("verified")),
+        "followers": _text(author.get("followers_count")),
         "text": _text(status.get("text")),
-        "reposts": status.get("reposts_count"),
-        "comments": status.get("comments_count"),
-        "likes": status.get("attitudes_count"),
+        "reposts": _text(status.get("reposts_count")),
+        "comments": _text(status.get("comments_count")),
+        "likes": _text(status.get("attitudes_count")),
     }
 
 
@@ -88,6 +93,7 @@ def _id(record: Mapping[str, Any]) -> Any:
 
 
 def _text(value: Any) -> Any:
+    """Return a value; a text without NUL and surrounding space, and None for an empty one."""
     return value.replace("\0", "").strip() or None if isinstance(value, str) else value
 
 

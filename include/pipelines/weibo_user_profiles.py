@@ -20,6 +20,7 @@ def rows(records: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     return profiles.derived(
         found.assign(
             source="weibo",
+            server=weibo.SERVER,
             region=profiles.code(found["region"], weibo.PROVINCES),
             verified=found["verified"].where(found["verified"].notna(), other=False),
             verified_type=profiles.code(
@@ -38,7 +39,7 @@ PIPELINE = Pipeline(
     source=weibo.API,
     transform=rows,
     contract=profiles.UserProfile,
-    key=("source", "user_id"),
+    key=profiles.KEY,
     dataset="user_profiles",
     charts=[
         profiles.FOLLOWERS,

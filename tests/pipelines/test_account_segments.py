@@ -55,6 +55,7 @@ def of(**columns):
     frame = pd.DataFrame({name: [10] * size for name in COUNTS}).assign(**columns)
     return frame.assign(
         source="weibo",
+        server="weibo.com",
         user_id=[f"{number:06}" for number in range(size)],
         screen_name=[f"user {number}" for number in range(size)],
         name=None,
@@ -192,7 +193,7 @@ def test_the_profiles_of_segments_take_little_memory(tmp_path):
     paths = {name: tmp_path / f"{name}.parquet" for name in ("dataset", "account_segments")}
     with duckdb.connect() as connection:
         connection.sql(
-            "SELECT 'weibo' AS source, printf('%06d', range) AS user_id, hash(range) % 2 AS segment, "
+            "SELECT 'weibo' AS source, 'weibo.com' AS server, printf('%06d', range) AS user_id, hash(range) % 2 AS segment, "
             "'x' AS segment_name, 'x' AS segment_name_zh, 0.5 AS distance, false AS is_unusual "
             "FROM range(500_000)"
         ).write_parquet(str(paths["account_segments"]))
@@ -201,7 +202,7 @@ def test_the_profiles_of_segments_take_little_memory(tmp_path):
             for number, column in enumerate(account_segments.TYPICAL)
         )
         connection.sql(
-            f"SELECT 'weibo' AS source, printf('%06d', range) AS user_id, false AS verified, {columns} "
+            f"SELECT 'weibo' AS source, 'weibo.com' AS server, printf('%06d', range) AS user_id, false AS verified, {columns} "
             "FROM range(500_000)"
         ).write_parquet(str(paths["dataset"]))
     (fold,) = (fold for fold in account_segments.PIPELINE.folds if fold.name == "segment_profiles")
@@ -211,9 +212,8 @@ def test_the_profiles_of_segments_take_little_memory(tmp_path):
 
 def table(path, segments):
     users = [str(number) for number in range(len(segments))]
-    pq.write_table(
-        pa.table({"source": ["w"] * len(users), "user_id": users, "segment": segments}), path
-    )
+    key = {"source": ["w"] * len(users), "server": ["w.com"] * len(users), "user_id": users}
+    pq.write_table(pa.table({**key, "segment": segments}), path)
     return path
 
 
@@ -235,3 +235,6 @@ def test_nothing_is_published_if_too_many_accounts_move(trained, tmp_path):
         checks.check_segments(manifest, tmp_path / "third.parquet", before, 24)
     with pytest.raises(Inconsistent, match="401 accounts have 400 segments"):
         checks.check_segments(replace(manifest, rows=401), now, None, 0)
+    # Accounts had another key when these were published.
+    pq.write_table(pq.read_table(before).drop_columns("server"), before)
+    checks.check_segments(manifest, now, before, 0)

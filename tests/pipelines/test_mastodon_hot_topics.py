@@ -23,6 +23,7 @@ NOW = int(AS_OF.timestamp())
 TIMELINE = "/api/v1/timelines/tag/{hashtag}"
 # As in the documentation of the entity Status, shortened.
 STATUS = {
+    "server": "here.example",
     "id": "103270115826048975",
     "created_at": "2026-05-02T03:48:33.901Z",
     "visibility": "public",
@@ -42,14 +43,14 @@ STATUS = {
 BROKEN = [
     ("id", {"id": None}),
     ("happened_at", {"created_at": "soon"}),
-    ("reposts", {"reblogs_count": -1}),
+    ("reposts", {"reblogs_count": "-"}),
     ("author_id", {"account": {"id": ["x"]}}),
 ]
 DAYS = [{"day": "2026-05-02", "uses": 13, "accounts": 10}]
 
 
 def response(body, status=200, path="/api/v1/timelines/tag/cat"):
-    return Response(status, {}, body, "", path)
+    return Response(status, {}, body, "", path, "here.example")
 
 
 def test_tags_and_statuses_become_rows_and_a_broken_value_costs_its_row():
@@ -64,14 +65,23 @@ def test_tags_and_statuses_become_rows_and_a_broken_value_costs_its_row():
             *({**STATUS, "id": f"{n}", **change} for n, (_, change) in enumerate(BROKEN)),
         ],
         "empty": api.read(Item("empty"), response([])).records,
-        "given": [{**STATUS, "account": {"id": "2"}, "content": "<p> </p>"}],
+        "given": [
+            {**STATUS, "account": {"id": "2"}, "content": "<p> </p>"},
+            {
+                **STATUS,
+                "id": "7",
+                "account": {"id": "x" * 65, "followers_count": -1},
+                "reblogs_count": -1,
+            }
+            | {"created_at": "1995-06-01T00:00:00Z", "content": "x" * 20_001},
+        ],
     }
     result = testing.run(PIPELINE, items, records=records, as_of=AS_OF)
     assert list(result.rejected["column"]) == [column for column, _ in BROKEN]
     rows = result.rows.set_index(["topic", "kind"]).sort_index()
     assert Counter(rows.index) == {
         ("cat", "listed"): 1, ("cat", "day"): 1, ("cat", "status"): 1,
-        ("empty", "listed"): 1, ("given", "status"): 1,
+        ("empty", "listed"): 1, ("given", "status"): 2,
     }  # fmt: skip
 
     def first(*place):
@@ -83,12 +93,38 @@ def test_tags_and_statuses_become_rows_and_a_broken_value_costs_its_row():
     assert (day["id"], day["mention_count"], day["account_count"]) == ("2026-05-02", 13, 10)
     status = first("cat", "status").drop(["as_of", "happened_at"]).dropna()
     assert status.to_dict() == {
-        "id": "103270115826048975", "author_id": "1", "author": "Gargron@mastodon.social",
+        "server": "here.example", "id": "103270115826048975", "author_id": "1", "author": "Gargron@mastodon.social",
         "verified": True, "followers": 322930, "text": '"Lost"\nmy #cat', "reposts": 6, "comments": 5,
         "likes": 11,
     }  # fmt: skip
     assert first("given", "status")[["author", "followers", "text"]].isna().all()
+    wide = rows.loc[[("given", "status")]].iloc[1]
+    assert wide[["followers", "reposts"]].isna().all()
+    assert (len(wide["author_id"]), len(wide["text"])) == (65, 20_001)
     assert set(result.folds["topic_days"]["mention_count"]) == {13}
+
+
+def test_another_server_has_other_posts_and_the_folds_are_about_the_last_one():
+    """The same ids, and none of the posts that the first server has: neither is overwritten or deleted."""
+
+    def run(server, hour, posts, after=None):
+        records = {"cat": [{**STATUS, "server": server, "id": f"{n}", **each} for n, each in posts]}
+        as_of = AS_OF + timedelta(hours=hour)
+        items = [
+            {"topic": "cat", "rank": 1, "list_size": 1, "hour": as_of.isoformat()[:13] + ":00Z"}
+        ]
+        return testing.run(PIPELINE, items, records=records, as_of=as_of, after=after, charts=False)
+
+    first = run("here.example", 0, [(1, {}), (2, {"created_at": "2026-05-02T04:00:00Z"})])
+    other = run("there.example", 1, [(1, {"reblogs_count": 1})], first)
+    statuses = other.rows[other.rows["kind"] == "status"]
+    found = sorted(zip(statuses["server"], statuses["id"], statuses["reposts"], strict=True))
+    here = [("here.example", "1", 6), ("here.example", "2", 6)]
+    assert found == [*here, ("there.example", "1", 1)]
+    assert list(other.folds["topic_statuses"]["reposts"]) == [1]
+    assert list(other.folds["topic_changes"]["change"]) == ["unknown"]
+    back = run("here.example", 2, [(1, {}), (2, {"created_at": "2026-05-02T04:00:00Z"})], other)
+    assert list(back.folds["topic_statuses"]["deleted"]) == [False, False]
 
 
 def test_the_list_has_ranks_and_days_and_other_servers_may_have_no_history():
@@ -116,7 +152,8 @@ def test_a_topic_is_one_word():
 def test_only_mastodon_says_that_there_is_no_such_tag():
     item = Item("cat")
     assert isinstance(api.read(item, response({"error": "Record not found"}, 404)), NotThere)
-    assert api.read(item, response([STATUS])) == Found([STATUS])
+    given = {name: value for name, value in STATUS.items() if name != "server"}
+    assert api.read(item, response([given])) == Found([STATUS])
     with pytest.raises(Exception, match="404"):
         api.read(item, response(None, 404))
 

@@ -13,10 +13,16 @@ from fanfold.errors import BadConfiguration, BadPipeline, FanfoldError, Fatal, S
 from fanfold.loader import load_pipeline
 from fanfold.readers.patterns import Pattern
 from fanfold.sources import Api, Files, Function
+from fanfold.sources.author_errors import last_line
+from fanfold.sources.checking import check_source
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+_WRONG_HOST = {"http.tls", "http.no_tls", "http.no_http"}
+"""Errors of a connection that no retry mends. ``fetch`` retries them: perhaps the server changes just now."""
 
 
 def check_all(pipeline: str) -> None:
@@ -38,6 +44,11 @@ def check_all(pipeline: str) -> None:
             check()
         except FanfoldError as error:
             found.append((name, error))
+        except Exception as error:  # noqa: BLE001 - the other checks are told, too
+            # Without its text, which may contain a header or a URL with a token.
+            at = last_line(error, "fanfold")
+            text = f"unexpected {type(error).__name__} at {at}; please report it"
+            found.append((name, FanfoldError(text)))
     if not found:
         return
     failures = "\n".join(f"  {name}: {error}" for name, error in found)
@@ -55,8 +66,13 @@ def _check_pipeline(name: str) -> None:
     contract_of(pipeline)
     if isinstance(pipeline.source, (Api, Function)):
         endpoint, now = connections.endpoint(pipeline), datetime.now(UTC)
-        with connections.source_session(pipeline.source, endpoint, as_of=now) as session:
-            session.check()
+        try:
+            with connections.source_session(pipeline.source, endpoint, as_of=now) as session:
+                check_source(session)
+        except FanfoldError as error:
+            is_fatal = isinstance(error, Fatal) or error.message.id in _WRONG_HOST
+            kind = BadConfiguration if is_fatal else SinkUnavailable
+            raise kind(f"connection {endpoint.connection!r}, {endpoint.server}: {error}") from None
     elif isinstance(pipeline.source, Files):
         with connections.locations(pipeline.source.connection) as locations:
             items = settings.items_of(get_current_context()).items

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import json
-from datetime import UTC, datetime
+import logging
+import os
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Connection
+from airflow.sdk.log import mask_secret
 
 from fanfold.airflow.settings import defer_after, files_allowed, rate_limit_url, shared_directory
 from fanfold.errors import BadConfiguration
+from fanfold.messages import Message
+from fanfold.model import utc_text
 from fanfold.sources import Api, Files, Function
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from fanfold.airflow.settings import Options
     from fanfold.pipeline import Pipeline
@@ -73,6 +79,8 @@ def endpoint(pipeline: Pipeline) -> Endpoint:
 
     connection_id = source_connection(pipeline)
     connection = _connection(connection_id)
+    # Airflow masks the password as it is: a line break at its end would keep it from being found in a log.
+    mask_secret((connection.password or "").strip())
     fields: dict[str, Any] = {
         "host": connection.host,
         "port": connection.port,
@@ -123,7 +131,7 @@ def _lambda_client(connection_id: str, options: Mapping[str, Any]) -> Any:
     from botocore.config import Config
     from botocore.exceptions import NoRegionError
 
-    hook = AwsBaseHook(aws_conn_id=connection_id, client_type="lambda")
+    hook = _stripped_hook(AwsBaseHook(aws_conn_id=connection_id, client_type="lambda"))
     try:
         # Given to the hook, they would replace those of the connection, such as its proxies.
         return hook.get_client_type(config=hook.config.merge(Config(**options)))
@@ -136,16 +144,40 @@ def _lambda_client(connection_id: str, options: Mapping[str, Any]) -> Any:
 def rate_limiter(
     endpoint: Endpoint, options: Options
 ) -> contextlib.AbstractContextManager[RateLimiter]:
-    """Open the rate limiter of a connection."""
+    """Open the rate limiter of an endpoint."""
     from fanfold.rate_limit import open_rate_limiter
 
     return open_rate_limiter(
-        shared_directory() / ".rate-limits",
-        endpoint.connection,
+        _rate_limits(),
+        endpoint.scope,
         options.requests_per_second or endpoint.requests_per_second,
         endpoint.requests_per_hour,
         redis_url=rate_limit_url(),
         max_wait=defer_after(),
+    )
+
+
+def _rate_limits() -> Path:
+    return shared_directory() / ".rate-limits"
+
+
+def pause_of(endpoint: Endpoint) -> tuple[float, str]:
+    """Return the rest of an endpoint's pause in seconds, and a sentence with its reason and how to end it.
+
+    Without a pause: 0 and "". Raises as :func:`rate_limiter` does.
+    """
+    from fanfold.rate_limit import open_store
+
+    store = open_store(_rate_limits(), endpoint.scope, redis_url=rate_limit_url())
+    with contextlib.closing(store):
+        seconds, reason = store.paused()
+    if seconds <= 0:
+        return 0.0, ""
+    until = utc_text(datetime.now(UTC) + timedelta(seconds=seconds))
+    return seconds, (
+        f"Requests to {endpoint.server} with this token are paused until {until}: "
+        f"{Message.from_text(reason)}. To end the pause early, {store.to_resume}, and clear the fetch tasks that "
+        "wait for it."
     )
 
 
@@ -179,7 +211,21 @@ def _s3_client(connection_id: str, options: Mapping[str, Any] = MappingProxyType
 
     # Without the connection boto would fall back to credentials and endpoints from elsewhere.
     _connection(connection_id)
-    return S3Hook(aws_conn_id=connection_id, config=Config(**S3, **options)).get_conn()
+    hook = S3Hook(aws_conn_id=connection_id, config=Config(**S3, **options))
+    return _stripped_hook(hook).get_conn()
+
+
+def _stripped_hook(hook: Any) -> Any:
+    """Return an AWS hook whose credentials have no white space around them; they become parts of headers."""
+    from fanfold.sources.endpoint import stripped
+
+    # At debug level it logs headers, such as that with the session token.
+    logging.getLogger("botocore").setLevel(logging.INFO)
+    found = hook.conn_config
+    for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token"):
+        text = stripped(hook.aws_conn_id, name, getattr(found, name))
+        setattr(found, name, text or None)
+    return hook
 
 
 @contextlib.contextmanager
@@ -267,16 +313,24 @@ def _connection(connection_id: str) -> Connection:
     try:
         connection: Connection = Connection.get(connection_id)
     except (AirflowNotFoundException, AirflowRuntimeError):
+        variable = f"AIRFLOW_CONN_{connection_id.upper()}"
+        if os.environ.get(variable):
+            raise BadConfiguration(
+                f"{variable} is neither the JSON nor the URI of a connection; check its port and quotes."
+            ) from None
         raise BadConfiguration(
             f"There is no connection {connection_id!r}. Create it in the UI (Admin, Connections) "
-            f"or set AIRFLOW_CONN_{connection_id.upper()}."
+            f"or set {variable}."
         ) from None
     return connection
 
 
 def _extra(connection_id: str, connection: Connection) -> dict[str, Any]:
+    # Not ``extra_dejson``, which is empty if the extra is not JSON.
     try:
-        extra: dict[str, Any] = connection.extra_dejson
+        extra = json.loads(connection.extra or "{}")
     except ValueError:
-        raise BadConfiguration(f"Connection {connection_id!r}: extra is not JSON.") from None
+        extra = None
+    if not isinstance(extra, dict):
+        raise BadConfiguration(f"Connection {connection_id!r}: extra is not a JSON object.")
     return extra

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from fanfold.airflow import connections, metrics, settings
-from fanfold.errors import BadConfiguration, CredentialRefused, QuotaSpent
+from fanfold.errors import BadConfiguration, CredentialRefused, QuotaSpent, RateLimitUnavailable
 from fanfold.model import BatchRef, Plan, Status, utc_text
 from fanfold.sources import Api, Compute, Files, Function
 from fanfold.workspace.files import read_json
@@ -63,7 +63,7 @@ class Fetch(BaseOperator):
                 self._skip_others(workspace, ref.batch)
             raise
         except QuotaSpent as spent:
-            self._wait(ref, spent)
+            self._wait(ref, spent, endpoint)
         else:
             metrics.took(self.dag_id, "fetch", time.perf_counter() - began)
             self.log.info(
@@ -137,9 +137,10 @@ class Fetch(BaseOperator):
             stack.enter_context(connections.rate_limiter(endpoint, options)),
             concurrency=options.concurrency,
             backoff=Backoff(max_wait=settings.defer_after()),
+            known=settings.workspace_of(context).known_item,
         )
 
-    def _wait(self, ref: BatchRef, spent: QuotaSpent) -> None:
+    def _wait(self, ref: BatchRef, spent: QuotaSpent, endpoint: Endpoint | None) -> None:
         """Defer until the quota is renewed; show the time in the log and the map index label."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
@@ -148,6 +149,9 @@ class Fetch(BaseOperator):
         until = (spent.reset_at or datetime.now(UTC)) + timedelta(seconds=1)
         self.log.warning("%s. Fetched items are kept; resuming at %s.", spent, utc_text(until))
         task_messages.show_label(f"{ref.label} · waits until {until:%H:%M:%S} UTC")
+        with suppress(RateLimitUnavailable):  # the task defers all the same
+            if endpoint and (text := connections.pause_of(endpoint)[1]):
+                self.log.warning("%s", text)
         seconds = (until - datetime.now(UTC)).total_seconds()
         metrics.deferred(self.dag_id, self.pipeline, seconds)
         self.defer(trigger=DateTimeTrigger(moment=until), method_name="resume")

@@ -117,10 +117,15 @@ def _limits(pipeline: Pipeline, options: settings.Options, as_of: datetime) -> d
     if not isinstance(source, (Api, Function)):
         return {}
     endpoint = connections.endpoint(pipeline)
+    pause, text = connections.pause_of(endpoint)
+    if text:
+        log.warning("%s", text)
     if isinstance(source, Function):
-        return {"quotas": quotas_of(endpoint, options.requests_per_second, None)}
+        quotas = quotas_of(endpoint, options.requests_per_second, None)
+        return {"quotas": quotas, "pause": pause}
     quota = _reported_quota(source, endpoint, as_of)
     return {
+        "pause": pause,
         "items_per_request": source.items_per_request(endpoint),
         "quotas": quotas_of(endpoint, options.requests_per_second, quota),
     }
@@ -194,8 +199,10 @@ def consolidate(pipeline: str) -> dict[str, int]:
     metrics.decided(manifest, pipeline, before)
     counts = {**asdict(manifest.counts), "rows": manifest.rows, "rejected": manifest.rejected}
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
-    if manifest.repeated:
-        log.warning("%s", consolidating.repeated_text(manifest, loaded.pipeline))
+    if text := notes.repeated_text(manifest, loaded.pipeline):
+        log.warning("%s", text)
+    if text := notes.same_text(manifest):
+        log.warning("%s.", text)
     if len(manifest.places) > 1 and not isinstance(loaded.pipeline.source, Files):
         log.warning("The items came from several places: %s.", ", ".join(manifest.places))
     if text := notes.merged_text(manifest):

@@ -41,8 +41,8 @@ class Ports:
     s3: int
 
 
-def free_ports() -> Ports:
-    """Return free ports.
+def free_ports(home: str) -> Ports:
+    """Return free ports, for a home the same ones while they are free: the simulator stays the same server.
 
     They are below the range that the system uses for outgoing connections (32768 and up on Linux):
     a request of a run must not take one before its server listens.
@@ -51,8 +51,10 @@ def free_ports() -> Ports:
         BadConfiguration: There are none.
     """
     found: list[int] = []
-    for port in random.sample(range(20_000, 32_000), 200):
+    for port in random.Random(home).sample(range(20_000, 32_000), 200):  # noqa: S311 - no secret
         with socket.socket() as probe, contextlib.suppress(OSError):
+            # Connections of a stack that has just stopped do not keep its ports.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((LOOPBACK, port))
             found.append(port)
         if len(found) == len(fields(Ports)):

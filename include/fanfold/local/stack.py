@@ -240,7 +240,7 @@ def _launch(
     extra_env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a supervisor, which stops when the other end of its stdin closes."""
-    found, ports = home.prepare(), settings.free_ports()
+    found, ports = home.prepare(), settings.free_ports(str(home.root))
     environment = settings.clean_environment(os.environ) | settings.airflow_environment(
         home, found, ports, dags=dags or settings.dags_folder(), scheduled=stay
     )

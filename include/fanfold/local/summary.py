@@ -57,6 +57,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         "size": size_text(plan.bytes) if plan.bytes else "",
         "rows": f"{rows}, {manifest.rejected} rejected"
         + f", {manifest.repeated} with the key of an earlier row" * bool(manifest.repeated),
+        "same": notes.same_text(manifest),
         "pending": notes.pending_text(manifest),
         "dropped": notes.dropped_text(manifest),
         "tables": f"{', '.join(tables)} in {warehouse}",

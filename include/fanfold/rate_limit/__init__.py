@@ -1,6 +1,6 @@
-"""The rate limit of a connection, shared by all of its tasks, runs and workers.
+"""The rate limit of a server and token, shared by all tasks, runs and workers.
 
-__init__.py        opens the rate limiter of a connection
+__init__.py        opens the rate limiter of an endpoint
 limiter.py         hands permits to the threads of a task
 sliding_window.py  the algorithm, on pyrate-limiter; sliding_window.lua is its Redis script
 file_store.py      shared state on one machine
@@ -38,7 +38,7 @@ class RateLimiter(Protocol):
         """
 
     def pause(self, seconds: float, reason: Message) -> None:
-        """Pause all requests of this connection, in every process.
+        """Pause all requests to this server with this token, in every process.
 
         A longer pause that is already in effect is kept.
         """
@@ -95,7 +95,7 @@ class Unlimited:
 @contextmanager
 def open_rate_limiter(  # noqa: PLR0913 - everything that a limiter depends on
     folder: Path,
-    connection: str,
+    scope: str,
     requests_per_second: float | None,
     requests_per_hour: float | None,
     *,
@@ -103,14 +103,14 @@ def open_rate_limiter(  # noqa: PLR0913 - everything that a limiter depends on
     max_wait: float = 60.0,
     clock: Clock = SYSTEM_CLOCK,
 ) -> Iterator[RateLimiter]:
-    """Open the rate limiter of a connection.
+    """Open the rate limiter of an endpoint.
 
-    Without limits, ``acquire`` only waits for pauses. Tasks of one connection with different rates
+    Without limits, ``acquire`` only waits for pauses. Tasks of one scope with different rates
     each stay under their own rate, and together under the highest one.
 
     Args:
         folder: Directory shared by all processes of this machine. Unused with Redis.
-        connection: Connection id.
+        scope: What the limit belongs to, as :attr:`fanfold.sources.endpoint.Endpoint.scope`.
         requests_per_second: Limit for any second, or None.
         requests_per_hour: Limit for any 60 minutes, or None.
         redis_url: Redis that all workers can reach; required for workers on several machines.
@@ -127,14 +127,18 @@ def open_rate_limiter(  # noqa: PLR0913 - everything that a limiter depends on
     from fanfold.rate_limit.sliding_window import Limits
 
     limits = Limits(requests_per_second, requests_per_hour)
-    store: Store
+    with closing(open_store(folder, scope, redis_url=redis_url, clock=clock)) as store:
+        yield SharedRateLimiter(store, limits, max_wait, clock)
+
+
+def open_store(
+    folder: Path, scope: str, *, redis_url: str | None = None, clock: Clock = SYSTEM_CLOCK
+) -> Store:
+    """Return the state of a rate limit, with its pause; as :func:`open_rate_limiter`."""
     if redis_url:
         from fanfold.rate_limit.redis_store import RedisStore
 
-        store = RedisStore.at(redis_url, connection)
-    else:
-        from fanfold.rate_limit.file_store import FileStore
+        return RedisStore.at(redis_url, scope)
+    from fanfold.rate_limit.file_store import FileStore
 
-        store = FileStore(folder / f"{safe_name(connection)}.json", clock.now)
-    with closing(store):
-        yield SharedRateLimiter(store, limits, max_wait, clock)
+    return FileStore(folder / f"{safe_name(scope)}.json", clock.now)

@@ -91,6 +91,7 @@ class FileStore(StateStore):
 
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
         self.path = path
+        self.to_resume = f"delete the file {path}"
         self._now = now
         # A lock that consists of a file's existence would outlive a killed process: no fallback.
         self._lock = FileLock(

@@ -41,10 +41,15 @@ _RETRY: Final = 0.2
 
 
 class Store(Protocol):
-    """State of one connection, shared with other processes: a pyrate-limiter store with a pause.
+    """State of one rate limit, shared with other processes: a pyrate-limiter store with a pause.
+
+    Attributes:
+        to_resume: What to do to end a pause early.
 
     All methods raise ``RateLimitUnavailable`` if the state cannot be read or written.
     """
+
+    to_resume: str
 
     def check(
         self, algorithm: StateAlgorithm, rates: list[Rate], now: int, weight: int
@@ -62,7 +67,7 @@ class Store(Protocol):
 
 
 class SharedRateLimiter:
-    """A connection's rate limiter, shared with other processes through a store.
+    """A rate limiter, shared with other processes through a store.
 
     Attributes:
         expired: Permits that no thread used in time.
@@ -114,7 +119,7 @@ class SharedRateLimiter:
                 self._waiting -= 1
 
     def pause(self, seconds: float, reason: Message) -> None:
-        """Pause all requests of this connection, in every process.
+        """Pause all requests to this server with this token, in every process.
 
         Raises:
             RateLimitUnavailable: The store stays unavailable; this process pauses all the same.

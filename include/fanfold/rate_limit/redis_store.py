@@ -40,18 +40,19 @@ end
 
 
 class RedisStore(RedisStateStore):
-    """A rate-limit state in a hash, and the pause of the connection in a key that expires."""
+    """A rate-limit state in a hash, and the pause in a key that expires."""
 
-    def __init__(self, client: Redis, connection: str, address: str) -> None:
-        super().__init__(client, f"fanfold:rate-limit:{connection}", _TTL_MS)
+    def __init__(self, client: Redis, scope: str, address: str) -> None:
+        super().__init__(client, f"fanfold:rate-limit:{scope}", _TTL_MS)
         self._client = client
         self._address = address
-        self._pause_key = f"fanfold:pause:{connection}"
+        self._pause_key = f"fanfold:pause:{scope}"
+        self.to_resume = f"delete the key {self._pause_key} in the Redis {address}"
         self._pause = client.register_script(_PAUSE)
 
     @classmethod
-    def at(cls, url: str, connection: str) -> Self:
-        """Return the store of a connection, without connecting yet.
+    def at(cls, url: str, scope: str) -> Self:
+        """Return the store of a rate limit, without connecting yet.
 
         Raises:
             BadConfiguration: The URL is not a Redis URL.
@@ -73,7 +74,7 @@ class RedisStore(RedisStateStore):
                 "redis://:password@host:6379/0 (rediss:// for TLS, unix:///path for a socket); "
                 "characters such as / in the password are written as %2F"
             ) from None
-        return cls(client, connection, address)
+        return cls(client, scope, address)
 
     def check(
         self, algorithm: StateAlgorithm, rates: list[Rate], now: int, weight: int

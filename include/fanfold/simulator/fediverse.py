@@ -13,6 +13,8 @@ from fanfold.simulator.people import grown
 from fanfold.simulator.vocabulary import pick
 
 DOMAIN = "social.example"
+REMOTE = {"xn--bcher-kva.example": "bücher.example"}
+"""Another server with the same names, whose accounts this one knows: the domain as asked, and as shown."""
 POSTS_UNTIL = date(2026, 7, 31).toordinal()
 _FIRST_DAY = date(2016, 3, 16).toordinal()
 _WORDS = struct.Struct("<16I")
@@ -47,6 +49,27 @@ def exists(acct: str) -> bool:
     return _ACCT.fullmatch(acct) is not None and not acct.startswith("nobody")
 
 
+def found(acct: str, today: int = 0) -> dict[str, Any] | None:
+    """Return the account that a server finds by a name, with or without its domain; None if there is none."""
+    name, _, domain = acct.lower().partition("@")
+    if not exists(name) or domain not in {"", DOMAIN, *REMOTE}:
+        return None
+    if domain not in REMOTE:
+        return account(name, today)
+    # Ids of its own, above those of all local accounts; it hides counts and does not know times.
+    return (
+        account(name, today)
+        | {
+            "id": f"9{int(id_of(name)):0{_MOST_DIGITS}}",
+            "acct": f"{name}@{REMOTE[domain]}",
+            "created_at": "1970-01-01T00:00:00.000Z",
+            "url": f"https://{REMOTE[domain]}/@{name}",
+            "uri": f"https://{REMOTE[domain]}/users/{name}",
+        }
+        | dict.fromkeys(("followers_count", "following_count", "statuses_count"), -1)
+    )
+
+
 def id_of(acct: str) -> str:
     """Return the id of an account: its name as a number in base 37."""
     number = 0
@@ -68,7 +91,10 @@ def acct_of_id(identity: str) -> str | None:
 
 
 def account(acct: str, today: int = 0) -> dict[str, Any]:
-    """Return an existing account with the fields of Mastodon 4.3, ``today`` in days."""
+    """Return an existing account with the fields of Mastodon 4.3, ``today`` in days.
+
+    Names that begin with ``suspended`` are those of suspended accounts.
+    """
     digest = hashlib.blake2b(acct.encode(), person=b"mastodon").digest()
     draws = _WORDS.unpack(digest)
     day = _FIRST_DAY + draws[0] % (POSTS_UNTIL - 31 - _FIRST_DAY)
@@ -84,7 +110,7 @@ def account(acct: str, today: int = 0) -> dict[str, Any]:
         display = pick(_TRAPS, draws[9])
     elif draws[8] % 7 == 0:
         display += f" {pick(words.EMOJI, draws[9])}"
-    return {
+    shown = {
         "id": id_of(acct),
         "username": acct,
         "acct": acct,
@@ -112,6 +138,12 @@ def account(acct: str, today: int = 0) -> dict[str, Any]:
         "roles": [],
         "fields": _fields(acct, day, draws[14]),
     }
+    if not acct.startswith("suspended"):
+        return shown
+    blank: dict[type, Any] = {str: "", int: 0, bool: False, list: []}
+    kept = ("id", "username", "acct", "created_at", "url", "uri")
+    hidden = {name: blank.get(type(value)) for name, value in shown.items() if name not in kept}
+    return {**shown, **hidden, "suspended": True}
 
 
 def _count(draw: int, doublings: int) -> int:

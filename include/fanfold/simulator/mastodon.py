@@ -69,13 +69,12 @@ def _requested_id(request: Request) -> list[str]:
 
 
 def _account_or_404(request: Request, acct: str | None) -> Reply:
-    if acct is None or not fediverse.exists(acct):
-        return error(request, 20003)
-    return _json(fediverse.account(acct, request.settings.day))
+    found = fediverse.found(acct or "", request.settings.day)
+    return error(request, 20003) if found is None else _json(found)
 
 
 def _lookup(request: Request) -> Reply:
-    return _account_or_404(request, request.query.get("acct", "").lower())
+    return _account_or_404(request, request.query.get("acct"))
 
 
 def _by_id(request: Request) -> Reply:

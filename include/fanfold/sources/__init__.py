@@ -10,6 +10,7 @@ The functions below get an :class:`~fanfold.model.Item`. Those that say so may a
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from fanfold.sources.endpoint import Endpoint
 
 T = TypeVar("T")
+_TOKEN_PLACE = re.compile(
+    # The name of a header is a token of RFC 9110, 5.6.2.
+    r"bearer|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+( [ -~]+)?|(query|body):.+"
+)
 Record = Any
 """A JSON document: what an item consists of, as received."""
 
@@ -55,6 +60,7 @@ class Response:
         body: The JSON document, or None if the body is invalid.
         flaw: Message id of what is wrong with the body; "" if it is valid.
         path: Path of the request.
+        server: The server that answered, as in :attr:`Endpoint.site`.
     """
 
     status: int
@@ -62,6 +68,7 @@ class Response:
     body: Any
     flaw: str = "http.not_json"
     path: str = ""
+    server: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +185,12 @@ class Probe(Generic[T]):
     """A request that is not for items.
 
     Attributes:
-        call: Returns the request for an endpoint.
+        call: Returns the request for an endpoint; or several, each for sources that answer 404 or 410 to the
+            one before it.
         read: Returns its result from the response. Raises as :attr:`Api.read` does.
     """
 
-    call: Callable[[Endpoint], Call]
+    call: Callable[[Endpoint], Call | Sequence[Call]]
     read: Callable[[Response], T]
 
 
@@ -233,9 +241,10 @@ class Api:
         pages: How to get further pages, if there are any.
         read: Instead of ``records``: ``(item, response)`` returns :class:`Found` or
             :class:`NotThere`; raises ``CredentialRefused``, ``QuotaSpent``, ``SourceBusy`` or
-            ``ItemRefused``. The default reads HTTP statuses: 2xx has records, 404 and 410 with JSON
-            are missing, 401 and 403 refuse the token, 429 is a quota (``Retry-After``), 400 and 422
-            refuse the item, and everything else is retried.
+            ``ItemRefused``. The default reads HTTP statuses: 2xx has records, 429 is a quota
+            (``Retry-After``), and with JSON 404 and 410 are missing, 401 and 403 refuse the token, 400 and
+            422 refuse the item. Everything else is retried. Where 404 and 410 come with a page instead of
+            JSON, the item is ``missing`` if it gets the page twice, and the source answers for other items.
         connection: Airflow connection. Default: ``<pipeline>_default``.
         token: Where the password of the connection goes: ``bearer``, ``header:<name>``,
             ``header:<name> <scheme>``, ``query:<name>``, or ``body:<name>`` for a field of the body of
@@ -270,8 +279,7 @@ class Api:
             raise BadPipeline("Api needs either path or call.")
         if self.path and not self.path.startswith("/"):
             raise BadPipeline(f"Api: the path {self.path!r} must begin with '/'.")
-        places = ("header:", "query:", "body:")
-        if self.token != "bearer" and not self.token.startswith(places):  # noqa: S105
+        if not _TOKEN_PLACE.fullmatch(self.token):
             raise BadPipeline(
                 f"Api: token={self.token!r} must be 'bearer', 'header:<name>', 'query:<name>' or "
                 "'body:<name>'."

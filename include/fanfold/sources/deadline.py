@@ -6,16 +6,23 @@ A read timeout bounds each read, but a server that sends one byte a second never
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import os
+import ssl
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
+from requests.utils import get_environ_proxies, select_proxy
+
+from fanfold.errors import BadConfiguration
 
 if TYPE_CHECKING:
     import socket
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
 
     from fanfold.sources.endpoint import Endpoint
 
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _READ_TIMEOUTS = 3
 """Deadline of a whole response, as a multiple of the read timeout."""
 _MAX_HEAD = 256 * 1024
@@ -36,22 +44,66 @@ class DeadlineAdapter(HTTPAdapter):
     def route(self, endpoint: Endpoint) -> tuple[HTTPConnectionPool, str]:
         """Return the connection pool of an endpoint, and the prefix of each request path.
 
-        Proxies and certificate bundles are taken from the environment, as by ``requests.Session``.
+        Proxies and certificate bundles are taken from the environment, as by ``requests.Session``, or
+        as by OpenSSL.
+
+        Raises:
+            BadConfiguration: A variable of the environment is wrong.
         """
         template = requests.Request("GET", endpoint.url).prepare()
         proxies = get_environ_proxies(endpoint.url)
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        pool = cast(
-            "HTTPConnectionPool",
-            self.get_connection_with_tls_context(template, bundle, proxies=proxies),
-        )
-        self.cert_verify(pool, endpoint.url, bundle, None)  # type: ignore[no-untyped-call]
+        bundle = _ca_bundle() if endpoint.url.startswith("https") else None
+        found = None
+        with contextlib.suppress(requests.RequestException, urllib3.exceptions.HTTPError):
+            found = self.get_connection_with_tls_context(template, bundle or True, proxies=proxies)
+        pool = cast("HTTPConnectionPool | None", found)
+        if pool is None:
+            # Not chained: the proxy's address may contain a password.
+            raise _proxy_error(endpoint.url, proxies)
+        self.cert_verify(pool, endpoint.url, bundle or True, None)  # type: ignore[no-untyped-call]
         kind: Any = pool.ConnectionCls
         response_class = _response_class(_READ_TIMEOUTS * endpoint.read_timeout)
         pool.ConnectionCls = type(kind.__name__, (kind,), {"response_class": response_class})
         # A proxy for plain HTTP needs the whole URL.
         is_proxied = self.request_url(template, proxies).startswith("http")
-        return pool, endpoint.url if is_proxied else ""
+        return pool, endpoint.url if is_proxied else urlsplit(endpoint.url).path
+
+
+def _proxy_error(url: str, proxies: dict[str, str]) -> BadConfiguration:
+    proxy = select_proxy(url, proxies) or ""
+    names = [
+        name
+        for name, value in os.environ.items()
+        if value == proxy and name.lower().endswith("_proxy")
+    ]
+    is_socks = proxy.startswith("socks")
+    reason = "SOCKS needs the Python package PySocks" if is_socks else "it is malformed"
+    return BadConfiguration(
+        f"{' and '.join(names) or 'The proxy of the environment'} cannot be used: {reason}. Set it to "
+        f"http://host:port, or add {urlsplit(url).hostname} to NO_PROXY."
+    )
+
+
+def _ca_bundle() -> str | None:
+    """Return the file or folder of trusted certificates that the environment names, or None.
+
+    Raises:
+        BadConfiguration: It cannot be read.
+    """
+    name = next(filter(os.environ.get, _CA_VARIABLES), None)
+    if name is None:
+        return None
+    path = os.environ[name]
+    try:
+        if not Path(path).is_dir():
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError as error:
+        reason = "it is not a PEM file" if isinstance(error, ssl.SSLError) else error.strerror
+        raise BadConfiguration(
+            f"{name}={path}: the trusted certificates cannot be read: {reason}. Set it to a file of "
+            "certificates (PEM), or unset it."
+        ) from None
+    return path
 
 
 def _response_class(seconds: float) -> type[http.client.HTTPResponse]:

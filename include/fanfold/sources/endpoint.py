@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 from fanfold.errors import BadConfiguration
 
@@ -29,8 +32,8 @@ class Endpoint:
     """A connection to a source.
 
     Attributes:
-        connection: Connection id, for messages and as the scope of the rate limit.
-        url: Scheme, host and port, without a trailing slash.
+        connection: Connection id, for messages.
+        url: Scheme, host, port and path, without a trailing slash: the paths of requests are below it.
         token: Access token, or None; not part of the representation.
         requests_per_second: Rate limit of the connection, or None: the lower one of ``requests_per_second``
             and a sixtieth of ``requests_per_minute`` in the extra, as requests are spread evenly.
@@ -38,9 +41,14 @@ class Endpoint:
         items_per_request: Maximum number of items per request, if the source supports several.
         connect_timeout: Seconds.
         read_timeout: Seconds between two reads.
+        not_found_pages: Whether a 404 or 410 with a page instead of JSON says that an item does not exist.
         service: What it is: an HTTP server, or AWS Lambda or Tencent SCF (for functions).
         login: Id of the key whose secret is the token.
         region: Region of the service, or "".
+
+    Raises:
+        BadConfiguration: Token, login or region contain a character that does not print. White space around them, such as the
+            line break at the end of a file, is removed.
     """
 
     connection: str
@@ -51,9 +59,36 @@ class Endpoint:
     items_per_request: int = 1
     connect_timeout: float = CONNECT_TIMEOUT
     read_timeout: float = READ_TIMEOUT
+    not_found_pages: bool = False
     service: Literal["http", "lambda", "scf"] = "http"
     login: str = ""
     region: str = ""
+
+    def __post_init__(self) -> None:
+        token = stripped(self.connection, "password", self.token) or None
+        object.__setattr__(self, "token", token)
+        for name in ("login", "region"):
+            object.__setattr__(self, name, stripped(self.connection, name, getattr(self, name)))
+
+    @property
+    def server(self) -> str:
+        """Its address, for messages."""
+        return self.url or f"AWS Lambda in {self.region or 'the default region'}"
+
+    @property
+    def scope(self) -> str:
+        """What a quota belongs to: server, region, and a digest of the token that does not reveal it."""
+        # Lambda's credentials may be a role or a profile that only the connection knows.
+        server = self.connection if self.service == "lambda" else self.url.partition("://")[2]
+        secret = f"{self.region}\n{self.login}\n{self.token or ''}".encode()
+        return f"{server}-{hashlib.blake2b(secret, digest_size=4).hexdigest()}"
+
+    @property
+    def site(self) -> str:
+        """The server, without scheme and default port: what its ids belong to."""
+        scheme, _, address = self.url.partition("://")
+        host, slash, path = address.partition("/")
+        return host.lower().removesuffix(":443" if scheme == "https" else ":80") + slash + path
 
     @classmethod
     def parse(  # noqa: PLR0913 - the fields of an Airflow connection
@@ -65,37 +100,35 @@ class Endpoint:
         schema: str | None,
         token: str | None,
         extra: Mapping[str, Any],
+        field_name: str = "host",
     ) -> Endpoint:
         """Return the endpoint of an Airflow connection.
 
-        ``host`` is a name (``api.weibo.com``, with https) or a URL.
+        ``host`` is a name (``api.weibo.com``, with https) or a URL, with or without port and path;
+        ``field_name`` is its name in messages.
 
         Raises:
             BadConfiguration: A field is invalid; the message names connection and field.
         """
-        if not host:
-            raise BadConfiguration(
-                f"Connection {connection!r} has no host. Set it to the API's address, "
-                "for example https://api.weibo.com."
-            )
-        parts = urlsplit(host if "://" in host else f"{schema or 'https'}://{host}")
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-            raise BadConfiguration(
-                f"Connection {connection!r}: host must be a name or an http(s) URL without a login."
-            )
-        netloc = parts.netloc if parts.port or not port else f"{parts.netloc}:{port}"
+        url = _url(connection, field_name, host, port, schema)
         numbers = {name: _positive(connection, name, extra.get(name)) for name in _KNOWN_EXTRA}
+        not_found_pages = extra.get("not_found_pages") or False
+        if not isinstance(not_found_pages, bool):
+            raise BadConfiguration(
+                f"Connection {connection!r}: extra 'not_found_pages' must be true or false."
+            )
         per_minute = numbers["requests_per_minute"]
         rates = (numbers["requests_per_second"], per_minute and per_minute / 60)
         return cls(
             connection=connection,
-            url=f"{parts.scheme}://{netloc}",
-            token=token or None,
+            url=url,
+            token=token,
             requests_per_second=min(filter(None, rates), default=None),
             requests_per_hour=numbers["requests_per_hour"],
             items_per_request=max(1, int(numbers["items_per_request"] or 1)),
             connect_timeout=numbers["connect_timeout"] or CONNECT_TIMEOUT,
             read_timeout=numbers["read_timeout"] or READ_TIMEOUT,
+            not_found_pages=not_found_pages,
         )
 
 
@@ -133,16 +166,79 @@ def function_endpoint(  # noqa: PLR0913 - the fields of an Airflow connection
             f"Connection {connection!r}: Tencent SCF needs the SecretId as login, the SecretKey as "
             "password, and the region in the extra: {'service': 'scf', 'region': 'ap-guangzhou'}."
         )
-    if not f"{login or ''}{region}".isascii() or not f"{login or ''}{region}".isprintable():
-        raise BadConfiguration(
-            f"Connection {connection!r}: login and region must be printable ASCII, without line breaks."
-        )
+    if not f"{login or ''}{region}".isascii():
+        raise BadConfiguration(f"Connection {connection!r}: login and region must be ASCII.")
     default = {"lambda": "https://lambda.amazonaws.com", "scf": SCF}.get(service)
     endpoint = Endpoint.parse(
-        connection, host=given or default, port=port, schema=schema, token=token, extra=extra
+        connection,
+        host=given or default,
+        port=port if service != "lambda" else None,
+        schema=schema if service != "lambda" else None,
+        token=token,
+        extra=extra,
+        field_name="extra 'endpoint_url'" if service == "lambda" else "host",
     )
     url = "" if service == "lambda" and not given else endpoint.url
     return replace(endpoint, url=url, service=service, login=login or "", region=region)
+
+
+def _url(
+    connection: str, field_name: str, host: str | None, port: int | None, schema: str | None
+) -> str:
+    """Return scheme, host, port and path of a connection; the messages have no values: a login may be in them."""
+    where = f"Connection {connection!r}: "
+    text = (host or "").strip()
+    if not text:
+        raise BadConfiguration(
+            f"Connection {connection!r} has no {field_name}. Set it to the API's address, "
+            "for example https://api.weibo.com."
+        )
+    if "://" not in text:
+        scheme = (schema or "https").strip().lower()
+        if scheme not in {"http", "https"}:
+            raise BadConfiguration(
+                f"{where}schema must be http or https, not {schema!r}. A path belongs to {field_name}: "
+                "https://gateway.example.org/weibo."
+            )
+        text = f"{scheme}://{text}"
+    try:
+        parts = parse_url(text)
+        name = parts.host or ""
+        name.encode("idna")  # as the resolver does: fails for a label that is empty or too long
+    except (LocationParseError, UnicodeError):
+        parts, name = parse_url(""), ""
+    is_plain = parts.auth is None and parts.query is None and parts.fragment is None
+    if parts.scheme not in {"http", "https"} or not name.strip(".*") or "*" in name or not is_plain:
+        raise BadConfiguration(
+            f"{where}{field_name} must be a name or an http(s) URL, with a port from 1 to 65535 or none, "
+            "an IPv6 address in brackets, and without login, query and fragment, for example "
+            "https://gateway.example.org:8443/weibo."
+        )
+    chosen = port if parts.port is None and port is not None else parts.port
+    if chosen is not None and not 0 < chosen < 65536:
+        raise BadConfiguration(
+            f"{where}port must be a number from 1 to 65535 or empty, not {chosen}."
+        )
+    netloc = name if chosen is None else f"{name}:{chosen}"
+    return f"{parts.scheme}://{netloc}{(parts.path or '').rstrip('/')}"
+
+
+def stripped(connection: str, name: str, text: str | None) -> str:
+    """Return a credential of a connection without white space around it.
+
+    Files and Kubernetes secrets often end with a line break. A control character inside would end in an error
+    of an HTTP library that contains the header.
+
+    Raises:
+        BadConfiguration: It contains a character that does not print; the message does not contain it.
+    """
+    kept = (text or "").strip()
+    if not kept.isprintable():
+        raise BadConfiguration(
+            f"Connection {connection!r}: the {name} contains a line break or another character that does not "
+            "print. Enter it again, as one line."
+        )
+    return kept
 
 
 def _positive(connection: str, name: str, value: Any) -> float | None:

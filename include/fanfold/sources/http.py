@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import ssl
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -26,6 +27,7 @@ from fanfold.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fanfold.messages import Message
     from fanfold.sources import Call
     from fanfold.sources.endpoint import Endpoint
 
@@ -51,6 +53,7 @@ class HttpClient:
         fields: Mapping[str, str] = MappingProxyType({}),
         max_body: int = MAX_BODY,
     ) -> None:
+        self._server = endpoint.site
         self._query = query
         self._fields = fields
         self._max_body = max_body
@@ -122,12 +125,13 @@ class HttpClient:
             finally:
                 response.release_conn()
         except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            # The texts of these errors contain the URL, which may contain the token.
-            raise SourceBusy(
-                ENGINE.message(_message_id(error), path=path), unavailable=True
-            ) from None
-        parsed, flaw = strict_json.parse(received)
-        return Response(response.status, response.headers, parsed, flaw, path), received
+            message = _message(error, path)
+        else:
+            parsed, flaw = strict_json.parse(received)
+            found = Response(response.status, response.headers, parsed, flaw, path, self._server)
+            return found, received
+        # Without a context: the texts of these errors contain the URL, which may contain the token.
+        raise SourceBusy(message, unavailable=True)
 
 
 def _read_body(response: urllib3.BaseHTTPResponse, path: str, limit: int) -> bytes:
@@ -150,7 +154,7 @@ _MESSAGE_IDS: tuple[tuple[type[Exception], str], ...] = (
     (urllib3.exceptions.NewConnectionError, "http.connection_failed"),
     (urllib3.exceptions.ConnectTimeoutError, "http.connect_timeout"),
     (urllib3.exceptions.ReadTimeoutError, "http.read_timeout"),
-    (urllib3.exceptions.SSLError, "http.tls"),
+    (urllib3.exceptions.SSLError, "http.tls_handshake"),
     (urllib3.exceptions.ProxyError, "http.proxy"),
     (urllib3.exceptions.DecodeError, "http.compression"),
     (urllib3.exceptions.IncompleteRead, "http.cut_off"),
@@ -159,7 +163,20 @@ _MESSAGE_IDS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
-def _message_id(error: Exception) -> str:
-    return next(
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
+"""OpenSSL's reasons where the response to a TLS handshake is not TLS, such as HTTP."""
+
+
+def _message(error: Exception, path: str) -> Message:
+    causes = [each for each in error.args if isinstance(each, Exception)]
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ENGINE.message("http.tls", path=path, reason=cause.verify_message)
+        if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
+            return ENGINE.message("http.no_tls", path=path)
+        if type(cause) is http.client.BadStatusLine:  # not RemoteDisconnected
+            return ENGINE.message("http.no_http", path=path)
+    name = next(
         (name for kind, name in _MESSAGE_IDS if isinstance(error, kind)), "http.connection_failed"
     )
+    return ENGINE.message(name, path=path)

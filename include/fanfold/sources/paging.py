@@ -94,6 +94,9 @@ class Paging:
             raise ItemRefused(ENGINE.message("api.other_host", path=response.path, host=host))
         # The URL is data: what a URL must not contain is quoted. The token is added to each request.
         path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
+        # Below the endpoint's path, which a server behind a gateway may not know.
+        below = path.removeprefix(urlsplit(self.endpoint.url).path)
+        path = below if below.startswith("/") else path
         query = "&".join(
             each
             for each in quote(parts.query, safe="/%:@!$&'()*+,;=~?").split("&")

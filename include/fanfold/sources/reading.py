@@ -17,23 +17,27 @@ if TYPE_CHECKING:
 def read_by_status(response: Response, path: str = "") -> Found | NotThere:
     """Return the records at a path of a response, or that the item does not exist.
 
+    Only the API's own JSON decides for good; a page is that of a proxy in front of it.
+
     Raises:
-        CredentialRefused: The status is 401 or 403.
+        CredentialRefused: The status is 401 or 403, with JSON.
         QuotaSpent: The status is 429.
-        ItemRefused: The status is 400 or 422.
+        ItemRefused: The status is 400 or 422, with JSON.
         SourceBusy: Any other status, an invalid body, or no records at the path.
     """
     status = response.status
     if status == 204:
         return Found(())
-    if 200 <= status < 300 and not response.flaw:
+    if status == 429:
+        raise QuotaSpent(ENGINE.message("api.quota"), retry_after=retry_after(response.headers))
+    if response.flaw:
+        raise unexpected_response(response)
+    if 200 <= status < 300:
         return _records(response, path)
-    if status in {404, 410} and not response.flaw:  # not the page of a proxy
+    if status in {404, 410}:
         return NotThere(ENGINE.message("api.missing", status=status))
     if status in {401, 403}:
         raise CredentialRefused(ENGINE.message("api.token", status=status))
-    if status == 429:
-        raise QuotaSpent(ENGINE.message("api.quota"), retry_after=retry_after(response.headers))
     if status in {400, 422}:
         raise ItemRefused(ENGINE.message("api.request", status=status))
     raise unexpected_response(response)

@@ -33,9 +33,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def unexpected_response(response: Response) -> SourceBusy:
-    """Return the error for a response that the source has no rule for."""
+    """Return the error for a response that the source has no rule for, such as the page of a proxy."""
+    is_page = response.body is None and response.flaw == "http.not_json"
     if 300 <= response.status < 400:
         message_id = "http.redirect"
+    elif is_page and response.status >= 400:
+        message_id = "http.page"
     elif response.body is None and response.flaw:
         message_id = response.flaw
     else:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from fanfold.sources.endpoint import Endpoint
 
 T = TypeVar("T")
+_NO_API = {301, 308, 404, 405, 410}
+"""Statuses of a host that has another API, or none."""
 
 
 class ApiSession:
@@ -80,6 +82,10 @@ class ApiSession:
         except SourceBusy as error:
             if error.retry_after is None:
                 error.retry_after = pause
+            error.not_found = 0 if page else _not_found(response)
+            if error.not_found and self._endpoint.not_found_pages and not several:
+                reason = ENGINE.message("http.no_item", status=error.not_found)
+                return Reply({}, {items[0].key: reason}, pause)
             raise
         except FanfoldError:
             raise
@@ -172,6 +178,8 @@ class ApiSession:
         response, _ = self._http.send(listing.call(self._as_of))
         try:
             found = listing.read(response)
+        except SourceBusy as error:
+            raise self._with_permanent(error, response) from None
         except FanfoldError:
             raise
         except Exception as error:
@@ -185,7 +193,33 @@ class ApiSession:
         return self._send(self._api.quota) if self._api.quota else None
 
     def _send(self, probe: Probe[T]) -> T:
-        return probe.read(self._http.send(probe.call(self._endpoint))[0])
+        calls = probe.call(self._endpoint)
+        for call in (calls,) if isinstance(calls, Call) else calls:
+            response, _ = self._http.send(call)
+            if response.status not in {404, 410}:
+                break
+        try:
+            return probe.read(response)
+        except SourceBusy as error:
+            raise self._with_permanent(error, response) from None
+
+    def _with_permanent(self, error: SourceBusy, response: Response) -> SourceBusy:
+        """Return an error about a request that is not for an item, with what it is if it does not pass."""
+        if response.status in _NO_API:
+            message = ENGINE.message(
+                "http.no_api",
+                connection=self._endpoint.connection,
+                url=self._endpoint.url,
+                path=response.path,
+                status=response.status,
+            )
+            error.permanent = BadConfiguration(message)
+        return error
+
+
+def _not_found(response: Response) -> int:
+    """Return the status of a response that says with a page instead of JSON that there is nothing; else 0."""
+    return response.status if response.status in {404, 410} and response.flaw else 0
 
 
 def _credentials(
@@ -214,10 +248,9 @@ def bearer(endpoint: Endpoint) -> Mapping[str, str]:
 def _header_text(endpoint: Endpoint) -> str:
     """Return an endpoint's token if a header can carry it."""
     token = endpoint.token or ""
-    if not token.isascii() or not token.isprintable():
-        # The error of the HTTP library would contain the token.
+    if not token.isascii():
         raise BadConfiguration(
             f"Connection {endpoint.connection!r}: the password has characters that a header cannot "
-            "carry, such as a line break."
+            "carry; it must be ASCII."
         )
     return token

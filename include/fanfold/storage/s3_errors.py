@@ -17,10 +17,12 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    HTTPClientError,
     NoCredentialsError,
     NoRegionError,
     ParamValidationError,
     PartialCredentialsError,
+    ProxyConnectionError,
     SSLError,
 )
 
@@ -107,7 +109,10 @@ def s3_errors(bucket: str, endpoint: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError, Boto3Error) as error:
-        raise _translate(_cause(error), f"Bucket {bucket!r} at {_shown(endpoint)}") from error
+        cause = _cause(error)
+        # What the HTTP library did not expect may be a header or the address of a proxy, with a password.
+        shown = None if type(cause) is HTTPClientError else error
+        raise _translate(cause, f"Bucket {bucket!r} at {_shown(endpoint)}") from shown
 
 
 def _cause(error: Exception) -> Exception:
@@ -129,9 +134,11 @@ def _translate(error: Exception, where: str) -> FanfoldError:
     for kind, hint in _CONFIGURATION_BY_TYPE.items():
         if isinstance(error, kind):
             return BadConfiguration(f"{where}: {hint}.")
+    hint = "check that the service runs and that endpoint_url of the S3 connection is right"
+    if isinstance(error, ProxyConnectionError) or type(error) is HTTPClientError:
+        hint += ", and the proxies (HTTPS_PROXY, HTTP_PROXY, NO_PROXY)"
     return SinkUnavailable(
-        f"{where} cannot be reached, or the connection was lost ({type(error).__name__}); check "
-        "that the service runs and that endpoint_url of the S3 connection is right."
+        f"{where} cannot be reached, or the connection was lost ({type(error).__name__}); {hint}."
     )
 
 

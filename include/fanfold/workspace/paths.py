@@ -20,7 +20,8 @@ Layout::
         clean/00007.failed.jsonl         outcomes of its items that are not ok
         clean/00007.rejected.jsonl       its rows that break the contract
         clean/00007.json                 counts of all of these; written last
-        dataset/                         <dataset> and <fold>.parquet, .csv.gz; failed.jsonl, rejected.jsonl;
+        dataset/                         <dataset> and <fold>.parquet, .csv.gz; failed.jsonl, rejected.jsonl,
+                                         same.jsonl;
                                          mode merge: <dataset>.state.parquet, <dataset>.ledger.parquet
         failures.json                    failure groups of items and of rejected rows
         spill/                           temporary files of DuckDB
@@ -39,15 +40,19 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from fanfold.model import Status
 from fanfold.workspace.batch import Batch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fanfold.model import Item
+
 _SAFE = re.compile(r"[A-Za-z0-9._+=:@-]")
 _NAME_LIMIT = 120  # bytes; most file systems allow 255, and parts add to it
 FAILED = "failed.jsonl"
 REJECTED = "rejected.jsonl"
+SAME = "same.jsonl"
 
 
 def safe_name(text: str) -> str:
@@ -103,3 +108,13 @@ class Workspace:
     def batch(self, number: int) -> Batch:
         """Return a batch of the run."""
         return Batch(self.root, number)
+
+    def known_item(self) -> Item | None:
+        """Return an item of the run that is fetched and exists, or None."""
+        for folder in sorted((self.root / "outcomes").glob("[0-9]*")):
+            batch = self.batch(int(folder.name))
+            outcomes = batch.outcomes().items()
+            found = {key for key, outcome in outcomes if outcome.status is Status.OK}
+            if found:
+                return next(item for item in batch.items() if item.key in found)
+        return None

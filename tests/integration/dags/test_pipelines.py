@@ -9,15 +9,20 @@ import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
 from fanfold import testing
-from fanfold.model import Counts
+from fanfold.messages import Message
+from fanfold.model import Counts, Plan
+from fanfold.queries.items import find_item
+from fanfold.rate_limit import open_rate_limiter
 from fanfold.simulator import shop
 from fanfold.simulator.sample import upload
+from fanfold.workspace.paths import Workspace
 from pipelines.order_analysis import PIPELINE as ORDERS
 
 # Airflow and its providers warn about themselves.
@@ -105,12 +110,28 @@ def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next
 
 
 def test_mastodon_accounts_reach_the_warehouse_as_weibo_users_do(pipeline):
-    run = pipeline.run("mastodon_user_profiles", user_ids=["@Alice", "bob", "nobody"], batch_size=3)
+    """One row an account, whatever its names: with its server, and with nothing that the server hides."""
+    names = ["@Alice", "bob", "nobody", "suspended1", "alice@social.example", "eve@bücher.example"]
+    run = pipeline.run(
+        "mastodon_user_profiles", user_ids=[*names, "eve@other.example"], batch_size=3
+    )
     assert run.state == "success"
-    assert run.counts == Counts(planned=3, ok=2, missing=1)
-    assert column_of(run, "screen_name") == ["alice", "bob"]
+    assert run.counts == Counts(planned=7, ok=4, missing=3)
+    assert column_of(run, "screen_name") == ["alice", "bob", "eve@bücher.example"]
     assert set(column_of(run, "source")) == {"mastodon"}
-    assert rows_of(pipeline.warehouse) == 2
+    assert {server.partition(":")[0] for server in column_of(run, "server")} == {"127.0.0.1"}
+    assert rows_of(pipeline.warehouse) == 3
+    published_files = {entry["key"]: entry["rows"] for entry in run.manifest["files"]}
+    assert (run.manifest["same"], published_files["same.jsonl"]) == (1, 1)
+    plan = Plan.from_json(plan_of(run))
+    notes = {
+        key: find_item(Workspace(run.workspace), plan, key, final=True).latest.reason_id
+        for key in ("alice", "alice@social.example", "nobody", "suspended1", "eve@other.example")
+    }
+    assert notes == {
+        "alice": None, "alice@social.example": "item.same", "nobody": "mastodon.no_account",
+        "suspended1": "mastodon.suspended", "eve@other.example": "mastodon.unknown_here",
+    }  # fmt: skip
 
 
 def test_a_fold_reaches_every_sink_as_the_dataset_does(pipeline):
@@ -146,6 +167,27 @@ def test_a_dry_run_plans_and_forecasts_by_the_quota_and_fetches_nothing(pipeline
     assert 900 < plan["forecast"]["seconds"] <= 1001
     assert pipeline.objects() == []
     assert not any("users/show" in path for path in pipeline.simulator.stats()["paths"])
+
+
+def test_a_pause_holds_for_the_server_and_token_that_gave_it_and_plan_says_how_to_end_it(
+    pipeline, caplog
+):
+    """Of a connection that is pointed to another server, nothing waits for the quota of the old one."""
+    simulator = pipeline.simulator
+    old = testing.endpoint_of("weibo_default")
+    with open_rate_limiter(pipeline.shared / ".rate-limits", old.scope, None, None) as limiter:
+        limiter.pause(2000, Message("quota 10022 is used up"))
+    run = pipeline.run(user_ids=UIDS[:3], dry_run=True)
+    plan = plan_of(run)
+    assert plan["forecast"]["basis"] == "quota"
+    assert 1900 < plan["forecast"]["seconds"] < 2100
+    assert f"Requests to {simulator.url} with this token are paused until" in caplog.text
+    path = caplog.text.partition("delete the file ")[2].partition(",")[0]
+    assert "quota 10022 is used up" in Path(path).read_text("utf-8")
+
+    other = simulator.url.replace("127.0.0.1", "localhost")
+    pipeline.connect("weibo_default", conn_type="http", host=other, password=simulator.token)
+    assert pipeline.run(user_ids=UIDS[:3]).counts.ok == 3
 
 
 def test_a_thousand_users_take_twenty_requests_where_the_connection_allows_it(pipeline, tmp_path):

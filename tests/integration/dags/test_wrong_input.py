@@ -20,7 +20,7 @@ def assert_stopped_at(run, task, pipeline):
 
 def test_preflight_reports_everything_that_is_misconfigured_in_one_message(pipeline, monkeypatch):
     host = pipeline.simulator.url
-    pipeline.connect("weibo_default", conn_type="http", host=host, password="s3cret-token")
+    pipeline.connect("weibo_default", conn_type="http", host=host, password="s3cret-token\n")
     pipeline.connect("warehouse_default", conn_type="mysql", host="x")
     monkeypatch.setenv("FANFOLD_BUCKET", "not-there")
     monkeypatch.setenv("FANFOLD_SHARED_DIR", "relative")
@@ -28,7 +28,12 @@ def test_preflight_reports_everything_that_is_misconfigured_in_one_message(pipel
     said = run.error("preflight")
     assert run.states["batch.fetch", -1] == "upstream_failed"
     assert "4 of 4 preflight checks failed" in said
-    for name in ("21332: access token rejected", "not-there", "mysql", "FANFOLD_SHARED_DIR"):
+    for name in (
+        f"{host}: Weibo 21332: access token rejected",
+        "not-there",
+        "mysql",
+        "FANFOLD_SHARED_DIR",
+    ):
         assert name in said
     assert "s3cret-token" not in said
 

@@ -126,7 +126,9 @@ def test_a_run_whose_failures_are_not_tolerated_publishes_nothing_and_is_counted
     assert ran["fetch"] == 1
 
 
-def test_a_deferred_batch_counts_its_wait_as_one_for_the_quota(pipeline, sending, monkeypatch):
+def test_a_deferred_batch_counts_its_wait_as_one_for_the_quota(
+    pipeline, sending, monkeypatch, capsys
+):
     """The quota is full again after some seconds, which is longer than a task keeps its slot."""
     monkeypatch.setenv("FANFOLD_DEFER_AFTER", "0.5")
     pipeline.simulator.control(quota_per_hour=6, quota_window_s=3)
@@ -135,6 +137,7 @@ def test_a_deferred_batch_counts_its_wait_as_one_for_the_quota(pipeline, sending
     assert run.state == "success"
     deferrals = sending.value("fanfold_deferrals_total", **OF_PIPELINE)
     assert deferrals >= 1
+    assert "To end the pause early, delete the file " in capsys.readouterr().out
     waited = sending.by("kind", "fanfold_wait_seconds_total")
     assert 0.5 < waited["quota"] < 6 * deferrals
     assert sending.value("fanfold_requests_total") == asked_for_users(pipeline.simulator)

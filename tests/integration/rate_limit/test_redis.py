@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
 from fanfold.errors import BadConfiguration, QuotaSpent, RateLimitUnavailable
 from fanfold.messages import Message
-from fanfold.rate_limit import open_rate_limiter
+from fanfold.rate_limit import open_rate_limiter, open_store
 from fanfold.rate_limit.file_store import FileStore
 from fanfold.rate_limit.redis_store import RedisStore
 from fanfold.rate_limit.sliding_window import Limits, SlidingWindow
@@ -67,6 +68,13 @@ def test_a_pause_applies_to_all_workers_and_the_longest_counts(redis_server, tmp
         with pytest.raises(QuotaSpent, match="配额已用完"):
             other.acquire(threading.Event())
         assert apart.acquire(threading.Event())
+    with closing(open_store(tmp_path, "c", redis_url=redis_server.url)) as store:
+        action, _, rest = store.to_resume.partition(" the key ")
+        key, _, place = rest.partition(" in the Redis ")
+        assert (action, place) == ("delete", f"127.0.0.1:{redis_server.port}")
+        assert store.paused()[0] > 90
+        redis_server.run("DEL", key)
+        assert store.paused()[0] <= 0
 
 
 def test_a_redis_that_stays_unavailable_is_named_without_its_password_and_one_that_returns_is_used(

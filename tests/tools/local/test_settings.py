@@ -22,12 +22,17 @@ def environment(tmp_path):
     return airflow_environment(home, home.prepare(), ports, dags=tmp_path / "dags", scheduled=False)
 
 
-def test_free_ports_are_distinct_and_can_be_listened_on():
-    numbers = set(astuple(free_ports()))
-    assert len(numbers) == 4
-    for number in numbers:
-        with socket.socket() as listener:
-            listener.bind((LOOPBACK, number))
+def test_free_ports_are_distinct_and_for_a_home_the_same_while_they_are_free():
+    """Ids of the simulator's accounts belong to its address."""
+    numbers = astuple(free_ports("a home"))
+    assert len(set(numbers)) == 4
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, numbers[0]))
+        listener.listen()
+        others = astuple(free_ports("a home"))
+    assert numbers[0] not in others
+    assert set(numbers[1:]) <= set(others)
+    assert astuple(free_ports("a home")) == numbers
 
 
 def test_settings_of_another_airflow_or_cloud_stay_out():

@@ -91,6 +91,20 @@ def test_mastodon_finds_an_account_by_name_or_id(client):
         assert (answer.status, answer.json) == (404, {"error": "Record not found"})
 
 
+def test_mastodon_finds_accounts_of_its_own_domain_and_of_another_server_that_it_knows(client):
+    assert client.lookup("alice@social.example").json == fediverse.account("alice")
+    remote = client.lookup("alice@xn--bcher-kva.example").json
+    assert (remote["acct"], remote["followers_count"]) == ("alice@bücher.example", -1)
+    assert client.send(f"/api/v1/accounts/{remote['id']}").status == 404
+    assert client.lookup("alice@other.example").status == 404
+    suspended = client.lookup("suspended1").json
+    assert (suspended["suspended"], suspended["note"], suspended["followers_count"]) == (
+        True,
+        "",
+        0,
+    )
+
+
 def test_mastodon_checks_a_token_that_is_sent(simulator, client):
     right = {"Authorization": f"Bearer {client.token}"}
     assert client.lookup("alice", **right).status == 200

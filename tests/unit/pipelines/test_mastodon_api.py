@@ -23,14 +23,19 @@ JSON_ERROR = {"error": "words"}
 
 
 def answer(status, body=None, **headers):
-    return Response(status, CaseInsensitiveDict(headers), body)
+    return Response(status, CaseInsensitiveDict(headers), body, server="here.example")
 
 
 def test_each_status_has_its_consequence():
     for status, body, kind in [
         *((status, JSON_ERROR, CredentialRefused) for status in (401, 403)),
         *((status, JSON_ERROR, ItemRefused) for status in (400, 422)),
-        *((status, None, SourceBusy) for status in (200, 302, 404, 500)),
+        # The page of a proxy, such as a challenge, or its JSON decides nothing.
+        *(
+            (status, body, SourceBusy)
+            for status in (200, 302, 400, 401, 403, 404, 410, 422, 500)
+            for body in (None, {"message": "Attention Required!"}, [])
+        ),
         (429, JSON_ERROR, QuotaSpent),
         (503, JSON_ERROR, SourceBusy),
         (200, {}, SourceBusy),
@@ -40,13 +45,85 @@ def test_each_status_has_its_consequence():
         assert type(caught.value) is kind, (status, body)
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (200, {"uri": "x"}, None),
+        (422, JSON_ERROR, None),  # the token of an application, which has no owner
+        (429, None, None),
+        (401, JSON_ERROR, CredentialRefused),
+        (403, JSON_ERROR, CredentialRefused),
+        *((status, None, SourceBusy) for status in (200, 401, 403, 404, 422, 503)),
+        (404, JSON_ERROR, SourceBusy),
+    ],
+)
+def test_the_check_knows_a_bad_token_from_one_without_an_owner(status, body, kind):
+    if kind is None:
+        mastodon.read_check(answer(status, body))
+    else:
+        with pytest.raises(kind) as caught:
+            mastodon.read_check(answer(status, body))
+        assert type(caught.value) is kind
+
+
 def test_an_account_is_found_or_does_not_exist():
     """A server may omit its own name from its accounts."""
     for acct in ("alice", "Alice", "alice@example.social"):
         record = {"id": "1", "acct": acct}
-        assert mastodon.read(Item("alice@example.social"), answer(200, record)) == Found((record,))
+        found = mastodon.read(Item("alice@example.social"), answer(200, record))
+        assert found == Found(({**record, "server": "here.example"},))
     for status in (404, 410):
         assert isinstance(mastodon.read(Item("nobody"), answer(status, JSON_ERROR)), NotThere)
+
+
+def test_an_account_that_the_server_does_not_show_has_its_own_reason():
+    """The server was asked what it knows; of other servers' accounts that is not all that there are."""
+    gone = answer(404, JSON_ERROR)
+    suspended = {
+        "id": "1",
+        "acct": "a",
+        "suspended": True,
+        "display_name": "",
+        "followers_count": 0,
+    }
+    for acct, response, reason in [
+        ("a", answer(200, suspended), "mastodon.suspended"),
+        ("a", gone, "mastodon.no_account"),
+        ("a@here.example", gone, "mastodon.no_account"),
+        ("a@there.example", gone, "mastodon.unknown_here"),
+    ]:
+        found = mastodon.read(Item(acct), response)
+        assert isinstance(found, NotThere)
+        assert found.message.id == reason, (acct, response)
+    shown = mastodon.read(Item("a"), answer(200, {**suspended, "suspended": False}))
+    assert isinstance(shown, Found)
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "asked"),
+    [
+        ("@Alice", "alice", "alice"),
+        ("alice@bücher.example", "alice@bücher.example", "alice@xn--bcher-kva.example"),
+        ("ALICE@BÜCHER.Example", "alice@bücher.example", "alice@xn--bcher-kva.example"),
+        ("alice@bu\u0308cher.example", "alice@bücher.example", "alice@xn--bcher-kva.example"),
+        ("alice@XN--BCHER-KVA.example", "alice@bücher.example", "alice@xn--bcher-kva.example"),
+        ("alice@straße.example", "alice@straße.example", "alice@xn--strae-oqa.example"),
+        ("a@日本語。jp:3000", "a@日本語.jp:3000", "a@xn--wgv71a119e.jp:3000"),
+        ("a@💩.example", "a@💩.example", "a@xn--ls8h.example"),
+        ("a@xn--99999999.example", "a@xn--99999999.example", "a@xn--99999999.example"),
+        ("陈静@a_b.example", "陈静@a_b.example", "陈静@a_b.example"),
+    ],
+)
+def test_an_international_domain_is_shown_in_unicode_and_asked_as_punycode(given, key, asked):
+    assert mastodon.check_item(given) == key
+    assert mastodon.check_item(key) == key
+    assert mastodon.call(Item(key)).query == {"acct": asked}
+
+
+@pytest.mark.parametrize("wrong", ["", "@", "a b", "a@", "a@b@c", "a/b", "a@b/c", "x" * 301])
+def test_what_no_server_calls_an_account_is_refused(wrong):
+    with pytest.raises(ValueError, match="looks like alice"):
+        mastodon.check_item(wrong)
 
 
 def test_a_record_of_another_account_is_retried():

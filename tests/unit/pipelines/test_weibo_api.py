@@ -9,6 +9,7 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 
 from fanfold import (
+    BadConfiguration,
     CredentialRefused,
     Found,
     Item,
@@ -21,10 +22,57 @@ from fanfold import (
 from fanfold.errors import FanfoldError
 from pipelines import _weibo_api as weibo
 
-BUSY = [10001, 10002, 10003, 10009]
-QUOTA = [10022, 10023, 10024]
-REFUSED = [10004, 10005, 10014, 21314, 21315, 21316, 21317, 21318, 21319, 21327, 21332]
-OUR_FAULT = [10006, 10016, 10017]
+KINDS = {
+    SourceBusy: [10001, 10002, 10003, 10009, 10010, 10011, 20014, 20607, 21331],
+    QuotaSpent: [10022, 10023, 10024, 21303],
+    CredentialRefused: [
+        *(
+            10004,
+            10005,
+            10006,
+            10013,
+            10014,
+            10032,
+            20015,
+            20022,
+            20031,
+            21301,
+            21302,
+            21304,
+            21310,
+        ),
+        *(
+            21314,
+            21315,
+            21316,
+            21317,
+            21318,
+            21319,
+            21321,
+            21324,
+            21327,
+            21330,
+            21332,
+            21335,
+            21337,
+        ),
+    ],
+    BadConfiguration: [10020, 10021, 21320],
+    ItemRefused: [
+        10007,
+        10008,
+        10012,
+        10016,
+        10017,
+        10018,
+        20001,
+        20002,
+        20009,
+        20101,
+        20508,
+        21901,
+    ],
+}
 
 
 def answer(body, status=200, **headers):
@@ -43,17 +91,30 @@ def refusal(body, status):
 
 
 def test_each_code_has_its_consequence_whatever_the_http_status():
-    kinds = {
-        **dict.fromkeys(BUSY, SourceBusy),
-        **dict.fromkeys(QUOTA, QuotaSpent),
-        **dict.fromkeys(REFUSED, CredentialRefused),
-        **dict.fromkeys(OUR_FAULT, ItemRefused),
-    }
-    assert sorted(weibo.ERROR_CODES) == sorted([20003, *kinds])
-    for code, status, as_type in itertools.product(kinds, (200, 400, 403), (int, str)):
-        found = refusal({"error": "words", "error_code": as_type(code)}, status)
-        assert type(found) is kinds[code], (code, status, as_type)
-        assert str(code) in str(found)
+    for kind, codes in KINDS.items():
+        for code, status, as_type in itertools.product(codes, (200, 400, 403), (int, str)):
+            found = refusal({"error": "words", "error_code": as_type(code)}, status)
+            assert type(found) is kind, (code, status, as_type)
+            assert str(code) in str(found)
+            assert "undocumented" not in str(found)
+
+
+def test_a_published_code_has_one_consequence():
+    assert len(weibo.ERROR_CODES) == sum(map(len, weibo._KINDS.values()))
+    for first, last in (
+        (10001, 10018),
+        (10020, 10024),
+        (20001, 20003),
+        (20005, 20009),
+        (20012, 20022),
+    ):
+        assert set(range(first, last + 1)) <= weibo.ERROR_CODES.keys()
+
+
+def test_the_check_says_that_the_account_of_the_token_is_no_user():
+    for code in (10013, 20003):
+        with pytest.raises(CredentialRefused, match=f"{code}: the account that authorised"):
+            weibo.read_check(error(code))
 
 
 def test_an_unknown_or_malformed_code_is_retried_and_says_nothing_about_the_user():

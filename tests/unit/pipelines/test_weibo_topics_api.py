@@ -7,7 +7,14 @@ from datetime import UTC, datetime
 import pytest
 from requests.structures import CaseInsensitiveDict
 
-from fanfold import CredentialRefused, Item, QuotaSpent, Response, SourceBusy
+from fanfold import (
+    BadConfiguration,
+    CredentialRefused,
+    Item,
+    QuotaSpent,
+    Response,
+    SourceBusy,
+)
 from fanfold.errors import FanfoldError
 from pipelines import _weibo_topics_api as api
 
@@ -73,15 +80,16 @@ def test_errors_about_token_quota_and_server_are_those_of_all_calls(path):
     for code, expected in ((21327, CredentialRefused), (10023, QuotaSpent), (10001, SourceBusy)):
         assert refusal(error(code, path)) is expected
         assert refusal(error(str(code), path)) is expected
-    for status in (429, 500, 502, 503):
+    for status in (401, 403, 429, 500, 502, 503):
         assert refusal(answer(None, path, status)) is SourceBusy
 
 
 def test_a_missing_permission_stops_the_search_but_costs_only_the_statistics():
-    for code in (10004, 10005, 10014):
+    for code in (10004, 10005, 10014, 21335):
         assert refusal(error(code)) is CredentialRefused
         (record,) = read(error(code, STATISTIC))
         assert (record["errno"], record["error_code"]) == (None, code)
+    assert refusal(error(10020)) is BadConfiguration
     (record,) = read(error(10020, STATISTIC, 404))
     assert record["error_code"] == 10020
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fanfold.errors import RateLimitUnavailable
@@ -104,3 +106,12 @@ def test_it_is_a_store_of_pyrate_limiter(store):
     assert store.read(SlidingWindow(), RATES) != (0, 0)
     store.reset()
     assert store.read(SlidingWindow(), RATES) == (0, 0)
+
+
+def test_a_pause_ends_early_as_the_store_says(store):
+    store.pause(600, "quota used up")
+    assert store.paused() == (600, "quota used up")
+    action, _, path = store.to_resume.rpartition(" ")
+    assert action == "delete the file"
+    Path(path).unlink()
+    assert store.paused() == (0, "")

@@ -62,6 +62,22 @@ def test_a_link_may_be_relative_and_never_brings_a_token(link, path):
 
 
 @pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        ("?page=2", "/v1/items?page=2"),
+        ("https://gateway.example.com/weibo/v1/items?page=2", "/v1/items?page=2"),
+        ("/v1/items?page=2", "/v1/items?page=2"),  # of a server that does not know the gateway
+        ("/weibos/2", "/weibos/2"),
+        ("/weibo", "/weibo"),
+    ],
+)
+def test_a_link_is_below_the_path_of_the_connection(link, path):
+    endpoint = Endpoint("api_default", "https://gateway.example.com/weibo")
+    response = Response(200, CaseInsensitiveDict(), {"next": link}, "")
+    assert Paging(Pages(link="next"), endpoint, "").following(CALL, response, 1, 1) == Call(path)
+
+
+@pytest.mark.parametrize(
     "link", ["https://evil.example/v1", "//evil.example", "https://api.example.com@evil.example/"]
 )
 def test_a_link_to_another_host_fails_the_item(link):

@@ -15,7 +15,7 @@ from fanfold import (
     Response,
     SourceBusy,
 )
-from fanfold.errors import BadConfiguration
+from fanfold.errors import BadConfiguration, BadPipeline
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.reading import read_by_status
 from fanfold.sources.session import _credentials
@@ -30,7 +30,8 @@ def test_each_status_has_its_consequence():
     for status, valid, kind in [
         *((status, True, CredentialRefused) for status in (401, 403)),
         *((status, True, ItemRefused) for status in (400, 422)),
-        *((status, False, SourceBusy) for status in (200, 302, 404, 410, 500)),
+        # The page of a proxy, such as a challenge, decides nothing.
+        *((status, False, SourceBusy) for status in (200, 302, 400, 401, 403, 404, 410, 422, 500)),
         *((status, True, SourceBusy) for status in (100, 302, 405, 500, 503)),
         (429, False, QuotaSpent),
     ]:
@@ -87,7 +88,14 @@ def test_the_token_goes_where_the_api_wants_it():
 
 
 def test_a_token_that_no_header_can_carry_is_reported_without_it():
-    for token in ("s3cret\nX: y", "s3crét"):
-        with pytest.raises(BadConfiguration, match="api_default") as caught:
-            _credentials(Api(path="/"), Endpoint("api_default", "http://x", token=token))
-        assert "s3cr" not in str(caught.value)
+    with pytest.raises(BadConfiguration, match="api_default") as caught:
+        _credentials(Api(path="/"), Endpoint("api_default", "http://x", token="s3crét"))
+    assert "s3cr" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "place", ["header:X Tok\n", "header:", "header:X:", "headers:X", "bearer:x", "body:", ""]
+)
+def test_a_place_of_the_token_that_no_request_has_is_refused(place):
+    with pytest.raises(BadPipeline, match="'header:<name>'"):
+        Api(path="/", token=place)

@@ -1,5 +1,6 @@
 """Every error of S3 is translated, by what the caller can do about it."""
 
+import traceback
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -151,3 +152,11 @@ def test_a_failed_transfer_is_classified_by_its_cause():
 def test_an_error_of_fanfold_is_not_changed():
     ours = Inconsistent("unchanged")
     assert translated(ours) is ours
+
+
+def test_what_the_http_library_did_not_expect_is_in_no_traceback():
+    """It may be a header, or the address of a proxy with its password."""
+    kind = botocore.exceptions.HTTPClientError
+    ours = translated(kind(error=ValueError("Invalid header value b's3cret\\n'")))
+    assert "HTTPS_PROXY" in str(ours)
+    assert "s3cret" not in "".join(traceback.format_exception(ours))

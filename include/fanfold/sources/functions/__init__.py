@@ -113,7 +113,7 @@ def result_too_large(name: str, limit: int) -> ItemRefused:
     return ItemRefused(ENGINE.message("call.result_too_large", name=name, limit=limit))
 
 
-def denied(name: str, code: str, connection: str, needs: str = "") -> FanfoldError:
+def denied(name: str, code: str, connection: str, needs: str = "") -> CredentialRefused:
     """Return the error for a call that the connection may not make.
 
     ``needs`` is the permission that it needs; "" if what it needs is a valid token.
@@ -129,7 +129,7 @@ def clock(name: str, code: str) -> FanfoldError:
     return BadConfiguration(ENGINE.message("call.clock", name=name, code=code))
 
 
-def missing(name: str, code: str, connection: str, where: str) -> FanfoldError:
+def missing(name: str, code: str, connection: str, where: str) -> BadConfiguration:
     """Return the error for a function that does not exist at an address or in a region."""
     return BadConfiguration(
         ENGINE.message("call.no_function", name=name, code=code, connection=connection, where=where)

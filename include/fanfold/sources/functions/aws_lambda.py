@@ -58,7 +58,7 @@ _NO_KEY = (
 _NO_RESPONSE: tuple[tuple[type[Exception], str], ...] = (
     (ConnectTimeoutError, "http.connect_timeout"),
     (ReadTimeoutError, "http.read_timeout"),
-    (SSLError, "http.tls"),
+    (SSLError, "http.tls_handshake"),
     (ProxyConnectionError, "http.proxy"),
 )
 _BILLED = re.compile(rb'(?:Billed Duration: |"billedDurationMs": ?)(\d+(?:\.\d+)?)')
@@ -135,6 +135,8 @@ class LambdaService:
                 str(response.get("Reason") or code),
                 float(seconds) if re.fullmatch(r"\d{1,6}(\.\d+)?", seconds) else None,
             )
+        if code.isdecimal() and status < 500:
+            status = 0  # botocore found no error of Lambda: perhaps the page of a proxy
         if code == "ResourceNotFoundException":
             return functions.missing(name, code, self._connection, self._client.meta.region_name)
         if code == "InvalidSignatureException" and _CLOCK.match(str(error.get("Message"))):

@@ -13,6 +13,8 @@ from fanfold.sources.responses import retry_after, unexpected_response
 from fanfold.sources.session import bearer
 
 if TYPE_CHECKING:
+    from fanfold.errors import Fatal
+    from fanfold.sources import Response
     from fanfold.sources.endpoint import Endpoint
 
 
@@ -33,7 +35,8 @@ class HttpService:
     def call(self, name: str, payload: bytes, key: str) -> Returned:
         """Call a function; raises as :meth:`~fanfold.sources.functions.Service.call` does.
 
-        404 and 410 with a JSON document are an answer: null.
+        404 and 410 with a JSON document are an answer: null. A page may be that of a proxy in front: it decides
+        only if the call never succeeds.
         """
         call = Call(f"/{name.lstrip('/')}")
         try:
@@ -48,9 +51,11 @@ class HttpService:
         if 200 <= status < 300 and not response.flaw:
             return Returned(response.body)
         if status in {401, 403}:
-            raise functions.denied(name, f"HTTP {status}", connection)
+            denied = functions.denied(name, f"HTTP {status}", connection)
+            raise _passing(response, denied) if response.flaw else denied
         if status == 404 and response.flaw:
-            raise functions.missing(name, f"HTTP {status}", connection, self._endpoint.url)
+            where = self._endpoint.url
+            raise _passing(response, functions.missing(name, f"HTTP {status}", connection, where))
         if status == 429:
             raise functions.throttled(name, f"HTTP {status}", retry_after(response.headers))
         read_by_status(response)  # raises, but for 404 and 410
@@ -61,3 +66,9 @@ class HttpService:
         response, _ = self._http.send(Call("/"))
         if response.status in {502, 503, 504}:
             raise unexpected_response(response)
+
+
+def _passing(response: Response, permanent: Fatal) -> SourceBusy:
+    error = unexpected_response(response)
+    error.permanent = permanent
+    return error

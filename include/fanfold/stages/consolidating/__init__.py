@@ -10,7 +10,6 @@ import hashlib
 import shutil
 from collections import Counter
 from datetime import UTC, datetime
-from itertools import chain
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pyarrow as pa
@@ -29,7 +28,7 @@ from fanfold.model import (
 )
 from fanfold.pipeline import AS_OF
 from fanfold.sources.version import rows_version
-from fanfold.stages.consolidating.folds import repeated_keys, write_folds
+from fanfold.stages.consolidating.folds import write_folds
 from fanfold.stages.consolidating.merging import (
     Merge,
     RunRows,
@@ -37,12 +36,13 @@ from fanfold.stages.consolidating.merging import (
     state_path,
     usable_base,
 )
+from fanfold.stages.consolidating.same_keys import find_same, repeated_keys
 from fanfold.stages.consolidating.tables import ROW_GROUP, write_table
 from fanfold.workspace.base import LEDGER, STATE, read_base_ref
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.failure_groups import merge_groups, read_groups, write_groups
 from fanfold.workspace.files import read_json, whole_file, write_json
-from fanfold.workspace.paths import FAILED, REJECTED
+from fanfold.workspace.paths import FAILED, REJECTED, SAME
 from fanfold.workspace.progress import Closed, places_of, read_closed
 from fanfold.workspace.rows import batches_of
 
@@ -114,19 +114,14 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         workspace.dataset / REJECTED, [each.rejected_file for each in batches], lines[REJECTED]
     )
     merged: dict[str, Any] = {}
+    repeated: dict[str, Any] = {}
     if pipeline.mode == "merge" and counts.planned:
         rows, merged = _merge(workspace, run, pipeline, batches, closed, schema, base)
     else:
-        plain = (
-            _rows(batch, each.rows, schema, schema.names)
-            for batch, each in zip(batches, closed, strict=True)
-        )
-        rows = _write_dataset(workspace, pipeline, schema, chain.from_iterable(plain))
+        rows, repeated = _concatenated_rows(workspace, pipeline, batches, closed, schema)
     as_of = pa.scalar(run.logical_date, schema.field(AS_OF).type)
     try:
         rows |= write_folds(workspace, pipeline, as_of)
-        # A merged dataset has one row a key.
-        repeated = 0 if merged else repeated_keys(workspace, pipeline)
     finally:
         shutil.rmtree(workspace.spill, ignore_errors=True)
     write_groups(
@@ -145,19 +140,20 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
             *(entry for table in pipeline.tables for entry in _entries(workspace, table, rows)),
             *(_entry(workspace.dataset / name, "jsonl", sum(lines[name])) for name in lines),
             *merged.pop("files", ()),
+            *repeated.pop("files", ()),
         ),
         requests=sum(each.requests for each in closed),
         started_at=plan.started_at,
         finished_at=_finished_at(workspace, plan),
         rows=rows[pipeline.dataset],
         rejected=rejected,
-        repeated=repeated,
         code=loaded.code,
         dropped_columns=_dropped_columns(closed),
         mode=pipeline.mode,
         gb_seconds=round(sum(each.gb_seconds for each in closed), 6),
         places=tuple(sorted({place for batch in batches for place in places_of(batch)})),
         **merged,
+        **repeated,
     )
     write_json(workspace.manifest, manifest.as_json())
     return manifest
@@ -168,6 +164,38 @@ def _write_dataset(
 ) -> dict[str, int]:
     name = pipeline.dataset
     return {name: write_table(workspace.table(name), _csv(workspace, name), schema, rows)}
+
+
+def _concatenated_rows(
+    workspace: Workspace,
+    pipeline: Pipeline,
+    batches: Sequence[Batch],
+    closed: Sequence[Closed],
+    schema: pa.Schema,
+) -> tuple[dict[str, int], dict[str, Any]]:
+    """Write all rows once; return their number, and the fields of the manifest on repeated keys."""
+    own = [each.rows for each in closed]
+
+    def found() -> Iterator[pa.RecordBatch]:
+        for batch, rows in zip(batches, own, strict=True):
+            yield from _rows(batch, rows, schema, schema.names)
+
+    (workspace.dataset / SAME).unlink(missing_ok=True)
+    written = _write_dataset(workspace, pipeline, schema, found())
+    repeated = repeated_keys(workspace, pipeline)
+    if not repeated:
+        return written, {}
+    same = find_same(workspace, pipeline, schema, [batch.rows_file for batch in batches], own)
+    count = len(same.places)
+    if not count:
+        return written, {"repeated": repeated}
+    written = _write_dataset(workspace, pipeline, schema, same.left_out(found()))
+    return written, {
+        "repeated": repeated - count,
+        "same": count,
+        "differing": same.differing,
+        "files": (_entry(workspace.dataset / SAME, "jsonl", count),),
+    }
 
 
 def _merge(  # noqa: PLR0913, PLR0917 - what a merged dataset depends on
@@ -213,15 +241,6 @@ def _merge(  # noqa: PLR0913, PLR0917 - what a merged dataset depends on
             _entry(ledger_path(workspace.dataset, pipeline.dataset), LEDGER, made.items),
         ),
     }
-
-
-def repeated_text(manifest: Manifest, pipeline: Pipeline) -> str:
-    """Return a sentence on the rows of a dataset that have the key of another row."""
-    return (
-        f"{manifest.repeated} of {manifest.rows} rows of {pipeline.dataset} have the key "
-        f"({', '.join(pipeline.key)}) of an earlier row: folds and charts count them, and the "
-        "warehouse table has the last one only. Drop them in the transform, or add columns to the key."
-    )
 
 
 def _dropped_columns(closed: Sequence[Closed]) -> dict[str, int]:

@@ -64,17 +64,6 @@ def write_folds(workspace: Workspace, pipeline: Pipeline, as_of: pa.Scalar) -> d
     return rows
 
 
-def repeated_keys(workspace: Workspace, pipeline: Pipeline) -> int:
-    """Return the number of rows of the dataset whose key an earlier row has, too."""
-    dataset = workspace.table(pipeline.dataset)
-    key = ", ".join(map(quoted, pipeline.key))
-    query = f"SELECT count(*) - count(DISTINCT ({key})) FROM {DATASET}"
-    what = f"The key of pipeline {pipeline.name!r}"
-    with open_tables({DATASET: dataset}, workspace.spill) as connection, query_errors(what):
-        (repeated,) = connection.execute(query).fetchone() or (0,)
-    return int(repeated)
-
-
 @dataclass(frozen=True, slots=True)
 class _Made:
     """A fold that is being computed; ``what`` names it in errors."""

@@ -6,8 +6,31 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fanfold.model import Manifest
+    from fanfold.pipeline import Pipeline
 
 _COLUMNS_SHOWN = 20
+
+
+def repeated_text(manifest: Manifest, pipeline: Pipeline) -> str:
+    """Return a sentence on the rows of a dataset that have the key of another row; empty if none has."""
+    if not manifest.repeated:
+        return ""
+    return (
+        f"{manifest.repeated} of {manifest.rows} rows of {pipeline.dataset} have the key "
+        f"({', '.join(pipeline.key)}) of an earlier row: folds and charts count them, and the "
+        "warehouse table has the last one only. Drop them in the transform, or add columns to the key."
+    )
+
+
+def same_text(manifest: Manifest) -> str:
+    """Return how many rows are not in the dataset because an earlier item has given them; empty if none."""
+    if not manifest.same:
+        return ""
+    differing = f", {manifest.differing} of them with other values" * bool(manifest.differing)
+    return (
+        f"{manifest.same} {'row has' if manifest.same == 1 else 'rows have'} the key of an earlier item's row"
+        f"{differing}: the dataset has the earlier one (same.jsonl)"
+    )
 
 
 def merged_text(manifest: Manifest) -> str:

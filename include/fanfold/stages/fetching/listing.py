@@ -28,6 +28,7 @@ def list_items(
         CredentialRefused: The source rejected the token.
         QuotaSpent: The quota is used up for longer than the limiter waits.
         SourceBusy: No valid response in all attempts.
+        BadConfiguration: There is no such API, in all attempts.
         ItemRefused: The source will never answer this request.
     """
     never = threading.Event()
@@ -43,6 +44,6 @@ def list_items(
                 limiter.pause(min(pause, MAX_PAUSE), error.message)
             delay = backoff.wait_after(attempt)
             if delay is None:
-                raise
+                raise error.permanent or error from None
             never.wait(delay)
     raise AssertionError  # the loop does not end

@@ -23,6 +23,9 @@ BACKLOG_BYTES = 2 * PART_BYTES
 PART_SECONDS = 2.0
 """… or after these seconds, if it has any items."""
 
+Sized = tuple["list[Done]", int]
+"""Results, and the size of their records in bytes."""
+
 
 def size_of(results: Iterable[Done]) -> int:
     """Return the size of some records in bytes, about that of their JSON, in a tenth of its time."""
@@ -38,25 +41,37 @@ class Backlog:
         self._bytes = 0
         self._changed = threading.Condition()
 
-    def add(self, size: int) -> None:
-        """Add some bytes; negative ones have been written."""
+    def add(self, results: Iterable[Done]) -> int:
+        """Add the records of some items; return their size in bytes."""
+        size = size_of(results)
         with self._changed:
             self._bytes += size
+        return size
+
+    def written(self, size: int) -> None:
+        """Subtract some bytes, and let those who wait look again."""
+        with self._changed:
+            self._bytes -= size
             self._changed.notify_all()
 
     def wait(self, stop: threading.Event) -> None:
-        """Wait for room, or until the fetch stops and :meth:`add` is called."""
+        """Wait for room, or until the fetch stops and :meth:`written` is called."""
         with self._changed:
             self._changed.wait_for(lambda: stop.is_set() or self._bytes < BACKLOG_BYTES)
 
 
 class PartBuffer:
-    """Collects results; :meth:`take` hands them over when a part is due."""
+    """Collects results; :meth:`take` hands them over when a part is due.
 
-    def __init__(self) -> None:
+    Args:
+        backlog: Gets the bytes of a part when it is written, which it is before the next call.
+    """
+
+    def __init__(self, backlog: Backlog | None = None) -> None:
         self._part: list[Done] = []
         self._records = 0
-        self._bytes = 0
+        self._bytes = self._taken = 0
+        self._backlog = backlog
         self._due = time.monotonic() + PART_SECONDS
 
     def add(self, results: list[Done], size: int | None = None) -> None:
@@ -67,6 +82,9 @@ class PartBuffer:
 
     def due_in(self) -> float:
         """Return the seconds until a part is due, at least 0.01."""
+        if self._backlog and self._taken:
+            self._backlog.written(self._taken)
+            self._taken = 0
         return max(0.01, self._due - time.monotonic())
 
     def take(self, *, last: bool = False) -> list[Done]:
@@ -81,5 +99,6 @@ class PartBuffer:
             return []
         if is_late:
             self._due = time.monotonic() + PART_SECONDS
-        part, self._part, self._records, self._bytes = self._part, [], 0, 0
+        part, self._part, self._records = self._part, [], 0
+        self._taken, self._bytes = self._bytes, 0
         return part

@@ -34,6 +34,7 @@ class Request:
         page: The page to request; None for the first one.
         records: Records of the pages before it.
         gb_seconds: Cost of the calls of functions so far.
+        postponed: Whether it was postponed.
     """
 
     items: tuple[Item, ...]
@@ -45,6 +46,7 @@ class Request:
     page: Page | None = None
     records: list[Record] = field(default_factory=list)
     gb_seconds: float = 0.0
+    postponed: bool = False
 
     def shared_by(self, key: str) -> int:
         """Return the number of requests that count as another item's than ``key``."""
@@ -59,6 +61,7 @@ class RequestQueue:
     ) -> None:
         self._fresh = fresh
         self._delayed: list[tuple[float, int, Request]] = []
+        self._postponed: list[tuple[Request, float]] = []
         self._number = itertools.count()
         self._open = len(fresh)
         self._in_flight = 0
@@ -94,6 +97,10 @@ class RequestQueue:
         if self._in_flight >= self._limit.limit:
             return None, None
         now = time.monotonic()
+        if not (self._fresh or self._delayed or self._in_flight):
+            for request, delay in self._postponed:
+                heapq.heappush(self._delayed, (now + delay, next(self._number), request))
+            self._postponed.clear()
         if now < self._breaker.retry_at:
             return None, self._breaker.retry_at - now
         if self._delayed and self._delayed[0][0] <= now:
@@ -106,6 +113,12 @@ class RequestQueue:
         """Repeat a request after ``delay`` seconds."""
         with self._changed:
             heapq.heappush(self._delayed, (time.monotonic() + delay, next(self._number), request))
+
+    def postpone(self, request: Request, delay: float) -> None:
+        """Repeat a request ``delay`` seconds after all others are done."""
+        request.postponed = True
+        with self._changed:
+            self._postponed.append((request, delay))
 
     def next_page(self, request: Request, page: Page, records: Sequence[Record]) -> None:
         """Request the next page of an item before all other items."""

@@ -7,6 +7,10 @@ What a request may wait for, in this order:
 3. a permit of the rate limiter, shared by all tasks of the connection, with its pauses
    (``Retry-After``, a quota that is used up)
 
+A 404 with a page instead of JSON may be the source's answer for an item that does not exist, or that of a
+proxy while the source is away. Its request is repeated once, after all others, and then all of these are
+judged together (:meth:`WorkerPool._judged`).
+
 A pause that is longer than ``Backoff.max_wait`` ends the fetch with ``QuotaSpent``, so that the task
 defers; an outage longer than ``Backoff.max_outage`` ends it with the error, so that Airflow retries.
 """
@@ -36,11 +40,11 @@ from fanfold.model import Outcome, Status, utc_text
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
 from fanfold.stages.fetching.concurrency import AdaptiveLimit
-from fanfold.stages.fetching.parts import Backlog, PartBuffer, size_of
+from fanfold.stages.fetching.parts import Backlog, PartBuffer, Sized
 from fanfold.stages.fetching.queue import Request, RequestQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from fanfold.model import Item
     from fanfold.rate_limit import RateLimiter
@@ -81,7 +85,9 @@ class WorkerPool:
         wanted: Sequence[Item],
         earlier: Mapping[str, Outcome],
         counters: RequestCounters,
+        known: Callable[[], Item | None] = lambda: None,
     ) -> None:
+        """Create the threads; ``known`` finds an item that an earlier fetch of the run has found."""
         self.stopped_by: FanfoldError | None = None
         self.limit = AdaptiveLimit(concurrency)
         self._session = session
@@ -89,12 +95,15 @@ class WorkerPool:
         self._backoff = backoff
         self._counters = counters
         self._earlier = earlier
+        self._find_known = known
+        self._known: Item | None = None
+        self._not_found: list[tuple[Request, SourceBusy]] = []
+        self._page_passed = False
         self._stop = threading.Event()
         items = iter(wanted)
         chunks = iter(lambda: tuple(itertools.islice(items, session.items_per_request)), ())
         self._queue = RequestQueue(deque(map(Request, chunks)), self.limit, CircuitBreaker())
-        self._results: queue.SimpleQueue[tuple[list[Done], int] | BaseException | None]
-        self._results = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[Sized | BaseException | None] = queue.SimpleQueue()
         self._backlog = Backlog()
         self._threads = [
             threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
@@ -117,7 +126,7 @@ class WorkerPool:
         for thread in self._threads:
             thread.start()
         running = len(self._threads)
-        buffer, unwritten = PartBuffer(), 0
+        buffer = PartBuffer(self._backlog)
         try:
             while running:
                 try:
@@ -131,12 +140,9 @@ class WorkerPool:
                         raise result
                     else:
                         buffer.add(*result)
-                        unwritten += result[1]
                 if part := buffer.take():
                     yield part
-                    del part
-                    self._backlog.add(-unwritten)
-                    unwritten = 0
+            buffer.add(self._judged())
         finally:
             self._end()
         if part := buffer.take(last=True):
@@ -155,11 +161,6 @@ class WorkerPool:
             self._end()
         finally:
             self._results.put(None)
-
-    def _put(self, results: list[Done]) -> None:
-        size = size_of(results)
-        self._backlog.add(size)
-        self._results.put((results, size))
 
     def _send(self, request: Request) -> None:
         self._backlog.wait(self._stop)
@@ -193,6 +194,9 @@ class WorkerPool:
         if reply.pause is not None:
             # Does not end the fetch: this may have been the last request.
             self._limiter.pause(min(reply.pause, MAX_PAUSE), ENGINE.message("rate_limit.headers"))
+        self._page_passed |= request.postponed
+        if self._known is None:
+            self._known = next((it for it in request.items if reply.records.get(it.key)), None)
         if reply.following is not None:
             self._queue.next_page(request, reply.following, reply.records[request.items[0].key])
             return
@@ -210,7 +214,7 @@ class WorkerPool:
                 results.append((self._outcome(request, key, Status.MISSING, reason), None))
         if results:
             self._queue.done()
-            self._put(results)
+            self._results.put((results, self._backlog.add(results)))
 
     # failed requests
 
@@ -223,10 +227,62 @@ class WorkerPool:
             case ItemRefused():
                 self._queue.record_response(sent_at)
                 self._give_up(request, error)
+            case SourceBusy() if error.not_found:
+                self._repeat_last(request, error, sent_at)
             case SourceBusy():
                 self._retry(request, error, sent_at)
             case _:
                 raise error
+
+    def _repeat_last(self, request: Request, error: SourceBusy, sent_at: float) -> None:
+        self._queue.record_error(sent_at, unavailable=False, overloaded=False)
+        if len(request.items) > 1:
+            self._queue.split(request, request.items)
+        elif not request.postponed:
+            self._queue.postpone(request, self._backoff.wait_after(1, error.retry_after) or 0.0)
+        else:
+            self._not_found.append((request, error))
+            self._queue.done()
+
+    def _judged(self) -> list[Done]:
+        """Return the outcomes of the items for which the source had a page instead of JSON twice.
+
+        They are missing if it answers for an item that is known to exist, and the page has not passed for
+        any item. Without such an item they are failed: the host may be wrong.
+        """
+        if self.stopped_by or not self._not_found:
+            return []
+        known = None if self._page_passed else self._known_item()
+        exists = known is not None and self._still_has(known)
+        if self.stopped_by:
+            return []
+        found: list[Done] = []
+        for request, error in self._not_found:
+            key = request.items[0].key
+            if exists:
+                reason = ENGINE.message("http.no_item", status=error.not_found)
+                outcome = self._outcome(request, key, Status.MISSING, reason)
+            else:
+                reason = ENGINE.message("http.not_found", status=error.not_found)
+                outcome = self._outcome(request, key, Status.FAILED, reason)
+            found.append((outcome, None))
+        return found
+
+    def _still_has(self, item: Item) -> bool:
+        """Request an item that exists again; stop the fetch if the source does not answer."""
+        if not self._permit():
+            return False
+        self._not_found[0][0].sent += 1
+        try:
+            return bool(self._session.fetch((item,)).records.get(item.key))
+        except FanfoldError as error:
+            if isinstance(error, QuotaSpent):
+                self._pause(pause_of(error, self._session), error)
+            self._halt(error)
+            return False
+
+    def _known_item(self) -> Item | None:
+        return self._known or self._find_known()
 
     def _retry(self, request: Request, error: SourceBusy, sent_at: float) -> None:
         """Retry later; after too many attempts, find out whether the item or the source fails."""
@@ -241,7 +297,10 @@ class WorkerPool:
             request.attempts -= 1
             delay = 0.0
         if delay is None:
-            self._give_up(request, error)
+            if error.permanent and self._known_item() is None:
+                self._halt(error.permanent)
+            else:
+                self._give_up(request, error)
         else:
             self._counters.retry(delay)
             self._queue.retry(request, delay)
@@ -255,7 +314,7 @@ class WorkerPool:
         outcome = self._outcome(request, request.items[0].key, Status.FAILED, error.message)
         if isinstance(error, ItemRefused):
             outcome = replace(outcome, refused=True)
-        self._put([(outcome, None)])
+        self._results.put(([(outcome, None)], 0))
 
     def _retry_after_quota(self, request: Request, error: QuotaSpent) -> None:
         """Pause the connection until the quota is renewed."""
@@ -322,7 +381,7 @@ class WorkerPool:
 
     def _end(self) -> None:
         self._stop.set()
-        self._backlog.add(0)
+        self._backlog.written(0)
         self._queue.close()
 
 

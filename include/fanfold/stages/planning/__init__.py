@@ -53,6 +53,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     items_per_request: int = 1,
     quotas: Quotas = Quotas(),  # noqa: B008 - frozen
     places: tuple[str, ...] = (),
+    pause: float = 0.0,
 ) -> Plan:
     """Cut the items that ``read_items`` listed into batches; write batches, key index and plan.
 
@@ -70,6 +71,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         items_per_request: Maximum number of items per request of an :class:`~fanfold.sources.Api`.
         quotas: Its quotas.
         places: Where its requests go.
+        pause: Seconds until the first request may be sent.
     """
     repeated = find_repeated(workspace.listed)
     items = repeated.lines - repeated.count
@@ -97,6 +99,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
             datetime.fromisoformat(started_at),
             items=items,
             size=total,
+            pause=pause,
         ),
         items_per_request=items_per_request,
         requests_per_item=per_item,

@@ -63,17 +63,20 @@ def forecast(  # noqa: PLR0913 - what a duration depends on
     *,
     items: int = 0,
     size: int = 0,
+    pause: float = 0.0,
 ) -> Forecast:
     """Return the forecast of a run.
 
     Without requests, earlier runs are compared by their number of ``items``; runs of files also by
-    their ``size`` in bytes.
+    their ``size`` in bytes. ``pause`` is the time in seconds until the first request may be sent.
     """
     rate = quotas.per_second or math.inf
     windows = quota_windows(quotas, now=now)
     found: list[tuple[float, Basis]] = []
-    if quotas.per_second is not None or windows:
-        slowest = max((each.seconds(requests, rate) for each in windows), default=requests / rate)
+    if quotas.per_second is not None or windows or pause:
+        slowest = max(
+            [pause + requests / rate, *(each.seconds(requests, rate) for each in windows)]
+        )
         # A quota that is not used up does not bound the duration.
         if slowest > 0:
             found.append((slowest, Basis.QUOTA))
@@ -82,7 +85,9 @@ def forecast(  # noqa: PLR0913 - what a duration depends on
     else:
         measured = seconds_by_history(items, [(run.counts.planned, run.seconds) for run in past])
     by_size = seconds_by_history(size, [(run.bytes, run.seconds) for run in past])
-    found += [(each, Basis.EARLIER_RUNS) for each in (measured, by_size) if each is not None]
+    found += [
+        (each + pause, Basis.EARLIER_RUNS) for each in (measured, by_size) if each is not None
+    ]
     seconds, basis = max(found, default=(None, Basis.UNKNOWN))
     return Forecast(requests, seconds, basis)
 

@@ -132,6 +132,11 @@ def _table_tiles(manifest: Manifest, pipeline: Pipeline) -> list[Tile]:
     return [
         Tile(say("rows"), full(manifest.rows), say("rows.means")),
         *_merge_tiles(manifest),
+        *(
+            [Tile(say("same"), full(manifest.same), say("same.means", n=manifest.differing))]
+            if manifest.same
+            else []
+        ),
         Tile(
             say("rejected"),
             full(manifest.rejected),

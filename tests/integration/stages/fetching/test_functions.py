@@ -57,6 +57,7 @@ class Answer:
     error: tuple[str, str] | None = None
     refused: tuple[int, str, str, dict] | None = None
     message: str = "no"
+    page: int = 0
 
     def of_lambda(self):
         if self.refused:
@@ -92,7 +93,7 @@ class Answer:
     def of_http(self):
         if self.refused:
             status, _, _, headers = self.refused
-            return status, headers, b"no"
+            return status, headers, self.raw or b"no"
         return 200, {}, self.raw or json.dumps(self.result).encode()
 
 
@@ -135,6 +136,8 @@ class Cloud:
             self.calls.append(Call(name, payload, key, place))
             waiting = self.answers[name]
             found = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        if found.page:
+            return found.page, {}, b"<html>Checking your browser</html>"
         return getattr(found, f"of_{kind}")()
 
     def calls_of(self, name):
@@ -468,7 +471,9 @@ def test_a_result_that_is_not_json_fails_the_item(service, calls, cloud, call):
 def test_a_function_that_may_not_be_called_ends_the_fetch_and_keeps_what_it_has(
     service, answer, error, remedy, cloud, call, workspace
 ):
-    cloud.answers["resize"] = [OK, answer]
+    """Over HTTP, a page may be that of a proxy: it decides only if the function never answers."""
+    known = [] if service == "http" else [OK]
+    cloud.answers["resize"] = [*known, answer]
 
     with pytest.raises(error) as caught:
         call(service, Function("resize"), [str(number) for number in range(50)])
@@ -476,8 +481,35 @@ def test_a_function_that_may_not_be_called_ends_the_fetch_and_keeps_what_it_has(
     assert "function resize" in str(caught.value)
     assert "connection map_default" in str(caught.value)
     assert (remedy if isinstance(remedy, str) else remedy[service]) in str(caught.value)
-    assert len(workspace.batch(0).outcomes()) == 1
-    assert len(cloud.calls) <= 3  # two at a time
+    assert len(workspace.batch(0).outcomes()) == len(known)
+    # Two at a time; in the order of their due times.
+    assert len(cloud.calls) <= 2 * QUICK.attempts
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_over_http_a_page_for_one_item_of_several_fails_this_one(status, cloud, call):
+    cloud.answers["grow"] = [OK, Answer(page=status)]
+    outcomes, _ = call("http", Function("grow"), ["1", "2"])
+    assert sorted(each.status for each in outcomes.values()) == ["failed", "ok"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422])
+def test_one_page_of_a_proxy_costs_a_repetition_only(service, status, cloud, call):
+    cloud.answers["resize"] = [Answer(page=status), OK]
+    outcomes, _ = call(service, Function("resize"))
+    assert (outcomes["7"].status, outcomes["7"].attempts) == ("ok", 2)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_over_http_json_decides(status, cloud, call):
+    cloud.answers["shrink"] = [OK, Answer(refused=(status, "", "", {}), raw=b'{"error": "no"}')]
+    if status == 404:
+        outcomes, _ = call("http", Function("shrink"), ["8", "9"])
+        assert sorted(outcomes[key].status for key in "89") == ["missing", "ok"]
+    else:
+        with pytest.raises(CredentialRefused, match=f"function shrink .HTTP {status}"):
+            call("http", Function("shrink"), ["8", "9"])
 
 
 @pytest.mark.parametrize(

@@ -29,13 +29,13 @@ def test_a_part_is_due_when_its_records_have_enough_bytes():
 def test_no_request_is_sent_until_what_came_is_written_or_the_fetch_stops(stopped):
     backlog, stop = Backlog(), threading.Event()
     backlog.wait(stop)
-    backlog.add(BACKLOG_BYTES)
+    size = backlog.add([result(BACKLOG_BYTES)])
     waiting = threading.Thread(target=backlog.wait, args=[stop])
     waiting.start()
     waiting.join(0.05)
     assert waiting.is_alive()
     if stopped:
         stop.set()
-    backlog.add(0 if stopped else -1)
+    backlog.written(0 if stopped else size)
     waiting.join(10)
     assert not waiting.is_alive()

@@ -53,6 +53,20 @@ def test_the_scarcest_quota_and_the_slower_of_quota_and_history_count():
     assert (found.seconds, found.basis) == (50, Basis.EARLIER_RUNS)
 
 
+def test_a_pause_comes_before_the_first_request_and_is_often_that_of_the_quota():
+    used_up = Quotas(
+        limit=10, remaining=0, reset_at=(NOW + timedelta(minutes=30)).isoformat(), window=3600
+    )
+    for quotas, past, pause, seconds, basis in [
+        (Quotas(10), [], 600, 610, Basis.QUOTA),
+        (Quotas(), [], 600, 600, Basis.QUOTA),
+        (Quotas(), PAST, 600, 650, Basis.EARLIER_RUNS),
+        (used_up, [], 1800, 1800 + 9 * 3600, Basis.QUOTA),
+    ]:
+        found = forecast(100, quotas, past, NOW, pause=pause)
+        assert (found.seconds, found.basis) == (seconds, basis)
+
+
 def test_without_requests_or_a_scarce_quota_and_history_the_duration_is_unknown():
     for requests, quotas, past in [(0, Quotas(per_second=5), PAST), (7, Quotas(per_hour=1000), [])]:
         found = forecast(requests, quotas, past, NOW)
