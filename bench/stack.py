@@ -66,7 +66,7 @@ class Bench:
 
     def users(self, items: int) -> str:
         """Return the URI of a CSV file of N users, in no particular order."""
-        path = self.folder / f"users-{items}.csv"
+        path = self.stack.home.inputs / f"users-{items}.csv"
         if not path.exists():
             with path.open("w", encoding="ascii") as file:
                 file.write("user_id\n")

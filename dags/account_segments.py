@@ -109,8 +109,8 @@ def account_segments() -> None:
 
     tasks.preflight(PIPELINE) >> profiles
     items >> planned
-    batches >> tasks.consolidate(PIPELINE) >> checked >> [published, tasks.load(PIPELINE)]
-    published >> [tasks.report(PIPELINE), export()]
+    batches >> tasks.consolidate(PIPELINE) >> checked >> published
+    published >> [tasks.load(PIPELINE), tasks.report(PIPELINE), export()]
 
 
 account_segments()

@@ -43,8 +43,7 @@ def concurrent_sum() -> None:
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
-    batches >> folded >> [published, tasks.load(PIPELINE)]
-    published >> tasks.report(PIPELINE)
+    batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]
 
 
 concurrent_sum()

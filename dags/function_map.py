@@ -60,8 +60,7 @@ def function_map() -> None:
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
-    batches >> folded >> [published, tasks.load(PIPELINE)]
-    published >> tasks.report(PIPELINE)
+    batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]
 
 
 function_map()

@@ -50,8 +50,7 @@ def mastodon_user_profiles() -> None:
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
-    batches >> folded >> [published, tasks.load(PIPELINE)]
-    published >> tasks.report(PIPELINE)
+    batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]
 
 
 mastodon_user_profiles()

@@ -56,8 +56,7 @@ def weibo_topic_authors() -> None:
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
-    batches >> folded >> [published, tasks.load(PIPELINE)]
-    published >> tasks.report(PIPELINE)
+    batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]
 
 
 weibo_topic_authors()

@@ -343,11 +343,15 @@ def free_port(kind=socket.SOCK_STREAM):
 
 
 @pytest.fixture
-def postgres_database(postgres_server):
-    """A fresh, empty database; dropped afterwards, with all its connections."""
+def postgres_database(postgres_server, request):
+    """A fresh, empty database; dropped afterwards, with all its connections.
+
+    Its encoding is UTF8, or the one of an indirect parameter.
+    """
     name = f"test_{secrets.token_hex(6)}"
+    encoding = getattr(request, "param", "UTF8")
     with postgres_server.connect(autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}'")
         yield replace(postgres_server, dbname=name)
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -41,7 +41,7 @@ def empty_shape() -> None:
     folded = nothing_after_all.override(task_id="consolidate")()
     published = nothing.override(task_id="publish")()
     (nothing.override(task_id="preflight")() >> nothing.override(task_id="read_items")() >> planned)
-    batches >> folded >> [published, nothing.override(task_id="load")()]
+    batches >> folded >> published >> nothing.override(task_id="load")()
     published >> nothing.override(task_id="report")()
 
 

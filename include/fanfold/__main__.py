@@ -33,10 +33,6 @@ _OF_ITEMS = {
     "list": "items",
     "function": "item_params",
     "constant": "ITEMS",
-    "wiring": (
-        "batches >> folded >> [published, tasks.load(PIPELINE)]\n"
-        "    published >> tasks.report(PIPELINE)"
-    ),
 }
 _KINDS: dict[str, dict[str, str]] = {
     "api": {
@@ -61,8 +57,6 @@ _KINDS: dict[str, dict[str, str]] = {
         "list": "files",
         "function": "file_params",
         "constant": "FILES",
-        # Rows of a merged dataset are loaded after it is published: it may be merged again there.
-        "wiring": "batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]",
         "items": '["s3://fanfold/samples/weather/{date}/*.csv"]',
         "example": '["s3://fanfold/samples/weather/2026-07-01/K042.csv"]',
         "params": 'mode="merge"',

@@ -429,7 +429,7 @@ class Manifest:
     @property
     def own_rows(self) -> int:
         """Rows of the run's own items."""
-        return self.run_rows if self.mode == "merge" else self.rows + self.same
+        return self.run_rows if self.mode == "merge" else self.rows
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Manifest:

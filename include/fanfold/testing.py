@@ -50,6 +50,7 @@ from fanfold.stages.fetching import fetch_batch
 from fanfold.workspace.base import LEDGER, STATE, Base, BaseRef, write_base_ref
 from fanfold.workspace.files import read_jsonl
 from fanfold.workspace.paths import REJECTED, Workspace
+from fanfold.workspace.same import SAME, noted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -247,7 +248,7 @@ def _locations(source: Files) -> Locations:
             region_name=extra.get("region_name"),
             aws_access_key_id=fields.get("login"),
             aws_secret_access_key=fields.get("password"),
-            config=Config(**CLIENT),
+            config=Config(**extra.get("config_kwargs", {})).merge(Config(**CLIENT)),
         )
 
     return Locations(("file:///", "s3://"), client)
@@ -348,6 +349,9 @@ def _result(  # noqa: PLR0913 - all that a result is made of
     # In the order of the items, not in that in which they were fetched.
     keys = [item.key for batch in batches for item in batch.items()]
     outcomes = {key: known[key] for key in keys if key in known}
+    same = workspace.dataset / SAME
+    for line in read_jsonl(same) if same.exists() else ():
+        outcomes[line["item"]] = noted(outcomes[line["item"]], line)
     rejected = read_jsonl(workspace.dataset / REJECTED)
     return Result(
         rows=_frame(workspace.table(pipeline.dataset)),

@@ -44,7 +44,7 @@ _COUNTS = ("followers", "reposts", "comments", "likes")
 
 def rows(records: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of some hashtags."""
-    servers = profiles.fields(records, {"server": "server"})["server"].groupby(level=0).last()
+    servers = dict(profiles.fields(records, {"server": "server"})["server"].items())
     if api.NONE in records:
         records = records[records[api.NONE].isna()]
     statuses = profiles.fields(records, _STATUS).assign(
@@ -55,7 +55,7 @@ def rows(records: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
         **{name: _shown(name) for name in _COUNTS},
     )
     listed = [
-        {"item": key, "server": servers[key], **row}
+        {"item": key, "server": servers.get(key), **row}
         for key, attributes in items.to_dict("index").items()
         for row in _listed(attributes)
     ]

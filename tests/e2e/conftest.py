@@ -150,8 +150,8 @@ class Runs:
 
 
 @pytest.fixture(scope="session")
-def runs(stack, tmp_path_factory):
-    return Runs(stack, tmp_path_factory.mktemp("lists"))
+def runs(stack):
+    return Runs(stack, stack.home.inputs)
 
 
 @pytest.fixture(scope="session")

@@ -88,6 +88,13 @@ class Pipeline:
     patch: pytest.MonkeyPatch
     dags: Path = DAGS
 
+    @property
+    def inputs(self):
+        """The folder of items files."""
+        folder = self.shared / "inputs"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def objects(self):
         """The keys in the bucket."""
         found = self.client.list_objects_v2(Bucket=self.bucket).get("Contents", [])

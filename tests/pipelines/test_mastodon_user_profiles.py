@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import duckdb
 import pandas as pd
 import pytest
 
 from fanfold import testing
 from fanfold.stages.processing import arrow_schema
 from pipelines import weibo_user_profiles
+from pipelines._user_profiles import YEARS
 from pipelines.mastodon_user_profiles import PIPELINE
 
 AS_OF = datetime(2026, 5, 2, tzinfo=UTC)
@@ -127,6 +129,8 @@ def test_two_names_of_an_account_are_one_row_and_both_are_ok():
         ["1", 3],
     ]
     assert set(result.outcomes["status"]) == {"ok"}
+    reason = "has the key of alice with other values; the dataset has the row of alice"
+    assert list(result.outcomes["reason"]) == ["", reason, ""]
     counted = result.manifest
     assert (counted.same, counted.differing, counted.repeated) == (1, 1, 0)
 
@@ -145,7 +149,14 @@ def test_the_charts_hold_what_servers_of_other_kinds_show():
         {},
     ]
     records = {f"u{n}": [{**GOOD, "id": f"{n}", **change}] for n, change in enumerate(changes)}
-    for some in (records, {"u0": records["u0"]}, {"u1": records["u1"]}):
+    for some, years in (
+        (records, {"≤ 2005": 1, **dict.fromkeys(map(str, range(2006, 2025)), 0), "2025": 1}),
+        ({"u0": records["u0"]}, {"≤ 2005": 1}),
+        ({"u1": records["u1"]}, {}),
+    ):
         result = testing.run(PIPELINE, records=some, as_of=AS_OF)
         assert len(result.rows) == len(some)
-        assert ("≤ 2005" in result.report) == ("u0" in some)
+        with duckdb.connect() as connection:
+            connection.register("dataset", result.rows)
+            found = connection.sql(YEARS.sql).fetchall()
+        assert {year: accounts for year, accounts, _ in found} == years

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import gzip
-import json
+import os
+import random
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,8 +13,10 @@ import pytest
 from fanfold import readers
 from fanfold.errors import BadInput
 from fanfold.model import Forecast, Outcome, Plan, Status
-from fanfold.readers.files import BLOCK_ITEMS
+from fanfold.readers import checking, files, limited, parquet
+from fanfold.readers.parquet import BLOCK_ITEMS
 from fanfold.readers.runs import from_run
+from fanfold.storage.locations import Locations
 from fanfold.workspace.files import read_jsonl, write_json, write_jsonl
 from fanfold.workspace.paths import Workspace
 
@@ -29,13 +31,24 @@ def check_uid(item):
     return number
 
 
-def read(tmp_path, name, content, column="user_id"):
-    path = tmp_path / name
-    if isinstance(content, bytes):
-        path.write_bytes(content)
-    else:
-        path.write_text(content, "utf-8")
-    return readers.from_file(path, column, name=f"file://{path}")
+def no_client():
+    pytest.fail("files in folders need no S3 client")
+
+
+def read(tmp_path, name, content, column="user_id", check=check_uid, uri=None):
+    """The items of a file in the only allowed folder; Parquet from columns."""
+    path = tmp_path / "inputs" / name
+    path.parent.mkdir(exist_ok=True)
+    if isinstance(content, dict):
+        pq.write_table(pa.table(content), path)
+    elif content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    locations = Locations((f"file://{path.parent}/",), no_client)
+    return readers.from_uri(uri or f"file://{path}", locations, column, check)
+
+
+def gz(text):
+    return gzip.compress(text, mtime=0)
 
 
 def listed(tmp_path, located, check=check_uid):
@@ -50,28 +63,61 @@ def attributes(tmp_path):
     return list(read_jsonl(path)) if path.exists() else None
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("a.csv", "user_id\n1404376560\n1642634100\n"),
-        ("a.csv", "\ufeffuser_id,name\r\n1404376560,a\r\n1642634100,b\r\n"),
-        ("a.csv", 'name,user_id\n"x, y",1404376560\n"line\nbreak",1642634100\n'),
-        ("a.csv", "uid\n1404376560\n1642634100\n"),
-        ("A.CSV", "user_id\n 1404376560 \n1642634100"),
-        ("a.jsonl", '{"user_id": "1404376560"}\n{"user_id": 1642634100, "x": 1}\n'),
-        ("a.jsonl", '"1404376560"\n\n1642634100\n'),
-        ("a.csv.gz", gzip.compress(b"user_id\n1404376560\n1642634100\n", mtime=0)),
-        ("a.jsonl.gz", gzip.compress(b"1404376560\n1642634100\n", mtime=0)),
-    ],
-)
-def test_all_file_formats_give_the_same_items(tmp_path, name, content):
-    assert listed(tmp_path, read(tmp_path, name, content))[0] == UIDS
+SAME = {
+    "plain.csv": "user_id\n1404376560\n1642634100\n",
+    "mark.csv": "\ufeffuser_id,name\r\n1404376560,a\r\n1642634100,b\r\n",
+    "quotes.csv": 'name,user_id\n"x, ""y""",1404376560\n"line\nbreak",1642634100\n',
+    "literal quote.csv": 'name,user_id\n5" pipe,1404376560\nb,1642634100\n',
+    "other header.csv": "uid\n1404376560\n1642634100\n",
+    "no header.csv": "1404376560\n1642634100\n",
+    "no header, mark.csv": "\ufeff\n1404376560\r\n1642634100",
+    "header item.csv": "item\n1404376560\n1642634100\n",
+    "old mac.csv": "user_id,a\r1404376560,1\r1642634100,2\r",
+    "SPACE.CSV": "user_id\n 1404376560 \n1642634100",
+    "comma at the end.csv": "user_id\n1404376560,\n1642634100,,\n",
+    "objects.jsonl": '{"user_id": "1404376560"}\n{"user_id": 1642634100, "x": 1}\n',
+    "values.jsonl": '"1404376560"\n\n1642634100\n',
+    "mark.jsonl": '\ufeff"1404376560"\n\ufeff{"user_id": 1642634100.0}\n',
+    "packed.csv.gz": gz(b"user_id\n1404376560\n1642634100\n"),
+    "packed.jsonl.gz": gz(b"\xef\xbb\xbf1404376560\n") + gz(b"1642634100\n"),
+    "list #1.csv": "user_id\n1404376560\n1642634100\n",
+    "a?b %41 100%.csv": "user_id\n1404376560\n1642634100\n",
+    "integers.parquet": {"user_id": [int(uid) for uid in UIDS], "name": ["a", "b"]},
+    "decimals.parquet": {"user_id": pa.array(map(Decimal, UIDS), pa.decimal128(38, 0))},
+    "decimals 2.parquet": {"user_id": pa.array(map(Decimal, UIDS), pa.decimal128(38, 2))},
+    "floats.parquet": {"user_id": [*map(float, UIDS), None]},
+    "not a number.parquet": {"user_id": [*map(float, UIDS), float("nan")]},
+    "bytes.parquet": {"user_id": [uid.encode() for uid in UIDS]},
+    "dictionary.parquet": {"uid": pa.array(UIDS).dictionary_encode()},
+}
 
 
-def test_a_parquet_file_gives_its_column(tmp_path):
-    path = tmp_path / "a.parquet"
-    pd.DataFrame({"user_id": [int(uid) for uid in UIDS], "name": ["a", "b"]}).to_parquet(path)
-    assert listed(tmp_path, readers.from_file(path, "user_id", name="a.parquet"))[0] == UIDS
+@pytest.mark.parametrize("name", SAME)
+def test_all_file_formats_give_the_same_items(tmp_path, name):
+    assert listed(tmp_path, read(tmp_path, name, SAME[name]))[0] == UIDS
+
+
+@pytest.mark.parametrize("name", ["list #1.csv", "a?b ü.csv", "a%20b.csv", "100%.csv"])
+def test_a_uri_names_a_file_with_and_without_percent_encoding(tmp_path, name):
+    path = tmp_path / "inputs" / name
+    for uri in (f"file://{path}", path.as_uri()):
+        assert listed(tmp_path, read(tmp_path, name, "user_id\n1\n", uri=uri))[0] == ["1"]
+
+
+def check_account(item):
+    if not item.replace("@", "").replace(".", "").isalnum():
+        raise ValueError("an account looks like alice@example.social")
+    return item
+
+
+def test_a_first_line_that_may_be_header_or_item_is_refused_with_both_readings(tmp_path):
+    """The form of Mastodon's own exports: one column, and no header."""
+    exported = "alice@example.social\nbob@example.social\n"
+    located = read(tmp_path, "a.csv", exported, "acct", check_account)
+    assert listed(tmp_path, located, check_account)[0] == exported.split()
+    located = read(tmp_path, "a.csv", "accounts\nbob@example.social\n", "acct", check_account)
+    with pytest.raises(BadInput, match=r"name of the column or the first item.* Write 'acct' inst"):
+        list(located)
 
 
 def test_the_other_columns_of_a_csv_file_are_attributes(tmp_path):
@@ -88,7 +134,6 @@ def test_the_other_fields_of_a_jsonl_file_are_attributes(tmp_path):
 
 
 def test_the_other_columns_of_a_parquet_file_are_attributes_as_json_values(tmp_path):
-    path = tmp_path / "a.parquet"
     columns = {
         "day": [date(2026, 1, 2), None],
         "at": [datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None],
@@ -96,15 +141,14 @@ def test_the_other_columns_of_a_parquet_file_are_attributes_as_json_values(tmp_p
         "ratio": [0.5, float("nan")],
         "user_id": UIDS,
         "many": [["a"], []],
+        "raw": [b"\xc3\xbc", b"\xff"],
     }
-    # pandas would write NaN as null.
-    pq.write_table(pa.table(columns), path)
-    assert listed(tmp_path, readers.from_file(path, "user_id", name="a.parquet"))[0] == UIDS
+    assert listed(tmp_path, read(tmp_path, "a.parquet", columns))[0] == UIDS
     first = {"at": "2026-01-02T03:04:05+00:00", "day": "2026-01-02", "price": "1.10"}
     nothing = dict.fromkeys(["at", "day", "price", "ratio"])
     assert attributes(tmp_path) == [
-        {**first, "ratio": 0.5, "many": ["a"]},
-        {**nothing, "many": []},
+        {**first, "ratio": 0.5, "many": ["a"], "raw": "ü"},
+        {**nothing, "many": [], "raw": "\\xff"},
     ]
 
 
@@ -204,40 +248,151 @@ def test_a_uid_has_one_canonical_form(tmp_path):
     assert listed(tmp_path, located)[0] == ["1404376560"] * 3
 
 
+LINES = "".join(f"{n},name\n" for n in range(1, 1001))
+RANDOM = random.Random(7).randbytes(3000)
+PACKED = gz(b"user_id\n" + b"%d\n" * 999 % tuple(range(999)) + RANDOM.hex().encode())
+MALFORMED = {
+    "empty.csv": ("", "needs a header"),
+    "columns.csv": ("name,age\nx,1\n", "needs a header with one column 'user_id'. Of its 2 col"),
+    "twice.csv": ("user_id,user_id\n1,2\n", "Of its 2 columns, 2 have this name"),
+    "no header.csv": ("1,Al\n2,Bo\n", "needs a header"),
+    "latin.csv": (b"user_id\n1\n\xff\xfe\n", "line 3 is not UTF-8"),
+    "late latin.csv": (b"user_id\n" + b"1\n" * 99_999 + b"\xff", "line 100001 is not UTF-8"),
+    "utf-16.csv": ("user_id\n1\n".encode("utf-16"), "line 1 is not UTF-8"),
+    "values.csv": ("user_id,name\n1,Al\n2,Al,Jr.\n", "line 3 has more values"),
+    "open quote.csv": (f'user_id,name\n1404376560,"Al\n{LINES}', "line 2: a quote opens"),
+    "open quote at the end.csv": (f'user_id,name\n{LINES}1,"Al', "line 1002: a quote opens"),
+    "open quote in the header.csv": (f'user_id,"name\n{LINES}', "line 1: a quote opens"),
+    "open quote, others.csv": (
+        f'user_id,name\n1,"a\nb"\n2,"Al\n{LINES[:200]}3,"Bo"\n',
+        "line 4: a quote opens",
+    ),
+    "open quote, closed far below.csv": (f'user_id,name\n1,"Al\n{LINES}3,5"\n', "line 2: a quote"),
+    "second quote.csv": (f'user_id,n,m\n1,"a\nb","Al\n{LINES[:99]}', "line 3: a quote opens"),
+    "quote.csv": ('user_id,name\n1,"Al" x\n', "line 2: a quote opens"),
+    "no json.jsonl": ('{"user_id": 1}\n{"password": "s3cret"\n', "line 2 is not JSON"),
+    "no key.jsonl": ('{"id": "s3cret"}\n', "line 1 has no 'user_id'"),
+    "null.jsonl": ('{"user_id": null}\n["s3cret"]\n', "line 2: an item is a string or an integer"),
+    "rejected.csv": ("user_id\n1\ns3cret\n", "line 3: a uid is a number"),
+    "rejected.parquet": ({"user_id": ["1", "s3cret"]}, "row 2: a uid is a number"),
+    "fractions.parquet": ({"user_id": [1.5]}, "row 1: an item is a string or an integer"),
+    "floats.parquet": ({"user_id": [2.0**53]}, "row 1: a float holds whole numbers up to 2"),
+    "times.parquet": ({"user_id": [True]}, "row 1: an item is a string or an integer"),
+    "text.parquet": (b"PAR1 s3cret", "not a Parquet file, or damaged"),
+    "text.csv.gz": (b"user_id\n1\n", "is not gzip, damaged or cut off"),
+    "cut off.csv.gz": (PACKED[:-9], "damaged or cut off"),
+    "cut off late.csv.gz": (PACKED[:-1], "damaged or cut off"),
+    "no bytes.jsonl.gz": (b"", "has no bytes: it is cut off"),
+    "damaged.csv.gz": (PACKED[:900] + b"\0" * 50 + PACKED[950:], "damaged or cut off"),
+    "checksum.csv.gz": (PACKED[:-8] + b"abcd" + PACKED[-4:], "damaged or cut off"),
+    "garbage.csv.gz": (gz(b"user_id\n1\n") + b"x", "damaged or cut off"),
+    "sheet.xlsx": (b"", "must end in"),
+    "sheet.csv.zip": (b"", "must end in"),
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_a_malformed_file_is_rejected_with_line_and_reason_but_not_its_content(tmp_path, name):
+    content, said = MALFORMED[name]
+    with pytest.raises(BadInput, match=said) as caught:
+        listed(tmp_path, read(tmp_path, name, content))
+    assert "s3cret" not in str(caught.value)
+    assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+def test_a_damaged_page_of_a_parquet_file_is_no_other_error(tmp_path):
+    read(tmp_path, "a.parquet", {"user_id": [str(n) for n in range(9999)]})
+    path = tmp_path / "inputs" / "a.parquet"
+    data = bytearray(path.read_bytes())
+    data[200:4000] = RANDOM + RANDOM[:800]
+    with pytest.raises(BadInput, match="damaged"):
+        listed(tmp_path, read(tmp_path, "a.parquet", bytes(data)))
+
+
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("uri", "said"),
     [
-        ("a.csv", "", "needs a header"),
-        ("a.csv", "name,age\nx,1\n", "'name', 'age'"),
-        ("a.csv", "1404376560\n1642634100\n", "needs a header"),
-        ("a.csv", b"user_id\n\xff\xfe\n", "not UTF-8"),
-        ("a.jsonl", '{"user_id": 1}\n{oops\n', "line 2 is not JSON"),
-        ("a.jsonl", '{"id": 1}\n', "line 1 has no 'user_id'"),
-        ("a.jsonl", json.dumps({"user_id": None}) + "\n[1]\n", "item is a string or an integer"),
-        ("a.parquet", b"PAR1 is not enough", "not a Parquet file"),
-        ("a.csv.gz", b"user_id\n1\n", "cannot be read"),
-        ("a.xlsx", b"", "must end in"),
+        ("{inputs}/none.csv", "there is no file"),
+        ("{inputs}/none%20.csv", "there is no file .*none .csv"),
+        ("{inputs}/out.csv", "symbolic link leads out"),
+        ("{inputs}/pipe.csv", "not a regular file"),
+        ("{inputs}/folder.csv", "not a regular file"),
+        ("{inputs}/../secrets.csv", "has a NUL character, or '.' or '..'"),
+        ("{inputs}/%2e%2e/secrets.csv", "has a NUL character, or '.' or '..'"),
+        ("{inputs}/a\0.csv", "a.x00.csv' has a NUL character"),
+        ("{inputs}/a.json%00.csv", "has a NUL character"),
+        ("{inputs}/secrets.json", "must end in"),
+        ("{inputs}/secrets.json#.csv", "there is no file"),
+        ("{inputs}/secrets.json?.csv", "there is no file"),
+        ("{inputs}/secrets.json%23.csv", "there is no file"),
+        ("{inputs}.evil/a.csv", "not allowed"),
+        ("file://{tmp}/secrets.csv", "not allowed: files are read from '.*FANFOLD_FILES_ALLOWED"),
+        ("file:///proc/self/environ#.csv", "not allowed"),
+        ("file:///dev/zero#.csv", "not allowed"),
+        ("file:///dev/zero%23.csv", "not allowed"),
+        ("file://host{tmp}/inputs/a.csv", "not allowed"),
+        ("file:a.csv", "not allowed"),
+        ("/etc/a.csv", "not allowed"),
+        ("s3://other/a.csv", "not allowed"),
     ],
 )
-def test_a_malformed_file_is_rejected_with_the_reason(tmp_path, name, content, said):
+def test_only_regular_files_of_allowed_folders_are_read(tmp_path, uri, said):
+    inputs = tmp_path / "inputs"
+    (inputs / "folder.csv").mkdir(parents=True)
+    os.mkfifo(inputs / "pipe.csv")
+    (tmp_path / "secrets.csv").write_text("password\ns3cret\n")
+    (inputs / "out.csv").symlink_to("../secrets.csv")
+    (inputs / "secrets.json").write_text("s3cret")
+    uri = uri.format(inputs=f"file://{inputs}", tmp=tmp_path)
+    with pytest.raises(BadInput, match=said) as caught:
+        list(read(tmp_path, "a.csv", None, uri=uri))
+    assert "s3cret" not in str(caught.value)
+
+
+MIB = 1 << 20
+LARGE = {
+    "line.csv.gz": (gz(b"user_id\n" + b"1" * 3 * MIB), "1,048,576 bytes in line 2"),
+    "line.jsonl": (b'1\n"' + b"x" * 2 * MIB, "1,048,576 bytes in line 2"),
+    "bytes.csv": (b"user_id\n" * 20_000, "100,000 bytes, the limit"),
+    "decoded.jsonl.gz": (gz(b'         "1"\n' * 9_999), "100,000 bytes after decompression"),
+    "items.csv.gz": (gz(b"user_id\n" + b"1\n" * 10_001), "more than 10,000 items"),
+    "blanks.jsonl.gz": (gz(b"\n" * 10_001), "more than 10,000 items"),
+    "rows.parquet": ({"user_id": ["1"] * 10_001}, "more than 10,000 rows"),
+    "lists.parquet": ({"user_id": ["1"], "a": [[1] * 10_001]}, "10,000 rows, or elements"),
+    "value.parquet": (
+        {"user_id": ["1"], "a": ["x" * 2 * MIB]},
+        "a value has more than 1,048,576 b",
+    ),
+    "repeated.parquet": (
+        {"user_id": ["1"], "a": [["x" * MIB] * 65]},
+        "lists of a row have more than 67,108,864",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_file_beyond_a_limit_is_refused_and_the_limit_named(tmp_path, name, monkeypatch):
+    content, said = LARGE[name]
+    limits = {
+        "MAX_BYTES": 100_000 if name == "bytes.csv" else 9 * MIB,
+        "MAX_DECODED_BYTES": 100_000 if name == "decoded.jsonl.gz" else 4 * MIB,
+        "MAX_ITEMS": 10_000,
+    }
+    for module in (limited, files, parquet, checking):
+        for limit in limits.keys() & vars(module).keys():
+            monkeypatch.setattr(module, limit, limits[limit])
     with pytest.raises(BadInput, match=said):
         listed(tmp_path, read(tmp_path, name, content))
 
 
-def test_a_missing_file_is_named():
-    located = readers.from_file(
-        readers.local_path("file:///nowhere/a.csv"), "user_id", name="a.csv"
-    )
-    with pytest.raises(BadInput, match="there is no file"):
-        list(located)
-
-
-@pytest.mark.parametrize("uri", ["file://host/a.csv", "file:a.csv"])
-def test_a_file_uri_has_no_host(uri):
-    with pytest.raises(BadInput, match="must look like"):
-        readers.local_path(uri)
-
-
-def test_a_local_path_may_hold_blanks_and_umlauts(tmp_path):
-    path = tmp_path / "my users ü.csv"
-    assert readers.local_path(path.as_uri()) == path
+def test_texts_that_repeat_in_a_parquet_file_are_unpacked_in_small_blocks(tmp_path):
+    """10,000 rows of 1 MB, in a file of a few KB."""
+    once = pa.DictionaryArray.from_arrays([0] * 10_000, ["x" * 10**6])
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"user_id": ["1"] * 10_000, "a": once}), sink, store_schema=False)
+    located = read(tmp_path, "a.parquet", sink.getvalue().to_pybytes())
+    before, most = pa.total_allocated_bytes(), 0
+    for _ in range(100):
+        assert len(next(located)[3]["a"]) == 10**6
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert most < 64 * MIB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 
 _WRONG_HOST = {"http.tls", "http.no_tls", "http.no_http"}
@@ -82,23 +85,40 @@ def _check_pipeline(name: str) -> None:
 
 
 def _check_bucket() -> None:
-    from fanfold.stages.publishing import check_bucket
+    from fanfold.stages.publishing import IfMatch, check_bucket
 
     with connections.bucket(settings.bucket_name()) as bucket:
-        check_bucket(bucket)
+        if check_bucket(bucket) is IfMatch.NONE:
+            log.warning(
+                "Bucket %r at %s has no conditional writes: latest.json is safe from runs of this "
+                "installation only. Let no other installation publish the same DAG into it.",
+                bucket.name,
+                bucket.endpoint,
+            )
 
 
 def _check_database(name: str) -> None:
+    from fanfold.stages.consolidating.folds import table_schemas
     from fanfold.stages.loading import check_database, targets_of
+    from fanfold.stages.processing import arrow_schema
 
+    run = settings.identity(get_current_context())
     try:
         pipeline = load_pipeline(name).pipeline
         targets, mode = targets_of(pipeline), pipeline.mode
+        schemas = table_schemas(pipeline, arrow_schema(pipeline.contract))
     except BadPipeline:
-        targets, mode = (), "snapshot"  # _check_pipeline reports it
+        targets, mode, schemas = (), "snapshot", {}  # _check_pipeline reports it
     with connections.warehouse() as connection:
-        dag_id = settings.identity(get_current_context()).dag_id
-        check_database(connection, targets, connections.WAREHOUSE, mode=mode, dag_id=dag_id)
+        check_database(
+            connection,
+            targets,
+            connections.WAREHOUSE,
+            mode=mode,
+            dag_id=run.dag_id,
+            schemas=schemas,
+            as_of=run.logical_date,
+        )
 
 
 def _check_workspace() -> None:

@@ -47,7 +47,7 @@ S3: dict[str, Any] = {
     # which hold no worker slot.
     "retries": {"mode": "standard", "total_max_attempts": 6},
 }
-"""Options of boto's client."""
+"""Default options of boto's client; ``config_kwargs`` in the connection's extra overrides them."""
 POSTGRES: dict[str, Any] = {
     "connect_timeout": 10,
     # Detect a dead server machine after a minute.
@@ -129,16 +129,11 @@ def source_session(
 def _lambda_client(connection_id: str, options: Mapping[str, Any]) -> Any:
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
     from botocore.config import Config
-    from botocore.exceptions import NoRegionError
 
     hook = _stripped_hook(AwsBaseHook(aws_conn_id=connection_id, client_type="lambda"))
-    try:
+    with _aws_errors(connection_id):
         # Given to the hook, they would replace those of the connection, such as its proxies.
         return hook.get_client_type(config=hook.config.merge(Config(**options)))
-    except NoRegionError:
-        raise BadConfiguration(
-            f"Connection {connection_id!r} has no region: set region_name in its extra."
-        ) from None
 
 
 def rate_limiter(
@@ -195,7 +190,7 @@ def bucket(name: str) -> Iterator[Bucket]:
 
 
 def locations(connection_id: str) -> Locations:
-    """Return the files that pipelines may read; objects with a connection of type ``aws``.
+    """Return the files that runs may read; objects with a connection of type ``aws``.
 
     Raises:
         BadConfiguration: ``FANFOLD_FILES_ALLOWED`` is wrong.
@@ -206,13 +201,16 @@ def locations(connection_id: str) -> Locations:
 
 
 def _s3_client(connection_id: str, options: Mapping[str, Any] = MappingProxyType({})) -> Any:
-    from airflow.providers.amazon.aws.hooks.s3 import S3Hook
+    """Return a client; ``options`` override those of the connection."""
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
     from botocore.config import Config
 
     # Without the connection boto would fall back to credentials and endpoints from elsewhere.
-    _connection(connection_id)
-    hook = S3Hook(aws_conn_id=connection_id, config=Config(**S3, **options))
-    return _stripped_hook(hook).get_conn()
+    _extra(connection_id, _connection(connection_id))
+    hook = _stripped_hook(AwsBaseHook(aws_conn_id=connection_id, client_type="s3"))
+    with _aws_errors(connection_id):
+        config = Config(**S3).merge(hook.config).merge(Config(**options))
+        return hook.get_client_type(config=config)
 
 
 def _stripped_hook(hook: Any) -> Any:
@@ -226,6 +224,36 @@ def _stripped_hook(hook: Any) -> Any:
         text = stripped(hook.aws_conn_id, name, getattr(found, name))
         setattr(found, name, text or None)
     return hook
+
+
+@contextlib.contextmanager
+def _aws_errors(connection_id: str) -> Iterator[None]:
+    """Translate what is wrong in the extra of a connection of type ``aws``."""
+    from botocore import exceptions as boto
+
+    from fanfold.storage.s3_errors import translate
+
+    try:
+        yield
+    except (
+        boto.ClientError,
+        boto.ConnectionError,
+        boto.HTTPClientError,
+    ) as error:  # of STS: a role is assumed
+        raise translate(error, f"Connection {connection_id!r}") from None
+    except boto.NoRegionError:
+        raise BadConfiguration(
+            f"Connection {connection_id!r} has no region: set region_name in its extra."
+        ) from None
+    except (boto.BotoCoreError, AttributeError, TypeError) as error:
+        raise BadConfiguration(
+            f"Connection {connection_id!r}: config_kwargs or region_name in its extra is wrong: {error}."
+        ) from None
+    except ValueError:  # its text has the URL, which may have a password
+        raise BadConfiguration(
+            f"Connection {connection_id!r}: endpoint_url in its extra is wrong: it must look like "
+            "https://host:port."
+        ) from None
 
 
 @contextlib.contextmanager
@@ -262,7 +290,8 @@ def database(connection_id: str) -> Iterator[Any]:
 def _opened(connection_id: str, connection: Connection) -> Iterator[Any]:
     from fanfold.stages.loading import database_errors
 
-    with database_errors(connection_id):
+    where = f" ({connection.host})" if connection.host else ""
+    with database_errors(connection_id + where):
         if connection.conn_type == "sqlite":
             opened: Any = _sqlite(connection)
         elif connection.conn_type in _POSTGRES_TYPES:
@@ -290,7 +319,8 @@ def _by_hook(connection: Connection) -> Any:
 def _postgres(connection: Connection) -> Any:
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
-    extra = {**POSTGRES, **_extra(connection.conn_id, connection)}
+    # Text is UTF-8, whatever PGCLIENTENCODING, the role or the extra say.
+    extra = {**POSTGRES, **_extra(connection.conn_id, connection), "client_encoding": "UTF8"}
     connection.extra = json.dumps(extra)
     return PostgresHook(connection=connection).get_conn()
 

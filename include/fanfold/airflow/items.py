@@ -1,7 +1,7 @@
 """Read the items of a run: from its Params, a file, a dataset, an earlier run or a query.
 
-Who may trigger a run may read what its worker can read: files of the worker, objects of the
-connection ``aws_default``, and, where the pipeline's author allows queries, one database.
+Who may trigger a run may read the files and objects that ``FANFOLD_FILES_ALLOWED`` allows, and, where the
+pipeline's author allows queries, one database.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from fanfold import readers
 from fanfold.airflow import connections, settings
 from fanfold.airflow.query import query_rows
-from fanfold.errors import BadInput
 from fanfold.readers.datasets import from_dataset
 from fanfold.readers.objects import FACTS, FileCounts, find_files
 from fanfold.readers.patterns import window_of
@@ -25,14 +24,12 @@ from fanfold.readers.runs import from_run
 from fanfold.readers.since import with_since
 from fanfold.sources import Api, Files
 from fanfold.stages.planning.base import choose_base
-from fanfold.storage.objects import download
 from fanfold.storage.published import read_published
 from fanfold.workspace.base import LEDGER, STATE, BaseRef, read_ledger, write_base_ref
-from fanfold.workspace.files import disk_errors
 from fanfold.workspace.paths import Workspace, safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from fanfold.model import RunIdentity
@@ -85,19 +82,22 @@ def items_of_run(
                 _listed_items(source, endpoint, run.logical_date, options), pipeline.item_column
             )
         else:
-            entries = stack.enter_context(located_items(chosen, pipeline.item_column))
+            located = located_items(chosen, pipeline.item_column, pipeline.check_item)
+            entries = stack.enter_context(located)
         if not isinstance(source, Files):
             if pipeline.cursor:
                 state = None if ref.rebuild else _downloaded(base, STATE, stack)
                 entries = with_since(entries, pipeline, state, run.logical_date)
             yield entries
             return
-        counts, uri = FileCounts(), chosen.uri or ""
+        locations = stack.enter_context(connections.locations(source.connection))
+        counts, uri = FileCounts(), readers.written_uri(chosen.uri or "", locations)
+        is_file = uri.startswith(("s3://", "file://"))
         yield find_files(
             _without_facts(entries) if uri.startswith("run://") else entries,
-            stack.enter_context(connections.locations(source.connection)),
+            locations,
             window,
-            folder=_folder(uri),
+            folder=uri.rpartition("/")[0] + "/" if is_file else "",
             ledger=_ledger(base, stack) if pipeline.mode == "merge" else None,
             rebuild=ref.rebuild,
             counts=counts,
@@ -141,23 +141,18 @@ def _without_facts(entries: Iterable[readers.Located]) -> Iterator[readers.Locat
         yield kind, number, key, others
 
 
-def _folder(uri: str) -> str:
-    """Return the URI of the folder of a manifest file, without quoting; "" if it is no file."""
-    if uri.startswith("file://"):
-        return f"file://{readers.local_path(uri).parent}/"
-    return uri.rpartition("/")[0] + "/" if uri.startswith("s3://") else ""
-
-
 @contextlib.contextmanager
-def located_items(chosen: settings.ItemsFrom, column: str) -> Iterator[Iterable[readers.Located]]:
+def located_items(
+    chosen: settings.ItemsFrom, column: str, check: Callable[[str], str] = str
+) -> Iterator[Iterable[readers.Located]]:
     """Yield the items of a run with their locations (line or row), for error messages.
 
-    ``column`` is the column with the keys.
+    ``column`` is the column with the keys; ``check`` raises ``ValueError`` for what is no key.
 
     Raises:
-        BadInput: The file, dataset, run or query is missing or wrong.
+        BadInput: The file, dataset, run or query is missing, not allowed or wrong.
         BadConfiguration: A connection or an environment variable is missing or wrong.
-        SinkUnavailable: Object storage or the database is unavailable.
+        SourceBusy, SinkUnavailable: Object storage, the disk or the database is unavailable.
     """
     with contextlib.ExitStack() as stack:
         if chosen.sql:
@@ -165,30 +160,24 @@ def located_items(chosen: settings.ItemsFrom, column: str) -> Iterator[Iterable[
             columns, rows = stack.enter_context(query_rows(connection, chosen.sql))
             yield readers.from_rows(columns, rows, column)
         elif chosen.uri:
-            yield _from_uri(chosen.uri, column, stack)
+            yield _from_uri(chosen.uri, column, check, stack)
         else:
             yield readers.from_list(chosen.items, column)
 
 
-def _from_uri(uri: str, column: str, stack: contextlib.ExitStack) -> Iterable[readers.Located]:
+def _from_uri(
+    uri: str, column: str, check: Callable[[str], str], stack: contextlib.ExitStack
+) -> Iterable[readers.Located]:
     scheme, _, rest = uri.partition("://")
     if scheme == "run":
         dag_id, _, run_id = rest.partition("/")
         workspace = Workspace.of_run(settings.shared_directory(), dag_id, run_id)
         return from_run(workspace, name=uri)
-    if scheme not in {"s3", "dataset"}:
-        return readers.from_file(readers.local_path(uri), column, name=uri)
-    temporary = tempfile.TemporaryDirectory(prefix="fanfold-items-")
-    folder = Path(stack.enter_context(temporary))
     if scheme == "dataset":
+        temporary = tempfile.TemporaryDirectory(prefix="fanfold-items-")
+        folder = Path(stack.enter_context(temporary))
         dag_id, *table, column = rest.split("/")
         bucket = stack.enter_context(connections.bucket(settings.bucket_name()))
         return from_dataset(bucket, dag_id, table[0] if table else None, column, folder)
-    path = folder / f"items{readers.file_format(uri)}"
-    if uri.endswith(".gz"):
-        path = path.with_name(f"{path.name}.gz")
-    name, _, key = rest.partition("/")
-    with connections.bucket(name) as bucket, disk_errors(folder):
-        if not download(bucket, key, path):
-            raise BadInput(f"items_uri: there is no object {uri}.")
-    return readers.from_file(path, column, name=uri)
+    locations = stack.enter_context(connections.locations(connections.AWS))
+    return readers.from_uri(uri, locations, column, check)

@@ -16,7 +16,7 @@ from fanfold.errors import (
     Inconsistent,
     SinkUnavailable,
 )
-from fanfold.readers.files import shortened
+from fanfold.readers.values import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadConfiguration, BadInput
 from fanfold.model import RunIdentity
-from fanfold.workspace.paths import Workspace
+from fanfold.workspace.paths import INPUTS, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,9 +155,10 @@ def bucket_name(environment: Mapping[str, str] = os.environ) -> str:
 
 
 def files_allowed(environment: Mapping[str, str] = os.environ) -> tuple[str, ...]:
-    """Return ``FANFOLD_FILES_ALLOWED``: the URI prefixes of the files that pipelines may read.
+    """Return ``FANFOLD_FILES_ALLOWED``: the URI prefixes of the files that runs may read.
 
-    Default: the bucket in ``FANFOLD_BUCKET``.
+    Default: the bucket in ``FANFOLD_BUCKET``. The folder ``inputs`` in ``FANFOLD_SHARED_DIR`` is always
+    among them.
 
     Raises:
         BadConfiguration: A prefix is neither ``s3://bucket/…/`` nor ``file:///folder/…/``.
@@ -170,7 +171,9 @@ def files_allowed(environment: Mapping[str, str] = os.environ) -> tuple[str, ...
                 f"FANFOLD_FILES_ALLOWED is {value!r}; {prefix!r} must look like s3://bucket/, "
                 "s3://bucket/exports/ or file:///data/drops/. Separate prefixes by blanks."
             )
-    return prefixes or (f"s3://{bucket_name(environment)}/",)
+    prefixes = prefixes or (f"s3://{bucket_name(environment)}/",)
+    inputs = Path(environment.get("FANFOLD_SHARED_DIR", "")) / INPUTS
+    return (*prefixes, f"file://{inputs}/") if inputs.is_absolute() else prefixes
 
 
 def rate_limit_url(environment: Mapping[str, str] = os.environ) -> str | None:

@@ -20,7 +20,7 @@ from fanfold.airflow.fetch import Fetch
 from fanfold.errors import FanfoldError, Inconsistent, SinkUnavailable, ToleranceExceeded
 from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
 from fanfold.sources import Api, Files, Function
-from fanfold.workspace.files import read_json, read_jsonl
+from fanfold.workspace.files import read_json, read_jsonl, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -360,8 +360,10 @@ def _merge_again(workspace: Workspace) -> None:
 
 @task(multiple_outputs=False)
 @metrics.timed
-def load(pipeline: str) -> dict[str, int]:
-    """Write dataset and folds into the warehouse by key, in one transaction."""
+def load(pipeline: str) -> dict[str, dict[str, Any]]:
+    """Write dataset and folds into the warehouse by key, in one transaction; return the counts by table."""
+    from dataclasses import asdict
+
     from fanfold.stages import loading
 
     workspace = settings.workspace_of(get_current_context())
@@ -375,13 +377,18 @@ def load(pipeline: str) -> dict[str, int]:
             connection_id=connections.WAREHOUSE,
         )
     metrics.loaded(manifest.dag_id, sum(result.written for result in results))
+    tables = {result.table: asdict(result) for result in results}
+    warnings = {each.text: each for result in results for each in result.warnings}
+    write_json(
+        workspace.load, {"tables": tables, "warnings": [asdict(each) for each in warnings.values()]}
+    )
     for result in results:
         log.info("%s", result.summary)
-    for warning in dict.fromkeys(result.warning for result in results if result.warning):
-        log.warning("%s", warning)
+    for text in warnings:
+        log.warning("%s", text)
     if all(result.skipped for result in results):
         raise AirflowSkipException("A newer generation of the dataset is loaded.")
-    return {result.table: result.written for result in results}
+    return tables
 
 
 @task(multiple_outputs=False)

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from fanfold.errors import BadConfiguration
+from fanfold.workspace.paths import INPUTS
 
 ADMIN = "admin"
 """The user of the local Airflow."""
@@ -52,7 +53,7 @@ class Home:
         self.warehouse = root / "warehouse.db"  # the SQLite database that runs load into
         self.logs = root / "logs"  # of all components
         self.objects = root / "s3"  # the saved buckets of the S3 server
-        self.inputs = root / "inputs"  # lists that `make run` wrote
+        self.inputs = self.shared / INPUTS  # lists that `make run` wrote
         self.hours = root / "hours"  # by which the simulator's hot topics are ahead of the clock
         self.state = root / "state.json"
         self.lock = root / "lock"  # locked by the supervisor while it runs

@@ -161,7 +161,7 @@ def _advance(stack: Stack) -> None:
 def _upload(stack: Stack, pipeline: str, path: Path) -> str:
     """Upload a local file of the user to the stack's S3 server; return its URI."""
     if _has_own_storage():
-        return path.as_uri()
+        return f"file://{glob.escape(str(path.absolute()))}"
     key = upload_key(pipeline, path)
     stack.s3().upload_file(str(path), _bucket(), key)
     return f"s3://{_bucket()}/{glob.escape(key)}"

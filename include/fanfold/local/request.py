@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -67,7 +68,7 @@ class Request:
 
         Args:
             params: Params of the DAG by name, as returned by Airflow's REST API.
-            folder: For a list of simulated users.
+            folder: Where runs may read items files; for a copy of the user's, or a list of simulated users.
             upload: Makes a local file available to a pipeline over files; returns its URI.
 
         Raises:
@@ -88,8 +89,12 @@ class Request:
         elif self.items and not self._is_file():
             name, value = _list_param(params), self._words()
         elif self.items:
-            path = self.items
-            name, value = "items_uri", path if "://" in path else Path(path).absolute().as_uri()
+            name, value = "items_uri", self.items
+            if "://" not in self.items:
+                path = Path(self.items)
+                copy = folder / f"{self.pipeline}-{path.name}"
+                shutil.copyfile(path, copy)
+                value = f"file://{copy}"
         elif users := self._sample():
             keys = SAMPLES[self.pipeline].users(users)
             file = folder / f"{self.pipeline}-{users}.csv"

@@ -61,6 +61,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         "pending": notes.pending_text(manifest),
         "dropped": notes.dropped_text(manifest),
         "tables": f"{', '.join(tables)} in {warehouse}",
+        "outdated": _outdated(workspace),
         "S3": f"s3://{bucket}/{run_prefix(manifest)}",
         "on disk": workspace.dataset,
     }
@@ -74,6 +75,16 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
                 for entry in manifest.files
             ),
         ]
+    )
+
+
+def _outdated(workspace: Workspace) -> str:
+    """Return the tables that have newer rows than the run, with their number and date."""
+    loaded = read_json(workspace.load)["tables"] if workspace.load.exists() else {}
+    return ", ".join(
+        f"{counts['outdated']} rows not written into {table}, which has newer ones of {counts['newest']}"
+        for table, counts in loaded.items()
+        if counts["outdated"]
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import pyarrow as pa
@@ -13,12 +13,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fanfold.errors import Inconsistent
-from fanfold.messages import ENGINE, Message
 from fanfold.model import Outcome, Rejected, Status
 from fanfold.queries.values import json_row
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.key_index import positions
-from fanfold.workspace.paths import SAME
+from fanfold.workspace.same import SAME, noted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -104,7 +103,8 @@ def find_item(workspace: Workspace, plan: Plan, key: str, *, final: bool) -> Ite
     if decided is not None and (final or _is_of_records(decided, latest)):
         latest = decided
     if final and latest and latest.status is Status.OK:
-        latest = _noted(workspace, latest)
+        same = _some(workspace.dataset / SAME, "item", key, dict).first
+        latest = noted(latest, same[0]) if same else latest
     file = None
     raw = next((raw for each, raw in reversed(fetched) if each.status is Status.OK), None)
     records = _some(raw, "key", key, lambda line: line["record"]) if raw else Some()
@@ -144,18 +144,6 @@ def _decided(batch: Batch, key: str) -> Outcome | None:
     """Return the outcome of ``process``, unless it is ``ok``."""
     first = _some(batch.failed_file, "key", key, Outcome.from_json).first
     return first[0] if first else None
-
-
-def _noted(workspace: Workspace, outcome: Outcome) -> Outcome:
-    """Return the outcome of an item, with a note if the dataset has the row of an earlier item instead."""
-
-    def note(line: dict[str, Any]) -> Message:
-        differs = "item.same_key" if line["differs"] else "item.same"
-        return ENGINE.message(differs, item=line["same_as"])
-
-    for found in _some(workspace.dataset / SAME, "item", outcome.key, note).first:
-        return replace(outcome, reason=found.text, reason_id=found.id, reason_params=found.params)
-    return outcome
 
 
 def _is_of_records(decided: Outcome, fetched: Outcome | None) -> bool:

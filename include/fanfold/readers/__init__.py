@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput
 from fanfold.readers.checking import write_items
-from fanfold.readers.files import Located, file_format, from_file, json_value, local_path, shortened
+from fanfold.readers.files import Located, from_file, from_uri, written_uri
+from fanfold.readers.values import json_value, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = [
     "Located",
-    "file_format",
     "from_file",
     "from_list",
     "from_rows",
-    "local_path",
+    "from_uri",
     "write_items",
+    "written_uri",
 ]
 
 
@@ -49,4 +50,4 @@ def from_rows(
     others = [(place, name) for place, name in enumerate(columns) if place != key]
     for number, row in enumerate(rows, start=1):
         attributes = {name: json_value(row[place]) for place, name in others}
-        yield "row", number, json_value(row[key]), attributes
+        yield "row", number, row[key], attributes

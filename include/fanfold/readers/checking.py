@@ -7,7 +7,9 @@ from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput
-from fanfold.readers.files import BLOCK_ITEMS, Located, shortened
+from fanfold.readers.limited import MAX_ITEMS
+from fanfold.readers.parquet import BLOCK_ITEMS
+from fanfold.readers.values import key_text, shortened
 from fanfold.workspace.files import whole_file
 from fanfold.workspace.items import json_lines
 
@@ -15,9 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from fanfold.readers.files import Located
     from fanfold.workspace.paths import Workspace
 
 _SHOWN_ITEMS = 5
+_UNSHOWN = ("line", "row")
+"""Places in files and databases: messages do not show their content."""
 
 
 def write_items(
@@ -31,7 +36,8 @@ def write_items(
     there are any.
 
     Raises:
-        BadInput: ``check`` rejected some items; the message gives their positions and values.
+        BadInput: There are too many, or ``check`` rejected some items; the message gives their positions,
+            and the values of a Param.
     """
     blanks = rejected = 0
     shown: list[str] = []
@@ -39,17 +45,23 @@ def write_items(
     attributes: dict[int, Mapping[str, Any]] = {}  # by position in keys
     with ExitStack() as stack:
         lists = _Lists(workspace, stack)
-        for kind, number, raw, others in located:
+        for count, (kind, number, raw, others) in enumerate(located, start=1):
+            if count > MAX_ITEMS:
+                raise BadInput(
+                    f"There are more than {MAX_ITEMS:,} items, the limit of a run. Split the list and "
+                    "trigger several runs."
+                )
             item = raw.strip() if isinstance(raw, str) and kind != "file" else raw
-            if item is None or item == "":
+            if item is None or item == "" or item != item:  # noqa: PLR0124 - NaN is null
                 blanks += 1
                 continue
             try:
-                keys.append(check(_as_text(item)))
+                keys.append(check(key_text(item)))
             except ValueError as error:
                 rejected += 1
                 if rejected <= _SHOWN_ITEMS:
-                    shown.append(f"{kind} {number} is {shortened(raw)}: {error}")
+                    value = "" if kind in _UNSHOWN else f" is {shortened(raw)}"
+                    shown.append(f"{kind} {number}{value}: {error}")
                 continue
             if others:
                 attributes[len(keys) - 1] = others
@@ -102,11 +114,3 @@ _encoded = json.JSONEncoder(
     sort_keys=True,  # equal attributes are equal lines
     default=str,
 ).encode
-
-
-def _as_text(item: Any) -> str:
-    if isinstance(item, str):
-        return item.removeprefix("\ufeff")
-    if isinstance(item, bool) or not isinstance(item, int):
-        raise ValueError("an item is a string or an integer")  # noqa: TRY004
-    return str(item)

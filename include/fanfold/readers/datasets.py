@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
-from fanfold.readers.files import read_parquet
+from fanfold.readers.parquet import column_names, rows_of
 from fanfold.storage.published import LATEST, read_published
 from fanfold.workspace.files import disk_errors
 from fanfold.workspace.paths import safe_name
@@ -36,8 +36,6 @@ def from_dataset(
         SinkUnavailable: The dataset was replaced while it was read, or the service is unavailable.
         Inconsistent: The published files are not those of this version of Fanfold.
     """
-    import pyarrow.parquet as pq
-
     published = read_published(bucket, safe_name(dag_id))
     if published is None:
         raise BadInput(
@@ -47,13 +45,11 @@ def from_dataset(
     entry = _entry(published.manifest, table, dag_id)
     with disk_errors(folder):
         path = published.download(entry, folder / "table.parquet")
-    columns = pq.read_schema(path).names
+    name = f"{dag_id}/{entry.table or entry.key}"
+    columns = column_names(path, name)
     if column not in columns:
-        raise BadInput(
-            f"items_uri: {dag_id}/{entry.table or entry.key} has no column {column!r}, but: "
-            f"{', '.join(columns)}."
-        )
-    for number, row in enumerate(read_parquet(path, [column]), start=1):
+        raise BadInput(f"items_uri: {name} has no column {column!r}, but: {', '.join(columns)}.")
+    for number, row in enumerate(rows_of(path, name, [column]), start=1):
         yield "row", number, row[column], None
 
 

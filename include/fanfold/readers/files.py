@@ -1,61 +1,126 @@
-"""Read items and their attributes from CSV, JSONL and Parquet files."""
+"""Read items and their attributes from CSV, JSONL and Parquet files.
+
+Messages name the line and the kind of fault, never the content of a file: anyone who may trigger a run
+reads them.
+"""
 
 from __future__ import annotations
 
-import csv
 import gzip
+import io
 import json
-from datetime import date, time
+import re
+import shutil
+import tempfile
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from urllib.parse import unquote
 
-from fanfold.errors import BadInput
+from fanfold.errors import BadInput, ItemRefused
+from fanfold.readers.delimited import Records
+from fanfold.readers.limited import MAX_BYTES, LimitedText, too_much
+from fanfold.readers.parquet import column_names, rows_of
+from fanfold.readers.values import json_value
+from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-_SHOWN_CHARACTERS = 60
+    from fanfold.storage.locations import Locations
+
+_FILE = "file://"
 _FORMATS = (".csv", ".jsonl", ".parquet")
-_PARQUET_BUFFER = 1024 * 1024
-"""Bytes of a column that are read at once."""
-BLOCK_ITEMS = 10_000
-"""Items that are read from Parquet, and written, at once."""
+_NAME = re.compile(r"[^\W\d]+(?:[ -][^\W\d]+)*")
+"""What may be the name of a column: letters, underscores, and blanks or hyphens between them."""
 
 Attributes = dict[str, Any] | None
 Located = tuple[str, int, Any, Attributes]
 """Position of an item (``line``, 7), its key, and its attributes (JSON values), if it has any."""
 
 
-def from_file(path: Path, column: str, *, name: str) -> Iterator[Located]:
+def written_uri(uri: str, locations: Locations) -> str:
+    """Return the URI of an existing file as it is, or with its percent-encoding resolved.
+
+    ``file:///d/list #1.csv`` and ``file:///d/list%20%231.csv`` name the same file.
+
+    Raises:
+        SourceBusy: The file server is unavailable.
+    """
+    if not uri.startswith(_FILE) or "%" not in uri:
+        return uri
+    with suppress(BadInput):  # the other form may be allowed
+        if locations.head(uri):
+            return uri
+    return unquote(uri)
+
+
+def from_uri(
+    uri: str, locations: Locations, column: str, check: Callable[[str], str]
+) -> Iterator[Located]:
+    """Yield the items of a file in an allowed folder or bucket, as :func:`from_file`.
+
+    Raises:
+        BadInput: As :func:`from_file`; the file is missing, too large, not allowed, or not a regular file.
+        BadConfiguration: The bucket does not exist, or its connection is wrong.
+        SourceBusy: Service, disk or file server is unavailable.
+        WorkspaceUnavailable: The disk has no space for a copy of the object.
+    """
+    uri = written_uri(uri, locations)
+    file_format(uri)
+    try:
+        with ExitStack() as stack:
+            found, stream = stack.enter_context(locations.open(uri))
+            if found.size > MAX_BYTES:
+                raise too_much(uri, MAX_BYTES, "bytes")
+            if not uri.startswith(_FILE):
+                with disk_errors(Path(tempfile.gettempdir())):
+                    copy = stack.enter_context(tempfile.TemporaryFile(prefix="fanfold-items-"))
+                    shutil.copyfileobj(stream, copy)
+                copy.seek(0)
+                stream = cast("BinaryIO", copy)
+            yield from from_file(stream, column, name=uri, check=check)
+    except FileNotFoundError:
+        raise BadInput(f"items_uri: there is no file {uri}.") from None
+    except ItemRefused as error:
+        raise BadInput(f"items_uri: {uri}: {error}.") from error
+
+
+def from_file(
+    stream: BinaryIO, column: str, *, name: str, check: Callable[[str], str] = str
+) -> Iterator[Located]:
     """Yield the items of a CSV, JSONL or Parquet file; CSV and JSONL may be gzipped (``.gz``).
 
     Args:
-        path: The file.
+        stream: The file, opened at its beginning.
         column: The column, or the name in each JSON object, with the keys; the others are
-            attributes. The only column of a CSV or Parquet file may have any name; a JSONL file may
-            contain bare strings.
-        name: Name of the file in messages.
+            attributes. The only column of a CSV or Parquet file may have any name; a CSV file of one
+            column needs no header, and a JSONL file may contain bare strings.
+        name: Name of the file in messages; its suffix is the format.
+        check: Raises ``ValueError`` for what is no item. It tells a header from an item.
 
     Raises:
-        BadInput: The file is missing, has no header, is not UTF-8, or has another format.
+        BadInput: The file has no header, is not UTF-8, is damaged or cut off, exceeds a limit
+            (:mod:`fanfold.readers.limited`), or has another format.
     """
     kind = file_format(name)
+    if kind == ".parquet":
+        yield from _from_parquet(stream, column, name)
+        return
+    if name.lower().endswith(".gz"):
+        if not stream.read(1):  # GzipFile would read it as an empty text
+            raise BadInput(f"items_uri: {name} has no bytes: it is cut off. Write it again.")
+        stream.seek(0)
+        stream = cast("BinaryIO", gzip.GzipFile(fileobj=stream))
+    text = LimitedText(stream, name)
     try:
-        if kind == ".csv":
-            yield from _from_csv(path, column, name)
-        elif kind == ".jsonl":
-            yield from _from_jsonl(path, column, name)
-        else:
-            yield from _from_parquet(path, column, name)
-    except FileNotFoundError:
-        raise BadInput(f"items_uri: there is no file {name}.") from None
-    except OSError as error:
-        raise BadInput(f"items_uri: {name} cannot be read: {error.strerror or error}.") from None
+        # utf-8-sig: the byte order mark that spreadsheets write is not part of the first column's name.
+        with io.TextIOWrapper(cast("BinaryIO", text), "utf-8-sig", newline="") as lines:
+            read = _from_csv if kind == ".csv" else _from_jsonl
+            yield from read(lines, column, name, check)
     except UnicodeDecodeError as error:
-        raise BadInput(
-            f"items_uri: {name} is not UTF-8 (byte {error.start}). Save it as UTF-8."
-        ) from None
+        line = text.lines + error.object[: error.start].count(b"\n") + 1
+        raise BadInput(f"items_uri: {name}, line {line} is not UTF-8. Save it as UTF-8.") from None
 
 
 def file_format(uri: str) -> str:
@@ -72,113 +137,83 @@ def file_format(uri: str) -> str:
     raise BadInput(f"items_uri: {uri} must end in .csv, .csv.gz, .jsonl, .jsonl.gz or .parquet.")
 
 
-def local_path(uri: str) -> Path:
-    """Return the path of a ``file://`` URI.
+def _from_csv(
+    lines: Iterable[str], column: str, name: str, check: Callable[[str], str]
+) -> Iterator[Located]:
+    records = Records(lines, name)
+    rows = iter(records)
+    header = [cell.strip() for cell in next(filter(None, rows), [])]
+    if _is_item(header, column, name, check):
+        yield "line", records.line, header[0], None
+        header = [column]
+    index = _column_index(header, column, name)
+    others = [(place, text) for place, text in enumerate(header) if place != index and text]
+    attributes: Attributes = None
+    for row in rows:
+        cells = len(row)
+        if cells > len(header) and any(row[len(header) :]):
+            raise BadInput(
+                f"items_uri: {name}, line {records.line} has more values than the header. Put a value "
+                "with a comma into quotes."
+            )
+        if others:
+            attributes = {text: row[place] for place, text in others if place < cells}
+        yield "line", records.line, row[index] if index < cells else None, attributes
+
+
+def _is_item(header: list[str], column: str, name: str, check: Callable[[str], str]) -> bool:
+    """Return whether the first line of a file of one column, as Mastodon exports them, is an item.
 
     Raises:
-        BadInput: The URI has a host, or its path is not absolute.
+        BadInput: It may be either.
     """
-    parts = urlsplit(uri)
-    if parts.netloc not in {"", "localhost"} or not parts.path.startswith("/"):
-        raise BadInput(f"items_uri: {uri} must look like file:///absolute/path.csv.")
-    return Path(unquote(parts.path))
+    if len(header) != 1 or header[0] in {column, "item"}:
+        return False
+    try:
+        check(header[0])
+    except ValueError:
+        return False
+    if _NAME.fullmatch(header[0]):
+        raise BadInput(
+            f"items_uri: {name}, line 1 may be the name of the column or the first item. Write "
+            f"{column!r} instead of it, or in a line before it."
+        )
+    return True
 
 
-def json_value(value: Any) -> Any:
-    """Return a value of a Parquet file or a database as a JSON value.
-
-    Dates and times become ISO 8601, other types their text; NaN becomes null.
-    """
-    if value is None or isinstance(value, str | int | list | dict):
-        return value
-    if isinstance(value, float):
-        return value if value == value else None  # noqa: PLR0124 - NaN
-    return value.isoformat() if isinstance(value, date | time) else str(value)
-
-
-def shortened(raw: Any) -> str:
-    """Return the start of a value in ASCII, for a message."""
-    text = str(raw)
-    cut = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
-    return ascii(cut) + (f" ({len(text)} characters)" if cut != text else "")
-
-
-def _open(path: Path) -> TextIO:
-    # The byte order mark that spreadsheets write is not part of the first column's name.
-    if path.suffix.lower() == ".gz":
-        return cast("TextIO", gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _from_csv(path: Path, column: str, name: str) -> Iterator[Located]:
-    with _open(path) as file:
-        rows = csv.reader(file)
+def _from_jsonl(
+    lines: Iterable[str], column: str, name: str, _: Callable[[str], str]
+) -> Iterator[Located]:
+    for number, line in enumerate(lines, start=1):
+        text = line.removeprefix("\ufeff")  # of the second of two files that were joined
+        if not text.strip():
+            yield "line", number, None, None
+            continue
         try:
-            header = [cell.strip() for cell in next(rows, [])]
-            index = _column_index(header, column, name)
-            others = [(place, text) for place, text in enumerate(header) if place != index and text]
-            attributes: Attributes = None
-            for row in rows:
-                cells = len(row)
-                if others:
-                    attributes = {text: row[place] for place, text in others if place < cells}
-                yield "line", rows.line_num, row[index] if index < cells else None, attributes
-        except csv.Error as error:
-            raise BadInput(f"items_uri: {name}, line {rows.line_num}: {error}.") from None
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            raise BadInput(f"items_uri: {name}, line {number} is not JSON.") from None
+        attributes: Attributes = None
+        if isinstance(value, dict):
+            if column not in value:
+                raise BadInput(f"items_uri: {name}, line {number} has no {column!r}.")
+            attributes = value
+            value = attributes.pop(column)
+        yield "line", number, value, attributes
+
+
+def _from_parquet(stream: BinaryIO, column: str, name: str) -> Iterator[Located]:
+    columns = column_names(stream, name)
+    key = columns[_column_index(columns, column, name)]
+    for number, row in enumerate(rows_of(stream, name), start=1):
+        value = row.pop(key)
+        yield "row", number, value, {each: json_value(row[each]) for each in row}
 
 
 def _column_index(columns: list[str], column: str, name: str) -> int:
-    if column in columns:
-        return columns.index(column)
-    if len(columns) == 1 and columns[0] and not columns[0].isdecimal():
-        return 0
-    found = ", ".join(shortened(text) for text in columns[:10]) or "empty"
+    if columns.count(column) == 1 or (len(columns) == 1 and columns[0]):
+        return columns.index(column) if column in columns else 0
     raise BadInput(
-        f"items_uri: {name} needs a header with a column {column!r}; its first line is {found}."
+        f"items_uri: {name} needs a header with one column {column!r}. Of its {len(columns)} columns, "
+        f"{columns.count(column)} have this name."
     )
-
-
-def _from_jsonl(path: Path, column: str, name: str) -> Iterator[Located]:
-    with _open(path) as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError):
-                raise BadInput(
-                    f"items_uri: {name}, line {number} is not JSON: {shortened(line)}."
-                ) from None
-            attributes: Attributes = None
-            if isinstance(value, dict):
-                if column not in value:
-                    raise BadInput(f"items_uri: {name}, line {number} has no {column!r}.")
-                attributes = value
-                value = attributes.pop(column)
-            yield "line", number, value, attributes
-
-
-def _from_parquet(path: Path, column: str, name: str) -> Iterator[Located]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        columns = pq.read_schema(path).names
-        key = columns[_column_index(columns, column, name)]
-        for number, row in enumerate(read_parquet(path, columns), start=1):
-            value = row.pop(key)
-            yield "row", number, value, row
-    except pa.ArrowInvalid as error:
-        raise BadInput(f"items_uri: {name} is not a Parquet file ({error}).") from None
-
-
-def read_parquet(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of some columns of a Parquet file, as JSON values, in bounded memory."""
-    import pyarrow.parquet as pq
-
-    # The default reads the whole column of a row group at once: 100 MB and more.
-    with pq.ParquetFile(path, buffer_size=_PARQUET_BUFFER, pre_buffer=False) as file:
-        for batch in file.iter_batches(BLOCK_ITEMS, columns=columns):
-            values = [map(json_value, column.to_pylist()) for column in batch.columns]
-            for row in zip(*values, strict=True):
-                yield dict(zip(batch.schema.names, row, strict=True))

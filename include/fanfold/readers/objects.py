@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput
 from fanfold.model import Status, utc_text
-from fanfold.readers.files import shortened
 from fanfold.readers.patterns import Pattern
+from fanfold.readers.values import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,6 +39,8 @@ _REQUESTS = 16
 """HEAD requests at the same time."""
 _BLOCK = 1_000
 """Files of which those without facts are requested together."""
+_NAMED_FILES = 1_000_000
+"""URIs of a list, which are in memory: about 1 GB."""
 _Named = tuple[str, dict[str, Any] | None, "LedgerRow | None"]
 """A file with its attributes, None if it is only in the ledger, and its row in the ledger."""
 
@@ -144,13 +146,20 @@ def _parsed(
     patterns: list[Pattern] = []
     for kind, number, value, attributes in entries:
         text = "" if value is None else str(value).strip()
-        where = f"{kind} {number} ({shortened(value)})"
+        where = f"{kind} {number}"
+        if kind == "item":  # messages do not show the content of a file
+            where += f" ({shortened(value)})"
         if kind == "item" and attributes is None and Pattern.is_pattern(text):
             patterns.append(Pattern(text))
         elif text:
             uri = _absolute(text, folder, where)
-            locations.check(uri)
+            locations.check(uri, uri if kind == "item" else where)
             named.append((uri, _attributes(attributes or {}, where)))
+            if len(named) > _NAMED_FILES:
+                raise BadInput(
+                    f"There are more than {_NAMED_FILES:,} URIs of files, the limit of a list. Use patterns, "
+                    "or split it and trigger several runs."
+                )
     return sorted(named, key=itemgetter(0)), patterns
 
 
@@ -182,7 +191,7 @@ def _attributes(attributes: dict[str, Any], where: str) -> dict[str, Any]:
             found[fact] = _fact(fact, str(value))
         except ValueError:
             raise BadInput(
-                f"{where}: {name} is {shortened(value)}; it must be "
+                f"{where}: {fact} must be "
                 f"{'a number of bytes' if fact == 'size' else 'a time in ISO 8601'}."
             ) from None
     return found

@@ -14,9 +14,12 @@ class _InvalidDocumentError(ValueError):
 
 
 def parse(body: bytes) -> tuple[Any, str]:
-    """Return the JSON document of a body and "", or None and the message id of what is wrong."""
+    """Return the JSON document of a body and "", or None and the message id of what is wrong.
+
+    A byte order mark before it is ignored (RFC 8259, section 8.1).
+    """
     try:
-        document = _DECODER.decode(body.decode("utf-8"))
+        document = _DECODER.decode(body.decode("utf-8-sig"))
     except _InvalidDocumentError as error:
         return None, str(error)
     except ValueError:

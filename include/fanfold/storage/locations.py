@@ -99,13 +99,17 @@ class Locations:
         if self._made is not None:
             self._made.close()
 
-    def check(self, uri: str) -> None:
-        """Raise :class:`BadInput` unless a URI, or a prefix of URIs, is allowed."""
-        # Some servers and all file systems would resolve the dots.
-        dots = {".", ".."} & set(uri.split("/"))
-        if not uri.startswith(self._allowed) or dots or "\0" in uri:
+    def check(self, uri: str, shown: str = "") -> None:
+        """Raise :class:`BadInput` unless a URI, or a prefix of URIs, is allowed.
+
+        ``shown`` stands for it in the message.
+        """
+        # Some servers and all file systems would resolve the dots, and neither takes a NUL.
+        if "\0" in uri or {".", ".."} & set(uri.split("/")):
+            raise BadInput(ENGINE.message("files.not_a_uri", uri=shown or ascii(uri)))
+        if not uri.startswith(self._allowed):
             raise BadInput(
-                ENGINE.message("files.not_allowed", uri=uri, value=" ".join(self._allowed))
+                ENGINE.message("files.not_allowed", uri=shown or uri, value=" ".join(self._allowed))
             )
 
     def places(self, uris: Iterable[str]) -> tuple[str, ...]:
@@ -265,8 +269,8 @@ class Locations:
         for allowed in self._allowed:
             if prefix.startswith(allowed) and not Path(allowed.removeprefix(FILE)).is_dir():
                 raise BadConfiguration(
-                    f"{VARIABLE} names the folder {allowed}, which does not exist: mount it on all "
-                    "workers, or correct the variable."
+                    f"The allowed folder {allowed} does not exist: mount it on all workers, or correct "
+                    f"{VARIABLE}."
                 )
         skipped: MutableSequence[str] = []
         try:

@@ -1,7 +1,8 @@
 """Objects in a bucket: verified uploads, small reads, download links.
 
 The server checks uploads against their SHA-256 and reports it with HEAD. Servers that report none,
-such as Ceph RGW, need a full read of each object instead.
+such as Ceph RGW, need a full read of each object instead, as do those that are sent none
+(``request_checksum_calculation``: ``when_required``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 
 from fanfold.errors import Inconsistent
-from fanfold.storage.s3_errors import s3_errors
+from fanfold.storage.s3_errors import s3_errors, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,16 @@ class Bucket:
 
     client: Any
     name: str
+
+    @property
+    def endpoint(self) -> str:
+        """Scheme, host and port of the service."""
+        return shown(str(self.client.meta.endpoint_url))
+
+    @property
+    def checksums(self) -> bool:
+        """Whether the service keeps checksums: ``request_checksum_calculation`` may say that it does not."""
+        return bool(self.client.meta.config.request_checksum_calculation == "when_supported")
 
     def errors(self) -> AbstractContextManager[None]:
         """Return a block that translates errors of the service."""
@@ -120,7 +131,7 @@ def put_file(
 
     def send() -> None:
         bucket.client.upload_file(
-            str(path), bucket.name, key, ExtraArgs=_headers(key, digest), Config=transfer
+            str(path), bucket.name, key, ExtraArgs=_headers(bucket, key, digest), Config=transfer
         )
 
     return _settle(bucket, PublishedObject(key, size, digest, sent=True), send, composite)
@@ -131,7 +142,9 @@ def put_bytes(bucket: Bucket, key: str, data: bytes) -> PublishedObject:
     digest = hashlib.sha256(data).hexdigest()
 
     def send() -> None:
-        bucket.client.put_object(Bucket=bucket.name, Key=key, Body=data, **_headers(key, digest))
+        bucket.client.put_object(
+            Bucket=bucket.name, Key=key, Body=data, **_headers(bucket, key, digest)
+        )
 
     return _settle(bucket, PublishedObject(key, len(data), digest, sent=True), send)
 
@@ -232,10 +245,9 @@ def _stored(bucket: Bucket, target: PublishedObject) -> tuple[int, str] | None:
 
 
 def _head(bucket: Bucket, key: str) -> dict[str, Any] | None:
+    mode = {"ChecksumMode": "ENABLED"} if bucket.checksums else {}
     try:
-        head: dict[str, Any] = bucket.client.head_object(
-            Bucket=bucket.name, Key=key, ChecksumMode="ENABLED"
-        )
+        head: dict[str, Any] = bucket.client.head_object(Bucket=bucket.name, Key=key, **mode)
     except ClientError as error:
         if error.response["Error"]["Code"] in ABSENT:
             return None
@@ -243,13 +255,15 @@ def _head(bucket: Bucket, key: str) -> dict[str, Any] | None:
     return head
 
 
-def _headers(key: str, digest: str) -> dict[str, Any]:
+def _headers(bucket: Bucket, key: str, digest: str) -> dict[str, Any]:
     suffix = key[key.rfind(".") :]
     headers: dict[str, Any] = {
         "Metadata": {"sha256": digest},
         "ContentType": CONTENT_TYPES.get(suffix, "application/octet-stream"),
-        "ChecksumAlgorithm": "SHA256",
     }
+    if bucket.checksums:
+        # Over HTTPS, boto sends it behind the data, in chunks that not all services understand.
+        headers["ChecksumAlgorithm"] = "SHA256"
     if suffix in {".html", ".png"}:
         headers["ContentDisposition"] = "inline"  # browsers open the report instead of saving it
     return headers

@@ -17,13 +17,14 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    EndpointProviderError,
     HTTPClientError,
     NoCredentialsError,
     NoRegionError,
-    ParamValidationError,
     PartialCredentialsError,
     ProxyConnectionError,
     SSLError,
+    UnknownSignatureVersionError,
 )
 
 from fanfold.errors import BadConfiguration, FanfoldError, Inconsistent, SinkUnavailable
@@ -37,6 +38,21 @@ _DENIED = (
     "s3:PutObject and s3:DeleteObject"
 )
 _KEYS = "check access key and secret key of the S3 connection"
+_SIGNATURE = (
+    "the secret key of the S3 connection is not that of its access key, or a proxy in front of the "
+    "service changes the requests"
+)
+_NO_REASON = f"the service gives no reason: {_KEYS}; {_DENIED}"
+_STYLE = (
+    "the service wants the bucket in the host name: set config_kwargs in the extra of the S3 connection "
+    'to {"s3": {"addressing_style": "virtual"}}'
+)
+_DIALECT = (
+    "the service does not know a part of the request, often the checksum: set config_kwargs in the extra "
+    'of the S3 connection to {"request_checksum_calculation": "when_required"}, and see '
+    "docs/object-storage.md"
+)
+_PROXY = "`proxies` in config_kwargs of the S3 connection, HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
 _REGION = "set region_name and endpoint_url of the S3 connection to those of the bucket"
 
 _CONFIGURATION = {
@@ -47,13 +63,20 @@ _CONFIGURATION = {
     "UnauthorizedAccess": _DENIED,
     "AccountProblem": "the account of the S3 connection is blocked: ask its owner",
     "NotSignedUp": "the account of the S3 connection is not signed up for S3: ask its owner",
-    "InvalidAccessKeyId": _KEYS,
-    "SignatureDoesNotMatch": _KEYS,
+    "InvalidAccessKeyId": "the service does not know the access key of the S3 connection",
+    "SignatureDoesNotMatch": _SIGNATURE,
     "InvalidToken": _KEYS,
     "ExpiredToken": "the session token of the S3 connection has expired: create a new one",
     "AuthorizationHeaderMalformed": _REGION,
     "PermanentRedirect": _REGION,
     "IllegalLocationConstraintException": _REGION,
+    # Of Tencent COS, Aliyun OSS and Huawei OBS.
+    "PathStyleDomainForbidden": _STYLE,
+    "SecondLevelDomainForbidden": _STYLE,
+    "VirtualHostDomainRequired": _STYLE,
+    "InvalidArgument": _DIALECT,
+    "NotImplemented": _DIALECT,
+    "XAmzContentSHA256Mismatch": _DIALECT,
 }
 """Codes that need manual action."""
 _BY_STATUS = {301: _REGION, 307: _REGION, 401: _KEYS, 403: _DENIED}
@@ -80,6 +103,8 @@ _UNAVAILABLE = frozenset(
 """Codes of transient errors, whatever their HTTP status."""
 _BAD_CHECKSUM = frozenset({"BadDigest", "XAmzContentChecksumMismatch"})
 _CODE = re.compile(r"[A-Za-z0-9.]{1,64}")
+_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
+"""Wider than the rule of S3, for other services; boto also takes ARNs, which have no `latest.json` of ours."""
 _SKEW = timedelta(minutes=15)
 """Clock difference that S3 accepts. Source: "Authenticating Requests", Amazon S3 API Reference."""
 
@@ -87,10 +112,10 @@ _CONFIGURATION_BY_TYPE = {
     NoCredentialsError: f"no access key is set; {_KEYS}",
     PartialCredentialsError: f"the access key is incomplete; {_KEYS}",
     NoRegionError: f"no region is set; {_REGION}",
-    ParamValidationError: "the bucket name is invalid; set FANFOLD_BUCKET",
-    SSLError: (
-        "the TLS handshake failed; check scheme and port of endpoint_url in the S3 connection, and "
-        "`verify` in its extra"
+    EndpointProviderError: "endpoint_url or region_name of the S3 connection is malformed",
+    UnknownSignatureVersionError: (
+        "signature_version in config_kwargs of the S3 connection is unknown; use s3v4, or s3 for "
+        "version 2"
     ),
 }
 """Errors that botocore raises without a response and that need manual action."""
@@ -106,13 +131,18 @@ def s3_errors(bucket: str, endpoint: str) -> Iterator[None]:
         Inconsistent: An object that must exist is missing, or the service rejects a request for
             another reason than its configuration.
     """
+    if not _BUCKET.fullmatch(bucket):
+        raise BadConfiguration(
+            f"{bucket!r} is not the name of a bucket: use its name, not its ARN or that of an access point "
+            "(FANFOLD_BUCKET, or the URI of the files)."
+        )
     try:
         yield
     except (BotoCoreError, ClientError, Boto3Error) as error:
         cause = _cause(error)
         # What the HTTP library did not expect may be a header or the address of a proxy, with a password.
-        shown = None if type(cause) is HTTPClientError else error
-        raise _translate(cause, f"Bucket {bucket!r} at {_shown(endpoint)}") from shown
+        chained = None if type(cause) is HTTPClientError else error
+        raise translate(cause, f"Bucket {bucket!r} at {shown(endpoint)}") from chained
 
 
 def _cause(error: Exception) -> Exception:
@@ -122,23 +152,50 @@ def _cause(error: Exception) -> Exception:
     return error
 
 
-def _shown(endpoint: str) -> str:
+def shown(endpoint: str) -> str:
     """Return scheme, host and port: the endpoint of a connection may contain a password."""
     parts = urlsplit(endpoint)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
 
-def _translate(error: Exception, where: str) -> FanfoldError:
+def translate(error: Exception, where: str) -> FanfoldError:
+    """Return the error of Fanfold for one of boto3; its message begins with ``where``."""
     if isinstance(error, ClientError):
         return _translate_response(error.response, error.operation_name, where)
     for kind, hint in _CONFIGURATION_BY_TYPE.items():
         if isinstance(error, kind):
             return BadConfiguration(f"{where}: {hint}.")
-    hint = "check that the service runs and that endpoint_url of the S3 connection is right"
-    if isinstance(error, ProxyConnectionError) or type(error) is HTTPClientError:
-        hint += ", and the proxies (HTTPS_PROXY, HTTP_PROXY, NO_PROXY)"
+    known = getattr(error, "kwargs", {})  # of botocore: what the error is about, and its cause
+    cause = known.get("error")
+    if isinstance(error, SSLError):
+        return BadConfiguration(f"{where}: {_tls_fault(str(cause))}.")
+    if isinstance(error, ProxyConnectionError):
+        proxy = shown(str(known.get("proxy_url")))
+        return SinkUnavailable(f"{where}: the proxy {proxy} cannot be reached; check {_PROXY}.")
+    if isinstance(cause, AttributeError | TypeError | ValueError):
+        return BadConfiguration(f"{where}: a proxy is malformed; correct {_PROXY}.")
+    asked = shown(known.get("endpoint_url") or "")
+    if asked not in where and asked != "://":
+        where += f" ({asked})"  # the bucket is in the host name
+    proxies = f", and {_PROXY}" if type(error) is HTTPClientError else ""
     return SinkUnavailable(
-        f"{where} cannot be reached, or the connection was lost ({type(error).__name__}); {hint}."
+        f"{where} cannot be reached, or the connection was lost ({type(error).__name__}); check that the "
+        f"service runs and that endpoint_url of the S3 connection is right{proxies}."
+    )
+
+
+def _tls_fault(cause: str) -> str:
+    """Return what is wrong with TLS, by the text of the error: it has no code."""
+    if "No such file" in cause:
+        return "there is no CA file; correct `verify` in the extra of the S3 connection, or AWS_CA_BUNDLE"
+    if "WRONG_VERSION_NUMBER" in cause or "RECORD_LAYER" in cause:
+        return (
+            "the server does not speak TLS at this port; correct scheme and port of endpoint_url in the "
+            "S3 connection"
+        )
+    return (
+        "the certificate is not trusted or the TLS handshake failed; set `verify` in the extra of the S3 "
+        "connection, or AWS_CA_BUNDLE, to the CA file of the service"
     )
 
 
@@ -168,11 +225,7 @@ def _translate_response(response: Any, operation: str, where: str) -> FanfoldErr
             "15 minutes. Synchronize this machine's clock (NTP). If the task is out of retries, "
             "clear it."
         )
-    hint = _CONFIGURATION.get(code)
-    if hint is None and code not in _UNAVAILABLE:
-        # HEAD responses have no body, so no code: a missing bucket is a bare 404.
-        missing = operation == "HeadBucket" and status == 404
-        hint = _MISSING_BUCKET if missing else _BY_STATUS.get(status)
+    hint = _hint(code, status, operation)
     if hint:
         return BadConfiguration(f"{failed}; {hint}.")
     if code in _UNAVAILABLE or status >= 500 or status in {0, 408, 429}:
@@ -189,3 +242,17 @@ def _translate_response(response: Any, operation: str, where: str) -> FanfoldErr
     return Inconsistent(
         f"{failed}, which is not a known configuration error; see the manual of the service."
     )
+
+
+def _hint(code: str, status: int, operation: str) -> str | None:
+    """Return what to correct, or None if that is not the configuration."""
+    if code == "AccessDenied" and operation.startswith("AssumeRole"):
+        return "check role_arn in the extra of the connection, and which keys the role trusts"
+    if code in _CONFIGURATION or code in _UNAVAILABLE:
+        return _CONFIGURATION.get(code)
+    # Responses to HEAD have no body, so no code.
+    if status == 404 and operation == "PutObject":
+        return _STYLE  # it took the bucket in the path for a part of the key
+    if status == 403 and operation.startswith("Head"):
+        return _NO_REASON
+    return _BY_STATUS.get(status)

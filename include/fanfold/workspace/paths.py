@@ -28,8 +28,10 @@ Layout::
         report/                          report.html
         comparison.json                  differences to the previous run
         manifest.json                    the manifest
+        load.json                        counts of the last load by table, and its warnings
         stop.json                        why the fetch was stopped, if the token was rejected
 
+    <shared>/inputs/                     items files that people put there, and that any run may read
     <shared>/<dag_id>/.history.json      the latest runs of the DAG
     <shared>/<dag_id>/.publish.lock      held by the run that moves latest.json
 """
@@ -50,9 +52,9 @@ if TYPE_CHECKING:
 
 _SAFE = re.compile(r"[A-Za-z0-9._+=:@-]")
 _NAME_LIMIT = 120  # bytes; most file systems allow 255, and parts add to it
+INPUTS = "inputs"
 FAILED = "failed.jsonl"
 REJECTED = "rejected.jsonl"
-SAME = "same.jsonl"
 
 
 def safe_name(text: str) -> str:
@@ -90,6 +92,7 @@ class Workspace:
         self.stop = root / "stop.json"
         self.report = root / "report"
         self.manifest = root / "manifest.json"
+        self.load = root / "load.json"
         self.spill = root / "spill"
 
     def table(self, name: str) -> Path:

@@ -140,11 +140,15 @@ def test_a_manifest_file_has_names_relative_to_its_folder(reader, tmp_path):
         "gone.csv": {},
         "lists/day/a.csv": reader.facts("lists/day/a.csv"),
     }
-    path = tmp_path / "lists of files" / "files.csv"
-    path.parent.mkdir()
-    path.write_text("item\na.csv\n")
-    with pytest.raises(BadInput, match=f"{path.parent}/a.csv.*FANFOLD_FILES_ALLOWED"):
+    path = tmp_path / "inputs" / "lists #1" / "files.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("item\na.csv\n/secret.csv\n")
+    with pytest.raises(BadInput, match="line 3 is not allowed: files are read from"):
         reader.read(uri=path.as_uri())
+    path.write_text("item\na.csv\n")
+    (path.parent / "a.csv").write_text("x")
+    (found,) = reader.read(uri=path.as_uri())
+    assert found == f"file://{path.parent}/a.csv"
 
 
 def test_the_files_of_an_earlier_run_are_looked_up_again(reader):

@@ -99,8 +99,8 @@ def test_files_of_a_bucket_and_of_a_folder_become_rows_and_a_changed_one_is_name
     ("pattern", "said"),
     [
         ("s3://none/{date}/*.csv", "NoSuchBucket; create the bucket, or correct its name"),
-        ("s3://other/*.csv", "s3://other/ is not allowed: FANFOLD_FILES_ALLOWED is 's3://"),
-        ("file:///etc/pass*", "file:///etc/pass is not allowed: FANFOLD_FILES_ALLOWED is 's3://"),
+        ("s3://other/*.csv", "s3://other/ is not allowed: files are read from 's3://"),
+        ("file:///etc/pass*", "file:///etc/pass is not allowed: files are read from 's3://"),
     ],
 )
 def test_preflight_looks_for_the_buckets_and_folders_of_the_patterns(sales, pattern, said):

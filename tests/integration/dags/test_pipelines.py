@@ -102,6 +102,18 @@ def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next
     assert "based on earlier runs" in page
     assert "forecast: 3" in page
 
+    # A run dated before the others writes no row, which its outcome says.
+    older = pipeline.run(user_ids=UIDS[:2], date=datetime(2025, 1, 1, tzinfo=UTC))
+    assert older.state == "success"
+    told = json.loads((older.workspace / "load.json").read_text("utf-8"))
+    counts = told["tables"]["user_profiles"]
+    assert (counts["written"], counts["outdated"]) == (0, 2)
+    assert counts["newest"] == second.manifest["logical_date"]
+    assert ["2 of 2 rows were not written" in each["text"] for each in told["warnings"]] == [True]
+    with server.connect() as connection:
+        outdated = connection.execute("SELECT outdated FROM fanfold_runs ORDER BY logical_date")
+        assert [each for (each,) in outdated] == [2, 0, 0]
+
     latest = pipeline.read("weibo_user_profiles/latest.json")
     empty = pipeline.run(user_ids=[])
     assert empty.state == "success"
@@ -190,11 +202,11 @@ def test_a_pause_holds_for_the_server_and_token_that_gave_it_and_plan_says_how_t
     assert pipeline.run(user_ids=UIDS[:3]).counts.ok == 3
 
 
-def test_a_thousand_users_take_twenty_requests_where_the_connection_allows_it(pipeline, tmp_path):
+def test_a_thousand_users_take_twenty_requests_where_the_connection_allows_it(pipeline):
     simulator = pipeline.simulator
     weibo = {"conn_type": "http", "host": simulator.url, "password": simulator.token}
     pipeline.connect("weibo_default", **weibo, extra={"items_per_request": 50})
-    path = tmp_path / "users.csv"
+    path = pipeline.inputs / "users.csv"
     path.write_text("\n".join(["user_id", "7", *(str(2_000_000_000 + n) for n in range(999))]))
     run = pipeline.run(items_uri=path.as_uri(), batch_size=500)
     assert run.state == "success"

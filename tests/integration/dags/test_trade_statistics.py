@@ -32,9 +32,7 @@ def expected(day):
     return {symbol: [len(found), str(found[-1].day)] for symbol, found in bars.items()}
 
 
-def test_the_second_day_fetches_only_new_bars_and_the_token_is_nowhere(
-    pipeline, tmp_path, caplog, capfd
-):
+def test_the_second_day_fetches_only_new_bars_and_the_token_is_nowhere(pipeline, caplog, capfd):
     pipeline.simulator.control(token=TOKEN)
     pipeline.connect(
         "tushare_default", conn_type="http", host=pipeline.simulator.url, password=TOKEN
@@ -49,7 +47,7 @@ def test_the_second_day_fetches_only_new_bars_and_the_token_is_nowhere(
     assert first.manifest["requests"] == 8
     assert loaded(pipeline) == expected(first_day)
 
-    path = tmp_path / "symbols.csv"
+    path = pipeline.inputs / "symbols.csv"
     path.write_text("\n".join(["symbol,sector", *(f"{each},any" for each in SYMBOLS)]))
     second = pipeline.run(NAME, date=second_day, items_uri=path.as_uri())
     assert second.errors == {}

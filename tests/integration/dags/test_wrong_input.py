@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 # Airflow and its providers warn about themselves.
@@ -58,16 +61,25 @@ def test_preflight_reports_what_is_missing_or_unreachable(pipeline, monkeypatch,
     assert "s3cret-pw" not in said
 
 
-def test_wrong_items_fail_read_items_with_their_place(pipeline, tmp_path):
-    path = tmp_path / "users.csv"
+def test_preflight_compares_existing_tables_with_the_pipeline(pipeline):
+    with closing(sqlite3.connect(pipeline.warehouse)) as connection:
+        connection.execute("CREATE TABLE user_profiles (source text, user_id integer)")
+    said = pipeline.run().error("preflight")
+    assert "1 of 4 preflight checks failed" in said
+    assert "column 'user_id' has the type INTEGER" in said
+
+
+def test_wrong_items_fail_read_items_with_their_place(pipeline):
+    path = pipeline.inputs / "users.csv"
     path.write_text("user_id\n1404376560\nnot a uid\n")
     run = pipeline.run(items_uri=path.as_uri())
     assert_stopped_at(run, "read_items", pipeline)
-    assert "line 3 is 'not a uid'" in run.error("read_items")
+    assert "line 3: a Weibo uid is a number" in run.error("read_items")
+    assert "not a uid" not in run.error("read_items")
 
 
-def test_a_batch_size_that_airflow_cannot_map_is_refused_by_plan(pipeline, tmp_path):
-    path = tmp_path / "users.csv"
+def test_a_batch_size_that_airflow_cannot_map_is_refused_by_plan(pipeline):
+    path = pipeline.inputs / "users.csv"
     path.write_text("\n".join(["user_id", *(str(1404376560 + n) for n in range(1000))]))
     run = pipeline.run(items_uri=path.as_uri(), batch_size=1)
     assert_stopped_at(run, "plan", pipeline)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
+from dataclasses import asdict
 from urllib.parse import quote
 
 import pytest
 
+from fanfold.messages import Message
 from fanfold.model import Status
+from fanfold.workspace.files import write_json
 
 from .finished_run import File
 
@@ -70,11 +73,14 @@ def test_files_and_a_merged_dataset_are_shown_and_a_run_with_nothing_new(open_pa
     failed = "s3://orders/date=2026-03-02/web.csv"
     files = {key: File(3, etag="9b2c"), failed: File(status=Status.FAILED)}
     run = finished_run(files, merged={"run_rows": 2, "superseded": 1, "pending": 1})
+    warnings = [asdict(Message("The table has newer rows."))]
+    write_json(run.workspace.load, {"tables": {}, "warnings": warnings})
     batch = run.workspace.batch(0)
     listed = [{}, {"size": 1_234_567, "etag": "77aa", "modified": "2026-03-02T06:00:00.000Z"}]
     batch.attributes_file.write_text("\n".join(map(json.dumps, listed)))
     with open_page(run) as page:
         page.get_by_text("1 item of this or an earlier run is failed or invalid").wait_for()
+        page.locator(".alerts").get_by_text("The table has newer rows.").wait_for()
         assert (tile(page, "dataset rows"), tile(page, "rows this run")) == (3, 2)
         page.get_by_label("Find by key").fill("01/web")
         page.get_by_role("option", name=key).click()

@@ -6,12 +6,12 @@ import hashlib
 import json
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import requests
 
-from fanfold.messages import Message
+from fanfold.messages import ENGINE, Message
 from fanfold.model import Status
 from fanfold.workspace.files import read_json, write_json
 from fanfold.workspace.progress import all_progress, write_progress
@@ -57,6 +57,17 @@ def test_the_head_counts_items_rows_and_rejected_rows(partial):
     ]  # fmt: skip
     states = {task["task_id"]: task["states"] for task in seen["tasks"]}
     assert states["batch.fetch"] == {"success": 2, "failed": 1}
+
+
+def test_rows_that_load_did_not_write_are_told(partial):
+    assert partial.get()["load_warnings"] == []
+    fields = {"table": "orders", "n": 2, "rows": 9, "newest": "2062-01-01T00:00:00.000Z"}
+    message = ENGINE.message("load.outdated", **fields)
+    write_json(partial.workspace.load, {"tables": {}, "warnings": [asdict(message)]})
+    assert partial.get()["load_warnings"] == [message.text]
+    assert "of the run of 2062-01-01" in message.text
+    partial.set_states("success", {("load", -1): "failed"})
+    assert partial.get()["load_warnings"] == []
 
 
 def test_a_merged_dataset_is_shown_beside_the_rows_of_its_run(finished_run, partial):

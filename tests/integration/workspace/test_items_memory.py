@@ -17,7 +17,8 @@ from fanfold.readers import from_file, write_items
 from fanfold.workspace.paths import Workspace
 path = Path(sys.argv[1])
 workspace = Workspace(path.parent / "run")
-write_items(workspace, from_file(path, "user_id", name=path.name), str)
+with path.open("rb") as file:
+    write_items(workspace, from_file(file, "user_id", name=path.name), str)
 pipeline = Pipeline(
     name="users", noun="user", source=Api(path="/"), contract=DataFrameSchema(), key=("id",)
 )

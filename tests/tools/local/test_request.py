@@ -40,9 +40,12 @@ def test_a_list_becomes_the_param_of_the_items_whatever_its_name(conf, text):
 
 
 def test_a_file_or_its_uri_becomes_items_uri(conf, tmp_path, monkeypatch):
-    (tmp_path / "list.csv").write_text("item\n1\n")
-    monkeypatch.chdir(tmp_path)
-    assert conf(SUM, "list.csv") == {"items_uri": f"file://{tmp_path}/list.csv"}
+    """A file is copied to where runs may read it; its name needs no quoting."""
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "list #1.csv").write_text("item\n1\n")
+    monkeypatch.chdir(tmp_path / "lists")
+    assert conf(SUM, "list #1.csv") == {"items_uri": f"file://{tmp_path}/{SUM}-list #1.csv"}
+    assert (tmp_path / f"{SUM}-list #1.csv").read_text() == "item\n1\n"
     assert conf(SUM, "s3://lists/numbers.parquet") == {"items_uri": "s3://lists/numbers.parquet"}
     with pytest.raises(BadInput, match=r"ITEMS=none\.csv: there is no file none\.csv"):
         Request(SUM, "none.csv").check()

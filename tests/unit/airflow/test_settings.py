@@ -14,6 +14,10 @@ def test_prefixes_of_files_are_separated_by_blanks_and_commas():
     value = "s3://a/, s3://b/exports/\n file:///data/drops/"
     allowed = ("s3://a/", "s3://b/exports/", "file:///data/drops/")
     assert files_allowed({"FANFOLD_FILES_ALLOWED": value}) == allowed
+    shared = {"FANFOLD_SHARED_DIR": "/data/my shared"}
+    inputs = "file:///data/my shared/inputs/"
+    assert files_allowed({"FANFOLD_FILES_ALLOWED": value, **shared}) == (*allowed, inputs)
+    assert files_allowed({"FANFOLD_BUCKET": "b", **shared}) == ("s3://b/", inputs)
 
 
 @pytest.mark.parametrize("prefix", ["s3://a", "s3:///", "s3://a/x", "file://data/", "/data/", "a/"])

@@ -111,6 +111,7 @@ def test_an_account_that_the_server_does_not_show_has_its_own_reason():
         ("a@日本語。jp:3000", "a@日本語.jp:3000", "a@xn--wgv71a119e.jp:3000"),
         ("a@💩.example", "a@💩.example", "a@xn--ls8h.example"),
         ("a@xn--99999999.example", "a@xn--99999999.example", "a@xn--99999999.example"),
+        ("a@xn--bcher-2pa.example", "a@xn--bcher-2pa.example", "a@xn--bcher-2pa.example"),
         ("陈静@a_b.example", "陈静@a_b.example", "陈静@a_b.example"),
     ],
 )

@@ -117,14 +117,32 @@ def test_facts_of_an_entry_are_kept_and_the_others_are_looked_up(folder):
         ("orders/a.csv", r"item 1 \('orders/a.csv'\) must be a URI"),
         ("https://a/b.csv", "must be a URI"),
         (7, "must be a URI"),
-        ({"item": "file:///a", "size": "1 KB"}, "size is '1 KB'; it must be a number of bytes"),
-        ({"item": "file:///a", "modified": "now"}, "modified is 'now'; it must be a time"),
+        ({"item": "file:///a", "size": "1 KB"}, "size must be a number of bytes"),
+        ({"item": "file:///a", "modified": "now"}, "modified must be a time"),
     ],
 )
 def test_entries_that_name_no_file_are_refused(entry, said):
     locations = Locations(["file:///"], pytest.fail)
     with pytest.raises(BadInput, match=said):
         list(find_files(from_list([entry], "item"), locations, ALL, counts=FileCounts()))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("s3://s3cret/a", {}),
+        ("../s3cret", {}),
+        ("s3cret\0", {}),
+        ("s3cret://", {}),
+        ("a", {"size": "s3cret"}),
+    ],
+)
+def test_messages_name_the_line_of_a_manifest_file_and_not_its_content(line):
+    locations = Locations(["file:///"], pytest.fail)
+    options = {"folder": "file:///a/", "counts": FileCounts()}
+    with pytest.raises(BadInput, match="line 7") as caught:
+        list(find_files([("line", 7, *line)], locations, ALL, **options))
+    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

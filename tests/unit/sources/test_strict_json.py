@@ -9,7 +9,6 @@ def test_a_body_that_is_no_document_says_why():
         (b"", "http.not_json"),
         (b"{", "http.not_json"),
         (b"\xff", "http.not_json"),
-        (b'\xef\xbb\xbf{"id":1}', "http.not_json"),
         (b'{"id":NaN}', "http.not_a_number"),
         (b'[{"a":{"id":1,"id":1}}]', "http.duplicate_name"),
         (b"[" * 100_000, "http.too_deep"),
@@ -31,3 +30,9 @@ def test_a_wide_body_and_one_of_64_levels_are_documents():
         b'"' + b"[" * 100 + b'"',
     ):
         assert parse(body)[1] == ""
+
+
+def test_a_byte_order_mark_is_no_part_of_a_document():
+    """RFC 8259, section 8.1: parsers may ignore it."""
+    assert parse(b'\xef\xbb\xbf{"id":1}') == ({"id": 1}, "")
+    assert parse(b'\xef\xbb\xbf\xef\xbb\xbf{"id":1}')[1] == "http.not_json"

@@ -89,9 +89,9 @@ def test_links_and_special_files_are_skipped_and_named(folder, locations, caplog
         ("sub", ItemRefused, "not a regular file"),
         ("none.csv", FileNotFoundError, "none.csv"),
         ("real.csv/x", FileNotFoundError, "real.csv/x"),
-        ("../private/secret.csv", BadInput, "FANFOLD_FILES_ALLOWED"),
-        ("sub/./1.csv", BadInput, "FANFOLD_FILES_ALLOWED"),
-        ("\0", BadInput, "FANFOLD_FILES_ALLOWED"),
+        ("../private/secret.csv", BadInput, r"'file:.*secret\.csv' has .* '\.\.' as a folder"),
+        ("sub/./1.csv", BadInput, r"has .* '\.' or"),
+        ("\0", BadInput, r"x00' has a NUL character"),
     ],
 )
 def test_only_regular_files_of_the_folder_are_opened(folder, locations, name, error, text):
@@ -109,7 +109,6 @@ def test_only_regular_files_of_the_folder_are_opened(folder, locations, name, er
     "uri",
     [
         "s3://orders/other/1.csv",
-        "s3://orders/exports/../other/1.csv",
         "s3://orders",
         "file:///etc/passwd",
         "file://host/etc/passwd",
@@ -119,7 +118,9 @@ def test_only_regular_files_of_the_folder_are_opened(folder, locations, name, er
 )
 @pytest.mark.parametrize("method", ["list", "head", "open"])
 def test_other_buckets_and_folders_are_refused_with_the_way_out(locations, uri, method):
-    with pytest.raises(BadInput, match=r"FANFOLD_FILES_ALLOWED is 'file://.*s3://orders/exports/'"):
+    with pytest.raises(
+        BadInput, match=r"from 'file://.*s3://orders/exports/' only.*FANFOLD_FILES_"
+    ):
         getattr(locations, method)(uri).__enter__()
 
 

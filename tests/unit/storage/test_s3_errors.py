@@ -32,7 +32,10 @@ CONFIGURATION = {
         "AccessDenied:403 AllAccessDisabled:403 UnauthorizedAccess:401 403:403 SomethingNew:403"
     ),
     "owner": "AccountProblem:403 NotSignedUp:403",
-    "secret key": "InvalidAccessKeyId:403 SignatureDoesNotMatch:403 InvalidToken:400 401:401",
+    "does not know the access key": "InvalidAccessKeyId:403",
+    "secret key": "SignatureDoesNotMatch:403 InvalidToken:400 401:401",
+    "addressing_style": "SecondLevelDomainForbidden:403 PathStyleDomainForbidden:403 VirtualHostDomainRequired:400 NoSuchKey:404",
+    "when_required": "InvalidArgument:400 NotImplemented:501 XAmzContentSHA256Mismatch:400",
     "expired": "ExpiredToken:400",
     "region_name": (
         "AuthorizationHeaderMalformed:400 IllegalLocationConstraintException:400 "
@@ -101,8 +104,87 @@ def test_arbitrary_text_in_a_code_is_not_repeated():
     assert "<script>" not in str(translated(answer("<script>alert(1)</script>", 400)))
 
 
+def test_a_role_that_is_refused_is_not_told_as_missing_permissions_for_the_bucket():
+    error = translated(answer("AccessDenied", 403, "AssumeRole"))
+    assert type(error) is BadConfiguration
+    assert "role_arn" in str(error)
+    assert "s3:" not in str(error)
+
+
+def test_a_refused_head_gives_no_reason():
+    error = translated(answer("403", 403, "HeadObject"))
+    assert type(error) is BadConfiguration
+    for part in ("no reason", "secret key", "s3:GetObject"):
+        assert part in str(error)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "arn:aws:s3:us-east-1:123456789012:accesspoint/orders",
+        "arn:aws:s3:us-east-1:123456789012:accesspoint:orders",
+        "arn:aws:iam::123456789012:root",
+        "123456789012:orders",
+        "a/b",
+        "a b",
+        "a\n",
+    ],
+)
+def test_what_is_not_the_name_of_a_bucket_is_refused_before_a_request(name):
+    """boto takes an ARN, and asks another host."""
+    with (
+        pytest.raises(BadConfiguration, match="is not the name of a bucket") as caught,
+        s3_errors(name, "http://s3.example"),
+    ):
+        pytest.fail("it was asked")
+    assert "FANFOLD_BUCKET" in str(caught.value)
+
+
+PROXY = "http://me:geheim@proxy.example:1"
+TRANSPORT = {
+    "no CA file": botocore.exceptions.SSLError(
+        endpoint_url="https://s3.example", error=FileNotFoundError(2, "No such file or directory")
+    ),
+    "does not speak TLS": botocore.exceptions.SSLError(
+        endpoint_url="https://s3.example", error="[SSL: WRONG_VERSION_NUMBER] wrong version number"
+    ),
+    "not trusted": botocore.exceptions.SSLError(
+        endpoint_url="https://s3.example", error="CERTIFICATE_VERIFY_FAILED"
+    ),
+    "proxy is malformed; correct `proxies`": botocore.exceptions.HTTPClientError(
+        error=ValueError(f"Failed to parse: {PROXY}")
+    ),
+    "signature_version": botocore.exceptions.UnknownSignatureVersionError(signature_version="v9"),
+    "endpoint_url": botocore.exceptions.EndpointResolutionError(msg="not a valid URI"),
+}
+
+
+@pytest.mark.parametrize("told", TRANSPORT)
+def test_what_a_retry_cannot_mend_in_a_connection_is_told(told):
+    error = translated(TRANSPORT[told])
+    assert type(error) is BadConfiguration
+    assert told in str(error)
+    assert "geheim" not in str(error)
+
+
+def test_an_unreachable_host_or_proxy_is_named():
+    """With the bucket in the host name, the host is not that of the endpoint."""
+    refused = botocore.exceptions.ProxyConnectionError(proxy_url=PROXY, error=OSError("refused"))
+    asked = "https://the-bucket.s3.example/key?secret"
+    unknown = botocore.exceptions.EndpointConnectionError(endpoint_url=asked, error=OSError())
+    for error, host in (
+        (refused, "proxy http://proxy.example:1 "),
+        (unknown, "(https://the-bucket.s3.example)"),
+    ):
+        ours = translated(error)
+        assert type(ours) is SinkUnavailable
+        assert host in str(ours)
+        assert "geheim" not in str(ours)
+
+
 _PERMANENT = {"NoCredentialsError", "PartialCredentialsError", "NoRegionError", "SSLError"}
-_PERMANENT |= {"ParamValidationError"}
+_PERMANENT |= {"EndpointProviderError", "UnknownSignatureVersionError"}
 _TRANSIENT = {
     "ConnectTimeoutError",
     "ConnectionClosedError",

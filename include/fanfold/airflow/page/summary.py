@@ -91,6 +91,7 @@ def get_run(
         timing=numbers.timing(),
         wait=numbers.wait(translator),
         stopped=_stopped(run.dag_run, workspace, translator),
+        load_warnings=_load_warnings(tasks, workspace, translator),
         tasks=[schemas.TaskState.model_validate(task) for task in tasks.values()],
         redrive=_redrivable(result, numbers.counts if plan else None, tasks, allowed=editable),
         report=(workspace.report / "report.html").exists(),
@@ -284,6 +285,21 @@ def _stopped(dag_run: DagRun, workspace: Workspace, translator: Translator) -> s
     if str(dag_run.state) == "success" or (dag_run.start_date and written < dag_run.start_date):
         return None
     return translator.reason(reason)
+
+
+def _load_warnings(
+    tasks: dict[str, Task], workspace: Workspace, translator: Translator
+) -> list[str]:
+    """Return what the last load did not write; nothing while it runs, and if it failed."""
+    if "load" not in tasks or tasks["load"].state not in {"success", "skipped"}:
+        return []
+    try:
+        found = read_as(
+            workspace.load, lambda found: [Message(**each) for each in found["warnings"]]
+        )
+    except Inconsistent:  # skipped before it wrote any, or another version's
+        return []
+    return [translator.reason(each) for each in found]
 
 
 def _previous(workspace: Workspace) -> str | None:

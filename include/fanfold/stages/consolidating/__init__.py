@@ -42,9 +42,10 @@ from fanfold.workspace.base import LEDGER, STATE, read_base_ref
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.failure_groups import merge_groups, read_groups, write_groups
 from fanfold.workspace.files import read_json, whole_file, write_json
-from fanfold.workspace.paths import FAILED, REJECTED, SAME
+from fanfold.workspace.paths import FAILED, REJECTED
 from fanfold.workspace.progress import Closed, places_of, read_closed
 from fanfold.workspace.rows import batches_of
+from fanfold.workspace.same import SAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -363,7 +364,7 @@ def check_tolerance(
     """
     counts = manifest.counts
     failures = counts.failed + counts.invalid
-    rows = manifest.own_rows + manifest.rejected
+    rows = manifest.own_rows + manifest.same + manifest.rejected
     problems = []
     if failures and failures * 100 > tolerated_items * counts.planned:
         found = read_groups(workspace.failures)

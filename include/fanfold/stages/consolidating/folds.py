@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -13,16 +17,15 @@ import pyarrow.parquet as pq
 from fanfold.errors import BadPipeline
 from fanfold.pipeline import AS_OF, DATASET, Fold, Pipeline
 from fanfold.stages.consolidating.tables import ROW_GROUP, write_table
+from fanfold.workspace.files import disk_errors
+from fanfold.workspace.paths import Workspace
 from fanfold.workspace.rows import batches_of
 from fanfold.workspace.sql import add_table, open_tables, query_errors, quoted, record_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import duckdb
-
-    from fanfold.workspace.paths import Workspace
 
 _RESULT = "fanfold_result"
 """The name in SQL of what the function of a fold returned."""
@@ -62,6 +65,35 @@ def write_folds(workspace: Workspace, pipeline: Pipeline, as_of: pa.Scalar) -> d
             made = _Made(fold, what, connection)
             rows[fold.name] = made.write(workspace, dataset, as_of)
     return rows
+
+
+def table_schemas(pipeline: Pipeline, schema: pa.Schema) -> dict[str, pa.Schema]:
+    """Return the schemas of the dataset and of its folds, from no rows.
+
+    Folds from the first one that has a function are left out: without rows, it may return other types. So
+    are those after one that fails without rows.
+
+    Args:
+        pipeline: The pipeline.
+        schema: Schema of the dataset; the last column is ``as_of``.
+
+    Raises:
+        WorkspaceUnavailable: The disk is full, read-only or not responding.
+    """
+    known = replace(
+        pipeline, folds=tuple(takewhile(lambda fold: fold.function is None, pipeline.folds))
+    )
+    with (
+        disk_errors(Path(tempfile.gettempdir())),
+        tempfile.TemporaryDirectory(prefix="fanfold-") as folder,
+    ):
+        workspace = Workspace(Path(folder))
+        workspace.dataset.mkdir()
+        pq.write_table(schema.empty_table(), workspace.table(pipeline.dataset))
+        with contextlib.suppress(BadPipeline):
+            write_folds(workspace, known, pa.scalar(None, schema.field(AS_OF).type))
+        paths = {name: workspace.table(name) for name in known.tables}
+        return {name: pq.read_schema(path) for name, path in paths.items() if path.exists()}
 
 
 @dataclass(frozen=True, slots=True)

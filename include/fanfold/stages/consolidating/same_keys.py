@@ -11,7 +11,7 @@ import pyarrow as pa
 from fanfold.pipeline import AS_OF, DATASET
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.files import jsonl_writer
-from fanfold.workspace.paths import SAME
+from fanfold.workspace.same import SAME
 from fanfold.workspace.sql import open_tables, query_errors, quoted
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Load: write the dataset and the folds of a run into their tables by key, in one transaction.
 
-Loading a run twice changes nothing; an older run never overwrites newer rows; a failed load changes
-no table.
+Loading a run twice changes nothing; an older run never overwrites newer rows, and counts those that it
+did not write; a failed load changes no table.
 
     <dataset>, <fold>   one row per key: its columns, and as_of, the logical date of its run
     fanfold_runs        one row per run: its counts and times; key dag_id, run_id
@@ -30,6 +30,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -38,7 +39,9 @@ import pyarrow.parquet as pq
 import sqlalchemy as sa
 
 from fanfold.errors import BadConfiguration, Inconsistent
-from fanfold.stages.loading.merging import LoadResult, lock, merge, probe, skipped
+from fanfold.messages import ENGINE
+from fanfold.stages.loading.checking import probe
+from fanfold.stages.loading.merging import LoadResult, lock, merge, skipped
 from fanfold.stages.loading.runs import (
     RUNS,
     RUNS_SCHEMA,
@@ -51,9 +54,11 @@ from fanfold.stages.loading.tables import TargetTable, targets_of
 from fanfold.workspace.rows import batches_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
+    from fanfold.messages import Message
     from fanfold.model import Manifest
 
 __all__ = [
@@ -91,7 +96,7 @@ def load(
         connection_id: The Airflow connection, for error messages.
 
     Returns:
-        A result for each of ``targets``, in their order.
+        A result for each of ``targets``, in their order; its ``warnings`` say what was not written.
 
     Raises:
         Inconsistent: A file and the manifest do not match, or a table rejects the rows.
@@ -112,7 +117,7 @@ def load(
         names = [target.name for target in targets]
         with database_errors(connection_id, RUNS.name):
             check_owner(opened, names, manifest.dag_id, whole=whole)
-        newer = _newer_generation(opened, ordered, manifest, connection_id) if whole else ""
+        newer = _newer_generation(opened, ordered, manifest, connection_id) if whole else None
         for target in ordered:
             with database_errors(connection_id, target.name):
                 file = files[target]
@@ -123,7 +128,8 @@ def load(
                     opened, target, file.schema_arrow, _batches(file, target), whole=whole
                 )
         with database_errors(connection_id, RUNS.name):
-            merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest, names)])
+            outdated = sum(result.outdated for result in results.values())
+            merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest, names, outdated)])
     return [results[target] for target in targets]
 
 
@@ -132,32 +138,40 @@ def _newer_generation(
     targets: Sequence[TargetTable],
     manifest: Manifest,
     connection_id: str,
-) -> str:
-    """Lock all tables; say that they have a newer generation than a manifest, or return an empty text."""
+) -> Message | None:
+    """Lock all tables; say that they have a newer generation than a manifest, or return None."""
     for target in targets:
         with database_errors(connection_id, target.name):
             lock(connection, target.name)
     with database_errors(connection_id, RUNS.name):
         loaded = loaded_generation(connection, manifest)
     if loaded <= manifest.generation:
-        return ""
-    return (
-        f"Not loaded: the tables of {manifest.dag_id} have generation {loaded} of the dataset, and "
-        f"this run has {manifest.generation}, which is older. If the published dataset was deleted, "
-        "so that generations are counted from 1 again, delete the rows of this DAG in "
-        f"{RUNS.name} and clear `load`."
+        return None
+    return ENGINE.message(
+        "load.older", dag=manifest.dag_id, loaded=loaded, own=manifest.generation, runs=RUNS.name
     )
 
 
-def check_database(
+def check_database(  # noqa: PLR0913 - what a load depends on
     connection: Any,
     targets: Sequence[TargetTable],
     connection_id: str,
     *,
     mode: str = "snapshot",
     dag_id: str = "",
+    schemas: Mapping[str, pa.Schema] = MappingProxyType({}),
+    as_of: datetime | None = None,
 ) -> None:
     """Check that a load of a DAG in a mode could write, in a transaction that is rolled back.
+
+    Args:
+        connection: As for :func:`load`.
+        targets: The tables.
+        connection_id: The Airflow connection, for error messages.
+        mode: That of the pipeline.
+        dag_id: The DAG.
+        schemas: Schemas of dataset and folds by name, as far as they are known.
+        as_of: Logical date of the run.
 
     Raises:
         BadConfiguration: Permissions, file or existing tables are wrong; the message names the
@@ -169,7 +183,7 @@ def check_database(
             with database_errors(connection_id, RUNS.name):
                 names = [target.name for target in targets]
                 check_owner(opened, names, dag_id, whole=mode == "merge")
-        probe(opened, (*targets, RUNS), connection_id, deletes=mode == "merge")
+        probe(opened, targets, schemas, connection_id, deletes=mode == "merge", as_of=as_of)
         opened.rollback()
 
 
@@ -197,10 +211,17 @@ def _engine(connection: Any, connection_id: str) -> sa.Engine:
             "load needs PostgreSQL through psycopg 3, or SQLite."
         )
     connection.commit()
-    # The Airflow connection's extra may have set these two.
+    # The Airflow connection's extra may have set these three, environment or role the encoding.
     connection.row_factory = rows
     if dialect != "sqlite":
         connection.autocommit = False
+        connection.execute("SET client_encoding TO 'UTF8'")
+        connection.commit()
+        if connection.info.encoding != "utf-8":  # as the server reports it
+            raise BadConfiguration(
+                f"{connection_id}: the session keeps the encoding {connection.info.encoding} after SET "
+                "client_encoding TO 'UTF8', so text would be changed: connect without the proxy between."
+            )
     return sa.create_engine(
         f"{dialect}://", creator=lambda: connection, poolclass=sa.StaticPool, hide_parameters=True
     )

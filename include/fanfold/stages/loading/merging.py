@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateColumn
 
 from fanfold.errors import BadConfiguration
-from fanfold.stages.loading.runs import RUNS
-from fanfold.stages.loading.sql_errors import database_errors
+from fanfold.messages import ENGINE, Message
+from fanfold.model import utc_text
 from fanfold.stages.loading.staging import ORDINAL, stage
 from fanfold.stages.loading.tables import TargetTable, changes_values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
+
+    import pyarrow as pa
 
 _SHOWN = 80
 """Characters of a key's value in a message."""
-_INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,9 @@ class LoadResult:
         rows_in_table: Rows in the table afterwards.
         repeated_key: The first key that several rows have, such as ``day='2026-03-01', n=1``.
         deleted: Rows deleted because their key is gone; only of a ``whole`` table.
-        skipped: Why the table was left as it is, in a sentence; empty if it was loaded.
+        outdated: Rows that were not written because the table has a newer row of their key.
+        newest: The latest version of these newer rows, such as ``2026-03-01T00:00:00.000Z``.
+        skipped: Why the table was left as it is; None if it was loaded.
     """
 
     table: str
@@ -47,7 +49,9 @@ class LoadResult:
     rows_in_table: int
     repeated_key: str = ""
     deleted: int = 0
-    skipped: str = ""
+    outdated: int = 0
+    newest: str = ""
+    skipped: Message | None = None
 
     @property
     def summary(self) -> str:
@@ -56,15 +60,19 @@ class LoadResult:
         return f"{self.table}: {self.written} of {self.rows_in_dataset} rows written{deleted}."
 
     @property
-    def warning(self) -> str:
-        """A sentence about what was skipped, for the log; empty if nothing was."""
-        if not self.duplicates:
-            return self.skipped
-        return (
-            f"Table {self.table!r}: {self.duplicates} of {self.rows_in_dataset} rows were not "
-            f"loaded, because a later row has the same key, for example {self.repeated_key}. If "
-            "they are different rows, add the columns that distinguish them to the key."
-        )
+    def warnings(self) -> list[Message]:
+        """What was not written, and why."""
+        table, rows = self.table, self.rows_in_dataset
+        found = [self.skipped] if self.skipped else []
+        if n := self.duplicates:
+            key = self.repeated_key
+            found.append(ENGINE.message("load.repeated", table=table, rows=rows, n=n, key=key))
+        if n := self.outdated:
+            newest = self.newest
+            found.append(
+                ENGINE.message("load.outdated", table=table, rows=rows, n=n, newest=newest)
+            )
+        return found
 
 
 def merge(
@@ -88,15 +96,16 @@ def merge(
     table = target.define(schema)
     staging, staged = stage(connection, target, table, batches)
     lock(connection, table.name)
-    _create_or_extend(connection, table)
+    create_or_extend(connection, table)
     keys = [staging.c[name] for name in target.key]
     distinct = _count(connection, sa.select(*keys).distinct().subquery())
-    upsert = _upsert(connection, target, table, staging, whole=whole)
-    written = _affected(connection, upsert)
+    written = _affected(connection, upsert(connection, target, table, staging, whole=whole))
     rows = _count(connection, table)
-    deleted = 0
+    deleted, newer = 0, (0, "")
     if whole and rows > distinct:
         deleted = _affected(connection, _delete(target, table, staging))
+    elif not whole and written < distinct:
+        newer = _newer(connection, target, table, staging)
     result = LoadResult(
         table=target.name,
         rows_in_dataset=staged,
@@ -105,46 +114,16 @@ def merge(
         rows_in_table=rows - deleted,
         repeated_key=_repeated_key(connection, staging, keys) if staged > distinct else "",
         deleted=deleted,
+        outdated=newer[0],
+        newest=newer[1],
     )
     staging.drop(connection, checkfirst=False)
     return result
 
 
-def probe(
-    connection: sa.Connection,
-    targets: Sequence[TargetTable],
-    connection_id: str,
-    *,
-    deletes: bool,
-) -> None:
-    """Run every kind of statement that a load needs, in a transaction that the caller rolls back.
-
-    Existing tables must accept rows and, if the load ``deletes`` rows, let it. If one is missing, the
-    user must be permitted to create it.
-    """
-    schema = pa.schema([pa.field("probe", pa.string())])
-    rows = [pa.record_batch([["probe"]], schema=schema)]
-    trial = TargetTable(f"fanfold_preflight_{secrets.token_hex(8)}", ("probe",), "probe")
-    inspector = sa.inspect(connection)
-    existing = [target for target in targets if inspector.has_table(target.name)]
-    if len(existing) == len(targets):
-        stage(connection, trial, trial.define(schema), rows)
-    else:
-        merge(connection, trial, schema, rows)
-    for target in existing:
-        # It touches no row, but needs the permissions and the unique key that an upsert needs.
-        table = sa.table(target.name, *map(sa.column, target.key))
-        insert = _INSERT[connection.dialect.name](table)
-        insert = insert.from_select(target.key, sa.select(table).where(sa.false()))
-        changed = {target.key[0]: insert.excluded[target.key[0]]}
-        upsert = insert.on_conflict_do_update(index_elements=target.key, set_=changed)
-        with database_errors(connection_id, target.name):
-            connection.execute(upsert)
-            if deletes and target is not RUNS:
-                connection.execute(sa.delete(table).where(sa.false()))
-
-
-def skipped(connection: sa.Connection, target: TargetTable, rows: int, reason: str) -> LoadResult:
+def skipped(
+    connection: sa.Connection, target: TargetTable, rows: int, reason: Message
+) -> LoadResult:
     """Return the result for a table that is left as it is; ``rows`` are those of the dataset or fold."""
     exists = sa.inspect(connection).has_table(target.name)
     present = _count(connection, sa.table(target.name)) if exists else 0
@@ -162,7 +141,12 @@ def lock(connection: sa.Connection, name: str) -> None:
         connection.execute(sa.select(lock))
 
 
-def _create_or_extend(connection: sa.Connection, table: sa.Table) -> None:
+def create_or_extend(connection: sa.Connection, table: sa.Table) -> None:
+    """Create a table, or add the columns that it lacks.
+
+    Raises:
+        BadConfiguration: A column has a type that would change the values.
+    """
     inspector = sa.inspect(connection)
     if not inspector.has_table(table.name):
         table.create(connection, checkfirst=False)
@@ -186,7 +170,12 @@ def _create_or_extend(connection: sa.Connection, table: sa.Table) -> None:
             connection.exec_driver_sql(f"ALTER TABLE {name} ADD COLUMN {definition}")
 
 
-def _upsert(
+def insert_into(connection: sa.Connection, table: sa.TableClause) -> Any:
+    """Return an INSERT that may have ON CONFLICT."""
+    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
+
+
+def upsert(
     connection: sa.Connection,
     target: TargetTable,
     table: sa.Table,
@@ -194,11 +183,9 @@ def _upsert(
     *,
     whole: bool,
 ) -> Any:
+    """Return the statement that writes the staged rows."""
     names = table.columns.keys()
-    last = sa.select(sa.func.max(staging.c[ORDINAL])).group_by(
-        *(staging.c[name] for name in target.key)
-    )
-    rows = sa.select(*(staging.c[name] for name in names)).where(staging.c[ORDINAL].in_(last))
+    rows = sa.select(*(staging.c[name] for name in names)).where(_is_last(target, staging))
     if whole:
         # An upsert locks, and so writes, every row that it does not change.
         same = (
@@ -208,7 +195,7 @@ def _upsert(
             for name in names
         )
         rows = rows.where(~sa.exists().where(*same))
-    insert = _INSERT[connection.dialect.name](table).from_select(names, rows)
+    insert = insert_into(connection, table).from_select(names, rows)
     excluded = insert.excluded
     others = [name for name in names if name not in target.key]
     changed = [
@@ -218,12 +205,35 @@ def _upsert(
     ]
     if not changed:
         return insert.on_conflict_do_nothing(index_elements=target.key)
-    newer = excluded[target.version] >= table.c[target.version]
+    # A column that was added to an existing table is null.
+    version = table.c[target.version]
+    newer = sa.or_(version.is_(None), excluded[target.version] >= version)
     return insert.on_conflict_do_update(
         index_elements=target.key,
         set_={name: excluded[name] for name in others},
         where=None if whole else sa.and_(newer, sa.or_(*changed)),
     )
+
+
+def _is_last(target: TargetTable, staging: sa.Table) -> sa.ColumnElement[bool]:
+    """Return the condition of the last staged row of each key."""
+    last = sa.select(sa.func.max(staging.c[ORDINAL]))
+    return staging.c[ORDINAL].in_(last.group_by(*(staging.c[name] for name in target.key)))
+
+
+def _newer(
+    connection: sa.Connection, target: TargetTable, table: sa.Table, staging: sa.Table
+) -> tuple[int, str]:
+    """Return how many staged keys have a newer row in the table, and the latest version of these."""
+    same = (table.c[name] == staging.c[name] for name in target.key)
+    version = table.c[target.version]
+    found = sa.select(sa.func.count(), sa.func.max(version)).where(
+        *same, version > staging.c[target.version], _is_last(target, staging)
+    )
+    count, newest = connection.execute(found).one()
+    if isinstance(table.c[target.version].type, sa.DateTime) and newest is not None:
+        newest = utc_text(datetime.fromisoformat(str(newest)))  # SQLite has text
+    return count, "" if newest is None else str(newest)
 
 
 def _delete(target: TargetTable, table: sa.Table, staging: sa.Table) -> Any:

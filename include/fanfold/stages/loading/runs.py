@@ -38,6 +38,7 @@ RUNS_SCHEMA = pa.schema(
         "code": _TEXT,
         "generation": _COUNT,
         "tables": _TEXT,
+        "outdated": _COUNT,
         "started_at": _TIME,
         "finished_at": _TIME,
         "loaded_at": _TIME,
@@ -45,8 +46,11 @@ RUNS_SCHEMA = pa.schema(
 )
 
 
-def run_row(manifest: Manifest, tables: Iterable[str]) -> pa.RecordBatch:
-    """Return the row of a run whose dataset and folds are in some tables."""
+def run_row(manifest: Manifest, tables: Iterable[str], outdated: int) -> pa.RecordBatch:
+    """Return the row of a run whose dataset and folds are in some tables.
+
+    ``outdated`` of its rows were not written because the tables have newer ones.
+    """
     row = {
         "dag_id": manifest.dag_id,
         "run_id": manifest.run_id,
@@ -59,6 +63,7 @@ def run_row(manifest: Manifest, tables: Iterable[str]) -> pa.RecordBatch:
         "code": manifest.code,
         "generation": manifest.generation or None,
         "tables": " ".join(tables),
+        "outdated": outdated,
         "started_at": datetime.fromisoformat(manifest.started_at),
         "finished_at": datetime.fromisoformat(manifest.finished_at),
         "loaded_at": datetime.now(UTC),

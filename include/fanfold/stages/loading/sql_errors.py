@@ -23,7 +23,9 @@ _CONFLICT = "a concurrent transaction interfered"
 _LOCKED = "another program holds the file: stop the program that writes to the file, or wait"
 _FULL = "the database is out of disk, memory or connections: free some"
 _GRANT = "grant its user CREATE and TEMPORARY on database and schema, and the tables themselves"
-_LOGIN = "check host, port, login, password and schema of the connection"
+_LOGIN = "check login and password of the connection"
+_DATABASE = "create the database, or correct the field schema of the connection, which names it"
+_OPTIONS = "check host, port, and the options in the extra of the connection"
 _SCHEMA = (
     "a table of this name exists with other columns, types or key: rename it, or give the "
     "connection a separate schema or database"
@@ -31,25 +33,39 @@ _SCHEMA = (
 _READ_ONLY = "the database is read-only: point the connection to the primary"
 _NOT_WRITABLE = "the file is not writable: check its permissions"
 _DATA = "a constraint of the table rejects the rows: drop the constraint, or change the contract"
+_ENCODING = "the database cannot hold all text: use one that was created with ENCODING 'UTF8'"
+_IDLE = "a timeout of the server ended the session: raise the timeout for its user"
+_PARTITION = "create a partition for these rows, or a DEFAULT partition"
+_DAMAGED = "the database is damaged: repair or restore it"
 
 _Recovery = tuple[type[FanfoldError], str]
 
 _POSTGRES: dict[str, _Recovery] = {
     "08": (SinkUnavailable, _UNAVAILABLE),
-    "0A": (BadConfiguration, "this server lacks a feature: use PostgreSQL 12 or later"),
+    "0A": (BadConfiguration, "load needs PostgreSQL 12 or later, and an ordinary table"),
+    "22021": (BadConfiguration, _ENCODING),
+    "22P05": (BadConfiguration, _ENCODING),
     "25006": (BadConfiguration, _READ_ONLY),
+    "25P03": (SinkUnavailable, _IDLE),
+    "25P04": (SinkUnavailable, _IDLE),
     "28": (BadConfiguration, _LOGIN),
-    "3D": (BadConfiguration, _LOGIN),
+    "3D": (BadConfiguration, _DATABASE),
     "3F": (BadConfiguration, "no schema to create tables in: set search_path of the user"),
     "40": (SinkUnavailable, _CONFLICT),
     "42": (BadConfiguration, _SCHEMA),
     "42501": (BadConfiguration, _GRANT),
     "53": (SinkUnavailable, _FULL),
-    "55": (SinkUnavailable, _CONFLICT),
+    "53400": (BadConfiguration, "raise this limit of the server for its user"),
+    "55": (BadConfiguration, _SCHEMA),
+    "55006": (SinkUnavailable, _CONFLICT),
+    "55P03": (SinkUnavailable, _CONFLICT),
     "57": (SinkUnavailable, _UNAVAILABLE),
-    "57P04": (BadConfiguration, _LOGIN),
+    "57P04": (BadConfiguration, _DATABASE),
+    "57P05": (SinkUnavailable, _IDLE),
     "58": (SinkUnavailable, _UNAVAILABLE),
     "XX": (SinkUnavailable, _UNAVAILABLE),
+    "XX001": (BadConfiguration, _DAMAGED),
+    "XX002": (BadConfiguration, _DAMAGED),
 }
 """By SQLSTATE or its class (first two characters); any other code rejects the data."""
 
@@ -74,12 +90,35 @@ _SQLITE: dict[str, _Recovery] = {
 }
 """By the second word of the code (SQLITE_BUSY_SNAPSHOT is BUSY); any other rejects the data."""
 
-_LOGIN_FAILED = re.compile(
-    r"authentication failed|no password supplied|does not exist|pg_hba\.conf|not permitted"
-    r"|certificate|SSL|could not translate host name|Name or service not known"
+_CONNECTING: tuple[tuple[str, str], ...] = (
+    (r"does not support SSL", "turn TLS on in the server, or set sslmode=prefer in the extra"),
+    (
+        r"SSL negotiation|authentication request",
+        "this is no PostgreSQL server: check host and port",
+    ),
+    (r"pg_hba\.conf", "permit it in pg_hba.conf of the server, or change sslmode in the extra"),
+    (
+        r"certificate|private key|sslmode|SSL not in use|SSL error: .*(alert|version|protocol)",
+        "check sslmode and the certificates that the extra of the connection names",
+    ),
+    (r'database ".*" does not exist|no such database', _DATABASE),
+    (
+        r"not currently accepting connections",
+        "the database permits none: ALTER DATABASE … ALLOW_CONNECTIONS",
+    ),
+    (r"permission denied for database", "grant its user CONNECT on the database"),
+    (r"authentication failed|no password supplied|does not exist|not permitted", _LOGIN),
+    (
+        r"could not translate host name|Name or service not known|No address associated",
+        "check host of the connection",
+    ),
+    (
+        r"invalid|unrecognized|unsupported|not found|require|permission denied|cannot be changed",
+        _OPTIONS,
+    ),
 )
-"""libpq reports a failed login as text without a code. In other languages than English the error
-is treated as transient and retried."""
+"""libpq reports a failed connection as text without a code: these need manual action, the first one that
+is found counts. Any other text is that of a transient error, also one in another language than English."""
 
 
 @contextmanager
@@ -111,14 +150,20 @@ def _of_postgres(error: psycopg.Error, what: str) -> FanfoldError:
     state = error.sqlstate
     if state is not None:
         kind, hint = _POSTGRES.get(state) or _POSTGRES.get(state[:2]) or (Inconsistent, _DATA)
+        if state == "23514" and not error.diag.constraint_name:
+            hint = _PARTITION
         # Only the first line: the details may contain rows.
         reason = (error.diag.message_primary or type(error).__name__).splitlines()[0][:200]
         return kind(f"{what}: {reason} (SQLSTATE {state}); {hint}.")
     if not isinstance(error, psycopg.OperationalError):
-        return BadConfiguration(f"{what}: psycopg rejects the connection; {_LOGIN}.")
-    if _LOGIN_FAILED.search(str(error)):
-        return BadConfiguration(f"{what}: the login failed; {_LOGIN}.")
-    return SinkUnavailable(f"{what}: the connection failed or was lost; {_UNAVAILABLE}.")
+        return BadConfiguration(f"{what}: psycopg rejects the connection; {_OPTIONS}.")
+    # It names host, port, user and database, but never the password.
+    text = str(error).partition("\n")[0].removeprefix("connection failed: ")
+    reason = text.partition(" failed: ")[2] or text  # without the name of the host
+    for pattern, hint in _CONNECTING:
+        if re.search(pattern, reason):
+            return BadConfiguration(f"{what}: {text}; {hint}.")
+    return SinkUnavailable(f"{what}: {text}; {_UNAVAILABLE}.")
 
 
 def _of_sqlite(error: BaseException | None, what: str) -> FanfoldError:

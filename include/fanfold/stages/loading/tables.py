@@ -147,13 +147,18 @@ _TYPES: tuple[tuple[Callable[[pa.DataType], bool], sa.types.TypeEngine[Any]], ..
 def changes_values(wanted: sa.types.TypeEngine[Any], present: Any, dialect: sa.Dialect) -> bool:
     """Whether an existing column would silently round or convert values of a wanted type."""
     kind: Any = wanted.dialect_impl(dialect)
-    if isinstance(kind, sa.Text):
-        return isinstance(present, (sa.Integer, sa.Numeric, sa.Float))
+    exact = dialect.name == "postgresql"  # types of SQLite are preferences
+    if isinstance(kind, sa.String):
+        padded = exact and isinstance(present, sa.CHAR)
+        return padded or isinstance(present, (sa.Integer, sa.Numeric, sa.Float))
     if isinstance(kind, sa.Float):
-        return not isinstance(present, sa.Float)
+        short = exact and isinstance(present, sa.REAL)
+        return short or not isinstance(present, sa.Float)
+    if isinstance(kind, sa.DateTime):
+        return not isinstance(present, sa.DateTime) or present.timezone != kind.timezone
     if isinstance(kind, sa.Numeric) and kind.scale:
-        exact = isinstance(present, sa.Numeric)
-        return not exact or (present.precision is not None and present.scale < kind.scale)
+        decimal = isinstance(present, sa.Numeric)
+        return not decimal or (present.precision is not None and present.scale < kind.scale)
     return isinstance(kind, (sa.Integer, sa.Numeric)) and isinstance(present, sa.Float)
 
 

@@ -19,14 +19,14 @@ logical dates. If another run was published in between, nothing moves, and it ha
 from __future__ import annotations
 
 import hashlib
-import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fanfold.errors import BadConfiguration, Inconsistent
+from fanfold.errors import Inconsistent
 from fanfold.model import RunStatus
+from fanfold.stages.publishing.conditions import IfMatch, check_bucket
 from fanfold.stages.publishing.latest import NO_LOCK, may_follow, move_latest
 from fanfold.storage.objects import (
     LARGE_PARTS,
@@ -35,7 +35,6 @@ from fanfold.storage.objects import (
     PublishedObject,
     put_bytes,
     put_file,
-    read_bytes,
 )
 from fanfold.storage.published import LATEST, Latest, read_latest
 from fanfold.workspace.paths import safe_name
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from fanfold.model import FileEntry, Manifest
 
 __all__ = [
+    "IfMatch",
     "Latest",
     "PublishResult",
     "check_bucket",
@@ -60,7 +60,6 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 _ASIDE = ".aside-"
-_PROBES = ".fanfold-preflight/"
 _UPLOADS = 4
 """Concurrent uploads; boto3 clients are thread-safe."""
 _EMPTY = "the run is empty"
@@ -195,30 +194,6 @@ def upload_extra(bucket: Bucket, prefix: str, paths: Iterable[Path]) -> list[Pub
     keys = [prefix + safe_name(path.name) for path in files]
     with ThreadPoolExecutor(_UPLOADS) as pool:
         return list(pool.map(lambda key, path: put_file(bucket, key, path), keys, files))
-
-
-def check_bucket(bucket: Bucket) -> None:
-    """Check that a bucket exists and that its objects can be written, read and deleted.
-
-    Raises:
-        BadConfiguration: The bucket is missing or a permission is missing; the message names
-            bucket, endpoint and what to change.
-        SinkUnavailable: The service is unavailable.
-    """
-    key = f"{_PROBES}{secrets.token_hex(16)}"
-    with bucket.errors():
-        bucket.client.head_bucket(Bucket=bucket.name)
-        bucket.client.put_object(Bucket=bucket.name, Key=key, Body=b"fanfold")
-    try:
-        found = read_bytes(bucket, key)
-    finally:
-        with bucket.errors():
-            bucket.client.delete_object(Bucket=bucket.name, Key=key)
-    if found is None or found[0] != b"fanfold":
-        raise BadConfiguration(
-            f"Bucket {bucket.name!r} does not return an object that was just written; use a "
-            "service with read-after-write consistency."
-        )
 
 
 def _target(manifest: Manifest, document: bytes) -> Latest:

@@ -11,11 +11,11 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
 from filelock import Timeout
 
 from fanfold.errors import SinkUnavailable
 from fanfold.model import utc_text
+from fanfold.stages.publishing.conditions import IfMatch, Written, check_bucket, put_if
 from fanfold.storage.objects import read_bytes
 from fanfold.storage.published import Latest
 
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from fanfold.storage.objects import Bucket
 
 _TRIES = 5
-_CONFLICT = {409, 412}
-"""Statuses of a failed condition, or of a concurrent write."""
-_UNSUPPORTED = {400, 405, 501}
-"""Statuses of services without conditional writes; a plain write tells whether that was it."""
 
 NO_LOCK = nullcontext()
 
@@ -44,11 +40,10 @@ def move_latest(
     """Point ``latest.json`` to a run unless it points to a later logical date.
 
     The write is conditional on the version that was read, so of two concurrent runs the newer one
-    wins. Services without conditional writes reject the condition, or ignore it without a word
-    (``rclone serve s3``). There only the lock keeps one run from overwriting the other, and the last
-    write wins if two installations that do not share the lock publish under the same key, or if the
-    write of a killed task arrives after that of the next one. A merged dataset would then lack the
-    rows of one of the two runs.
+    wins. Where a service has no conditional writes (:class:`.IfMatch`), only the lock keeps one run
+    from overwriting the other, and the last write wins if two installations that do not share the
+    lock publish under the same key, or if the write of a killed task arrives after that of the next
+    one. A merged dataset would then lack the rows of one of the two runs.
 
     Args:
         bucket: The bucket.
@@ -63,7 +58,8 @@ def move_latest(
 
     Raises:
         Inconsistent: The object is not a ``latest.json`` of Fanfold.
-        SinkUnavailable: Concurrent writers keep replacing it, or another task holds the lock.
+        SinkUnavailable: Concurrent writers keep replacing it, the service refuses to replace it, or
+            another task holds the lock.
     """
     try:
         with lock:
@@ -77,6 +73,8 @@ def move_latest(
 
 
 def _move(bucket: Bucket, key: str, target: Latest, bases: Collection[str] | None) -> bool:
+    if_match, refused = IfMatch.QUOTED, False
+    etags: set[str | None] = set()
     for _ in range(_TRIES):
         found = read_bytes(bucket, key)
         present = None if found is None else Latest.parse(bucket, key, found[0])
@@ -84,11 +82,25 @@ def _move(bucket: Bucket, key: str, target: Latest, bases: Collection[str] | Non
             return False
         if present is not None and present.same_dataset(target):
             return True
-        condition = {"IfNoneMatch": "*"} if found is None else {"IfMatch": found[1]}
-        if _write(bucket, key, target, condition):
+        etag = None if found is None else found[1]
+        if refused and etag in etags:
+            # Nobody else replaced it: perhaps the service wants the ETag in another form.
+            if_match = check_bucket(bucket)
+        etags.add(etag)
+        written = _write(bucket, key, target, if_match.condition(etag))
+        if written is Written.UNSUPPORTED:
+            written = _write(bucket, key, target, {})
+        if written is Written.YES:
             return True
+        refused = written is Written.REFUSED
+    if len(etags) > 1 or not refused:
+        raise SinkUnavailable(
+            f"s3://{bucket.name}/{key} was replaced by concurrent writers {_TRIES} times in a row; "
+            "clear the task."
+        )
     raise SinkUnavailable(
-        f"s3://{bucket.name}/{key} was replaced by concurrent writers {_TRIES} times in a row; "
+        f"The service at {bucket.endpoint} refused {_TRIES} times to replace s3://{bucket.name}/{key}, "
+        "although no other writer replaced it; look for a rule of the bucket that protects it, and "
         "clear the task."
     )
 
@@ -100,24 +112,13 @@ def may_follow(present: Latest | None, target: Latest, bases: Collection[str] | 
     return present is None or not present.is_newer_than(target)
 
 
-def _write(bucket: Bucket, key: str, target: Latest, condition: dict[str, str]) -> bool:
-    """Write ``latest.json``; return False if the condition no longer holds."""
+def _write(bucket: Bucket, key: str, target: Latest, condition: dict[str, str]) -> Written:
     moved = {**asdict(target), "published_at": utc_text(datetime.now(UTC))}
-    document = {
-        "Bucket": bucket.name,
-        "Key": key,
-        "Body": (json.dumps(moved, ensure_ascii=False, indent=1) + "\n").encode(),
-        "ContentType": "application/json",
-        "CacheControl": "no-cache",
-    }
-    with bucket.errors():
-        try:
-            bucket.client.put_object(**document, **condition)
-        except ClientError as error:
-            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            if status in _CONFLICT or error.response["Error"]["Code"] == "NoSuchKey":
-                return False
-            if status not in _UNSUPPORTED:
-                raise
-            bucket.client.put_object(**document)
-    return True
+    return put_if(
+        bucket,
+        condition,
+        Key=key,
+        Body=(json.dumps(moved, ensure_ascii=False, indent=1) + "\n").encode(),
+        ContentType="application/json",
+        CacheControl="no-cache",
+    )

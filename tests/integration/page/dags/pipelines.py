@@ -27,7 +27,7 @@ def wired(dag_id: str) -> None:
         first >> planned
         folded = nothing.override(task_id="consolidate")()
         published = nothing.override(task_id="publish")()
-        batch.expand(ref=planned) >> folded >> [published, nothing.override(task_id="load")()]
+        batch.expand(ref=planned) >> folded >> published >> nothing.override(task_id="load")()
         published >> nothing.override(task_id="report")()
 
     pipeline()

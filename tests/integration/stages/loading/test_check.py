@@ -1,13 +1,15 @@
 """The preflight check of the database runs every statement and changes nothing."""
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 
 import pytest
 
-from fanfold.errors import BadConfiguration, SinkUnavailable
+from fanfold.errors import BadConfiguration, FanfoldError, SinkUnavailable
 from fanfold.stages.loading import TargetTable, check_database, database_errors
+
+from .conftest import SCHEMA
 
 CONNECTION = "warehouse_default"
 TARGETS = (TargetTable("by_day", ("day",)), TargetTable("user_profiles", ("source", "user_id")))
@@ -39,6 +41,32 @@ def test_a_table_without_the_key_is_found_before_the_run_and_named(warehouse):
         check_database(connection, TARGETS, CONNECTION)
 
 
+FOREIGN = [
+    ("owner text NOT NULL", "column 'owner' is NOT NULL without a default"),
+    ("owner text NOT NULL DEFAULT 'x', n int GENERATED ALWAYS AS (1) STORED NOT NULL", None),
+    ("name text GENERATED ALWAYS AS (user_id) STORED", "(428C9|SQLITE_ERROR).*other columns"),
+]
+
+
+@pytest.mark.parametrize(("column", "message"), FOREIGN)
+def test_columns_that_the_pipeline_does_not_fill_are_found_before_the_run(
+    warehouse, make_dataset, column, message
+):
+    warehouse.run(
+        f"CREATE TABLE user_profiles (source text, user_id text, {column}, "
+        "PRIMARY KEY (source, user_id))"
+    )
+    dataset = make_dataset(ROWS)
+    refused = pytest.raises(BadConfiguration, match=message) if message else nullcontext()
+    with warehouse.connect() as connection:
+        with refused:
+            check_database(
+                connection, dataset.targets, CONNECTION, schemas={"user_profiles": SCHEMA}
+            )
+        with pytest.raises(FanfoldError) if message else nullcontext():
+            dataset.load(connection)
+
+
 def test_a_locked_sqlite_file_is_retriable(sqlite_warehouse, make_dataset):
     dataset = make_dataset(ROWS)
     with sqlite_warehouse.connect() as other, sqlite_warehouse.connect(timeout=0.01) as connection:
@@ -53,7 +81,7 @@ def test_an_sqlite_file_that_cannot_be_used_is_a_configuration_error(tmp_path):
     (tmp_path / "empty.db").touch()
     (tmp_path / "text.db").write_text("a text, not a database\n" * 100)
     for uri, message in {
-        "empty.db?mode=ro": "my_file: SQLite returned SQLITE_READONLY",
+        "empty.db?mode=ro": "my_file.*: SQLite returned SQLITE_READONLY",
         "text.db": "not an SQLite database",
         "absent/warehouse.db": "check its folder",
     }.items():

@@ -115,13 +115,26 @@ def test_loading_twice_changes_nothing(warehouse, make_dataset):
     assert warehouse.everything() == before
 
 
-@pytest.mark.parametrize(("day", "written", "two"), [(2, 2, 99), (1, 1, 2)], ids=["newer", "older"])
+@pytest.mark.parametrize(
+    ("day", "written", "two", "newer"),
+    [(2, 2, 99, ()), (1, 1, 2, (1, "2026-03-02T00:00:00.000Z"))],
+    ids=["newer", "older"],
+)
 def test_a_newer_run_replaces_rows_and_an_older_one_adds_missing_ones(
-    warehouse, make_dataset, day, written, two
+    warehouse, make_dataset, day, written, two, newer
 ):
+    """Rows of an older run that are not written are counted, with the date of the newest row."""
     warehouse.load(make_dataset([user(1), user(2)], day=3 - day))
-    result = warehouse.load(make_dataset([user(2, followers_count=99), user(3)], day=day))
-    assert result == LoadResult("user_profiles", 2, 0, written, 3)
+    rows = [user(2), user(2, followers_count=99), user(3)]
+    result = warehouse.load(make_dataset(rows, day=day))
+    counts = dict(zip(("outdated", "newest"), newer, strict=False))
+    repeated = "source='weibo', user_id='2'"
+    assert result == LoadResult("user_profiles", 3, 1, written, 3, repeated, **counts)
+    warnings = [each.text for each in result.warnings if each.id == "load.outdated"]
+    assert len(warnings) == len(newer) // 2
+    assert all("1 of 3 rows was not written" in text for text in warnings)
+    outdated = warehouse.query("SELECT sum(outdated) FROM fanfold_runs")
+    assert outdated == [(len(newer) // 2,)]
     assert warehouse.query(
         "SELECT user_id, followers_count FROM user_profiles ORDER BY user_id"
     ) == [("1", 1), ("2", two), ("3", 3)]
@@ -142,8 +155,9 @@ def test_of_two_rows_with_one_key_the_last_one_wins(warehouse, make_dataset):
     rows = [user(7, followers_count=number) for number in (1, 3, 2)]
     result = warehouse.load(make_dataset([*rows, user(8)]))
     assert result == LoadResult("user_profiles", 4, 2, 2, 2, "source='weibo', user_id='7'")
-    assert "2 of 4 rows were not loaded" in result.warning
-    assert "for example source='weibo', user_id='7'" in result.warning
+    (warning,) = result.warnings
+    assert "2 of 4 rows were not loaded" in warning.text
+    assert "for example source='weibo', user_id='7'" in warning.text
     assert warehouse.query("SELECT followers_count FROM user_profiles WHERE user_id = '7'") == [
         (2,)
     ]
@@ -216,6 +230,16 @@ def test_a_row_that_the_database_rejects_is_rolled_back(warehouse, make_dataset)
     ):
         warehouse.load(make_dataset([user(number) for number in range(9_100)], day=2))
     assert warehouse.everything() == before
+
+
+def test_rows_of_a_table_that_had_no_dates_are_replaced(warehouse, make_dataset):
+    warehouse.run(
+        "CREATE TABLE user_profiles (source text, user_id text, name text, "
+        "PRIMARY KEY (source, user_id))",
+        "INSERT INTO user_profiles VALUES ('weibo', '1', 'old')",
+    )
+    assert warehouse.load(make_dataset([user(1, name="new")])).written == 1
+    assert warehouse.query("SELECT name FROM user_profiles") == [("new",)]
 
 
 def test_a_table_with_other_columns_is_not_changed(warehouse, make_dataset):

@@ -73,7 +73,7 @@ def test_an_older_generation_is_not_loaded_and_says_so(warehouse, make_run):
     load(warehouse, make_run(tables({"1": (2.0, OLD)}), day=1, generation=3))
     results = load(warehouse, make_run(tables({"2": (1.0, NEW)}, 5), day=2, generation=2))
     assert [(each.written, each.rows_in_table) for each in results] == [(0, 1), (0, 1)]
-    assert "generation 3 of the dataset, and this run has 2" in results[0].warning
+    assert "generation 3 of the dataset, and this run has 2" in str(results[0].skipped)
     assert orders_in(warehouse) == [("1", 2.0)]
     loaded = warehouse.query("SELECT generation FROM fanfold_runs ORDER BY generation")
     assert loaded == [(2,), (3,)]
@@ -86,7 +86,7 @@ def test_generations_of_other_dags_and_runs_without_one_do_not_matter(warehouse,
         "VALUES ('other', 'x', 99, '2026-03-01T00:00:00Z')"
     )
     (orders, _) = load(warehouse, make_run(tables({"2": (1.0, OLD)}), day=1, generation=2))
-    assert (orders.written, orders.deleted, orders.skipped) == (1, 1, "")
+    assert (orders.written, orders.deleted, orders.skipped) == (1, 1, None)
 
 
 def test_a_dataset_that_starts_anew_counts_from_one_again(warehouse, make_run):

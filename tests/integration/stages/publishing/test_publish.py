@@ -1,17 +1,12 @@
 """Publish to a real S3 server: which objects, in which order, and who may move latest.json."""
 
-import threading
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
-from filelock import FileLock
 
-from fanfold.errors import Inconsistent, SinkUnavailable
+from fanfold.errors import Inconsistent
 from fanfold.model import RunStatus
 from fanfold.stages.publishing import (
-    check_bucket,
     latest_key,
     publish,
     read_latest,
@@ -218,91 +213,6 @@ def test_an_unknown_latest_json_is_never_overwritten(bucket, make_run, foreign):
     assert keys(bucket) == [key]
 
 
-def test_of_two_concurrent_runs_the_newer_one_wins(s3_client, new_s3_client, bucket_name, make_run):
-    """The older run reads latest, the newer one moves it, then the older one writes."""
-    older, newer = make_run(1), make_run(2)
-
-    def overtake(params, **_):
-        if params["Key"].endswith("/latest.json") and not overtaken.is_set():
-            overtaken.set()
-            assert publish(Bucket(s3_client, bucket_name), newer.dataset, newer.manifest).note == ""
-
-    overtaken = threading.Event()
-    new_s3_client.meta.events.register("before-parameter-build.s3.PutObject", overtake)
-    bucket = Bucket(new_s3_client, bucket_name)
-    assert not publish(bucket, older.dataset, older.manifest).latest_moved
-    assert overtaken.is_set()
-    assert read_latest(bucket, latest_key("weibo_user_profiles")).run_id == newer.manifest.run_id
-
-
-def test_where_conditions_are_ignored_the_lock_keeps_a_merged_run_from_losing_another(
-    s3_client, new_s3_client, bucket_name, make_run, tmp_path
-):
-    """``rclone serve s3`` answers 200 to any ETag. The second run comes while the first one writes."""
-    first, second = (replace(make_run(day).manifest, mode="merge", generation=1) for day in (1, 2))
-
-    def publish_second():
-        lock = FileLock(tmp_path / "lock", timeout=0)
-        return publish(Bucket(s3_client, bucket_name), make_run(2).dataset, second, lock=lock)
-
-    def ignore(params, **_):
-        dropped = [params["headers"].pop(name, None) for name in ("If-Match", "If-None-Match")]
-        if any(dropped):
-            with pytest.raises(SinkUnavailable, match="it holds the lock"):
-                publish_second()
-            refused.append(dropped)
-
-    refused = []
-    new_s3_client.meta.events.register("before-call.s3.PutObject", ignore)
-    lock = FileLock(tmp_path / "lock")
-    bucket = Bucket(new_s3_client, bucket_name)
-    assert publish(bucket, make_run(1).dataset, first, lock=lock).latest_moved
-    assert len(refused) == 1
-    assert publish_second().outdated
-    assert read_latest(bucket, latest_key(first.dag_id)).run_id == first.run_id
-
-
-@pytest.fixture
-def reject_conditions(new_s3_client):
-    """Return a function that makes conditional writes fail with a status, and lists them."""
-
-    def start(status):
-        def reject(model, params, **_):
-            if not {"If-Match", "If-None-Match"} & set(params["headers"]):
-                return None
-            rejected.append(model.name)
-            answer = {"Error": {"Code": "Refused"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-            return SimpleNamespace(status_code=status), answer
-
-        rejected = []
-        new_s3_client.meta.events.register("before-call.s3.PutObject", reject)
-        return rejected
-
-    return start
-
-
-@pytest.mark.parametrize("status", [400, 405, 501])
-def test_a_service_without_conditional_writes_is_supported(
-    new_s3_client, bucket_name, make_run, read_as_a_reader, reject_conditions, status
-):
-    run, rejected = make_run(), reject_conditions(status)
-    assert publish(Bucket(new_s3_client, bucket_name), run.dataset, run.manifest).latest_moved
-    assert rejected == ["PutObject"]
-    assert read_as_a_reader() == run.manifest
-
-
-@pytest.mark.parametrize("status", [409, 412])
-def test_a_latest_that_keeps_changing_is_retriable(
-    new_s3_client, bucket_name, make_run, reject_conditions, status
-):
-    run, rejected = make_run(), reject_conditions(status)
-    bucket = Bucket(new_s3_client, bucket_name)
-    with pytest.raises(SinkUnavailable, match="concurrent writers 5 times"):
-        publish(bucket, run.dataset, run.manifest)
-    assert rejected == ["PutObject"] * 5
-    assert latest_key(run.manifest.dag_id) not in keys(bucket)
-
-
 def test_report_and_charts_join_the_run(bucket, make_run, tmp_path):
     run = make_run()
     prefix = publish(bucket, run.dataset, run.manifest).prefix
@@ -323,9 +233,4 @@ def test_an_extra_file_never_replaces_the_manifest(bucket, tmp_path, name):
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(Inconsistent, match=name):
         upload_extra(bucket, "x/", [tmp_path / name])
-    assert keys(bucket) == []
-
-
-def test_the_check_of_a_bucket_deletes_its_object(bucket):
-    check_bucket(bucket)
     assert keys(bucket) == []

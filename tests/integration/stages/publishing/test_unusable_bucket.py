@@ -43,7 +43,9 @@ def test_a_bucket_without_a_name_is_a_configuration_error(new_s3_client):
         check_bucket(Bucket(new_s3_client, ""))
 
 
-@pytest.mark.parametrize("operation", ["HeadBucket", "PutObject", "GetObject", "DeleteObject"])
+@pytest.mark.parametrize(
+    "operation", ["ListObjectsV2", "HeadObject", "PutObject", "GetObject", "DeleteObject"]
+)
 def test_a_key_without_permissions_is_told_which_it_needs(new_s3_client, bucket_name, operation):
     """The local server has one key with all permissions, so the client's answer is replaced."""
 
@@ -56,14 +58,27 @@ def test_a_key_without_permissions_is_told_which_it_needs(new_s3_client, bucket_
         check_bucket(Bucket(new_s3_client, bucket_name))
 
 
-def test_a_wrong_key_is_a_configuration_error_without_the_key(s3_server, bucket_name):
-    wrong = replace(s3_server, access_key="AKIAUNKNOWN", secret_key="streng-geheim")
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"access_key": "AKIAUNKNOWN"}, "does not know the access key"),
+        (
+            {"secret_key": "streng-geheim"},
+            "secret key of the S3 connection is not that of its access",
+        ),
+    ],
+)
+def test_a_wrong_key_is_told_by_its_name_and_not_as_a_missing_permission(
+    s3_server, bucket_name, wrong, told
+):
     with (
-        client_of(wrong) as client,
-        pytest.raises(BadConfiguration, match=bucket_name) as caught,
+        client_of(replace(s3_server, **wrong)) as client,
+        pytest.raises(BadConfiguration, match=told) as caught,
     ):
         check_bucket(Bucket(client, bucket_name))
+    assert f"'{bucket_name}' at {s3_server.url}" in str(caught.value)
     assert "geheim" not in str(caught.value)
+    assert "needs s3:" not in str(caught.value)
 
 
 def test_an_unreachable_service_is_retriable(s3_server, make_run):

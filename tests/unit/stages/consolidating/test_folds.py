@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import datetime as dt
 import gzip
 import math
@@ -17,6 +18,7 @@ import pytest
 
 from fanfold.errors import BadPipeline, WorkspaceUnavailable
 from fanfold.pipeline import Fold
+from fanfold.stages.consolidating.folds import table_schemas
 from fanfold.stages.consolidating.tables import write_table
 from fanfold.workspace import sql
 
@@ -132,6 +134,23 @@ def test_a_fold_of_no_rows_is_an_empty_table_with_its_columns(orders):
         "timestamp[us, tz=UTC]",
     ]  # fmt: skip
     assert table_of(run, "f").num_rows == 0
+
+
+def test_the_schemas_of_a_run_are_known_before_it_up_to_a_function(orders):
+    folds = (
+        BY_PRODUCT,
+        Fold("per_line", ("line",), "SELECT line, max(revenue) AS most FROM dataset JOIN by_product USING (product) GROUP BY ALL"),
+        Fold("total", ("first",), "SELECT min(line) AS first, sum(price) AS price FROM dataset"),
+        Fold("f", ("line",), function=pytest.fail),
+        Fold("g", ("line",), "FROM f"),
+    )  # fmt: skip
+    run = orders([[line("a", product="tea", weight=1.5)]], folds=folds[:3])
+    run.consolidate()
+    pipeline = dataclasses.replace(run.loaded.pipeline, folds=folds)
+    schemas = table_schemas(pipeline, run.schema)
+    assert list(schemas) == ["order_lines", "by_product", "per_line", "total"]
+    for name, schema in schemas.items():
+        assert schema.equals(pq.read_schema(run.workspace.table(name)), check_metadata=False)
 
 
 def test_types_stay_as_they_are_or_become_those_of_parquet(orders):

@@ -8,7 +8,7 @@ import pytest
 from fanfold.model import RunStatus
 from fanfold.stages.consolidating.notes import repeated_text, same_text
 from fanfold.workspace.files import read_jsonl
-from fanfold.workspace.paths import SAME
+from fanfold.workspace.same import SAME
 
 
 def line(order, number=1, price="1.5", tags=()):

@@ -1,5 +1,6 @@
 """Every error of a database is translated, by what the caller can do about it."""
 
+import re
 import sqlite3
 
 import psycopg
@@ -17,9 +18,14 @@ def translated(error):
 
 
 POSTGRES = {
-    BadConfiguration: "0A000 25006 28000 28P01 3D000 3F000 42501 42703 42804 42P10 57P04",
-    Inconsistent: "22021 23502 23514 44000",
-    SinkUnavailable: "08006 40001 40P01 53100 53300 55P03 57014 57P01 57P03 58030 XX000",
+    BadConfiguration: (
+        "0A000 22021 22P05 25006 28000 28P01 3D000 3F000 42501 42703 42804 428C9 42P10 53400 55000 "
+        "55P02 57P04 XX001 XX002"
+    ),
+    Inconsistent: "23502 23514 44000",
+    SinkUnavailable: (
+        "08006 25P03 25P04 40001 40P01 53100 53300 55006 55P03 57014 57P01 57P03 57P05 58030 XX000"
+    ),
 }
 
 
@@ -39,28 +45,57 @@ def test_every_sqlstate_of_psycopg_is_translated():
         assert "(SQLSTATE " in str(translated(psycopg.errors.lookup(state)())), state
 
 
-LIBPQ = {
-    BadConfiguration: [
-        'FATAL:  password authentication failed for user "x"',
-        'FATAL:  database "x" does not exist',
-        'FATAL:  no pg_hba.conf entry for host "10.0.0.1"',
-        "fe_sendauth: no password supplied",
-        "server does not support SSL, but SSL was required",
-        'could not translate host name "x" to address',
-    ],
-    SinkUnavailable: [
-        "Connection refused",
-        "connection timeout expired",
-        "FATAL:  the database system is starting up",
-        "server closed the connection unexpectedly",
-    ],
-}
+SERVER = 'connection failed: connection to server at "invalid-db", port 5432 failed: '
+LIBPQ = [
+    ('FATAL:  password authentication failed for user "x"', "check login and password"),
+    ('FATAL:  role "x" does not exist', "check login and password"),
+    ("fe_sendauth: no password supplied", "check login and password"),
+    ('FATAL:  database "x" does not exist', "create the database"),
+    ("FATAL:  no such database: x", "create the database"),
+    ('FATAL:  database "x" is not currently accepting connections', "ALLOW_CONNECTIONS"),
+    (
+        'FATAL:  no pg_hba.conf entry for host "10.0.0.1", no encryption',
+        r"permit it in pg_hba\.conf",
+    ),
+    ('FATAL:  permission denied for database "x"', "grant its user CONNECT"),
+    ("server does not support SSL, but SSL was required", "turn TLS on in the server"),
+    ("SSL error: certificate verify failed", "check sslmode and the certificates"),
+    ('private key file "/c.key" has group or world access', "check sslmode and the certificates"),
+    ('root certificate file "/no/ca.crt" does not exist', "check sslmode and the certificates"),
+    ("received invalid response to SSL negotiation: H", "this is no PostgreSQL server"),
+    ("expected authentication request from server, but received H", "this is no PostgreSQL server"),
+    ('could not translate host name "x" to address', "check host"),
+    ('FATAL:  unrecognized configuration parameter "x"', "the options in the extra"),
+    ('FATAL:  parameter "x" cannot be changed without restarting the server', "the options in"),
+    ('invalid sslmode value: "x"', "check sslmode"),
+    ('authentication method requirement "none" failed: server requested SASL', "the options in"),
+    ('invalid port number: "99999"', "check host, port"),
+    ("channel binding required, but SSL not in use", "check sslmode"),
+    ('definition of service "x" not found', "the options in the extra"),
+]
+TRANSIENT = [
+    "Connection refused",
+    "connection timeout expired",
+    "SSL connection has been closed unexpectedly",
+    "SSL SYSCALL error: EOF detected",
+    "failed to resolve host 'x': [Errno -3] Temporary failure in name resolution",
+    "FATAL:  the database system is starting up",
+    "FATAL:  sorry, too many clients already",
+    "server closed the connection unexpectedly",
+]
 
 
-@pytest.mark.parametrize("expected", LIBPQ)
-def test_a_failed_connection_is_classified_by_libpqs_text(expected):
-    for text in LIBPQ[expected]:
-        assert type(translated(psycopg.OperationalError(text))) is expected, text
+@pytest.mark.parametrize(("text", "hint"), LIBPQ)
+def test_a_connection_that_needs_manual_action_is_named_with_the_way_out(text, hint):
+    error = translated(psycopg.OperationalError(SERVER + text))
+    assert type(error) is BadConfiguration
+    assert f'"invalid-db", port 5432 failed: {text}; ' in str(error)
+    assert re.search(hint, str(error).rpartition("; ")[2])
+
+
+@pytest.mark.parametrize("text", TRANSIENT)
+def test_any_other_failed_connection_is_transient(text):
+    assert type(translated(psycopg.OperationalError(SERVER + text))) is SinkUnavailable
 
 
 def test_a_connection_string_that_cannot_be_parsed_is_not_repeated():

@@ -34,6 +34,7 @@ from fanfold.stages.processing.files import FileReader, documents, streams
 from fanfold.stages.processing.files import parquet as parquet_files
 from fanfold.stages.processing.files.columns import Columns
 from fanfold.stages.processing.files.delimited import read_csv
+from fanfold.stages.processing.files.parquet import read_parquet
 from fanfold.stages.processing.files.streams import Flaw
 from fanfold.workspace.batch import FetchedFile
 from fanfold.workspace.files import read_jsonl
@@ -107,10 +108,19 @@ GOOD = {
     "plain.ndjson.gz": (gz(b'{"a":1,"b":2,"c":"3"}\r\n'), [ONE]),
     "plain.parquet": (parquet(a=["1"], b=[2], c=["3"]), [ONE]),
     "no rows.parquet": (parquet(a=[], b=[], c=[]), []),
+    "joined.jsonl": (
+        b'\xef\xbb\xbf{"a":1,"b":2,"c":3}\n\xef\xbb\xbf{"a":1,"b":2,"c":3}\n',
+        [ONE] * 2,
+    ),
+    "ids.parquet": (
+        parquet(a=pyarrow.array([Decimal(1)], pyarrow.decimal128(38, 0)), b=[2], c=[3]),
+        [ONE],
+    ),
 }
 BROKEN = {
     # The file is invalid: with its reason.
     "quote never closed.csv": (b'a,b,c\n1,2,3\n4,"x,6\n7,8,9\n', "line 3: a quote that opens"),
+    "second quote never closed.csv": (b'a,b,c\n4,"x\ny","z\n7,8,9\n', "line 3: a quote that opens"),
     "quotes shifted.csv": (b'a,b,c\n1,2,3\n4,"x,6\n7,"8",9\n1,1,1\n', "line 3: a quote that opens"),
     "all quoted.csv": (b'"a","b","c"\n"4","x,"6"\n"4","5\n"7","8","9"\n', "line 3: a quote that"),
     "quote in the header.csv": (b'a,"b,c\n1,2,3\n', "line 1: a quote"),
@@ -526,3 +536,25 @@ def test_records_that_belong_together_have_a_limit(downloaded, monkeypatch):
 def test_a_mistake_in_the_columns_of_the_source_is_named(downloaded, options, message):
     with pytest.raises(BadPipeline, match=message):
         process(downloaded({}), Files(**options))
+
+
+def test_texts_that_repeat_in_a_parquet_file_are_unpacked_in_small_pieces():
+    """300 MB in a file of a few KB: memory is bounded, and the decoded size is limited."""
+    once = pyarrow.DictionaryArray.from_arrays([0] * 300, ["x" * 10**6])
+    sink = pyarrow.BufferOutputStream()
+    pq.write_table(pyarrow.table({"a": once}), sink, store_schema=False)
+    source = replace(ABC, columns=("a",), max_decoded_bytes=100 << 20)
+    columns = Columns(("a",), {"a": "a"}, frozenset("a"), "drop")
+
+    def most(**limits):
+        before = pyarrow.total_allocated_bytes()
+        pieces = read_parquet(
+            pyarrow.BufferReader(sink.getvalue()), replace(source, **limits), columns, {}
+        )
+        return max(pyarrow.total_allocated_bytes() - before for _ in pieces)
+
+    assert most(max_decoded_bytes=64 << 30) < 64 << 20
+    with pytest.raises(Flaw, match="more than 104,857,600 bytes after decompression"):
+        most()
+    with pytest.raises(Flaw, match="a value has more than 999,999 bytes"):
+        most(max_line_bytes=999_999)

@@ -21,6 +21,7 @@ import pyarrow.csv as pa_csv
 from fanfold.messages import ENGINE
 from fanfold.stages.processing.files.pieces import Piece, Refused
 from fanfold.stages.processing.files.streams import Flaw, check_length
+from fanfold.storage.quotes import line_of_open_quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -199,7 +200,8 @@ def _records(text: bytes, line: int, source: Files, *, is_last: bool) -> Iterato
             if is_over and not is_last:
                 return
             if is_over or len(taken) > 1:
-                raise Flaw(ENGINE.message("decode.quote", line=line)) from None
+                opened = line_of_open_quote(taken, source.quote.encode(), at_end=is_over)
+                raise Flaw(ENGINE.message("decode.quote", line=line + opened)) from None
             fields = None
         record = b"".join(taken)
         check_length(len(record), line, source)

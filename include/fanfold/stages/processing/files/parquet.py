@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fanfold.messages import ENGINE
 from fanfold.stages.processing.coercion import masked_type, shown
 from fanfold.stages.processing.files.pieces import RECORDS, Piece
 from fanfold.stages.processing.files.streams import CHUNK, Flaw
+from fanfold.storage.parquet import Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fanfold.sources import Files
     from fanfold.stages.processing.files.columns import Columns
-
-_BUFFER = 1 << 20
 
 
 def read_parquet(
@@ -37,32 +35,26 @@ def read_parquet(
     if not stream.size():
         return
     try:
-        file = pq.ParquetFile(
-            stream,
-            pre_buffer=False,
-            buffer_size=_BUFFER,
-            coerce_int96_timestamp_unit="us",  # the default, ns, makes 1816 of the year 9999
-        )
-        names = file.schema_arrow.names
+        # The default of the unit, ns, makes 1816 of the year 9999.
+        file = Table(stream, coerce_int96_timestamp_unit="us")
+        names = file.file.schema_arrow.names
         places = columns.match(names, extra)
-        groups = [file.metadata.row_group(n) for n in range(file.metadata.num_row_groups)]
-        size = sum(group.total_byte_size for group in groups)
-        if size > source.max_decoded_bytes:
-            raise Flaw(ENGINE.message("decode.size", limit=f"{source.max_decoded_bytes:,}"))
-        rows = max(1, min(RECORDS, CHUNK * file.metadata.num_rows // max(1, size)))
         read = [names[place] for place in places.values()]
-        count = 0
-        for batch in file.iter_batches(rows, columns=read, use_threads=False):
+        count, decoded = 0, 0
+        for batch in file.batches(read, RECORDS, CHUNK, source.max_line_bytes):
+            if max(file.size, decoded) > source.max_decoded_bytes:
+                raise Flaw(ENGINE.message("decode.size", limit=f"{source.max_decoded_bytes:,}"))
             table = pa.Table.from_batches([batch]).select(read)
-            table = table.rename_columns(list(places)).replace_schema_metadata()
-            frame = _plain(table).to_pandas(types_mapper=_dtype, date_as_object=False)
+            table = _plain(table.rename_columns(list(places)).replace_schema_metadata())
+            frame = table.to_pandas(types_mapper=_dtype, date_as_object=False)
             for name in table.column_names:
                 if pa.types.is_nested(table[name].type):  # pandas makes floats of [1, None]
                     frame[name] = pd.Series(table[name].to_pylist(), dtype=object)
             frame.index = pd.Index(np.arange(len(frame)) + count + 1)
             count += len(frame)
+            decoded += table.nbytes
             yield Piece(frame.reindex(columns=columns.of_frame(extra)), table.nbytes)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, OverflowError) as error:
         if getattr(error, "errno", None) is not None:  # the disk, not the file
             raise
         raise Flaw(ENGINE.message("decode.parquet", error=shown(str(error)))) from None

@@ -1,0 +1,59 @@
+"""Values of files and databases: as JSON, as keys, in messages."""
+
+from __future__ import annotations
+
+from datetime import date, time
+from decimal import Decimal
+from typing import Any
+
+_SHOWN_CHARACTERS = 60
+_EXACT = 2**53
+"""Below, a float is exactly one integer (IEEE 754)."""
+_DIGITS = 76
+"""Digits of the widest decimal of Parquet and Arrow."""
+
+
+def json_value(value: Any) -> Any:
+    """Return a value of a Parquet file or a database as a JSON value.
+
+    Dates and times become ISO 8601, bytes and other types their text; NaN becomes null.
+    """
+    if value is None or isinstance(value, str | int | list | dict):
+        return value
+    if isinstance(value, float):
+        return value if value == value else None  # noqa: PLR0124 - NaN
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "backslashreplace")
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
+def key_text(value: Any) -> str:
+    """Return a key of a file or a database as text.
+
+    Whole numbers of any type are integers: pandas makes floats of integers with nulls between them, and
+    databases store ids as ``decimal(38,0)``.
+
+    Raises:
+        ValueError: It is no text, date or whole number, or a float that may have lost digits.
+    """
+    if isinstance(value, str):
+        return value.removeprefix("\ufeff")
+    if isinstance(value, float) and not abs(value) < _EXACT:
+        raise ValueError(
+            "a float holds whole numbers up to 2**53 only; write it as integer or text"
+        )
+    if isinstance(value, Decimal) and not (value.is_finite() and value.adjusted() < _DIGITS):
+        raise ValueError(f"a number has up to {_DIGITS} digits")
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    if is_number and value == int(value):
+        return str(int(value))
+    if isinstance(value, bytes | date | time):
+        return str(json_value(value))
+    raise ValueError("an item is a string or an integer")
+
+
+def shortened(raw: Any) -> str:
+    """Return the start of a value in ASCII, for a message."""
+    text = str(raw)
+    cut = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+    return ascii(cut) + (f" ({len(text)} characters)" if cut != text else "")
