@@ -17,7 +17,7 @@ DEPTRY := $(BIN)/deptry --no-ansi
 TIMED := scripts/timed
 ifndef TIMES # .ci/run sets it
 export TIMES := .fanfold/times
-$(shell mkdir -p .fanfold && rm -f $(TIMES))
+$(shell mkdir -p -m 700 .fanfold && rm -f $(TIMES))
 endif
 LOCAL := $(BIN)/python -m fanfold.local
 ASKED = $(if $(PIPELINE),--pipeline='$(PIPELINE)') $(if $(USERS),--users='$(USERS)')

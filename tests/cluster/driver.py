@@ -28,7 +28,8 @@ DATE = datetime(2026, 8, 1, 0, 0, 0, 500_000, tzinfo=UTC)
 _REQUEST = """
 import sys, urllib.request
 request = urllib.request.Request("http://127.0.0.1:8000" + sys.argv[2],
-    sys.argv[3].encode() if len(sys.argv) > 3 else None, method=sys.argv[1])
+    sys.argv[3].encode() if len(sys.argv) > 3 else None, method=sys.argv[1],
+    headers={"Authorization": "Bearer " + open("/tmp/token").read()})
 sys.stdout.write(urllib.request.urlopen(request, timeout=10).read().decode())
 """
 

@@ -10,12 +10,15 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
+from unittest.mock import patch
 
 import psutil
 import pytest
 
 from fanfold.local.home import Home
+from fanfold.local.processes import STACK
 from fanfold.local.stack import Stack, find
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the local mode is for Linux")
@@ -51,8 +54,8 @@ def fold():
     plan = Plan("", items, 0, (0,), then, then, forecast, noun=("number", "数"))
     write_json(workspace.plan, plan.as_json())
     if items == 13:
-        host = Connection.get("weibo_default").host
-        raise ValueError(f"thirteen are too many for {host} in {Variable.get('region')}")
+        hosts = [Connection.get(f"{name}_default").host for name in ("weibo", "mastodon", "sample")]
+        raise ValueError(f"thirteen are too many for {hosts} in {Variable.get('region')}")
     if items == 12:
         time.sleep(600)
     write_progress(workspace.batch(0), Progress(0, items, ok=items))
@@ -92,6 +95,7 @@ class Shell:
             "FANFOLD_DAGS": str(folder / "dags"),
             "http_proxy": "http://127.0.0.1:9",  # nobody listens there; loopback needs no proxy
             "AIRFLOW_CONN_WEIBO_DEFAULT": "http://weibo.example",
+            "AIRFLOW_CONN_OTHER": "http://:mine-alone@other.example",
             "AIRFLOW_VAR_REGION": "cn",
             "FANFOLD_BUCKET": "mine",
         }
@@ -112,11 +116,13 @@ class Shell:
         return process.returncode, said
 
     def processes(self) -> list[psutil.Process]:
-        """All processes with the folder in their environment."""
+        """All processes with the folder in their environment: those of the stack, and commands."""
         home = str(self.home.root)
         running = psutil.process_iter(["environ"])
         return [
-            each for each in running if (each.info["environ"] or {}).get("FANFOLD_HOME") == home
+            each
+            for each in running
+            if home in {(each.info["environ"] or {}).get(name) for name in ("FANFOLD_HOME", STACK)}
         ]
 
     def wait_until(self, seconds: float, condition) -> None:
@@ -163,7 +169,8 @@ def test_up_leaves_a_stack_that_run_uses_until_down_also_after_a_killed_run(shel
     address = re.search(r"Airflow +(http://127\.0\.0\.1:\d+)\n  login +admin\n", said)
     assert address, said
     supervisor = find(shell.home).supervisor
-    s3 = Stack(shell.home, find(shell.home)).s3()
+    stack = Stack(shell.home, find(shell.home))
+    s3 = stack.s3()
     assert s3.list_objects_v2(Bucket="mine", Prefix="bars/")["KeyCount"] > 0
 
     code, again = shell.run("up")
@@ -185,10 +192,27 @@ def test_up_leaves_a_stack_that_run_uses_until_down_also_after_a_killed_run(shel
     assert "concurrent_sum: complete" in said
     assert "3 planned: 3 ok" in said
 
+    # Set by a person: one in the shell, one in the UI.
+    edit = {"connection_id": "mastodon_default", "conn_type": "http", "host": "mastodon.example"}
+    stack.api("PATCH", "/api/v2/connections/mastodon_default", json=edit)
+    names = ("weibo_default", "mastodon_default", "sample_default", "aws_default")
+    assert [stack.uses_own(name) for name in names] == [False, False, True, True]
     code, said = shell.run("run", "--users", "13")
     assert code == 1, said
     assert "weibo_user_profiles: fold failed" in said
-    assert "ValueError: thirteen are too many for weibo.example in cn" in said
+    hosts = ["weibo.example", "mastodon.example", stack.simulator_url]
+    assert f"ValueError: thirteen are too many for {hosts} in cn" in said
+    with patch.dict(shell.environment, AIRFLOW_CONN_TUSHARE_DEFAULT="http://tushare.example"):
+        for command in ("run", "up"):
+            code, said = shell.run(command)
+            assert code == 1
+            assert "another value of AIRFLOW_CONN_TUSHARE_DEFAULT, or without it." in said
+
+    known = shell.home.secrets()
+    secret = {*map(str, astuple(known)), "mine-alone"}
+    for name, own in {"s3": {known.s3_access_key, known.s3_secret_key}, "simulator": set()}.items():
+        values = " ".join(psutil.Process(find(shell.home).processes[name]).environ().values())
+        assert {each for each in secret if each in values} == own, name
 
     assert find(shell.home).supervisor == supervisor
     assert shell.run("down") == (0, "Stopped.\n")
@@ -217,8 +241,10 @@ def test_a_second_run_is_refused_and_a_component_that_dies_stops_everything_and_
         said = launcher.stdout.read()
     assert launcher.returncode == 1
     log = shell.home.log_of("dag-processor")
-    assert f"dag-processor was killed by signal 9. The end of {log}:" in said
+    why = f"dag-processor was killed by signal 9. The end of {log}:"
+    assert why in said
     assert shell.processes() == []
+    assert shell.run("status")[1].startswith(f"Nothing runs.\nThe last stack ended: {why}")
 
 
 def test_what_a_killed_supervisor_left_is_stopped(shell):

@@ -3,15 +3,18 @@
 Migrates the database and creates the admin account and the connections of the cluster's own
 services. Run it before the other components, on installation and on each upgrade. Existing
 connections and accounts are kept; the admin's password is always set to ``AIRFLOW_ADMIN_PASSWORD``.
+
+The local mode writes the connections of its servers in the same way (:func:`ensure_connections`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from fanfold.airflow.connections import AWS, WAREHOUSE
@@ -21,11 +24,15 @@ from fanfold.simulator import sample
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow.models import Connection
+
 log = logging.getLogger(__name__)
 
 ADMIN = "admin"
 TRYOUT = "tryout"
 """The profile of docker-compose.yaml with the simulator and its S3 server."""
+SAMPLE = "Sample: a server of this installation; updated at each start until it is edited"
+"""How the descriptions of the connections begin that this program writes."""
 
 
 def required(environment: Mapping[str, str], name: str) -> str:
@@ -40,14 +47,14 @@ def required(environment: Mapping[str, str], name: str) -> str:
     return value
 
 
-def connections(environment: Mapping[str, str]) -> dict[str, dict[str, object]]:
-    """Return the fields of the connections to create, by connection id.
+def connections(environment: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the fields of the connections to create, by connection id; ``extra`` as an object.
 
     Raises:
         BadConfiguration: A variable is missing.
     """
     warehouse = urlsplit(required(environment, "WAREHOUSE_URL"))
-    made: dict[str, dict[str, object]] = {
+    made: dict[str, dict[str, Any]] = {
         WAREHOUSE: {
             "conn_type": "postgres",
             "host": warehouse.hostname,
@@ -59,15 +66,12 @@ def connections(environment: Mapping[str, str]) -> dict[str, dict[str, object]]:
     }
     if TRYOUT not in environment.get("FANFOLD_PROFILES", "").split(","):
         return made
-    token = required(environment, "SOURCE_TOKEN")
-    for connection_id, fields in sample.connections("http://simulator:8000", token).items():
-        extra = {"extra": json.dumps(fields["extra"])} if "extra" in fields else {}
-        made[connection_id] = fields | extra
+    made |= sample.connections("http://simulator:8000", required(environment, "SOURCE_TOKEN"))
     made[AWS] = {
         "conn_type": "aws",
         "login": required(environment, "S3_ACCESS_KEY"),
         "password": required(environment, "S3_SECRET_KEY"),
-        "extra": json.dumps({"endpoint_url": "http://s3:9000", "region_name": "us-east-1"}),
+        "extra": {"endpoint_url": "http://s3:9000", "region_name": "us-east-1"},
     }
     return made
 
@@ -79,18 +83,55 @@ def migrate() -> None:
     upgradedb()
 
 
-def ensure_connections(wanted: Mapping[str, dict[str, object]]) -> list[str]:
-    """Create the connections that do not exist; return their ids."""
+def ensure_connections(wanted: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Write the connections of Fanfold's own servers; return the ids of those written.
+
+    A connection that someone else created or edited is kept. One that was written here before and was
+    not edited since is replaced, or deleted if it is no longer wanted.
+
+    Args:
+        wanted: Fields by connection id; ``extra`` as an object.
+    """
     from airflow.models import Connection
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
     with create_session() as session:
-        there = set(session.scalars(select(Connection.conn_id)))
-        missing = [name for name in wanted if name not in there]
+        kept = set()
+        for row in session.scalars(select(Connection)):
+            if _is_unedited(row):
+                session.delete(row)
+            else:
+                kept.add(row.conn_id)
+        session.flush()
+        missing = [name for name in wanted if name not in kept]
         for name in missing:
-            session.add(Connection(conn_id=name, **wanted[name]))  # type: ignore[arg-type]
+            row = Connection(conn_id=name, **{**wanted[name], "extra": None})
+            row.extra = json.dumps(wanted[name]["extra"]) if "extra" in wanted[name] else None
+            row.description = f"{SAMPLE} {_mark(row)}"
+            session.add(row)
     return missing
+
+
+def _is_unedited(row: Connection) -> bool:
+    """Whether a connection is as :func:`ensure_connections` wrote it."""
+    from cryptography.fernet import InvalidToken
+
+    try:
+        return (row.description or "").endswith(_mark(row))
+    except (InvalidToken, ValueError):  # encrypted with another key, or extra is not JSON
+        return False
+
+
+def _mark(row: Connection) -> str:
+    """Return a digest of the fields of a connection, which shows whether they were edited.
+
+    The password is one of them, so it has to be random, not one that can be guessed.
+    """
+    text = (row.conn_type, row.host, row.port, row.login, row.password, row.schema)
+    fields = [each or None for each in text] + [json.loads(row.extra or "{}")]
+    digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
+    return f"[{digest[:16]}]"
 
 
 def ensure_admin(password: str) -> None:

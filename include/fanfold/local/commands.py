@@ -71,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
+        home.check()
         if given.command == "run":
             return launcher.run(home, Request(given.pipeline, given.items, given.users))
         commands = {"up": launcher.up, "down": launcher.down, "status": launcher.status}

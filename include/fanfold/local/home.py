@@ -14,6 +14,11 @@ from fanfold.workspace.paths import INPUTS
 
 ADMIN = "admin"
 """The user of the local Airflow."""
+MAX_PATH = 300
+"""Bytes of the path of a stack's folder. SQLite opens paths of up to 512 bytes, and those of the
+workspaces have up to 200 more."""
+RESERVE = 1 << 16
+"""Bytes of the reserve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class Home:
         self.inputs = self.shared / INPUTS  # lists that `make run` wrote
         self.hours = root / "hours"  # by which the simulator's hot topics are ahead of the clock
         self.state = root / "state.json"
+        self.reserve = root / "reserve"  # deleted on a full disk, so that the state can be written
         self.lock = root / "lock"  # locked by the supervisor while it runs
         self.passwords = root / "passwords.json"  # Airflow's users and passwords
         self.source_token = root / "source-token"  # in a file to keep it out of process lists
@@ -66,6 +72,28 @@ class Home:
         given = os.environ.get("FANFOLD_HOME")
         return cls((Path(given) if given else repository / ".fanfold").absolute())
 
+    def check(self) -> None:
+        """Refuse a folder that other users may have prepared; make it one that they cannot read.
+
+        Raises:
+            BadConfiguration: It belongs to another user, others can write to it, or its path is too long.
+        """
+        if len(os.fsencode(self.root)) > MAX_PATH:
+            raise BadConfiguration(
+                f"The path {self.root} has more than {MAX_PATH} bytes, which SQLite cannot open files under; "
+                "set FANFOLD_HOME to a folder with a shorter path."
+            )
+        try:
+            found = self.root.stat()
+        except FileNotFoundError:
+            return
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            raise BadConfiguration(
+                f"{self.root} belongs to another user, or other users can write to it: its content cannot be "
+                "trusted. Delete it, or set FANFOLD_HOME to another folder."
+            )
+        self.root.chmod(0o700)
+
     def log_of(self, component: str) -> Path:
         """Return the log of a component."""
         return self.logs / f"{component}.log"
@@ -74,12 +102,15 @@ class Home:
         """Create what is missing and return the secrets.
 
         Raises:
-            BadConfiguration: The folder cannot be written, or its secrets file is damaged.
+            BadConfiguration: The folder cannot be written or must not be used (:meth:`check`), or its
+                secrets file is damaged.
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.check()
             for folder in (self.airflow, self.shared, self.logs, self.inputs):
                 folder.mkdir(exist_ok=True)
+            self.reserve.write_bytes(bytes(RESERVE))
             found = self.secrets()
             _write_private(self.passwords, json.dumps({ADMIN: found.admin_password}))
             _write_private(self.source_token, found.source_token)

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from fanfold.local import settings
 from fanfold.local import stack as stacks
 from fanfold.local.progress import current_step, read_progress
 from fanfold.local.request import Request, upload_key
 from fanfold.local.settings import of_shell
 from fanfold.local.stack import FINISHED, Stack, running_stack
-from fanfold.local.state import Phase, StackFailed
+from fanfold.local.state import Phase, StackFailed, read
 from fanfold.local.summary import failure, next_step, retry_reason, summary
 from fanfold.simulator.process import Simulator
 from fanfold.simulator.sample import DELIVERIES, HOURLY, PREREQUISITES, upload
@@ -40,6 +39,8 @@ PRINT_EVERY_S = 2.0
 """Minimum seconds between two lines of progress."""
 POLL_S = 0.4
 """Seconds between two looks at a run."""
+STORAGE = "aws_default"
+"""The connection to object storage; nothing is uploaded if a person has set it."""
 SINKS = {"publish", "load"}
 """Tasks after which the results of a run are in place; only the report may still be missing."""
 
@@ -59,10 +60,10 @@ def run(home: Home, request: Request) -> int:
     context: AbstractContextManager[Stack]
     if found is None:
         _say(STARTING)
+        _say_ended(home)
         context = running_stack(home.root, extra_env=of_shell(os.environ), say=_say)
     else:
-        _check_free(home, found)
-        context = contextlib.closing(Stack(home, found))
+        context = contextlib.closing(_join(home, found))
     with context as stack:
         if found is None:
             _fail_unfinished(stack)
@@ -84,7 +85,8 @@ def _run(stack: Stack, request: Request, *, stays: bool) -> int:
         _deliver(stack, params)
     if dag_id in HOURLY:
         _advance(stack)
-    conf = request.conf(params, stack.home.inputs, partial(_upload, stack, dag_id))
+    upload = partial(_upload, stack, dag_id)
+    conf = request.conf(params, stack.home.inputs, stack.uses_own, upload)
     _say(f"Triggering {dag_id}")
     began = time.monotonic()
     stack.trigger(dag_id, conf, run_id=run_id)
@@ -107,27 +109,27 @@ def _run(stack: Stack, request: Request, *, stays: bool) -> int:
 
 def _has_published(stack: Stack, dag_id: str) -> bool:
     """Return whether a DAG has published to the bucket; true for the user's own storage, which is not queried."""
-    if _has_own_storage():
+    if not stack.uses_own(STORAGE):
         return True
-    listed = stack.s3().list_objects_v2(Bucket=_bucket(), Prefix=f"{safe_name(dag_id)}/{LATEST}")
+    listed = stack.s3().list_objects_v2(Bucket=stack.bucket, Prefix=f"{safe_name(dag_id)}/{LATEST}")
     return bool(listed["KeyCount"])
 
 
 def _deliver(stack: Stack, params: Mapping[str, Any]) -> None:
     """Upload the next delivery of the sample files that a pipeline reads by default, if it does."""
-    if _has_own_storage():
+    if not stack.uses_own(STORAGE):
         return
     defaults = str([param["value"] for param in params.values()])
     for prefix, make in DELIVERIES.items():
-        if f"s3://{_bucket()}/{prefix}" in defaults:
+        if f"s3://{stack.bucket}/{prefix}" in defaults:
             counter = _counter(stack, prefix)
             number = int(counter.read_text("ascii")) + 1 if counter.exists() else 1
             files = make(datetime.now(UTC).date(), number)
-            uploaded = upload(stack.s3(), _bucket(), prefix, files)
+            uploaded = upload(stack.s3(), stack.bucket, prefix, files)
             counter.write_text(str(number), "ascii")
             _say(
                 f"Delivery {number} of sample files: {uploaded} new or changed ones in "
-                f"s3://{_bucket()}/{prefix}"
+                f"s3://{stack.bucket}/{prefix}"
             )
 
 
@@ -141,11 +143,11 @@ def _deliver_first(stack: Stack) -> None:
 
     The first `make run` delivers them again.
     """
-    if _has_own_storage():
+    if not stack.uses_own(STORAGE):
         return
     for prefix, make in DELIVERIES.items():
         if not _counter(stack, prefix).exists():
-            upload(stack.s3(), _bucket(), prefix, make(datetime.now(UTC).date(), 1))
+            upload(stack.s3(), stack.bucket, prefix, make(datetime.now(UTC).date(), 1))
 
 
 def _advance(stack: Stack) -> None:
@@ -160,28 +162,23 @@ def _advance(stack: Stack) -> None:
 
 def _upload(stack: Stack, pipeline: str, path: Path) -> str:
     """Upload a local file of the user to the stack's S3 server; return its URI."""
-    if _has_own_storage():
+    if not stack.uses_own(STORAGE):
         return f"file://{glob.escape(str(path.absolute()))}"
     key = upload_key(pipeline, path)
-    stack.s3().upload_file(str(path), _bucket(), key)
-    return f"s3://{_bucket()}/{glob.escape(key)}"
-
-
-def _has_own_storage() -> bool:
-    """Whether the user's shell names another object storage, into which nothing is uploaded."""
-    return settings.connection_variable("aws_default") in os.environ
-
-
-def _bucket() -> str:
-    return os.environ.get("FANFOLD_BUCKET", settings.BUCKET)
+    stack.s3().upload_file(str(path), stack.bucket, key)
+    return f"s3://{stack.bucket}/{glob.escape(key)}"
 
 
 def _say(text: str) -> None:
     print(text, flush=True)
 
 
-def _check_free(home: Home, state: State) -> None:
-    """Raise if the stack in a folder belongs to another program or is not ready."""
+def _join(home: Home, state: State) -> Stack:
+    """Return the stack of `make up` that runs in a folder.
+
+    Raises:
+        StackFailed: It is that of another program, is not ready, or lacks connections of this shell.
+    """
     if state.owner is not None:
         raise StackFailed(
             f"Another `make run` (process {state.owner}) uses {home.root}. Wait until it ends, or"
@@ -189,6 +186,14 @@ def _check_free(home: Home, state: State) -> None:
         )
     if state.phase is not Phase.READY:
         raise StackFailed(f"The stack in {home.root} is {state.phase}; try again soon.")
+    stack = Stack(home, state)
+    shell = of_shell(os.environ)
+    if other := [name for name in sorted(shell) if stack.environment.get(name) != shell[name]]:
+        raise StackFailed(
+            f"The running stack was started with another value of {', '.join(other)}, or without it. "
+            "Stop it with `make down` first: the next start takes the values of this shell."
+        )
+    return stack
 
 
 def _watch(stack: Stack, dag_id: str, run_id: str, print_summary: Callable[[], None]) -> str:
@@ -247,11 +252,11 @@ def up(home: Home) -> int:
     found = stacks.find(home)
     if found is None:
         _say(STARTING)
+        _say_ended(home)
         stack = stacks.start(home, extra_env=of_shell(os.environ), say=_say)
         _deliver_first(stack)
     else:
-        _check_free(home, found)
-        stack = Stack(home, found)
+        stack = _join(home, found)
     _say(_description(stack))
     stack.close()
     return 0
@@ -268,12 +273,20 @@ def status(home: Home) -> int:
     state = stacks.find(home)
     if state is None:
         print("Nothing runs.")
+        _say_ended(home)
         return 3
     stack = Stack(home, state)
     for name, pid in {"supervisor": state.supervisor, **state.processes}.items():
         print(f"{name:<14} process {pid}{'' if psutil.pid_exists(pid) else ' (gone)'}")
     print(f"The stack is {state.phase}.\n{_description(stack)}")
     return 0 if state.phase is Phase.READY else 3
+
+
+def _say_ended(home: Home) -> None:
+    """Print why the last stack ended, if it was not stopped."""
+    if last := read(home.state):
+        reason = last.message or f"its supervisor was killed; see {home.logs}"
+        _say(f"The last stack ended: {reason}")
 
 
 def _description(stack: Stack) -> str:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import psutil
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
 STACK = "FANFOLD_STACK"
 """Environment variable with the folder of the stack that a process belongs to."""
+STALLED_S = 180
+"""Seconds without progress after which a process that starts is taken for stuck."""
+MAX_CPU_S = 120
+"""CPU seconds after which it is: each needs about five, most of them for imports of Airflow."""
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -60,6 +65,54 @@ def _run(program: Callable[[], None], log: str) -> None:
             os.dup2(opened, descriptor)
         os.close(opened)
     program()
+
+
+def execute(arguments: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+    """Replace this forked process by a Python interpreter with an environment of its own.
+
+    The environment of this process would stay readable in ``/proc``, and its secrets in the memory.
+    """
+    for descriptor in map(int, os.listdir("/dev/fd")):  # noqa: PTH208 - numbers
+        # The parent sees by the end of a pipe that a process has ended: it must not end here.
+        with contextlib.suppress(OSError):  # that of this listing
+            os.set_inheritable(descriptor, True)  # noqa: FBT003 - by position only
+    os.execve(sys.executable, [sys.executable, *arguments], environment)  # noqa: S606 - no shell
+
+
+class Limit:
+    """Limits the start of a process by the CPU time that it uses, which a busy machine does not prolong."""
+
+    def __init__(self, pid: int | None) -> None:
+        self._pid = pid
+        self._used_s = 0.0
+        self._progress_at = time.monotonic()
+
+    def exceeded(self) -> str:
+        """Return why it is not worth waiting any longer, or an empty string."""
+        now = time.monotonic()
+        if now - self._progress_at < STALLED_S:
+            return ""
+        used_s = _cpu_s(self._pid)
+        if used_s > MAX_CPU_S:
+            return f"its process has used {used_s:.0f} s of CPU time"
+        if used_s - self._used_s < 1:
+            return (
+                f"its process has used less than 1 s of CPU time in {now - self._progress_at:.0f} s"
+            )
+        self._used_s, self._progress_at = used_s, now
+        return ""
+
+
+def _cpu_s(pid: int | None) -> float:
+    """Return the CPU time of a process and its children in seconds; 0 if there is none."""
+    try:
+        process = psutil.Process(pid)
+        running = [process, *process.children(recursive=True)]
+        return sum(
+            sum(each.cpu_times()[:4]) for each in running
+        )  # user, system; theirs of children
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def of_stack(folder: Path) -> set[psutil.Process]:

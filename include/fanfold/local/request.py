@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput
 from fanfold.loader import pipeline_names
-from fanfold.local.settings import connection_variable, dags_folder
+from fanfold.local.settings import dags_folder
 from fanfold.simulator.sample import SAMPLES, USERS
 
 if TYPE_CHECKING:
@@ -62,13 +62,18 @@ class Request:
                 raise BadInput(f"ITEMS={self.items}: there is no file {word}.")
 
     def conf(
-        self, params: Mapping[str, Any], folder: Path, upload: Callable[[Path], str] = Path.as_uri
+        self,
+        params: Mapping[str, Any],
+        folder: Path,
+        is_simulated: Callable[[str], bool],
+        upload: Callable[[Path], str] = Path.as_uri,
     ) -> dict[str, Any]:
         """Return the Params of the run.
 
         Args:
             params: Params of the DAG by name, as returned by Airflow's REST API.
             folder: Where runs may read items files; for a copy of the user's, or a list of simulated users.
+            is_simulated: Whether runs use the simulator for a connection.
             upload: Makes a local file available to a pipeline over files; returns its URI.
 
         Raises:
@@ -95,7 +100,7 @@ class Request:
                 copy = folder / f"{self.pipeline}-{path.name}"
                 shutil.copyfile(path, copy)
                 value = f"file://{copy}"
-        elif users := self._sample():
+        elif users := self._sample(is_simulated):
             keys = SAMPLES[self.pipeline].users(users)
             file = folder / f"{self.pipeline}-{users}.csv"
             file.write_text("\n".join(["item", *keys, ""]), "ascii")
@@ -114,13 +119,12 @@ class Request:
     def _is_file(self) -> bool:
         return "://" in self.items or self.items.endswith(LIST_FILES) or Path(self.items).is_file()
 
-    def _sample(self) -> int:
+    def _sample(self, is_simulated: Callable[[str], bool]) -> int:
         sample = SAMPLES.get(self.pipeline)
         if sample is None:
             return 0
         # The sample's users do not exist in the API of another connection.
-        simulated = connection_variable(sample.connection) not in os.environ
-        return self.users or (USERS if simulated else 0)
+        return self.users or (USERS if is_simulated(sample.connection) else 0)
 
 
 def upload_key(pipeline: str, path: Path) -> str:

@@ -1,10 +1,10 @@
 """An S3 server on this machine, in a process of its own: moto's S3 application, nothing else of moto.
 
     S3_ACCESS_KEY=… S3_SECRET_KEY=… python -m fanfold.local.s3
-        [--host A] [--port N] [--folder F] [--bucket B] [--until-stdin-closes]
+        [--host A] [--name N] [--port N] [--folder F] [--bucket B] [--until-stdin-closes]
 
 It prints one line of JSON with its address and process id when it listens, and answers only
-requests signed with the key pair (:mod:`.signatures`). With a folder, it saves the buckets there
+requests signed with the key pair that no web page of another origin sent (:mod:`.signatures`). With a folder, it saves the buckets there
 when it is stopped and loads them at the next start; a SIGKILL loses the changes since the start.
 """
 
@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve S3 until SIGTERM, SIGINT or, on request, the end of stdin."""
     parser = argparse.ArgumentParser(prog="python -m fanfold.local.s3", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (127.0.0.1)")
+    name = "other host name that requests may be for; may be repeated"
+    parser.add_argument("--name", action="append", default=[], help=name)
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0: a free one")
     parser.add_argument("--folder", type=Path, help="where buckets are saved at a stop")
     parser.add_argument("--bucket", help="created if it does not exist")
@@ -72,8 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--until-stdin-closes", action="store_true", help="stop when the parent process ends"
     )
     options = parser.parse_args(arguments)
-    keys = [os.environ.get(name, "") for name in ("S3_ACCESS_KEY", "S3_SECRET_KEY")]
-    if not all(keys):
+    access_key, secret_key = map(os.environ.get, ("S3_ACCESS_KEY", "S3_SECRET_KEY"))
+    if not (access_key and secret_key):
         sys.exit("Set S3_ACCESS_KEY and S3_SECRET_KEY: the key pair that this server accepts.")
 
     # moto is an extra and takes a second to import: only the server process needs it.
@@ -91,10 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         backend.buckets = _load(saved)
     if options.bucket and options.bucket not in backend.buckets:
         backend.create_bucket(options.bucket, "us-east-1")
+    names = {options.host, "localhost", *options.name}
     server = make_server(
         options.host,
         options.port,
-        SignedOnly(create_backend_app("s3"), *keys),
+        SignedOnly(create_backend_app("s3"), access_key, secret_key, names),
         threaded=True,
         request_handler=MotoRequestHandler,
     )

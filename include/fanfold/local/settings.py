@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import random
 import socket
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadConfiguration
 from fanfold.simulator import sample
@@ -84,26 +83,32 @@ def clean_environment(outer: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
+def s3_environment(outer: Mapping[str, str], secrets: Secrets) -> dict[str, str]:
+    """Return the environment variables of the S3 server: its key pair, and no secret of others."""
+    kept = {name: outer[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in outer}
+    keys = {"S3_ACCESS_KEY": secrets.s3_access_key, "S3_SECRET_KEY": secrets.s3_secret_key}
+    return {**kept, **keys, "PYTHONUNBUFFERED": "1"}
+
+
 def of_shell(outer: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that ``make run`` and ``make up`` take over from the user's shell.
 
-    They override those of the stack: Airflow connections and Variables, the bucket, and the files that
-    pipelines may read (by default those of the bucket).
+    Airflow connections and Variables, which override the rows in Airflow's database; the bucket, and the
+    files that pipelines may read (by default those of the bucket), which override those of the stack.
     """
     names = ("AIRFLOW_CONN_", "AIRFLOW_VAR_", "FANFOLD_BUCKET", "FANFOLD_FILES_ALLOWED")
     return {name: value for name, value in outer.items() if name.startswith(names)}
 
 
-def connections(home: Home, secrets: Secrets, ports: Ports) -> dict[str, str]:
-    """Return the Airflow connections of a stack as environment variables."""
+def connections(home: Home, secrets: Secrets, ports: Ports) -> dict[str, dict[str, Any]]:
+    """Return the Airflow connections to the servers of a stack: fields by id, ``extra`` as an object."""
     extra = {"endpoint_url": url(ports.s3), "region_name": "us-east-1"}
     storage = {"login": secrets.s3_access_key, "password": secrets.s3_secret_key, "extra": extra}
-    made = {
+    return {
         **sample.connections(url(ports.simulator), secrets.source_token),
         "aws_default": {"conn_type": "aws", **storage},
         "warehouse_default": {"conn_type": "sqlite", "host": str(home.warehouse)},
     }
-    return {connection_variable(name): json.dumps(each) for name, each in made.items()}
 
 
 def dags_folder() -> Path:
@@ -125,7 +130,6 @@ def airflow_environment(
     compete with the one that the user waits for.
     """
     return {
-        **connections(home, secrets, ports),
         "FANFOLD_SHARED_DIR": str(home.shared),
         "FANFOLD_BUCKET": BUCKET,
         "AIRFLOW_HOME": str(home.airflow),

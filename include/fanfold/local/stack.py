@@ -14,6 +14,7 @@ from dataclasses import astuple
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import requests
 
 from fanfold.local import settings
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 STOP_S = 20
 """Seconds that a supervisor may take to stop its stack."""
+TIMEOUT_S = 120
+"""Seconds that Airflow's REST API may take to answer, on a busy machine."""
 FINISHED = ("success", "failed")
 """Final states of a DAG run."""
 
@@ -43,6 +46,9 @@ class Stack:
         self._secrets = home.secrets()
         self.login, self.password = ADMIN, self._secrets.admin_password
         self.token = self._secrets.source_token  # the access token that the simulator accepts
+        # What the tasks have in their environment, also from the shell that started the stack.
+        self.environment: Mapping[str, str] = psutil.Process(state.supervisor).environ()
+        self.bucket = self.environment["FANFOLD_BUCKET"]
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy must not be asked for loopback
 
@@ -71,10 +77,12 @@ class Stack:
         try:
             if "Authorization" not in self._session.headers:
                 login = {"username": self.login, "password": self.password}
-                token = self._session.post(f"{self.url}/auth/token", json=login, timeout=30)
+                token = self._session.post(f"{self.url}/auth/token", json=login, timeout=TIMEOUT_S)
                 token.raise_for_status()
                 self._session.headers["Authorization"] = f"Bearer {token.json()['access_token']}"
-            answer = self._session.request(method, self.url + path, **({"timeout": 30} | options))
+            answer = self._session.request(
+                method, self.url + path, **({"timeout": TIMEOUT_S} | options)
+            )
         except requests.RequestException as error:
             self.check()
             raise StackFailed(f"Airflow at {self.url} does not answer: {error}") from error
@@ -83,6 +91,20 @@ class Stack:
                 f"Airflow answers {method} {path} with {answer.status_code}: {answer.text[:500]}"
             )
         return answer.json() if answer.content else None
+
+    def uses_own(self, connection_id: str) -> bool:
+        """Return whether runs use a server of this stack for a connection, not one that a person set."""
+        if settings.connection_variable(connection_id) in self.environment:
+            return False
+        query = {"connection_id_pattern": connection_id, "limit": 100}
+        rows = self.api("GET", "/api/v2/connections", params=query)["connections"]
+        own = (self.simulator_url, self.s3_url, str(self.home.warehouse))
+        return any(
+            address in f"{row['host']} {row['extra']}"
+            for row in rows
+            if row["connection_id"] == connection_id
+            for address in own
+        )
 
     def check(self) -> None:
         """Raise if the stack has stopped or is stopping.
@@ -110,29 +132,36 @@ class Stack:
         return run_id
 
     def wait_for_dag(self, dag_id: str, timeout: float = 90) -> None:
-        """Wait until this stack has parsed the DAG, for at most ``timeout`` seconds.
+        """Wait until this stack has parsed the DAG.
 
         Raises:
-            StackFailed: Its file cannot be imported, or it is not parsed in time.
+            StackFailed: Its file cannot be imported, or it and no other DAG was parsed for ``timeout`` seconds.
         """
-        deadline = time.monotonic() + timeout
+        deadline, parsed = time.monotonic() + timeout, set[str]()
         while True:
-            query = {"dag_id_pattern": dag_id, "limit": 100}
-            dags = self.api("GET", "/api/v2/dags", params=query)["dags"]
-            found = next((dag for dag in dags if dag["dag_id"] == dag_id), None)
-            parsed = found and found["last_parsed_time"]
-            if parsed and datetime.fromisoformat(parsed).timestamp() > self.state.started_at:
+            dags = self.api("GET", "/api/v2/dags", params={"limit": 100})["dags"]
+            found = dag_id in {dag["dag_id"] for dag in dags}
+            new = {dag["dag_id"] for dag in dags if self._is_parsed(dag)}
+            if dag_id in new:
                 return
+            if len(new) > len(parsed):  # on a busy machine it takes its time
+                deadline, parsed = time.monotonic() + timeout, new
             errors = self.api("GET", "/api/v2/importErrors")["import_errors"]
             if errors and not found:
                 trace = errors[0]["stack_trace"].strip()
                 raise StackFailed(f"{errors[0]['filename']} cannot be imported:\n{trace}")
             if time.monotonic() > deadline:
+                others = f"{len(parsed)} others were" if parsed else "no other was"
                 raise StackFailed(
-                    f"The DAG {dag_id} is not parsed after {timeout:g} s;"
-                    f" see {self.home.log_of('dag-processor')}."
+                    f"The DAG {dag_id} is not parsed; {others}, the last one {timeout:g} s ago or more. "
+                    f"See {self.home.log_of('dag-processor')}."
                 )
             time.sleep(0.1)
+
+    def _is_parsed(self, dag: Mapping[str, Any]) -> bool:
+        """Whether this stack, not an earlier one, has parsed a DAG."""
+        at = dag["last_parsed_time"]
+        return bool(at) and datetime.fromisoformat(at).timestamp() > self.state.started_at
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a DAG run, such as ``running``."""
@@ -248,8 +277,6 @@ def _launch(
         STACK: str(home.root),
         # Airflow renames its processes; without this it overwrites their environment, too.
         "SPT_NOENV": "1",
-        "S3_ACCESS_KEY": found.s3_access_key,
-        "S3_SECRET_KEY": found.s3_secret_key,
         **(extra_env or {}),
     }
     arguments = (home.root, 0 if stay else os.getpid(), *astuple(ports))

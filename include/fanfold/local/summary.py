@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
-from fanfold.local import settings
-from fanfold.local.settings import connection_variable
 from fanfold.model import Manifest, Plan, RunStatus
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
@@ -37,12 +34,8 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
             "  The log of read_items has the number of files that were found."
         )
     counts = manifest.counts
-    bucket = os.environ.get("FANFOLD_BUCKET", settings.BUCKET)
-    warehouse = (
-        "warehouse_default"
-        if connection_variable("warehouse_default") in os.environ
-        else stack.home.warehouse
-    )
+    own = stack.uses_own("warehouse_default")
+    warehouse = stack.home.warehouse if own else "warehouse_default"
     tables = [
         plan.table_prefix + entry.table
         for entry in manifest.files
@@ -62,7 +55,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         "dropped": notes.dropped_text(manifest),
         "tables": f"{', '.join(tables)} in {warehouse}",
         "outdated": _outdated(workspace),
-        "S3": f"s3://{bucket}/{run_prefix(manifest)}",
+        "S3": f"s3://{stack.bucket}/{run_prefix(manifest)}",
         "on disk": workspace.dataset,
     }
     return "\n".join(

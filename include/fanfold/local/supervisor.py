@@ -14,11 +14,13 @@ import gc
 import importlib
 import os
 import runpy
+import shutil
 import signal
 import sys
 import time
 import urllib.request
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -29,15 +31,13 @@ import psutil
 from fanfold.errors import FanfoldError
 from fanfold.local import settings
 from fanfold.local.home import Home
-from fanfold.local.processes import fork, last_lines, of_stack, stop
+from fanfold.local.processes import STACK, Limit, execute, fork, last_lines, of_stack, stop
 from fanfold.local.state import Phase, StackFailed, State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from multiprocessing.process import BaseProcess
 
-START_S = 180
-"""Seconds that a stack may take to start; most of them are imports of Airflow."""
 AIRFLOW_GRACE_S = 0.3
 """Seconds from SIGTERM to SIGKILL for Airflow: workers would wait for their tasks."""
 SERVERS_GRACE_S = 10.0
@@ -48,6 +48,8 @@ needs it only if a task waits for a quota."""
 GC_THRESHOLDS = (50_000, 50, 100)
 """For this process and, inherited, all components: with Python's defaults, a fifth of the CPU time
 of their start is garbage collection that finds nothing."""
+MIN_FREE = 4 << 20
+"""Bytes of free disk space below which a component that ends has ended for lack of it."""
 LOCKED = 3
 """Exit code: another supervisor runs in this folder."""
 _PRELOAD = (
@@ -57,6 +59,7 @@ _PRELOAD = (
     "airflow.api_fastapi.app",
     "airflow.jobs.scheduler_job_runner",
     "airflow.dag_processing.manager",
+    "fanfold.airflow.installation",
 )
 """What at least two of Airflow's components import."""
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
@@ -73,6 +76,7 @@ class Supervisor:
         self._home = home
         self._state = state
         self._ports = ports
+        self._secrets = home.secrets()
         self._components: dict[str, BaseProcess] = {}
 
     def run(self) -> int:
@@ -103,17 +107,22 @@ class Supervisor:
         stop(lambda: of_stack(home.root), grace_s=AIRFLOW_GRACE_S)
         bucket = os.environ["FANFOLD_BUCKET"]
         s3_options = ("--port", ports.s3, "--folder", home.objects, "--bucket", bucket)
-        self._begin("s3", "fanfold.local.s3", *s3_options)
+        own = settings.s3_environment(os.environ, self._secrets)
+        self._begin("s3", "fanfold.local.s3", *s3_options, environment=own)
         hours = home.hours.read_text("ascii") if home.hours.exists() else 0
         simulator_options = ("--port", ports.simulator, "--token-file", home.source_token)
         functions = os.environ.get("FUNCTIONS")
-        own = ("--functions", Path(functions).absolute()) if functions else ()
-        self._begin("simulator", "fanfold.simulator", *simulator_options, "--hours", hours, *own)
+        folder = ("--functions", Path(functions).absolute()) if functions else ()
+        simulator_options = (*simulator_options, "--hours", hours, *folder)
+        own = settings.clean_environment(os.environ)
+        self._begin("simulator", "fanfold.simulator", *simulator_options, environment=own)
         gc.set_threshold(*GC_THRESHOLDS)
         for name in _PRELOAD:
             importlib.import_module(name)
         gc.freeze()  # a collection in a child would copy the memory that all share
         self._migrate()
+        self._fork("connections", self._write_connections)
+        connections = self._components.pop("connections")
         execution = ("--apps", "execution", "--port", ports.execution)
         self._begin("execution-api", "airflow", "api-server", *execution)
         self._begin("api-server", "airflow", "api-server", "--apps", "core")
@@ -121,8 +130,11 @@ class Supervisor:
         self._begin("scheduler", "airflow", "scheduler", "--skip-serve-logs")
         self._begin("dag-processor", "airflow", "dag-processor")
         # The first request makes the server build the API for tasks.
-        self._wait(lambda: _answers(ports.execution, "/execution/health"), "Airflow's task API")
-        self._wait(lambda: _answers(ports.airflow, "/api/v2/version"), "Airflow's REST API")
+        health = partial(_answers, ports.execution, "/execution/health")
+        self._wait(health, "Airflow's task API", self._components["execution-api"])
+        version_ = partial(_answers, ports.airflow, "/api/v2/version")
+        self._wait(version_, "Airflow's REST API", self._components["api-server"])
+        self._end(connections, "the sample connections in Airflow's database")
         self._write(phase=Phase.READY)
 
     def _migrate(self) -> None:
@@ -132,20 +144,43 @@ class Supervisor:
         if self._home.database.exists() and known == version("apache-airflow"):
             return
         self._begin("migration", "airflow", "db", "migrate")
-        migration = self._components.pop("migration")
-        self._wait(lambda: migration.exitcode is not None, "`airflow db migrate`")
-        if migration.exitcode:
-            raise StackFailed(self._explain("migration", migration.exitcode))
+        self._end(self._components.pop("migration"), "`airflow db migrate`")
         stamp.write_text(version("apache-airflow"), "utf-8")
 
-    def _begin(self, name: str, module: str, *arguments: object) -> None:
+    def _write_connections(self) -> None:
+        """Write the rows of the connections to this stack's servers that the user has not set."""
+        wanted = settings.connections(self._home, self._secrets, self._ports)
+        installation = importlib.import_module("fanfold.airflow.installation")
+        installation.ensure_connections(
+            {
+                name: fields
+                for name, fields in wanted.items()
+                if settings.connection_variable(name) not in os.environ
+            }
+        )
+
+    def _begin(
+        self,
+        name: str,
+        module: str,
+        *arguments: object,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Run a module in a forked process; with an environment of its own, in a new interpreter."""
+
         def program() -> None:
+            if environment is not None:
+                own = {**environment, STACK: str(self._home.root)}
+                execute(["-m", module, *map(str, arguments)], own)
             sys.argv = [module, *map(str, arguments)]
             if name == "scheduler":
                 # It looks at sys.argv, and imports what tasks need if they are forked from here.
                 importlib.reload(importlib.import_module("airflow_local_settings"))
             runpy.run_module(module, run_name="__main__")
 
+        self._fork(name, program)
+
+    def _fork(self, name: str, program: Callable[[], None]) -> None:
         self._components[name] = fork(name, program, self._home.log_of(name))
         self._write(processes={name: each.pid for name, each in self._components.items()})
 
@@ -164,20 +199,33 @@ class Supervisor:
             if process.exitcode is not None:
                 raise StackFailed(self._explain(name, process.exitcode))
 
-    def _wait(self, done: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + START_S
+    def _wait(self, done: Callable[[], bool], what: str, process: BaseProcess) -> None:
+        limit = Limit(process.pid)
         while not done():
             self._check(timeout=0.05)
-            if time.monotonic() > deadline:
-                raise StackFailed(f"{what} is not ready after {START_S} s; see {self._home.logs}.")
+            if reason := limit.exceeded():
+                log = self._home.log_of(process.name)
+                raise StackFailed(f"{what} is not ready: {reason}; see {log}.")
+
+    def _end(self, process: BaseProcess, what: str) -> None:
+        """Wait until a process of the start has done its work."""
+        self._wait(lambda: process.exitcode is not None, what, process)
+        if process.exitcode:
+            raise StackFailed(self._explain(process.name, process.exitcode))
 
     def _explain(self, name: str, code: int) -> str:
         log = self._home.log_of(name)
         ended = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
+        if (free := shutil.disk_usage(self._home.root).free) < MIN_FREE:
+            return (
+                f"{name} {ended}: the disk of {self._home.root} is full ({free >> 10} KiB free). Free disk "
+                "space and start the stack again."
+            )
         return "\n".join([f"{name} {ended}. The end of {log}:", *last_lines(log, 15)])
 
     def _stop(self, message: str) -> None:
         _on_signals(signal.SIG_IGN)
+        self._home.reserve.unlink(missing_ok=True)
         with contextlib.suppress(FanfoldError):  # a full disk must not keep the processes running
             self._write(phase=Phase.STOPPING, message=message)
         servers = {self._state.processes.get(name) for name in ("s3", "simulator")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 from functools import partial
@@ -137,6 +138,10 @@ class Application:
         return deliver(Reply(status, json.dumps(answer, ensure_ascii=False).encode()))
 
     def _manage_json(self, request: Request) -> dict[str, Any]:
+        # A web page cannot send the header without the server's consent: it would choose the functions.
+        wanted = f"Bearer {self._initial_settings.token}"
+        if not hmac.compare_digest(request.authorization.encode(), wanted.encode()):
+            raise BadInput("Send the header Authorization: Bearer TOKEN, with the initial token")
         match request.method, request.path:
             case "GET", "/_stats":
                 if "uid" in request.query:

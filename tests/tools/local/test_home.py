@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -23,6 +24,33 @@ def test_nobody_else_can_read_the_secrets(home):
     assert home.root.stat().st_mode & 0o777 == 0o700
     for path in (home.root / "secrets.json", home.passwords, home.source_token):
         assert path.stat().st_mode & 0o777 == 0o600, path
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o750, 0o711])
+def test_a_folder_that_others_can_read_is_closed_to_them(home, mode):
+    home.root.mkdir()
+    home.root.chmod(mode)
+    home.prepare()
+    assert home.root.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_others_may_have_prepared_is_refused(home, monkeypatch):
+    home.root.mkdir()
+    for mode in (0o777, 0o1777, 0o770):
+        home.root.chmod(mode)
+        with pytest.raises(BadConfiguration, match="its content cannot be trusted"):
+            home.prepare()
+    home.root.chmod(0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: home.root.stat().st_uid + 1)
+    with pytest.raises(BadConfiguration, match="belongs to another user"):
+        home.prepare()
+    assert not list(home.root.iterdir())
+
+
+def test_a_path_that_is_too_long_for_sqlite_is_refused(tmp_path):
+    root = tmp_path / ("a" * 200) / ("b" * 150)
+    with pytest.raises(BadConfiguration, match=r"has more than 300 bytes, .*set FANFOLD_HOME"):
+        Home(root).check()
 
 
 def test_airflow_finds_the_password_in_its_file(home):

@@ -25,7 +25,10 @@ PARAMS = {
 
 @pytest.fixture
 def conf(tmp_path):
-    return lambda *arguments: Request(*arguments).conf(PARAMS, tmp_path)
+    def conf_of(*arguments, simulated=True):
+        return Request(*arguments).conf(PARAMS, tmp_path, lambda _: simulated)
+
+    return conf_of
 
 
 def users_of(conf, tmp_path):
@@ -54,14 +57,14 @@ def test_a_file_or_its_uri_becomes_items_uri(conf, tmp_path, monkeypatch):
 def test_items_replace_a_reader_that_is_set_by_default(tmp_path):
     params = {**PARAMS, "items_uri": param("dataset://topics/user"), "items_sql": param("SELECT 1")}
     others = {"items_uri": None, "items_sql": None}
-    assert Request(SUM, "1").conf(params, tmp_path) == {"numbers": ["1"], **others}
+    assert Request(SUM, "1").conf(params, tmp_path, bool) == {"numbers": ["1"], **others}
     uri = "s3://lists/numbers.csv"
-    assert Request(SUM, uri).conf(params, tmp_path) == {"items_uri": uri, "items_sql": None}
+    assert Request(SUM, uri).conf(params, tmp_path, bool) == {"items_uri": uri, "items_sql": None}
 
 
 def test_a_dag_without_items_is_named(tmp_path):
     with pytest.raises(BadInput, match="concurrent_sum has no Param for the items"):
-        Request(SUM, "1").conf({}, tmp_path)
+        Request(SUM, "1").conf({}, tmp_path, bool)
 
 
 @pytest.mark.parametrize("pipeline", [WEIBO, "mastodon_user_profiles"])
@@ -71,12 +74,11 @@ def test_users_are_a_sample_of_the_simulator_with_some_that_do_not_exist(conf, t
 
 
 def test_without_items_and_users_a_simulated_api_gets_300_users_and_others_their_default_list(
-    conf, tmp_path, monkeypatch
+    conf, tmp_path
 ):
     assert conf(SUM) == {}
     assert len(users_of(conf(WEIBO), tmp_path)) == 300
-    monkeypatch.setenv("AIRFLOW_CONN_WEIBO_DEFAULT", "http://api")
-    assert conf(WEIBO) == {}, "users of the simulator were sent to the API of the user's connection"
+    assert conf(WEIBO, simulated=False) == {}, "simulated users were sent to the user's API"
 
 
 def test_what_does_not_exist_is_named_with_the_alternatives():
@@ -107,7 +109,7 @@ def test_local_files_of_a_pipeline_over_files_are_uploaded_and_uris_stay(tmp_pat
     monkeypatch.chdir(tmp_path)
     params = {"files": param([], type="array", **{"x-list": True}), "lag_days": param(3)}
     request = Request(SUM, "*.csv s3://shop/{date}/* notes.txt")
-    conf = request.conf(params, tmp_path, lambda path: f"s3://uploaded/{path.name}")
+    conf = request.conf(params, tmp_path, bool, lambda path: f"s3://uploaded/{path.name}")
     uploaded = [f"s3://uploaded/{name}" for name in ("a.csv", "b.csv")]
     assert conf == {"files": [*uploaded, "s3://shop/{date}/*", "s3://uploaded/notes.txt"]}
     keys = [upload_key(SUM, Path(path)) for path in ("a.csv", "x/a.csv", "x/../y/a.csv")]
@@ -115,10 +117,10 @@ def test_local_files_of_a_pipeline_over_files_are_uploaded_and_uris_stay(tmp_pat
     with pytest.raises(BadInput, match=r"ITEMS=a\.csv c\.csv: there is no file c\.csv"):
         Request(SUM, "a.csv c.csv").check()
     with pytest.raises(BadInput, match=r"there is no file \*\.gz\."):
-        Request(SUM, "a.csv *.gz").conf(params, tmp_path)
+        Request(SUM, "a.csv *.gz").conf(params, tmp_path, bool)
     with pytest.raises(BadInput, match=rf"no file {tmp_path}; .* write {tmp_path}/\."):
-        Request(SUM, str(tmp_path)).conf(params, tmp_path)
+        Request(SUM, str(tmp_path)).conf(params, tmp_path, bool)
     (tmp_path / "x").mkdir()
     (tmp_path / "x/deep.csv").touch()
     for pattern, number in (("**", 4), (f"{tmp_path}/", 4), ("**/*.csv", 3), ("x/", 1)):
-        assert len(Request(SUM, pattern).conf(params, tmp_path)["files"]) == number
+        assert len(Request(SUM, pattern).conf(params, tmp_path, bool)["files"]) == number

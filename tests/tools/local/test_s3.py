@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
 import threading
 import time
 import urllib.error
 import urllib.request
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import boto3
+import botocore.auth
 import pytest
 from boto3.s3.transfer import TransferConfig
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from fanfold.errors import BadConfiguration
@@ -117,12 +124,86 @@ def test_a_presigned_url_works_until_it_expires_and_for_its_object_alone(server)
         time.sleep(0.1)
 
 
-@pytest.mark.parametrize("service", ["iam", "cloudformation", "sts"])
-def test_other_services_of_moto_are_not_served(server, service):
-    calls = {"iam": "list_users", "cloudformation": "list_stacks", "sts": "get_caller_identity"}
-    with client(server, service) as other, pytest.raises(ClientError):
-        getattr(other, calls[service])()
-    assert get(f"{server.url}/moto-api/data.json")[0] == 403
+def signed(server, method, path, *, service="s3", headers=None, body=b"", age_s=0):
+    """Return the status and body of a request that is signed with the server's own keys, unchanged paths."""
+    host = server.url.removeprefix("http://")
+    request = AWSRequest(method, server.url + path, {"Host": host, **(headers or {})}, body)
+    keys = Credentials(server.access_key, server.secret_key)
+    when = datetime.now(UTC) - timedelta(seconds=age_s)
+    with patch.object(botocore.auth, "get_current_datetime", lambda **_: when.replace(tzinfo=None)):
+        S3SigV4Auth(keys, service, "us-east-1").add_auth(request)
+    with closing(http.client.HTTPConnection(host, timeout=10)) as connection:
+        connection.request(method, path, body, dict(request.headers))
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+
+
+CREATE = b"Action=CreateStack&StackName=s&TemplateBody=%7B%7D&Version=2010-05-15"
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "path", "body"),
+    [
+        ("cloudformation", "POST", "/", CREATE),
+        ("batch", "POST", "/v1/createcomputeenvironment", b"{}"),
+        ("iam", "POST", "/", b"Action=ListUsers&Version=2010-05-08"),
+        ("lambda", "GET", "/2015-03-31/functions", b""),
+        ("sts", "POST", "/", b"Action=GetCallerIdentity&Version=2011-06-15"),
+        ("s3", "POST", "/moto-api/reset", b""),
+        ("s3", "GET", "/moto-api/data.json", b""),
+        ("s3", "GET", "/latest/meta-data/", b""),
+        *(
+            ("s3", "PUT", f"/{name}", b"")
+            for name in ("..", ".", "...", "%2e%2e", "%2e%2e%2fx", "a..b", "~root")
+        ),
+    ],
+)
+def test_nothing_but_s3_is_served_and_no_bucket_is_named_like_a_folder(
+    server, service, method, path, body
+):
+    """Also not to who has the keys; without them even the right request is refused."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert signed(server, method, path, service=service, headers=form, body=body)[0] >= 400
+    with client(server) as s3:
+        assert [each["Name"] for each in s3.list_buckets()["Buckets"]] == [BUCKET]
+        assert s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 1
+    stranger = replace(server, secret_key="guessed")
+    assert signed(stranger, method, path, service=service, headers=form, body=body)[0] == 403
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "http://127.0.0.1:8080"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors"}, 403),
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        # The link to a file on the run page.
+        ({"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate"}, 200),
+        ({"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}, 200),
+        ({"Host": "rebound.example"}, 403),
+        ({"Host": "169.254.169.254"}, 403),
+    ],
+)
+def test_a_signed_request_of_a_web_page_or_for_another_host_is_refused(server, headers, status):
+    assert signed(server, "GET", f"/{BUCKET}?list-type=2", headers=headers)[0] == status
+
+
+def test_a_preflight_of_a_browser_permits_nothing(server):
+    asked = {"Origin": "http://127.0.0.1:1", "Access-Control-Request-Method": "PUT"}
+    host = server.url.removeprefix("http://")
+    with closing(http.client.HTTPConnection(host, timeout=10)) as connection:
+        connection.request("OPTIONS", f"/{BUCKET}/latest.json", headers=asked)
+        answer = connection.getresponse()
+        assert answer.status == 403
+        assert not [name for name, _ in answer.getheaders() if name.lower().startswith("access-")]
+
+
+def test_a_signed_request_is_valid_for_a_quarter_of_an_hour(server):
+    path = f"/{BUCKET}?list-type=2"
+    assert [signed(server, "GET", path, age_s=age)[0] for age in (800, 1000)] == [200, 403]
 
 
 def test_of_concurrent_conditional_writes_only_one_succeeds(server):

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from fanfold.simulator.counters import BoundedCounter
 
 
@@ -56,14 +58,31 @@ def test_statistics_count_requests_paths_uids_and_concurrency(simulator, client)
 
 
 def test_the_control_endpoints_refuse_what_they_do_not_know(client):
+    headers = {"Authorization": f"Bearer {client.token}"}
     for answer in (
-        client.send("/_control", "POST", body="not json"),
-        client.send("/_control", "POST", body="[]"),
-        client.send("/_nothing"),
-        client.send("/_stats", "DELETE"),
+        client.send("/_control", "POST", headers, "not json"),
+        client.send("/_control", "POST", headers, "[]"),
+        client.send("/_nothing", "GET", headers),
+        client.send("/_stats", "DELETE", headers),
     ):
         assert answer.status == 400
-        assert answer.json["error"]
+        assert "Authorization" not in answer.json["error"]
+
+
+@pytest.mark.parametrize("authorization", ["", "Bearer other", "Bearer ", "Bearer \xff"])
+def test_the_control_endpoints_want_the_token(simulator, client, tmp_path, authorization):
+    """Otherwise any page of a browser could choose the folder whose functions are run."""
+    headers = {"Authorization": authorization} if authorization else {}
+    change = json.dumps({"functions": str(tmp_path)})
+    for method, path in (
+        ("POST", "/_control"),
+        ("DELETE", "/_control"),
+        ("GET", "/_stats?uids=all"),
+    ):
+        answer = client.send(path, method, headers, change)
+        assert answer.status == 400
+        assert answer.json["error"].startswith("Send the header Authorization")
+    assert simulator.control()["functions"] != str(tmp_path)
 
 
 def test_counts_by_uid_take_bounded_memory():
