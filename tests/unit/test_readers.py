@@ -271,6 +271,10 @@ MALFORMED = {
     "second quote.csv": (f'user_id,n,m\n1,"a\nb","Al\n{LINES[:99]}', "line 3: a quote opens"),
     "quote.csv": ('user_id,name\n1,"Al" x\n', "line 2: a quote opens"),
     "no json.jsonl": ('{"user_id": 1}\n{"password": "s3cret"\n', "line 2 is not JSON"),
+    "deep.jsonl": (
+        f'{{"user_id": 1, "s3cret": {"[" * 500}{"]" * 500}}}',
+        "line 1: its attributes have",
+    ),
     "no key.jsonl": ('{"id": "s3cret"}\n', "line 1 has no 'user_id'"),
     "null.jsonl": ('{"user_id": null}\n["s3cret"]\n', "line 2: an item is a string or an integer"),
     "rejected.csv": ("user_id\n1\ns3cret\n", "line 3: a uid is a number"),

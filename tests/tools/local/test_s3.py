@@ -216,7 +216,11 @@ def test_a_preflight_of_a_browser_permits_nothing(server):
 
 def test_a_signed_request_is_valid_for_a_quarter_of_an_hour(server):
     path = f"/{BUCKET}?list-type=2"
-    assert [signed(server, "GET", path, age_s=age)[0] for age in (800, 1000, -1000)] == [200, 403, 403]
+    assert [signed(server, "GET", path, age_s=age)[0] for age in (800, 1000, -1000)] == [
+        200,
+        403,
+        403,
+    ]
 
 
 def test_of_concurrent_conditional_writes_only_one_succeeds(server):

@@ -90,6 +90,26 @@ def test_only_regular_files_of_the_folder_are_opened(folder, locations, name, er
         pytest.fail("it was opened")
 
 
+def test_a_folder_that_becomes_a_link_after_its_check_is_not_followed(
+    folder, locations, monkeypatch
+):
+    write(folder / "sub" / "secret.csv")
+    check = locations._real
+
+    def checked(path):
+        real = check(path)
+        (folder / "sub").rename(folder / "moved")
+        (folder / "sub").symlink_to("../private")
+        return real
+
+    monkeypatch.setattr(locations, "_real", checked)
+    with (
+        pytest.raises(FileNotFoundError),
+        locations.open(f"file://{folder}/sub/secret.csv") as (_, stream),
+    ):
+        pytest.fail(str(stream.read()))
+
+
 @pytest.mark.parametrize(
     "uri",
     [
