@@ -57,8 +57,7 @@ def write_items(
                 blanks += 1
                 continue
             try:
-                if others and is_too_deep(others):
-                    raise ValueError(f"its attributes have more than {MAX_DEPTH} levels")
+                _check_depth(others)
                 keys.append(check(key_text(item)))
             except ValueError as error:
                 rejected += 1
@@ -80,6 +79,11 @@ def write_items(
             )
         lists.write(keys, attributes)
     return lists.items, blanks
+
+
+def _check_depth(attributes: Mapping[str, Any] | None) -> None:
+    if attributes and is_too_deep(attributes):
+        raise ValueError(f"its attributes have more than {MAX_DEPTH} levels")
 
 
 class _Lists:
