@@ -166,7 +166,7 @@ class Application:
     def _control(self, body: bytes) -> None:
         try:
             changes = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput("The body of POST /_control must be JSON") from error
         if not isinstance(changes, dict):
             raise BadInput("The body of POST /_control must be a JSON object of settings")

@@ -74,7 +74,7 @@ def test_what_is_no_folder_is_refused(tmp_path, kind):
         path.symlink_to(path)
     else:
         path.touch(0o644)
-    with pytest.raises(BadConfiguration, match="cannot be used .*set FANFOLD_HOME"):
+    with pytest.raises(BadConfiguration, match=r"cannot be used .*set FANFOLD_HOME"):
         Home(path / "x" if kind == "below a file" else path).check()
     assert kind == "loop" or path.stat().st_mode & 0o777 == 0o644
 

@@ -61,6 +61,7 @@ def test_the_control_endpoints_refuse_what_they_do_not_know(client):
     headers = {"Authorization": f"Bearer {client.token}"}
     for answer in (
         client.send("/_control", "POST", headers, "not json"),
+        client.send("/_control", "POST", headers, "[" * 9_999),
         client.send("/_control", "POST", headers, "[]"),
         client.send("/_nothing", "GET", headers),
         client.send("/_stats", "DELETE", headers),
