@@ -282,6 +282,7 @@ MALFORMED = {
         "line 1: its attributes have",
     ),
     "no key.jsonl": ('{"id": "s3cret"}\n', "line 1 has no 'user_id'"),
+    "half.jsonl": ('{"user_id": "s3cret\\ud800"}\n', "line 1: a text contains a lone surrogate"),
     "null.jsonl": ('{"user_id": null}\n["s3cret"]\n', "line 2: an item is a string or an integer"),
     "rejected.csv": ("user_id\n1\ns3cret\n", "line 3: a uid is a number"),
     "rejected.parquet": ({"user_id": ["1", "s3cret"]}, "row 2: a uid is a number"),

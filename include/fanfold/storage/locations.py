@@ -272,8 +272,8 @@ class Locations:
             raise _translated(error, prefix) from error
         if skipped:
             log.warning(
-                "%d entries under %s were skipped: they are not regular files, or links out of the "
-                "folders in %s. First: %s.",
+                "%d entries under %s were skipped: they are not regular files, links out of the folders in "
+                "%s, or have names that are not UTF-8. First: %s.",
                 len(skipped),
                 prefix,
                 VARIABLE,
@@ -288,6 +288,9 @@ class Locations:
             path = folder + name
             uri = f"{FILE}{path}"
             if not uri.startswith(prefix):
+                continue
+            if os.fsencode(name) != name.encode("utf-8", "replace"):
+                skipped.append(os.fsencode(path).decode("utf-8", "backslashreplace"))
                 continue
             if name.endswith("/"):
                 yield from self._walk(path, prefix, skipped)

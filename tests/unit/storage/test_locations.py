@@ -58,9 +58,10 @@ def test_links_and_special_files_are_skipped_and_named(folder, locations, caplog
     (folder / "folder").symlink_to("../private")
     (folder / "loop").symlink_to(".")
     os.mkfifo(folder / "pipe.csv")
+    write(folder / os.fsdecode(b"\xe9t\xe9.csv"))
     listed = [each.uri.rpartition("/")[2] for each in locations.list(f"file://{folder}/")]
     assert listed == ["inside.csv", "real.csv"]
-    assert f"4 entries under file://{folder}/ were skipped" in caplog.text
+    assert f"5 entries under file://{folder}/ were skipped" in caplog.text
     assert f"First: {folder}/folder." in caplog.text
 
 
