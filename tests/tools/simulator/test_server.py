@@ -83,6 +83,8 @@ def test_the_control_endpoints_want_the_token(simulator, client, tmp_path, autho
         answer = client.send(path, method, headers, change)
         assert answer.status == 400
         assert answer.json["error"].startswith("Send the header Authorization")
+    page = {"Authorization": f"Bearer {client.token}", "Origin": "http://rebound.example"}
+    assert client.send("/_control", "POST", page, change).status == 400
     assert simulator.control()["functions"] != str(tmp_path)
 
 
