@@ -133,6 +133,12 @@ def test_the_other_fields_of_a_jsonl_file_are_attributes(tmp_path):
     assert attributes(tmp_path) == [{"a": "\ud800", "b": [1, {"c": None}]}, {}]
 
 
+def test_a_map_of_a_parquet_file_is_an_attribute(tmp_path):
+    maps = pa.array([[("k", b"v")]], pa.map_(pa.string(), pa.binary()))
+    listed(tmp_path, read(tmp_path, "a.parquet", {"user_id": ["1"], "a": maps}))
+    assert attributes(tmp_path) == [{"a": [["k", "v"]]}]
+
+
 def test_the_other_columns_of_a_parquet_file_are_attributes_as_json_values(tmp_path):
     columns = {
         "day": [date(2026, 1, 2), None],
@@ -285,7 +291,12 @@ MALFORMED = {
         '{"user_id": 1, "user_id": 2}\n',
         "line 1 is not JSON, or an object has two",
     ),
+    "deep.jsonl": (
+        f'{{"user_id": 1, "s3cret": {"[" * 500}{"]" * 500}}}',
+        "line 1: its attributes have",
+    ),
     "no key.jsonl": ('{"id": "s3cret"}\n', "line 1 has no 'user_id'"),
+    "half.jsonl": ('{"user_id": "s3cret\\ud800"}\n', "line 1: a text contains a lone surrogate"),
     "null.jsonl": ('{"user_id": null}\n["s3cret"]\n', "line 2: an item is a string or an integer"),
     "rejected.csv": ("user_id\n1\ns3cret\n", "line 3: a uid is a number"),
     "rejected.parquet": ({"user_id": ["1", "s3cret"]}, "row 2: a uid is a number"),
@@ -377,6 +388,14 @@ LARGE = {
         {"user_id": ["1"], "a": ["x" * 2 * MIB]},
         "a value has more than 1,048,576 b",
     ),
+    "decoded.parquet": (
+        {"user_id": ["1"] * 99, "a": ["x" * 99_999] * 99},
+        "bytes after decompression",
+    ),
+    "wide.parquet": (
+        {"user_id": ["1"], "a": pa.array([b"x" * 2 * MIB], pa.binary(2 * MIB))},
+        "a value has more than 1,048,576 b",
+    ),
     "repeated.parquet": (
         {"user_id": ["1"], "a": [["x" * MIB] * 65]},
         "lists of a row have more than 67,108,864",
@@ -399,14 +418,27 @@ def test_a_file_beyond_a_limit_is_refused_and_the_limit_named(tmp_path, name, mo
         listed(tmp_path, read(tmp_path, name, content))
 
 
-def test_texts_that_repeat_in_a_parquet_file_are_unpacked_in_small_blocks(tmp_path):
-    """10,000 rows of 1 MB, in a file of a few KB."""
-    once = pa.DictionaryArray.from_arrays([0] * 10_000, ["x" * 10**6])
+@pytest.mark.parametrize(
+    ("columns", "kind", "value"),
+    [
+        (1, pa.dictionary(pa.int32(), pa.string()), "x" * 10**6),
+        (1, pa.binary(20_000), b"x" * 20_000),
+        (1_000, pa.int64(), 7),
+    ],
+    ids=["texts", "fixed length", "many columns"],
+)
+def test_values_that_repeat_in_a_parquet_file_are_unpacked_in_small_blocks(
+    tmp_path, columns, kind, value
+):
+    """Rows of 100 MB and more, in a small file."""
+    once = pa.array([value], kind).take(pa.array([0] * 8_000))
+    table = pa.table({"user_id": ["1"] * 8_000, **dict.fromkeys(map(str, range(columns)), once)})
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table({"user_id": ["1"] * 10_000, "a": once}), sink, store_schema=False)
+    pq.write_table(table, sink, store_schema=False)
     located = read(tmp_path, "a.parquet", sink.getvalue().to_pybytes())
+    del once, table
     before, most = pa.total_allocated_bytes(), 0
     for _ in range(100):
-        assert len(next(located)[3]["a"]) == 10**6
+        assert next(located)[3]["0"] == readers.json_value(value)
         most = max(most, pa.total_allocated_bytes() - before)
-    assert most < 64 * MIB
+    assert most < 40 * MIB

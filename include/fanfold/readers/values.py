@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import date, time
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 _SHOWN_CHARACTERS = 60
 _EXACT = 2**53
 """Below, a float is exactly one integer (IEEE 754)."""
+_HALF = re.compile("[\ud800-\udfff]")
 _DIGITS = 76
 """Digits of the widest decimal of Parquet and Arrow."""
 
@@ -54,9 +56,11 @@ def key_text(value: Any) -> str:
     databases store ids as ``decimal(38,0)``.
 
     Raises:
-        ValueError: It is no text, date or whole number, or a float that may have lost digits.
+        ValueError: It is no text of Unicode, date or whole number, or a float that may have lost digits.
     """
     if isinstance(value, str):
+        if not value.isascii() and _HALF.search(value):
+            raise ValueError("a text contains a lone surrogate, which is not Unicode")
         return value.removeprefix("\ufeff")
     if isinstance(value, float) and not abs(value) < _EXACT:
         raise ValueError(

@@ -256,11 +256,7 @@ class Locations:
     @contextmanager
     def _open_file(self, uri: str, start: int) -> Iterator[tuple[Found, BinaryIO]]:
         try:
-            real = self._real(uri.removeprefix(FILE))
-            if not stat.S_ISREG(real.stat().st_mode):
-                raise ItemRefused(ENGINE.message("files.not_regular"))
-            # NONBLOCK: a FIFO put there meanwhile would wait for its writer.
-            descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = _opened(self._real(uri.removeprefix(FILE)))
         except OSError as error:
             raise _translated(error, uri) from error
         with io.FileIO(descriptor) as file:
@@ -298,8 +294,8 @@ class Locations:
             raise _translated(error, prefix) from error
         if skipped:
             log.warning(
-                "%d entries under %s were skipped: they are not regular files, or links out of the "
-                "folders in %s. First: %s.",
+                "%d entries under %s were skipped: they are not regular files, links out of the folders in "
+                "%s, or have names that are not UTF-8. First: %s.",
                 len(skipped),
                 prefix,
                 VARIABLE,
@@ -314,6 +310,9 @@ class Locations:
             path = folder + name
             uri = f"{FILE}{path}"
             if not uri.startswith(prefix):
+                continue
+            if os.fsencode(name) != name.encode("utf-8", "replace"):
+                skipped.append(os.fsencode(path).decode("utf-8", "backslashreplace"))
                 continue
             if name.endswith("/"):
                 yield from self._walk(path, prefix, skipped)
@@ -340,6 +339,25 @@ def _bucket_and_key(uri: str) -> tuple[str, str]:
     if not key:
         raise FileNotFoundError(uri)
     return bucket, key
+
+
+def _opened(real: Path) -> int:
+    """Open a regular file; follow no link that has replaced it, or a folder of its path, meanwhile."""
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    folder = os.open("/", flags)
+    try:
+        for name in real.parts[1:-1]:
+            inner = os.open(name, flags | os.O_DIRECTORY | getattr(os, "O_PATH", 0), dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        # NONBLOCK: a FIFO would wait for its writer.
+        file = os.open(real.name, flags | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise ItemRefused(ENGINE.message("files.not_regular"))
+    return file
 
 
 def _translated(error: OSError, uri: str) -> Exception:

@@ -104,7 +104,9 @@ class Workspace:
     @classmethod
     def of_run(cls, shared: Path, dag_id: str, run_id: str) -> Workspace:
         """Return the workspace of a run under the shared directory."""
-        return cls(shared / safe_name(dag_id) / safe_name(run_id))
+        # Any run may read `inputs`: what people put there is no run.
+        folder = safe_name(f".{dag_id}" if dag_id == INPUTS else dag_id)
+        return cls(shared / folder / safe_name(run_id))
 
     def sibling(self, run_id: str) -> Workspace:
         """Return the workspace of another run of the same DAG."""

@@ -318,11 +318,16 @@ def test_a_query_has_keys_and_attributes(database):
         "SELECT nobody FROM city",
         "SELECT name FROM nothing",
         "COMMIT",
+        'ATTACH "made.db" AS made',
+        'VACUUM INTO "made.db"',
+        "PRAGMA journal_mode = WAL",
     ],
 )
-def test_a_query_that_writes_or_is_wrong_is_refused_and_named(database, sql):
+def test_a_query_that_writes_or_is_wrong_is_refused_and_named(database, sql, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput) as caught:
         read(sql=sql, sql_connection="db")
+    assert not [each for each in tmp_path.iterdir() if each.name != "a.db"]
     assert f"the query '{sql[:20]}" in str(caught.value)
     assert "connection 'db'" in str(caught.value)
     assert database() == CITIES
