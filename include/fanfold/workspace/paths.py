@@ -28,7 +28,7 @@ Layout::
         report/                          report.html
         comparison.json                  differences to the previous run
         manifest.json                    the manifest
-        load.json                        counts of the last load by table, and its warnings
+        load.json                        what the last load did not write
         stop.json                        why the fetch was stopped, if the token was rejected
 
     <shared>/inputs/                     items files that people put there, and that any run may read

@@ -63,7 +63,7 @@ def test_rows_that_load_did_not_write_are_told(partial):
     assert partial.get()["load_warnings"] == []
     fields = {"table": "orders", "n": 2, "rows": 9, "newest": "2062-01-01T00:00:00.000Z"}
     message = ENGINE.message("load.outdated", **fields)
-    write_json(partial.workspace.load, {"tables": {}, "warnings": [asdict(message)]})
+    write_json(partial.workspace.load, {"warnings": [asdict(message)]})
     assert partial.get()["load_warnings"] == [message.text]
     assert "of the run of 2062-01-01" in message.text
     partial.set_states("success", {("load", -1): "failed"})
