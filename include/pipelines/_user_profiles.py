@@ -160,8 +160,8 @@ _CODE = re.compile(r"-?[0-9]{1,9}")
 def derived(rows: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     """Add the derived columns as of the logical date.
 
-    They are null where a column that they need is. ``followers_to_friends`` is null without friends; ``account_age_days`` is in whole days, at
-    least 0, and counts as at least 1 in ``statuses_per_day``.
+    They are null where a column that they need is. ``followers_to_friends`` is null without friends;
+    ``account_age_days`` is in whole days, at least 0, and counts as at least 1 in ``statuses_per_day``.
     """
     followers, friends, statuses = (
         pd.to_numeric(rows[name], errors="coerce")

@@ -1,7 +1,7 @@
 """Mastodon user profiles: one row an account, by ``acct``, with the columns of the Weibo pipeline.
 
-Asked is one server, which knows accounts of others, too, and has its own ids for them: the key is the id
-with the server. Mastodon verifies links, not people: ``verified`` is true if a link of the profile is verified.
+A server has ids of its own for all accounts, also for those of other servers: the key is the id with the
+server that was asked. Mastodon verifies links, not people: ``verified`` is true if a link is verified.
 """
 
 from __future__ import annotations
