@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fanfold import Pipeline
 from pipelines import _mastodon_api as mastodon
+from pipelines import _user_profile_charts as charts
 from pipelines import _user_profiles as profiles
 
 if TYPE_CHECKING:
@@ -46,12 +47,12 @@ PIPELINE = Pipeline(
     key=profiles.KEY,
     dataset="user_profiles",
     charts=[
-        profiles.FOLLOWERS,
-        profiles.ACTIVITY,
-        profiles.VERIFIED,
-        profiles.RECENCY,
-        profiles.TOP,
-        profiles.YEARS,
+        charts.FOLLOWERS,
+        charts.ACTIVITY,
+        charts.VERIFIED,
+        charts.RECENCY,
+        charts.TOP,
+        charts.YEARS,
     ],
     item_column="acct",
     check_item=mastodon.check_item,

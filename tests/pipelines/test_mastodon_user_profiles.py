@@ -11,7 +11,7 @@ import pytest
 from fanfold import testing
 from fanfold.stages.processing import arrow_schema
 from pipelines import weibo_user_profiles
-from pipelines._user_profiles import YEARS
+from pipelines._user_profile_charts import YEARS
 from pipelines.mastodon_user_profiles import PIPELINE
 
 AS_OF = datetime(2026, 5, 2, tzinfo=UTC)
