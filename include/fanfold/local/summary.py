@@ -55,7 +55,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         "pending": notes.pending_text(manifest),
         "dropped": notes.dropped_text(manifest),
         "tables": f"{', '.join(tables)} in {warehouse}",
-        "not loaded": _not_loaded(workspace),
+        "warnings": _warnings(workspace),
         "S3": f"s3://{stack.bucket}/{run_prefix(manifest)}",
         "on disk": workspace.dataset,
     }
@@ -72,9 +72,9 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     )
 
 
-def _not_loaded(workspace: Workspace) -> str:
-    warnings = read_json(workspace.load)["warnings"] if workspace.load.exists() else ()
-    return " ".join(Message(**each).text for each in warnings)
+def _warnings(workspace: Workspace) -> str:
+    found = [read_json(path) for path in (workspace.published, workspace.load) if path.exists()]
+    return " ".join(Message(**each).text for file in found for each in file["warnings"])
 
 
 def next_step(stack: Stack, dag_id: str, run_id: str, *, stays: bool) -> str:

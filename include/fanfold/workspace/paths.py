@@ -28,7 +28,8 @@ Layout::
         report/                          report.html
         comparison.json                  differences to the previous run
         manifest.json                    the manifest
-        load.json                        what the last load did not write
+        publish.json                     warnings of the last publication
+        load.json                        warnings of the last load
         stop.json                        why the fetch was stopped, if the token was rejected
 
     <shared>/inputs/                     items files that people put there, and that any run may read
@@ -92,6 +93,7 @@ class Workspace:
         self.stop = root / "stop.json"
         self.report = root / "report"
         self.manifest = root / "manifest.json"
+        self.published = root / "publish.json"
         self.load = root / "load.json"
         self.spill = root / "spill"
 
