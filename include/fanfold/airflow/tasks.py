@@ -381,18 +381,15 @@ def load(pipeline: str) -> dict[str, dict[str, Any]]:
             connection_id=connections.WAREHOUSE,
         )
     metrics.loaded(manifest.dag_id, sum(result.written for result in results))
-    tables = {result.table: asdict(result) for result in results}
     warnings = {each.text: each for result in results for each in result.warnings}
-    write_json(
-        workspace.load, {"tables": tables, "warnings": [asdict(each) for each in warnings.values()]}
-    )
+    write_json(workspace.load, {"warnings": [asdict(each) for each in warnings.values()]})
     for result in results:
         log.info("%s", result.summary)
     for text in warnings:
         log.warning("%s", text)
     if results[0].skipped:
         raise AirflowSkipException("A newer generation of the dataset is loaded.")
-    return tables
+    return {result.table: asdict(result) for result in results}
 
 
 @task(multiple_outputs=False)

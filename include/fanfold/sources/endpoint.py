@@ -47,8 +47,8 @@ class Endpoint:
         region: Region of the service, or "".
 
     Raises:
-        BadConfiguration: Token, login or region contain a character that does not print. White space around them, such as the
-            line break at the end of a file, is removed.
+        BadConfiguration: Token, login or region contain a character that does not print. White space
+            around them is removed.
     """
 
     connection: str

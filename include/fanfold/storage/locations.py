@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError, FlexibleChecksumError
 
@@ -34,7 +33,7 @@ from fanfold.errors import (
 from fanfold.messages import ENGINE
 from fanfold.model import utc_text
 from fanfold.storage.objects import ABSENT
-from fanfold.storage.s3_errors import s3_errors
+from fanfold.storage.s3_errors import s3_errors, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
@@ -122,9 +121,7 @@ class Locations:
         if not any(root.startswith(_S3) for root in roots):
             return tuple(roots)
         meta = self._client.meta
-        url = urlsplit(meta.endpoint_url)
-        host = url.netloc.rpartition("@")[2]  # an endpoint_url may have a login
-        where = f"{url.scheme}://{host} ({meta.region_name})"
+        where = f"{shown(meta.endpoint_url)} ({meta.region_name})"
         return tuple(f"{root} at {where}" if root.startswith(_S3) else root for root in roots)
 
     def list(self, prefix: str) -> Iterator[Found]:

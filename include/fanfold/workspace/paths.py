@@ -29,7 +29,7 @@ Layout::
         comparison.json                  differences to the previous run
         manifest.json                    the manifest
         publish.json                     warnings of the last publication
-        load.json                        counts of the last load by table, and its warnings
+        load.json                        warnings of the last load
         stop.json                        why the fetch was stopped, if the token was rejected
 
     <shared>/inputs/                     items files that people put there, and that any run may read

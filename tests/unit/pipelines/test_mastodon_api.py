@@ -79,13 +79,7 @@ def test_an_account_is_found_or_does_not_exist():
 def test_an_account_that_the_server_does_not_show_has_its_own_reason():
     """The server was asked what it knows; of other servers' accounts that is not all that there are."""
     gone = answer(404, JSON_ERROR)
-    suspended = {
-        "id": "1",
-        "acct": "a",
-        "suspended": True,
-        "display_name": "",
-        "followers_count": 0,
-    }
+    suspended = {"id": "1", "acct": "a", "suspended": True, "followers_count": 0}
     for acct, response, reason in [
         ("a", answer(200, suspended), "mastodon.suspended"),
         ("a", gone, "mastodon.no_account"),

@@ -39,48 +39,22 @@ def test_a_host_may_be_a_name_or_an_address(fields, url):
     assert parse(**fields).url == url
 
 
+# fmt: off
+WRONG_HOSTS = [
+    None, "", " ", "ftp://x", "https://", "https://user:s3cret@host", "https://:s3cret@host",
+    "s3cret@host", "https://host:s3cret", "https://host:65536", "https://s3cret@host:x",
+    "https://[::1", "https://::1]", "::1", "https://[host]", "a b", "a..b", "*.x", "x\ny",
+    "https://host/weibo?access_token=s3cret", "https://host#s3cret", f"{'a' * 64}.example",
+]
+# fmt: on
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        *(
-            ({"host": host}, "host")
-            for host in (
-                *(
-                    None,
-                    "",
-                    " ",
-                    "ftp://x",
-                    "https://",
-                    "https://user:s3cret@host",
-                    "https://:s3cret@host",
-                ),
-                *(
-                    "s3cret@host",
-                    "https://host:s3cret",
-                    "https://host:65536",
-                    "https://s3cret@host:x",
-                ),
-                *(
-                    "https://[::1",
-                    "https://::1]",
-                    "::1",
-                    "https://[host]",
-                    "a b",
-                    "a..b",
-                    "*.x",
-                    "x\ny",
-                ),
-                *(
-                    "https://host/weibo?access_token=s3cret",
-                    "https://host#s3cret",
-                    f"{'a' * 64}.example",
-                ),
-            )
-        ),
+        *(({"host": host}, "host") for host in WRONG_HOSTS),
         ({"host": "https://host:0"}, "port"),
-        ({"port": 0}, "port"),
-        ({"port": -1}, "port"),
-        ({"port": 65536}, "port"),
+        *(({"port": port}, "port") for port in (0, -1, 65536)),
         ({"schema": "weibo"}, "schema"),
     ],
 )
