@@ -37,7 +37,8 @@ SELECT
   EXISTS (SELECT FROM pg_trigger
     WHERE tgrelid = rel.oid AND NOT tgisinternal AND tgtype & 7 = 7),
   EXISTS (SELECT FROM pg_partitioned_table
-    WHERE partrelid = rel.oid AND partstrat <> 'h' AND partdefid = 0),
+    WHERE partrelid = rel.oid AND (partstrat <> 'h' AND partdefid = 0 OR NOT EXISTS (
+      SELECT FROM pg_partition_tree(rel.oid) WHERE isleaf AND relid <> rel.oid))),
   ARRAY(SELECT pg_get_partition_constraintdef(relid) FROM pg_partition_tree(rel.oid)
     WHERE isleaf AND relid <> rel.oid)
 FROM pg_class AS rel WHERE rel.oid = to_regclass(%(table)s)
