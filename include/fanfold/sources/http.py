@@ -156,7 +156,6 @@ _MESSAGE_IDS: tuple[tuple[type[Exception], str], ...] = (
     (urllib3.exceptions.NewConnectionError, "http.connection_failed"),
     (urllib3.exceptions.ConnectTimeoutError, "http.connect_timeout"),
     (urllib3.exceptions.ReadTimeoutError, "http.read_timeout"),
-    (urllib3.exceptions.SSLError, "http.tls_handshake"),
     (urllib3.exceptions.DecodeError, "http.compression"),
     (http.client.IncompleteRead, "http.cut_off"),
     (TimeoutError, "http.read_timeout"),
@@ -175,6 +174,9 @@ def _message(error: Exception, path: str) -> Message:
             return ENGINE.message("http.tls", path=path, reason=cause.verify_message)
         if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
             return ENGINE.message("http.no_tls", path=path)
+        if isinstance(cause, ssl.SSLError) and isinstance(error, urllib3.exceptions.SSLError):
+            reason = cause.reason or type(cause).__name__
+            return ENGINE.message("http.tls_failed", path=path, reason=reason)
         if type(cause) is http.client.BadStatusLine:  # not RemoteDisconnected
             return ENGINE.message("http.no_http", path=path)
     name = next(

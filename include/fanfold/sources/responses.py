@@ -44,6 +44,8 @@ def unexpected_response(response: Response) -> SourceBusy:
         message_id = "http.proxy"
     elif 300 <= response.status < 400:
         message_id = "http.redirect"
+    elif is_page and response.status in {400, 401, 403}:
+        message_id = "http.barred"
     elif is_page and response.status >= 400:
         message_id = "http.page"
     elif response.body is None and response.flaw:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from fanfold.sources.endpoint import Endpoint
 
 T = TypeVar("T")
-_NO_API = {301, 302, 303, 307, 308, 404, 405, 410, 501}
-"""Statuses of a host that has another API, none, or a login in front of it."""
+_NO_API = {301, 302, 303, 307, 308, 400, 404, 405, 410, 501}
+"""Statuses of a host that has another API, none, a login in front of it, or TLS at this port (400)."""
 
 
 class ApiSession:

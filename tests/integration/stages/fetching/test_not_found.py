@@ -202,7 +202,7 @@ def test_a_server_that_has_one_of_the_descriptions_passes_the_check(server, answ
 
 
 @pytest.mark.parametrize("api", [_mastodon_api.API, _mastodon_topics_api.API, _weibo_api.API])
-@pytest.mark.parametrize("status", [200, 301, 302, 303, 404, 405, 410, 501])
+@pytest.mark.parametrize("status", [200, 301, 302, 303, 400, 404, 405, 410, 501])
 def test_a_host_without_the_api_is_named_after_three_attempts(server, api, status):
     server.answers.default_factory = lambda: [(status, PAGE)]
     with session_with(server, api) as session:

@@ -120,3 +120,11 @@ def test_a_certificate_is_trusted_if_the_environment_says_so(certificate, monkey
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert send(f"https://localhost:{port}/weibo/") == "/weibo/a?access_token=s3cret"
         assert "not trusted (IP address mismatch" in failure(f"https://127.0.0.1:{port}")
+
+
+def test_a_handshake_that_fails_says_why(certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with serving(certificate, minimum=ssl.TLSVersion.TLSv1_3) as port:
+        monkeypatch.setattr(ssl.SSLContext, "maximum_version", ssl.TLSVersion.TLSv1_2)
+        said = failure(f"https://localhost:{port}")
+    assert "the TLS handshake failed (TLSV1_ALERT_PROTOCOL_VERSION)" in said
