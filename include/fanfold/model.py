@@ -228,6 +228,7 @@ class Plan:
         label: Column with a name of the row for people; empty if there is none.
         measure: Column by which changes are ranked; empty if there is none.
         mode: ``snapshot`` or ``merge``.
+        places: Where the requests go: URLs, regions and buckets.
     """
 
     source: str
@@ -254,6 +255,7 @@ class Plan:
     conflicts: int = 0
     bytes: int = 0
     mode: str = "snapshot"
+    places: tuple[str, ...] = ()
 
     @property
     def batches(self) -> int:
@@ -282,7 +284,7 @@ class Plan:
         made: dict[str, Any] = {"forecast": forecast, "quotas": quotas, "key_form": key_form}
         made |= {
             name: tuple(data[name])
-            for name in ("starts", "noun", "row_key", "folds")
+            for name in ("starts", "noun", "row_key", "folds", "places")
             if name in data
         }
         return cls(**{**data, **made})
@@ -350,6 +352,7 @@ class Manifest:
             have them.
         gb_seconds: Cost of the calls of functions, failed ones too: billed duration times memory, in
             seconds times GB (2^30 bytes).
+        places: Where the items came from: URLs, regions and buckets that were asked for them.
         mode: ``snapshot`` or ``merge``. The other fields are for ``merge``.
         run_rows: Rows of the run's own items.
         superseded: Rows that are not in the dataset because a newer row has their key.
@@ -390,6 +393,7 @@ class Manifest:
     rows_version: str = ""
     listed: str = ""
     gb_seconds: float = 0.0
+    places: tuple[str, ...] = ()
     version: int = MANIFEST_VERSION
 
     def file_of(self, table: str, form: str = "parquet") -> FileEntry:
@@ -435,6 +439,7 @@ class Manifest:
                 **data,
                 "status": RunStatus(data["status"]),
                 "counts": Counts(**data["counts"]),
+                "places": tuple(data.get("places", ())),
                 "files": tuple(FileEntry(**entry) for entry in data["files"]),
             }
         )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pendulum import instance
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -79,3 +81,25 @@ def test_tables_are_loaded_after_the_dataset_is_published(dag):
     """A table must not be ahead of ``latest.json``; and ``publish`` may merge once more."""
     downstream = dag.get_task("publish").get_flat_relative_ids(upstream=False)
     assert "load" in downstream, "wire folded >> published >> [load, report]"
+
+
+@pytest.mark.parametrize(("last", "is_past"), [(None, False), (timedelta(days=3), True)])
+def test_a_schedule_starts_with_the_next_date_or_after_a_run_with_the_latest_missed_one(
+    airflow_home, last, is_past
+):
+    """The last scheduled run, or that of a backfill: Airflow makes no difference."""
+    assert airflow_home.is_dir()
+    from airflow.serialization.decoders import decode_timetable
+    from airflow.serialization.encoders import encode_timetable
+    from airflow.timetables.base import DataInterval, TimeRestriction
+
+    from fanfold.airflow import policies
+
+    now = datetime.now(UTC)
+    timetable = decode_timetable(encode_timetable(policies.daily(hour=(now.hour - 1) % 24)))
+    due = timetable.next_dagrun_info(
+        last_automated_data_interval=DataInterval.exact(instance(now - last)) if last else None,
+        restriction=TimeRestriction(earliest=None, latest=None, catchup=False),
+    ).run_after
+    assert (due < now) is is_past
+    assert abs(due - now) < timedelta(days=1)

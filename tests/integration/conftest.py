@@ -111,8 +111,6 @@ class Pipeline:
 
         A run of the same logical date is deleted, and made again under its id.
         """
-        from airflow.models import dagrun
-
         # dag.test() keeps the conf of a run in the DAG object: each run parses its own.
         dag = authored(dag_id, self.dags)
         errors = {}
@@ -130,15 +128,7 @@ class Pipeline:
             )
         # Without a logical date, dag.test() clears the tasks of all runs of the DAG.
         date = date or datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=next(DAYS))
-        with self.patch.context() as patch:
-            # dag.test() would start the run at its logical date, the scheduler starts it now.
-            create = dagrun.get_or_create_dagrun
-            patch.setattr(
-                dagrun,
-                "get_or_create_dagrun",
-                lambda **given: create(**{**given, "start_date": datetime.now(UTC)}),
-            )
-            run = dag.test(run_after=date, logical_date=date, run_conf=conf)
+        run = dag.test(run_after=date, logical_date=date, run_conf=conf)
         return self._finished(dag, run, errors)
 
     def clear(self, finished, *task_ids):

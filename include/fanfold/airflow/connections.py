@@ -18,10 +18,10 @@ from fanfold.airflow.settings import defer_after, files_allowed, rate_limit_url,
 from fanfold.errors import BadConfiguration
 from fanfold.messages import Message
 from fanfold.model import utc_text
-from fanfold.sources import Api, Function
+from fanfold.sources import Api, Files, Function
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from fanfold.airflow.settings import Options
@@ -96,6 +96,22 @@ def endpoint(pipeline: Pipeline) -> Endpoint:
     return Endpoint.parse(connection_id, **fields)
 
 
+def places(pipeline: Pipeline, keys: Iterable[str]) -> tuple[str, ...]:
+    """Return where the requests for some items go, for people: URLs, regions and buckets, no credentials.
+
+    Raises:
+        BadConfiguration: The connection is missing or wrong.
+    """
+    source = pipeline.source
+    if isinstance(source, Files):
+        with locations(source.connection) as files:
+            return files.places(keys)
+    if isinstance(source, (Api, Function)):
+        with source_session(source, endpoint(pipeline), as_of=datetime.now(UTC)) as session:
+            return (session.place,)
+    return ()
+
+
 def source_session(
     source: Api | Function, endpoint: Endpoint, *, as_of: datetime, run: str = ""
 ) -> Session:
@@ -114,8 +130,8 @@ def _lambda_client(connection_id: str, options: Mapping[str, Any]) -> Any:
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
     from botocore.config import Config
 
-    hook = _stripped_hook(AwsBaseHook(aws_conn_id=connection_id, client_type="lambda"))
     with _aws_errors(connection_id):
+        hook = _stripped_hook(AwsBaseHook(aws_conn_id=connection_id, client_type="lambda"))
         # Given to the hook, they would replace those of the connection, such as its proxies.
         return hook.get_client_type(config=hook.config.merge(Config(**options)))
 
@@ -191,8 +207,8 @@ def _s3_client(connection_id: str, options: Mapping[str, Any] = MappingProxyType
 
     # Without the connection boto would fall back to credentials and endpoints from elsewhere.
     _extra(connection_id, _connection(connection_id))
-    hook = _stripped_hook(AwsBaseHook(aws_conn_id=connection_id, client_type="s3"))
     with _aws_errors(connection_id):
+        hook = _stripped_hook(AwsBaseHook(aws_conn_id=connection_id, client_type="s3"))
         config = Config(**S3).merge(hook.config).merge(Config(**options))
         return hook.get_client_type(config=config)
 

@@ -15,6 +15,7 @@ from fanfold.errors import BadConfiguration, CredentialRefused, QuotaSpent, Rate
 from fanfold.model import BatchRef, Plan, Status, utc_text
 from fanfold.sources import Api, Compute, Files, Function
 from fanfold.workspace.files import read_json
+from fanfold.workspace.fresh import token_of
 from fanfold.workspace.stop import check_stop, token_digest, write_stop
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
-    from fanfold.sources import Source
+    from fanfold.sources import Session, Source
     from fanfold.sources.endpoint import Endpoint
     from fanfold.stages.fetching import BatchOutcomes
     from fanfold.stages.fetching.workers import WorkerPool
@@ -85,6 +86,7 @@ class Fetch(BaseOperator):
         from fanfold.workspace.redrive import selection_of
 
         as_of = settings.identity(context).logical_date
+        places: Sequence[str] = ()
         with ExitStack() as stack:
             if isinstance(source, Compute):
                 from fanfold.stages.fetching.processes import ProcessRunner
@@ -95,33 +97,43 @@ class Fetch(BaseOperator):
 
                 locations = stack.enter_context(connections.locations(source.connection))
                 start = partial(Downloads, locations, source.max_bytes, batch)
+                places = locations.places(batch.keys())
             elif endpoint:
-                start = self._workers(stack, source, endpoint, context)
+                session = self._session(stack, source, endpoint, context)
+                start = self._workers(stack, session, endpoint, context)
+                places = (session.place,)
             return fetch_batch(
                 batch,
                 start,
                 version=source_version(source),
+                places=places,
                 selection=selection_of(batch, context["dag_run"].clear_number or 0),
                 replaced=batch.replaced_files() if isinstance(source, Files) else (),
                 log=self.log.info,
                 report=partial(metrics.fetched, self.dag_id, self.pipeline),
             )
 
+    @staticmethod
+    def _session(
+        stack: ExitStack, source: Api | Function, endpoint: Endpoint, context: Context
+    ) -> Session:
+        as_of = settings.identity(context).logical_date
+        run = token_of(settings.workspace_of(context))
+        session = connections.source_session(source, endpoint, as_of=as_of, run=run)
+        return stack.enter_context(session)
+
+    @staticmethod
     def _workers(
-        self, stack: ExitStack, source: Api | Function, endpoint: Endpoint, context: Context
+        stack: ExitStack, session: Session, endpoint: Endpoint, context: Context
     ) -> partial[WorkerPool]:
         """Return what starts the threads that send the requests of a batch."""
         from fanfold.stages.fetching.backoff import Backoff
         from fanfold.stages.fetching.workers import WorkerPool
 
         options = settings.Options.of(context)
-        run = settings.identity(context)
-        session = connections.source_session(
-            source, endpoint, as_of=run.logical_date, run=f"{run.dag_id} {run.run_id}"
-        )
         return partial(
             WorkerPool,
-            stack.enter_context(session),
+            session,
             stack.enter_context(connections.rate_limiter(endpoint, options)),
             concurrency=options.concurrency,
             backoff=Backoff(max_wait=settings.defer_after()),

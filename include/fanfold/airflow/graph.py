@@ -5,6 +5,7 @@ from __future__ import annotations
 TAG = "fanfold"
 """Tag of all pipelines; the run page covers DAGs with this tag."""
 
+READ_ITEMS = "read_items"
 PLAN = "plan"
 FETCH = "batch.fetch"
 PROCESS = "batch.process"
@@ -13,6 +14,6 @@ PUBLISH = "publish"
 REPORT = "report"
 
 STEPS = (
-    "preflight", "read_items", PLAN, FETCH, PROCESS, CONSOLIDATE, PUBLISH, "load", REPORT,
+    "preflight", READ_ITEMS, PLAN, FETCH, PROCESS, CONSOLIDATE, PUBLISH, "load", REPORT,
 )  # fmt: skip
 """Task ids in display order."""

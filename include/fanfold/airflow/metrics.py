@@ -131,8 +131,7 @@ def decided(manifest: Manifest, pipeline: str, before: Manifest | None) -> None:
     task adds nothing, a redrive adds what it fetched.
     """
     of_pipeline = {"dag_id": manifest.dag_id, "pipeline": pipeline}
-    # A run that was deleted and made again under the same id is another run.
-    if before is None or before.started_at != manifest.started_at:
+    if before is None:
         before = replace(manifest, counts=Counts(), rows=0, run_rows=0, rejected=0)
     for outcome in Status:
         more = getattr(manifest.counts, outcome) - getattr(before.counts, outcome)

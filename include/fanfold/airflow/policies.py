@@ -98,12 +98,17 @@ PIPELINE: dict[str, Any] = {
 
 
 def daily(hour: int, timezone: str = "UTC") -> CronTriggerTimetable:
-    """Return a daily schedule that starts with the next date, not with the latest past one."""
+    """Return a daily schedule.
+
+    A DAG without scheduled runs and backfills starts with the next date. One with some starts the run of
+    the latest past date if it is missing, and none before that: after a pause, an outage, or a backfill
+    that ends before it.
+    """
     return CronTriggerTimetable(
         f"0 {hour} * * *", timezone=timezone, run_immediately=timedelta(seconds=0)
     )
 
 
 def hourly(minute: int) -> CronTriggerTimetable:
-    """Return an hourly schedule that starts with the next hour, not with the latest past one."""
+    """Return an hourly schedule, which starts as :func:`daily` does."""
     return CronTriggerTimetable(f"{minute} * * * *", timezone="UTC", run_immediately=timedelta(0))

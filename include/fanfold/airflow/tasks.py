@@ -19,8 +19,8 @@ from fanfold.airflow import connections, metrics, settings
 from fanfold.airflow.fetch import Fetch
 from fanfold.errors import FanfoldError, Inconsistent, SinkUnavailable, ToleranceExceeded
 from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
-from fanfold.sources import Api, Function
-from fanfold.workspace.files import read_json, write_json
+from fanfold.sources import Api, Files, Function
+from fanfold.workspace.files import read_json, read_jsonl, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,14 +67,11 @@ def read_items(pipeline: str, items: list[Any] | None = None) -> int:
     from dataclasses import replace
 
     from fanfold import readers
+    from fanfold.airflow.fresh import own_workspace
     from fanfold.airflow.items import items_of_run
-    from fanfold.workspace.fresh import remove_previous_run
 
     context = get_current_context()
-    workspace = settings.workspace_of(context)
-    run = context["dag_run"]
-    if not run.clear_number and remove_previous_run(workspace, str(run.start_date)):
-        log.info("Removed the workspace of a deleted run with the same id.")
+    workspace = own_workspace(context)
     loaded = _pipeline(pipeline)
     chosen, options = settings.items_of(context), settings.Options.of(context)
     if items is not None and chosen.is_default:
@@ -103,6 +100,7 @@ def plan(pipeline: str) -> list[dict[str, Any]]:
         wanted_size=options.batch_size,
         logical_date=utc_text(run.logical_date),
         started_at=utc_text(datetime.now(UTC)),
+        places=connections.places(loaded, read_jsonl(workspace.listed)),
         **_limits(loaded, options, run.logical_date),
     )
     log.info("%s", planning.summary(written))
@@ -205,6 +203,8 @@ def consolidate(pipeline: str) -> dict[str, int]:
         log.warning("%s", text)
     if text := notes.same_text(manifest):
         log.warning("%s.", text)
+    if len(manifest.places) > 1 and not isinstance(loaded.pipeline.source, Files):
+        log.warning("The items came from several places: %s.", ", ".join(manifest.places))
     if text := notes.merged_text(manifest):
         log.info("Merged into %s.", text)
     if text := notes.pending_text(manifest):

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from fanfold.workspace.paths import Workspace
 
 SHOWN = 20
-"""Records, rows and rejected rows of an item that are returned."""
+"""Records, rows and rejected rows of an item that are returned …"""
+SHOWN_BYTES = 8 << 20
+"""… of records only as many as have these bytes together, and at least one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,11 @@ class Some:
     def of(cls, lines: Iterator[bytes], parse: Callable[[dict[str, Any]], Any]) -> Self:
         """Count JSON lines, and parse the first ones."""
         count = 0
-        first = []
+        first: list[Any] = []
+        room = SHOWN_BYTES
         for count, line in enumerate(lines, 1):
-            if count <= SHOWN:
+            room -= len(line)
+            if count <= SHOWN and (room >= 0 or not first):
                 first.append(parse(json.loads(line)))
         return cls(count, tuple(first))
 
@@ -190,7 +194,7 @@ def _rows(path: Path, key: str) -> Some:
                 wanted = places[: SHOWN - len(first)]
                 if wanted:
                     rows = file.read_row_group(group, use_threads=False).take(wanted)
-                    first += rows.drop_columns(ITEM).to_pylist()
+                    first += map(json_row, rows.drop_columns(ITEM).to_pylist())
     except (pa.ArrowException, OSError, KeyError) as error:
         raise Inconsistent(f"{path} cannot be read ({error}): clear `batch.process`.") from error
-    return Some(count, tuple(map(json_row, first)))
+    return Some(count, tuple(first))

@@ -9,11 +9,13 @@ from typing import Any
 
 from fanfold.model import utc_text
 
+MAX_TEXT = 2_000
+
 
 def json_value(value: Any) -> Any:
     """Return a value as JSON.
 
-    Times are ISO 8601 in UTC, decimals keep their digits as text, NaN and infinity are None, bytes
+    Texts are cut after :data:`MAX_TEXT` characters. Times are ISO 8601 in UTC, decimals keep their digits as text, NaN and infinity are None, bytes
     are in hex.
     """
     if isinstance(value, datetime):
@@ -24,7 +26,10 @@ def json_value(value: Any) -> Any:
         return [json_value(each) for each in value]
     if isinstance(value, dict):
         return json_row(value)
-    return value if value is None or isinstance(value, int | str) else _text(value)
+    text = value if value is None or isinstance(value, int | str) else _text(value)
+    if isinstance(text, str) and len(text) > MAX_TEXT:
+        return f"{text[:MAX_TEXT]}…"
+    return text
 
 
 def _text(value: Any) -> str:

@@ -458,9 +458,11 @@ class Session(Protocol):
 
     Attributes:
         items_per_request: Maximum number of items per request.
+        place: Where the requests go, for people: a URL without credentials, and the region of a cloud.
     """
 
     items_per_request: int
+    place: str
 
     def __enter__(self) -> Self: ...
 

@@ -34,10 +34,12 @@ class ApiSession:
 
     Attributes:
         items_per_request: Maximum number of items per request.
+        place: URL of the endpoint.
     """
 
     def __init__(self, api: Api, endpoint: Endpoint, *, as_of: datetime) -> None:
         self.items_per_request = api.items_per_request(endpoint)
+        self.place = endpoint.url
         self._api = api
         self._endpoint = endpoint
         self._as_of = as_of

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
+from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError, FlexibleChecksumError
 
@@ -36,7 +37,7 @@ from fanfold.storage.objects import ABSENT
 from fanfold.storage.s3_errors import s3_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, MutableSequence, Sequence
+    from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ CLIENT: dict[str, Any] = {
 """Options of boto's client."""
 VARIABLE = "FANFOLD_FILES_ALLOWED"
 FILE = "file://"
+_S3 = "s3://"
 _DENIED = frozenset(
     {"AccessDenied", "AllAccessDisabled", "UnauthorizedAccess", "InvalidObjectState"}
 )
@@ -109,6 +111,17 @@ class Locations:
             raise BadInput(
                 ENGINE.message("files.not_allowed", uri=shown or uri, value=" ".join(self._allowed))
             )
+
+    def places(self, uris: Iterable[str]) -> tuple[str, ...]:
+        """Return the buckets of some files with endpoint and region, for people; folders are ``file://``."""
+        roots = sorted({"/".join(uri.split("/", 3)[:3]) for uri in uris})
+        if not any(root.startswith(_S3) for root in roots):
+            return tuple(roots)
+        meta = self._client.meta
+        url = urlsplit(meta.endpoint_url)
+        host = url.netloc.rpartition("@")[2]  # an endpoint_url may have a login
+        where = f"{url.scheme}://{host} ({meta.region_name})"
+        return tuple(f"{root} at {where}" if root.startswith(_S3) else root for root in roots)
 
     def list(self, prefix: str) -> Iterator[Found]:
         """Yield the files whose URIs begin with ``prefix``, sorted by URI.

@@ -14,6 +14,7 @@ from fanfold.workspace.files import (
     disk_errors,
     put_in_place,
     read_jsonl,
+    sized_jsonl,
     write_jsonl,
 )
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 ITEM = "_item"
 """The column of a batch's rows that holds each row's item key; the dataset does not have it."""
+SLICE_CHARACTERS = 8 << 20
+"""Characters of a slice of records, as JSON; as Python objects they take some times that."""
 Done = tuple[Outcome, "Sequence[Any] | None"]
 """An item's outcome, and its records where it is ``ok``."""
 Fetched = tuple[Outcome, "list[Any]"]
@@ -170,22 +173,26 @@ class Batch:
     def fetched(self, size: int) -> Iterator[list[Fetched]]:
         """Yield the items that are ``ok`` with their latest records, in slices, in fetch order.
 
-        A slice ends with the item that fills it to ``size`` records. Memory is bounded by one slice
-        and the outcomes of the batch.
+        A slice ends with the item that fills it to ``size`` records or :data:`SLICE_CHARACTERS`.
+        Memory is bounded by one slice and the outcomes of the batch.
         """
         parts = self.parts()
         latest = _latest(parts)
         found: list[Fetched] = []
-        records = 0
+        records = characters = 0
         for _, raw, _ in parts:
-            for key, lines in groupby(read_jsonl(raw), lambda line: line["key"]):
+            for key, lines in groupby(sized_jsonl(raw), lambda line: line[0]["key"]):
                 outcome, latest_raw = latest[key]
                 if latest_raw == raw and outcome.status is Status.OK:
-                    found.append((outcome, [line["record"] for line in lines]))
-                    records += len(found[-1][1])
-                    if records >= size:
+                    own: list[Any] = []
+                    for line, characters_of in lines:
+                        own.append(line["record"])
+                        characters += characters_of
+                    found.append((outcome, own))
+                    records += len(own)
+                    if records >= size or characters >= SLICE_CHARACTERS:
                         yield found
-                        found, records = [], 0
+                        found, records, characters = [], 0, 0
         if found:
             yield found
 

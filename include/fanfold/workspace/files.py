@@ -179,6 +179,11 @@ def write_jsonl(path: Path, documents: Iterable[Any]) -> int:
 
 def read_jsonl(path: Path) -> Iterator[Any]:
     """Yield the JSON documents of a file that :func:`write_jsonl` wrote, in order."""
+    return (document for document, _ in sized_jsonl(path))
+
+
+def sized_jsonl(path: Path) -> Iterator[tuple[Any, int]]:
+    """Yield the documents as :func:`read_jsonl` does, each with the length of its line in characters."""
     with _open_text(path, "rt") as file:
         for line in file:
-            yield json.loads(line)
+            yield json.loads(line), len(line)

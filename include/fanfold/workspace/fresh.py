@@ -1,7 +1,6 @@
 """A workspace belongs to a run, not to its id: a run that is deleted in Airflow and made again is new.
 
-``run.json`` holds when Airflow started the run. That changes when the run is cleared, too, so only a
-run that was never cleared is compared.
+``run.json`` holds a token of the run, which Airflow keeps with the run and deletes with it.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from fanfold.errors import Inconsistent
-from fanfold.workspace.files import disk_errors, read_json, write_json
+from fanfold.workspace.files import disk_errors, read_as, write_json
 
 if TYPE_CHECKING:
     from fanfold.workspace.paths import Workspace
@@ -19,24 +18,33 @@ if TYPE_CHECKING:
 _REMOVED = ".removed-"
 
 
-def remove_previous_run(workspace: Workspace, started: str) -> bool:
-    """Remove everything that an earlier run with the same id left; return whether there was any.
+def token_of(workspace: Workspace) -> str:
+    """Return the token of the run that the workspace belongs to.
 
-    For a run that was not cleared. The folder is renamed before it is removed: after a crash in
-    between, the run is fresh, and the next call in any run of the DAG removes the rest.
+    Raises:
+        Inconsistent: It belongs to none yet.
+    """
+    return read_as(workspace.run, lambda found: str(found["token"]))
+
+
+def remove_previous_run(workspace: Workspace, token: str) -> bool:
+    """Remove everything that another run with the same id left; return whether there was any.
+
+    The folder is renamed before it is removed: after a crash in between, the run is fresh, and the
+    next call in any run of the DAG removes the rest.
 
     Args:
         workspace: That of the run.
-        started: When Airflow started the run.
+        token: The token of the run.
 
     Raises:
         WorkspaceUnavailable: The disk is read-only or not responding.
     """
     root = workspace.root
     try:
-        if read_json(workspace.run)["started"] == started:
+        if token_of(workspace) == token:
             return False
-    except (Inconsistent, TypeError, KeyError):
+    except Inconsistent:
         pass  # none, or another version's
     with disk_errors(root.parent):
         there = root.exists()
@@ -45,5 +53,5 @@ def remove_previous_run(workspace: Workspace, started: str) -> bool:
         for removed in root.parent.glob(f"{_REMOVED}*"):
             # Another run may remove the same folder.
             shutil.rmtree(removed, ignore_errors=True)
-    write_json(workspace.run, {"started": started})
+    write_json(workspace.run, {"token": token})
     return there

@@ -85,11 +85,16 @@ def remember(path: Path, manifest: Manifest, *, passed: bool, size: int = 0) -> 
         history.append(past)
     else:
         before = history[place]
-        # A run that was deleted and made again under the same id is another run.
-        is_same = before.started_at == past.started_at and (before.requests or before.counts.ok)
-        first = before if is_same else past
+        first = before if before.requests or before.counts.ok else past
         history[place] = replace(past, requests=first.requests, seconds=first.seconds)
     write_json(path, [asdict(run) for run in history[-MAX_RUNS:]])
+
+
+def forget(path: Path, run_id: str) -> None:
+    """Remove a run from the history."""
+    history = read_history(path)
+    if _place(history, run_id) < len(history):
+        write_json(path, [asdict(run) for run in history if run.run_id != run_id])
 
 
 def run_before(history: list[Past], run_id: str, logical_date: str) -> Past | None:

@@ -3,7 +3,7 @@
 Layout::
 
     <shared>/<dag_id>/<run>/
-        run.json                         when Airflow started the run
+        run.json                         token of the run
         plan.json                        the plan
         items/00007.jsonl                keys of batch 7, one JSON string a line
         items/listed.jsonl               keys as read, including duplicates

@@ -1,6 +1,6 @@
 """Progress of the batches: small files that ``fetch`` and ``process`` write for the run page.
 
-Only the page depends on them. It reads one or two of them a batch, whatever the number of items.
+The page reads one or two of them a batch, whatever the number of items; the manifest has the places.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from fanfold.errors import Inconsistent
 from fanfold.messages import Message
 from fanfold.model import Counts
 from fanfold.workspace.files import read_as, write_json
@@ -46,6 +47,7 @@ class Progress:
         gb_seconds: Cost of the calls of functions, over all tries.
         at: Time of writing (seconds since 1970).
         recent: Time and number of items of the latest parts.
+        places: Where the requests for the items went: URLs, regions and buckets.
         reasons: Failure groups (:meth:`fanfold.workspace.failure_groups.Group.as_json`).
         waits_until: End of the wait for a quota (ISO 8601, UTC).
         waits_for: Reason of the wait.
@@ -60,6 +62,7 @@ class Progress:
     gb_seconds: float = 0.0
     at: float = 0.0
     recent: tuple[tuple[float, int], ...] = ()
+    places: tuple[str, ...] = ()
     reasons: tuple[dict[str, Any], ...] = ()
     waits_until: str | None = None
     waits_for: Message | None = None
@@ -74,8 +77,8 @@ class Progress:
         """Return what :func:`write_progress` wrote."""
         recent = tuple((at, items) for at, items in data["recent"])
         waits_for = Message(**data["waits_for"]) if data["waits_for"] else None
-        reasons = tuple(data["reasons"])
-        return cls(**{**data, "recent": recent, "reasons": reasons, "waits_for": waits_for})
+        lists = {name: tuple(data.get(name, ())) for name in ("places", "reasons")}
+        return cls(**{**data, **lists, "recent": recent, "waits_for": waits_for})
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +140,14 @@ def read_closed(batch: Batch, code: str) -> Closed | None:
     closed = read_as(batch.closed_file, Closed.from_json)
     is_current = closed.code == code and list(closed.parts) == batch.part_names()
     return closed if is_current else None
+
+
+def places_of(batch: Batch) -> tuple[str, ...]:
+    """Return where the requests for the items of a batch went."""
+    try:
+        return read_as(batch.progress_file, Progress.from_json).places
+    except Inconsistent:  # there is none
+        return ()
 
 
 def all_progress(workspace: Workspace) -> dict[int, Progress]:

@@ -116,15 +116,6 @@ def test_only_the_increase_since_the_last_consolidation_is_counted(metrics, rece
     assert counted(receiver) == {**items, **rows}
 
 
-def test_a_run_made_again_under_the_same_id_is_counted_in_full(metrics, receiver):
-    before = manifest(Counts(2, ok=2), rows=9, rejected=4)
-    again = manifest(Counts(2, ok=2), rows=9, rejected=4, started_at="2026-01-02T00:00:00.000Z")
-    metrics.decided(again, "profiles", before)
-    found = counted(receiver)
-    assert (found["ok"], found["airflow.fanfold.rows"]) == ("2|c", "9|c")
-    assert found["airflow.fanfold.rows_rejected"] == "4|c"
-
-
 def test_objects_already_in_the_bucket_are_not_counted_as_sent(metrics, receiver):
     objects = [
         PublishedObject("a", 100, "0" * 64, sent=True),

@@ -90,6 +90,9 @@ def test_files_of_a_bucket_and_of_a_folder_become_rows_and_a_changed_one_is_name
     assert (failed["key"], failed["reason_id"]) == (f"{here}/2.csv", "files.changed")
     assert missing["reason_id"] == "files.missing"
     assert run.manifest["requests"] == 4
+    url = sales.client.meta.endpoint_url
+    places = ["file://", f"s3://{sales.bucket} at {url} (us-east-1)"]
+    assert run.manifest["places"] == places
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def test_a_redrive_calls_what_failed_with_the_same_key_and_adds_its_cost(pipelin
     assert run.counts.ok == 3
     assert run.manifest["gb_seconds"] > first
     assert run.manifest["requests"] == 4
+    assert run.manifest["places"] == [f"{pipeline.simulator.url} (us-east-1)"]
     made = calls(handler)
     assert sorted(number for number, _ in made) == ["11", "2", "7", "7"]
     assert len(set(made)) == len({key for _, key in made}) == 3

@@ -75,7 +75,10 @@ def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next
     assert run.errors == {}
     assert run.manifest["status"] == "complete"
     assert run.counts == Counts(planned=5, ok=5)
+    places = [pipeline.simulator.url]
+    assert places == plan_of(run)["places"] == run.manifest["places"]
     objects = published(pipeline, "weibo_user_profiles")
+    assert f">{places[0]}<" in objects["report.html"].decode()
     assert set(objects) == {
         *("user_profiles.parquet", "user_profiles.csv.gz", "failed.jsonl", "rejected.jsonl"),
         *("manifest.json", "report.html"),
@@ -248,3 +251,26 @@ def test_late_and_corrected_files_make_every_total_of_the_shop_right(pipeline, t
         for row in whole.folds["revenue_by_day"].itertuples()
     ]
     assert f">{len(whole.rows):,}<" in objects["report.html"].decode()
+
+
+def test_a_run_made_again_fetches_anew_also_if_it_is_cleared_before_it_has_a_list(pipeline):
+    """What is cleared later keeps what it fetched."""
+    of_run = {"date": datetime(2026, 7, 1, tzinfo=UTC), "user_ids": UIDS[:2], "batch_size": 2}
+    first = pipeline.run(**of_run)
+    token, url = pipeline.simulator.token, pipeline.simulator.url
+    pipeline.connect("weibo_default", conn_type="http", host=url, password="expired")
+    again = pipeline.run(**of_run)
+    assert again.workspace == first.workspace
+    assert set(again.errors) == {"preflight", "consolidate"}
+    pipeline.connect("weibo_default", conn_type="http", host=url, password=token)
+    steps = ("preflight", "read_items", "plan")
+    again = pipeline.clear(again, *steps)
+    assert again.errors == {}
+    assert not (again.workspace / "raw").exists()
+
+    third = pipeline.run(**of_run)
+    requests = pipeline.simulator.stats(all_uids=True)["uids"]
+    assert set(requests.values()) == {2}
+    third = pipeline.clear(third, *steps, "batch.fetch", "consolidate")
+    assert third.errors == {}
+    assert pipeline.simulator.stats(all_uids=True)["uids"] == requests

@@ -126,6 +126,9 @@ class File:
         return good, bad
 
 
+PLACES = ("s3://drops at https://s3.example (eu-west-1)",)
+
+
 def write_plan(workspace, files, batch_size, **fields):
     """Write what ``read_items`` and ``plan`` write; return the plan, with these fields."""
     now = datetime.now(UTC)
@@ -149,6 +152,7 @@ def write_plan(workspace, files, batch_size, **fields):
         folds=("revenue",),
         label="category",
         measure="price",
+        places=PLACES,
         **fields,
     )
     for number in range(plan.batches):
@@ -199,6 +203,7 @@ def write_batch(workspace, number, files):
             failed=by_status[Status.FAILED],
             requests=requests,
             at=now.timestamp(),
+            places=PLACES,
             reasons=tuple(group.as_json() for group in fetch_failures.groups()),
         ),
     )
@@ -283,6 +288,7 @@ def write_run(workspace, files, *, batch_size=3, previous=None, passed=True, mer
         rows=dataset.num_rows,
         rejected=lists["rejected.jsonl"].count(b"\n"),
         code=CODE,
+        places=PLACES,
         gb_seconds=sum(file.gb_seconds or 0 for file in files.values()),
         **({} if merged is None else {"mode": "merge", "generation": 4, **merged}),
     )

@@ -16,7 +16,7 @@ from fanfold.model import Status
 from fanfold.workspace.files import read_json, write_json
 from fanfold.workspace.progress import all_progress, write_progress
 
-from .finished_run import GONE, RULE, File, write_plan
+from .finished_run import GONE, PLACES, RULE, File, write_plan
 
 KEYS = [f"file-{number:02}.csv" for number in range(20)]
 MISSING, INVALID, FAILED = KEYS[3], KEYS[5], (KEYS[8], KEYS[9])
@@ -46,6 +46,7 @@ def test_the_head_counts_items_rows_and_rejected_rows(partial):
     assert (seen["verdict"], seen["final"], seen["status"]) == ("partial", True, "partial")
     assert (seen["tally"], seen["rows"], seen["rejected"]) == (TALLY, ROWS, REJECTED)
     assert (seen["noun"], seen["key_column"]) == ("order file", "file")
+    assert seen["places"] == list(PLACES)
     assert seen["tables"] == ["orders", "revenue"]
     assert seen["requests"]["expected"] == 20
     assert seen["requests"]["used"] == 18 + 2 * 5
@@ -360,6 +361,31 @@ def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(new_run, page
         assert page.get(part, expect=404)["code"] == "never_planned"
     page.set_states("running")
     assert page.get("/batches", expect=404)["code"] == "no_plan"
+
+
+def test_what_a_deleted_run_left_is_not_shown_for_a_new_run_with_its_id(finished_run, site):
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    page = finished_run(FILES)
+    assert page.get()["tables"]
+    of_run = {"run_id": page.run_id, "task_id": "read_items"}
+    with create_session() as session:
+        session.execute(update(TaskInstance).filter_by(**of_run).values(try_number=0, state=None))
+    for state in ("running", "failed"):
+        page.set_states(state)
+        seen = page.get()
+        assert (seen["tally"], seen["rows"], seen["tables"], seen["report"]) == (
+            None,
+            None,
+            [],
+            False,
+        )
+        assert page.get("/dataset", expect=404)["code"] == "no_dataset"
+        listed = site["user"].get("/fanfold/api/pipelines").json()["pipelines"]
+        (shown,) = [run for each in listed for run in each["runs"] if run["run_id"] == page.run_id]
+        assert (shown["tally"], shown["rows"], shown["rejected"]) == (None, None, None)
 
 
 def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(finished_run, site):

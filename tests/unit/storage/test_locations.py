@@ -2,6 +2,7 @@
 
 import os
 
+import boto3
 import pytest
 
 from fanfold.errors import BadConfiguration, BadInput, ItemRefused
@@ -23,6 +24,20 @@ def locations(folder):
         pytest.fail("files in folders need no S3 client")
 
     return Locations((f"file://{folder}/", "s3://orders/exports/"), no_client)
+
+
+def test_places_are_buckets_with_their_endpoint_and_no_credentials(locations):
+    assert locations.places(["file:///drops/a.csv", "file:///more/b.csv"]) == ("file://",)
+    url = "https://key:secret@s3.example:9000"
+    client = boto3.client(
+        "s3", "eu-west-1", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b"
+    )
+    with Locations((), lambda: client) as found:
+        assert found.places(["s3://b/2.csv", "file:///c", "s3://a/1.csv", "s3://b/x/1.csv"]) == (
+            "file://",
+            "s3://a at https://s3.example:9000 (eu-west-1)",
+            "s3://b at https://s3.example:9000 (eu-west-1)",
+        )
 
 
 def write(path, text="x", modified=1_767_312_000_001_000_000):

@@ -8,7 +8,7 @@ from fanfold.workspace.files import write_json
 from fanfold.workspace.fresh import remove_previous_run
 from fanfold.workspace.paths import Workspace
 
-STARTED = "2026-07-01 02:00:00+00:00"
+TOKEN = "5f2b"
 
 
 def filled(tmp_path, run_id):
@@ -22,7 +22,7 @@ def test_everything_of_the_earlier_run_is_removed_and_nothing_else(tmp_path):
     workspace = filled(tmp_path, "scheduled__2026")
     other = filled(tmp_path, "scheduled__2027")
     write_json(workspace.history, [])
-    assert remove_previous_run(workspace, STARTED)
+    assert remove_previous_run(workspace, TOKEN)
     found = {path.name for path in workspace.root.parent.iterdir()}
     assert found == {workspace.history.name, workspace.root.name, other.root.name}
     assert list(workspace.root.iterdir()) == [workspace.run]
@@ -30,15 +30,15 @@ def test_everything_of_the_earlier_run_is_removed_and_nothing_else(tmp_path):
 
 
 def test_a_new_run_has_nothing_to_remove(tmp_path):
-    assert not remove_previous_run(Workspace.of_run(tmp_path, "dag", "manual"), STARTED)
+    assert not remove_previous_run(Workspace.of_run(tmp_path, "dag", "manual"), TOKEN)
 
 
 def test_a_retry_of_the_same_run_keeps_what_it_has(tmp_path):
     workspace = filled(tmp_path, "manual")
-    write_json(workspace.run, {"started": STARTED})
-    assert not remove_previous_run(workspace, STARTED)
+    write_json(workspace.run, {"token": TOKEN})
+    assert not remove_previous_run(workspace, TOKEN)
     assert workspace.plan.exists()
-    assert remove_previous_run(workspace, "2026-07-02 02:00:00+00:00")
+    assert remove_previous_run(workspace, "77aa")
     assert not workspace.plan.exists()
 
 
@@ -51,8 +51,8 @@ def test_a_removal_that_is_cut_off_leaves_a_fresh_run_and_is_completed_later(tmp
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
-            remove_previous_run(workspace, STARTED)
+            remove_previous_run(workspace, TOKEN)
     assert not workspace.root.exists()
     assert len(list(workspace.root.parent.iterdir())) == 1
-    assert not remove_previous_run(workspace, STARTED)
+    assert not remove_previous_run(workspace, TOKEN)
     assert list(workspace.root.parent.iterdir()) == [workspace.root]

@@ -22,7 +22,7 @@ from sqlalchemy import select
 from fanfold.airflow import settings
 from fanfold.airflow.graph import TAG
 from fanfold.airflow.page.refusal import Refusal
-from fanfold.airflow.page.runs import is_active
+from fanfold.airflow.page.runs import begun, is_active
 from fanfold.errors import BadConfiguration
 from fanfold.model import Plan
 from fanfold.workspace.files import read_as
@@ -85,19 +85,22 @@ def workspace_is_readable() -> bool:
 class Run:
     """The run of a request.
 
-    ``dag_run`` is the row in Airflow's database, in the session of the request.
+    ``dag_run`` is the row in Airflow's database, in the session of the request; ``begun`` is whether it
+    owns its workspace.
     """
 
     dag_run: DagRun
+    begun: bool
 
     @property
     def workspace(self) -> Workspace:
-        """Its workspace.
+        """Its workspace, which does not exist before it has begun.
 
         Raises:
             Refusal: The shared directory is unavailable.
         """
-        return Workspace.of_run(shared_directory(), self.dag_run.dag_id, self.dag_run.run_id)
+        run_id = self.dag_run.run_id if self.begun else ""
+        return Workspace.of_run(shared_directory(), self.dag_run.dag_id, run_id)
 
     def plan(self) -> Plan | None:
         """Return its plan, or None if there is none yet."""
@@ -134,7 +137,7 @@ def the_run(dag_id: str, run_id: str, session: SessionDep) -> Run:
     found = session.scalar(select(DagRun).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
     if found is None:
         raise Refusal(404, "no_run", f"{dag_id!r} has no run {run_id[:100]!r}.")
-    return Run(found)
+    return Run(found, begun=bool(begun(session, dag_id, [run_id])))
 
 
 RunDep = Annotated[Run, Depends(the_run)]

@@ -25,6 +25,7 @@ from fanfold.airflow.page.access import (
 from fanfold.airflow.page.refusal import refusals
 from fanfold.airflow.page.runs import (
     ENDED,
+    begun,
     date_of,
     is_active,
     moment,
@@ -89,12 +90,17 @@ class _Runs:
             .order_by(func.coalesce(DagRun.logical_date, DagRun.run_after).desc(), DagRun.id.desc())
             .limit(limit)
         ).all()
-        self._readable = readable
+        self._begun: frozenset[str] = frozenset()
         self._past: dict[str, Past] = {}
         if readable:
             history = Workspace.of_run(shared_directory(), dag_id, "-").history
+            self._begun = begun(session, dag_id, [run.run_id for run in self._runs])
             # Entries of an earlier version have no counts.
-            self._past = {past.run_id: past for past in read_history(history) if past.status}
+            self._past = {
+                past.run_id: past
+                for past in read_history(history)
+                if past.status and past.run_id in self._begun
+            }
         self._skipped = self._with_plans_skipped(dag_id)
 
     def _with_plans_skipped(self, dag_id: str) -> frozenset[str]:
@@ -147,7 +153,7 @@ class _Runs:
     def _counts(self, run: DagRun, past: Past | None) -> ItemCounts | None:
         if not is_active(run):
             return ItemCounts.of(past.counts) if past else None
-        if not self._readable:
+        if run.run_id not in self._begun:
             return None
         workspace = Workspace.of_run(shared_directory(), run.dag_id, run.run_id)
         if not workspace.plan.exists():

@@ -11,7 +11,7 @@ from airflow.jobs.job import most_recent_job
 from airflow.models.taskinstance import TaskInstance
 from sqlalchemy import func, select
 
-from fanfold.airflow.graph import FETCH, PROCESS, STEPS
+from fanfold.airflow.graph import FETCH, PROCESS, READ_ITEMS, STEPS
 from fanfold.model import utc_text
 
 if TYPE_CHECKING:
@@ -68,6 +68,20 @@ def is_active(dag_run: DagRun) -> bool:
 def date_of(dag_run: DagRun) -> datetime:
     """Return the logical date of a run, as its tasks use it (UTC)."""
     return (dag_run.logical_date or dag_run.run_after).astimezone(UTC)
+
+
+def begun(session: Session, dag_id: str, run_ids: Collection[str]) -> frozenset[str]:
+    """Return the runs that own their workspace: before ``read_items``, it may be that of a deleted run."""
+    return frozenset(
+        session.scalars(
+            select(TaskInstance.run_id).where(
+                TaskInstance.dag_id == dag_id,
+                TaskInstance.run_id.in_(run_ids),
+                TaskInstance.task_id == READ_ITEMS,
+                TaskInstance.try_number > 0,
+            )
+        )
+    )
 
 
 def tasks_of(session: Session, dag_run: DagRun) -> dict[str, Task]:

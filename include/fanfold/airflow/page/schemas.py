@@ -141,6 +141,7 @@ class RunSummary(_Schema):
     started_at: str | None
     ended_at: str | None
     noun: str | None = Field(description="What an item is, in the singular.")
+    places: list[str] = Field(description="Where the requests go: URLs, regions and buckets.")
     tally: ItemCounts | None = Field(description="Null before the run is planned.")
     rows: int | None = Field(description="Rows of the processed batches, or of the dataset.")
     rejected: int | None = Field(description="Rows that break the contract.")

@@ -78,6 +78,7 @@ def get_run(
         started_at=moment(run.dag_run.start_date),
         ended_at=moment(run.dag_run.end_date),
         noun=plan.noun[LANGUAGES.index(translator.language)] if plan else None,
+        places=numbers.places(),
         tally=numbers.counts if plan else None,
         rows=numbers.rows if plan else None,
         rejected=numbers.rejected if plan else None,
@@ -182,6 +183,13 @@ class _Numbers:
             per_hour=quotas.per_hour,
             quota=quota,
         )
+
+    def places(self) -> list[str]:
+        """Return where the items come from; before the first request, where it will go."""
+        if self._manifest:
+            return list(self._manifest.places)
+        found = {place for each in self._progress.values() for place in each.places}
+        return sorted(found) or list(self._plan.places if self._plan else ())
 
     def gb_seconds(self) -> float | None:
         if self._manifest:

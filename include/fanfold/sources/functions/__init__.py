@@ -52,9 +52,11 @@ class Service(Protocol):
 
     Attributes:
         max_bytes: Size of a payload, or None.
+        place: Its URL without credentials, and its region.
     """
 
     max_bytes: int | None
+    place: str
 
     def call(self, name: str, payload: bytes, key: str) -> Returned:
         """Call a function with a JSON document and an idempotency key.

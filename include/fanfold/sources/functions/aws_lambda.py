@@ -85,6 +85,7 @@ class LambdaService:
 
     def __init__(self, client: Any, function: Function, endpoint: Endpoint) -> None:
         self._client = client
+        self.place = f"{client.meta.endpoint_url} ({client.meta.region_name})"
         self._options = {"Qualifier": function.qualifier} if function.qualifier else {}
         self._connection = endpoint.connection
 

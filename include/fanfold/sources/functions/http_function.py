@@ -25,6 +25,7 @@ class HttpService:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self.place = endpoint.url
         self._http = HttpClient(endpoint, {}, bearer(endpoint))
 
     def close(self) -> None:

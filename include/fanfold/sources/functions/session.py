@@ -67,6 +67,7 @@ class FunctionSession:
 
     Attributes:
         items_per_request: 1.
+        place: URL of the service, with its region.
     """
 
     items_per_request = 1
@@ -75,6 +76,7 @@ class FunctionSession:
         """Create a session; ``run`` names the run in idempotency keys."""
         self._function = function
         self._service = service
+        self.place = service.place
         self._as_of = as_of
         self._run = run
 

@@ -48,6 +48,7 @@ class ScfService:
     def __init__(self, function: Function, endpoint: Endpoint) -> None:
         self._function = function
         self._endpoint = endpoint
+        self.place = f"{endpoint.url} ({endpoint.region})"
         self._host = urlsplit(endpoint.url).netloc
         self._http = HttpClient(endpoint, {}, {}, max_body=_MAX_BODY)
 

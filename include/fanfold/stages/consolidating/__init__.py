@@ -43,7 +43,8 @@ from fanfold.workspace.batch import ITEM
 from fanfold.workspace.failure_groups import merge_groups, read_groups, write_groups
 from fanfold.workspace.files import read_json, whole_file, write_json
 from fanfold.workspace.paths import FAILED, REJECTED
-from fanfold.workspace.progress import Closed, read_closed
+from fanfold.workspace.progress import Closed, places_of, read_closed
+from fanfold.workspace.rows import batches_of
 from fanfold.workspace.same import SAME
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         dropped_columns=_dropped_columns(closed),
         mode=pipeline.mode,
         gb_seconds=round(sum(each.gb_seconds for each in closed), 6),
+        places=tuple(sorted({place for batch in batches for place in places_of(batch)})),
         **merged,
         **repeated,
     )
@@ -296,7 +298,7 @@ def _rows(
             found = file.schema_arrow
             if not found.remove(found.get_field_index(ITEM)).equals(schema):
                 raise _damaged(batch.number, path, "its columns are not those of the contract")
-            for part in file.iter_batches(ROW_GROUP, columns=columns, use_threads=False):
+            for part in batches_of(file, ROW_GROUP, columns):
                 rows += len(part)
                 yield part.select(columns)
     except (pa.ArrowException, OSError) as error:

@@ -19,6 +19,7 @@ from fanfold.pipeline import AS_OF, DATASET, Fold, Pipeline
 from fanfold.stages.consolidating.tables import ROW_GROUP, write_table
 from fanfold.workspace.files import disk_errors
 from fanfold.workspace.paths import Workspace
+from fanfold.workspace.rows import batches_of
 from fanfold.workspace.sql import add_table, open_tables, query_errors, quoted, record_batches
 
 if TYPE_CHECKING:
@@ -225,4 +226,4 @@ def _fits(kind: Any) -> bool:
 def _batches(dataset: Path) -> Iterator[pa.RecordBatch]:
     # pre_buffer would keep all row groups in memory.
     with pq.ParquetFile(dataset, pre_buffer=False) as file:
-        yield from file.iter_batches(ROW_GROUP, use_threads=False)
+        yield from batches_of(file, ROW_GROUP)

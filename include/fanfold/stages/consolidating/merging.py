@@ -32,6 +32,7 @@ from fanfold.stages.consolidating.tables import ROW_GROUP, row_groups
 from fanfold.workspace.base import Base, BaseRef, ledger_schema, read_base_ref
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.files import disk_errors, read_jsonl, whole_file
+from fanfold.workspace.rows import batches_of
 from fanfold.workspace.sql import open_tables, query_errors, quoted, record_batches, text
 
 if TYPE_CHECKING:
@@ -505,7 +506,7 @@ def ledger_path(folder: Path, dataset: str) -> Path:
 def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     # pre_buffer would keep all row groups in memory.
     with pq.ParquetFile(path, pre_buffer=False) as file:
-        yield from file.iter_batches(ROW_GROUP, use_threads=False)
+        yield from batches_of(file, ROW_GROUP)
 
 
 def _positions(

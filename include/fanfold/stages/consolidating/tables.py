@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -17,13 +18,16 @@ import pyarrow.parquet as pq
 from zlib_ng import gzip_ng
 
 from fanfold.workspace.files import whole_file
+from fanfold.workspace.rows import row_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 ROW_GROUP = 20_000
-"""Rows of a row group, except the last; of user profiles about 6 MB in memory."""
+"""Rows of a row group, unless they take more than :data:`GROUP_BYTES`; of user profiles about 6 MB in
+memory."""
+GROUP_BYTES = 16 << 20
 CSV_LEVEL = 3
 """gzip level of zlib-ng: files are 1 % larger than at zlib's level 4 and take half of its time.
 
@@ -67,18 +71,21 @@ def write_table(
 
 
 def row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Yield the rows in tables of :data:`ROW_GROUP` rows; the last one may have fewer."""
+    """Yield the rows in tables of :data:`ROW_GROUP` rows, or of fewer that reach :data:`GROUP_BYTES`."""
     pending: list[pa.RecordBatch] = []
-    missing = ROW_GROUP
+    missing, room = ROW_GROUP, GROUP_BYTES
     for batch in batches:
-        start = 0
+        start, ends = 0, np.cumsum(row_sizes(batch))
         while start < len(batch):
-            pending.append(batch.slice(start, missing))
+            before = int(ends[start - 1]) if start else 0
+            fitting = int(np.searchsorted(ends, before + room)) + 1 - start
+            pending.append(batch.slice(start, min(missing, fitting)))
             start += len(pending[-1])
             missing -= len(pending[-1])
-            if not missing:
+            room -= int(ends[start - 1]) - before
+            if not missing or room <= 0:
                 yield _one_table(pending)
-                pending, missing = [], ROW_GROUP
+                pending, missing, room = [], ROW_GROUP, GROUP_BYTES
     if pending:
         yield _one_table(pending)
 

@@ -94,6 +94,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     fetcher: Fetcher,
     *,
     version: str,
+    places: Sequence[str] = (),
     selection: Selection | None = None,
     replaced: Collection[str] = (),
     log: Callable[[str], None] = lambda _: None,
@@ -103,7 +104,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
 
     With a ``selection`` only its items are fetched, whatever their outcomes; without, all items
     that are neither ``ok`` nor ``missing``, and the ``replaced`` ones. Parts that another ``version`` of the source made are
-    removed first, and then all items are fetched. ``log`` receives sentences for the task's log,
+    removed first, and then all items are fetched. ``places``, where the requests go, are noted. ``log`` receives sentences for the task's log,
     ``report`` the request counters with each part and at the end.
 
     Raises:
@@ -125,8 +126,11 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     wanted = _wanted(batch, items, result, selection, replaced)
     if len(wanted) < len(items):
         log(f"{len(items) - len(wanted)} of {len(items)} items are already fetched.")
+    if wanted and places:
+        log(f"Requests go to {', '.join(places)}.")
     sequence = batch.last_sequence()
-    progress = ProgressWriter(batch, len(items), result.outcomes, [item.key for item in wanted])
+    keys = [item.key for item in wanted]
+    progress = ProgressWriter(batch, len(items), result.outcomes, keys, places)
     counters = RequestCounters(report)
     fetching = fetcher(wanted=wanted, earlier=result.outcomes, counters=counters)
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fanfold.model import Status, utc_text
 from fanfold.workspace.failure_groups import FailureGroups
-from fanfold.workspace.progress import REASONS, RECENT_S, Progress, write_progress
+from fanfold.workspace.progress import REASONS, RECENT_S, Progress, places_of, write_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ class ProgressWriter:
     """Counts the items of a batch by outcome and writes the counts.
 
     The items to fetch now (``wanted``) count when they have a new outcome, the others by their
-    ``earlier`` one.
+    ``earlier`` one. The ``places`` where the requests go are added to those of earlier fetches.
     """
 
     def __init__(
@@ -31,11 +31,14 @@ class ProgressWriter:
         planned: int,
         earlier: Mapping[str, Outcome],
         wanted: Sequence[str],
+        places: Sequence[str] = (),
     ) -> None:
         self._batch = batch
         self._planned = planned
         self._requests = sum(outcome.requests for outcome in earlier.values())
         self._gb_seconds = sum(outcome.gb_seconds or 0.0 for outcome in earlier.values())
+        known = places_of(batch) if earlier else ()
+        self._places = tuple(dict.fromkeys((*known, *(places if wanted else ()))))
         requested = set(wanted)
         self._before = {key: earlier[key] for key in requested if key in earlier}
         self._counts: Counter[Status] = Counter()
@@ -83,6 +86,7 @@ class ProgressWriter:
                 gb_seconds=self._gb_seconds,
                 at=time.time(),
                 recent=tuple(self._recent),
+                places=self._places,
                 reasons=tuple(group.as_json() for group in self._reasons.groups(REASONS)),
                 waits_until=utc_text(until) if until else None,
                 waits_for=waits.message if waits else None,

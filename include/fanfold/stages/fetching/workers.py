@@ -40,7 +40,7 @@ from fanfold.model import Outcome, Status, utc_text
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
 from fanfold.stages.fetching.concurrency import AdaptiveLimit
-from fanfold.stages.fetching.parts import PartBuffer
+from fanfold.stages.fetching.parts import Backlog, PartBuffer, Sized
 from fanfold.stages.fetching.queue import Request, RequestQueue
 
 if TYPE_CHECKING:
@@ -103,7 +103,8 @@ class WorkerPool:
         items = iter(wanted)
         chunks = iter(lambda: tuple(itertools.islice(items, session.items_per_request)), ())
         self._queue = RequestQueue(deque(map(Request, chunks)), self.limit, CircuitBreaker())
-        self._results: queue.SimpleQueue[list[Done] | BaseException | None] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[Sized | BaseException | None] = queue.SimpleQueue()
+        self._backlog = Backlog()
         self._threads = [
             threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
             for number in range(min(concurrency, len(wanted)))
@@ -125,7 +126,7 @@ class WorkerPool:
         for thread in self._threads:
             thread.start()
         running = len(self._threads)
-        buffer = PartBuffer()
+        buffer = PartBuffer(self._backlog)
         try:
             while running:
                 try:
@@ -138,7 +139,7 @@ class WorkerPool:
                     elif isinstance(result, BaseException):
                         raise result
                     else:
-                        buffer.add(result)
+                        buffer.add(*result)
                 if part := buffer.take():
                     yield part
             buffer.add(self._judged())
@@ -162,6 +163,7 @@ class WorkerPool:
             self._results.put(None)
 
     def _send(self, request: Request) -> None:
+        self._backlog.wait(self._stop)
         if not self._permit():
             return
         sent_at = time.monotonic()
@@ -212,7 +214,7 @@ class WorkerPool:
                 results.append((self._outcome(request, key, Status.MISSING, reason), None))
         if results:
             self._queue.done()
-            self._results.put(results)
+            self._results.put((results, self._backlog.add(results)))
 
     # failed requests
 
@@ -312,7 +314,7 @@ class WorkerPool:
         outcome = self._outcome(request, request.items[0].key, Status.FAILED, error.message)
         if isinstance(error, ItemRefused):
             outcome = replace(outcome, refused=True)
-        self._results.put([(outcome, None)])
+        self._results.put(([(outcome, None)], 0))
 
     def _retry_after_quota(self, request: Request, error: QuotaSpent) -> None:
         """Pause the connection until the quota is renewed."""
@@ -379,6 +381,7 @@ class WorkerPool:
 
     def _end(self) -> None:
         self._stop.set()
+        self._backlog.written(0)
         self._queue.close()
 
 

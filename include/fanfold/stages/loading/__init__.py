@@ -51,6 +51,7 @@ from fanfold.stages.loading.runs import (
 )
 from fanfold.stages.loading.sql_errors import database_errors
 from fanfold.stages.loading.tables import TargetTable, targets_of
+from fanfold.workspace.rows import batches_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -250,7 +251,7 @@ def _open_table(folder: Path, manifest: Manifest, name: str) -> pq.ParquetFile:
 def _batches(file: pq.ParquetFile, target: TargetTable) -> Iterator[pa.RecordBatch]:
     try:
         # Threads would buffer about 40 MB.
-        yield from file.iter_batches(_BATCH_ROWS, use_threads=False)
+        yield from batches_of(file, _BATCH_ROWS)
     except (OSError, pa.ArrowInvalid) as error:
         raise Inconsistent(
             f"The Parquet file of {target.name!r} is damaged ({error}); {_REBUILD}"

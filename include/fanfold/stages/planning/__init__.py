@@ -52,6 +52,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     started_at: str,
     items_per_request: int = 1,
     quotas: Quotas = Quotas(),  # noqa: B008 - frozen
+    places: tuple[str, ...] = (),
     pause: float = 0.0,
 ) -> Plan:
     """Cut the items that ``read_items`` listed into batches; write batches, key index and plan.
@@ -69,6 +70,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         started_at: The current time (ISO 8601, UTC).
         items_per_request: Maximum number of items per request of an :class:`~fanfold.sources.Api`.
         quotas: Its quotas.
+        places: Where its requests go.
         pause: Seconds until the first request may be sent.
     """
     repeated = find_repeated(workspace.listed)
@@ -116,6 +118,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         conflicts=conflicts,
         bytes=total,
         mode=pipeline.mode,
+        places=places,
     )
     write_json(workspace.plan, plan.as_json())
     return plan
@@ -186,7 +189,8 @@ def summary(plan: Plan) -> str:
         dropped += f", with {plan.conflicts} other sets of attributes"
     requests = f"{expected.requests} requests, " if expected.requests else ""
     size = f", {size_text(plan.bytes)}" if plan.bytes else ""
-    return f"{plan.items} items{size} ({dropped}) in {plan.batches} batches: {requests}{duration}."
+    places = f" from {', '.join(plan.places)}" if plan.places else ""
+    return f"{plan.items} items{size}{places} ({dropped}) in {plan.batches} batches: {requests}{duration}."
 
 
 def _write_batches(workspace: Workspace, repeated: Repeated, starts: Sequence[int]) -> int:

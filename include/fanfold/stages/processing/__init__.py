@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from fanfold.messages import ENGINE, Message
 from fanfold.model import Counts, Outcome, Rejected, Status
@@ -32,9 +33,10 @@ from fanfold.workspace.batch import ITEM, decide
 from fanfold.workspace.failure_groups import FailureGroups
 from fanfold.workspace.files import TEMPORARY_PREFIX, disk_errors, jsonl_writer
 from fanfold.workspace.progress import REASONS, Closed, write_closed
+from fanfold.workspace.rows import row_sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from fanfold.loader import Loaded
@@ -47,6 +49,8 @@ __all__ = ["arrow_schema", "first_records", "process_batch"]
 
 SLICE = 2500
 """Records per slice: about 50 MB at 2 KB of JSON each. pandera takes about 30 ms per slice."""
+PIECE_BYTES = 16 << 20
+"""Bytes of the rows that are written at a time."""
 DROPPED_COLUMNS = 100
 """Maximum number of dropped columns of a batch that are named."""
 
@@ -88,7 +92,8 @@ def process_batch(batch: Batch, loaded: Loaded, *, as_of: datetime) -> Closed:
                 writer.add(*check(records))
                 del records
         else:
-            writer.add(*_in_order(check, batch, keys))
+            for rows, broken in _in_order(check, batch, keys, Path(folder) / "slices.parquet"):
+                writer.add(rows, broken)
         flaws = reader.flaws if reader else {}
         writer.finish(list(flaws))
         invalid, rejected, rejected_groups = _write_rejected(batch, writer, flaws)
@@ -158,21 +163,43 @@ class _Checker:
 
 
 def _in_order(
-    check: _Checker, batch: Batch, keys: Sequence[str]
-) -> tuple[pa.Table, list[Rejected]]:
-    """Return the rows of all records of a batch in the order of its items, and the rejected ones."""
-    planned = set(keys)
-    tables, rejected = [check.schema.empty_table()], []
-    for found in batch.fetched(SLICE):
-        rows, broken = check(
-            Records.of_items([(each.key, some) for each, some in found if each.key in planned])
-        )
-        tables.append(rows)
-        rejected += broken
-        del found  # free the slice before the next one is read
-    rows = pa.concat_tables(tables)
-    places = pc.index_in(rows[ITEM], value_set=pa.array(keys, pa.string())).to_numpy()
-    return rows.take(np.argsort(places, kind="stable")).combine_chunks(), rejected
+    check: _Checker, batch: Batch, keys: Sequence[str], spilled: Path
+) -> Iterator[tuple[pa.Table, list[Rejected]]]:
+    """Yield the rows of all records of a batch in the order of its items, and the rejected ones.
+
+    The rows of the slices are written to ``spilled`` and read again, mostly once each, as items are
+    fetched about in their order.
+    """
+    planned, positions = set(keys), pa.array(keys, pa.string())
+    places, sizes, slices = [], [], []
+    with pq.ParquetWriter(spilled, check.schema, compression="lz4") as writer:
+        for found in batch.fetched(SLICE):
+            rows, broken = check(
+                Records.of_items([(each.key, some) for each, some in found if each.key in planned])
+            )
+            del found  # free the slice before the next one is read
+            yield check.schema.empty_table(), broken
+            if len(rows):
+                writer.write_table(rows, len(rows))  # one row group
+                places.append(pc.index_in(rows[ITEM], value_set=positions).to_numpy())
+                sizes.append(row_sizes(rows))
+                slices.append(len(rows))
+    if not slices:
+        return
+    order = np.argsort(np.concatenate(places), kind="stable")
+    ends = np.cumsum(np.concatenate(sizes)[order])
+    starts = np.concatenate([[0], np.cumsum(slices)])
+    with pq.ParquetFile(spilled, pre_buffer=False) as file:
+        for rows_of_piece in np.split(order, np.flatnonzero(np.diff(ends // PIECE_BYTES)) + 1):
+            which = np.searchsorted(starts, rows_of_piece, side="right") - 1
+            pieces, found_places = [], []
+            for number in np.unique(which):
+                mine = np.flatnonzero(which == number)
+                part = file.read_row_group(int(number), use_threads=False)
+                pieces.append(part.take(pa.array(rows_of_piece[mine] - starts[number])))
+                found_places.append(mine)
+            back = np.argsort(np.concatenate(found_places))
+            yield pa.concat_tables(pieces).take(pa.array(back)).combine_chunks(), []
 
 
 def _write_rejected(

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from fanfold.stages.processing.contract import AS_OF_FIELD
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.files import whole_file
+from fanfold.workspace.rows import batches_of
 from fanfold.workspace.sql import open_tables, quoted, record_batches
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class RowWriter:
             pq.ParquetFile(self._spilled, pre_buffer=False) as file,
             pq.ParquetWriter(final, self._schema, compression="zstd") as writer,
         ):
-            for batch in file.iter_batches(_COPIED, use_threads=False):
+            for batch in batches_of(file, _COPIED):
                 rows = pa.Table.from_batches([batch])
                 good = ~_is_in(rows[ITEM], flawed)
                 for column, places in repeated:

@@ -185,6 +185,11 @@ def _run_tiles(manifest: Manifest, forecast: Forecast | None) -> list[Tile]:
     return [
         Tile(say("run_id"), same(visible(manifest.run_id, 160))),
         Tile(say("logical_date"), day(manifest.logical_date)),
+        *(
+            [Tile(say("places"), same(visible(", ".join(manifest.places), 300)))]
+            if manifest.places
+            else []
+        ),
         Tile(say("started"), day(manifest.started_at)),
         Tile(say("finished"), day(manifest.finished_at)),
         Tile(say("duration"), duration(manifest.started_at, manifest.finished_at)),

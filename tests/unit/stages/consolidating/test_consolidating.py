@@ -337,3 +337,26 @@ def test_the_csv_has_numbers_times_lists_and_hostile_text_as_they_are(orders):
     table = pq.read_table(run.workspace.table("order_lines"))
     assert table["price"].to_pylist() == [Decimal("-0.00000001"), Decimal(0)]
     assert table["order_id"].to_pylist() == ["-1", name]
+
+
+def test_row_groups_are_bounded_in_bytes_whatever_the_batches(monkeypatch):
+    monkeypatch.setattr(tables, "GROUP_BYTES", 10_000)
+    kind = pa.struct({"list": pa.list_(pa.string()), "map": pa.map_(pa.string(), pa.binary())})
+    values = [
+        None
+        if n % 7 == 0
+        else {"list": None if n % 3 == 0 else ["x" * n, None], "map": [("k", b"y" * n)]}
+        for n in range(200)
+    ]
+    nested, texts = pa.array(values, kind), pa.array(["z" * (n * 37 % 900) for n in range(200)])
+    whole = pa.record_batch({"nested": nested, "text": texts, "kind": texts.dictionary_encode()})
+
+    def groups(size):
+        batches = [whole.slice(start, size) for start in range(0, 200, size)]
+        return [len(group) for group in tables.row_groups(batches)]
+
+    found = groups(200)
+    assert sum(found) == 200
+    assert 20 < len(found) < 60
+    assert found == groups(1) == groups(7) == groups(64)
+    assert next(tables.row_groups([whole])).to_pylist() == whole.to_pylist()[: found[0]]

@@ -23,6 +23,7 @@ from fanfold.pipeline import Pipeline
 from fanfold.sources import Compute
 from fanfold.stages import processing
 from fanfold.stages.processing import process_batch
+from fanfold.workspace import batch as batch_module
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.files import read_jsonl, write_jsonl
 from fanfold.workspace.paths import Workspace
@@ -319,3 +320,33 @@ def test_a_rejected_integer_is_listed_with_all_its_digits():
     records = [{"number": 2**53 + 1, "share": 0.5}, {"number": 1, "share": 1.5}]
     _, rejected = clean({"a": records}, pipeline)
     assert [row.value for row in rejected] == ["9007199254740993", "1.5"]
+
+
+class Texts(pa.DataFrameModel):
+    text: str
+    kind: pd.CategoricalDtype = pa.Field(dtype_kwargs={"categories": ["even", "odd"]})
+
+
+def test_long_texts_are_written_in_pieces_in_item_order(tmp_path, monkeypatch):
+    """The slices are in fetch order, and smaller."""
+    monkeypatch.setattr(processing, "PIECE_BYTES", 100_000)
+    monkeypatch.setattr(batch_module, "SLICE_CHARACTERS", 30_000)
+    pipeline = replace(PIPELINE, contract=Texts, key=("text",))
+    keys = [f"{number:02}" for number in range(50)]
+    fetched = [*keys[:20:2], *keys[49:19:-1], *keys[1:20:2]]
+    records = {
+        key: [{"text": key * 5_000, "kind": ["even", "odd"][int(key) % 2]}] for key in fetched
+    }
+    some = [dict(list(records.items())[start : start + 7]) for start in range(0, 50, 7)]
+
+    assert (
+        process_batch(put(tmp_path, some, keys), Loaded(pipeline, "code"), as_of=AS_OF).rows == 50
+    )
+
+    path = Workspace(tmp_path).batch(0).rows_file
+    rows = pq.read_table(path)
+    assert rows[ITEM].to_pylist() == keys
+    assert rows["text"].to_pylist() == [key * 5_000 for key in keys]
+    assert rows["kind"].to_pylist() == ["even", "odd"] * 25
+    groups = pq.read_metadata(path)
+    assert max(groups.row_group(n).num_rows for n in range(groups.num_row_groups)) == 10

@@ -31,6 +31,8 @@ export function Head({ trouble }) {
           <${Fact} name="fact.run"><bdi>${run}</bdi><//>
         `}
         <${Fact} name="fact.logical_date"><${Moment} iso=${summary.logical_date} /><//>
+        ${summary.places.length > 0 &&
+        html`<${Fact} name="fact.places"><bdi>${summary.places.join(", ")}</bdi><//>`}
         <${Fact} name="fact.started"><${Moment} iso=${summary.started_at} /><//>
         <${Fact} name=${active ? "fact.running_for" : "fact.duration"}>${duration(lasted(summary))}<//>
       </dl>
