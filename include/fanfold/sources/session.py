@@ -205,6 +205,8 @@ class ApiSession:
 
     def _with_permanent(self, error: SourceBusy, response: Response) -> SourceBusy:
         """Return an error about a request that is not for an item, with what it is if it does not pass."""
+        if not error.message.id.startswith("http."):
+            return error  # the API's own
         is_page = response.flaw and "html" in response.headers.get("Content-Type", "").lower()
         if response.status in _NO_API or (is_page and response.status < 300):
             message = ENGINE.message(

@@ -214,6 +214,14 @@ def test_a_host_without_the_api_is_named_after_three_attempts(server, api, statu
             check_source(session, pause=0)
 
 
+@pytest.mark.parametrize("status", [200, 400, 404])
+def test_an_error_of_the_api_itself_says_nothing_about_the_host(server, status):
+    server.answers.default_factory = lambda: [(status, {"error_code": 10001})]
+    with session_with(server, _weibo_api.API) as session, pytest.raises(SourceBusy, match="10001"):
+        check_source(session, pause=0)
+    assert len(server.asked) == 1
+
+
 def test_a_host_that_answers_404_while_it_restarts_passes_the_check(server):
     server.answers[V2] = [(404, PAGE), (200, {})]
     server.answers[V1] = [(404, PAGE)]
