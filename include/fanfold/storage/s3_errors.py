@@ -188,7 +188,9 @@ def translate(error: Exception, where: str) -> FanfoldError:
         proxy = shown(str(known.get("proxy_url")))
         return SinkUnavailable(f"{where}: the proxy {proxy} cannot be reached; check {_PROXY}.")
     if isinstance(cause, AttributeError | TypeError | ValueError):
-        return BadConfiguration(f"{where}: a proxy is malformed; correct {_PROXY}.")
+        return BadConfiguration(
+            f"{where}: a proxy is malformed, or a number of config_kwargs is none; correct {_PROXY}."
+        )
     asked = shown(known.get("endpoint_url") or "")
     if asked not in where and asked != "://":
         where += f" ({asked})"  # the bucket is in the host name

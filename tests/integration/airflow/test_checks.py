@@ -83,6 +83,20 @@ def test_a_check_that_the_source_refuses_is_not_retried(airflow_home, monkeypatc
         checks.check_all("weibo_user_profiles")
 
 
+@pytest.mark.parametrize("extra", [{"cursor": "nope"}, {"cursor": 5}, {"iam": "false"}])
+def test_an_extra_that_the_provider_of_a_database_rejects_is_a_configuration_error(
+    airflow_home, monkeypatch, extra
+):
+    from fanfold.airflow.connections import warehouse
+
+    assert airflow_home.is_dir()
+    fields = {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE_DEFAULT", json.dumps(fields))
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    with pytest.raises(BadConfiguration, match="'warehouse_default': its extra"), warehouse():
+        pytest.fail("it was opened")
+
+
 def test_an_unexpected_error_alone_is_retried(airflow_home, monkeypatch):
     from fanfold.airflow import checks
 

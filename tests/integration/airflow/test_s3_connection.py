@@ -125,6 +125,10 @@ def test_files_are_read_with_the_config_kwargs_of_their_connection(opened, monke
         ({"region_name": "here there"}, "region_name.*here there"),
         ({"endpoint_url": "key:geheim@s3.example"}, "endpoint_url"),
         ({"endpoint_url": "http://[::1"}, "endpoint_url"),
+        ({"endpoint_url": 5}, "endpoint_url"),
+        ({"config_kwargs": {"read_timeout": "5"}}, "number of config_kwargs"),
+        ({"aws_session_token": 5}, "value in its extra"),
+        ({"role_arn": "arn:aws:iam::1:role/x", "assume_role_method": "x"}, "assume_role_method"),
     ],
 )
 def test_a_wrong_extra_is_told_with_its_field(opened, extra, told):

@@ -178,7 +178,7 @@ TRANSPORT = {
     "not trusted": botocore.exceptions.SSLError(
         endpoint_url="https://s3.example", error="CERTIFICATE_VERIFY_FAILED"
     ),
-    "proxy is malformed; correct `proxies`": botocore.exceptions.HTTPClientError(
+    "a proxy is malformed, or a number of config_kwargs is none": botocore.exceptions.HTTPClientError(
         error=ValueError(f"Failed to parse: {PROXY}")
     ),
     "signature_version": botocore.exceptions.UnknownSignatureVersionError(signature_version="v9"),
