@@ -183,6 +183,14 @@ def test_the_pages_of_the_default_reading_are_judged_in_the_same_way(server, fet
     assert [each.status for each in fetch(["a", "b"], api=api).values()] == ["ok", "missing"]
 
 
+def test_a_source_that_refuses_the_probe_answers_and_its_items_are_judged(server, fetch):
+    server.answers["/2/users/show.json"] = [(200, {"error_code": 10001})]
+    server.answers["/2/account/get_uid.json"] = [(400, {"error_code": 10008})]
+    (outcome,) = fetch(["1404376560"], api=_weibo_api.API).values()
+    assert outcome.status is Status.FAILED
+    assert "10001" in outcome.reason
+
+
 @pytest.mark.parametrize(
     ("answers", "token", "asked"),
     [
