@@ -75,8 +75,10 @@ _MESSAGES = Catalogue(
         ),
     }
 )
-# Other software of the network permits more in a name than Mastodon's own sign-up does.
-_ACCT = re.compile(r"[\w.-]+(?:@[^\s@/?#:]+(?::[0-9]+)?)?")
+# Other software of the network permits more in a name than Mastodon's own sign-up does. A domain has no
+# other ASCII than letters, digits and these signs; invisible characters come with pasted text.
+_DOMAIN = r"[^\x00-,/:-@\[-\^`{-\x9f\s\u200b\u200e-\u206f\ufeff\ud800-\udfff]+"
+_ACCT = re.compile(rf"[\w.-]+(?:@{_DOMAIN}(?::[0-9]+)?)?")
 _PUNYCODE = "xn--"
 
 

@@ -53,6 +53,8 @@ def query_rows(connection_id: str, query: str) -> Iterator[tuple[list[str], Iter
 
 def _read_only(connection: Any) -> Any:
     if isinstance(connection, psycopg.Connection):
+        connection.execute("SET DateStyle TO 'ISO'")  # psycopg reads no other
+        connection.commit()
         connection.read_only = True
         return connection.cursor(name="fanfold_items")
     if isinstance(connection, sqlite3.Connection):

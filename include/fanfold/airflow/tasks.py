@@ -311,6 +311,8 @@ def publish(dataset: Asset) -> str:
 
     If another run has replaced the dataset into which this one was merged, it is merged again.
     """
+    from dataclasses import asdict
+
     from filelock import FileLock
 
     from fanfold.stages import publishing
@@ -337,10 +339,12 @@ def publish(dataset: Asset) -> str:
     if result.latest_moved:
         metrics.succeeded(manifest)
     log.info("%d objects under %s.", len(result.objects), result.prefix)
-    if not result.latest_moved:
-        log.warning("latest.json was not moved: %s.", result.note)
+    warnings = [result.warning] if result.warning else []
+    write_json(workspace.published, {"warnings": [asdict(each) for each in warnings]})
+    for each in warnings:
+        log.warning("%s", each)
     if manifest.status is RunStatus.EMPTY:
-        raise AirflowSkipException(f"No new data: {result.note}.")
+        raise AirflowSkipException("No new data: the run is empty, so latest.json was not moved.")
     context["outlet_events"][dataset].extra = {
         "counts": manifest.as_json()["counts"],
         "rows": manifest.rows,
@@ -386,7 +390,7 @@ def load(pipeline: str) -> dict[str, dict[str, Any]]:
         log.info("%s", result.summary)
     for text in warnings:
         log.warning("%s", text)
-    if all(result.skipped for result in results):
+    if results[0].skipped:
         raise AirflowSkipException("A newer generation of the dataset is loaded.")
     return tables
 

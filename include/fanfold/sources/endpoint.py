@@ -81,7 +81,7 @@ class Endpoint:
     def scope(self) -> str:
         """What a quota belongs to: server, region, and a digest of the token that does not reveal it."""
         # Lambda's credentials may be a role or a profile that only the connection knows.
-        server = self.connection if self.service == "lambda" else self.url.partition("://")[2]
+        server = self.connection if self.service == "lambda" else self.site
         secret = f"{self.region}\n{self.login}\n{self.token or ''}".encode()
         return f"{server}-{hashlib.blake2b(secret, digest_size=4).hexdigest()}"
 
@@ -90,7 +90,8 @@ class Endpoint:
         """The server, without scheme and default port: what its ids belong to."""
         scheme, _, address = self.url.partition("://")
         host, slash, path = address.partition("/")
-        return host.lower().removesuffix(":443" if scheme == "https" else ":80") + slash + path
+        host = host.lower().removesuffix(":443" if scheme == "https" else ":80")
+        return host.removesuffix(".") + slash + path
 
     @classmethod
     def parse(  # noqa: PLR0913 - the fields of an Airflow connection

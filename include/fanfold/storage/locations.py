@@ -14,7 +14,7 @@ import os
 import stat
 import threading
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -70,12 +70,14 @@ class Found:
         size: Its size in bytes.
         etag: Its ETag, without quotes: another one means other content.
         modified: When it was written (ISO 8601, UTC); in seconds for an object, as HEAD reports it.
+        target: URI of the file that it is a symbolic link to, where files are listed; or "".
     """
 
     uri: str
     size: int
     etag: str
     modified: str
+    target: str = ""
 
 
 class Locations:
@@ -104,8 +106,10 @@ class Locations:
 
         ``shown`` stands for it in the message.
         """
-        # Some servers and all file systems would resolve the dots, and neither takes a NUL.
-        if "\0" in uri or {".", ".."} & set(uri.split("/")):
+        # Some servers and all file systems would resolve the dots, these would drop an empty name, and
+        # neither takes a NUL.
+        is_twice = uri.startswith(FILE) and "//" in uri.removeprefix(FILE)
+        if is_twice or "\0" in uri or {".", ".."} & set(uri.split("/")):
             raise BadInput(ENGINE.message("files.not_a_uri", uri=shown or ascii(uri)))
         if not uri.startswith(self._allowed):
             raise BadInput(
@@ -227,10 +231,15 @@ class Locations:
     # files in folders
 
     @cached_property
-    def _roots(self) -> tuple[Path, ...]:
-        """The allowed folders without symbolic links."""
-        folders = [text.removeprefix(FILE) for text in self._allowed if text.startswith(FILE)]
-        return tuple(Path(folder).resolve() for folder in folders)
+    def _roots(self) -> dict[Path, str]:
+        """The allowed folders without symbolic links, and their URIs."""
+        folders = [text for text in self._allowed if text.startswith(FILE)]
+        return {Path(text.removeprefix(FILE)).resolve(): text for text in folders}
+
+    def _uri(self, real: Path) -> str:
+        """Return the URI of a path that :meth:`_real` returned."""
+        root = next(filter(real.is_relative_to, self._roots))
+        return self._roots[root] + str(real.relative_to(root))
 
     def _real(self, path: str) -> Path:
         """Return a path without symbolic links.
@@ -309,17 +318,19 @@ class Locations:
             if name.endswith("/"):
                 yield from self._walk(path, prefix, skipped)
                 continue
+            target = ""
             try:
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISLNK(status.st_mode):
-                    status = self._real(path).stat()
+                    real = self._real(path)
+                    status, target = real.stat(), self._uri(real)
             except FileNotFoundError:  # removed meanwhile, or a link to nothing
                 continue
             except ItemRefused:
                 skipped.append(path)
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield _of_file(uri, status)
+                yield replace(_of_file(uri, status), target=target)
             else:
                 skipped.append(path)
 

@@ -28,6 +28,7 @@ Layout::
         report/                          report.html
         comparison.json                  differences to the previous run
         manifest.json                    the manifest
+        publish.json                     warnings of the last publication
         load.json                        counts of the last load by table, and its warnings
         stop.json                        why the fetch was stopped, if the token was rejected
 
@@ -92,6 +93,7 @@ class Workspace:
         self.stop = root / "stop.json"
         self.report = root / "report"
         self.manifest = root / "manifest.json"
+        self.published = root / "publish.json"
         self.load = root / "load.json"
         self.spill = root / "spill"
 

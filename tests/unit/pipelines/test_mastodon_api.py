@@ -126,7 +126,21 @@ def test_an_international_domain_is_shown_in_unicode_and_asked_as_punycode(given
     assert mastodon.call(Item(key)).query == {"acct": asked}
 
 
-@pytest.mark.parametrize("wrong", ["", "@", "a b", "a@", "a@b@c", "a/b", "a@b/c", "x" * 301])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("", "@", "a b", "a@", "a@b@c", "a/b", "a@b/c", "x" * 301),
+        *(
+            "a@b.c;true",
+            "a@b.c,d@e.f",
+            'a@b.c"',
+            "a@b.c\0",
+            "a@b.c\u200b",
+            "a@b.c\ufeff",
+            "a@b\ud800",
+        ),
+    ],
+)
 def test_what_no_server_calls_an_account_is_refused(wrong):
     with pytest.raises(ValueError, match="looks like alice"):
         mastodon.check_item(wrong)

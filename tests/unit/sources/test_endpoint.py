@@ -222,6 +222,7 @@ def test_another_service_is_refused():
     [
         ("https://Here.example:443", "here.example"),
         ("http://here.example:80", "here.example"),
+        ("https://here.example.:443", "here.example"),
         ("http://here.example:443", "here.example:443"),
         ("http://127.0.0.1:8080", "127.0.0.1:8080"),
         ("https://[::1]", "[::1]"),
@@ -229,4 +230,6 @@ def test_another_service_is_refused():
     ],
 )
 def test_a_site_is_the_same_whatever_way_its_address_is_written(url, site):
-    assert Endpoint("mastodon_default", url).site == site
+    endpoint = Endpoint("mastodon_default", url)
+    assert endpoint.site == site
+    assert endpoint.scope.startswith(f"{site}-")

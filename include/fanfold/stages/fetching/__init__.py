@@ -122,7 +122,10 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     if removed := _remove_parts_of_other_versions(batch, version):
         log(f"{removed} parts were made by another version of the source; they are fetched again.")
         selection = None
-    result = BatchOutcomes(len(items), batch.outcomes())
+    done = batch.outcomes()
+    # An earlier list of the run, read again since, may have had others.
+    planned = {item.key: done[item.key] for item in items if item.key in done}
+    result = BatchOutcomes(len(items), planned)
     wanted = _wanted(batch, items, result, selection, replaced)
     if len(wanted) < len(items):
         log(f"{len(items) - len(wanted)} of {len(items)} items are already fetched.")

@@ -147,7 +147,9 @@ def test_the_same_run_may_load_a_better_outcome(warehouse, make_dataset):
     warehouse.load(first)
     assert warehouse.load(second).written == 2
     assert warehouse.query("SELECT ok, failed, rows FROM fanfold_runs") == [(2, 0, 2)]
-    warehouse.load(first)
+    with warehouse.connect() as connection:
+        _, runs = first.load(connection)
+    assert (runs.table, runs.outdated, len(runs.warnings)) == ("fanfold_runs", 1, 1)
     assert warehouse.query("SELECT ok, failed, rows FROM fanfold_runs") == [(2, 0, 2)]
 
 

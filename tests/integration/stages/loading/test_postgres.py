@@ -154,6 +154,15 @@ def test_text_is_utf_8_whatever_the_encoding_of_the_session_is(
     assert loaded_twice(postgres_warehouse, make_dataset, NAMES, **options) == NAMES
 
 
+def test_dates_are_read_whatever_the_style_of_the_session_is(
+    postgres_warehouse, postgres_database, make_dataset
+):
+    postgres_warehouse.run(f"ALTER DATABASE {postgres_database.dbname} SET DateStyle TO 'German'")
+    for day in (2, 1):
+        result = postgres_warehouse.load(make_dataset(users("José"), day=day))
+    assert (result.outdated, result.newest) == (3, "2026-03-02T00:00:00.000Z")
+
+
 @pytest.mark.parametrize("postgres_database", ["SQL_ASCII"], indirect=True)
 def test_a_database_without_an_encoding_holds_utf_8(postgres_warehouse, make_dataset):
     assert loaded_twice(postgres_warehouse, make_dataset, NAMES) == NAMES
