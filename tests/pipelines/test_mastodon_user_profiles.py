@@ -49,7 +49,7 @@ READ = [
             "following_count": "friends_count",
             "statuses_count": "statuses_count",
         }.items()
-        for hidden in (-1, None)
+        for hidden in (-1, "-1", None)
     ),
     ({"followers_count": -1}, {"followers_to_friends": None, "statuses_per_day": 1}),
     ({"display_name": "x" * 201}, {"name": "x" * 201}),
@@ -61,7 +61,10 @@ READ = [
     ({"last_status_at": "1999-01-01"}, {"last_status_at": datetime(1999, 1, 1, tzinfo=UTC)}),
     *(
         ({"created_at": none}, {"created_at": None, "account_age_days": None})
-        for none in (None, "", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "1969-12-31")
+        for none in (
+            *(None, "", "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+01:00", "1969-12-31"),
+            "-0001-11-30T00:00:00.000Z",
+        )
     ),
     ({"created_at": "2025-05-02"}, {"created_at": datetime(2025, 5, 2, tzinfo=UTC)}),
     (
@@ -78,6 +81,7 @@ BROKEN = [
     ("statuses_count", {"statuses_count": "-"}),
     ("created_at", {"created_at": "soon"}),
     ("created_at", {"created_at": 1746144000}),
+    ("created_at", {"created_at": False}),
     ("last_status_at", {"last_status_at": "never"}),
 ]
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 20.0  # seconds
+_MOST = 1_000_000
+"""Of any number in the extra: a socket rejects a timeout of centuries."""
 SCF = "https://scf.tencentcloudapi.com"
 _KNOWN_EXTRA = (
     "requests_per_second",
@@ -246,11 +248,12 @@ def _positive(connection: str, name: str, value: Any) -> float | None:
     if value is None or value == "":
         return None
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = 0.0
-    if not 0 < number < float("inf"):
+    if not 0 < number <= _MOST:
         raise BadConfiguration(
-            f"Connection {connection!r}: extra {name!r} must be a number above 0, not {value!r}."
+            f"Connection {connection!r}: extra {name!r} must be a number above 0, up to {_MOST:,}, not "
+            f"{value!r}."
         )
     return number

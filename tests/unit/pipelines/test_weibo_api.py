@@ -55,7 +55,7 @@ def refusal(body, status):
 
 def test_each_code_has_its_consequence_whatever_the_http_status():
     for kind, codes in KINDS.items():
-        for code, status, as_type in itertools.product(codes, (200, 400, 403), (int, str)):
+        for code, status, as_type in itertools.product(codes, (200, 400, 403), (int, str, float)):
             found = refusal({"error": "words", "error_code": as_type(code)}, status)
             assert type(found) is kind, (code, status, as_type)
             assert str(code) in str(found)

@@ -67,7 +67,9 @@ def test_a_wrong_host_is_named_with_its_connection_and_field(fields, field):
     assert caught.value.__context__ is None  # that of a library contains the host
 
 
-@pytest.mark.parametrize("value", [0, -1, "many", float("nan"), float("inf"), [1]])
+@pytest.mark.parametrize(
+    "value", [0, -1, "many", float("nan"), float("inf"), [1], True, "1e300", 10**400]
+)
 def test_a_wrong_budget_is_named_with_its_key(value):
     with pytest.raises(BadConfiguration, match="requests_per_second"):
         parse(extra={"requests_per_second": value})

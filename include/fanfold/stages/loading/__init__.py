@@ -217,6 +217,8 @@ def _engine(connection: Any, connection_id: str) -> sa.Engine:
     connection.row_factory = rows
     if dialect != "sqlite":
         connection.autocommit = False
+        # pgbouncer gives each transaction another session, which has the statements of other programs.
+        connection.prepare_threshold = None
         connection.execute("SET client_encoding TO 'UTF8'")
         connection.execute("SET DateStyle TO 'ISO'")  # psycopg reads no other
         connection.commit()
