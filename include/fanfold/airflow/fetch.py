@@ -108,7 +108,6 @@ class Fetch(BaseOperator):
                 version=source_version(source),
                 places=places,
                 selection=selection_of(batch, context["dag_run"].clear_number or 0),
-                replaced=batch.replaced_files() if isinstance(source, Files) else (),
                 log=self.log.info,
                 report=partial(metrics.fetched, self.dag_id, self.pipeline),
             )

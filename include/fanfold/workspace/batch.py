@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from dataclasses import dataclass
 from itertools import groupby
@@ -86,6 +87,18 @@ class Batch:
             return [Item(key) for key in keys]
         return list(map(Item, keys, read_jsonl(self.attributes_file)))
 
+    def version(self, source: str) -> str:
+        """Return the version of the batch's parts: that of the source, and of the items' attributes.
+
+        Requests may depend on attributes, and those of files have the ETag.
+        """
+        if not self.attributes_file.exists():
+            return source
+        digest = hashlib.blake2b(source.encode(), digest_size=4)
+        for path in (self.items_file, self.attributes_file):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
     def new_part(self, sequence: int, version: str = "") -> tuple[Path, Path]:
         """Return the paths of the records and the outcomes of a new part.
 
@@ -112,7 +125,7 @@ class Batch:
         return max((number for number, _, _ in self.parts()), default=0)
 
     def parts_of_other_versions(self, version: str) -> list[tuple[Path, Path]]:
-        """Return (records, outcomes) of the parts that another version of the source made."""
+        """Return (records, outcomes) of the parts with another :meth:`version`."""
         return [
             (raw, outcomes)
             for _, raw, outcomes in self.parts()
@@ -210,12 +223,6 @@ class Batch:
             if key in latest and latest[key][0].status is Status.OK:
                 outcome, raw = latest[key]
                 yield FetchedFile(outcome, blob_of(raw), **records[key, raw])
-
-    def replaced_files(self) -> list[str]:
-        """Return the URIs of the files that were downloaded with another ETag than is planned now."""
-        planned = {item.key: item.attributes.get("etag") for item in self.items()}
-        found = {file.outcome.key: file.etag for file in self.fetched_files()}
-        return [key for key, etag in found.items() if planned.get(key) not in (None, "", etag)]
 
     def failed(self) -> dict[str, Outcome]:
         """Return the outcomes of the items that are not ``ok``, by key, as ``process`` decided."""

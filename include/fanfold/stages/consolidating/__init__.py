@@ -249,13 +249,17 @@ def _dropped_columns(closed: Sequence[Closed]) -> dict[str, int]:
 
 
 def _check_versions(batches: Sequence[Batch], version: str) -> None:
-    """Check that all records were fetched by one version of the source."""
-    others = [str(batch.number) for batch in batches if batch.parts_of_other_versions(version)]
+    """Check that all records were fetched by one version of the source, with the attributes of the plan."""
+    others = [
+        str(batch.number)
+        for batch in batches
+        if batch.parts_of_other_versions(batch.version(version))
+    ]
     if others:
         more = f" and {len(others) - _BATCHES_SHOWN} more" if others[_BATCHES_SHOWN:] else ""
         raise Inconsistent(
             f"The records of the batches {', '.join(others[:_BATCHES_SHOWN])}{more} were fetched "
-            "by another version of the pipeline's source. Clear `batch.fetch` of these batches "
+            "by another version of the pipeline's source, or with other attributes. Clear `batch.fetch` of these batches "
             "with its downstream tasks."
         )
 

@@ -19,7 +19,7 @@ from fanfold.workspace.batch import remove_part
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from fanfold.errors import FanfoldError
@@ -96,16 +96,15 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     version: str,
     places: Sequence[str] = (),
     selection: Selection | None = None,
-    replaced: Collection[str] = (),
     log: Callable[[str], None] = lambda _: None,
     report: Callable[[Counters], None] = lambda _: None,
 ) -> BatchOutcomes:
     """Fetch the missing items of a batch; return the outcomes of all its items.
 
     With a ``selection`` only its items are fetched, whatever their outcomes; without, all items
-    that are neither ``ok`` nor ``missing``, and the ``replaced`` ones. Parts that another ``version``
-    of the source made are removed first, and then all items are fetched. The progress and the log name
-    the ``places`` where the requests go. ``log`` receives sentences for the task's log, ``report`` the
+    that are neither ``ok`` nor ``missing``. Parts that another ``version`` of the source made, or with
+    other attributes of the items, are removed first, and then all items are fetched. The progress and
+    the log name the ``places`` where the requests go. ``log`` receives sentences for the task's log, ``report`` the
     request counters with each part and at the end.
 
     Raises:
@@ -119,15 +118,17 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
 
     Whatever is raised, fetched items are kept.
     """
-    items = batch.items()
+    items, version = batch.items(), batch.version(version)
     if removed := _remove_parts_of_other_versions(batch, version):
-        log(f"{removed} parts were made by another version of the source; they are fetched again.")
+        log(
+            f"{removed} parts were made by another version of the source, or with other attributes; they are fetched again."
+        )
         selection = None
     done = batch.outcomes()
     # An earlier list of the run, read again since, may have had others.
     planned = {item.key: done[item.key] for item in items if item.key in done}
     result = BatchOutcomes(len(items), planned)
-    wanted = _wanted(batch, items, result, selection, replaced)
+    wanted = _wanted(batch, items, result, selection)
     if len(wanted) < len(items):
         log(f"{len(items) - len(wanted)} of {len(items)} items are already fetched.")
     if wanted and places:
@@ -173,11 +174,10 @@ def _wanted(
     items: list[Item],
     result: BatchOutcomes,
     selection: Selection | None,
-    replaced: Collection[str],
 ) -> list[Item]:
     """Return the items to fetch, in order."""
     if selection is None:
-        again, done = {*batch.invalid(), *replaced}, result.outcomes
+        again, done = batch.invalid(), result.outcomes
         return [
             item
             for item in items

@@ -174,6 +174,23 @@ def test_parts_of_another_version_are_removed_with_the_bytes_of_their_files(
     assert downloaded() == {"a.csv": b"a", "large.bin": bytes(SMALL + 1)}
 
 
+def test_a_batch_whose_attributes_changed_in_a_later_plan_is_fetched_again(
+    plan, fetch, batch, downloaded
+):
+    """Of files, the ETag; of other items, what their requests and rows depend on."""
+    plan({"a.csv": b"a", "b.csv": b"b"})
+    fetch()
+    said = []
+    plan({"a.csv": b"a", "b.csv": b"corrected"})
+    assert fetch(log=said.append).requests == 2
+    assert downloaded() == {"a.csv": b"a", "b.csv": b"corrected"}
+    assert "with other attributes" in said[0]
+    fetch(log=said.append)
+    assert "2 of 2 items are already fetched" in said[-1]
+    batch.attributes_file.unlink()
+    assert batch.parts_of_other_versions(batch.version(VERSION))
+
+
 def test_decoding_options_do_not_ask_for_another_download():
     assert source_version(Files(format="csv", delimiter=";", max_bytes=1)) == VERSION
 
