@@ -109,6 +109,10 @@ class Request:
             return {}
         if name not in params:
             raise BadInput(f"{self.pipeline} has no Param for the items of ITEMS or USERS.")
+        if name == "items_uri" and not re.search(params[name]["schema"].get("pattern", ""), value):
+            raise BadInput(
+                f"ITEMS={self.items} is not an items file, dataset or run. {params[name]['description']}"
+            )
         # Other readers of the DAG that are set by default.
         others = {"items_uri", "items_sql"} - {name}
         return {name: value} | {each: None for each in others if _value(params, each)}

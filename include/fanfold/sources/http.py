@@ -150,8 +150,9 @@ def _read_body(response: urllib3.BaseHTTPResponse, path: str, limit: int) -> byt
 
 
 _MESSAGE_IDS: tuple[tuple[type[Exception], str], ...] = (
+    (urllib3.exceptions.NameResolutionError, "http.no_name"),
     # A subclass of ConnectTimeoutError for historical reasons, so it comes first.
-    (urllib3.exceptions.NewConnectionError, "http.connection_failed"),
+    (urllib3.exceptions.NewConnectionError, "http.no_connection"),
     (urllib3.exceptions.ConnectTimeoutError, "http.connect_timeout"),
     (urllib3.exceptions.ReadTimeoutError, "http.read_timeout"),
     (urllib3.exceptions.SSLError, "http.tls_handshake"),
