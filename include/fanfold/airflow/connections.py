@@ -130,8 +130,8 @@ def _lambda_client(connection_id: str, options: Mapping[str, Any]) -> Any:
     from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
     from botocore.config import Config
 
-    hook = _stripped_hook(AwsBaseHook(aws_conn_id=connection_id, client_type="lambda"))
     with _aws_errors(connection_id):
+        hook = _stripped_hook(AwsBaseHook(aws_conn_id=connection_id, client_type="lambda"))
         # Given to the hook, they would replace those of the connection, such as its proxies.
         return hook.get_client_type(config=hook.config.merge(Config(**options)))
 
@@ -207,8 +207,8 @@ def _s3_client(connection_id: str, options: Mapping[str, Any] = MappingProxyType
 
     # Without the connection boto would fall back to credentials and endpoints from elsewhere.
     _extra(connection_id, _connection(connection_id))
-    hook = _stripped_hook(AwsBaseHook(aws_conn_id=connection_id, client_type="s3"))
     with _aws_errors(connection_id):
+        hook = _stripped_hook(AwsBaseHook(aws_conn_id=connection_id, client_type="s3"))
         config = Config(**S3).merge(hook.config).merge(Config(**options))
         return hook.get_client_type(config=config)
 
