@@ -89,7 +89,7 @@ def test_the_counters_of_a_run_are_those_of_its_manifest(pipeline, sending):
     assert rejected["item"] == UIDS[3]
     assert next(line for line in failed if line["key"] == UIDS[3])["column"] == rejected["column"]
     with gzip.open(folder / "user_profiles.csv.gz", "rt", encoding="utf-8") as file:
-        assert file.readline().startswith('"source","user_id"')
+        assert file.readline().startswith('"source","server","user_id"')
 
 
 def test_a_retried_batch_counts_its_requests_and_no_item_twice(pipeline, sending):

@@ -152,9 +152,10 @@ def test_a_missing_bucket_is_not_retried(through_front, retried, clock, run):
 
 
 def test_reading_items_from_a_bucket_is_retried(
-    through_front, outage, retried, s3_client, bucket_name, clock
+    through_front, outage, retried, s3_client, bucket_name, clock, monkeypatch
 ):
     assert through_front
+    monkeypatch.setenv("FANFOLD_BUCKET", bucket_name)
     from fanfold.airflow.items import located_items
     from fanfold.airflow.settings import ItemsFrom
 
