@@ -10,7 +10,8 @@ USERS ?=
 SEED ?=
 PYTHON ?=
 PROCESSES ?= logical
-export PYTHON
+# Recipes read these in the shell: a value may have quotes.
+export PYTHON PIPELINE ITEMS USERS NAME FROM
 BIN := .venv/bin
 PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadgroup --no-loadscope-reorder
 DEPTRY := $(BIN)/deptry --no-ansi
@@ -20,7 +21,7 @@ export TIMES := .fanfold/times
 $(shell mkdir -p -m 700 .fanfold && rm -f $(TIMES))
 endif
 LOCAL := $(BIN)/python -m fanfold.local
-ASKED = $(if $(PIPELINE),--pipeline='$(PIPELINE)') $(if $(USERS),--users='$(USERS)')
+ASKED = $${PIPELINE:+"--pipeline=$$PIPELINE"} $${USERS:+"--users=$$USERS"}
 
 help: ## Show this list
 	@printf 'Fanfold: fan out over a long list, fold into one dataset.\n\n'
@@ -31,7 +32,7 @@ help: ## Show this list
 
 run: ## Run PIPELINE once for ITEMS or USERS in a stack of its own and print a summary
 	@scripts/bootstrap
-	@exec $(LOCAL) run $(ASKED) $(if $(ITEMS),--items='$(ITEMS)')
+	@exec $(LOCAL) run $(ASKED) $${ITEMS:+"--items=$$ITEMS"}
 
 up: ## Start a stack that keeps running; prints the address of the Airflow UI and the login
 	@scripts/bootstrap
@@ -45,7 +46,7 @@ status: ## Show what runs
 
 pipeline: ## Write a pipeline that runs as it is: make pipeline NAME=air_quality FROM=api (or files, function, compute)
 	@scripts/bootstrap
-	@exec $(BIN)/python -m fanfold new '$(NAME)' --from '$(FROM)'
+	@exec $(BIN)/python -m fanfold new "$$NAME" --from "$$FROM"
 
 lint: ## Check style, types, layers and dependencies
 	@scripts/bootstrap dev

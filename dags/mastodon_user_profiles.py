@@ -4,11 +4,12 @@ Fetches the profile of each account on a list from one Mastodon server and folds
 dataset with the columns of the Weibo pipeline, as far as Mastodon has them.
 
 Set the host of the connection `mastodon_default` to any server, such as `https://mastodon.social`. Most
-servers need no token. Accounts of other servers have the form `alice@example.social` or `alice@bücher.example`. An
-account that the server does not know or has suspended is `missing`, with the reason.
+servers need no token. Accounts of other servers have the form `alice@example.social` or
+`alice@bücher.example`. An account that the server does not know or has suspended is `missing`, with the
+reason.
 
-A server gives its own ids to all accounts: the column `server` is part of the key, so another host makes other rows.
-Counts that a server hides (-1), and times that it does not know, are null.
+A server gives its own ids to all accounts: the column `server` is part of the key, so another host
+makes other rows. Counts that a server hides (-1), and times that it does not know, are null.
 
 **Run it**: press *Trigger*, change the Params if needed, or run
 

@@ -92,8 +92,8 @@ class SourceBusy(Retriable):
         retry_after: Seconds to wait, if the source asked for it.
         unavailable: No complete response: connection refused, reset or cut off.
         overloaded: The source reported an overload.
-        not_found: Status of a response to the request for an item, if it is 404 or 410 with a page instead of
-            JSON: that of a proxy, or the source's for an item that does not exist; else 0.
+        not_found: Status of a response to the request for an item, if it is 404 or 410 in no form of the
+            API: that of a proxy, or the source's for an item that does not exist; else 0.
         permanent: The error that it is if it does not pass, or None.
     """
 

@@ -52,9 +52,10 @@ def _text(limit: int | None = None, *, nullable: bool = True) -> Any:
 class TopicEvent(pa.DataFrameModel):
     """An event of a topic.
 
-    ``server`` is the one that was asked: ids of posts and authors are its own. ``happened_at`` is the hour of the list, the time of the post, the day (00:00 UTC), or else the logical date.
-    ``author_id`` to ``likes`` are those of a post; ``account_count`` are the people who wrote on a day;
-    ``star`` is Weibo's rating of a topic from 0 to 10.
+    ``server`` is the one that was asked: ids of posts and authors are its own. ``happened_at`` is the hour
+    of the list, the time of the post, the day (00:00 UTC), or else the logical date. ``author_id`` to
+    ``likes`` are those of a post; ``account_count`` are the people who wrote on a day; ``star`` is Weibo's
+    rating of a topic from 0 to 10.
     """
 
     server: str = _text(nullable=False)

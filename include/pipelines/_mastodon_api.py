@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold import (
     Api,
+    BadConfiguration,
     Call,
     Catalogue,
     CredentialRefused,
@@ -55,8 +56,14 @@ _MESSAGES = Catalogue(
             "{path}：HTTP 200，响应是另一个账号的",
         ),
         "mastodon.token": (
-            "Mastodon rejected the token (HTTP {status}); put a valid one, or none, into the password",
-            "Mastodon 拒绝了令牌（HTTP {status}）；请在连接的密码里填入有效的令牌，或者留空",
+            "The server rejected the token, or shows accounts only with one (HTTP {status}); put a valid one into "
+            "the password of the connection",
+            "服务器拒绝了令牌，或者只凭令牌显示账号（HTTP {status}）；请在连接的密码里填入有效的令牌",
+        ),
+        "mastodon.too_old": (
+            "The server has Mastodon {version}, which has no look-up of accounts by name: it has been there since "
+            "3.4. Use the host of another server",
+            "该服务器运行 Mastodon {version}，没有按名称查询账号的接口（3.4 起才有）。请换一台服务器",
         ),
         "mastodon.quota": (
             "Mastodon's quota is used up (HTTP 429)",
@@ -68,8 +75,10 @@ _MESSAGES = Catalogue(
         ),
     }
 )
-# Other software of the network permits more in a name than Mastodon's own sign-up does.
-_ACCT = re.compile(r"[\w.-]+(?:@[^\s@/?#:]+(?::[0-9]+)?)?")
+# Other software of the network permits more in a name than Mastodon's own sign-up does. A domain has no
+# other ASCII than letters, digits and these signs; invisible characters come with pasted text.
+_DOMAIN = r"[^\x00-,/:-@\[-\^`{-\x9f\s\u200b\u200e-\u206f\ufeff\ud800-\udfff]+"
+_ACCT = re.compile(rf"[\w.-]+(?:@{_DOMAIN}(?::[0-9]+)?)?")
 _PUNYCODE = "xn--"
 
 
@@ -171,6 +180,14 @@ def read_check(response: Response) -> None:
     raise_for_status(response)
     if response.status != 200 or not isinstance(response.body, dict):
         raise unexpected_response(response)
+    # Before 3.4, each look-up is answered as that of an unknown account.
+    version = _OLD.match(str(response.body.get("version")))
+    if version:
+        raise BadConfiguration(_MESSAGES.message("mastodon.too_old", version=version[0]))
+
+
+# Other software adds its own version: "2.7.2 (compatible; Pleroma 2.5.0)".
+_OLD = re.compile(r"(?:2\.[0-9]|3\.[0-3])\.[0-9]+(?!.*\()")
 
 
 def read_quota(response: Response) -> Quota:
@@ -249,6 +266,8 @@ def moment(text: str) -> datetime | None:
 
     None for a time before 1970: servers that do not know one show year 1, or the like.
     """
+    if text.startswith(("-", "0000")):  # a date of zeros, as PHP shows it
+        return None
     parsed = datetime.fromisoformat(text)
     if parsed.year > 1:  # there is none before year 1 in another zone
         parsed = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
@@ -256,8 +275,8 @@ def moment(text: str) -> datetime | None:
 
 
 def shown(count: Any) -> Any:
-    """Return a count, or None for a negative one: a server that hides counts shows -1."""
-    return None if isinstance(count, int | float) and count < 0 else count
+    """Return a count, or None for a negative one (number or text): a server that hides counts shows -1."""
+    return None if re.match("-[0-9]", str(count)) else count
 
 
 # <br> and </p> end a line. These patterns never scan past the next "<", so they take linear time;

@@ -13,6 +13,7 @@ Facts: docs.joinmastodon.org, "trends", "timelines" (40 statuses a page, ``Link`
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -59,8 +60,8 @@ _TAG = re.compile(r"(?!\.+$)[^\s\x00-\x1f\x7f#/?]{1,200}")
 
 
 def check_item(item: str) -> str:
-    """Return a hashtag in canonical form: without #, in lower case."""
-    tag = item.removeprefix("#").lower()
+    """Return a hashtag in canonical form: without #, in lower case, composed (NFC)."""
+    tag = unicodedata.normalize("NFC", item.removeprefix("#").lower())
     if not _TAG.fullmatch(tag):
         raise ValueError("a hashtag is one word of letters, digits and '_', such as caturday")
     return tag

@@ -52,10 +52,11 @@ THOUSAND = 1000
 CHINA = timedelta(hours=8)
 _SYMBOL = re.compile(r"[0-9]{6}\.(SH|SZ|BJ)")
 _DAY = re.compile(r"[0-9]{8}")
-_CODE = re.compile(r"-?[0-9]{1,9}")
+_CODE = re.compile(r"(-?[0-9]{1,9})(?:\.0)?")  # a gateway may write whole numbers as 40203.0
 _QUOTA = re.compile(r"最多访问|频率|频次")
 _HOURS = re.compile(r"每(个)?小时|每(天|日)")
 _PERMISSION = re.compile(r"权限|积分")
+_ADDRESSES = re.compile(r"IP.{0,4}(超限|超过)", re.IGNORECASE)
 _TOKEN = re.compile(r"token", re.IGNORECASE)
 
 _MESSAGES = Catalogue(
@@ -69,6 +70,11 @@ _MESSAGES = Catalogue(
         "tushare.permission": (
             "tushare {code}: the token has no permission for daily or adj_factor, which needs 2,000 points",
             "Tushare {code}：token 没有 daily 或 adj_factor 的权限（后者需要 2000 积分）",
+        ),
+        "tushare.addresses": (
+            "tushare {code}: the token is used from more IP addresses than its account may have; stop the other "
+            "programs that use it, or use another token",
+            "Tushare {code}：使用此 token 的 IP 数量超限；请停止其他使用它的程序，或换用其他 token",
         ),
         "tushare.request": ("tushare {code}: invalid request", "Tushare {code}：请求无效"),
         "tushare.unknown": (
@@ -173,10 +179,11 @@ def _table(response: Response) -> tuple[str, list[dict[str, Any]], bool]:
     """Return the interface that a response is of, its rows as objects, and whether it says that it is cut off."""
     body = response.body
     code = body.get("code") if isinstance(body, dict) else None
-    if response.status != 200 or code is None or not _CODE.fullmatch(str(code)):
+    found = _CODE.fullmatch(str(code))
+    if response.status != 200 or not found:
         raise unexpected_response(response)
-    if int(code):
-        raise _error(int(code), str(body.get("msg")))
+    if int(found[1]):
+        raise _error(int(found[1]), str(body.get("msg")))
     data = body.get("data")
     fields, items = (data.get("fields"), data.get("items")) if isinstance(data, dict) else (0, 0)
     if not isinstance(fields, list) or not isinstance(items, list):
@@ -200,6 +207,8 @@ def _error(code: int, text: str) -> CredentialRefused | QuotaSpent | ItemRefused
 
     The text itself is not shown: it may repeat what was sent. The text of a quota also contains "permission".
     """
+    if _ADDRESSES.search(text):
+        return CredentialRefused(_MESSAGES.message("tushare.addresses", code=code))
     if _QUOTA.search(text):
         # The engine waits an hour at most, then tries again: so a quota a day is found renewed, too.
         seconds = 3600.0 if _HOURS.search(text) else 60.0
@@ -210,7 +219,8 @@ def _error(code: int, text: str) -> CredentialRefused | QuotaSpent | ItemRefused
         return CredentialRefused(_MESSAGES.message("tushare.permission", code=code))
     if code == 40203:
         return QuotaSpent(_MESSAGES.message("tushare.quota", code=code), retry_after=60.0)
-    if "参数" in text:
+    # "查询数据失败，请确认参数" is also what the server says when its own query fails.
+    if "参数" in text and "失败" not in text:
         return ItemRefused(_MESSAGES.message("tushare.request", code=code))
     return SourceBusy(_MESSAGES.message("tushare.unknown", code=code), overloaded=True)
 

@@ -43,7 +43,7 @@ _GET_UID = "/2/account/get_uid.json"
 _RATE_LIMIT = "/2/account/rate_limit_status.json"
 _UID = re.compile(r"[0-9]{1,19}")
 _CANONICAL = re.compile(r"[1-9][0-9]{0,17}")
-_CODE = re.compile(r"[0-9]{1,9}")
+_CODE = re.compile(r"([0-9]{1,9})(?:\.0)?")  # a gateway may write whole numbers as 10023.0
 
 
 MESSAGES = Catalogue(
@@ -293,7 +293,8 @@ def error_code(body: Any) -> int | None:
     if code is None:
         return None
     # int() alone would accept 20003.5 and digits of other scripts.
-    return int(code) if _CODE.fullmatch(str(code)) else 0
+    found = _CODE.fullmatch(str(code))
+    return int(found[1]) if found else 0
 
 
 def error(

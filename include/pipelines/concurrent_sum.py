@@ -14,7 +14,7 @@ from pandera.engines.pandas_engine import Decimal
 
 from fanfold import Chart, Compute, Fold, Item, Pipeline
 
-_ITEM = re.compile(r"(-?[0-9]{1,18})(?:-([0-9]{1,18}))?")
+_ITEM = re.compile(r"(-?[0-9]{1,18})(?: *- *([0-9]{1,18}))?")
 
 
 class PartialSum(pa.DataFrameModel):
@@ -27,7 +27,7 @@ class PartialSum(pa.DataFrameModel):
 
 def check_item(text: str) -> str:
     """Return a number or range in canonical form."""
-    found = _ITEM.fullmatch(text.replace(" ", ""))
+    found = _ITEM.fullmatch(text.strip())
     if not found or (found[2] and int(found[2]) < int(found[1])):
         raise ValueError("an item is an integer (7) or a range of integers (0-999999)")
     return "-".join(str(int(number)) for number in found.groups() if number)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fanfold import Found, Function, NotThere, Pipeline
+from pipelines import _user_profile_charts as charts
 from pipelines import _user_profiles as profiles
 from pipelines import _weibo_api as weibo
 
@@ -51,7 +52,7 @@ PIPELINE = Pipeline(
     key=profiles.KEY,
     dataset="user_profiles",
     table_prefix="function_",
-    charts=[profiles.FOLLOWERS, profiles.ACTIVITY, profiles.VERIFIED, profiles.REGION, profiles.TOP],
+    charts=[charts.FOLLOWERS, charts.ACTIVITY, charts.VERIFIED, charts.REGION, charts.TOP],
     item_column="user_id",
     check_item=weibo.check_item,
     key_form=weibo.KEY_FORM,

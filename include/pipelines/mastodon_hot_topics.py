@@ -23,7 +23,7 @@ from pipelines import _mastodon_topics_api as api
 from pipelines import _user_profiles as profiles
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 _STATUS = {
     "server": "server",
@@ -47,12 +47,13 @@ def rows(records: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     servers = dict(profiles.fields(records, {"server": "server"})["server"].items())
     if api.NONE in records:
         records = records[records[api.NONE].isna()]
-    statuses = profiles.fields(records, _STATUS).assign(
+    found = profiles.fields(records, _STATUS)
+    statuses = found.assign(
         kind="status",
-        happened_at=lambda each: profiles.moment(each["happened_at"], mastodon.moment),
-        text=lambda each: profiles.mapped(each["text"], mastodon.plain),
-        verified=lambda each: profiles.mapped(each["verified"], mastodon.has_verified_link),
-        **{name: _shown(name) for name in _COUNTS},
+        happened_at=profiles.moment(found["happened_at"], mastodon.moment),
+        text=profiles.mapped(found["text"], mastodon.plain),
+        verified=profiles.mapped(found["verified"], mastodon.has_verified_link),
+        **{name: profiles.mapped(found[name], mastodon.shown) for name in _COUNTS},
     )
     listed = [
         {"item": key, "server": servers.get(key), **row}
@@ -63,10 +64,6 @@ def rows(records: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
         listed, columns=["item", "server", "kind", "id", "happened_at", *_LISTED], dtype=object
     )
     return pd.concat([of_tags.set_index("item"), statuses])
-
-
-def _shown(count: str) -> Callable[[pd.DataFrame], pd.Series]:
-    return lambda rows: profiles.mapped(rows[count], mastodon.shown)
 
 
 _LISTED = ("rank", "list_size", "mention_count", "account_count")

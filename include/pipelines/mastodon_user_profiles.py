@@ -1,7 +1,7 @@
 """Mastodon user profiles: one row an account, by ``acct``, with the columns of the Weibo pipeline.
 
-Asked is one server, which knows accounts of others, too, and has its own ids for them: the key is the id
-with the server. Mastodon verifies links, not people: ``verified`` is true if a link of the profile is verified.
+A server has ids of its own for all accounts, also for those of other servers: the key is the id with the
+server that was asked. Mastodon verifies links, not people: ``verified`` is true if a link is verified.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fanfold import Pipeline
 from pipelines import _mastodon_api as mastodon
+from pipelines import _user_profile_charts as charts
 from pipelines import _user_profiles as profiles
 
 if TYPE_CHECKING:
@@ -46,12 +47,12 @@ PIPELINE = Pipeline(
     key=profiles.KEY,
     dataset="user_profiles",
     charts=[
-        profiles.FOLLOWERS,
-        profiles.ACTIVITY,
-        profiles.VERIFIED,
-        profiles.RECENCY,
-        profiles.TOP,
-        profiles.YEARS,
+        charts.FOLLOWERS,
+        charts.ACTIVITY,
+        charts.VERIFIED,
+        charts.RECENCY,
+        charts.TOP,
+        charts.YEARS,
     ],
     item_column="acct",
     check_item=mastodon.check_item,

@@ -152,13 +152,13 @@ def _amount(text: pd.DataFrame) -> pd.Series:
 
 def _decimals(text: pd.Series) -> pd.Series:
     """Return texts with up to 14 digits and 4 decimal places as decimals, others as null."""
-    readable = text.str.fullmatch(r"[+-]?\d{1,14}(\.\d{1,4}0*)?").fillna(value=False).astype(bool)
+    readable = text.str.fullmatch(r"[+-]?[0-9]{1,14}(\.[0-9]{1,4}0*)?").fillna(value=False).astype(bool)
     return text.where(readable).astype(_arrow("string")).astype(_arrow("decimal128", 18, 4))
 
 
 def _integers(text: pd.Series) -> pd.Series:
     """Return texts with up to 9 digits, and perhaps ``.0``, as integers, others as null."""
-    digits = text.str.extract(r"^([+-]?\d{1,9})(?:\.0*)?$", expand=False)
+    digits = text.str.extract(r"^([+-]?[0-9]{1,9})(?:\.0*)?$", expand=False)
     return pd.to_numeric(digits).astype("Int64")
 
 
@@ -169,7 +169,7 @@ def _moments(text: pd.Series) -> pd.Series:
 
 def _days(text: pd.Series, moments: pd.Series) -> pd.Series:
     """Return the dates of times by their own clock: the one that they begin with."""
-    written = text.str.extract(r"^(\d{4}-\d{2}-\d{2})", expand=False)
+    written = text.str.extract(r"^([0-9]{4}-[0-9]{2}-[0-9]{2})", expand=False)
     day = written.fillna(moments.dt.strftime("%Y-%m-%d")).where(moments.notna())
     return day.astype(_arrow("string")).astype(_arrow("date32"))
 

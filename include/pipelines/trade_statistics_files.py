@@ -36,10 +36,10 @@ COLUMNS = {
 """Names in files by column. ``lots`` are 100 shares, as in tushare's exports; amounts of a file with lots
 are in 1,000, as there."""
 REQUIRED = ("trade_date", "open", "high", "low", "close")
-_DATE = r"^(\d{4})([-/]?)(\d{2})\2(\d{2})(?:[T ]00:00(?::00)?.*)?$"
-_NUMBER = r"[+-]?(\d+|\d{1,3}(,\d{3})+(?=\.))(\.\d*)?([eE][+-]?\d{1,3})?"
+_DATE = r"^([0-9]{4})([-/]?)([0-9]{2})\2([0-9]{2})(?:[T ]00:00(?::00)?.*)?$"
+_NUMBER = r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+(?=\.))(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?"
 """A number. Thousands may be grouped only if it has a decimal point: a comma alone could be one."""
-_SHARES = r"[+-]?(\d+|\d{1,3}(,\d{3})+)(\.0*)?"
+_SHARES = r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)(\.0*)?"
 _FILE = r"([^/]*?)(?:[_-]\d{4}-?\d{2}(?:-?\d{2})?)?(?:\.(?:csv|jsonl?|parquet|gz|zst|txt))*$"
 
 

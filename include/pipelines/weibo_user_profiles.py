@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fanfold import Pipeline
+from pipelines import _user_profile_charts as charts
 from pipelines import _user_profiles as profiles
 from pipelines import _weibo_api as weibo
 
@@ -42,13 +43,13 @@ PIPELINE = Pipeline(
     key=profiles.KEY,
     dataset="user_profiles",
     charts=[
-        profiles.FOLLOWERS,
-        profiles.ACTIVITY,
-        profiles.VERIFIED,
-        profiles.RECENCY,
-        profiles.REGION,
-        profiles.TOP,
-        profiles.YEARS,
+        charts.FOLLOWERS,
+        charts.ACTIVITY,
+        charts.VERIFIED,
+        charts.RECENCY,
+        charts.REGION,
+        charts.TOP,
+        charts.YEARS,
     ],
     item_column="user_id",
     check_item=weibo.check_item,

@@ -42,7 +42,7 @@ def test_ten_million_numbers_in_8_ranges():
     assert total == (10**7, 10**7 * (10**7 - 1) // 2)
 
 
-@pytest.mark.parametrize("item", ["9-3", "1.5", "x", "--1", "1-2-3", "-", "٣", "9" * 19])
+@pytest.mark.parametrize("item", ["9-3", "1 2", "1.5", "x", "--1", "1-2-3", "-", "٣", "9" * 19])
 def test_what_is_no_number_or_range_is_refused(item):
     with pytest.raises(BadInput, match="integer"):
         testing.run(PIPELINE, ["1", item], charts=False)

@@ -143,6 +143,7 @@ def test_the_list_has_ranks_and_days_and_other_servers_may_have_no_history():
 
 def test_a_topic_is_one_word():
     assert api.check_item("#Caturday") == "caturday"
+    assert api.check_item("Cafe\u0301") == "café"
     assert api.check_item("ตัวอย่าง·2") == "ตัวอย่าง·2"
     for wrong in ("", "#", "a b", "a/b", "a?b", "..", "##", "x" * 201):
         with pytest.raises(ValueError, match="one word"):

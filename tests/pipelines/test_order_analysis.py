@@ -299,7 +299,7 @@ def test_a_value_that_may_mean_something_else_rejects_its_line():
     }  # fmt: skip
     bad = [
         ("amount", "1.234,50"), ("amount", "0.00001"), ("quantity", "two"), ("quantity", "1.5"),
-        ("happened_at", "31/12/2026"), ("currency", "€"), ("line", "first"),
+        ("quantity", "２"), ("amount", "５"), ("happened_at", "31/12/2026"), ("currency", "€"), ("line", "first"),
     ]  # fmt: skip
     names = {"happened_at": "ordered_at"}
     lines = [

@@ -287,6 +287,7 @@ def test_a_bar_that_breaks_a_rule_or_may_mean_something_else_is_rejected():
         ("volume", "1.234.500", None, "1.234.500"),
         ("close", "1,234", None, "1,234"),
         ("close", "inf", None, "inf"),
+        ("close", "１２", None, "１２"),
         ("date", "31/12/2026", None, "31/12/2026"),
         ("date", "2026-02-30", None, "2026-02-30"),
         # 100 shares at 11 are 1,100: with lots for shares, the price was 0.11.

@@ -26,33 +26,16 @@ GOOD = {
     "status": {"created_at": "Wed Dec 31 20:00:00 +0800 2025"},
 }
 COLUMNS = [
-    *(
-        "source",
-        "server",
-        "user_id",
-        "screen_name",
-        "name",
-        "description",
-        "location",
-        "region",
-        "gender",
-    ),
+    *("source", "server", "user_id", "screen_name", "name", "description", "location", "region"),
+    "gender",
     *("url", "profile_url", "avatar_url", "verified", "verified_type", "verified_reason"),
     *("followers_count", "friends_count", "statuses_count", "favourites_count"),
     *("mutual_followers_count", "created_at", "last_status_at", "followers_to_friends"),
     *("account_age_days", "statuses_per_day", "as_of"),
 ]
 READ = [
-    (
-        {},
-        {
-            "source": "weibo",
-            "server": "weibo.com",
-            "region": "广东",
-            "verified": False,
-            "verified_type": "none",
-        },
-    ),
+    ({}, {"source": "weibo", "server": "weibo.com", "region": "广东"}),
+    ({}, {"verified": False, "verified_type": "none"}),
     ({}, {"followers_to_friends": 3, "account_age_days": 731, "statuses_per_day": 1}),
     ({}, {"description": None, "favourites_count": None, "as_of": AS_OF}),
     ({}, {"last_status_at": datetime(2025, 12, 31, 12, tzinfo=UTC)}),

@@ -15,7 +15,7 @@ from fanfold.sources import http, strict_json
 from fanfold.stages.processing import ANOTHER_ROW
 from fanfold.stages.processing.coercion import kind_of
 from fanfold.stages.processing.contract import NOT_RETURNED
-from fanfold.stages.processing.files.delimited import FIELDS, RECORD
+from fanfold.stages.processing.files.delimited import FIELDS, HEADER, RECORD
 from fanfold.stages.processing.files.documents import OBJECT
 from pipelines import _weibo_api as weibo
 
@@ -93,7 +93,7 @@ def test_the_rules_of_the_engine_are_those_with_a_translation():
     kinds = [kind_of(each) for each in (*whole, *natural, *others, pa.list_(pa.int8()))]
     kinds += [kind_of(pa.timestamp("us", "UTC")), kind_of(pa.dictionary(pa.int8(), pa.string()))]
     rules = {kind.rule for kind in kinds} | {"not_nullable", "unique", NOT_RETURNED, ANOTHER_ROW}
-    rules |= {FIELDS, RECORD, OBJECT}
+    rules |= {FIELDS, RECORD, HEADER, OBJECT}
     assert {f"rule.{rule}" for rule in rules} == {id_ for id_ in ENGINE.texts if "rule." in id_}
     assert all(ENGINE.rule(rule, "en") == rule for rule in rules)
 

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from airflow.sdk import get_current_context
 
 from fanfold.airflow import connections, settings
-from fanfold.errors import BadConfiguration, BadPipeline, FanfoldError, Fatal, SinkUnavailable
+from fanfold.errors import (
+    BadConfiguration,
+    BadPipeline,
+    FanfoldError,
+    Fatal,
+    Retriable,
+    SinkUnavailable,
+)
 from fanfold.loader import load_pipeline
 from fanfold.readers.patterns import Pattern
 from fanfold.sources import Api, Files, Function
@@ -73,8 +80,8 @@ def _check_pipeline(name: str) -> None:
             with connections.source_session(pipeline.source, endpoint, as_of=now) as session:
                 check_source(session)
         except FanfoldError as error:
-            is_fatal = isinstance(error, Fatal) or error.message.id in _WRONG_HOST
-            kind = BadConfiguration if is_fatal else SinkUnavailable
+            may_pass = isinstance(error, Retriable) and error.message.id not in _WRONG_HOST
+            kind = SinkUnavailable if may_pass else BadConfiguration
             raise kind(f"connection {endpoint.connection!r}, {endpoint.server}: {error}") from None
     elif isinstance(pipeline.source, Files):
         with connections.locations(pipeline.source.connection) as locations:

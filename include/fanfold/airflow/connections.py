@@ -245,14 +245,15 @@ def _aws_errors(connection_id: str) -> Iterator[None]:
         raise BadConfiguration(
             f"Connection {connection_id!r} has no region: set region_name in its extra."
         ) from None
-    except (boto.BotoCoreError, AttributeError, TypeError) as error:
+    except (boto.BotoCoreError, AttributeError, TypeError, NotImplementedError) as error:
         raise BadConfiguration(
-            f"Connection {connection_id!r}: config_kwargs or region_name in its extra is wrong: {error}."
+            f"Connection {connection_id!r}: a value in its extra is wrong, such as config_kwargs, region_name, "
+            f"endpoint_url or role_arn: {' '.join(str(error).split())}."
         ) from None
     except ValueError:  # its text has the URL, which may have a password
         raise BadConfiguration(
-            f"Connection {connection_id!r}: endpoint_url in its extra is wrong: it must look like "
-            "https://host:port."
+            f"Connection {connection_id!r}: endpoint_url or a number of config_kwargs in its extra is wrong: the "
+            "first must look like https://host:port, and a time-out is a number, not a text."
         ) from None
 
 
@@ -317,12 +318,21 @@ def _by_hook(connection: Connection) -> Any:
 
 
 def _postgres(connection: Connection) -> Any:
+    import psycopg
     from airflow.providers.postgres.hooks.postgres import PostgresHook
 
     # Text is UTF-8, whatever PGCLIENTENCODING, the role or the extra say.
     extra = {**POSTGRES, **_extra(connection.conn_id, connection), "client_encoding": "UTF8"}
     connection.extra = json.dumps(extra)
-    return PostgresHook(connection=connection).get_conn()
+    try:
+        return PostgresHook(connection=connection).get_conn()
+    except psycopg.Error:
+        raise
+    except Exception as error:  # noqa: BLE001 - for `iam` those of botocore, too
+        raise BadConfiguration(
+            f"Connection {connection.conn_id!r}: its extra cannot be used, such as `cursor` or `iam` "
+            f"({type(error).__name__}): correct or remove what the provider of Postgres does not accept."
+        ) from None
 
 
 def _sqlite(connection: Connection) -> Any:

@@ -1,7 +1,7 @@
 """Read the items of a run: from its Params, a file, a dataset, an earlier run or a query.
 
-Who may trigger a run may read the files and objects that ``FANFOLD_FILES_ALLOWED`` allows, and, where the
-pipeline's author allows queries, one database.
+Who may trigger a run may read the files and objects that ``FANFOLD_FILES_ALLOWED`` allows, the published
+datasets and failed items of all DAGs, and, where the pipeline's author allows queries, one database.
 """
 
 from __future__ import annotations

@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
 _ROWS = 1000
 """Rows that are fetched at once."""
+_READS = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+}
+"""What a query does in SQLite that changes nothing. Source: sqlite3_set_authorizer."""
 _TRANSIENT = {"OperationalError", "InterfaceError"}
 """Errors of PEP 249 that a retry may solve."""
 
@@ -32,7 +39,7 @@ def query_rows(connection_id: str, query: str) -> Iterator[tuple[list[str], Iter
     """Run a query; yield the names of its columns, and its rows.
 
     PostgreSQL runs it in a read-only transaction with a server-side cursor, so that the rows need
-    not fit into memory; SQLite with ``query_only``. For other databases, the user of the connection
+    not fit into memory; SQLite permits only what reads. For other databases, the user of the connection
     should have no right to write.
 
     Raises:
@@ -53,10 +60,15 @@ def query_rows(connection_id: str, query: str) -> Iterator[tuple[list[str], Iter
 
 def _read_only(connection: Any) -> Any:
     if isinstance(connection, psycopg.Connection):
+        connection.execute("SET DateStyle TO 'ISO'")  # psycopg reads no other
+        connection.commit()
         connection.read_only = True
         return connection.cursor(name="fanfold_items")
     if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA query_only = ON")
+        # query_only would permit ATTACH and VACUUM INTO, which create files, and other pragmas.
+        connection.set_authorizer(
+            lambda action, *_: sqlite3.SQLITE_OK if action in _READS else sqlite3.SQLITE_DENY
+        )
     return connection.cursor()
 
 

@@ -311,6 +311,8 @@ def publish(dataset: Asset) -> str:
 
     If another run has replaced the dataset into which this one was merged, it is merged again.
     """
+    from dataclasses import asdict
+
     from filelock import FileLock
 
     from fanfold.stages import publishing
@@ -337,10 +339,12 @@ def publish(dataset: Asset) -> str:
     if result.latest_moved:
         metrics.succeeded(manifest)
     log.info("%d objects under %s.", len(result.objects), result.prefix)
-    if not result.latest_moved:
-        log.warning("latest.json was not moved: %s.", result.note)
+    warnings = [result.warning] if result.warning else []
+    write_json(workspace.published, {"warnings": [asdict(each) for each in warnings]})
+    for each in warnings:
+        log.warning("%s", each)
     if manifest.status is RunStatus.EMPTY:
-        raise AirflowSkipException(f"No new data: {result.note}.")
+        raise AirflowSkipException("No new data: the run is empty, so latest.json was not moved.")
     context["outlet_events"][dataset].extra = {
         "counts": manifest.as_json()["counts"],
         "rows": manifest.rows,
@@ -377,18 +381,15 @@ def load(pipeline: str) -> dict[str, dict[str, Any]]:
             connection_id=connections.WAREHOUSE,
         )
     metrics.loaded(manifest.dag_id, sum(result.written for result in results))
-    tables = {result.table: asdict(result) for result in results}
     warnings = {each.text: each for result in results for each in result.warnings}
-    write_json(
-        workspace.load, {"tables": tables, "warnings": [asdict(each) for each in warnings.values()]}
-    )
+    write_json(workspace.load, {"warnings": [asdict(each) for each in warnings.values()]})
     for result in results:
         log.info("%s", result.summary)
     for text in warnings:
         log.warning("%s", text)
-    if all(result.skipped for result in results):
+    if results[0].skipped:
         raise AirflowSkipException("A newer generation of the dataset is loaded.")
-    return tables
+    return {result.table: asdict(result) for result in results}
 
 
 @task(multiple_outputs=False)

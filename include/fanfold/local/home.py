@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import secrets
+import stat
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -76,7 +77,8 @@ class Home:
         """Refuse a folder that other users may have prepared; make it one that they cannot read.
 
         Raises:
-            BadConfiguration: It belongs to another user, others can write to it, or its path is too long.
+            BadConfiguration: It is no folder, belongs to another user, as a link to it does, others can write
+                to it, or its path is too long.
         """
         if len(os.fsencode(self.root)) > MAX_PATH:
             raise BadConfiguration(
@@ -84,10 +86,14 @@ class Home:
                 "set FANFOLD_HOME to a folder with a shorter path."
             )
         try:
-            found = self.root.stat()
+            owner, found = self.root.lstat().st_uid, self.root.stat()
         except FileNotFoundError:
             return
-        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        except OSError as error:
+            raise _unusable(self.root, error) from error
+        if not stat.S_ISDIR(found.st_mode):
+            raise _unusable(self.root, "it is no folder")
+        if found.st_uid != os.geteuid() or owner not in {0, found.st_uid} or found.st_mode & 0o022:
             raise BadConfiguration(
                 f"{self.root} belongs to another user, or other users can write to it: its content cannot be "
                 "trusted. Delete it, or set FANFOLD_HOME to another folder."
@@ -106,7 +112,11 @@ class Home:
                 secrets file is damaged.
         """
         try:
-            self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (
+                *reversed(self.root.parents),
+                self.root,
+            ):  # parents=True ignores the mode
+                folder.mkdir(exist_ok=True, mode=0o700)
             self.check()
             for folder in (self.airflow, self.shared, self.logs, self.inputs):
                 folder.mkdir(exist_ok=True)
@@ -115,9 +125,7 @@ class Home:
             _write_private(self.passwords, json.dumps({ADMIN: found.admin_password}))
             _write_private(self.source_token, found.source_token)
         except OSError as error:
-            raise BadConfiguration(
-                f"{self.root} cannot be used ({error}); set FANFOLD_HOME to another folder."
-            ) from error
+            raise _unusable(self.root, error) from error
         return found
 
     def secrets(self) -> Secrets:
@@ -134,6 +142,10 @@ class Home:
             return Secrets(**{each.name: data[each.name] for each in fields(Secrets)})
         except (ValueError, KeyError, TypeError) as error:
             raise BadConfiguration(f"{path} is damaged; `make clean` removes it.") from error
+
+
+def _unusable(folder: Path, why: object) -> BadConfiguration:
+    return BadConfiguration(f"{folder} cannot be used ({why}); set FANFOLD_HOME to another folder.")
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -58,7 +58,7 @@ class Request:
                 f"Set ITEMS for {self.pipeline}, or neither for the default list of its DAG."
             )
         for word in self._words():
-            if "://" not in word and word.endswith(LIST_FILES) and not _matching(word):
+            if "://" not in self.items and word.endswith(LIST_FILES) and not _matching(word):
                 raise BadInput(f"ITEMS={self.items}: there is no file {word}.")
 
     def conf(
@@ -85,11 +85,9 @@ class Request:
             for word in self._words():
                 files = [] if "://" in word else _matching(word)
                 if "://" not in word and not files:
-                    hint = f"; for all files of this folder write {word}/"
-                    raise BadInput(
-                        f"ITEMS={self.items}: there is no file {word}"
-                        f"{hint if Path(word).is_dir() else ''}."
-                    )
+                    is_folder = os.path.isdir(word)  # noqa: PTH112 - as isfile below
+                    hint = f"; for all files of this folder write {word}/" if is_folder else ""
+                    raise BadInput(f"ITEMS={self.items}: there is no file {word}{hint}.")
                 value += map(upload, files) if files else [word]
         elif self.items and not self._is_file():
             name, value = _list_param(params), self._words()
@@ -97,8 +95,11 @@ class Request:
             name, value = "items_uri", self.items
             if "://" not in self.items:
                 path = Path(self.items)
-                copy = folder / f"{self.pipeline}-{path.name}"
-                shutil.copyfile(path, copy)
+                copy = folder / f"{self.pipeline}-{path.name[-50:]}"
+                try:
+                    shutil.copyfile(path, copy)
+                except OSError as error:
+                    raise BadInput(f"ITEMS={self.items}: {error.strerror}.") from error
                 value = f"file://{copy}"
         elif users := self._sample(is_simulated):
             keys = SAMPLES[self.pipeline].users(users)
@@ -107,21 +108,28 @@ class Request:
             name, value = "items_uri", file.as_uri()
         else:
             return {}
-        if name not in params:
-            raise BadInput(f"{self.pipeline} has no Param for the items of ITEMS or USERS.")
-        if name == "items_uri" and not re.search(params[name]["schema"].get("pattern", ""), value):
-            raise BadInput(
-                f"ITEMS={self.items} is not an items file, dataset or run. {params[name]['description']}"
-            )
+        self._check_param(params, name, value)
         # Other readers of the DAG that are set by default.
         others = {"items_uri", "items_sql"} - {name}
         return {name: value} | {each: None for each in others if _value(params, each)}
 
+    def _check_param(self, params: Mapping[str, Any], name: str, value: Any) -> None:
+        if name not in params:
+            raise BadInput(f"{self.pipeline} has no Param for the items of ITEMS or USERS.")
+        param = params[name]
+        if name == "items_uri" and not re.search(param["schema"].get("pattern", ""), value):
+            raise BadInput(
+                f"ITEMS={self.items} is not an items file, dataset or run. {param['description']}"
+            )
+
     def _words(self) -> list[str]:
+        if _matching(self.items):  # a path with blanks
+            return [self.items]
         return list(filter(None, re.split(r"[\s,]+", self.items)))
 
     def _is_file(self) -> bool:
-        return "://" in self.items or self.items.endswith(LIST_FILES) or Path(self.items).is_file()
+        is_file = os.path.isfile(self.items)  # noqa: PTH113 - Path.is_file fails for a long list
+        return is_file or "://" in self.items or self.items.endswith(LIST_FILES)
 
     def _sample(self, is_simulated: Callable[[str], bool]) -> int:
         sample = SAMPLES.get(self.pipeline)
@@ -139,7 +147,7 @@ def upload_key(pipeline: str, path: Path) -> str:
 def _matching(pattern: str) -> list[Path]:
     """Return the files that a path, a pattern with ``*`` and ``**``, or a folder with ``/`` names, sorted."""
     path = Path(pattern).absolute()
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113 - as above
         return [path]
     whole = f"{path}/**" if pattern.endswith("/") else str(path)
     found = glob(whole, recursive=True)  # noqa: PTH207 - ** of Path.glob: only folders until Python 3.13

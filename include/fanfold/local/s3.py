@@ -3,9 +3,10 @@
     S3_ACCESS_KEY=… S3_SECRET_KEY=… python -m fanfold.local.s3
         [--host A] [--name N] [--port N] [--folder F] [--bucket B] [--until-stdin-closes]
 
-It prints one line of JSON with its address and process id when it listens, and answers only
-requests signed with the key pair that no web page of another origin sent (:mod:`.signatures`). With a folder, it saves the buckets there
-when it is stopped and loads them at the next start; a SIGKILL loses the changes since the start.
+It prints one line of JSON with its address and process id when it listens. It answers only requests
+that are signed with the key pair and that no web page of another origin sent (:mod:`.signatures`).
+With a folder, it saves the buckets there when it is stopped and loads them at the next start; a
+SIGKILL loses the changes since the start.
 """
 
 from __future__ import annotations

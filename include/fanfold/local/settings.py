@@ -9,6 +9,7 @@ import socket
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from fanfold.errors import BadConfiguration
 from fanfold.simulator import sample
@@ -136,7 +137,7 @@ def airflow_environment(
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home.database}",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{quote(str(home.database))}",
         # For config/airflow_local_settings.py.
         "PYTHONPATH": str(REPOSITORY / "config"),
         "AIRFLOW__API__HOST": LOOPBACK,

@@ -113,7 +113,9 @@ def _signature(auth: Any, request: Request, fields: dict[str, str]) -> str:
     # The path and the query as they were sent, before any decoding.
     path, _, query = request.environ["REQUEST_URI"].partition("?")
     query = "&".join(part for part in query.split("&") if not part.startswith(f"{_SIGNATURE}="))
-    names = fields.get("SignedHeaders", "").split(";")
+    # A presigned PUT with a copy source of others would read any object: S3, too, refuses it.
+    amz = [name.lower() for name, _ in request.headers if name.lower().startswith("x-amz-")]
+    names = {*fields.get("SignedHeaders", "").split(";"), *amz}
     headers = {name: request.headers[name] for name in names if name in request.headers}
     signed = AWSRequest(request.method, f"http://{request.host}{path}?{query}", headers)
     signed.context["timestamp"] = fields.get("Date", "")
@@ -124,6 +126,7 @@ def _signature(auth: Any, request: Request, fields: dict[str, str]) -> str:
 def _expired(fields: dict[str, str]) -> bool:
     try:
         signed_at = datetime.strptime(fields["Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-        return datetime.now(UTC) > signed_at + timedelta(seconds=int(fields["Expires"]))
-    except (KeyError, ValueError):
+        lifetime = timedelta(seconds=int(fields["Expires"]))
+        return not -timedelta(seconds=MAX_AGE_S) <= datetime.now(UTC) - signed_at <= lifetime
+    except (KeyError, ValueError, OverflowError):
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fanfold.messages import Message
 from fanfold.model import Manifest, Plan, RunStatus
 from fanfold.workspace.files import read_json
 from fanfold.workspace.paths import Workspace
@@ -55,7 +56,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         "pending": notes.pending_text(manifest),
         "dropped": notes.dropped_text(manifest),
         "tables": f"{', '.join(tables)} in {warehouse}",
-        "outdated": _outdated(workspace),
+        "warnings": _warnings(workspace),
         "S3": f"s3://{stack.bucket}/{run_prefix(manifest)}",
         "on disk": workspace.dataset,
     }
@@ -72,14 +73,9 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     )
 
 
-def _outdated(workspace: Workspace) -> str:
-    """Return the tables that have newer rows than the run, with their number and date."""
-    loaded = read_json(workspace.load)["tables"] if workspace.load.exists() else {}
-    return ", ".join(
-        f"{counts['outdated']} rows not written into {table}, which has newer ones of {counts['newest']}"
-        for table, counts in loaded.items()
-        if counts["outdated"]
-    )
+def _warnings(workspace: Workspace) -> str:
+    found = [read_json(path) for path in (workspace.published, workspace.load) if path.exists()]
+    return " ".join(Message(**each).text for file in found for each in file["warnings"])
 
 
 def next_step(stack: Stack, dag_id: str, run_id: str, *, stays: bool) -> str:

@@ -15,8 +15,8 @@ MAX_TEXT = 2_000
 def json_value(value: Any) -> Any:
     """Return a value as JSON.
 
-    Texts are cut after :data:`MAX_TEXT` characters. Times are ISO 8601 in UTC, decimals keep their digits as text, NaN and infinity are None, bytes
-    are in hex.
+    Texts are cut after :data:`MAX_TEXT` characters. Times are ISO 8601 in UTC, decimals keep their
+    digits as text, NaN and infinity are None, bytes are in hex.
     """
     if isinstance(value, datetime):
         return utc_text(value if value.tzinfo else value.replace(tzinfo=UTC))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.errors import BadInput
 from fanfold.readers.checking import write_items
 from fanfold.readers.files import Located, from_file, from_uri, written_uri
-from fanfold.readers.values import json_value, shortened
+from fanfold.readers.values import check_unique, json_value, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -45,7 +45,12 @@ def from_list(items: Iterable[Any], column: str) -> Iterator[Located]:
 def from_rows(
     columns: Sequence[str], rows: Iterable[Sequence[Any]], column: str
 ) -> Iterator[Located]:
-    """Yield the items of a query's rows: ``column``, or else the first one, has the keys."""
+    """Yield the items of a query's rows: ``column``, or else the first one, has the keys.
+
+    Raises:
+        BadInput: Two columns have the same name.
+    """
+    check_unique(columns, "items_sql")
     key = columns.index(column) if column in columns else 0
     others = [(place, name) for place, name in enumerate(columns) if place != key]
     for number, row in enumerate(rows, start=1):

@@ -10,6 +10,7 @@ from fanfold.errors import BadInput
 from fanfold.readers.limited import MAX_ITEMS
 from fanfold.readers.parquet import BLOCK_ITEMS
 from fanfold.readers.values import key_text, shortened
+from fanfold.sources.strict_json import MAX_DEPTH, is_too_deep
 from fanfold.workspace.files import whole_file
 from fanfold.workspace.items import json_lines
 
@@ -56,6 +57,7 @@ def write_items(
                 blanks += 1
                 continue
             try:
+                _check_depth(others)
                 keys.append(check(key_text(item)))
             except ValueError as error:
                 rejected += 1
@@ -77,6 +79,11 @@ def write_items(
             )
         lists.write(keys, attributes)
     return lists.items, blanks
+
+
+def _check_depth(attributes: Mapping[str, Any] | None) -> None:
+    if attributes and is_too_deep(attributes):
+        raise ValueError(f"its attributes have more than {MAX_DEPTH} levels")
 
 
 class _Lists:

@@ -21,7 +21,7 @@ from fanfold.errors import BadInput, ItemRefused
 from fanfold.readers.delimited import Records
 from fanfold.readers.limited import MAX_BYTES, LimitedText, too_much
 from fanfold.readers.parquet import column_names, rows_of
-from fanfold.readers.values import json_value
+from fanfold.readers.values import check_unique, json_value
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ _FILE = "file://"
 _FORMATS = (".csv", ".jsonl", ".parquet")
 _NAME = re.compile(r"[^\W\d]+(?:[ -][^\W\d]+)*")
 """What may be the name of a column: letters, underscores, and blanks or hyphens between them."""
+_SEPARATORS = re.compile(r"[;\t|]")
+"""Other separators than commas in files that are named CSV."""
 
 Attributes = dict[str, Any] | None
 Located = tuple[str, int, Any, Attributes]
@@ -117,7 +119,8 @@ def from_file(
         # utf-8-sig: the byte order mark that spreadsheets write is not part of the first column's name.
         with io.TextIOWrapper(cast("BinaryIO", text), "utf-8-sig", newline="") as lines:
             read = _from_csv if kind == ".csv" else _from_jsonl
-            yield from read(lines, column, name, check)
+            # The second of two files that were joined may have one, too.
+            yield from read((line.removeprefix("\ufeff") for line in lines), column, name, check)
     except UnicodeDecodeError as error:
         line = text.lines + error.object[: error.start].count(b"\n") + 1
         raise BadInput(f"items_uri: {name}, line {line} is not UTF-8. Save it as UTF-8.") from None
@@ -142,15 +145,23 @@ def _from_csv(
 ) -> Iterator[Located]:
     records = Records(lines, name)
     rows = iter(records)
-    header = [cell.strip() for cell in next(filter(None, rows), [])]
+    first = next(filter(None, rows), [])
+    header = [cell.strip() for cell in first]
+    if len(header) == 1 and header != [column] and column in _SEPARATORS.split(header[0]):
+        raise BadInput(f"items_uri: {name} has other separators than commas. Save it with commas.")
     if _is_item(header, column, name, check):
         yield "line", records.line, header[0], None
-        header = [column]
+        header, first = [column], []
     index = _column_index(header, column, name)
     others = [(place, text) for place, text in enumerate(header) if place != index and text]
     attributes: Attributes = None
     for row in rows:
         cells = len(row)
+        if row == first and row:
+            raise BadInput(
+                f"items_uri: {name}, line {records.line} is the header again, as of two files that were "
+                "joined. Remove the line."
+            )
         if cells > len(header) and any(row[len(header) :]):
             raise BadInput(
                 f"items_uri: {name}, line {records.line} has more values than the header. Put a value "
@@ -185,14 +196,15 @@ def _from_jsonl(
     lines: Iterable[str], column: str, name: str, _: Callable[[str], str]
 ) -> Iterator[Located]:
     for number, line in enumerate(lines, start=1):
-        text = line.removeprefix("\ufeff")  # of the second of two files that were joined
-        if not text.strip():
+        if not line.strip():
             yield "line", number, None, None
             continue
         try:
-            value = json.loads(text)
+            value = json.loads(line, object_pairs_hook=_object)
         except (ValueError, RecursionError):
-            raise BadInput(f"items_uri: {name}, line {number} is not JSON.") from None
+            raise BadInput(
+                f"items_uri: {name}, line {number} is not JSON, or an object has two values of one name."
+            ) from None
         attributes: Attributes = None
         if isinstance(value, dict):
             if column not in value:
@@ -210,8 +222,16 @@ def _from_parquet(stream: BinaryIO, column: str, name: str) -> Iterator[Located]
         yield "row", number, value, {each: json_value(row[each]) for each in row}
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
+
+
 def _column_index(columns: list[str], column: str, name: str) -> int:
     if columns.count(column) == 1 or (len(columns) == 1 and columns[0]):
+        check_unique(columns, f"items_uri: {name}")
         return columns.index(column) if column in columns else 0
     raise BadInput(
         f"items_uri: {name} needs a header with one column {column!r}. Of its {len(columns)} columns, "

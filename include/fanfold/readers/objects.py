@@ -218,8 +218,15 @@ def _listed(
             day = pattern.match(found.uri)
             if day and not window.includes(day):
                 counts.outside += 1
+            elif day is not None and _includes(pattern, window, found.target):
+                log.warning("%s is left out: it is a link to %s.", found.uri, found.target)
             elif day is not None:
                 yield found.uri, _facts(found) | ({"date": day} if day else {})
+
+
+def _includes(pattern: Pattern, window: Window, uri: str) -> bool:
+    day = pattern.match(uri) if uri else None
+    return day is not None and (not day or window.includes(day))
 
 
 def _facts(found: Found) -> dict[str, Any]:

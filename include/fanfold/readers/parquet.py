@@ -45,10 +45,12 @@ def rows_of(
         table = Table(source)
         if table.values > MAX_ITEMS:
             raise too_much(name, MAX_ITEMS, "rows, or elements of its lists")
-        if table.size > MAX_DECODED_BYTES:
-            raise too_much(name, MAX_DECODED_BYTES, "bytes after decompression")
         columns = columns or table.file.schema_arrow.names
+        decoded = 0
         for batch in table.batches(columns, BLOCK_ITEMS, _BLOCK_BYTES, MAX_LINE):
+            decoded += batch.nbytes
+            if max(table.size, decoded) > MAX_DECODED_BYTES:
+                raise too_much(name, MAX_DECODED_BYTES, "bytes after decompression")
             for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                 yield dict(zip(batch.schema.names, row, strict=True))
 

@@ -50,11 +50,10 @@ def window_of(logical_date: datetime, lag_days: int, *, mode: str, listed: date 
     dataset; None if there is none, or all files are read again. All dates are in UTC.
     """
     last = logical_date.date()
-    if mode == "snapshot":
-        return Window(last - timedelta(lag_days), last)
-    if listed is None:
+    if mode == "merge" and listed is None:
         return Window(None, last)
-    return Window(min(last, listed) - timedelta(lag_days), last)
+    begin = last if listed is None or mode == "snapshot" else min(last, listed)
+    return Window(date.fromordinal(max(1, begin.toordinal() - lag_days)), last)
 
 
 class Pattern:

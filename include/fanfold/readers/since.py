@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from fanfold.readers.values import key_text
 from fanfold.workspace.batch import ITEM
 
 if TYPE_CHECKING:
@@ -34,16 +35,16 @@ def with_since(
     newest = _newest_values(state, pipeline.cursor, as_of + _AHEAD) if state else {}
     lag = timedelta(days=pipeline.lag_days)
     for kind, number, key, attributes in items:
-        found = newest.get(_canonical(pipeline.check_item, str(key).strip()))
+        found = newest.get(_canonical(pipeline.check_item, key))
         since = None if found is None else (found - lag).isoformat()
         yield kind, number, key, {**(attributes or {}), "since": since}
 
 
-def _canonical(check: Callable[[str], str], key: str) -> str:
+def _canonical(check: Callable[[str], str], key: Any) -> str:
     try:
-        return check(key)
+        return check(key_text(key.strip() if isinstance(key, str) else key))
     except ValueError:
-        return key  # it is reported where the items are written
+        return ""  # it is skipped or reported where the items are written
 
 
 def _newest_values(state: Path, column: str, until: datetime) -> dict[str, Any]:

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
+import math
+import re
 from datetime import date, time
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from fanfold.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SHOWN_CHARACTERS = 60
 _EXACT = 2**53
 """Below, a float is exactly one integer (IEEE 754)."""
+_HALF = re.compile("[\ud800-\udfff]")
 _DIGITS = 76
 """Digits of the widest decimal of Parquet and Arrow."""
+
+
+def check_unique(columns: Iterable[str], where: str) -> None:
+    """Raise :class:`BadInput` if two columns have the same name: one would replace the other."""
+    places: dict[str, int] = {}
+    for place, name in enumerate(columns, start=1):
+        if name and places.setdefault(name, place) != place:
+            raise BadInput(
+                f"{where}: the columns {places[name]} and {place} have the same name. Rename one of them."
+            )
 
 
 def json_value(value: Any) -> Any:
     """Return a value of a Parquet file or a database as a JSON value.
 
-    Dates and times become ISO 8601, bytes and other types their text; NaN becomes null.
+    Dates and times become ISO 8601, bytes, infinity and other types their text; NaN becomes null.
     """
-    if value is None or isinstance(value, str | int | list | dict):
+    if value is None or isinstance(value, str | int):
         return value
+    if isinstance(value, list | tuple):
+        return [json_value(each) for each in value]
+    if isinstance(value, dict):
+        return {str(name): json_value(each) for name, each in value.items()}
     if isinstance(value, float):
-        return value if value == value else None  # noqa: PLR0124 - NaN
+        return value if math.isfinite(value) else None if math.isnan(value) else str(value)
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "backslashreplace")
     return value.isoformat() if isinstance(value, date | time) else str(value)
@@ -34,9 +56,11 @@ def key_text(value: Any) -> str:
     databases store ids as ``decimal(38,0)``.
 
     Raises:
-        ValueError: It is no text, date or whole number, or a float that may have lost digits.
+        ValueError: It is no text of Unicode, date or whole number, or a float that may have lost digits.
     """
     if isinstance(value, str):
+        if not value.isascii() and _HALF.search(value):
+            raise ValueError("a text contains a lone surrogate, which is not Unicode")
         return value.removeprefix("\ufeff")
     if isinstance(value, float) and not abs(value) < _EXACT:
         raise ValueError(

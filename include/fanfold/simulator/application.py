@@ -138,7 +138,10 @@ class Application:
         return deliver(Reply(status, json.dumps(answer, ensure_ascii=False).encode()))
 
     def _manage_json(self, request: Request) -> dict[str, Any]:
-        # A web page cannot send the header without the server's consent: it would choose the functions.
+        # A page would choose the functions; one whose name leads here (DNS rebinding) needs no consent to
+        # send the token, which is public by default. Browsers add the header to each POST.
+        if "origin" in request.headers:
+            raise BadInput("Web pages may not use this")
         wanted = f"Bearer {self._initial_settings.token}"
         if not hmac.compare_digest(request.authorization.encode(), wanted.encode()):
             raise BadInput("Send the header Authorization: Bearer TOKEN, with the initial token")
@@ -166,7 +169,7 @@ class Application:
     def _control(self, body: bytes) -> None:
         try:
             changes = json.loads(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadInput("The body of POST /_control must be JSON") from error
         if not isinstance(changes, dict):
             raise BadInput("The body of POST /_control must be a JSON object of settings")

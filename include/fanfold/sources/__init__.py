@@ -243,8 +243,9 @@ class Api:
             :class:`NotThere`; raises ``CredentialRefused``, ``QuotaSpent``, ``SourceBusy`` or
             ``ItemRefused``. The default reads HTTP statuses: 2xx has records, 429 is a quota
             (``Retry-After``), and with JSON 404 and 410 are missing, 401 and 403 refuse the token, 400 and
-            422 refuse the item. Everything else is retried. Where 404 and 410 come with a page instead of
-            JSON, the item is ``missing`` if it gets the page twice, and the source answers for other items.
+            422 refuse the item. Everything else is retried. Where 404 and 410 come in no form of the
+            API (a page, :func:`unexpected_response`), the item is ``missing`` if it gets that twice, and the
+            source answers for other items.
         connection: Airflow connection. Default: ``<pipeline>_default``.
         token: Where the password of the connection goes: ``bearer``, ``header:<name>``,
             ``header:<name> <scheme>``, ``query:<name>``, or ``body:<name>`` for a field of the body of

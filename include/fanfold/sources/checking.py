@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from typing import TYPE_CHECKING
 
@@ -25,14 +24,13 @@ def check_source(session: Session, pause: float = 1.0) -> None:
         CredentialRefused: The source rejected the token.
         SourceBusy: The source is unavailable.
     """
-    for attempt in itertools.count(1):
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(pause)
         try:
-            session.check()
+            return session.check()
         except SourceBusy as error:
             if error.permanent is None:
                 raise
-            if attempt == _ATTEMPTS:
-                raise error.permanent from error
-            time.sleep(pause)
-        else:
-            return
+            permanent = error.permanent
+    raise permanent

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 5.0  # seconds
 READ_TIMEOUT = 20.0  # seconds
+_MOST = 1_000_000
+"""Of any number in the extra: a socket rejects a timeout of centuries."""
 SCF = "https://scf.tencentcloudapi.com"
 _KNOWN_EXTRA = (
     "requests_per_second",
@@ -47,8 +49,8 @@ class Endpoint:
         region: Region of the service, or "".
 
     Raises:
-        BadConfiguration: Token, login or region contain a character that does not print. White space around them, such as the
-            line break at the end of a file, is removed.
+        BadConfiguration: Token, login or region contain a character that does not print. White space
+            around them is removed.
     """
 
     connection: str
@@ -79,7 +81,7 @@ class Endpoint:
     def scope(self) -> str:
         """What a quota belongs to: server, region, and a digest of the token that does not reveal it."""
         # Lambda's credentials may be a role or a profile that only the connection knows.
-        server = self.connection if self.service == "lambda" else self.url.partition("://")[2]
+        server = self.connection if self.service == "lambda" else self.site
         secret = f"{self.region}\n{self.login}\n{self.token or ''}".encode()
         return f"{server}-{hashlib.blake2b(secret, digest_size=4).hexdigest()}"
 
@@ -88,7 +90,8 @@ class Endpoint:
         """The server, without scheme and default port: what its ids belong to."""
         scheme, _, address = self.url.partition("://")
         host, slash, path = address.partition("/")
-        return host.lower().removesuffix(":443" if scheme == "https" else ":80") + slash + path
+        host = host.lower().removesuffix(":443" if scheme == "https" else ":80")
+        return host.removesuffix(".") + slash + path
 
     @classmethod
     def parse(  # noqa: PLR0913 - the fields of an Airflow connection
@@ -245,11 +248,12 @@ def _positive(connection: str, name: str, value: Any) -> float | None:
     if value is None or value == "":
         return None
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = 0.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = 0.0
-    if not 0 < number < float("inf"):
+    if not 0 < number <= _MOST:
         raise BadConfiguration(
-            f"Connection {connection!r}: extra {name!r} must be a number above 0, not {value!r}."
+            f"Connection {connection!r}: extra {name!r} must be a number above 0, up to {_MOST:,}, not "
+            f"{value!r}."
         )
     return number

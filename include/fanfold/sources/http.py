@@ -150,16 +150,14 @@ def _read_body(response: urllib3.BaseHTTPResponse, path: str, limit: int) -> byt
 
 
 _MESSAGE_IDS: tuple[tuple[type[Exception], str], ...] = (
-    (urllib3.exceptions.NameResolutionError, "http.no_name"),
+    (urllib3.exceptions.ProxyError, "http.proxy"),  # its cause may be one of the others
+    (urllib3.exceptions.NameResolutionError, "http.no_host"),
     # A subclass of ConnectTimeoutError for historical reasons, so it comes first.
     (urllib3.exceptions.NewConnectionError, "http.no_connection"),
     (urllib3.exceptions.ConnectTimeoutError, "http.connect_timeout"),
     (urllib3.exceptions.ReadTimeoutError, "http.read_timeout"),
-    (urllib3.exceptions.SSLError, "http.tls_handshake"),
-    (urllib3.exceptions.ProxyError, "http.proxy"),
     (urllib3.exceptions.DecodeError, "http.compression"),
-    (urllib3.exceptions.IncompleteRead, "http.cut_off"),
-    (urllib3.exceptions.InvalidChunkLength, "http.cut_off"),
+    (http.client.IncompleteRead, "http.cut_off"),
     (TimeoutError, "http.read_timeout"),
 )
 
@@ -169,15 +167,20 @@ _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LEN
 
 
 def _message(error: Exception, path: str) -> Message:
-    causes = [each for each in error.args if isinstance(each, Exception)]
+    # urllib3 wraps what cuts a response off.
+    causes = [each for each in (error, *error.args) if isinstance(each, Exception)]
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return ENGINE.message("http.tls", path=path, reason=cause.verify_message)
         if isinstance(cause, ssl.SSLError) and cause.reason in _NO_TLS:
             return ENGINE.message("http.no_tls", path=path)
+        if isinstance(cause, ssl.SSLError) and isinstance(error, urllib3.exceptions.SSLError):
+            reason = cause.reason or type(cause).__name__
+            return ENGINE.message("http.tls_failed", path=path, reason=reason)
         if type(cause) is http.client.BadStatusLine:  # not RemoteDisconnected
             return ENGINE.message("http.no_http", path=path)
     name = next(
-        (name for kind, name in _MESSAGE_IDS if isinstance(error, kind)), "http.connection_failed"
+        (name for kind, name in _MESSAGE_IDS if any(isinstance(each, kind) for each in causes)),
+        "http.connection_failed",
     )
     return ENGINE.message(name, path=path)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from fanfold.sources.endpoint import Endpoint
 
 T = TypeVar("T")
-_NO_API = {301, 308, 404, 405, 410}
-"""Statuses of a host that has another API, or none."""
+_NO_API = {301, 302, 303, 307, 308, 400, 404, 405, 410, 501}
+"""Statuses of a host that has another API, none, a login in front of it, or TLS at this port (400)."""
 
 
 class ApiSession:
@@ -82,7 +82,7 @@ class ApiSession:
         except SourceBusy as error:
             if error.retry_after is None:
                 error.retry_after = pause
-            error.not_found = 0 if page else _not_found(response)
+            error.not_found = 0 if page else _not_found(response, error)
             if error.not_found and self._endpoint.not_found_pages and not several:
                 reason = ENGINE.message("http.no_item", status=error.not_found)
                 return Reply({}, {items[0].key: reason}, pause)
@@ -205,7 +205,10 @@ class ApiSession:
 
     def _with_permanent(self, error: SourceBusy, response: Response) -> SourceBusy:
         """Return an error about a request that is not for an item, with what it is if it does not pass."""
-        if response.status in _NO_API:
+        if not error.message.id.startswith("http."):
+            return error  # the API's own
+        is_page = response.flaw and "html" in response.headers.get("Content-Type", "").lower()
+        if response.status in _NO_API or (is_page and response.status < 300):
             message = ENGINE.message(
                 "http.no_api",
                 connection=self._endpoint.connection,
@@ -217,9 +220,10 @@ class ApiSession:
         return error
 
 
-def _not_found(response: Response) -> int:
-    """Return the status of a response that says with a page instead of JSON that there is nothing; else 0."""
-    return response.status if response.status in {404, 410} and response.flaw else 0
+def _not_found(response: Response, error: SourceBusy) -> int:
+    """Return the status of a response that says in no form of the API that there is nothing; else 0."""
+    is_known = not response.flaw and error.message.id != "http.unexpected"
+    return 0 if is_known or response.status not in {404, 410} else response.status
 
 
 def _credentials(

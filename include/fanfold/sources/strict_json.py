@@ -27,12 +27,13 @@ def parse(body: bytes) -> tuple[Any, str]:
     except RecursionError:
         return None, "http.too_deep"
     # Few brackets cannot be deep; this is the case for nearly all responses.
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and _is_too_deep(document):
+    if body.count(b"{") + body.count(b"[") > MAX_DEPTH and is_too_deep(document):
         return None, "http.too_deep"
     return document, ""
 
 
-def _is_too_deep(document: Any) -> bool:
+def is_too_deep(document: Any) -> bool:
+    """Return whether an object or list has more than :data:`MAX_DEPTH` levels."""
     level = [document]
     for _ in range(MAX_DEPTH):
         level = [

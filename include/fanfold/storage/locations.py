@@ -14,12 +14,11 @@ import os
 import stat
 import threading
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
-from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError, FlexibleChecksumError
 
@@ -34,7 +33,7 @@ from fanfold.errors import (
 from fanfold.messages import ENGINE
 from fanfold.model import utc_text
 from fanfold.storage.objects import ABSENT
-from fanfold.storage.s3_errors import s3_errors
+from fanfold.storage.s3_errors import s3_errors, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
@@ -70,12 +69,14 @@ class Found:
         size: Its size in bytes.
         etag: Its ETag, without quotes: another one means other content.
         modified: When it was written (ISO 8601, UTC); in seconds for an object, as HEAD reports it.
+        target: URI of the file that it is a symbolic link to, where files are listed; or "".
     """
 
     uri: str
     size: int
     etag: str
     modified: str
+    target: str = ""
 
 
 class Locations:
@@ -104,8 +105,10 @@ class Locations:
 
         ``shown`` stands for it in the message.
         """
-        # Some servers and all file systems would resolve the dots, and neither takes a NUL.
-        if "\0" in uri or {".", ".."} & set(uri.split("/")):
+        # Some servers and all file systems would resolve the dots, these would drop an empty name, and
+        # neither takes a NUL.
+        is_twice = uri.startswith(FILE) and "//" in uri.removeprefix(FILE)
+        if is_twice or "\0" in uri or {".", ".."} & set(uri.split("/")):
             raise BadInput(ENGINE.message("files.not_a_uri", uri=shown or ascii(uri)))
         if not uri.startswith(self._allowed):
             raise BadInput(
@@ -118,9 +121,7 @@ class Locations:
         if not any(root.startswith(_S3) for root in roots):
             return tuple(roots)
         meta = self._client.meta
-        url = urlsplit(meta.endpoint_url)
-        host = url.netloc.rpartition("@")[2]  # an endpoint_url may have a login
-        where = f"{url.scheme}://{host} ({meta.region_name})"
+        where = f"{shown(meta.endpoint_url)} ({meta.region_name})"
         return tuple(f"{root} at {where}" if root.startswith(_S3) else root for root in roots)
 
     def list(self, prefix: str) -> Iterator[Found]:
@@ -227,10 +228,15 @@ class Locations:
     # files in folders
 
     @cached_property
-    def _roots(self) -> tuple[Path, ...]:
-        """The allowed folders without symbolic links."""
-        folders = [text.removeprefix(FILE) for text in self._allowed if text.startswith(FILE)]
-        return tuple(Path(folder).resolve() for folder in folders)
+    def _roots(self) -> dict[Path, str]:
+        """The allowed folders without symbolic links, and their URIs."""
+        folders = [text for text in self._allowed if text.startswith(FILE)]
+        return {Path(text.removeprefix(FILE)).resolve(): text for text in folders}
+
+    def _uri(self, real: Path) -> str:
+        """Return the URI of a path that :meth:`_real` returned."""
+        root = next(filter(real.is_relative_to, self._roots))
+        return self._roots[root] + str(real.relative_to(root))
 
     def _real(self, path: str) -> Path:
         """Return a path without symbolic links.
@@ -247,11 +253,7 @@ class Locations:
     @contextmanager
     def _open_file(self, uri: str, start: int) -> Iterator[tuple[Found, BinaryIO]]:
         try:
-            real = self._real(uri.removeprefix(FILE))
-            if not stat.S_ISREG(real.stat().st_mode):
-                raise ItemRefused(ENGINE.message("files.not_regular"))
-            # NONBLOCK: a FIFO put there meanwhile would wait for its writer.
-            descriptor = os.open(real, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = _opened(self._real(uri.removeprefix(FILE)))
         except OSError as error:
             raise _translated(error, uri) from error
         with io.FileIO(descriptor) as file:
@@ -289,8 +291,8 @@ class Locations:
             raise _translated(error, prefix) from error
         if skipped:
             log.warning(
-                "%d entries under %s were skipped: they are not regular files, or links out of the "
-                "folders in %s. First: %s.",
+                "%d entries under %s were skipped: they are not regular files, links out of the folders in "
+                "%s, or have names that are not UTF-8. First: %s.",
                 len(skipped),
                 prefix,
                 VARIABLE,
@@ -306,20 +308,25 @@ class Locations:
             uri = f"{FILE}{path}"
             if not uri.startswith(prefix):
                 continue
+            if os.fsencode(name) != name.encode("utf-8", "replace"):
+                skipped.append(os.fsencode(path).decode("utf-8", "backslashreplace"))
+                continue
             if name.endswith("/"):
                 yield from self._walk(path, prefix, skipped)
                 continue
+            target = ""
             try:
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISLNK(status.st_mode):
-                    status = self._real(path).stat()
+                    real = self._real(path)
+                    status, target = real.stat(), self._uri(real)
             except FileNotFoundError:  # removed meanwhile, or a link to nothing
                 continue
             except ItemRefused:
                 skipped.append(path)
                 continue
             if stat.S_ISREG(status.st_mode):
-                yield _of_file(uri, status)
+                yield replace(_of_file(uri, status), target=target)
             else:
                 skipped.append(path)
 
@@ -329,6 +336,25 @@ def _bucket_and_key(uri: str) -> tuple[str, str]:
     if not key:
         raise FileNotFoundError(uri)
     return bucket, key
+
+
+def _opened(real: Path) -> int:
+    """Open a regular file; follow no link that has replaced it, or a folder of its path, meanwhile."""
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    folder = os.open("/", flags)
+    try:
+        for name in real.parts[1:-1]:
+            inner = os.open(name, flags | os.O_DIRECTORY | getattr(os, "O_PATH", 0), dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        # NONBLOCK: a FIFO would wait for its writer.
+        file = os.open(real.name, flags | os.O_NONBLOCK, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise ItemRefused(ENGINE.message("files.not_regular"))
+    return file
 
 
 def _translated(error: OSError, uri: str) -> Exception:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+_LEAST = 8
+"""Bytes that a value takes at least, also one that repeats."""
+
 
 class Table:
     """A Parquet file that is read in batches of bounded memory, whatever its texts are.
@@ -32,7 +35,8 @@ class Table:
         metadata = self.file.metadata
         self._groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
         self.size = sum(group.total_byte_size for group in self._groups)
-        columns = map(metadata.schema.column, range(metadata.num_columns))
+        columns = [metadata.schema.column(place) for place in range(metadata.num_columns)]
+        self._width = max((column.length for column in columns), default=0)  # of fixed length
         texts = [
             column.path
             for column in columns
@@ -57,8 +61,11 @@ class Table:
         for number, group in enumerate(self._groups):
             if not group.num_rows:
                 continue
-            longest = self._longest(number, columns)
-            row = max(group.total_byte_size, longest * _values(group)) / group.num_rows
+            longest = max(self._width, self._longest(number, columns))
+            size_of_group = max(
+                group.total_byte_size, longest * _values(group), _LEAST * sum(_counts(group))
+            )
+            row = size_of_group / group.num_rows
             if longest > limit:
                 raise OverflowError(f"a value has more than {limit:,} bytes")
             if row > 64 * limit:
@@ -82,7 +89,11 @@ class Table:
 
 
 def _values(group: pq.RowGroupMetaData) -> int:
-    return max((group.column(place).num_values for place in range(group.num_columns)), default=0)
+    return max(_counts(group), default=0)
+
+
+def _counts(group: pq.RowGroupMetaData) -> Iterator[int]:
+    return (group.column(place).num_values for place in range(group.num_columns))
 
 
 def _texts(column: pa.Array) -> Iterator[pa.DictionaryArray]:
@@ -91,5 +102,8 @@ def _texts(column: pa.Array) -> Iterator[pa.DictionaryArray]:
     elif pa.types.is_struct(column.type):
         for field in column.flatten():
             yield from _texts(field)
+    elif pa.types.is_map(column.type):
+        yield from _texts(column.keys)
+        yield from _texts(column.items)
     elif pa.types.is_nested(column.type):
         yield from _texts(column.flatten())

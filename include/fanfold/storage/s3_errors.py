@@ -42,7 +42,11 @@ _SIGNATURE = (
     "the secret key of the S3 connection is not that of its access key, or a proxy in front of the "
     "service changes the requests"
 )
-_NO_REASON = f"the service gives no reason: {_KEYS}; {_DENIED}"
+_NO_REASON = f"the service, or a proxy in front of it, gives no reason: {_KEYS}; {_DENIED}"
+NO_S3 = (
+    "the answer is not that of an S3 service: correct endpoint_url of the S3 connection (scheme, host, port), "
+    "or the proxy in front of the service"
+)
 _STYLE = (
     "the service wants the bucket in the host name: set config_kwargs in the extra of the S3 connection "
     'to {"s3": {"addressing_style": "virtual"}}'
@@ -79,7 +83,14 @@ _CONFIGURATION = {
     "XAmzContentSHA256Mismatch": _DIALECT,
 }
 """Codes that need manual action."""
-_BY_STATUS = {301: _REGION, 307: _REGION, 401: _KEYS, 403: _DENIED}
+_BY_STATUS = {
+    301: _REGION,
+    307: _REGION,
+    401: _KEYS,
+    403: _DENIED,
+    413: "a proxy in front of the service limits the size of a request: raise its limit to 128 MiB "
+    "(client_max_body_size of nginx)",
+}
 
 _UNAVAILABLE = frozenset(
     {
@@ -138,6 +149,10 @@ def s3_errors(bucket: str, endpoint: str) -> Iterator[None]:
         )
     try:
         yield
+    except RecursionError:  # boto follows a redirect by a request that is redirected, too
+        raise BadConfiguration(
+            f"Bucket {bucket!r} at {shown(endpoint)} redirects each request: {NO_S3}."
+        ) from None
     except (BotoCoreError, ClientError, Boto3Error) as error:
         cause = _cause(error)
         # What the HTTP library did not expect may be a header or the address of a proxy, with a password.
@@ -173,7 +188,9 @@ def translate(error: Exception, where: str) -> FanfoldError:
         proxy = shown(str(known.get("proxy_url")))
         return SinkUnavailable(f"{where}: the proxy {proxy} cannot be reached; check {_PROXY}.")
     if isinstance(cause, AttributeError | TypeError | ValueError):
-        return BadConfiguration(f"{where}: a proxy is malformed; correct {_PROXY}.")
+        return BadConfiguration(
+            f"{where}: a proxy is malformed, or a number of config_kwargs is none; correct {_PROXY}."
+        )
     asked = shown(known.get("endpoint_url") or "")
     if asked not in where and asked != "://":
         where += f" ({asked})"  # the bucket is in the host name
@@ -253,6 +270,10 @@ def _hint(code: str, status: int, operation: str) -> str | None:
     # Responses to HEAD have no body, so no code.
     if status == 404 and operation == "PutObject":
         return _STYLE  # it took the bucket in the path for a part of the key
-    if status == 403 and operation.startswith("Head"):
+    no_code = not code or code.isdecimal()
+    if status == 403 and no_code:
         return _NO_REASON
+    is_page = no_code and not operation.startswith("Head")  # S3 has a code for each of its errors
+    if is_page and (status in {302, 400, 405, 501} or (status == 404 and "List" in operation)):
+        return NO_S3
     return _BY_STATUS.get(status)

@@ -28,7 +28,8 @@ Layout::
         report/                          report.html
         comparison.json                  differences to the previous run
         manifest.json                    the manifest
-        load.json                        counts of the last load by table, and its warnings
+        publish.json                     warnings of the last publication
+        load.json                        warnings of the last load
         stop.json                        why the fetch was stopped, if the token was rejected
 
     <shared>/inputs/                     items files that people put there, and that any run may read
@@ -92,6 +93,7 @@ class Workspace:
         self.stop = root / "stop.json"
         self.report = root / "report"
         self.manifest = root / "manifest.json"
+        self.published = root / "publish.json"
         self.load = root / "load.json"
         self.spill = root / "spill"
 
@@ -102,7 +104,9 @@ class Workspace:
     @classmethod
     def of_run(cls, shared: Path, dag_id: str, run_id: str) -> Workspace:
         """Return the workspace of a run under the shared directory."""
-        return cls(shared / safe_name(dag_id) / safe_name(run_id))
+        # Any run may read `inputs`: what people put there is no run.
+        folder = safe_name(f".{dag_id}" if dag_id == INPUTS else dag_id)
+        return cls(shared / folder / safe_name(run_id))
 
     def sibling(self, run_id: str) -> Workspace:
         """Return the workspace of another run of the same DAG."""

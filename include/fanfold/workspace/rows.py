@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _FIXED = 8
+_TEXTS = {pa.string(), pa.large_string(), pa.binary(), pa.large_binary()}
 
 
 def batches_of(
@@ -35,10 +36,12 @@ def row_sizes(rows: pa.RecordBatch | pa.Table) -> np.ndarray[Any, Any]:
 
 def _sizes(values: pa.Array) -> np.ndarray[Any, Any]:
     types, kind = pa.types, values.type
+    sizes: np.ndarray[Any, Any] = np.full(len(values), _FIXED, np.int64)
     if types.is_dictionary(kind):
-        return _sizes(values.dictionary.take(values.indices))
-    sizes = np.full(len(values), _FIXED, np.int64)
-    if types.is_string(kind) or types.is_large_string(kind) or _is_binary(kind):
+        # Not decoded: a text that repeats is in memory once.
+        places = pc.fill_null(values.indices.cast(pa.int64()), len(values.dictionary))
+        sizes = np.append(_sizes(values.dictionary), _FIXED)[places.to_numpy()]
+    elif kind in _TEXTS:
         sizes += pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False)
     elif types.is_struct(kind):
         for field in values.flatten():
@@ -46,18 +49,7 @@ def _sizes(values: pa.Array) -> np.ndarray[Any, Any]:
     elif types.is_list(kind) or types.is_large_list(kind) or types.is_map(kind):
         # Also the elements below a null, which take memory, too.
         offsets = values.offsets.to_numpy()
-        first = int(offsets[0])
-        inner = (
-            values.values
-            if not types.is_map(kind)
-            else pa.StructArray.from_arrays([values.keys, values.items], ["key", "value"])
-        )
-        ends = np.concatenate(
-            [[0], np.cumsum(_sizes(inner.slice(first, int(offsets[-1]) - first)))]
-        )
-        sizes += np.diff(ends[offsets - first])
+        first, last = int(offsets[0]), int(offsets[-1])
+        ends = np.cumsum(_sizes(values.values.slice(first, last - first)))
+        sizes += np.diff(np.append(0, ends)[offsets - first])
     return sizes
-
-
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))

@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from fanfold.errors import BadConfiguration, SinkUnavailable
+from fanfold.errors import BadConfiguration, ItemRefused, SinkUnavailable
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -75,6 +75,37 @@ def test_a_broken_variable_does_not_lead_to_the_connection_of_the_database(said,
     text = said({"conn_type": "http", "host": "x.example", "port": "s3cret"})
     assert "AIRFLOW_CONN_WEIBO_DEFAULT is neither" in text
     assert "127.0.0.1" not in text
+
+
+def test_a_check_that_the_source_refuses_is_not_retried(airflow_home, monkeypatch):
+    from fanfold.airflow import checks
+
+    def refuse(_):
+        raise ItemRefused("Weibo 10008: invalid request")
+
+    assert airflow_home.is_dir()
+    connection = {"conn_type": "http", "host": "http://x.example"}
+    monkeypatch.setenv("AIRFLOW_CONN_WEIBO_DEFAULT", json.dumps(connection))
+    monkeypatch.setattr(checks, "check_source", refuse)
+    for name in ("bucket", "workspace"):
+        monkeypatch.setattr(checks, f"_check_{name}", lambda: None)
+    monkeypatch.setattr(checks, "_check_database", lambda _: None)
+    with pytest.raises(BadConfiguration, match="Weibo 10008"):
+        checks.check_all("weibo_user_profiles")
+
+
+@pytest.mark.parametrize("extra", [{"cursor": "nope"}, {"cursor": 5}, {"iam": "false"}])
+def test_an_extra_that_the_provider_of_a_database_rejects_is_a_configuration_error(
+    airflow_home, monkeypatch, extra
+):
+    from fanfold.airflow.connections import warehouse
+
+    assert airflow_home.is_dir()
+    fields = {"conn_type": "postgres", "host": "127.0.0.1", "port": 1, "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_WAREHOUSE_DEFAULT", json.dumps(fields))
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    with pytest.raises(BadConfiguration, match="'warehouse_default': its extra"), warehouse():
+        pytest.fail("it was opened")
 
 
 def test_an_unexpected_error_alone_is_retried(airflow_home, monkeypatch):

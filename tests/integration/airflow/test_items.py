@@ -271,9 +271,9 @@ def database(request, connect, tmp_path):
         server = request.getfixturevalue("postgres_database")
         login = {"login": server.user, "password": server.password}
         address = {"host": server.host, "port": server.port, "schema": server.dbname}
-        # In a session of this encoding, text would be bytes.
-        encoding = {"client_encoding": "SQL_ASCII"}
-        connect("db", conn_type="postgres", extra=encoding, **login, **address)
+        # In a session of this encoding, text would be bytes; psycopg reads no dates of this style.
+        extra = {"client_encoding": "SQL_ASCII", "options": "-c DateStyle=German"}
+        connect("db", conn_type="postgres", extra=extra, **login, **address)
 
         def execute(sql):
             with server.connect() as connection:
@@ -286,6 +286,13 @@ def database(request, connect, tmp_path):
 
 
 CITIES = ["Bern", "100% Rom", None]
+
+
+@pytest.mark.usefixtures("database")
+@pytest.mark.parametrize("database", ["postgres"], indirect=True)
+def test_a_date_of_a_query_is_iso_8601():
+    chosen = {"sql": "SELECT 1 AS n, DATE '2026-03-02' AS day", "sql_connection": "db"}
+    assert read("n", **chosen) == [(1, {"day": "2026-03-02"})]
 
 
 def test_a_query_has_keys_and_attributes(database):
@@ -311,11 +318,16 @@ def test_a_query_has_keys_and_attributes(database):
         "SELECT nobody FROM city",
         "SELECT name FROM nothing",
         "COMMIT",
+        'ATTACH "made.db" AS made',
+        'VACUUM INTO "made.db"',
+        "PRAGMA journal_mode = WAL",
     ],
 )
-def test_a_query_that_writes_or_is_wrong_is_refused_and_named(database, sql):
+def test_a_query_that_writes_or_is_wrong_is_refused_and_named(database, sql, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(BadInput) as caught:
         read(sql=sql, sql_connection="db")
+    assert not [each for each in tmp_path.iterdir() if each.name != "a.db"]
     assert f"the query '{sql[:20]}" in str(caught.value)
     assert "connection 'db'" in str(caught.value)
     assert database() == CITIES

@@ -10,6 +10,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from fanfold.errors import BadConfiguration
+from fanfold.stages.publishing import check_bucket
 from fanfold.storage.objects import put_bytes
 
 # Airflow and its providers warn about themselves.
@@ -124,9 +125,28 @@ def test_files_are_read_with_the_config_kwargs_of_their_connection(opened, monke
         ({"region_name": "here there"}, "region_name.*here there"),
         ({"endpoint_url": "key:geheim@s3.example"}, "endpoint_url"),
         ({"endpoint_url": "http://[::1"}, "endpoint_url"),
+        ({"endpoint_url": 5}, "endpoint_url"),
+        ({"config_kwargs": {"read_timeout": "5"}}, "number of config_kwargs"),
+        ({"aws_session_token": 5}, "value in its extra"),
+        ({"role_arn": "arn:aws:iam::1:role/x", "assume_role_method": "x"}, "assume_role_method"),
     ],
 )
 def test_a_wrong_extra_is_told_with_its_field(opened, extra, told):
     with pytest.raises(BadConfiguration, match=f"'aws_default'.*{told}") as caught, opened(**extra):
         pytest.fail("it was opened")
     assert "geheim" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [200, 301, 302, 307, 400, 404])
+def test_a_page_is_no_object_storage(opened, status):
+    """That of a captive portal, of a login, or of a server with TLS at this port."""
+    page = b"<html>login</html>"
+
+    def answer(request, **_):
+        body = SimpleNamespace(stream=lambda: [page])
+        return AWSResponse(request.url, status, {"content-type": "text/html"}, body)
+
+    with opened(endpoint_url="http://s3.example:9000", region_name="x") as bucket:
+        bucket.client.meta.events.register("before-send.s3", answer)
+        with pytest.raises(BadConfiguration, match=r"http://s3\.example:9000.*endpoint_url"):
+            check_bucket(bucket)

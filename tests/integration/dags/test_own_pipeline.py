@@ -162,3 +162,15 @@ def test_no_row_is_lost_and_no_part_of_other_code_is_folded_while_the_author_edi
     assert again.workspace == run.workspace
     assert again.state == "success"
     assert requests(pipeline) == asked * 3
+
+    # Once more, and it is cleared before it has read its items.
+    with pipeline.patch.context() as patch:
+        patch.setattr("fanfold.airflow.checks.check_all", lambda _: 1 / 0)
+        stopped = pipeline.run(NAME, **given)
+    plan = stopped.workspace / "plan.json"
+    assert (stopped.states["read_items", -1], plan.exists()) == ("upstream_failed", True)
+    assert pipeline.clear(stopped, "preflight", "read_items").errors == {}
+    assert not plan.exists()
+    plan.touch()
+    assert pipeline.clear(stopped, "read_items").errors == {}
+    assert plan.exists()

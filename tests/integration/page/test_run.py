@@ -59,15 +59,21 @@ def test_the_head_counts_items_rows_and_rejected_rows(partial):
     assert states["batch.fetch"] == {"success": 2, "failed": 1}
 
 
-def test_rows_that_load_did_not_write_are_told(partial):
-    assert partial.get()["load_warnings"] == []
-    fields = {"table": "orders", "n": 2, "rows": 9, "newest": "2062-01-01T00:00:00.000Z"}
-    message = ENGINE.message("load.outdated", **fields)
-    write_json(partial.workspace.load, {"tables": {}, "warnings": [asdict(message)]})
-    assert partial.get()["load_warnings"] == [message.text]
-    assert "of the run of 2062-01-01" in message.text
+def test_what_publish_and_load_left_as_it_was_is_told(partial):
+    assert partial.get()["warnings"] == []
+    newest = "2062-01-01T00:00:00.000Z"
+    messages = [
+        ENGINE.message("publish.older", newest=newest),
+        ENGINE.message("load.outdated", table="orders", n=2, rows=9, newest=newest),
+    ]
+    for path, message in zip(
+        (partial.workspace.published, partial.workspace.load), messages, strict=True
+    ):
+        write_json(path, {"warnings": [asdict(message)]})
+    assert partial.get()["warnings"] == [message.text for message in messages]
+    assert all("the run of 2062-01-01" in message.text for message in messages)
     partial.set_states("success", {("load", -1): "failed"})
-    assert partial.get()["load_warnings"] == []
+    assert partial.get()["warnings"] == [messages[0].text]
 
 
 def test_a_merged_dataset_is_shown_beside_the_rows_of_its_run(finished_run, partial):

@@ -47,6 +47,38 @@ def test_a_folder_that_others_may_have_prepared_is_refused(home, monkeypatch):
     assert not list(home.root.iterdir())
 
 
+def test_others_cannot_exchange_the_folder_through_one_above_it(tmp_path):
+    old = os.umask(0)
+    try:
+        Home(tmp_path / "new" / "home").prepare()
+    finally:
+        os.umask(old)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to another user")
+def test_a_link_of_another_user_is_refused(home):
+    home.prepare()
+    link = home.root.with_name("link")
+    link.symlink_to(home.root)
+    Home(link).check()
+    os.chown(link, 12345, -1, follow_symlinks=False)
+    with pytest.raises(BadConfiguration, match="belongs to another user"):
+        Home(link).check()
+
+
+@pytest.mark.parametrize("kind", ["file", "loop", "below a file"])
+def test_what_is_no_folder_is_refused(tmp_path, kind):
+    path = tmp_path / "home"
+    if kind == "loop":
+        path.symlink_to(path)
+    else:
+        path.touch(0o644)
+    with pytest.raises(BadConfiguration, match=r"cannot be used .*set FANFOLD_HOME"):
+        Home(path / "x" if kind == "below a file" else path).check()
+    assert kind == "loop" or path.stat().st_mode & 0o777 == 0o644
+
+
 def test_a_path_that_is_too_long_for_sqlite_is_refused(tmp_path):
     root = tmp_path / ("a" * 200) / ("b" * 150)
     with pytest.raises(BadConfiguration, match=r"has more than 300 bytes, .*set FANFOLD_HOME"):

@@ -45,13 +45,22 @@ def test_a_list_becomes_the_param_of_the_items_whatever_its_name(conf, text):
     assert conf(SUM, text) == {"numbers": ["1", "2", "0-9"]}
 
 
+def test_a_list_is_longer_than_the_name_of_a_file(conf):
+    numbers = list(map(str, range(2_000)))
+    assert conf(SUM, " ".join(numbers)) == {"numbers": numbers}
+
+
 def test_a_file_or_its_uri_becomes_items_uri(conf, tmp_path, monkeypatch):
     """A file is copied to where runs may read it; its name needs no quoting."""
     (tmp_path / "lists").mkdir()
     (tmp_path / "lists" / "list #1.csv").write_text("item\n1\n")
     monkeypatch.chdir(tmp_path / "lists")
+    Request(SUM, "list #1.csv").check()
     assert conf(SUM, "list #1.csv") == {"items_uri": f"file://{tmp_path}/{SUM}-list #1.csv"}
     assert (tmp_path / f"{SUM}-list #1.csv").read_text() == "item\n1\n"
+    long = "x" * 250 + ".csv"
+    (tmp_path / "lists" / long).write_text("item\n1\n")
+    assert conf(SUM, long)["items_uri"].endswith("xxx.csv")
     assert conf(SUM, "s3://lists/numbers.parquet") == {"items_uri": "s3://lists/numbers.parquet"}
     with pytest.raises(BadInput, match=r"ITEMS=none\.csv: there is no file none\.csv"):
         Request(SUM, "none.csv").check()
@@ -130,7 +139,7 @@ def test_local_files_of_a_pipeline_over_files_are_uploaded_and_uris_stay(tmp_pat
         Request(SUM, "a.csv *.gz").conf(params, tmp_path, bool)
     with pytest.raises(BadInput, match=rf"no file {tmp_path}; .* write {tmp_path}/\."):
         Request(SUM, str(tmp_path)).conf(params, tmp_path, bool)
-    (tmp_path / "x").mkdir()
-    (tmp_path / "x/deep.csv").touch()
-    for pattern, number in (("**", 4), (f"{tmp_path}/", 4), ("**/*.csv", 3), ("x/", 1)):
+    (tmp_path / "x, y").mkdir()
+    (tmp_path / "x, y/deep.csv").touch()
+    for pattern, number in (("**", 4), (f"{tmp_path}/", 4), ("**/*.csv", 3), ("x, y/", 1)):
         assert len(Request(SUM, pattern).conf(params, tmp_path, bool)["files"]) == number

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
+from urllib.parse import quote
 
 import boto3
 import botocore.auth
@@ -108,12 +109,14 @@ def test_a_presigned_url_works_until_it_expires_and_for_its_object_alone(server)
         url = s3.generate_presigned_url("get_object", Params=given, ExpiresIn=60)
         short = s3.generate_presigned_url("get_object", Params=given, ExpiresIn=1)
         put = s3.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": "a"})
+        endless = s3.generate_presigned_url("get_object", Params=given, ExpiresIn=10**15)
     assert get(url) == (200, b"rows")
     for wrong in (
         url.replace("k%20", "x%20"),
         url.replace("Expires=60", "Expires=61"),
         url.replace("text", "html"),
         put,
+        endless,
         server.url,
         f"{server.url}/{BUCKET}",
     ):
@@ -122,6 +125,18 @@ def test_a_presigned_url_works_until_it_expires_and_for_its_object_alone(server)
     while get(short)[0] == 200:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_presigned_url_does_not_copy_another_object(server):
+    with client(server) as s3:
+        put = s3.generate_presigned_url("put_object", Params={"Bucket": BUCKET, "Key": "copy"})
+        source = quote(f"/{BUCKET}/a/日期=1/k %2B")
+        host = server.url.removeprefix("http://")
+        with closing(http.client.HTTPConnection(host, timeout=10)) as connection:
+            path = put.removeprefix(server.url)
+            connection.request("PUT", path, b"", {"X-Amz-Copy-Source": source})
+            assert connection.getresponse().status == 403
+        assert s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 1
 
 
 def signed(server, method, path, *, service="s3", headers=None, body=b"", age_s=0):
@@ -203,7 +218,11 @@ def test_a_preflight_of_a_browser_permits_nothing(server):
 
 def test_a_signed_request_is_valid_for_a_quarter_of_an_hour(server):
     path = f"/{BUCKET}?list-type=2"
-    assert [signed(server, "GET", path, age_s=age)[0] for age in (800, 1000)] == [200, 403]
+    assert [signed(server, "GET", path, age_s=age)[0] for age in (800, 1000, -1000)] == [
+        200,
+        403,
+        403,
+    ]
 
 
 def test_of_concurrent_conditional_writes_only_one_succeeds(server):

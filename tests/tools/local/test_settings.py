@@ -2,6 +2,7 @@ import socket
 from dataclasses import astuple
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from fanfold.local.home import Home
 from fanfold.local.settings import (
@@ -38,6 +39,13 @@ def test_free_ports_are_distinct_and_for_a_home_the_same_while_they_are_free():
     assert numbers[0] not in others
     assert set(numbers[1:]) <= set(others)
     assert astuple(free_ports("a home")) == numbers
+
+
+def test_airflow_finds_its_database_below_a_folder_of_any_name(tmp_path):
+    home = Home(tmp_path / 'it\'s "100%20" #é?x')
+    environment = airflow_environment(home, home.prepare(), PORTS, dags=tmp_path, scheduled=False)
+    address = make_url(environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+    assert (address.database, dict(address.query)) == (str(home.database), {})
 
 
 def test_settings_of_another_airflow_or_cloud_stay_out():

@@ -61,6 +61,7 @@ def test_the_control_endpoints_refuse_what_they_do_not_know(client):
     headers = {"Authorization": f"Bearer {client.token}"}
     for answer in (
         client.send("/_control", "POST", headers, "not json"),
+        client.send("/_control", "POST", headers, "[" * 9_999),
         client.send("/_control", "POST", headers, "[]"),
         client.send("/_nothing", "GET", headers),
         client.send("/_stats", "DELETE", headers),
@@ -82,6 +83,8 @@ def test_the_control_endpoints_want_the_token(simulator, client, tmp_path, autho
         answer = client.send(path, method, headers, change)
         assert answer.status == 400
         assert answer.json["error"].startswith("Send the header Authorization")
+    page = {"Authorization": f"Bearer {client.token}", "Origin": "http://rebound.example"}
+    assert client.send("/_control", "POST", page, change).status == 400
     assert simulator.control()["functions"] != str(tmp_path)
 
 

@@ -8,6 +8,7 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 
 from fanfold import (
+    BadConfiguration,
     CredentialRefused,
     Found,
     Item,
@@ -20,6 +21,8 @@ from fanfold import (
 from pipelines import _mastodon_api as mastodon
 
 JSON_ERROR = {"error": "words"}
+TOO_OLD = ("2.9.3", "3.3.0+glitch")
+CURRENT = ("3.4.0", "4.6.0-alpha.1", "0.17.3 git-1", "2.7.2 (compatible; Pleroma 2.5.0)", None, 3.2)
 
 
 def answer(status, body=None, **headers):
@@ -49,6 +52,8 @@ def test_each_status_has_its_consequence():
     ("status", "body", "kind"),
     [
         (200, {"uri": "x"}, None),
+        *((200, {"version": version}, None) for version in CURRENT),
+        *((200, {"version": version}, BadConfiguration) for version in TOO_OLD),
         (422, JSON_ERROR, None),  # the token of an application, which has no owner
         (429, None, None),
         (401, JSON_ERROR, CredentialRefused),
@@ -79,13 +84,7 @@ def test_an_account_is_found_or_does_not_exist():
 def test_an_account_that_the_server_does_not_show_has_its_own_reason():
     """The server was asked what it knows; of other servers' accounts that is not all that there are."""
     gone = answer(404, JSON_ERROR)
-    suspended = {
-        "id": "1",
-        "acct": "a",
-        "suspended": True,
-        "display_name": "",
-        "followers_count": 0,
-    }
+    suspended = {"id": "1", "acct": "a", "suspended": True, "followers_count": 0}
     for acct, response, reason in [
         ("a", answer(200, suspended), "mastodon.suspended"),
         ("a", gone, "mastodon.no_account"),
@@ -121,7 +120,21 @@ def test_an_international_domain_is_shown_in_unicode_and_asked_as_punycode(given
     assert mastodon.call(Item(key)).query == {"acct": asked}
 
 
-@pytest.mark.parametrize("wrong", ["", "@", "a b", "a@", "a@b@c", "a/b", "a@b/c", "x" * 301])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *("", "@", "a b", "a@", "a@b@c", "a/b", "a@b/c", "x" * 301),
+        *(
+            "a@b.c;true",
+            "a@b.c,d@e.f",
+            'a@b.c"',
+            "a@b.c\0",
+            "a@b.c\u200b",
+            "a@b.c\ufeff",
+            "a@b\ud800",
+        ),
+    ],
+)
 def test_what_no_server_calls_an_account_is_refused(wrong):
     with pytest.raises(ValueError, match="looks like alice"):
         mastodon.check_item(wrong)
@@ -146,6 +159,9 @@ def test_times_without_a_zone_are_in_utc():
         "2016-03-16T00:00:00.000Z": datetime(2016, 3, 16, tzinfo=UTC),
         "2016-03-16T02:00:00+02:00": datetime(2016, 3, 16, tzinfo=UTC),
         "2026-05-01": datetime(2026, 5, 1, tzinfo=UTC),
+        # How PHP shows a date of zeros.
+        "-0001-11-30T00:00:00+00:00": None,
+        "0000-00-00T00:00:00Z": None,
     }
     assert {text: mastodon.moment(text) for text in texts} == texts
 

@@ -44,6 +44,9 @@ CODES = [
     (40101, "", CredentialRefused, None),
     (-2001, "参数错误", ItemRefused, None),
     ("50101", "系统内部错误", SourceBusy, None),
+    (50101, "查询数据失败，请确认参数！可以反馈管理员协助您排查问题", SourceBusy, None),
+    (40203, "抱歉，您的IP数量超限，最大数量为5个！", CredentialRefused, None),
+    (40204, "在线Ip数量超限, 请联系管理员获取权限", CredentialRefused, None),
     (99999, "?", SourceBusy, None),
 ]
 
@@ -100,6 +103,7 @@ def test_code_and_text_decide_what_an_error_means(code, text, kind, pause):
     assert type(found) is kind
     assert getattr(found, "retry_after", None) == pause
     assert f"tushare {code}: " in str(found)
+    assert type(refusal({"code": float(code), "msg": text})) is kind
 
 
 def test_the_text_of_an_error_is_not_repeated():

@@ -69,6 +69,17 @@ def folder(tmp_path):
     return Folder(tmp_path)
 
 
+def test_a_link_to_a_file_that_is_found_as_well_is_left_out(folder, caplog):
+    folder.put("2026-07-01.csv", "old.txt")
+    for name, target in [("latest.csv", "2026-07-01.csv"), ("older.csv", "old.txt")]:
+        (folder.path / name).symlink_to(target)
+    assert list(folder.find("*.csv")) == ["2026-07-01.csv", "older.csv"]
+    assert f"latest.csv is left out: it is a link to {folder.uri}2026-07-01.csv" in caplog.text
+    assert list(folder.find("l*.csv")) == ["latest.csv"]
+    with pytest.raises(BadInput, match="an empty folder name"):
+        folder.find("/old.txt")
+
+
 def test_patterns_and_uris_give_each_file_once_sorted_with_its_facts(folder):
     folder.put("b/2.csv", "a/1.csv", "b/1.txt", "c.csv")
     found = folder.find("gone.csv", "c.csv", "*/*.csv", "a/")

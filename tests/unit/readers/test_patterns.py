@@ -131,3 +131,5 @@ def test_a_run_reads_the_dates_since_the_last_one_and_a_lag_before(mode, listed,
     moment = datetime(2026, 7, 4, 23, 30, tzinfo=UTC)
     window = window_of(moment, 2, mode=mode, listed=listed)
     assert window == Window(first, date(2026, 7, 4))
+    begin = datetime(1, 1, 2, tzinfo=UTC)
+    assert window_of(begin, 3660, mode="snapshot", listed=None) == Window(date.min, date(1, 1, 2))

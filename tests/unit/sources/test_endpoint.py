@@ -39,48 +39,22 @@ def test_a_host_may_be_a_name_or_an_address(fields, url):
     assert parse(**fields).url == url
 
 
+# fmt: off
+WRONG_HOSTS = [
+    None, "", " ", "ftp://x", "https://", "https://user:s3cret@host", "https://:s3cret@host",
+    "s3cret@host", "https://host:s3cret", "https://host:65536", "https://s3cret@host:x",
+    "https://[::1", "https://::1]", "::1", "https://[host]", "a b", "a..b", "*.x", "x\ny",
+    "https://host/weibo?access_token=s3cret", "https://host#s3cret", f"{'a' * 64}.example",
+]
+# fmt: on
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        *(
-            ({"host": host}, "host")
-            for host in (
-                *(
-                    None,
-                    "",
-                    " ",
-                    "ftp://x",
-                    "https://",
-                    "https://user:s3cret@host",
-                    "https://:s3cret@host",
-                ),
-                *(
-                    "s3cret@host",
-                    "https://host:s3cret",
-                    "https://host:65536",
-                    "https://s3cret@host:x",
-                ),
-                *(
-                    "https://[::1",
-                    "https://::1]",
-                    "::1",
-                    "https://[host]",
-                    "a b",
-                    "a..b",
-                    "*.x",
-                    "x\ny",
-                ),
-                *(
-                    "https://host/weibo?access_token=s3cret",
-                    "https://host#s3cret",
-                    f"{'a' * 64}.example",
-                ),
-            )
-        ),
+        *(({"host": host}, "host") for host in WRONG_HOSTS),
         ({"host": "https://host:0"}, "port"),
-        ({"port": 0}, "port"),
-        ({"port": -1}, "port"),
-        ({"port": 65536}, "port"),
+        *(({"port": port}, "port") for port in (0, -1, 65536)),
         ({"schema": "weibo"}, "schema"),
     ],
 )
@@ -93,7 +67,9 @@ def test_a_wrong_host_is_named_with_its_connection_and_field(fields, field):
     assert caught.value.__context__ is None  # that of a library contains the host
 
 
-@pytest.mark.parametrize("value", [0, -1, "many", float("nan"), float("inf"), [1]])
+@pytest.mark.parametrize(
+    "value", [0, -1, "many", float("nan"), float("inf"), [1], True, "1e300", 10**400]
+)
 def test_a_wrong_budget_is_named_with_its_key(value):
     with pytest.raises(BadConfiguration, match="requests_per_second"):
         parse(extra={"requests_per_second": value})
@@ -220,6 +196,7 @@ def test_another_service_is_refused():
     [
         ("https://Here.example:443", "here.example"),
         ("http://here.example:80", "here.example"),
+        ("https://here.example.:443", "here.example"),
         ("http://here.example:443", "here.example:443"),
         ("http://127.0.0.1:8080", "127.0.0.1:8080"),
         ("https://[::1]", "[::1]"),
@@ -227,4 +204,6 @@ def test_another_service_is_refused():
     ],
 )
 def test_a_site_is_the_same_whatever_way_its_address_is_written(url, site):
-    assert Endpoint("mastodon_default", url).site == site
+    endpoint = Endpoint("mastodon_default", url)
+    assert endpoint.site == site
+    assert endpoint.scope.startswith(f"{site}-")

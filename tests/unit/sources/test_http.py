@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
-from fanfold.errors import BadConfiguration
+from fanfold.errors import BadConfiguration, SourceBusy
+from fanfold.sources import Call
 from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.http import HttpClient
+from fanfold.sources.responses import retry_after
 
 PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
@@ -57,6 +61,40 @@ def test_a_proxy_that_cannot_be_used_is_named_by_its_variable(
     assert caught.value.__context__ is None  # that of a library contains the address
     monkeypatch.setenv("NO_PROXY", "x.example")
     opened(url)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7), ("1.5", 1.5), ("-5", None), ("1e5", None), ("７", None), ("soon", None), ("", None)],
+)
+def test_a_retry_after_may_have_decimals(header, seconds):
+    assert retry_after({"Retry-After": header}) == seconds
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "reason"),
+    [
+        ("http://name.invalid", {}, "the name of the host is not known"),
+        ("http://127.0.0.1:1", {}, "connection failed"),
+        (
+            "http://x.example",
+            {"HTTP_PROXY": "http://127.0.0.1:1"},
+            "the proxy .* cannot be reached",
+        ),
+        (
+            "https://x.example",
+            {"ALL_PROXY": "http://name.invalid"},
+            "the proxy .* cannot be reached",
+        ),
+    ],
+)
+def test_a_failed_connection_names_what_failed(monkeypatch, url, environment, reason):
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    client = HttpClient(Endpoint("api_default", url), {}, {})
+    with closing(client), pytest.raises(SourceBusy, match=reason) as caught:
+        client.send(Call("/"))
+    assert caught.value.unavailable
 
 
 @pytest.mark.parametrize("variable", BUNDLES)

@@ -73,9 +73,10 @@ def test_links_and_special_files_are_skipped_and_named(folder, locations, caplog
     (folder / "folder").symlink_to("../private")
     (folder / "loop").symlink_to(".")
     os.mkfifo(folder / "pipe.csv")
+    write(folder / os.fsdecode(b"\xe9t\xe9.csv"))
     listed = [each.uri.rpartition("/")[2] for each in locations.list(f"file://{folder}/")]
     assert listed == ["inside.csv", "real.csv"]
-    assert f"4 entries under file://{folder}/ were skipped" in caplog.text
+    assert f"5 entries under file://{folder}/ were skipped" in caplog.text
     assert f"First: {folder}/folder." in caplog.text
 
 
@@ -103,6 +104,26 @@ def test_only_regular_files_of_the_folder_are_opened(folder, locations, name, er
     os.mkfifo(folder / "pipe.csv")
     with pytest.raises(error, match=text), locations.open(f"file://{folder}/{name}"):
         pytest.fail("it was opened")
+
+
+def test_a_folder_that_becomes_a_link_after_its_check_is_not_followed(
+    folder, locations, monkeypatch
+):
+    write(folder / "sub" / "secret.csv")
+    check = locations._real
+
+    def checked(path):
+        real = check(path)
+        (folder / "sub").rename(folder / "moved")
+        (folder / "sub").symlink_to("../private")
+        return real
+
+    monkeypatch.setattr(locations, "_real", checked)
+    with (
+        pytest.raises(FileNotFoundError),
+        locations.open(f"file://{folder}/sub/secret.csv") as (_, stream),
+    ):
+        pytest.fail(str(stream.read()))
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,32 @@ CONFIGURATION = {
 }
 
 
+@pytest.mark.parametrize(
+    ("status", "operation", "hint"),
+    [
+        *((status, "PutObject", "not that of an S3 service") for status in (302, 400, 405, 501)),
+        (404, "ListObjectsV2", "not that of an S3 service"),
+        (413, "PutObject", "limits the size of a request"),
+        (403, "ListObjectsV2", "or a proxy in front of it, gives no reason"),
+    ],
+)
+def test_the_page_of_a_proxy_or_of_another_service_is_told_apart(status, operation, hint):
+    """It has no code, where boto puts the status; the answer to HEAD never has one."""
+    error = translated(answer(str(status), status, operation))
+    assert type(error) is BadConfiguration
+    assert hint in str(error)
+    head = translated(answer(str(status), status, "HeadObject"))
+    assert "not that of an S3 service" not in str(head)
+
+
+def test_an_endpoint_that_redirects_each_request_is_named():
+    """boto asks for the region of the bucket after a redirect, and is redirected again."""
+    error = translated(RecursionError())
+    assert type(error) is BadConfiguration
+    assert "http://s3.example:9000 redirects each request" in str(error)
+    assert error.__suppress_context__
+
+
 @pytest.mark.parametrize("hint", CONFIGURATION)
 def test_an_error_that_needs_manual_action_is_a_configuration_error(hint):
     for case in CONFIGURATION[hint].split():
@@ -118,19 +144,16 @@ def test_a_refused_head_gives_no_reason():
         assert part in str(error)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "",
-        "arn:aws:s3:us-east-1:123456789012:accesspoint/orders",
-        "arn:aws:s3:us-east-1:123456789012:accesspoint:orders",
-        "arn:aws:iam::123456789012:root",
-        "123456789012:orders",
-        "a/b",
-        "a b",
-        "a\n",
-    ],
-)
+# fmt: off
+NO_NAMES = [
+    "", "a/b", "a b", "a\n", "arn:aws:s3:us-east-1:123456789012:accesspoint/orders",
+    "arn:aws:s3:us-east-1:123456789012:accesspoint:orders", "arn:aws:iam::123456789012:root",
+    "123456789012:orders",
+]
+# fmt: on
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
 def test_what_is_not_the_name_of_a_bucket_is_refused_before_a_request(name):
     """boto takes an ARN, and asks another host."""
     with (
@@ -152,7 +175,7 @@ TRANSPORT = {
     "not trusted": botocore.exceptions.SSLError(
         endpoint_url="https://s3.example", error="CERTIFICATE_VERIFY_FAILED"
     ),
-    "proxy is malformed; correct `proxies`": botocore.exceptions.HTTPClientError(
+    "a proxy is malformed, or a number of config_kwargs is none": botocore.exceptions.HTTPClientError(
         error=ValueError(f"Failed to parse: {PROXY}")
     ),
     "signature_version": botocore.exceptions.UnknownSignatureVersionError(signature_version="v9"),

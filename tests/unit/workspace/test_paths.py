@@ -30,6 +30,10 @@ def test_a_hostile_run_id_stays_inside_the_shared_directory_and_others_readable(
     assert Workspace.of_run(tmp_path, "dag", usual).root == tmp_path / "dag" / usual
 
 
+def test_no_run_is_in_the_folder_of_lists_that_people_write(tmp_path):
+    assert Workspace.of_run(tmp_path, "inputs", "x").root.parent != tmp_path / "inputs"
+
+
 def test_a_failed_write_leaves_the_former_file_and_nothing_else(tmp_path):
     path = tmp_path / "file.json"
     write_json(path, {"名": "张伟"})

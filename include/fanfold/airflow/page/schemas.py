@@ -159,7 +159,9 @@ class RunSummary(_Schema):
     stopped: str | None = Field(
         description="Why the fetch was stopped: a rejected token, or a function that does not exist."
     )
-    load_warnings: list[str] = Field(description="What the last load did not write, and why.")
+    warnings: list[str] = Field(
+        description="What `publish` and `load` did last left as it was, and why."
+    )
     tasks: list[TaskState]
     redrive: Redrivable
     report: bool = Field(description="Whether there is a report.")

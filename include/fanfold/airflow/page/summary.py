@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +92,7 @@ def get_run(
         timing=numbers.timing(),
         wait=numbers.wait(translator),
         stopped=_stopped(run.dag_run, workspace, translator),
-        load_warnings=_load_warnings(tasks, workspace, translator),
+        warnings=_warnings(tasks, workspace, translator),
         tasks=[schemas.TaskState.model_validate(task) for task in tasks.values()],
         redrive=_redrivable(result, numbers.counts if plan else None, tasks, allowed=editable),
         report=(workspace.report / "report.html").exists(),
@@ -287,18 +288,14 @@ def _stopped(dag_run: DagRun, workspace: Workspace, translator: Translator) -> s
     return translator.reason(reason)
 
 
-def _load_warnings(
-    tasks: dict[str, Task], workspace: Workspace, translator: Translator
-) -> list[str]:
-    """Return what the last load did not write; nothing while it runs, and if it failed."""
-    if "load" not in tasks or tasks["load"].state not in {"success", "skipped"}:
-        return []
-    try:
-        found = read_as(
-            workspace.load, lambda found: [Message(**each) for each in found["warnings"]]
-        )
-    except Inconsistent:  # skipped before it wrote any, or another version's
-        return []
+def _warnings(tasks: dict[str, Task], workspace: Workspace, translator: Translator) -> list[str]:
+    """Return what the last tries of ``publish`` and ``load`` left as it was; nothing of one that runs or failed."""
+    found: list[Message] = []
+    for task_id, path in {"publish": workspace.published, "load": workspace.load}.items():
+        if task_id in tasks and tasks[task_id].state in {"success", "skipped"}:
+            # Skipped before it wrote any, or another version's.
+            with suppress(Inconsistent):
+                found += read_as(path, lambda file: [Message(**each) for each in file["warnings"]])
     return [translator.reason(each) for each in found]
 
 

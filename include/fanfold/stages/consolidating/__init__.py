@@ -114,14 +114,12 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
     _concatenate(
         workspace.dataset / REJECTED, [each.rejected_file for each in batches], lines[REJECTED]
     )
-    merged: dict[str, Any] = {}
-    repeated: dict[str, Any] = {}
-    if pipeline.mode == "merge" and counts.planned:
-        rows, merged = _merge(workspace, run, pipeline, batches, closed, schema, base)
-    else:
-        rows, repeated = _concatenated_rows(workspace, pipeline, batches, closed, schema)
     as_of = pa.scalar(run.logical_date, schema.field(AS_OF).type)
     try:
+        if pipeline.mode == "merge" and counts.planned:
+            rows, facts = _merge(workspace, run, pipeline, batches, closed, schema, base)
+        else:
+            rows, facts = _concatenate_rows(workspace, pipeline, batches, closed, schema)
         rows |= write_folds(workspace, pipeline, as_of)
     finally:
         shutil.rmtree(workspace.spill, ignore_errors=True)
@@ -140,8 +138,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         files=(
             *(entry for table in pipeline.tables for entry in _entries(workspace, table, rows)),
             *(_entry(workspace.dataset / name, "jsonl", sum(lines[name])) for name in lines),
-            *merged.pop("files", ()),
-            *repeated.pop("files", ()),
+            *facts.pop("files", ()),
         ),
         requests=sum(each.requests for each in closed),
         started_at=plan.started_at,
@@ -153,8 +150,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         mode=pipeline.mode,
         gb_seconds=round(sum(each.gb_seconds for each in closed), 6),
         places=tuple(sorted({place for batch in batches for place in places_of(batch)})),
-        **merged,
-        **repeated,
+        **facts,
     )
     write_json(workspace.manifest, manifest.as_json())
     return manifest
@@ -167,14 +163,14 @@ def _write_dataset(
     return {name: write_table(workspace.table(name), _csv(workspace, name), schema, rows)}
 
 
-def _concatenated_rows(
+def _concatenate_rows(
     workspace: Workspace,
     pipeline: Pipeline,
     batches: Sequence[Batch],
     closed: Sequence[Closed],
     schema: pa.Schema,
 ) -> tuple[dict[str, int], dict[str, Any]]:
-    """Write all rows once; return their number, and the fields of the manifest on repeated keys."""
+    """Write all rows once; return as :func:`_merge` does."""
     own = [each.rows for each in closed]
 
     def found() -> Iterator[pa.RecordBatch]:

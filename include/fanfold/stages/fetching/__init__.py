@@ -103,9 +103,10 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     """Fetch the missing items of a batch; return the outcomes of all its items.
 
     With a ``selection`` only its items are fetched, whatever their outcomes; without, all items
-    that are neither ``ok`` nor ``missing``, and the ``replaced`` ones. Parts that another ``version`` of the source made are
-    removed first, and then all items are fetched. ``places``, where the requests go, are noted. ``log`` receives sentences for the task's log,
-    ``report`` the request counters with each part and at the end.
+    that are neither ``ok`` nor ``missing``, and the ``replaced`` ones. Parts that another ``version``
+    of the source made are removed first, and then all items are fetched. The progress and the log name
+    the ``places`` where the requests go. ``log`` receives sentences for the task's log, ``report`` the
+    request counters with each part and at the end.
 
     Raises:
         BadPipeline: The request for an item cannot be made.
@@ -122,7 +123,10 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     if removed := _remove_parts_of_other_versions(batch, version):
         log(f"{removed} parts were made by another version of the source; they are fetched again.")
         selection = None
-    result = BatchOutcomes(len(items), batch.outcomes())
+    done = batch.outcomes()
+    # An earlier list of the run, read again since, may have had others.
+    planned = {item.key: done[item.key] for item in items if item.key in done}
+    result = BatchOutcomes(len(items), planned)
     wanted = _wanted(batch, items, result, selection, replaced)
     if len(wanted) < len(items):
         log(f"{len(items) - len(wanted)} of {len(items)} items are already fetched.")

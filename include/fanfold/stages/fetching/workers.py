@@ -7,9 +7,9 @@ What a request may wait for, in this order:
 3. a permit of the rate limiter, shared by all tasks of the connection, with its pauses
    (``Retry-After``, a quota that is used up)
 
-A 404 with a page instead of JSON may be the source's answer for an item that does not exist, or that of a
-proxy while the source is away. Its request is repeated once, after all others, and then all of these are
-judged together (:meth:`WorkerPool._judged`).
+A 404 in no form of the API, such as a page, may be the source's answer for an item that does not exist, or
+that of a proxy while the source is away. Its request is repeated once, after all others, and then all of these
+are judged together (:meth:`WorkerPool._judged`).
 
 A pause that is longer than ``Backoff.max_wait`` ends the fetch with ``QuotaSpent``, so that the task
 defers; an outage longer than ``Backoff.max_outage`` ends it with the error, so that Airflow retries.
@@ -342,7 +342,7 @@ class WorkerPool:
             self._probed_at = time.monotonic()
             try:
                 self._session.check()
-            except QuotaSpent:
+            except (QuotaSpent, ItemRefused):  # it answers
                 unavailable = False
             except Retriable:
                 unavailable = True

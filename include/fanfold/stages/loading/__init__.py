@@ -96,7 +96,8 @@ def load(
         connection_id: The Airflow connection, for error messages.
 
     Returns:
-        A result for each of ``targets``, in their order; its ``warnings`` say what was not written.
+        A result for each of ``targets``, in their order, and one for ``fanfold_runs`` if that has a newer
+        row of the run; its ``warnings`` say what was not written.
 
     Raises:
         Inconsistent: A file and the manifest do not match, or a table rejects the rows.
@@ -129,8 +130,9 @@ def load(
                 )
         with database_errors(connection_id, RUNS.name):
             outdated = sum(result.outdated for result in results.values())
-            merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest, names, outdated)])
-    return [results[target] for target in targets]
+            row = merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest, names, outdated)])
+    # After the clock was set back, a run that was made again may have ended before its earlier row.
+    return [*(results[target] for target in targets), *[row] * row.outdated]
 
 
 def _newer_generation(
@@ -211,11 +213,14 @@ def _engine(connection: Any, connection_id: str) -> sa.Engine:
             "load needs PostgreSQL through psycopg 3, or SQLite."
         )
     connection.commit()
-    # The Airflow connection's extra may have set these three, environment or role the encoding.
+    # The Airflow connection's extra may have set these four, environment or role the last two.
     connection.row_factory = rows
     if dialect != "sqlite":
         connection.autocommit = False
+        # pgbouncer gives each transaction another session, which has the statements of other programs.
+        connection.prepare_threshold = None
         connection.execute("SET client_encoding TO 'UTF8'")
+        connection.execute("SET DateStyle TO 'ISO'")  # psycopg reads no other
         connection.commit()
         if connection.info.encoding != "utf-8":  # as the server reports it
             raise BadConfiguration(

@@ -37,14 +37,16 @@ SELECT
   EXISTS (SELECT FROM pg_trigger
     WHERE tgrelid = rel.oid AND NOT tgisinternal AND tgtype & 7 = 7),
   EXISTS (SELECT FROM pg_partitioned_table
-    WHERE partrelid = rel.oid AND partstrat <> 'h' AND partdefid = 0),
+    WHERE partrelid = rel.oid AND (partstrat <> 'h' AND partdefid = 0 OR NOT EXISTS (
+      SELECT FROM pg_partition_tree(rel.oid) WHERE isleaf AND relid <> rel.oid))),
   ARRAY(SELECT pg_get_partition_constraintdef(relid) FROM pg_partition_tree(rel.oid)
-    WHERE isleaf AND relid <> rel.oid)
+    WHERE isleaf AND relid <> rel.oid),
+  row_security_active(rel.oid)
 FROM pg_class AS rel WHERE rel.oid = to_regclass(%(table)s)
 """
 """Of a table: a deferrable constraint on the key; whether a trigger may change rows before they are inserted
 (bits ROW, BEFORE and INSERT of ``tgtype``); whether its partitions may lack one for a row; the conditions of
-these."""
+these; whether row-level security applies to the user."""
 
 
 def probe(  # noqa: PLR0913 - what a load depends on
@@ -135,11 +137,16 @@ def _check_catalogue(
     """Raise if a table of PostgreSQL would reject each row; return whether a trigger may fill columns."""
     name = connection.dialect.identifier_preparer.quote(target.name)
     found = connection.exec_driver_sql(_FACTS, {"key": sorted(target.key), "table": name})
-    deferrable, fills, limited, partitions = found.one()
+    deferrable, fills, limited, partitions, has_policies = found.one()
     if deferrable:
         raise BadConfiguration(
             f"Table {target.name!r}: ON CONFLICT does not support the deferrable constraint "
             f"{deferrable!r} on the key; make it NOT DEFERRABLE."
+        )
+    if has_policies:
+        log.warning(
+            "Table %r has row-level security: rows that a policy rejects or hides fail the load.",
+            target.name,
         )
     if limited:
         fits = _has_partition(connection, name, target, partitions, as_of)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateColumn
 
-from fanfold.errors import BadConfiguration
+from fanfold.errors import BadConfiguration, Inconsistent
 from fanfold.messages import ENGINE, Message
 from fanfold.model import utc_text
 from fanfold.stages.loading.staging import ORDINAL, stage
@@ -91,7 +91,7 @@ def merge(
 
     Raises:
         BadConfiguration: The table has columns that would change the values.
-        Inconsistent: Rows without a key, or with values that cannot be stored.
+        Inconsistent: Rows without a key, with values that cannot be stored, or that the table discards.
     """
     table = target.define(schema)
     staging, staged = stage(connection, target, table, batches)
@@ -100,6 +100,8 @@ def merge(
     keys = [staging.c[name] for name in target.key]
     distinct = _count(connection, sa.select(*keys).distinct().subquery())
     written = _affected(connection, upsert(connection, target, table, staging, whole=whole))
+    if written < distinct:
+        _check_present(connection, target, table, staging)
     rows = _count(connection, table)
     deleted, newer = 0, (0, "")
     if whole and rows > distinct:
@@ -219,6 +221,22 @@ def _is_last(target: TargetTable, staging: sa.Table) -> sa.ColumnElement[bool]:
     """Return the condition of the last staged row of each key."""
     last = sa.select(sa.func.max(staging.c[ORDINAL]))
     return staging.c[ORDINAL].in_(last.group_by(*(staging.c[name] for name in target.key)))
+
+
+def _check_present(
+    connection: sa.Connection, target: TargetTable, table: sa.Table, staging: sa.Table
+) -> None:
+    """Raise if a staged key is not in the table: a trigger or a rule may discard rows without an error."""
+    same = (table.c[name] == staging.c[name] for name in target.key)
+    absent = sa.select(staging.c[ORDINAL]).where(
+        ~sa.exists().where(*same), _is_last(target, staging)
+    )
+    if count := _count(connection, absent.subquery()):
+        raise Inconsistent(
+            f"Table {target.name!r} lacks {count} of the rows after they were written: a trigger, a rule or a "
+            "policy of the table discards or hides them. Change it, or give the connection a separate schema or "
+            "database."
+        )
 
 
 def _newer(

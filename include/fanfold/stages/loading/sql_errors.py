@@ -22,20 +22,26 @@ _UNAVAILABLE = "the database is unavailable or overloaded; check that it runs"
 _CONFLICT = "a concurrent transaction interfered"
 _LOCKED = "another program holds the file: stop the program that writes to the file, or wait"
 _FULL = "the database is out of disk, memory or connections: free some"
-_GRANT = "grant its user CREATE and TEMPORARY on database and schema, and the tables themselves"
+_GRANT = (
+    "grant its user CREATE and TEMPORARY on database and schema, and SELECT, INSERT, UPDATE and DELETE on the "
+    "tables; only their owner may add columns"
+)
+_POLICY = "a policy of row-level security hides or rejects the rows: change it, or give the user BYPASSRLS"
 _LOGIN = "check login and password of the connection"
 _DATABASE = "create the database, or correct the field schema of the connection, which names it"
 _OPTIONS = "check host, port, and the options in the extra of the connection"
 _SCHEMA = (
-    "a table of this name exists with other columns, types or key: rename it (ALTER TABLE … RENAME TO …; "
-    "load makes a new one), or give the connection a separate schema or database"
+    "a table or view of this name exists with other columns, types or key, or takes no rows: rename it (ALTER "
+    "TABLE … RENAME TO …; load makes a new one), or give the connection a separate schema or database"
 )
 _READ_ONLY = "the database is read-only: point the connection to the primary"
 _NOT_WRITABLE = "the file is not writable: check its permissions"
-_DATA = "a constraint of the table rejects the rows: drop the constraint, or change the contract"
+_DATA = "a constraint, type or trigger of the table rejects the rows: change it, or the contract of the pipeline"
 _ENCODING = "the database cannot hold all text: use one that was created with ENCODING 'UTF8'"
 _IDLE = "a timeout of the server ended the session: raise the timeout for its user"
+_CANCELLED = "raise statement_timeout for its user, unless an administrator cancelled the statement"
 _PARTITION = "create a partition for these rows, or a DEFAULT partition"
+_POOLING = "load needs transactions: set pool_mode of pgbouncer to transaction or session"
 _DAMAGED = "the database is damaged: repair or restore it"
 
 _Recovery = tuple[type[FanfoldError], str]
@@ -60,6 +66,7 @@ _POSTGRES: dict[str, _Recovery] = {
     "55006": (SinkUnavailable, _CONFLICT),
     "55P03": (SinkUnavailable, _CONFLICT),
     "57": (SinkUnavailable, _UNAVAILABLE),
+    "57014": (SinkUnavailable, _CANCELLED),
     "57P04": (BadConfiguration, _DATABASE),
     "57P05": (SinkUnavailable, _IDLE),
     "58": (SinkUnavailable, _UNAVAILABLE),
@@ -152,6 +159,10 @@ def _of_postgres(error: psycopg.Error, what: str) -> FanfoldError:
         kind, hint = _POSTGRES.get(state) or _POSTGRES.get(state[:2]) or (Inconsistent, _DATA)
         if state == "23514" and not error.diag.constraint_name:
             hint = _PARTITION
+        if state == "42501" and "row-level security" in str(error):
+            hint = _POLICY
+        if state == "08P01" and "statement pooling" in str(error):  # of pgbouncer
+            kind, hint = BadConfiguration, _POOLING
         # Only the first line: the details may contain rows.
         reason = (error.diag.message_primary or type(error).__name__).splitlines()[0][:200]
         return kind(f"{what}: {reason} (SQLSTATE {state}); {hint}.")

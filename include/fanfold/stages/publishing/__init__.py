@@ -25,6 +25,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import Inconsistent
+from fanfold.messages import ENGINE
 from fanfold.model import RunStatus
 from fanfold.stages.publishing.conditions import IfMatch, check_bucket
 from fanfold.stages.publishing.latest import NO_LOCK, may_follow, move_latest
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from fanfold.messages import Message
     from fanfold.model import FileEntry, Manifest
 
 __all__ = [
@@ -62,12 +64,6 @@ MANIFEST = "manifest.json"
 _ASIDE = ".aside-"
 _UPLOADS = 4
 """Concurrent uploads; boto3 clients are thread-safe."""
-_EMPTY = "the run is empty"
-_OTHER_BASE = "latest.json no longer points to the dataset that this one was merged into"
-_OLDER = (
-    "latest.json points to a run of a later date; if that date came from a wrong clock, delete "
-    "latest.json and clear `publish`"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +74,14 @@ class PublishResult:
         prefix: Prefix of the run's objects, ending in a slash.
         objects: The data files and, last, the manifest.
         latest_moved: Whether ``latest.json`` points to this run now.
-        note: Why it does not; empty if it does.
+        warning: Why it points to another run, of a later date.
         outdated: The dataset was merged into one that is no longer the latest: merge it again.
     """
 
     prefix: str
     objects: tuple[PublishedObject, ...]
     latest_moved: bool
-    note: str
+    warning: Message | None = None
     outdated: bool = False
 
 
@@ -156,8 +152,8 @@ def publish(
                 f"s3://{bucket.name}/{pointer} still points to the rows; nothing was overwritten. "
                 "Clear `read_items` if the items should not be empty, or trigger a new run."
             )
-        return PublishResult(target.prefix, send(target.prefix), latest_moved=False, note=_EMPTY)
-    outdated = PublishResult(target.prefix, (), latest_moved=False, note=_OTHER_BASE, outdated=True)
+        return PublishResult(target.prefix, send(target.prefix), latest_moved=False)
+    outdated = PublishResult(target.prefix, (), latest_moved=False, outdated=True)
     if bases and not may_follow(present, target, bases):
         return outdated
     if under_readers:
@@ -170,9 +166,11 @@ def publish(
     if not move_latest(bucket, pointer, target, bases, lock):
         if bases:
             return outdated
-        return PublishResult(target.prefix, objects, latest_moved=False, note=_OLDER)
+        newest = read_latest(bucket, pointer)
+        warning = ENGINE.message("publish.older", newest=newest.logical_date if newest else "")
+        return PublishResult(target.prefix, objects, latest_moved=False, warning=warning)
     _remove_asides(bucket, target.prefix)
-    return PublishResult(target.prefix, objects, latest_moved=True, note="")
+    return PublishResult(target.prefix, objects, latest_moved=True)
 
 
 def upload_extra(bucket: Bucket, prefix: str, paths: Iterable[Path]) -> list[PublishedObject]:

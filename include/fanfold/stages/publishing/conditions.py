@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 
 from fanfold.errors import BadConfiguration
 from fanfold.storage.objects import put_bytes, read_bytes
+from fanfold.storage.s3_errors import NO_S3
 
 if TYPE_CHECKING:
     from fanfold.storage.objects import Bucket
@@ -98,7 +99,9 @@ def check_bucket(bucket: Bucket) -> IfMatch:
     """
     with bucket.errors():
         # Needs the same permission as HEAD, whose answer does not say why it is refused.
-        bucket.client.list_objects_v2(Bucket=bucket.name, MaxKeys=1)
+        listed = bucket.client.list_objects_v2(Bucket=bucket.name, MaxKeys=1)
+    if listed.keys().isdisjoint({"Name", "IsTruncated"}):
+        raise BadConfiguration(f"Bucket {bucket.name!r} at {bucket.endpoint}: {NO_S3}.")
     key = f"{_PROBES}{secrets.token_hex(16)}"
     put_bytes(bucket, key, _CONTENT)  # as `publish` does
     try:

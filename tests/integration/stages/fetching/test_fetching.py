@@ -132,6 +132,14 @@ def test_a_batch_says_whether_the_source_refused_each_item_that_failed(fetch, si
     assert caught.value.refused
 
 
+def test_items_that_a_corrected_list_no_longer_has_do_not_count(fetch, simulator):
+    simulator.control(uids={UIDS[3]: "10017"})
+    with pytest.raises(BatchIncomplete):
+        fetch(UIDS)
+    rest = [uid for uid in UIDS if uid != UIDS[3]]
+    assert set(fetch(rest).outcomes) == set(rest)
+
+
 def test_only_selected_items_are_requested_whatever_their_outcome(fetch, workspace, simulator):
     """One that is ok, one that is missing, and one of two that failed; a retry requests only what failed."""
     simulator.control(uids={UIDS[1]: "unknown", UIDS[2]: "http_500", UIDS[3]: "http_500"})

@@ -64,6 +64,7 @@ def server():
         def do_GET(self):
             status, body = made.answer(self.path)
             self.send_response(status)
+            self.send_header("Content-Type", "text/html" if body == PAGE else "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -111,14 +112,16 @@ def fetch(server, workspace):
     return fetch
 
 
+@pytest.mark.parametrize("body", [PAGE, b"", b"null", b'{"message": "Not Found"}'])
 def test_an_account_is_missing_if_the_server_has_a_page_for_it_twice_and_others_are_found(
-    server, fetch
+    server, fetch, body
 ):
-    server.answers |= {name: [(404, PAGE)] for name in UNKNOWN}
+    """Or another body than that of the API: software of the network has its own."""
+    server.answers |= {name: [(404, body)] for name in UNKNOWN}
     outcomes = fetch([*UNKNOWN, *NAMES])
     assert {key for key, each in outcomes.items() if each.status is Status.MISSING} == {*UNKNOWN}
     assert {key for key, each in outcomes.items() if each.status is Status.OK} == {*NAMES}
-    assert "HTTP 404 with a page" in outcomes[UNKNOWN[0]].reason
+    assert "HTTP 404, not in the form of the API" in outcomes[UNKNOWN[0]].reason
     assert sorted(server.asked[:65]) == sorted([*UNKNOWN, *NAMES]), "repeated after all others"
     # Each unknown account twice, and one that exists once more.
     assert len(server.asked) == 60 + 2 * 5 + 1 == sum(each.attempts for each in outcomes.values())
@@ -180,6 +183,14 @@ def test_the_pages_of_the_default_reading_are_judged_in_the_same_way(server, fet
     assert [each.status for each in fetch(["a", "b"], api=api).values()] == ["ok", "missing"]
 
 
+def test_a_source_that_refuses_the_probe_answers_and_its_items_are_judged(server, fetch):
+    server.answers["/2/users/show.json"] = [(200, {"error_code": 10001})]
+    server.answers["/2/account/get_uid.json"] = [(400, {"error_code": 10008})]
+    (outcome,) = fetch(["1404376560"], api=_weibo_api.API).values()
+    assert outcome.status is Status.FAILED
+    assert "10001" in outcome.reason
+
+
 @pytest.mark.parametrize(
     ("answers", "token", "asked"),
     [
@@ -199,7 +210,7 @@ def test_a_server_that_has_one_of_the_descriptions_passes_the_check(server, answ
 
 
 @pytest.mark.parametrize("api", [_mastodon_api.API, _mastodon_topics_api.API, _weibo_api.API])
-@pytest.mark.parametrize("status", [301, 404, 405, 410])
+@pytest.mark.parametrize("status", [200, 301, 302, 303, 400, 404, 405, 410, 501])
 def test_a_host_without_the_api_is_named_after_three_attempts(server, api, status):
     server.answers.default_factory = lambda: [(status, PAGE)]
     with session_with(server, api) as session:
@@ -209,6 +220,14 @@ def test_a_host_without_the_api_is_named_after_three_attempts(server, api, statu
             BadConfiguration, match=f"mastodon_default: {server.url}.*HTTP {status}"
         ):
             check_source(session, pause=0)
+
+
+@pytest.mark.parametrize("status", [200, 400, 404])
+def test_an_error_of_the_api_itself_says_nothing_about_the_host(server, status):
+    server.answers.default_factory = lambda: [(status, {"error_code": 10001})]
+    with session_with(server, _weibo_api.API) as session, pytest.raises(SourceBusy, match="10001"):
+        check_source(session, pause=0)
+    assert len(server.asked) == 1
 
 
 def test_a_host_that_answers_404_while_it_restarts_passes_the_check(server):

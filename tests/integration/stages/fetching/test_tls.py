@@ -56,11 +56,15 @@ def certificate(tmp_path, monkeypatch):
 
 
 @contextmanager
-def serving(certificate=None):
+def serving(certificate=None, ciphers=None):
+    """Start a server; with ``ciphers``, it speaks TLS 1.2 with these only."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
+        if ciphers:
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            context.set_ciphers(ciphers)
         # The handshake belongs to the thread of the request.
         server.socket = context.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
@@ -103,7 +107,7 @@ def test_https_to_a_port_without_tls_is_no_untrusted_certificate():
     [
         (
             "http://api.invalid",
-            "DNS does not know the name of the server; check the connection's host",
+            "the name of the host is not known; check the connection's host",
         ),
         ("http://127.0.0.1:1", "no server accepts connections there; check host and port"),
     ],
@@ -134,3 +138,10 @@ def test_a_certificate_is_trusted_if_the_environment_says_so(certificate, monkey
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         assert send(f"https://localhost:{port}/weibo/") == "/weibo/a?access_token=s3cret"
         assert "not trusted (IP address mismatch" in failure(f"https://127.0.0.1:{port}")
+
+
+def test_a_handshake_that_fails_says_why(certificate):
+    with serving(certificate, ciphers="AES128-GCM-SHA256") as port:  # its key is none of RSA
+        said = failure(f"https://localhost:{port}")
+    assert "the TLS handshake failed (" in said
+    assert "HANDSHAKE_FAILURE)" in said

@@ -147,7 +147,9 @@ def test_the_same_run_may_load_a_better_outcome(warehouse, make_dataset):
     warehouse.load(first)
     assert warehouse.load(second).written == 2
     assert warehouse.query("SELECT ok, failed, rows FROM fanfold_runs") == [(2, 0, 2)]
-    warehouse.load(first)
+    with warehouse.connect() as connection:
+        _, runs = first.load(connection)
+    assert (runs.table, runs.outdated, len(runs.warnings)) == ("fanfold_runs", 1, 1)
     assert warehouse.query("SELECT ok, failed, rows FROM fanfold_runs") == [(2, 0, 2)]
 
 
@@ -244,10 +246,39 @@ def test_rows_of_a_table_that_had_no_dates_are_replaced(warehouse, make_dataset)
 
 def test_a_table_with_other_columns_is_not_changed(warehouse, make_dataset):
     warehouse.run("CREATE TABLE user_profiles (id integer)", "INSERT INTO user_profiles VALUES (1)")
-    named = "table 'user_profiles': .* a table of this name exists with other columns"
+    named = "table 'user_profiles': .* a table or view of this name exists with other columns"
     with pytest.raises(BadConfiguration, match=named):
         warehouse.load(make_dataset([user(1)]))
     assert warehouse.query("SELECT * FROM user_profiles") == [(1,)]
+
+
+DISCARDING = {
+    "sqlite": [
+        (
+            "CREATE TRIGGER discard BEFORE INSERT ON user_profiles WHEN new.user_id = '1' "
+            "BEGIN SELECT raise(IGNORE); END"
+        )
+    ],
+    "postgres": [
+        (
+            "CREATE FUNCTION discard() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN IF new.user_id = ''1'' THEN RETURN NULL; END IF; RETURN new; END'"
+        ),
+        "CREATE TRIGGER discard BEFORE INSERT ON user_profiles FOR EACH ROW EXECUTE FUNCTION discard()",
+    ],
+}
+
+
+@pytest.mark.parametrize("generation", [0, 1])
+def test_a_table_that_discards_rows_without_a_word_fails_the_load(
+    warehouse, make_dataset, generation
+):
+    table = "CREATE TABLE user_profiles (source text, user_id text, PRIMARY KEY (source, user_id))"
+    warehouse.run(table, *DISCARDING[warehouse.kind])
+    dataset = make_dataset([user(1), user(2)], generation=generation)
+    with pytest.raises(Inconsistent, match=r"'user_profiles' lacks 1 of the rows .*a trigger"):
+        warehouse.load(dataset)
+    assert warehouse.query("SELECT * FROM user_profiles") == []
 
 
 def test_a_file_that_does_not_match_the_manifest_is_rejected(warehouse, make_dataset):

@@ -154,6 +154,15 @@ def test_text_is_utf_8_whatever_the_encoding_of_the_session_is(
     assert loaded_twice(postgres_warehouse, make_dataset, NAMES, **options) == NAMES
 
 
+def test_dates_are_read_whatever_the_style_of_the_session_is(
+    postgres_warehouse, postgres_database, make_dataset
+):
+    postgres_warehouse.run(f"ALTER DATABASE {postgres_database.dbname} SET DateStyle TO 'German'")
+    for day in (2, 1):
+        result = postgres_warehouse.load(make_dataset(users("José"), day=day))
+    assert (result.outdated, result.newest) == (3, "2026-03-02T00:00:00.000Z")
+
+
 @pytest.mark.parametrize("postgres_database", ["SQL_ASCII"], indirect=True)
 def test_a_database_without_an_encoding_holds_utf_8(postgres_warehouse, make_dataset):
     assert loaded_twice(postgres_warehouse, make_dataset, NAMES) == NAMES
@@ -241,6 +250,45 @@ def test_the_partition_of_a_run_is_missed_before_it(
             check_database(connection, [target], "w", schemas={target.name: SCHEMA}, as_of=as_of)
         with nullcontext() if fits else pytest.raises(Inconsistent, match="DEFAULT partition"):
             dataset.load(connection)
+
+
+def test_a_table_without_partitions_takes_no_row(postgres_warehouse):
+    postgres_warehouse.run(
+        f"CREATE TABLE user_profiles {KEYED.format('')} PARTITION BY HASH (source)"
+    )
+    as_of = datetime(2026, 3, 1, tzinfo=UTC)
+    with (
+        postgres_warehouse.connect() as connection,
+        pytest.raises(BadConfiguration, match="no partition takes rows"),
+    ):
+        check_database(connection, TARGETS, "w", schemas={"user_profiles": SCHEMA}, as_of=as_of)
+
+
+def test_row_level_security_is_told_before_the_run(
+    stranger, postgres_warehouse, make_dataset, caplog
+):
+    user = stranger["user"]
+    postgres_warehouse.load(make_dataset(users("old")))
+    postgres_warehouse.run(
+        "ALTER TABLE user_profiles ENABLE ROW LEVEL SECURITY",
+        f"GRANT SELECT, INSERT, UPDATE ON user_profiles, fanfold_runs TO {user}",
+    )
+    with psycopg.connect(**stranger) as connection:
+        check_database(connection, TARGETS, "w", schemas={"user_profiles": SCHEMA})
+        assert "'user_profiles' has row-level security" in caplog.text
+        with pytest.raises(BadConfiguration, match=r"42501.*BYPASSRLS"):
+            make_dataset(users("new"), day=2).load(connection)
+
+
+def test_no_statement_is_prepared_in_the_session(postgres_warehouse, make_dataset):
+    """With pgbouncer, another program's transaction may be next in it, and prepare one of the same name."""
+    dataset = make_dataset(users("a"))
+    with postgres_warehouse.connect() as connection:
+        for _ in range(6):
+            check_database(connection, TARGETS, "w", schemas={"user_profiles": SCHEMA})
+            dataset.load(connection)
+        prepared = connection.execute("SELECT count(*) FROM pg_prepared_statements").fetchone()
+    assert prepared == (0,)
 
 
 def test_partitions_by_other_columns_may_fit(postgres_warehouse, caplog):

@@ -165,7 +165,8 @@ def test_latest_moves_forward_and_never_back(bucket, make_run, read_as_a_reader)
     publish(bucket, second.dataset, second.manifest)
     older = publish(bucket, first.dataset, first.manifest)
     assert not older.latest_moved
-    assert "later date" in older.note
+    assert older.warning.id == "publish.older"
+    assert older.warning.params == {"newest": second.manifest.logical_date}
     assert f"{older.prefix}manifest.json" in keys(bucket)
     assert read_as_a_reader() == second.manifest
     third = make_run(3)
@@ -187,7 +188,7 @@ def test_an_empty_run_keeps_its_folder_and_moves_nothing(bucket, make_run, read_
     publish(bucket, full.dataset, full.manifest)
     result = publish(bucket, empty.dataset, empty.manifest)
     assert not result.latest_moved
-    assert "empty" in result.note
+    assert result.warning is None
     assert f"{result.prefix}manifest.json" in keys(bucket)
     assert read_as_a_reader() == full.manifest
 

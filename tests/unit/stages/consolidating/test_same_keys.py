@@ -32,39 +32,22 @@ def told(run):
 
 
 A, A2, B = ("a", 1, "1.5"), ("a", 1, "2.0"), ("b", 1, "1.5")
+C = ("c", 1, "1.5")
+ONE, OTHER = line("a"), line("a", price="2.0")
 CASES = {
-    "another name of an item": (
-        [[line("a")], [line("b")], [line("a")]],
-        [A, B],
-        [(2, 0, False)],
-        0,
-    ),
+    "another name of an item": ([[ONE], [line("b")], [ONE]], [A, B], [(2, 0, False)], 0),
     "changed between two requests": (
-        [[line("a")], [line("a", price="2.0")], [line("a")]],
-        [A],
-        [(1, 0, True), (2, 0, False)],
-        0,
+        [[ONE], [OTHER], [ONE]], [A], [(1, 0, True), (2, 0, False)], 0
     ),
     "rows in two files": (
-        [[line("a"), line("b")], [line("b"), line("c")]],
-        [A, B, ("c", 1, "1.5")],
-        [(1, 0, False)],
-        0,
+        [[ONE, line("b")], [line("b"), line("c")]], [A, B, C], [(1, 0, False)], 0
     ),
-    "one of several rows differs": (
-        [[line("a")], [line("a", price="2.0"), line("b")]],
-        [A, A2, B],
-        [],
-        1,
-    ),
+    "one of several rows differs": ([[ONE], [OTHER, line("b")]], [A, A2, B], [], 1),
     "null and empty lists are different": (
-        [[line("a", tags=None)], [line("a", tags=[]), line("b")]],
-        [A, A, B],
-        [],
-        1,
+        [[line("a", tags=None)], [line("a", tags=[]), line("b")]], [A, A, B], [], 1
     ),
-    "rows of one item": ([[line("a"), line("a")], [line("b")]], [A, A, B], [], 1),
-}
+    "rows of one item": ([[ONE, ONE], [line("b")]], [A, A, B], [], 1),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [1, 2, 9])
@@ -75,10 +58,8 @@ def test_rows_of_items_with_the_same_key(orders, case, size):
     manifest = run.consolidate()
     assert kept(run) == rows
     assert told(run) == notes
-    assert (manifest.same, manifest.differing) == (
-        len(notes),
-        sum(differs for *_, differs in notes),
-    )
+    differing = sum(differs for *_, differs in notes)
+    assert (manifest.same, manifest.differing) == (len(notes), differing)
     assert (manifest.repeated, manifest.rows) == (repeated, len(rows))
     # Both items are ok: nothing is lost.
     assert (manifest.status, manifest.counts.ok) == (RunStatus.COMPLETE, len(fates))

@@ -38,6 +38,36 @@ def test_a_sqlstate_gives_the_kind_of_error_and_no_row(expected):
         assert "a row" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("state", "text", "kind", "hint"),
+    [
+        (
+            "08P01",
+            "transaction blocks not allowed in statement pooling mode",
+            BadConfiguration,
+            "pool",
+        ),
+        ("08P01", "query_wait_timeout", SinkUnavailable, "check that it runs"),
+        (
+            "42501",
+            'new row violates row-level security policy for table "x"',
+            BadConfiguration,
+            "policy",
+        ),
+        (
+            "57014",
+            "canceling statement due to statement timeout",
+            SinkUnavailable,
+            "statement_timeout",
+        ),
+    ],
+)
+def test_the_way_out_depends_on_the_text_where_a_sqlstate_has_several(state, text, kind, hint):
+    error = translated(psycopg.errors.lookup(state)(text))
+    assert type(error) is kind
+    assert hint in str(error).rpartition("; ")[2]
+
+
 def test_every_sqlstate_of_psycopg_is_translated():
     states = psycopg.errors._sqlcodes
     assert len(states) > 200

@@ -78,6 +78,7 @@ def parquet(*, int96=False, **columns):
 
 
 FIELDS, RECORD = "has as many values as the header", "is a record of CSV (RFC 4180)"
+HEADER = "is not the header again"
 ONE = ("1", "2", "3")
 GOOD = {
     "plain.csv": (b"a,b,c\n1,2,3\n", [ONE]),
@@ -153,6 +154,8 @@ BROKEN = {
         (2, "", "line 4: 1,2", FIELDS), (3, "", "line 5: 1,2,3,4", FIELDS)]),
     "text after a quote.csv": (b'a,b,c\n1,"2" x,3\n1,2,3\n', [
         (1, "", 'line 2: 1,"2" x,3', RECORD)]),
+    "joined.csv": (b"a,b,c\n1,2,3\na,x,c\n\xef\xbb\xbfa,b,c\n4,5,6\n", [
+        (3, "", "line 4: \ufeffa,b,c", HEADER)]),
     "return.csv": (b"a,b,c\n1,2\r,3\n1,2,3\n", [(1, "", "line 2: 1,2\r,3", RECORD)]),
     "spaces.csv": (b"a,b,c\n1,2,3\n   \n", [(2, "", "line 3:    ", FIELDS)]),
     "lines.jsonl": (b'{"a":1,"b":2,"c":3}\n[1]\n{"a":1}}\n{"a":NaN}\n{"a":1,"a":2}\n', [

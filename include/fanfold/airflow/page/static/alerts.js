@@ -29,7 +29,7 @@ export function Alerts({ problem, unreachable }) {
       html`<${Banner} kind="info">${say(summary.merge ? "run.nothing_new" : "run.empty")}<//>`}
       ${summary.merge?.pending > 0 &&
       html`<${Banner} kind="warn">${say("run.pending", { n: summary.merge.pending })}<//>`}
-      ${summary.load_warnings.map(
+      ${summary.warnings.map(
         (text) => html`<${Banner} key=${text} kind="warn"><span class="wrap">${text}</span><//>`,
       )}
     </div>

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from fanfold.messages import ENGINE
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 FIELDS = "has as many values as the header"
 RECORD = "is a record of CSV (RFC 4180)"
+HEADER = "is not the header again"
 _NEWLINE, _RETURN = b"\n\r"
 
 
@@ -82,6 +84,8 @@ class _Reader:
         self._columns = columns.of_frame(extra)
         self._source = source
         self._width = len(header)
+        # Two files that were joined; a value of a single column may be its name.
+        self._header = list(header) if source.header and len(header) > 1 else []
         places = list(map(str, self._places.values()))
         self._types = dict.fromkeys(places, pa.large_string())
         self._parse = pa_csv.ParseOptions(
@@ -101,7 +105,7 @@ class _Reader:
         """Return the complete records in a text after ``count`` others, and where they end."""
         end = _end_if_regular(text, line, self._source, is_last=is_last)
         table = None if end is None else self._table(text[:end])
-        if end is not None and table is not None:
+        if end is not None and table is not None and not self._may_have_header(table):
             return Piece(self._frame(table, np.arange(len(table)) + count + 1), end), end
         good: list[bytes] = []
         numbers: list[int] = []
@@ -110,16 +114,31 @@ class _Reader:
         for record in _records(text, line, self._source, is_last=is_last):
             end = record.end
             count += 1
-            if record.fields is not None and len(record.fields) == self._width:
+            if rule := self._broken_rule(record.fields):
+                refused.append(Refused.at(count, record.line, record.text, rule))
+            else:
                 good.append(record.text)
                 numbers.append(count)
-            else:
-                rule = RECORD if record.fields is None else FIELDS
-                refused.append(Refused.at(count, record.line, record.text, rule))
         table = self._table(b"".join(good))
         if table is None or len(table) != len(good):
             raise Flaw(ENGINE.message("decode.quote", line=line))  # parsers disagree: not seen
         return Piece(self._frame(table, np.array(numbers, int)), end, refused), end
+
+    def _broken_rule(self, fields: list[str] | None) -> str:
+        if fields is None:
+            return RECORD
+        if len(fields) != self._width:
+            return FIELDS
+        again = [fields[0].removeprefix("\ufeff"), *fields[1:]] == self._header
+        return HEADER if again else ""
+
+    def _may_have_header(self, table: pa.Table) -> bool:
+        """Return whether the first column that is read has its name as a value."""
+        if not self._header or not self._places:
+            return False
+        place = next(iter(self._places.values()))
+        # It may have a byte order mark before it.
+        return pc.any(pc.ends_with(table[str(place)], self._header[place])).as_py() is True
 
     def _table(self, text: bytes) -> pa.Table | None:
         """Return records, or None if the number of values differs."""
