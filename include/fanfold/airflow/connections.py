@@ -350,14 +350,20 @@ def _sqlite(connection: Connection) -> Any:
 def _connection(connection_id: str) -> Connection:
     from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
+    variable = f"AIRFLOW_CONN_{connection_id.upper()}"
+    text = os.environ.get(variable, "").strip()
+    try:
+        # Where this fails, Airflow goes on to its database: to another server than the one that is set.
+        Connection.from_json(text) if text.startswith("{") else Connection.from_uri(
+            text, connection_id
+        )
+    except Exception:  # noqa: BLE001 - of parsers; their texts may contain a password
+        raise BadConfiguration(
+            f"{variable} is neither the JSON nor the URI of a connection; check its port and quotes."
+        ) from None
     try:
         connection: Connection = Connection.get(connection_id)
     except (AirflowNotFoundException, AirflowRuntimeError):
-        variable = f"AIRFLOW_CONN_{connection_id.upper()}"
-        if os.environ.get(variable):
-            raise BadConfiguration(
-                f"{variable} is neither the JSON nor the URI of a connection; check its port and quotes."
-            ) from None
         raise BadConfiguration(
             f"There is no connection {connection_id!r}. Create it in the UI (Admin, Connections) "
             f"or set {variable}."

@@ -42,7 +42,7 @@ def own_workspace(context: Context) -> Workspace:
         log.info(
             "Everything is fetched again: a backfill reprocesses the run."
             if reprocessed
-            else "Removed the workspace of a deleted run with the same id."
+            else "Removed the workspace of a deleted run with the same id, or of an earlier version."
         )
     elif run.clear_number:
         log.info("The run was cleared: what it fetched is kept.")

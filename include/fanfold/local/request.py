@@ -108,11 +108,19 @@ class Request:
             name, value = "items_uri", file.as_uri()
         else:
             return {}
-        if name not in params:
-            raise BadInput(f"{self.pipeline} has no Param for the items of ITEMS or USERS.")
+        self._check_param(params, name, value)
         # Other readers of the DAG that are set by default.
         others = {"items_uri", "items_sql"} - {name}
         return {name: value} | {each: None for each in others if _value(params, each)}
+
+    def _check_param(self, params: Mapping[str, Any], name: str, value: Any) -> None:
+        if name not in params:
+            raise BadInput(f"{self.pipeline} has no Param for the items of ITEMS or USERS.")
+        param = params[name]
+        if name == "items_uri" and not re.search(param["schema"].get("pattern", ""), value):
+            raise BadInput(
+                f"ITEMS={self.items} is not an items file, dataset or run. {param['description']}"
+            )
 
     def _words(self) -> list[str]:
         if _matching(self.items):  # a path with blanks

@@ -47,6 +47,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         plan.noun[0]: f"{counts.planned} planned: {counts.ok} ok, {counts.missing} missing,"
         f" {counts.invalid} invalid, {counts.failed} failed"
         f" ({manifest.requests} request{'s' * (manifest.requests != 1)})",
+        "from": ", ".join(manifest.places),
         "billed": f"{manifest.gb_seconds:.3g} GB-s" if manifest.gb_seconds else "",
         "size": size_text(plan.bytes) if plan.bytes else "",
         "rows": f"{rows}, {manifest.rejected} rejected"

@@ -153,7 +153,7 @@ _MESSAGE_IDS: tuple[tuple[type[Exception], str], ...] = (
     (urllib3.exceptions.ProxyError, "http.proxy"),  # its cause may be one of the others
     (urllib3.exceptions.NameResolutionError, "http.no_host"),
     # A subclass of ConnectTimeoutError for historical reasons, so it comes first.
-    (urllib3.exceptions.NewConnectionError, "http.connection_failed"),
+    (urllib3.exceptions.NewConnectionError, "http.no_connection"),
     (urllib3.exceptions.ConnectTimeoutError, "http.connect_timeout"),
     (urllib3.exceptions.ReadTimeoutError, "http.read_timeout"),
     (urllib3.exceptions.DecodeError, "http.compression"),

@@ -22,9 +22,15 @@ def token_of(workspace: Workspace) -> str:
     """Return the token of the run that the workspace belongs to.
 
     Raises:
-        Inconsistent: It belongs to none yet.
+        Inconsistent: It belongs to none yet, or was made by an earlier version.
     """
-    return read_as(workspace.run, lambda found: str(found["token"]))
+    try:
+        return read_as(workspace.run, lambda found: str(found["token"]))
+    except Inconsistent:
+        raise Inconsistent(
+            f"{workspace.root} was not made by this version of Fanfold. Clear `read_items` of the run with its "
+            "downstream tasks: all items are fetched again."
+        ) from None
 
 
 def remove_previous_run(workspace: Workspace, token: str) -> bool:

@@ -66,6 +66,17 @@ def test_a_wrong_source_hides_no_other_check(said, fields, environment, expected
     assert "cret" not in text
 
 
+def test_a_broken_variable_does_not_lead_to_the_connection_of_the_database(said, monkeypatch):
+    """As Airflow does, without a word."""
+    from airflow.sdk import Connection
+
+    row = Connection(conn_id="weibo_default", conn_type="http", host="http://127.0.0.1:1")
+    monkeypatch.setattr(Connection, "get", lambda _: row)
+    text = said({"conn_type": "http", "host": "x.example", "port": "s3cret"})
+    assert "AIRFLOW_CONN_WEIBO_DEFAULT is neither" in text
+    assert "127.0.0.1" not in text
+
+
 def test_a_check_that_the_source_refuses_is_not_retried(airflow_home, monkeypatch):
     from fanfold.airflow import checks
 

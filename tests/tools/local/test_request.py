@@ -19,7 +19,10 @@ PARAMS = {
     "batch_size": param(type=["null", "integer"]),
     "colours": param(["red"], type="array"),
     "numbers": param(["1"], type="array", **{"x-list": True}),
-    "items_uri": param(type=["null", "string"]),
+    "items_uri": {
+        **param(type=["null", "string"], pattern=r"\.(csv|parquet)$|^dataset:"),
+        "description": "Possible: a CSV file.",
+    },
 }
 
 
@@ -61,6 +64,13 @@ def test_a_file_or_its_uri_becomes_items_uri(conf, tmp_path, monkeypatch):
     assert conf(SUM, "s3://lists/numbers.parquet") == {"items_uri": "s3://lists/numbers.parquet"}
     with pytest.raises(BadInput, match=r"ITEMS=none\.csv: there is no file none\.csv"):
         Request(SUM, "none.csv").check()
+
+
+@pytest.mark.parametrize("items", ["file:///etc/passwd", "s3://lists/", "{folder}/list.txt"])
+def test_an_items_file_of_another_kind_is_told_with_those_that_are_read(conf, tmp_path, items):
+    (tmp_path / "list.txt").write_text("1\n")
+    with pytest.raises(BadInput, match=r"is not an items file, dataset or run\. Possible: a CSV"):
+        conf(SUM, items.format(folder=tmp_path))
 
 
 def test_items_replace_a_reader_that_is_set_by_default(tmp_path):

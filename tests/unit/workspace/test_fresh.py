@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
+from fanfold.errors import Inconsistent
 from fanfold.workspace.files import write_json
-from fanfold.workspace.fresh import remove_previous_run
+from fanfold.workspace.fresh import remove_previous_run, token_of
 from fanfold.workspace.paths import Workspace
 
 TOKEN = "5f2b"
@@ -40,6 +41,15 @@ def test_a_retry_of_the_same_run_keeps_what_it_has(tmp_path):
     assert workspace.plan.exists()
     assert remove_previous_run(workspace, "77aa")
     assert not workspace.plan.exists()
+
+
+def test_a_workspace_of_an_earlier_version_is_told_with_the_task_that_replaces_it(tmp_path):
+    workspace = filled(tmp_path, "manual")
+    write_json(workspace.run, {"started": "2026-11-28"})
+    with pytest.raises(Inconsistent, match="Clear `read_items` of the run with its downstream"):
+        token_of(workspace)
+    assert remove_previous_run(workspace, TOKEN)
+    assert token_of(workspace) == TOKEN
 
 
 def test_a_removal_that_is_cut_off_leaves_a_fresh_run_and_is_completed_later(tmp_path, monkeypatch):

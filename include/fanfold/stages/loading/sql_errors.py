@@ -31,8 +31,8 @@ _LOGIN = "check login and password of the connection"
 _DATABASE = "create the database, or correct the field schema of the connection, which names it"
 _OPTIONS = "check host, port, and the options in the extra of the connection"
 _SCHEMA = (
-    "a table or view of this name exists with other columns, types or key, or takes no rows: rename it, or "
-    "give the connection a separate schema or database"
+    "a table or view of this name exists with other columns, types or key, or takes no rows: rename it (ALTER "
+    "TABLE … RENAME TO …; load makes a new one), or give the connection a separate schema or database"
 )
 _READ_ONLY = "the database is read-only: point the connection to the primary"
 _NOT_WRITABLE = "the file is not writable: check its permissions"

@@ -102,6 +102,20 @@ def test_https_to_a_port_without_tls_is_no_untrusted_certificate():
         assert "the server does not speak TLS here" in failure(f"https://127.0.0.1:{port}")
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (
+            "http://api.invalid",
+            "the name of the host is not known; check the connection's host",
+        ),
+        ("http://127.0.0.1:1", "no server accepts connections there; check host and port"),
+    ],
+)
+def test_a_server_that_cannot_be_found_is_told(url, reason):
+    assert reason in failure(url)
+
+
 def test_what_is_not_http_is_told_apart_from_a_lost_connection():
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
