@@ -87,25 +87,13 @@ class Batch:
             return [Item(key) for key in keys]
         return list(map(Item, keys, read_jsonl(self.attributes_file)))
 
-    def version(self, source: str) -> str:
-        """Return the version of the batch's parts: that of the source, and of the items' attributes.
-
-        Requests may depend on attributes, and those of files have the ETag.
-        """
-        if not self.attributes_file.exists():
-            return source
-        digest = hashlib.blake2b(source.encode(), digest_size=4)
-        for path in (self.items_file, self.attributes_file):
-            digest.update(path.read_bytes())
-        return digest.hexdigest()
-
     def new_part(self, sequence: int, version: str = "") -> tuple[Path, Path]:
         """Return the paths of the records and the outcomes of a new part.
 
         The names carry four random bytes, so that a task that Airflow presumes dead and its
-        successor never write to the same file, and the version of the source.
+        successor never write to the same file, and the version of source and attributes.
         """
-        name = f"{sequence:04d}-{secrets.token_hex(4)}-{version}.jsonl"
+        name = f"{sequence:04d}-{secrets.token_hex(4)}-{self._version(version)}.jsonl"
         return self._raw / f"{name}.gz", self._outcomes / name
 
     def parts(self) -> list[tuple[int, Path, Path]]:
@@ -125,12 +113,22 @@ class Batch:
         return max((number for number, _, _ in self.parts()), default=0)
 
     def parts_of_other_versions(self, version: str) -> list[tuple[Path, Path]]:
-        """Return (records, outcomes) of the parts with another :meth:`version`."""
+        """Return (records, outcomes) of the parts of another source, or of items with other attributes."""
+        version = self._version(version)
         return [
             (raw, outcomes)
             for _, raw, outcomes in self.parts()
             if outcomes.stem.split("-")[2:] != [version]
         ]
+
+    def _version(self, source: str) -> str:
+        """Return the version of parts: requests may depend on attributes, and those of files have the ETag."""
+        if not self.attributes_file.exists():
+            return source
+        digest = hashlib.blake2b(source.encode(), digest_size=4)
+        for path in (self.items_file, self.attributes_file):
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
 
     def write_part(
         self, sequence: int, part: Sequence[Done], version: str = "", blob: Path | None = None

@@ -250,11 +250,7 @@ def _dropped_columns(closed: Sequence[Closed]) -> dict[str, int]:
 
 def _check_versions(batches: Sequence[Batch], version: str) -> None:
     """Check that all records were fetched by one version of the source, with the attributes of the plan."""
-    others = [
-        str(batch.number)
-        for batch in batches
-        if batch.parts_of_other_versions(batch.version(version))
-    ]
+    others = [str(batch.number) for batch in batches if batch.parts_of_other_versions(version)]
     if others:
         more = f" and {len(others) - _BATCHES_SHOWN} more" if others[_BATCHES_SHOWN:] else ""
         raise Inconsistent(

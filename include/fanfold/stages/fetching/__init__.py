@@ -118,7 +118,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
 
     Whatever is raised, fetched items are kept.
     """
-    items, version = batch.items(), batch.version(version)
+    items = batch.items()
     if removed := _remove_parts_of_other_versions(batch, version):
         log(
             f"{removed} parts were made by another version of the source, or with other attributes; they are fetched again."

@@ -188,7 +188,7 @@ def test_a_batch_whose_attributes_changed_in_a_later_plan_is_fetched_again(
     fetch(log=said.append)
     assert "2 of 2 items are already fetched" in said[-1]
     batch.attributes_file.unlink()
-    assert batch.parts_of_other_versions(batch.version(VERSION))
+    assert batch.parts_of_other_versions(VERSION)
 
 
 def test_decoding_options_do_not_ask_for_another_download():
