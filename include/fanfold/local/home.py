@@ -78,12 +78,17 @@ class Home:
 
         Raises:
             BadConfiguration: It is no folder, belongs to another user, as a link to it does, others can write
-                to it, or its path is too long.
+                to it, or its path is too long or contains ``%``.
         """
         if len(os.fsencode(self.root)) > MAX_PATH:
             raise BadConfiguration(
                 f"The path {self.root} has more than {MAX_PATH} bytes, which SQLite cannot open files under; "
                 "set FANFOLD_HOME to a folder with a shorter path."
+            )
+        if "%" in str(self.root):
+            raise BadConfiguration(
+                f"The path {self.root} contains '%', below which Airflow does not find its folders; set "
+                "FANFOLD_HOME to another folder."
             )
         try:
             owner, found = self.root.lstat().st_uid, self.root.stat()

@@ -79,10 +79,12 @@ def test_what_is_no_folder_is_refused(tmp_path, kind):
     assert kind == "loop" or path.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_path_that_is_too_long_for_sqlite_is_refused(tmp_path):
-    root = tmp_path / ("a" * 200) / ("b" * 150)
-    with pytest.raises(BadConfiguration, match=r"has more than 300 bytes, .*set FANFOLD_HOME"):
-        Home(root).check()
+@pytest.mark.parametrize(
+    ("name", "said"), [("n" * 200, "more than 300 bytes"), ("100%", "contains '%'")]
+)
+def test_a_path_below_which_sqlite_or_airflow_find_no_file_is_refused(tmp_path, name, said):
+    with pytest.raises(BadConfiguration, match=f"{said}.*set FANFOLD_HOME"):
+        Home(tmp_path / name / ("n" * 100)).check()
 
 
 def test_airflow_finds_the_password_in_its_file(home):
