@@ -354,9 +354,10 @@ def _connection(connection_id: str) -> Connection:
     text = os.environ.get(variable, "").strip()
     try:
         # Where this fails, Airflow goes on to its database: to another server than the one that is set.
-        Connection.from_json(text) if text.startswith("{") else Connection.from_uri(
-            text, connection_id
-        )
+        if text.startswith("{"):
+            Connection.from_json(text)
+        elif text:
+            Connection.from_uri(text, connection_id)
     except Exception:  # noqa: BLE001 - of parsers; their texts may contain a password
         raise BadConfiguration(
             f"{variable} is neither the JSON nor the URI of a connection; check its port and quotes."

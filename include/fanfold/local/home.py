@@ -117,10 +117,8 @@ class Home:
                 secrets file is damaged.
         """
         try:
-            for folder in (
-                *reversed(self.root.parents),
-                self.root,
-            ):  # parents=True ignores the mode
+            # One by one: parents=True ignores the mode.
+            for folder in (*reversed(self.root.parents), self.root):
                 folder.mkdir(exist_ok=True, mode=0o700)
             self.check()
             for folder in (self.airflow, self.shared, self.logs, self.inputs):
