@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from pendulum import instance
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -89,6 +88,7 @@ def test_a_schedule_starts_with_the_next_date_or_after_a_run_with_the_latest_mis
 ):
     """The last scheduled run, or that of a backfill: Airflow makes no difference."""
     assert airflow_home.is_dir()
+    from airflow.sdk.timezone import coerce_datetime
     from airflow.serialization.decoders import decode_timetable
     from airflow.serialization.encoders import encode_timetable
     from airflow.timetables.base import DataInterval, TimeRestriction
@@ -97,8 +97,9 @@ def test_a_schedule_starts_with_the_next_date_or_after_a_run_with_the_latest_mis
 
     now = datetime.now(UTC)
     timetable = decode_timetable(encode_timetable(policies.daily(hour=(now.hour - 1) % 24)))
+    latest = DataInterval.exact(coerce_datetime(now - last)) if last else None
     due = timetable.next_dagrun_info(
-        last_automated_data_interval=DataInterval.exact(instance(now - last)) if last else None,
+        last_automated_data_interval=latest,
         restriction=TimeRestriction(earliest=None, latest=None, catchup=False),
     ).run_after
     assert (due < now) is is_past
