@@ -101,6 +101,11 @@ def _with_domain(acct: str, function: Callable[[str], str]) -> str:
     return f"{name}@{function(domain)}" if at else acct
 
 
+def shown_acct(acct: Any) -> Any:
+    """Return an ``acct`` with its domain in Unicode: not each server shows it so."""
+    return _with_domain(acct, _shown) if isinstance(acct, str) else acct
+
+
 def _punycode(domain: str) -> str:
     return ".".join(
         label if label.isascii() else _PUNYCODE + label.encode("punycode").decode()
@@ -258,7 +263,8 @@ FIELDS: Mapping[str, str] = {
     "verified": "fields",
 }
 """Field of a record by column of the dataset; ``server`` is that of :func:`read`, ``description`` is HTML
-(:func:`plain_text`), times are text (:func:`moment`), counts may be hidden (:func:`shown`)."""
+(:func:`plain_text`), times are text (:func:`moment`), counts may be hidden (:func:`shown`), domains may be
+punycode (:func:`shown_acct`)."""
 
 
 def moment(text: str) -> datetime | None:

@@ -51,6 +51,7 @@ def rows(records: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     statuses = found.assign(
         kind="status",
         happened_at=profiles.moment(found["happened_at"], mastodon.moment),
+        author=profiles.mapped(found["author"], mastodon.shown_acct),
         text=profiles.mapped(found["text"], mastodon.plain),
         verified=profiles.mapped(found["verified"], mastodon.has_verified_link),
         **{name: profiles.mapped(found[name], mastodon.shown) for name in _COUNTS},

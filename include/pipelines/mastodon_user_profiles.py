@@ -28,6 +28,7 @@ def rows(records: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     return profiles.derived(
         found.assign(
             source="mastodon",
+            screen_name=profiles.mapped(found["screen_name"], mastodon.shown_acct),
             description=profiles.mapped(found["description"], mastodon.plain),
             verified=profiles.mapped(found["verified"], mastodon.has_verified_link),
             **{name: profiles.mapped(found[name], mastodon.shown) for name in _COUNTS},

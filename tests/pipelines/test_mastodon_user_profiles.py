@@ -54,6 +54,7 @@ READ = [
     ({"followers_count": -1}, {"followers_to_friends": None, "statuses_per_day": 1}),
     ({"display_name": "x" * 201}, {"name": "x" * 201}),
     ({"note": "x" * 20_001}, {"description": "x" * 20_001}),
+    ({"acct": "a@xn--bcher-kva.example"}, {"screen_name": "a@bücher.example"}),
     ({"acct": f"{'x' * 40}@{'y' * 250}"}, {"screen_name": f"{'x' * 40}@{'y' * 250}"}),
     ({"id": "x" * 65}, {"user_id": "x" * 65}),
     ({"created_at": "1995-06-01T00:00:00.000Z"}, {"created_at": datetime(1995, 6, 1, tzinfo=UTC)}),

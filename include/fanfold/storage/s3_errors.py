@@ -184,12 +184,16 @@ def translate(error: Exception, where: str) -> FanfoldError:
     cause = known.get("error")
     if isinstance(error, SSLError):
         return BadConfiguration(f"{where}: {_tls_fault(str(cause))}.")
-    if isinstance(error, ProxyConnectionError):
-        proxy = shown(str(known.get("proxy_url")))
-        return SinkUnavailable(f"{where}: the proxy {proxy} cannot be reached; check {_PROXY}.")
-    if isinstance(cause, AttributeError | TypeError | ValueError):
+    proxy = str(known.get("proxy_url"))
+    # botocore puts http:// before any other scheme.
+    if isinstance(cause, AttributeError | TypeError | ValueError) or proxy.count("://") > 1:
         return BadConfiguration(
-            f"{where}: a proxy is malformed, or a number of config_kwargs is none; correct {_PROXY}."
+            f"{where}: a proxy is malformed or not of http(s), or a number of config_kwargs is none; correct "
+            f"{_PROXY}."
+        )
+    if isinstance(error, ProxyConnectionError):
+        return SinkUnavailable(
+            f"{where}: the proxy {shown(proxy)} cannot be reached; check {_PROXY}."
         )
     asked = shown(known.get("endpoint_url") or "")
     if asked not in where and asked != "://":

@@ -175,8 +175,11 @@ TRANSPORT = {
     "not trusted": botocore.exceptions.SSLError(
         endpoint_url="https://s3.example", error="CERTIFICATE_VERIFY_FAILED"
     ),
-    "a proxy is malformed, or a number of config_kwargs is none": botocore.exceptions.HTTPClientError(
+    "a number of config_kwargs is none": botocore.exceptions.HTTPClientError(
         error=ValueError(f"Failed to parse: {PROXY}")
+    ),
+    "a proxy is malformed or not of http(s)": botocore.exceptions.ProxyConnectionError(
+        proxy_url=f"http://{PROXY.replace('http', 'socks5')}", error=OSError("not known")
     ),
     "signature_version": botocore.exceptions.UnknownSignatureVersionError(signature_version="v9"),
     "endpoint_url": botocore.exceptions.EndpointResolutionError(msg="not a valid URI"),

@@ -94,7 +94,9 @@ def _probe_table(
     deletes: bool,
 ) -> None:
     exists = sa.inspect(connection).has_table(target.name)
-    if not exists:
+    if exists:
+        _check_key(connection, target)
+    else:
         lock(connection, target.name)
         schema = schema or pa.schema(dict.fromkeys(target.required, pa.string()))
     table: sa.TableClause
@@ -118,6 +120,24 @@ def _probe_table(
             fills = _check_catalogue(connection, target, as_of)
         if schema and not fills:
             _check_required(connection, target, schema)
+
+
+def _check_key(connection: sa.Connection, target: TargetTable) -> None:
+    """Raise if the table has another primary key, such as that of an earlier version of the pipeline."""
+    inspector = sa.inspect(connection)
+    primary = inspector.get_pk_constraint(target.name)["constrained_columns"]
+    keys: list[Sequence[str | None]] = [
+        primary,
+        *(each["column_names"] for each in inspector.get_unique_constraints(target.name)),
+        *(each["column_names"] for each in inspector.get_indexes(target.name) if each["unique"]),
+    ]
+    if primary and not any(set(target.key) == set(key) for key in keys):
+        raise BadConfiguration(
+            f"Table {target.name!r} has the key ({', '.join(primary)}), and the pipeline "
+            f"({', '.join(target.key)}). Rename it (ALTER TABLE {target.name} RENAME TO "
+            f"{target.name}_old), and the load makes a new one. CHANGELOG.md says how to keep the rows after an "
+            "upgrade."
+        )
 
 
 def _check_required(connection: sa.Connection, target: TargetTable, schema: pa.Schema) -> None:

@@ -109,6 +109,7 @@ _CONNECTING: tuple[tuple[str, str], ...] = (
         "check sslmode and the certificates that the extra of the connection names",
     ),
     (r'database ".*" does not exist|no such database', _DATABASE),
+    (r"conversion between \w+ and \w+ is not supported", _ENCODING),
     (
         r"not currently accepting connections",
         "the database permits none: ALTER DATABASE … ALLOW_CONNECTIONS",

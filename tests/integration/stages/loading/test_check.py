@@ -41,6 +41,16 @@ def test_a_table_without_the_key_is_found_before_the_run_and_named(warehouse):
         check_database(connection, TARGETS, CONNECTION)
 
 
+def test_a_table_with_another_key_is_refused_with_both_unless_the_key_is_unique_in_it(warehouse):
+    warehouse.run("CREATE TABLE user_profiles (source text, user_id text PRIMARY KEY)")
+    named = r"has the key \(user_id\), and the pipeline \(source, user_id\)\. Rename it"
+    with warehouse.connect() as connection, pytest.raises(BadConfiguration, match=named):
+        check_database(connection, TARGETS, CONNECTION)
+    warehouse.run("CREATE UNIQUE INDEX pair ON user_profiles (user_id, source)")
+    with warehouse.connect() as connection:
+        check_database(connection, TARGETS, CONNECTION)
+
+
 FOREIGN = [
     ("owner text NOT NULL", "column 'owner' is NOT NULL without a default"),
     ("owner text NOT NULL DEFAULT 'x', n int GENERATED ALWAYS AS (1) STORED NOT NULL", None),

@@ -102,6 +102,7 @@ LIBPQ = [
     ('invalid port number: "99999"', "check host, port"),
     ("channel binding required, but SSL not in use", "check sslmode"),
     ('definition of service "x" not found', "the options in the extra"),
+    ("FATAL:  conversion between UTF8 and MULE_INTERNAL is not supported", "ENCODING 'UTF8'"),
 ]
 TRANSIENT = [
     "Connection refused",
