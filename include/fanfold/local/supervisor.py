@@ -92,7 +92,7 @@ class Supervisor:
             self._home.state.unlink(missing_ok=True)
             return 0
         except Exception as error:  # noqa: BLE001 - whatever it is, stop everything and report it
-            self._stop(str(error) if isinstance(error, StackFailed) else repr(error))
+            self._stop(str(error) if isinstance(error, FanfoldError) else repr(error))
             self._write(phase=Phase.FAILED)
             return 1
 
