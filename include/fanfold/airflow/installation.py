@@ -86,7 +86,7 @@ def migrate() -> None:
 def ensure_connections(wanted: Mapping[str, dict[str, Any]]) -> list[str]:
     """Write the connections of Fanfold's own servers; return the ids of those written.
 
-    A connection that someone else created or edited is kept. One that was written here before and was
+    A connection that a person created or edited is kept. One that was written here before and was
     not edited since is replaced, or deleted if it is no longer wanted.
 
     Args:

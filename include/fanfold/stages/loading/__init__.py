@@ -131,8 +131,9 @@ def load(
         with database_errors(connection_id, RUNS.name):
             outdated = sum(result.outdated for result in results.values())
             row = merge(opened, RUNS, RUNS_SCHEMA, [run_row(manifest, names, outdated)])
+    loaded = [results[target] for target in targets]
     # After the clock was set back, a run that was made again may have ended before its earlier row.
-    return [*(results[target] for target in targets), *[row] * row.outdated]
+    return [*loaded, row] if row.outdated else loaded
 
 
 def _newer_generation(
