@@ -103,7 +103,7 @@ class Locations:
     def check(self, uri: str, shown: str = "") -> None:
         """Raise :class:`BadInput` unless a URI, or a prefix of URIs, is allowed.
 
-        ``shown`` stands for it in the message.
+        The message names it as ``shown``, if that is given.
         """
         # Some servers and all file systems would resolve the dots, these would drop an empty name, and
         # neither takes a NUL.

@@ -8,7 +8,7 @@ What a request may wait for, in this order:
    (``Retry-After``, a quota that is used up)
 
 A 404 in no form of the API, such as a page, may be the source's answer for an item that does not exist, or
-that of a proxy while the source is away. Its request is repeated once, after all others, and then all of these
+that of a proxy while the source is unavailable. Its request is repeated once, after all others, and then all of these
 are judged together (:meth:`WorkerPool._judged`).
 
 A pause that is longer than ``Backoff.max_wait`` ends the fetch with ``QuotaSpent``, so that the task

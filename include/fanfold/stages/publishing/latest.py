@@ -84,7 +84,7 @@ def _move(bucket: Bucket, key: str, target: Latest, bases: Collection[str] | Non
             return True
         etag = None if found is None else found[1]
         if refused and etag in etags:
-            # Nobody else replaced it: perhaps the service wants the ETag in another form.
+            # Unchanged since it was read: the service may want the ETag in another form.
             if_match = check_bucket(bucket)
         etags.add(etag)
         written = _write(bucket, key, target, if_match.condition(etag))
