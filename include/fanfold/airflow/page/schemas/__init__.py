@@ -1,0 +1,86 @@
+"""Requests and responses of the run page's API.
+
+Times are ISO 8601 in UTC, durations are in seconds, sizes in bytes, shares from 0 to 1.
+"""
+
+from fanfold.airflow.page.schemas.base import ApiError, Moment, Verdict
+from fanfold.airflow.page.schemas.batches import Batch, Batches, BatchTask
+from fanfold.airflow.page.schemas.comparison import Change, ComparedRow, Comparison, Side
+from fanfold.airflow.page.schemas.failures import (
+    Example,
+    FailedItem,
+    FailedItems,
+    FailureGroup,
+    Failures,
+    RejectedGroup,
+    RejectedRows,
+)
+from fanfold.airflow.page.schemas.files import File, Files
+from fanfold.airflow.page.schemas.items import (
+    Item,
+    ItemFile,
+    ItemOutcome,
+    RejectedRow,
+    SomeRecords,
+    SomeRejected,
+    SomeRows,
+    Suggestions,
+)
+from fanfold.airflow.page.schemas.pipelines import Pipeline, PipelineRun, Pipelines
+from fanfold.airflow.page.schemas.redrive import Redrivable, Redrive, RedriveRequest
+from fanfold.airflow.page.schemas.run import (
+    DroppedColumn,
+    Merge,
+    Rate,
+    Requests,
+    RunSummary,
+    SourceQuota,
+    TaskState,
+    Timing,
+    Wait,
+)
+
+__all__ = [
+    "ApiError",
+    "Batch",
+    "BatchTask",
+    "Batches",
+    "Change",
+    "ComparedRow",
+    "Comparison",
+    "DroppedColumn",
+    "Example",
+    "FailedItem",
+    "FailedItems",
+    "FailureGroup",
+    "Failures",
+    "File",
+    "Files",
+    "Item",
+    "ItemFile",
+    "ItemOutcome",
+    "Merge",
+    "Moment",
+    "Pipeline",
+    "PipelineRun",
+    "Pipelines",
+    "Rate",
+    "Redrivable",
+    "Redrive",
+    "RedriveRequest",
+    "RejectedGroup",
+    "RejectedRow",
+    "RejectedRows",
+    "Requests",
+    "RunSummary",
+    "Side",
+    "SomeRecords",
+    "SomeRejected",
+    "SomeRows",
+    "SourceQuota",
+    "Suggestions",
+    "TaskState",
+    "Timing",
+    "Verdict",
+    "Wait",
+]
