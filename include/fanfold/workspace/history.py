@@ -9,6 +9,7 @@ from fanfold.model import Counts, Manifest
 from fanfold.workspace.files import read_as, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 MAX_RUNS = 60
@@ -109,6 +110,11 @@ def run_before(history: list[Past], run_id: str, logical_date: str) -> Past | No
         if past.passed and past.rows and (past.logical_date, place) < (logical_date, own)
     ]
     return history[max(earlier)[1]] if earlier else None
+
+
+def like_size(history: Sequence[Past], items: int) -> list[Past]:
+    """Return the runs with at least half and at most twice as many items, in the order of the history."""
+    return [past for past in history if past.counts.planned <= 2 * items <= 4 * past.counts.planned]
 
 
 def _place(history: list[Past], run_id: str) -> int:

@@ -4,7 +4,15 @@ import pytest
 
 from fanfold.model import Counts, Manifest, RunStatus
 from fanfold.workspace.files import write_json
-from fanfold.workspace.history import MAX_RUNS, Past, forget, read_history, remember, run_before
+from fanfold.workspace.history import (
+    MAX_RUNS,
+    Past,
+    forget,
+    like_size,
+    read_history,
+    remember,
+    run_before,
+)
 
 
 def manifest(run_id, day=1, *, requests=100, start="00:00:00", end="00:00:30", ok=5, rows=5):
@@ -82,3 +90,8 @@ def test_the_run_before_is_the_last_published_one_for_an_earlier_date(path):
     # Of two runs for one date, the second is compared with the first.
     assert before("again", 4) == "mine"
     assert before("not yet remembered", 4) == "again"
+
+
+def test_runs_of_like_size_have_half_to_twice_as_many_items():
+    history = [Past(str(items), 0, 1.0, counts=Counts(items)) for items in (0, 49, 50, 100, 201)]
+    assert [past.run_id for past in like_size(history, 100)] == ["50", "100"]
