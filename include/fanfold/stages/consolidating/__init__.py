@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fanfold import formats
 from fanfold.errors import Inconsistent, ToleranceExceeded
 from fanfold.model import (
     Counts,
@@ -367,13 +368,13 @@ def check_tolerance(
         groups = [group for group in found if group.status is not Status.MISSING]
         problems.append(
             f"{failures} of {counts.planned} items failed "
-            f"({failures * 100 / counts.planned:.3g} %), but tolerated_failure_percentage is "
+            f"({formats.percent(failures / counts.planned)}), but tolerated_failure_percentage is "
             f"{tolerated_items:g}: {_reasons(groups)}."
         )
     if manifest.rejected and manifest.rejected * 100 > tolerated_rows * rows:
         problems.append(
             f"{manifest.rejected} of {rows} rows break the contract "
-            f"({manifest.rejected * 100 / rows:.3g} %), but tolerated_rejected_percentage is "
+            f"({formats.percent(manifest.rejected / rows)}), but tolerated_rejected_percentage is "
             f"{tolerated_rows:g}: {_reasons(read_groups(workspace.failures, of='rows'))}."
         )
     if problems:

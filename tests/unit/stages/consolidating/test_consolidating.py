@@ -208,13 +208,13 @@ def test_too_many_lost_items_or_rows_stop_the_run_with_reasons_and_params(orders
     with pytest.raises(ToleranceExceeded) as caught:
         check_tolerance(run.workspace, manifest, 39.9, 40)
     message = str(caught.value)
-    assert "2 of 5 items failed (40 %), but tolerated_failure_percentage is 39.9: 1 × " in message
+    assert "2 of 5 items failed (40.0%), but tolerated_failure_percentage is 39.9: 1 × " in message
     assert "clear `batch.fetch`" in message
     assert "rows" not in message
     with pytest.raises(ToleranceExceeded) as caught:
         check_tolerance(run.workspace, manifest, 40, 39.9)
     message = str(caught.value)
-    assert "2 of 5 rows break the contract (40 %), but tolerated_rejected_percentage" in message
+    assert "2 of 5 rows break the contract (40.0%), but tolerated_rejected_percentage" in message
     assert "2 × order_id breaks the rule 'not_nullable' (such as " in message
 
 
