@@ -31,6 +31,7 @@ Layout::
         publish.json                     warnings of the last publication
         load.json                        warnings of the last load
         stop.json                        why the fetch was stopped, if the token was rejected
+        limits.json                      limits that were changed while the run is on
 
     <shared>/inputs/                     items files that people put there, and that any run may read
     <shared>/<dag_id>/.history.json      the latest runs of the DAG
@@ -91,6 +92,7 @@ class Workspace:
         self.failures = root / "failures.json"
         self.comparison = root / "comparison.json"
         self.stop = root / "stop.json"
+        self.limits = root / "limits.json"
         self.report = root / "report"
         self.manifest = root / "manifest.json"
         self.published = root / "publish.json"
