@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import get_current_context
 
 from fanfold.airflow import connections, settings
+from fanfold.airflow.graph import CONSOLIDATE, FETCH, PLAN, PROCESS
 from fanfold.errors import (
     BadConfiguration,
     BadPipeline,
@@ -89,6 +90,20 @@ def _check_pipeline(name: str) -> None:
             texts = [item.strip() for item in items if isinstance(item, str)]
             for text in filter(Pattern.is_pattern, texts):  # read_items asks for each other file
                 next(locations.list(Pattern(text).prefix()), None)
+
+
+def check_wiring() -> None:
+    """Check that ``consolidate`` waits for each task of a batch.
+
+    Raises:
+        BadPipeline: It does not: it would run beside a batch that is cleared without the others.
+    """
+    found = get_current_context()["dag"].get_task(CONSOLIDATE).upstream_task_ids
+    if missing := {PLAN, FETCH, PROCESS} - found:
+        raise BadPipeline(
+            f"`consolidate` does not wait for {', '.join(sorted(missing))}. Write `batches = tasks.batches("
+            "PIPELINE, planned)` and `batches >> folded` in the DAG file."
+        )
 
 
 def _check_bucket() -> None:

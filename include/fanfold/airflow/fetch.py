@@ -12,9 +12,8 @@ from airflow.sdk import BaseOperator
 
 from fanfold.airflow import connections, metrics, settings
 from fanfold.errors import BadConfiguration, CredentialRefused, QuotaSpent, RateLimitUnavailable
-from fanfold.model import BatchRef, Plan, utc_text
+from fanfold.model import BatchRef, utc_text
 from fanfold.sources import Api, Compute, Files, Function
-from fanfold.workspace.files import read_json
 from fanfold.workspace.fresh import token_of
 from fanfold.workspace.limits import version_of_limits
 from fanfold.workspace.stop import check_stop, token_digest, write_stop
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from fanfold.sources.endpoint import Endpoint
     from fanfold.stages.fetching.workers import WorkerPool
     from fanfold.workspace.batch import Batch
-    from fanfold.workspace.paths import Workspace
 
 
 class Fetch(BaseOperator):
@@ -47,6 +45,8 @@ class Fetch(BaseOperator):
         from fanfold.loader import load_pipeline
 
         ref = BatchRef.from_json(self.batch)
+        if not ref.items:
+            return
         workspace = settings.workspace_of(context)
         pipeline = load_pipeline(self.pipeline).pipeline
         has_endpoint = isinstance(pipeline.source, (Api, Function))
@@ -60,7 +60,6 @@ class Fetch(BaseOperator):
         except (CredentialRefused, BadConfiguration) as error:
             if endpoint:  # what one batch may not call, or does not find, the others neither
                 write_stop(workspace, error.message, digest)
-                self._skip_others(workspace, ref.batch)
             raise
         except QuotaSpent as spent:
             self._wait(ref, spent, endpoint)
@@ -166,15 +165,3 @@ class Fetch(BaseOperator):
         seconds = (until - datetime.now(UTC)).total_seconds()
         metrics.deferred(self.dag_id, self.pipeline, seconds)
         self.defer(trigger=DateTimeTrigger(moment=until), method_name="resume")
-
-    def _skip_others(self, workspace: Workspace, batch: int) -> None:
-        """Skip the batches that have not started: the source would reject the token again."""
-        from fanfold.airflow import task_messages
-
-        others = [n for n in range(Plan.from_json(read_json(workspace.plan)).batches) if n != batch]
-        process = self.task_id.replace("fetch", "process")
-        task_messages.skip(
-            [(self.task_id, number) for number in others]
-            # Process what is already fetched: the run may still be within its tolerance.
-            + [(process, number) for number in others if not workspace.batch(number).parts()]
-        )

@@ -25,7 +25,8 @@ from fanfold.workspace.files import read_json, read_jsonl, write_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow.sdk import Asset
+    from airflow.sdk import Asset, XComArg
+    from airflow.sdk.definitions._internal.mixins import DependencyMixin
 
     from fanfold.loader import Loaded
     from fanfold.pipeline import Pipeline
@@ -50,8 +51,9 @@ retries while the service is unavailable."""
 @metrics.timed
 def preflight(pipeline: str) -> None:
     """Check all dependencies; the message of a failure lists everything that is wrong."""
-    from fanfold.airflow.checks import check_all
+    from fanfold.airflow.checks import check_all, check_wiring
 
+    check_wiring()
     check_all(pipeline)
     log.info("Pipeline, source, bucket, database and workspace are available.")
 
@@ -106,7 +108,9 @@ def plan(pipeline: str) -> list[dict[str, Any]]:
     log.info("%s", planning.summary(written))
     if options.dry_run:
         raise AirflowSkipException("Dry run: stopped after the plan.")
-    return [ref.as_json() for ref in planning.batch_refs(workspace, written)]
+    # Over no batches Airflow would skip all that follows.
+    refs = list(planning.batch_refs(workspace, written)) or [BatchRef(0, 0, "no items")]
+    return [ref.as_json() for ref in refs]
 
 
 def _limits(pipeline: Pipeline, options: settings.Options, as_of: datetime) -> dict[str, Any]:
@@ -154,8 +158,11 @@ def process(pipeline: str, ref: dict[str, Any]) -> None:
     """Turn the records of a batch into rows; list rows that break the contract."""
     from fanfold.loader import load_pipeline
 
+    batch = BatchRef.from_json(ref)
+    if not batch.items:
+        return
     workspace = settings.workspace_of(get_current_context())
-    closed = _close(load_pipeline(pipeline), workspace.batch(BatchRef.from_json(ref).batch))
+    closed = _close(load_pipeline(pipeline), workspace.batch(batch.batch))
     log.info("%d rows, %d rejected.", closed.rows, closed.rejected)
 
 
@@ -167,7 +174,7 @@ def _close(loaded: Loaded, batch: Batch) -> Closed:
 
 @task_group
 def batch(pipeline: str, ref: dict[str, Any]) -> None:
-    """Fetch and process one batch."""
+    """Fetch and process the items of one batch."""
     fetched = Fetch(
         task_id="fetch",
         pipeline=pipeline,
@@ -179,19 +186,34 @@ def batch(pipeline: str, ref: dict[str, Any]) -> None:
     fetched >> process(pipeline=pipeline, ref=ref)
 
 
-@task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
+def batches(pipeline: str, planned: XComArg) -> list[DependencyMixin]:
+    """Fan out over the batches of a plan; return what ``consolidate`` comes after.
+
+    That is each task of a batch and the plan: whichever of them is cleared, alone or with others,
+    ``consolidate`` waits for it.
+    """
+    mapped: Any = batch.partial(pipeline=pipeline).expand(ref=planned)
+    return [planned, *mapped.children.values()]
+
+
+@task(
+    multiple_outputs=False,
+    # Also after failed batches; not after a dry run, nor if there is no plan.
+    trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+)
 @metrics.timed
 def consolidate(pipeline: str) -> dict[str, int]:
     """Fold all batches into the dataset; fail if more items or rows failed than tolerated."""
     from dataclasses import asdict
 
+    from fanfold.airflow.checks import check_wiring
     from fanfold.loader import load_pipeline
     from fanfold.stages import consolidating
     from fanfold.stages.consolidating import notes
     from fanfold.workspace.history import remember
 
     context = get_current_context()
-    _check_plan()
+    check_wiring()
     workspace = settings.workspace_of(context)
     before = _previous_manifest(workspace)
     loaded = load_pipeline(pipeline)
@@ -288,20 +310,6 @@ def _previous_manifest(workspace: Workspace) -> Manifest | None:
     except (Inconsistent, OSError, ValueError, LookupError, TypeError):
         # Missing or unreadable; it is about to be replaced.
         return None
-
-
-def _check_plan() -> None:
-    """Raise unless ``plan`` succeeded: the workspace may contain the plan of an earlier try."""
-    context = get_current_context()
-    run_id = context["run_id"]
-    states = context["ti"].get_task_states(
-        dag_id=context["dag"].dag_id, task_ids=["plan"], run_ids=[run_id]
-    )
-    state = states.get(run_id, {}).get("plan")
-    if state == "skipped":
-        raise AirflowSkipException("Dry run: nothing was fetched.")
-    if state != "success":
-        raise Inconsistent("There is no plan to consolidate: see the failed task upstream.")
 
 
 @task(multiple_outputs=False)

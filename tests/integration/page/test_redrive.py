@@ -7,6 +7,7 @@ import pytest
 from fanfold.errors import WorkspaceUnavailable
 from fanfold.model import Status
 from fanfold.workspace.redrive import Selection, selection_of, write_selection
+from fanfold.workspace.redrives import read_redrives
 
 from .finished_run import File
 
@@ -61,6 +62,8 @@ def test_a_redrive_clears_failed_batches_and_downstream_tasks_only(page):
     batches = {("batch.fetch", 1), ("batch.fetch", 4), ("batch.process", 1), ("batch.process", 4)}
     assert cleared(page) == batches | {(task, -1) for task in AFTER}
     assert page.dag_run() == ("queued", 1)
+    [trace] = read_redrives(page.workspace)
+    assert (trace.by, trace.items, trace.requests, trace.kind) == ("user", 3, 3, "redrive")
     # An earlier selection does not narrow it down.
     assert not page.workspace.batch(1).selection_file.exists()
     seen = page.get()

@@ -7,83 +7,48 @@ selection of items is written to the workspace for the fetch of each batch, toge
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Annotated
 
-from airflow.api_fastapi.common.dagbag import create_dag_bag
 from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.core_api.datamodels.task_instances import ClearTaskInstancesBody
-from airflow.api_fastapi.core_api.routes.public.task_instances import post_clear_task_instances
 from airflow.api_fastapi.core_api.security import GetUserDep
-from airflow.api_fastapi.logging.decorators import action_logging
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from fastapi import APIRouter, Depends, Request
-from pydantic import ValidationError
+from fastapi import APIRouter, Depends
 from sqlalchemy import select
 
 from fanfold.airflow.graph import FETCH, PROCESS
 from fanfold.airflow.page import schemas
-from fanfold.airflow.page.access import MAY_EDIT, SAME_SITE, Run, RunDep
-from fanfold.airflow.page.refusal import Refusal, refusals, validation_refusal
-from fanfold.airflow.page.runs import Instance, broken_instances, is_active, tasks_of
+from fanfold.airflow.page.access import Run, RunDep
+from fanfold.airflow.page.clearing import (
+    Marker,
+    body_of,
+    clear,
+    described,
+    lock,
+    may_change,
+    record,
+)
+from fanfold.airflow.page.refusal import Refusal, refusals
+from fanfold.airflow.page.runs import Instance, broken_instances, tasks_of
 from fanfold.airflow.page.verdict import result_of
 from fanfold.errors import BadInput
 from fanfold.queries.redrive import RedriveScope, all_failed, selection
 from fanfold.workspace.redrive import Selection, forget_selections, write_selection
 
 if TYPE_CHECKING:
-    from airflow.models.dagbag import DBDagBag
     from sqlalchemy.orm import Session
 
     from fanfold.model import Plan
 
 router = APIRouter(tags=["redrive"])
-
-# The event of a clearing in Airflow's audit log, which omits dry runs.
-_EVENT = "post_clear_task_instances"
-_JSON = "application/json"
-
-Marker = str | tuple[str, int]
-"""A task, or one of its mapped instances, in the form of Airflow's clearing API."""
-
-
-@cache
-def _dag_bag() -> DBDagBag:
-    return create_dag_bag()
-
-
-async def wanted(request: Request) -> schemas.RedriveRequest:
-    """Return the validated body; the permissions were checked before.
-
-    FastAPI would read the body before it checks permissions, and Airflow's audit log would take DAG,
-    run and task from an unchecked body or query.
-    """
-    if request.query_params:
-        raise Refusal(422, "senseless", "This call accepts a body and no query.")
-    if request.headers.get("Content-Type", "").split(";")[0].strip().lower() != _JSON:
-        raise Refusal(415, "senseless", f"The body must be JSON, with the Content-Type {_JSON}.")
-    try:
-        return schemas.RedriveRequest.model_validate(await request.json())
-    except ValidationError as error:
-        raise validation_refusal(error.errors()) from error
-    except (ValueError, RecursionError) as error:
-        raise Refusal(422, "senseless", "The body is not JSON.") from error
-
-
-_WANTED = Depends(wanted)
+_WANTED = Depends(body_of(schemas.RedriveRequest))
 
 
 @router.post(
     "/dags/{dag_id}/runs/{run_id}/redrive",
-    dependencies=[SAME_SITE, *MAY_EDIT, _WANTED, Depends(action_logging(_EVENT))],
+    dependencies=may_change(_WANTED),
     responses=refusals(404, 409, 415, 500, 503),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {_JSON: {"schema": schemas.RedriveRequest.model_json_schema()}},
-        }
-    },
+    openapi_extra=described(schemas.RedriveRequest),
     operation_id="redrive",
 )
 def redrive(
@@ -93,46 +58,30 @@ def redrive(
     user: GetUserDep,
 ) -> schemas.Redrive:
     """Fetch failed or selected items again; with ``dry_run``, only return the cost."""
-    if not wanted.dry_run:
-        # A concurrent second redrive waits here and is rejected.
-        session.refresh(run.dag_run, with_for_update=True)
+    lock(run, session, dry_run=wanted.dry_run)
     scope, seeds = _scope(run, wanted, session)
-    cleared = post_clear_task_instances(
-        run.dag_run.dag_id,
-        _dag_bag(),
-        ClearTaskInstancesBody(
-            dry_run=wanted.dry_run,
-            dag_run_id=run.dag_run.run_id,
-            task_ids=seeds,
-            include_downstream=True,
-            only_failed=False,
-            prevent_running_task=True,
-        ),
-        session,
-        user,
-    )
+    tasks = clear(run, seeds, session, user, dry_run=wanted.dry_run)
+    items = sum(scope.items.values())
     if not wanted.dry_run:
-        # The clearing is committed after this function returns; an error here rolls it back.
         _select(run, scope)
+        record(run, user, "redrive", items=items, requests=scope.requests)
     return schemas.Redrive(
         dry_run=wanted.dry_run,
-        items=sum(scope.items.values()),
+        items=items,
         requests=scope.requests,
         batches=len(scope.items),
-        tasks=len(list(cleared.task_instances)),
+        tasks=tasks,
     )
 
 
 def _scope(
     run: Run, wanted: schemas.RedriveRequest, session: Session
-) -> tuple[RedriveScope, list[Marker]]:
+) -> tuple[RedriveScope, set[Marker]]:
     """Return the items to fetch again, and the tasks to clear with their downstream tasks.
 
     Raises:
-        Refusal: The run is not finished, or there is nothing to run again.
+        Refusal: There is nothing to run again.
     """
-    if is_active(run.dag_run):
-        raise Refusal(409, "active", "This run is not finished: failed items may still be fetched.")
     selected = bool(wanted.keys or wanted.groups)
     broken = [] if selected else broken_instances(session, run.dag_run)
     seeds: set[Marker] = {each.task_id for each in broken if each.map_index < 0}
@@ -147,7 +96,7 @@ def _scope(
         raise Refusal(409, "nothing", "No item of this run was ever fetched.")
     if not seeds:
         raise Refusal(409, "nothing", "Nothing to redrive: nothing failed.")
-    return scope, sorted(seeds, key=str)
+    return scope, seeds
 
 
 def _selection(
