@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from fanfold.airflow.settings import Options
     from fanfold.pipeline import Pipeline
-    from fanfold.rate_limit import RateLimiter
+    from fanfold.rate_limit.limiter import SharedRateLimiter
     from fanfold.sources import Session
     from fanfold.sources.endpoint import Endpoint
     from fanfold.storage.locations import Locations
@@ -138,7 +138,7 @@ def _lambda_client(connection_id: str, options: Mapping[str, Any]) -> Any:
 
 def rate_limiter(
     endpoint: Endpoint, options: Options
-) -> contextlib.AbstractContextManager[RateLimiter]:
+) -> contextlib.AbstractContextManager[SharedRateLimiter]:
     """Open the rate limiter of an endpoint."""
     from fanfold.rate_limit import open_rate_limiter
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadConfiguration, BadInput
 from fanfold.model import RunIdentity
+from fanfold.workspace.limits import with_changed_limits
 from fanfold.workspace.paths import INPUTS, Workspace
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def _texts(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Params of a run, validated by Airflow (:mod:`.params`)."""
+    """Params of a run, validated by Airflow (:mod:`.params`), and limits that were changed since."""
 
     batch_size: int | None
     tolerated_failure_percentage: float
@@ -113,7 +114,7 @@ class Options:
     @classmethod
     def of(cls, context: Context) -> Options:
         """Return the options of the current run; those with defaults are not Params of all pipelines."""
-        params = context["params"]
+        params = with_changed_limits(workspace_of(context), context["params"])
         return cls(**{name: params[name] for name in cls.__slots__ if name in params})
 
 

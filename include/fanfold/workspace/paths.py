@@ -32,6 +32,7 @@ Layout::
         load.json                        warnings of the last load
         redrives.jsonl                   redrives from the run page: when, by whom, how many items
         stop.json                        why the fetch was stopped, if the token was rejected
+        limits.json                      limits that were changed while the run is on
 
     <shared>/inputs/                     items files that people put there, and that any run may read
     <shared>/<dag_id>/.history.json      the latest runs of the DAG
@@ -92,6 +93,7 @@ class Workspace:
         self.failures = root / "failures.json"
         self.comparison = root / "comparison.json"
         self.stop = root / "stop.json"
+        self.limits = root / "limits.json"
         self.report = root / "report"
         self.manifest = root / "manifest.json"
         self.published = root / "publish.json"

@@ -41,7 +41,8 @@ from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
 from fanfold.stages.fetching.concurrency import AdaptiveLimit
 from fanfold.stages.fetching.parts import Backlog, PartBuffer, Sized
-from fanfold.stages.fetching.queue import Request, RequestQueue
+from fanfold.stages.fetching.progress import Flight
+from fanfold.stages.fetching.queue import UNAVAILABLE, Request, RequestQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -86,8 +87,13 @@ class WorkerPool:
         earlier: Mapping[str, Outcome],
         counters: RequestCounters,
         known: Callable[[], Item | None] = lambda: None,
+        changed: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """Create the threads; ``known`` finds an item that an earlier fetch of the run has found."""
+        """Create the queue.
+
+        ``known`` finds an item that an earlier fetch of the run has found; ``changed`` is called at least
+        every two seconds and returns the ``concurrency`` if it has been changed.
+        """
         self.stopped_by: FanfoldError | None = None
         self.limit = AdaptiveLimit(concurrency)
         self._session = session
@@ -96,6 +102,7 @@ class WorkerPool:
         self._counters = counters
         self._earlier = earlier
         self._find_known = known
+        self._changed = changed
         self._known: Item | None = None
         self._not_found: list[tuple[Request, SourceBusy]] = []
         self._page_passed = False
@@ -105,10 +112,9 @@ class WorkerPool:
         self._queue = RequestQueue(deque(map(Request, chunks)), self.limit, CircuitBreaker())
         self._results: queue.SimpleQueue[Sized | BaseException | None] = queue.SimpleQueue()
         self._backlog = Backlog()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
-            for number in range(min(concurrency, len(wanted)))
-        ]
+        self._items = len(wanted)
+        self._threads: list[threading.Thread] = []
+        self._running = 0
         self._probe_lock = threading.Lock()
         self._probed_at = float("-inf")
 
@@ -118,35 +124,57 @@ class WorkerPool:
     def __exit__(self, *_: object) -> None:
         self._end()
         for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+            thread.join()
+
+    @property
+    def flight(self) -> Flight:
+        """The requests in flight now."""
+        allowed = min(self.limit.maximum, self._items)
+        # Read without locks: it changes with each request.
+        sent = max(0, self._queue.in_flight - self._limiter.waiting)
+        slowed_by = self._limiter.slowed_by or self.limit.slowed_by
+        if self._queue.is_source_unavailable:
+            slowed_by = UNAVAILABLE
+        return Flight(sent, allowed, slowed_by)
+
+    def _start_threads(self) -> None:
+        """Start the threads that the maximum of requests needs and that are not started yet."""
+        for number in range(len(self._threads), min(self.limit.maximum, self._items)):
+            name = f"fetch-{number}"
+            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+            self._threads[-1].start()
+            self._running += 1
+
+    def _take_over_changes(self) -> None:
+        concurrency = self._changed()
+        if concurrency is not None:
+            self._queue.set_concurrency(concurrency)
+            self._start_threads()
 
     def parts(self) -> Iterator[list[Done]]:
         """Start the threads and yield their results in parts until all items are tried."""
-        for thread in self._threads:
-            thread.start()
-        running = len(self._threads)
+        self._start_threads()
         buffer = PartBuffer(self._backlog)
         try:
-            while running:
+            while self._running:
                 try:
                     result = self._results.get(timeout=buffer.due_in())
                 except queue.Empty:
                     pass
                 else:
                     if result is None:
-                        running -= 1
+                        self._running -= 1
                     elif isinstance(result, BaseException):
                         raise result
                     else:
                         buffer.add(*result)
-                if part := buffer.take():
+                if (part := buffer.take()) is not None:
                     yield part
+                    self._take_over_changes()
             buffer.add(self._judged())
         finally:
             self._end()
-        if part := buffer.take(last=True):
-            yield part
+        yield buffer.take(last=True) or []
 
     # in the threads
 
@@ -235,7 +263,7 @@ class WorkerPool:
                 raise error
 
     def _repeat_last(self, request: Request, error: SourceBusy, sent_at: float) -> None:
-        self._queue.record_error(sent_at, unavailable=False, overloaded=False)
+        self._queue.record_error(sent_at)
         if len(request.items) > 1:
             self._queue.split(request, request.items)
         elif not request.postponed:
@@ -286,9 +314,11 @@ class WorkerPool:
 
     def _retry(self, request: Request, error: SourceBusy, sent_at: float) -> None:
         """Retry later; after too many attempts, find out whether the item or the source fails."""
-        errors = self._queue.record_error(
-            sent_at, unavailable=error.unavailable, overloaded=error.overloaded
-        )
+        cause = cause_of(error)
+        overload = UNAVAILABLE if error.unavailable else None
+        if error.overloaded:  # by functions with codes of their own, too
+            overload = cause if cause == "503" else "429"
+        errors = self._queue.record_error(sent_at, overload)
         if error.retry_after is not None:
             self._pause(error.retry_after, error)
         request.attempts += 1
@@ -302,7 +332,7 @@ class WorkerPool:
             else:
                 self._give_up(request, error)
         else:
-            self._counters.retry(delay)
+            self._counters.retry(delay, cause)
             self._queue.retry(request, delay)
 
     def _give_up(self, request: Request, error: FanfoldError) -> None:
@@ -383,6 +413,13 @@ class WorkerPool:
         self._stop.set()
         self._backlog.written(0)
         self._queue.close()
+
+
+def cause_of(error: SourceBusy) -> str:
+    """Return why a request failed, in a word: an HTTP status, the code of a service or source, or ``unavailable``."""
+    params = error.message.params
+    found = params.get("status") or params.get("code")
+    return str(found) if found else UNAVAILABLE if error.unavailable else "invalid response"
 
 
 def pause_of(error: QuotaSpent, session: Session) -> float:
