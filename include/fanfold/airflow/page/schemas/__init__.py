@@ -27,7 +27,13 @@ from fanfold.airflow.page.schemas.items import (
     Suggestions,
 )
 from fanfold.airflow.page.schemas.pipelines import Pipeline, PipelineRun, Pipelines
-from fanfold.airflow.page.schemas.redrive import Redrivable, Redrive, RedriveRequest
+from fanfold.airflow.page.schemas.redrive import (
+    Failure,
+    Redrivable,
+    Redrive,
+    Redriven,
+    RedriveRequest,
+)
 from fanfold.airflow.page.schemas.run import (
     DroppedColumn,
     Merge,
@@ -52,6 +58,7 @@ __all__ = [
     "Example",
     "FailedItem",
     "FailedItems",
+    "Failure",
     "FailureGroup",
     "Failures",
     "File",
@@ -68,6 +75,7 @@ __all__ = [
     "Redrivable",
     "Redrive",
     "RedriveRequest",
+    "Redriven",
     "RejectedGroup",
     "RejectedRow",
     "RejectedRows",
