@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from fanfold.airflow.graph import FETCH
 from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_SEE, MayEditDep, RunDep
+from fanfold.airflow.page.failure import failure_of
 from fanfold.airflow.page.language import Translator, TranslatorDep
 from fanfold.airflow.page.refusal import refusals
 from fanfold.airflow.page.runs import (
@@ -38,6 +39,7 @@ from fanfold.stages.planning.forecast import FetchState, time_left
 from fanfold.workspace.files import read_as
 from fanfold.workspace.history import read_history
 from fanfold.workspace.progress import items_per_second
+from fanfold.workspace.redrives import read_redrives
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -96,6 +98,8 @@ def get_run(
         warnings=_warnings(tasks, workspace, translator),
         tasks=[schemas.TaskState.model_validate(task) for task in tasks.values()],
         redrive=_redrivable(result, numbers.counts if plan else None, tasks, allowed=editable),
+        redrives=list(map(schemas.Redriven.model_validate, read_redrives(workspace))),
+        failure=failure_of(session, run.dag_run, translator),
         report=(workspace.report / "report.html").exists(),
         tables=run.tables(),
         previous=_previous(workspace),

@@ -27,7 +27,13 @@ from fanfold.airflow.page.schemas.items import (
     Suggestions,
 )
 from fanfold.airflow.page.schemas.pipelines import Pipeline, PipelineRun, Pipelines
-from fanfold.airflow.page.schemas.redrive import Redrivable, Redrive, RedriveRequest
+from fanfold.airflow.page.schemas.redrive import (
+    Failure,
+    Redrivable,
+    Redrive,
+    Redriven,
+    RedriveRequest,
+)
 from fanfold.airflow.page.schemas.run import (
     DroppedColumn,
     Merge,
@@ -53,6 +59,7 @@ __all__ = [
     "Example",
     "FailedItem",
     "FailedItems",
+    "Failure",
     "FailureGroup",
     "Failures",
     "File",
@@ -69,6 +76,7 @@ __all__ = [
     "Redrivable",
     "Redrive",
     "RedriveRequest",
+    "Redriven",
     "RejectedGroup",
     "RejectedRow",
     "RejectedRows",
