@@ -80,7 +80,8 @@ def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next
     objects = published(pipeline, "weibo_user_profiles")
     assert f">{places[0]}<" in objects["report.html"].decode()
     assert set(objects) == {
-        *("user_profiles.parquet", "user_profiles.csv.gz", "failed.jsonl", "rejected.jsonl"),
+        *("user_profiles.parquet", "user_profiles.csv.gz"),
+        *("failed.jsonl", "missing.jsonl", "rejected.jsonl"),
         *("manifest.json", "report.html"),
     }
     dataset = run.workspace / "dataset" / "user_profiles.parquet"

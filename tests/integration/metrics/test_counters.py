@@ -82,7 +82,9 @@ def test_the_counters_of_a_run_are_those_of_its_manifest(pipeline, sending):
     expected = [uid for uid in UIDS if uid not in {UIDS[3], UIDS[5]}]
     table = pq.read_table(folder / "user_profiles.parquet")
     assert table["user_id"].to_pylist() == expected
-    failed = list(read_jsonl(folder / "failed.jsonl"))
+    failed = [
+        line for name in ("failed", "missing") for line in read_jsonl(folder / f"{name}.jsonl")
+    ]
     statuses = {line["key"]: line["status"] for line in failed}
     assert statuses == {UIDS[3]: "invalid"} | dict.fromkeys([UIDS[5], "7", "8"], "missing")
     (rejected,) = read_jsonl(folder / "rejected.jsonl")

@@ -126,12 +126,19 @@ def test_items_that_are_not_ok_are_listed_by_reason(partial):
     second = partial.get("/failures/items", group=failed["id"], limit=1, after=first["next"])
     assert ([item["key"] for item in second["items"]], second["next"]) == ([FAILED[1]], None)
     every = partial.get("/failures/items")["items"]
-    assert [item["key"] for item in every] == [MISSING, INVALID, *FAILED]
+    assert [item["key"] for item in every] == [INVALID, *FAILED]
+    absent = partial.get("/failures/items", group=missing["id"])["items"]
+    assert [item["key"] for item in absent] == [MISSING]
     partial.get("/failures/items", group="nothing", expect=404)
 
-    answer = partial.client.get(f"{partial.path}/failures.jsonl")
-    assert answer.content == (partial.workspace.dataset / "failed.jsonl").read_bytes()
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="failed.jsonl"'
+    for route, name, query in [
+        ("failures", "failed.jsonl", {}),
+        ("missing", "missing.jsonl", {}),
+        ("failures", "missing.jsonl", {"group": missing["id"]}),
+    ]:
+        answer = partial.client.get(f"{partial.path}/{route}.jsonl", params=query)
+        assert answer.content == (partial.workspace.dataset / name).read_bytes()
+        assert answer.headers["Content-Disposition"] == f'attachment; filename="{name}"'
     answer = partial.client.get(f"{partial.path}/failures.jsonl", params={"group": failed["id"]})
     assert [json.loads(line)["key"] for line in answer.text.splitlines()] == list(FAILED)
 
@@ -223,7 +230,7 @@ def test_the_files_of_dataset_folds_and_failures_are_downloaded(partial):
     assert [(file["name"], file["table"]) for file in found["files"]] == [
         ("orders.parquet", "orders"), ("orders.csv.gz", "orders"),
         ("revenue.parquet", "revenue"), ("revenue.csv.gz", "revenue"),
-        ("failed.jsonl", ""), ("rejected.jsonl", ""),
+        ("failed.jsonl", ""), ("missing.jsonl", ""), ("rejected.jsonl", ""),
     ]  # fmt: skip
     for file in found["files"]:
         answer = partial.client.get(f"{partial.path}/files/{file['name']}")
