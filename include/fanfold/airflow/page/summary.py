@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter
 
-from fanfold.airflow.page import schemas
+from fanfold.airflow.page import limits, schemas
 from fanfold.airflow.page.access import MAY_SEE, MayEditDep, RunDep
 from fanfold.airflow.page.language import Translator, TranslatorDep
 from fanfold.airflow.page.refusal import refusals
@@ -40,6 +40,8 @@ from fanfold.workspace.history import read_history
 from fanfold.workspace.progress import items_per_second
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airflow.models.dagrun import DagRun
 
     from fanfold.airflow.page.access import Run
@@ -92,6 +94,7 @@ def get_run(
         timing=numbers.timing(),
         wait=numbers.wait(translator),
         stopped=_stopped(run.dag_run, workspace, translator),
+        **limits.summary_of(run, session, tasks, result, numbers.progress, editable=editable),
         warnings=_warnings(tasks, workspace, translator),
         tasks=[schemas.TaskState.model_validate(task) for task in tasks.values()],
         redrive=_redrivable(result, numbers.counts if plan else None, tasks, allowed=editable),
@@ -125,6 +128,11 @@ class _Numbers:
         else:
             self.counts = total(batches)
             self.rows, self.rejected = total_rows(batches)
+
+    @property
+    def progress(self) -> Collection[Progress]:
+        """That of the batches that were started."""
+        return self._progress.values()
 
     def merge(self) -> schemas.Merge | None:
         if self._plan is None or self._plan.mode != "merge":

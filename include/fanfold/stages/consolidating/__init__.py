@@ -362,18 +362,19 @@ def check_tolerance(
     failures = counts.failed + counts.invalid
     rows = manifest.own_rows + manifest.same + manifest.rejected
     problems = []
-    if failures and failures * 100 > tolerated_items * counts.planned:
+    # As a percentage, which *Publish anyway* takes for the tolerance.
+    if manifest.failure_percentage > tolerated_items:
         found = read_groups(workspace.failures)
         groups = [group for group in found if group.status is not Status.MISSING]
         problems.append(
             f"{failures} of {counts.planned} items failed "
-            f"({failures * 100 / counts.planned:.3g} %), but tolerated_failure_percentage is "
+            f"({manifest.failure_percentage:.3g} %), but tolerated_failure_percentage is "
             f"{tolerated_items:g}: {_reasons(groups)}."
         )
-    if manifest.rejected and manifest.rejected * 100 > tolerated_rows * rows:
+    if manifest.rejected_percentage > tolerated_rows:
         problems.append(
             f"{manifest.rejected} of {rows} rows break the contract "
-            f"({manifest.rejected * 100 / rows:.3g} %), but tolerated_rejected_percentage is "
+            f"({manifest.rejected_percentage:.3g} %), but tolerated_rejected_percentage is "
             f"{tolerated_rows:g}: {_reasons(read_groups(workspace.failures, of='rows'))}."
         )
     if problems:

@@ -26,6 +26,14 @@ from fanfold.airflow.page.schemas.items import (
     SomeRows,
     Suggestions,
 )
+from fanfold.airflow.page.schemas.limits import (
+    Fetching,
+    LimitChanges,
+    Limits,
+    Published,
+    PublishRequest,
+    Shares,
+)
 from fanfold.airflow.page.schemas.pipelines import Pipeline, PipelineRun, Pipelines
 from fanfold.airflow.page.schemas.redrive import Redrivable, Redrive, RedriveRequest
 from fanfold.airflow.page.schemas.run import (
@@ -54,16 +62,21 @@ __all__ = [
     "FailedItems",
     "FailureGroup",
     "Failures",
+    "Fetching",
     "File",
     "Files",
     "Item",
     "ItemFile",
     "ItemOutcome",
+    "LimitChanges",
+    "Limits",
     "Merge",
     "Moment",
     "Pipeline",
     "PipelineRun",
     "Pipelines",
+    "PublishRequest",
+    "Published",
     "Rate",
     "Redrivable",
     "Redrive",
@@ -73,6 +86,7 @@ __all__ = [
     "RejectedRows",
     "Requests",
     "RunSummary",
+    "Shares",
     "Side",
     "SomeRecords",
     "SomeRejected",
