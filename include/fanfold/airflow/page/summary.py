@@ -35,6 +35,7 @@ from fanfold.queries.item_counts import (
     total,
     total_rows,
 )
+from fanfold.queries.redrive import unprocessed
 from fanfold.stages.planning.forecast import FetchState, time_left
 from fanfold.workspace.files import read_as
 from fanfold.workspace.history import read_history
@@ -97,7 +98,7 @@ def get_run(
         stopped=_stopped(run.dag_run, workspace, translator),
         warnings=_warnings(tasks, workspace, translator),
         tasks=[schemas.TaskState.model_validate(task) for task in tasks.values()],
-        redrive=_redrivable(result, numbers.counts if plan else None, tasks, allowed=editable),
+        redrive=_redrivable(run, plan, result, numbers.counts, tasks, allowed=editable),
         redrives=list(map(schemas.Redriven.model_validate, read_redrives(workspace))),
         failure=failure_of(session, run.dag_run, translator),
         report=(workspace.report / "report.html").exists(),
@@ -303,18 +304,24 @@ def _previous(workspace: Workspace) -> str | None:
     return read_as(workspace.comparison, lambda found: str(found["previous"]))
 
 
-def _redrivable(
-    result: RunResult, found: ItemCounts | None, tasks: dict[str, Task], *, allowed: bool
+def _redrivable(  # noqa: PLR0913 - what decides about it
+    run: Run,
+    plan: Plan | None,
+    result: RunResult,
+    found: ItemCounts,
+    tasks: dict[str, Task],
+    *,
+    allowed: bool,
 ) -> schemas.Redrivable:
-    items = found.to_fetch if found else 0
+    items = found.to_fetch if plan else 0
     broken = any(task.has(*BROKEN) for task in tasks.values())
     why_not = None
     if result.verdict in ACTIVE:
         why_not = "active"
     elif result.verdict is Verdict.PLANNED:
         why_not, items = "nothing", 0
-    elif not items and not broken:
-        why_not = "nothing" if found else "no_plan"
+    elif not items and not broken and not (plan and unprocessed(run.workspace, plan)):
+        why_not = "nothing" if plan else "no_plan"
     return schemas.Redrivable(
         allowed=allowed, possible=why_not is None, why_not=why_not, items=items
     )

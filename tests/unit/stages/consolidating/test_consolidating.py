@@ -89,7 +89,9 @@ def test_every_row_and_every_outcome_is_there_once_in_order(orders, size):
     ]
     assert (manifest.rows, manifest.rejected) == (len(expected), len(lines["rejected"]))
     groups = {of: read_groups(run.workspace.failures, of=of) for of in ("items", "rows")}
-    assert sum(group.count for group in groups["items"]) == len(lines["failed"]) + len(lines["missing"])
+    assert sum(group.count for group in groups["items"]) == len(lines["failed"]) + len(
+        lines["missing"]
+    )
     assert [group.count for group in groups["rows"]] == [manifest.rejected]
 
 
