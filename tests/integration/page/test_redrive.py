@@ -37,7 +37,9 @@ def test_a_dry_run_changes_nothing(page, monkeypatch):
 
     before = page.instances(), page.dag_run()
     history = page.workspace.history
-    write_json(history, [{**each, "seconds": 60.0, "fetching": 40.0} for each in read_json(history)])
+    write_json(
+        history, [{**each, "seconds": 60.0, "fetching": 40.0} for each in read_json(history)]
+    )
     cost = page.redrive()
     # Of three items; the run over 40 took as long.
     assert 3 < cost.pop("seconds") < 60
