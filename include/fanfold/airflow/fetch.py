@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from fanfold.airflow import connections, metrics, settings
+from fanfold.airflow.task_errors import recorded
 from fanfold.errors import BadConfiguration, CredentialRefused, QuotaSpent, RateLimitUnavailable
 from fanfold.model import BatchRef, utc_text
 from fanfold.sources import Api, Compute, Files, Function
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from fanfold.pipeline import Pipeline
     from fanfold.sources import Session, Source
     from fanfold.sources.endpoint import Endpoint
     from fanfold.stages.fetching.workers import WorkerPool
@@ -47,12 +49,18 @@ class Fetch(BaseOperator):
         ref = BatchRef.from_json(self.batch)
         if not ref.items:
             return
+        with recorded():
+            pipeline = load_pipeline(self.pipeline).pipeline
+            with connections.about(connections.source_connection(pipeline)):
+                self._execute(context, ref, pipeline)
+
+    def _execute(self, context: Context, ref: BatchRef, pipeline: Pipeline) -> None:
         workspace = settings.workspace_of(context)
-        pipeline = load_pipeline(self.pipeline).pipeline
         has_endpoint = isinstance(pipeline.source, (Api, Function))
         endpoint = connections.endpoint(pipeline) if has_endpoint else None
         token = endpoint.token if endpoint else None
-        digest = token_digest(token, settings.identity(context).run_id)
+        run = context["dag_run"]
+        digest = token_digest(token, run.run_id, run.clear_number or 0)
         check_stop(workspace, digest)
         began = time.perf_counter()
         try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
-from fanfold.airflow import connections, metrics, settings
+from fanfold.airflow import connections, metrics, settings, task_docs
 from fanfold.airflow.fetch import Fetch
 from fanfold.errors import FanfoldError, Inconsistent, SinkUnavailable, ToleranceExceeded
 from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
@@ -47,7 +47,7 @@ _LOCK_S = 300
 retries while the service is unavailable."""
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, doc_md=task_docs.PREFLIGHT)
 @metrics.timed
 def preflight(pipeline: str) -> None:
     """Check all dependencies; the message of a failure lists everything that is wrong."""
@@ -58,7 +58,7 @@ def preflight(pipeline: str) -> None:
     log.info("Pipeline, source, bucket, database and workspace are available.")
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, doc_md=task_docs.READ_ITEMS)
 @metrics.timed
 def read_items(pipeline: str, items: list[Any] | None = None) -> int:
     """Read, check and store the items; return their number.
@@ -84,7 +84,7 @@ def read_items(pipeline: str, items: list[Any] | None = None) -> int:
     return written
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, doc_md=task_docs.PLAN)
 @metrics.timed
 def plan(pipeline: str) -> list[dict[str, Any]]:
     """Cut the items into batches and return references to them; a ``dry_run`` ends here."""
@@ -149,6 +149,7 @@ def _reported_quota(source: Api, endpoint: Endpoint, as_of: datetime) -> Quota |
 
 @task(
     multiple_outputs=False,
+    doc_md=task_docs.PROCESS,
     # Also after a failed fetch: its fetched items belong to the dataset.
     trigger_rule=TriggerRule.ALL_DONE,
     map_index_template="{{ task.op_kwargs['ref']['label'] }}",
@@ -179,6 +180,7 @@ def batch(pipeline: str, ref: dict[str, Any]) -> None:
         task_id="fetch",
         pipeline=pipeline,
         batch=ref,
+        doc_md=task_docs.FETCH,
         map_index_template="{{ task.batch['label'] }}",
         # A batch may wait for its rate limit for hours.
         execution_timeout=timedelta(hours=6),
@@ -198,6 +200,7 @@ def batches(pipeline: str, planned: XComArg) -> list[DependencyMixin]:
 
 @task(
     multiple_outputs=False,
+    doc_md=task_docs.CONSOLIDATE,
     # Also after failed batches; not after a dry run, nor if there is no plan.
     trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
 )
@@ -211,6 +214,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
     from fanfold.stages import consolidating
     from fanfold.stages.consolidating import notes
     from fanfold.workspace.history import remember
+    from fanfold.workspace.progress import all_progress
 
     context = get_current_context()
     check_wiring()
@@ -234,7 +238,8 @@ def consolidate(pipeline: str) -> dict[str, int]:
     if text := notes.dropped_text(manifest):
         log.warning("Dropped columns of files that the pipeline does not name: %s.", text)
     size = Plan.from_json(read_json(workspace.plan)).bytes
-    remember(workspace.history, manifest, passed=False, size=size)
+    fetched_at = max((each.at for each in all_progress(workspace).values()), default=0.0)
+    remember(workspace.history, manifest, passed=False, size=size, fetched_at=fetched_at)
     options = settings.Options.of(context)
     try:
         consolidating.check_tolerance(
@@ -312,7 +317,7 @@ def _previous_manifest(workspace: Workspace) -> Manifest | None:
         return None
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, doc_md=task_docs.PUBLISH)
 @metrics.timed
 def publish(dataset: Asset) -> str:
     """Upload dataset, folds and manifest, then move ``latest.json``; return the prefix.
@@ -351,6 +356,7 @@ def publish(dataset: Asset) -> str:
     write_json(workspace.published, {"warnings": [asdict(each) for each in warnings]})
     for each in warnings:
         log.warning("%s", each)
+    _note_end(workspace, manifest)
     if manifest.status is RunStatus.EMPTY:
         raise AirflowSkipException("No new data: the run is empty, so latest.json was not moved.")
     context["outlet_events"][dataset].extra = {
@@ -362,6 +368,16 @@ def publish(dataset: Asset) -> str:
     return result.prefix
 
 
+def _note_end(workspace: Workspace, manifest: Manifest) -> None:
+    """Note how long the tasks after the dataset took, for the forecast of later runs."""
+    from fanfold.workspace.history import extend
+
+    if (
+        get_current_context()["ti"].try_number == 1
+    ):  # else it was cleared or retried, perhaps much later
+        extend(workspace.history, manifest, datetime.now(UTC))
+
+
 def _merge_again(workspace: Workspace) -> None:
     from fanfold.loader import load_pipeline
     from fanfold.workspace.history import remember
@@ -370,7 +386,7 @@ def _merge_again(workspace: Workspace) -> None:
     remember(workspace.history, _consolidate(workspace, loaded), passed=True)
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, doc_md=task_docs.LOAD)
 @metrics.timed
 def load(pipeline: str) -> dict[str, dict[str, Any]]:
     """Write dataset and folds into the warehouse by key, in one transaction; return the counts by table."""
@@ -395,12 +411,13 @@ def load(pipeline: str) -> dict[str, dict[str, Any]]:
         log.info("%s", result.summary)
     for text in warnings:
         log.warning("%s", text)
+    _note_end(workspace, manifest)
     if results[0].skipped:
         raise AirflowSkipException("A newer generation of the dataset is loaded.")
     return {result.table: asdict(result) for result in results}
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, doc_md=task_docs.REPORT)
 @metrics.timed
 def report(pipeline: str) -> str:
     """Compare with the previous run, write and publish the report; return its key."""
@@ -419,6 +436,7 @@ def report(pipeline: str) -> str:
         uploaded = publishing.upload_extra(bucket, prefix, written.files)
     metrics.sent(manifest.dag_id, "report", uploaded)
     log.info("Report: %s, and %sreport.html in the bucket.", written.page, prefix)
+    _note_end(workspace, manifest)
     return f"{prefix}report.html"
 
 

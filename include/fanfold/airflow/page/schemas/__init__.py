@@ -35,13 +35,20 @@ from fanfold.airflow.page.schemas.limits import (
     Shares,
 )
 from fanfold.airflow.page.schemas.pipelines import Pipeline, PipelineRun, Pipelines
-from fanfold.airflow.page.schemas.redrive import Redrivable, Redrive, RedriveRequest
+from fanfold.airflow.page.schemas.redrive import (
+    Failure,
+    Redrivable,
+    Redrive,
+    Redriven,
+    RedriveRequest,
+)
 from fanfold.airflow.page.schemas.run import (
     DroppedColumn,
     Merge,
     Rate,
     Requests,
     RunSummary,
+    Seconds,
     SourceQuota,
     TaskState,
     Timing,
@@ -60,6 +67,7 @@ __all__ = [
     "Example",
     "FailedItem",
     "FailedItems",
+    "Failure",
     "FailureGroup",
     "Failures",
     "Fetching",
@@ -81,11 +89,13 @@ __all__ = [
     "Redrivable",
     "Redrive",
     "RedriveRequest",
+    "Redriven",
     "RejectedGroup",
     "RejectedRow",
     "RejectedRows",
     "Requests",
     "RunSummary",
+    "Seconds",
     "Shares",
     "Side",
     "SomeRecords",

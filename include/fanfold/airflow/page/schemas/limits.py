@@ -13,7 +13,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-_Integer = Annotated[int, BeforeValidator(_whole)]
+_Integer = Annotated[int, Field(ge=1, le=256), BeforeValidator(_whole)]
 """JSON has one type of numbers: 4.0 is an integer."""
 
 
@@ -37,7 +37,7 @@ class LimitChanges(BaseModel):
 
     tolerated_failure_percentage: float | None = Field(default=None, ge=0, le=100)
     tolerated_rejected_percentage: float | None = Field(default=None, ge=0, le=100)
-    concurrency: _Integer | None = Field(default=None, ge=1, le=256)
+    concurrency: _Integer | None = None
     requests_per_second: float | None = Field(
         default=None,
         # Limits of fanfold.rate_limit.sliding_window.
