@@ -227,7 +227,7 @@ def _stripped_hook(hook: Any) -> Any:
     from fanfold.sources.endpoint import stripped
 
     # At debug level it logs headers, such as that with the session token.
-    logging.getLogger("botocore").setLevel(logging.INFO)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     found = hook.conn_config
     for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token"):
         text = stripped(hook.aws_conn_id, name, getattr(found, name))

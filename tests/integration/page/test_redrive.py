@@ -8,6 +8,7 @@ import pytest
 
 from fanfold.errors import WorkspaceUnavailable
 from fanfold.model import Status
+from fanfold.workspace.files import read_json, write_json
 from fanfold.workspace.redrive import Selection, selection_of, write_selection
 from fanfold.workspace.redrives import read_redrives
 
@@ -35,8 +36,13 @@ def test_a_dry_run_changes_nothing(page, monkeypatch):
     from fanfold.airflow.page import redrive
 
     before = page.instances(), page.dag_run()
+    history = page.workspace.history
+    write_json(
+        history, [{**each, "seconds": 60.0, "fetching": 40.0} for each in read_json(history)]
+    )
     cost = page.redrive()
-    assert cost.pop("seconds") > 0
+    # Of three items; the run over 40 took as long.
+    assert 3 < cost.pop("seconds") < 60
     assert cost == {
         "dry_run": True, "items": 3, "requests": 3, "to_process": 0, "batches": 2, "tasks": 8,
         "starts_over": False,
@@ -102,7 +108,9 @@ def test_items_that_were_fetched_alone_are_only_processed(compared, page_of):
     """As after a clearing of `batch.fetch` without its downstream tasks."""
     page = page_of(compared)
     ok = [(File().outcome(key, datetime.now(UTC)), []) for key in (KEYS[0], KEYS[1])]
+    assert not page.get()["redrive"]["possible"]
     compared.batch(0).write_part(9, ok, "00000000")
+    assert page.get()["redrive"]["possible"]
     cost = page.redrive(dry_run=False)
     assert (cost["items"], cost["to_process"], cost["batches"], cost["tasks"]) == (0, 2, 1, 5)
     assert cost["seconds"] is None

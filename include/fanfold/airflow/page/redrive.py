@@ -129,10 +129,11 @@ def _work(run: Run, wanted: schemas.RedriveRequest, session: Session) -> _Work:
 
 
 def _seconds(run: Run, items: int, requests: int) -> float | None:
-    """Return the forecast of the redrive, from its start to the end of the run."""
+    """Return the forecast of the redrive, from its start to the end of the run: the middle of its range."""
     plan = run.planned()
     past = read_history(run.workspace.history)
-    return forecast(requests, plan.quotas, past, datetime.now(UTC), items=items).seconds
+    expected = forecast(requests, plan.quotas, past, datetime.now(UTC), items=items).seconds
+    return sum(expected) / 2 if expected else None
 
 
 def _selection(

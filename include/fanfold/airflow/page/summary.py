@@ -11,7 +11,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter
 
 from fanfold.airflow.graph import FETCH
-from fanfold.airflow.page import schemas
+from fanfold.airflow.page import limits, schemas
 from fanfold.airflow.page.access import MAY_SEE, MayEditDep, RunDep
 from fanfold.airflow.page.failure import failure_of
 from fanfold.airflow.page.language import Translator, TranslatorDep
@@ -35,6 +35,7 @@ from fanfold.queries.item_counts import (
     total,
     total_rows,
 )
+from fanfold.queries.redrive import unprocessed
 from fanfold.stages.planning.forecast import FetchState, time_left
 from fanfold.workspace.files import read_as
 from fanfold.workspace.history import read_history
@@ -42,6 +43,8 @@ from fanfold.workspace.progress import items_per_second
 from fanfold.workspace.redrives import read_redrives
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airflow.models.dagrun import DagRun
 
     from fanfold.airflow.page.access import Run
@@ -95,9 +98,10 @@ def get_run(
         timing=numbers.timing(),
         wait=numbers.wait(translator),
         stopped=_stopped(run.dag_run, workspace, translator),
+        **limits.summary_of(run, session, tasks, result, numbers.progress, editable=editable),
         warnings=_warnings(tasks, workspace, translator),
         tasks=[schemas.TaskState.model_validate(task) for task in tasks.values()],
-        redrive=_redrivable(result, numbers.counts if plan else None, tasks, allowed=editable),
+        redrive=_redrivable(run, plan, result, numbers.counts, tasks, allowed=editable),
         redrives=list(map(schemas.Redriven.model_validate, read_redrives(workspace))),
         failure=failure_of(session, run.dag_run, translator),
         report=(workspace.report / "report.html").exists(),
@@ -136,6 +140,11 @@ class _Numbers:
         else:
             self.counts = total(batches)
             self.rows, self.rejected = total_rows(batches)
+
+    @property
+    def progress(self) -> Collection[Progress]:
+        """That of the batches that were started."""
+        return self._progress.values()
 
     def merge(self) -> schemas.Merge | None:
         if self._plan is None or self._plan.mode != "merge":
@@ -303,18 +312,24 @@ def _previous(workspace: Workspace) -> str | None:
     return read_as(workspace.comparison, lambda found: str(found["previous"]))
 
 
-def _redrivable(
-    result: RunResult, found: ItemCounts | None, tasks: dict[str, Task], *, allowed: bool
+def _redrivable(  # noqa: PLR0913 - what decides about it
+    run: Run,
+    plan: Plan | None,
+    result: RunResult,
+    found: ItemCounts,
+    tasks: dict[str, Task],
+    *,
+    allowed: bool,
 ) -> schemas.Redrivable:
-    items = found.to_fetch if found else 0
+    items = found.to_fetch if plan else 0
     broken = any(task.has(*BROKEN) for task in tasks.values())
     why_not = None
     if result.verdict in ACTIVE:
         why_not = "active"
     elif result.verdict is Verdict.PLANNED:
         why_not, items = "nothing", 0
-    elif not items and not broken:
-        why_not = "nothing" if found else "no_plan"
+    elif not items and not broken and not (plan and unprocessed(run.workspace, plan)):
+        why_not = "nothing" if plan else "no_plan"
     return schemas.Redrivable(
         allowed=allowed, possible=why_not is None, why_not=why_not, items=items
     )

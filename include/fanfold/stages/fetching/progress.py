@@ -7,6 +7,7 @@ from collections import Counter, deque
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from fanfold import formats
 from fanfold.model import Status, utc_text
 from fanfold.workspace.failure_groups import FailureGroups
 from fanfold.workspace.progress import REASONS, RECENT_S, Progress, places_of, write_progress
@@ -108,7 +109,8 @@ class ProgressWriter:
             return None
         rate = (self._done - self._said) / (now - self._said_at)
         self._said_at, self._said = now, self._done
-        parts = [f"{self._done:,} of {self._planned:,} items, {rate:,.1f} items/s"]
+        share = formats.percent(self._done / self._planned)
+        parts = [f"{self._done:,} of {self._planned:,} items ({share}), {rate:,.1f} items/s"]
         if flight:
             slowed_by = f", slowed by {flight.slowed_by}" if flight.slowed_by else ""
             parts.append(f"{flight.in_flight} of {flight.allowed} requests in flight{slowed_by}")
@@ -121,7 +123,7 @@ class ProgressWriter:
         found = ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or "none"
         requests = self._requests - self._earlier_requests
         seconds = time.monotonic() - self._started
-        sent = f"{_numbered(requests, 'request')} in {seconds:.1f} s"
+        sent = f"{_numbered(requests, 'request')} in {formats.duration(seconds)}"
         parts = [f"{_numbered(self._planned, 'item')}: {found}", sent]
         return "; ".join(parts + self._retried()) + "."
 

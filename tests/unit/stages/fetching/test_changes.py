@@ -114,7 +114,7 @@ def test_the_log_and_the_progress_say_why_fewer_requests_are_in_flight(
     assert said[0] == "Fetching 60 of 60 items from https://api.example."
     lines = [line for line in said if "in flight, slowed by 503; retries: 1 × 503" in line]
     assert lines
-    assert " of 60 items, " in lines[0]
+    assert " of 60 items (" in lines[0]
     assert said[-1].startswith("60 items: 60 ok; 61 requests in ")
     assert (seen[0].allowed, dict(seen[0].retries)) == (8, {"503": 1})
     assert 0 < seen[0].in_flight <= 8
