@@ -56,6 +56,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         "pending": notes.pending_text(manifest),
         "dropped": notes.dropped_text(manifest),
         "tables": f"{', '.join(tables)} in {warehouse}",
+        "latest": _latest(workspace),
         "warnings": _warnings(workspace),
         "S3": f"s3://{stack.bucket}/{run_prefix(manifest)}",
         "on disk": workspace.dataset,
@@ -74,8 +75,15 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
 
 
 def _warnings(workspace: Workspace) -> str:
-    found = [read_json(path) for path in (workspace.published, workspace.load) if path.exists()]
+    paths = (workspace.consolidated, workspace.published, workspace.load)
+    found = [read_json(path) for path in paths if path.exists()]
     return " ".join(Message(**each).text for file in found for each in file["warnings"])
+
+
+def _latest(workspace: Workspace) -> str:
+    if not workspace.published.exists() or read_json(workspace.published).get("latest", True):
+        return ""
+    return "latest.json does not point to this run"
 
 
 def next_step(stack: Stack, dag_id: str, run_id: str, *, stays: bool) -> str:
