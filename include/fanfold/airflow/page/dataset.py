@@ -6,7 +6,7 @@ from typing import Annotated
 
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi.responses import FileResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from fanfold.airflow import connections, settings
@@ -69,29 +69,28 @@ def get_files(run: RunDep, session: SessionDep) -> schemas.Files:
 
 @router.get(
     "/dags/{dag_id}/runs/{run_id}/files/{name}",
-    response_class=RedirectResponse,
-    status_code=307,
-    responses=refusals(404, 409, 500, 503),
+    response_class=FileResponse,
+    responses={307: {"description": "A presigned URL"}, **refusals(404, 500, 503)},
     operation_id="download_file",
 )
 def download_file(
     run: RunDep,
     session: SessionDep,
     name: Annotated[str, Path(max_length=200, description="A name from `files`.")],
-) -> RedirectResponse:
-    """Redirect the browser to a presigned URL of object storage, valid for five minutes."""
+) -> Response:
+    """Return a file of the workspace; of a published run, a presigned URL valid for five minutes."""
     from fanfold.stages.publishing import run_prefix
     from fanfold.storage.objects import download_address
 
     manifest, published = _produced(run, session)
     if name not in {entry.key for entry in manifest.files}:
         raise Refusal(404, "no_file", f"This run has no file {name[:100]!r}.")
-    if not published:
-        raise Refusal(409, "not_published", "This dataset was not published.")
+    if not published and (path := run.workspace.dataset / name).exists():
+        return FileResponse(path, filename=name)
     with connections.bucket(settings.bucket_name()) as bucket:
         address = download_address(bucket, run_prefix(manifest) + name, seconds=LINK_SECONDS)
     if address is None:
-        raise Refusal(404, "no_file", f"{name} is not in the bucket any more.")
+        raise Refusal(404, "no_file", f"{name} is not there any more.")
     return RedirectResponse(address)
 
 
