@@ -201,17 +201,13 @@ def visitor(stack, page):
 
 @pytest.fixture
 def unfolded():
-    """``unfolded(frame)``: open the failures of a run that is over, and the items of each group."""
+    """``unfolded(frame, key)``: open the failures of a finished run, and the group with this example."""
 
-    def unfold(frame):
+    def unfold(frame, key):
         frame.get_by_role("tab", name="Failures").click()
-        region = frame.get_by_role("region", name="Items that are not ok")
-        table = region.get_by_role("table").first
-        hidden = table.get_by_role("button", name="Show items")
-        hidden.first.wait_for()
-        # By name, each once: a button is called otherwise after its click, a moment later.
-        for name in hidden.evaluate_all("all => all.map(each => each.ariaLabel)"):
-            table.get_by_role("button", name=name, exact=True).click()
+        row = frame.get_by_role("row").filter(has=frame.get_by_role("link", name=key))
+        row.get_by_role("link", name=re.compile("Show items")).click()
+        frame.get_by_role("link", name=re.compile("Hide items")).wait_for()
 
     return unfold
 

@@ -25,6 +25,7 @@ def test_the_grid_of_batches_and_the_tabs_work_with_the_keyboard(partial_run, vi
     page.get_by_role("tab", name="Failures", selected=True).wait_for()
     page.keyboard.press("ArrowLeft")
     page.get_by_role("tab", name="Batches", selected=True).wait_for()
+    page.get_by_role("button", name="By state").click()
     cells = page.get_by_role("list", name="Batches").get_by_role("link")
     cells.first.wait_for()
     while not cells.first.evaluate("cell => cell === document.activeElement"):
@@ -41,7 +42,7 @@ def test_the_page_is_accessible(stack, runs, partial_run, visitor, page, unfolde
     """axe finds no violation in any view, and no contrast that is too low in the dark ones."""
     visitor.alone(partial_run)
     ready = {
-        "Batches": page.get_by_role("list", name="Batches"),
+        "Batches": page.get_by_role("region", name="Batches"),
         "Failures": page.get_by_role("region", name="Items that are not ok, by reason"),
         "Dataset": page.get_by_role("region", name="Files"),
         "Report": page.locator("iframe"),
@@ -51,7 +52,7 @@ def test_the_page_is_accessible(stack, runs, partial_run, visitor, page, unfolde
         page.get_by_role("tab", name=name).click()
         there.wait_for()
         has_no_violation(page, name)
-    unfolded(page)
+    unfolded(page, runs.broken[0])
     page.get_by_role("checkbox", name=f"Select {runs.broken[0]}").wait_for()
     page.get_by_role("button", name="Redrive all failed").first.click()
     page.get_by_role("dialog").get_by_text("5 items").wait_for()

@@ -37,7 +37,7 @@ def test_failed_users_are_redriven_and_become_ok(
     visitor.alone(run_id)
     page.get_by_text("Partial", exact=True).wait_for()
     assert (number(page, "invalid"), number(page, "missing")) == (5, 3)
-    unfolded(page)
+    unfolded(page, runs.broken[0])
     page.get_by_role("checkbox", name=f"Select {runs.broken[0]}").wait_for()
     assert page.get_by_role("button", name="Redrive selected").is_disabled()
     redrive(page, "Redrive all failed", "5 items", "5 requests", "1 batch")

@@ -317,7 +317,7 @@ class Door:
         allowed = {"script-src", "style-src"} if of_report else {"style-src"} if of_docs else set()
         assert unsafe == {(name, "'unsafe-inline'") for name in allowed}
         assert policy.get("sandbox") == (
-            ["allow-scripts", "allow-downloads"] if of_report else None
+            ["allow-scripts", "allow-downloads", "allow-modals"] if of_report else None
         )
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         if route != STATIC or answer.status_code != 200:

@@ -135,12 +135,11 @@ def test_tables_rejected_rows_and_an_item_with_many_rows_are_shown(open_page, co
         assert (tile(page, "rows"), tile(page, "rejected rows")) == (345, 72)
         cost = page.locator("dt:text-is('Function cost') + dd:text-is('0.25 GB-s')")
         assert cost.count() == 1
-        page.get_by_role("button", name="As a table").click()
         page.get_by_role("columnheader", name="Rejected rows").wait_for()
 
-        page.get_by_role("tab", name="Failures").click()
+        page.locator(".tile").filter(has_text="rejected rows").get_by_role("link").click()
         rejected = page.get_by_role("region", name="Rejected rows, by column and rule")
-        rejected.get_by_role("button", name="Show rows").click()
+        rejected.get_by_role("link", name="Show rows").click()
         lines = rejected.get_by_role("region", name="Rejected rows: price breaks")
         lines.get_by_role("row").nth(50).wait_for()
         rejected.get_by_role("button", name="Next page").click()
@@ -170,6 +169,30 @@ def test_tables_rejected_rows_and_an_item_with_many_rows_are_shown(open_page, co
         page.get_by_role("heading", name="Rejected rows (70)").wait_for()
         page.get_by_text("The first 20 of 70.").wait_for()
         assert cost.count() == 2  # of the run and of the item
+
+
+def test_tiles_and_segments_lead_to_what_they_count_and_the_address_says_what_is_open(
+    open_page, compared_run
+):
+    """A copied address opens the same view: the tab, the outcome, and the group whose items are shown."""
+    with open_page(compared_run) as page:
+        page.locator(".tile").filter(has_text="invalid").get_by_role("link").click()
+        items = page.get_by_role("region", name="Items that are not ok, by reason")
+        items.get_by_text("invalid").first.wait_for()
+        assert page.url.endswith("#failures=invalid")
+        assert items.get_by_text("missing").count() == 0
+        page.locator(".segment.of-missing").click()
+        items.get_by_text("missing").first.wait_for()
+        assert items.get_by_text("invalid").count() == 0
+        page.go_back()
+        items.get_by_role("link", name=re.compile("^Show items: price breaks")).click()
+        items.get_by_role("link", name="file-07.csv").nth(1).wait_for()
+        copied = page.url
+        page.goto("about:blank")
+        page.goto(copied)
+        items.get_by_role("link", name="file-07.csv").nth(1).wait_for()
+        page.goto(f"{copied.split('#')[0]}#batches=3")
+        page.get_by_role("tabpanel").locator("tr.chosen").filter(has_text="3").wait_for()
 
 
 def test_every_view_is_chinese_and_no_wider_than_a_zoomed_phone(open_page, compared_run):

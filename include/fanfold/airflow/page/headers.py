@@ -18,12 +18,12 @@ POLICY = (
 """Only files of this application: no inline script or style, no other origin, no foreign frame."""
 
 REPORT_POLICY = (
-    "sandbox allow-scripts allow-downloads; default-src 'none'; style-src 'unsafe-inline'; "
+    "sandbox allow-scripts allow-downloads allow-modals; default-src 'none'; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; base-uri 'none'; "
     "form-action 'none'"
 )
 """Policy of the report, in addition to the one in its head, which allows its script and style by their
-digests. In the sandbox it has an opaque origin and cannot reach Airflow."""
+digests. In the sandbox it has an opaque origin and cannot reach Airflow; to print is a modal dialog."""
 
 _ALWAYS = {
     "Content-Security-Policy": POLICY,

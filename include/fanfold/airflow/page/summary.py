@@ -90,6 +90,7 @@ def get_run(
         rows=numbers.rows if plan else None,
         rejected=numbers.rejected if plan else None,
         bytes=(plan.bytes or None) if plan else None,
+        batches=plan.batches if plan else None,
         merge=numbers.merge(),
         **_dropped(result),
         rate=numbers.rate(),

@@ -116,6 +116,7 @@ class RunSummary(Schema):
     rows: int | None = Field(description="Rows of the processed batches, or of the dataset.")
     rejected: int | None = Field(description="Rows that break the contract.")
     bytes: int | None = Field(description="Size of all items, if they are files.")
+    batches: int | None = Field(description="Number of batches; null before the run is planned.")
     merge: Merge | None = Field(description="Null in mode `snapshot`.")
     dropped_columns: list[DroppedColumn] = Field(description="The 20 that are in most files.")
     more_dropped: int = Field(description="How many further columns were dropped.")

@@ -22,14 +22,15 @@ export const itemsPath = (dag, run) => `${runPath(dag, run)}/plugin/fanfold-item
 export const taskPath = (dag, run, task) => `${runPath(dag, run)}/tasks/${joined(task)}`;
 export const mappedPath = (dag, run, task) => `${taskPath(dag, run, task)}/mapped`;
 export const logPath = (dag, run, task, index) => `${mappedPath(dag, run, task)}/${index}`;
+export const connectionPath = (id) => `connections?name_pattern=${encodeURIComponent(id)}`;
 
 /**
- * A link to a page of Airflow, given as its path below Airflow's root.
+ * A link to a page of Airflow, given as its path below Airflow's root; `blank`: always in a new window.
  *
  * The sandbox of the iframe blocks navigation of the parent and new windows. So a copy of the link is
  * added to the parent document, outside of the sandbox, and clicked.
  */
-export function AirflowLink({ path, children, ...rest }) {
+export function AirflowLink({ path, blank = false, children, ...rest }) {
   const href = new URL(path, root).href;
   const follow = (event) => {
     const parent = parentDocument();
@@ -38,7 +39,7 @@ export function AirflowLink({ path, children, ...rest }) {
     const twin = parent.createElement("a");
     twin.href = href;
     twin.hidden = true;
-    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button === 1) {
+    if (blank || event.ctrlKey || event.metaKey || event.shiftKey || event.button === 1) {
       twin.target = "_blank";
       twin.rel = "noopener";
     }
@@ -46,5 +47,8 @@ export function AirflowLink({ path, children, ...rest }) {
     twin.click();
     twin.remove();
   };
-  return html`<a ...${rest} href=${href} onClick=${follow} onAuxClick=${follow}>${children}</a>`;
+  const target = blank ? { target: "_blank", rel: "noopener" } : {};
+  return html`
+    <a ...${rest} ...${target} href=${href} onClick=${follow} onAuxClick=${follow}>${children}</a>
+  `;
 }

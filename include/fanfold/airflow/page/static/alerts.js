@@ -1,11 +1,12 @@
 // Errors and warnings about a run, above its numbers.
 
 import { html } from "./vendor/preact.js";
-import { AirflowLink } from "./airflow.js";
+import { AirflowLink, connectionPath, logPath, taskPath } from "./airflow.js";
 import { momentText } from "./format.js";
 import { useHere } from "./here.js";
 import { Banner, problemText } from "./notices.js";
-import { shortName, taskHref, taskState } from "./steps.js";
+import { PublishButton, RedriveButton } from "./redrive.js";
+import { shortName } from "./steps.js";
 import { say } from "./text.js";
 
 /** `problem`, `unreachable`: the result of the last request for the summary. */
@@ -18,7 +19,7 @@ export function Alerts({ problem, unreachable }) {
       ${unreachable && html`<${Banner} kind="warn">${say("server.unreachable")}<//>`}
       ${problem && html`<${Banner} kind="bad">${problemText(problem)}<//>`}
       ${active && !summary.scheduler && html`<${Banner} kind="bad">${say("scheduler.down")}<//>`}
-      ${summary.stopped && html`<${Banner} kind="bad"><${Stopped} why=${summary.stopped} /><//>`}
+      ${summary.stopped && !summary.failure && html`<${Banner} kind="bad"><${Stopped} why=${summary.stopped} /><//>`}
       ${summary.state === "failed" && html`<${Banner} kind="bad"><${RunFailed} /><//>`}
     </div>
     <div class="alerts" role="status">
@@ -45,23 +46,26 @@ function Waiting({ wait }) {
   return html`${say("run.waits", values)} <span class="wrap quiet" dir="auto">${wait.reason}</span>`;
 }
 
+/** Why the run failed, in the first task that did, and what can be done about it. */
 function RunFailed() {
   const { dag, run, summary } = useHere();
-  const failed = summary.tasks.filter((task) => taskState(task) === "failed");
-  // `consolidate` wrote its files and failed, so the tolerance was exceeded.
-  const gate = summary.final && failed.some((task) => task.task_id === "consolidate");
+  const { failure, can_publish: publishable } = summary;
+  if (!failure) return html`${say("run.failed")} <${RedriveButton} small />`;
+  const { task_id: task, map_index: index, label, connection, tries } = failure;
+  const path = index < 0 ? taskPath(dag, run, task) : logPath(dag, run, task, index);
+  const where = { task: shortName(task), label };
   return html`
-    ${say(gate ? "run.gate_failed" : "run.failed")}
-    <ul class="inline">
-      ${failed.map(
-        (task) => html`
-          <li key=${task.task_id}>
-            <${AirflowLink} path=${taskHref(dag, run, task)}>
-              ${say("run.failed_task", { task: shortName(task.task_id) })}
-            <//>
-          </li>
-        `,
-      )}
-    </ul>
+    <b>${say(label ? "run.failed_in_batch" : "run.failed_in", where)}</b>
+    ${tries > 1 && html` <small>${say("batch.tries", { n: tries })}</small>`}
+    <p class="wrap lines" dir="auto" title=${failure.message}>${failure.message ?? say("run.killed")}</p>
+    <div class="actions">
+      <${AirflowLink} path=${path}>${say("run.failed_task", { task: shortName(task) })}<//>
+      ${connection &&
+      html`
+        <${AirflowLink} path=${connectionPath(connection)}>${say("run.connection", { id: connection })}<//>
+      `}
+      <${RedriveButton} small />
+      ${publishable && html`<${PublishButton} />`}
+    </div>
   `;
 }

@@ -33,10 +33,10 @@ export function query(values) {
 /** GET; returns the body as text, for `parse`. */
 export const get = (path, signal) => send(path, { signal });
 
-/** POST; returns the response. */
-export async function post(path, body) {
+/** POST, or another method that changes something; returns the response. */
+export async function post(path, body, method = "POST") {
   const headers = { "content-type": "application/json" };
-  return parse(await send(path, { method: "POST", headers, body: JSON.stringify(body) }));
+  return parse(await send(path, { method, headers, body: JSON.stringify(body) }));
 }
 
 /** Parse JSON without rounding: integers too large for a double keep all digits. */

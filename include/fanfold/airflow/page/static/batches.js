@@ -1,4 +1,4 @@
-// All batches of the run, as a heat map or as a table.
+// All batches of the run: few as rows with their progress, many as a grid.
 
 import { html, useMemo, useState } from "./vendor/preact.js";
 import { BatchGrid } from "./batchgrid.js";
@@ -10,10 +10,12 @@ import { usePolled } from "./polling.js";
 import { say } from "./text.js";
 
 const PAUSE = 4_000; // milliseconds
+const FEW = 24; // batches whose rows can be read one by one
 
-export function Batches({ shown }) {
+/** `detail`: the number of a batch, if the address names one. */
+export function Batches({ shown, detail }) {
   const { home, active, stamp } = useHere();
-  const [view, setView] = useState("state");
+  const [choice, choose] = useState(null);
   const polled = usePolled(`${home}/batches`, {
     every: () => (active ? PAUSE : null),
     paused: !shown,
@@ -22,18 +24,20 @@ export function Batches({ shown }) {
   const batches = useMemo(() => polled.data && described(polled.data), [polled.data]);
   if (!batches) return html`<${Absent} ...${polled} />`;
   if (batches.length === 0) return html`<p class="absent">${say("batches.none")}</p>`;
+  const view = choice ?? (batches.length > FEW ? "state" : "table");
+  const chosen = detail === "" ? null : Number(detail);
   return html`
     <${Trouble} ...${polled} />
     <div class="above">
       <h2>${say("batches.title", { n: batches.length })}</h2>
       <div class="choices" role="group" aria-label=${say("batches.view")}>
-        ${["state", "duration", "table"].map(
+        ${["table", "state", "duration"].map(
           (name) => html`
             <button
               key=${name}
               type="button"
               aria-pressed=${name === view}
-              onClick=${() => setView(name)}
+              onClick=${() => choose(name)}
             >
               ${say(`batches.by_${name}`)}
             </button>
@@ -42,7 +46,7 @@ export function Batches({ shown }) {
       </div>
     </div>
     ${view === "table"
-      ? html`<${BatchTable} batches=${batches} />`
-      : html`<${BatchGrid} batches=${batches} view=${view} />`}
+      ? html`<${BatchTable} batches=${batches} chosen=${chosen} />`
+      : html`<${BatchGrid} batches=${batches} view=${view} chosen=${chosen} />`}
   `;
 }

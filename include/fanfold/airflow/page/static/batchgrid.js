@@ -37,12 +37,13 @@ function shadeOf(seconds, bounds) {
   return shade < 0 ? bounds.length - 1 : shade;
 }
 
-/** `view`: meaning of the colours, `state` or `duration`. */
-export function BatchGrid({ batches, view }) {
+/** `view`: meaning of the colours, `state` or `duration`; `chosen`: the batch that is pointed at first. */
+export function BatchGrid({ batches, view, chosen }) {
   const { dag, run } = useHere();
   const grid = useRef(null);
-  const [at, setAt] = useState(0);
-  const [pointed, point] = useState(null);
+  const first = batches.findIndex((batch) => batch.batch === chosen);
+  const [at, setAt] = useState(Math.max(0, first));
+  const [pointed, point] = useState(first < 0 ? null : first);
   const range = view === "duration" ? scale(batches) : null;
   const current = Math.min(at, batches.length - 1);
 

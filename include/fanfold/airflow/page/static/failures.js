@@ -1,23 +1,29 @@
 // Items that are not ok, by reason, with download and redrive; and the rejected rows.
 
 import { html } from "./vendor/preact.js";
-import { address } from "./api.js";
 import { count, Moment, percent } from "./format.js";
 import { useHere } from "./here.js";
-import { Examples, GroupTools, Lines, NAME_LENGTH, useSet } from "./lines.js";
+import { Download, Examples, GroupTools, isOpen, Lines, NAME_LENGTH, useSet } from "./lines.js";
 import { Absent, Trouble } from "./notices.js";
+import { tabHref } from "./place.js";
 import { usePolled } from "./polling.js";
 import { RedriveButton } from "./redrive.js";
 import { RejectedRows } from "./rejected.js";
-import { Sign } from "./signs.js";
-import { Outcome } from "./states.js";
+import { Outcome, outcomeWord } from "./states.js";
 import { numeric, Table, unseen } from "./table.js";
 import { say } from "./text.js";
 import { Clamped, ItemLink, Reason } from "./values.js";
 
 const PAUSE = 4_000; // milliseconds
 
-export function Failures({ shown }) {
+const LEVELS = ["failed", "invalid", "missing"];
+const REJECTED = "rejected";
+
+/**
+ * `detail` of the address: an outcome or `rejected`, which alone is shown then, and the group whose items or
+ * rows are shown: `invalid`, `items-4f1d`, `rejected.rows-8a2c`.
+ */
+export function Failures({ shown, detail }) {
   const { home, active, stamp } = useHere();
   const polled = usePolled(`${home}/failures`, {
     every: () => (active ? PAUSE : null),
@@ -27,42 +33,68 @@ export function Failures({ shown }) {
   const failures = polled.data;
   if (!failures) return html`<${Absent} ...${polled} />`;
   const { groups, rejected, final } = failures;
+  const named = detail.split(".");
+  const only = named.find((name) => [...LEVELS, REJECTED].includes(name)) ?? "";
+  const place = { only, open: named.at(-1) };
+  const within = groups.filter(({ status }) => !only || status === only);
   return html`
     <${Trouble} ...${polled} />
+    <${Filter} only=${only} failures=${failures} />
     ${groups.length + rejected.length > 0 && !final && html`<p class="quiet">${say("failures.live")}</p>`}
-    ${groups.length > 0
-      ? html`<${FailedItems} failures=${failures} />`
-      : html`<p class="absent">${say(active ? "failures.none_yet" : "failures.none")}</p>`}
-    <${RejectedRows} groups=${rejected} final=${final} />
+    ${only !== REJECTED &&
+    (within.length > 0
+      ? html`<${FailedItems} failures=${{ ...failures, groups: within }} place=${place} />`
+      : html`<p class="absent">${say(active ? "failures.none_yet" : "failures.none")}</p>`)}
+    ${(!only || only === REJECTED) &&
+    html`<${RejectedRows} groups=${rejected} final=${final} place=${place} />`}
   `;
 }
 
-function FailedItems({ failures }) {
-  const { home } = useHere();
+/** Links to what failed, by outcome, and to the rejected rows. */
+function Filter({ only, failures }) {
+  const counts = [
+    ...LEVELS.map((status) => [status, failures.groups.filter((group) => group.status === status)]),
+    [REJECTED, failures.rejected],
+  ].filter(([, groups]) => groups.length > 0);
+  if (counts.length < 2) return null;
+  const total = (groups) => groups.reduce((sum, group) => sum + group.count, 0);
+  const link = (name, text) => html`
+    <a key=${name} href=${tabHref("failures", name)} aria-current=${name === only}>${text}</a>
+  `;
+  return html`
+    <nav class="choices" aria-label=${say("failures.filter")}>
+      ${link("", say("failures.all"))}
+      ${counts.map(([name, groups]) =>
+        link(name, say("failures.of_kind", {
+          kind: name === REJECTED ? say("tile.rejected") : outcomeWord(name), n: total(groups),
+        })),
+      )}
+    </nav>
+  `;
+}
+
+/** `place`: what the address names. */
+function FailedItems({ failures, place }) {
   const [groups, toggleGroup] = useSet();
   const [keys, toggleKey] = useSet();
-  const [open, toggleOpen] = useSet();
   // A selected group may have disappeared after a redrive.
   const chosen = failures.groups.map(({ id }) => id).filter((id) => groups.has(id));
   const request = { groups: chosen, keys: [...keys] };
-  const selection = { groups, toggleGroup, keys, toggleKey, open, toggleOpen };
+  const has = (which) => failures.final && failures.groups.some(({ status }) => which(status));
+  const selection = { groups, toggleGroup, keys, toggleKey };
   return html`
     <div class="above">
       <h2>${say("failures.title")}</h2>
       <div class="actions">
-        ${failures.final &&
-        html`
-          <a class="button" href=${address(`${home}/failures.jsonl`)} download>
-            <${Sign} name="down" />${say("failures.download_all")}
-          </a>
-        `}
+        ${has((status) => status !== "missing") && html`<${Download} path="failures.jsonl" file="failed.jsonl" />`}
+        ${has((status) => status === "missing") && html`<${Download} path="missing.jsonl" file="missing.jsonl" />`}
         <${RedriveButton} request=${request} small mute disabled=${chosen.length + keys.size === 0}>
           ${say("redrive.selected")}
         <//>
         <${RedriveButton} />
       </div>
     </div>
-    <${Groups} failures=${failures} selection=${selection} />
+    <${Groups} failures=${failures} selection=${selection} place=${place} />
   `;
 }
 
@@ -72,7 +104,7 @@ function reasonOf({ reason, column, rule }) {
   return column ? say("failures.rule", { column, rule: rule ?? "" }) : (rule ?? "");
 }
 
-function Groups({ failures, selection }) {
+function Groups({ failures, selection, place }) {
   const { summary } = useHere();
   const planned = summary.tally?.planned ?? 0;
   const choosable = failures.final && summary.redrive.allowed;
@@ -96,6 +128,7 @@ function Groups({ failures, selection }) {
             final=${failures.final}
             choosable=${choosable}
             selection=${selection}
+            place=${place}
           />
         `,
       )}
@@ -103,8 +136,8 @@ function Groups({ failures, selection }) {
   `;
 }
 
-function GroupRow({ group, planned, final, choosable, selection }) {
-  const open = final && selection.open.has(group.id);
+function GroupRow({ group, planned, final, choosable, selection, place }) {
+  const open = final && isOpen(place, "items", group);
   const name = reasonOf(group).slice(0, NAME_LENGTH) || say("reason.none");
   const width = 5 + Boolean(choosable) + Boolean(final);
   return html`
@@ -137,7 +170,7 @@ function GroupRow({ group, planned, final, choosable, selection }) {
           group=${group}
           name=${name}
           open=${open}
-          onToggle=${selection.toggleOpen}
+          only=${place.only}
         />
       `}
     </tr>

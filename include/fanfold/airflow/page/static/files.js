@@ -1,4 +1,4 @@
-// The files of the run: table, size, rows, checksum and, if published, a download.
+// The files of the run: table, size, rows, checksum, and a download from the bucket or the workspace.
 
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { address } from "./api.js";
@@ -19,7 +19,7 @@ export function Files() {
   const label = say("files.title");
   if (!files) return html`<h3>${label}</h3><${Absent} ...${polled} />`;
   const numbers = [numeric(say("col.rows")), numeric(say("col.size"))];
-  const titles = [say("col.file"), say("col.table"), ...numbers, "SHA-256", files.published && say("col.download")];
+  const titles = [say("col.file"), say("col.table"), ...numbers, "SHA-256", say("col.download")];
   return html`
     <h3>${label}</h3>
     <${Trouble} ...${polled} />
@@ -38,18 +38,15 @@ export function Files() {
               ${bytes(file.bytes)}
             </td>
             <td><${Checksum} file=${file} /></td>
-            ${files.published &&
-            html`
-              <td>
-                <a
-                  href=${address(`${home}/files/${encodeURIComponent(file.name)}`)}
-                  aria-label=${say("about", { what: say("files.download"), which: file.name })}
-                  download
-                >
-                  <${Sign} name="down" />${say("files.download")}
-                </a>
-              </td>
-            `}
+            <td>
+              <a
+                href=${address(`${home}/files/${encodeURIComponent(file.name)}`)}
+                aria-label=${say("about", { what: say("files.download"), which: file.name })}
+                download
+              >
+                <${Sign} name="down" />${say("files.download")}
+              </a>
+            </td>
           </tr>
         `,
       )}

@@ -1,45 +1,55 @@
-// The head of a run's page: verdict, alerts, steps and numbers.
+// The head of a run's page: verdict, search, alerts, numbers, and what is folded.
 
 import { html } from "./vendor/preact.js";
 import { parentDocument } from "./airflow.js";
 import { Alerts } from "./alerts.js";
 import { duration, Moment } from "./format.js";
 import { useHere } from "./here.js";
-import { Figures, OutcomeBar, Tiles } from "./progress.js";
-import { RedriveButton } from "./redrive.js";
+import { Limits } from "./limits.js";
+import { DryRun, figures, OutcomeBar, Tiles } from "./progress.js";
+import { RedriveButton, Redrives } from "./redrive.js";
+import { Search } from "./search.js";
 import { Verdict } from "./states.js";
 import { Steps } from "./steps.js";
 import { say } from "./text.js";
 import { Fact } from "./values.js";
 
-/** `trouble`: the state of the poll of the summary. */
+/** `trouble`: the state of the poll of the summary. Airflow shows the run, its start and duration. */
 export function Head({ trouble }) {
   const { dag, run, summary, active } = useHere();
-  const { tally, noun } = summary;
-  const redrivable = summary.redrive.items > 0 || summary.redrive.possible;
+  const { tally, noun, verdict, redrive } = summary;
+  const alone = !parentDocument();
+  const failed = summary.state === "failed"; // Its box has the button.
+  // Airflow's state of the run is above.
+  const told = !alone && ["queued", "running", "failed"].includes(verdict);
+  const redrivable = redrive.possible && !failed;
   return html`
     <header class="head">
       <div class="title">
         <h1>${noun ? say("run.heading_of", { noun }) : say("run.heading")}</h1>
-        <${Verdict} verdict=${summary.verdict} until=${summary.wait?.until} />
+        ${!told && html`<${Verdict} verdict=${verdict} until=${summary.wait?.until} />`}
         ${redrivable && html`<${RedriveButton} small />`}
+        <${Search} />
       </div>
+      <${Alerts} ...${trouble} />
+      ${tally && verdict === "planned" && html`<${DryRun} summary=${summary} />`}
+      ${tally && verdict !== "planned" && html`<${Tiles} summary=${summary} /><${OutcomeBar} tally=${tally} />`}
       <dl class="facts">
-        ${!parentDocument() &&
+        ${alone &&
         html`
           <${Fact} name="fact.dag"><bdi>${dag}</bdi><//>
           <${Fact} name="fact.run"><bdi>${run}</bdi><//>
+          <${Fact} name="fact.started"><${Moment} iso=${summary.started_at} /><//>
+          <${Fact} name=${active ? "fact.running_for" : "fact.duration"}>${duration(lasted(summary))}<//>
         `}
-        <${Fact} name="fact.logical_date"><${Moment} iso=${summary.logical_date} /><//>
+        <${Fact} name="fact.logical_date"><${Moment} iso=${summary.logical_date} toMinute /><//>
         ${summary.places.length > 0 &&
         html`<${Fact} name="fact.places"><bdi>${summary.places.join(", ")}</bdi><//>`}
-        <${Fact} name="fact.started"><${Moment} iso=${summary.started_at} /><//>
-        <${Fact} name=${active ? "fact.running_for" : "fact.duration"}>${duration(lasted(summary))}<//>
+        ${summary.items_from && html`<${Fact} name="fact.items_from">${summary.items_from}<//>`}
+        ${tally && figures(summary, active)}
+        ${tally && html`<${Limits} />`}
       </dl>
-      <${Alerts} ...${trouble} />
-      ${tally && html`<${Tiles} summary=${summary} /><${OutcomeBar} tally=${tally} />`}
-      ${tally && html`<${Figures} summary=${summary} active=${active} />`}
-      <${Steps} />
+      <div class="folds"><${Steps} /><${Redrives} /></div>
     </header>
   `;
 }

@@ -5,7 +5,9 @@ import { address, query } from "./api.js";
 import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
 import { Pager } from "./pager.js";
+import { tabHref } from "./place.js";
 import { usePolled } from "./polling.js";
+import { Sign } from "./signs.js";
 import { Head } from "./table.js";
 import { say } from "./text.js";
 import { ItemLink } from "./values.js";
@@ -54,21 +56,25 @@ export function Lines({ path, of, group, label, titles, row }) {
   `;
 }
 
-/** The cell of a group with a button that shows its lines, and their download. */
-export function GroupTools({ file, of, group, name, open, onToggle }) {
+/** The name of a group in the address; a group of items and one of rows may have the same id. */
+const nameIn = (of, group) => `${of}-${group.id}`;
+
+/** Whether the address names a group of items or of rows. */
+export const isOpen = (place, of, group) => place.open === nameIn(of, group);
+
+/** The cell of a group with a link that shows its lines, and their download; `only`: the filter above. */
+export function GroupTools({ file, of, group, name, open, only }) {
   const { home } = useHere();
+  const place = [only, ...(open ? [] : [nameIn(of, group)])].filter(Boolean).join(".");
   const toggle = say(open ? `failures.hide_${of}` : `failures.show_${of}`);
   return html`
     <td class="tools">
-      <button
-        type="button"
-        class="textual"
-        aria-expanded=${open}
+      <a
+        href=${tabHref("failures", place)}
         aria-label=${say("about", { what: toggle, which: name })}
-        onClick=${() => onToggle(group.id)}
       >
         ${toggle}
-      </button>
+      </a>
       <a
         href=${address(`${home}/${file}${query({ group: group.id })}`)}
         aria-label=${say("about", { what: "JSONL", which: name })}
@@ -77,6 +83,17 @@ export function GroupTools({ file, of, group, name, open, onToggle }) {
         JSONL
       </a>
     </td>
+  `;
+}
+
+/** The download of all items or rows of an outcome, by the name of its file. */
+export function Download({ path, file }) {
+  const { home } = useHere();
+  const label = say("about", { what: say("files.download"), which: file });
+  return html`
+    <a class="button" href=${address(`${home}/${path}`)} aria-label=${label} download>
+      <${Sign} name="down" />${file}
+    </a>
   `;
 }
 

@@ -1,9 +1,12 @@
-// The current tab or item, kept in the URL fragment, so that "back" works.
+// The open tab or item, kept in the URL fragment: "back" works, and Airflow's address has it, too.
 
 import { useEffect, useRef, useState } from "./vendor/preact.js";
 import { parentDocument } from "./airflow.js";
 
 export const TABS = ["batches", "failures", "dataset", "report", "compare"];
+
+/** The link to a tab; `detail` is what it shows first, such as `invalid` of the failures. */
+export const tabHref = (tab, detail = "") => `#${tab}${detail && `=${encodeURIComponent(detail)}`}`;
 
 /** The link to the view of an item. */
 export const itemHref = (key) => `#item=${encodeURIComponent(key)}`;
@@ -13,50 +16,58 @@ export const openItem = (key) => {
   location.hash = itemHref(key);
 };
 
-function read(lastTab) {
-  const hash = location.hash.slice(1);
-  if (hash.startsWith("item=")) {
-    try {
-      return { tab: lastTab, item: decodeURIComponent(hash.slice(5)) };
-    } catch {
-      return { tab: lastTab, item: hash.slice(5) };
-    }
-  }
-  return { tab: TABS.includes(hash) ? hash : TABS[0], item: null };
+/** The place that the fragment names; an item is in front of the `last` tab. */
+function read(last) {
+  // Without these two, the value of a form's field is any text.
+  const written = location.hash.slice(1).replace(/[+&]/g, encodeURIComponent);
+  const [[name, value] = []] = new URLSearchParams(written);
+  if (name === "item") return { ...last, item: value };
+  return TABS.includes(name) ? { tab: name, detail: value, item: null } : FIRST;
 }
 
-const SAVED = `fanfold${location.search}`;
-const JUST_NOW = 15_000; // milliseconds
+const FIRST = { tab: TABS[0], detail: "", item: null };
 
-/** Whether the parent page was reloaded, which resets the URL of the iframe. */
-function reloadedAround() {
-  if (!parentDocument()) return false;
-  const { performance } = window.parent;
-  const [navigation] = performance.getEntriesByType("navigation");
-  return navigation?.type === "reload" && performance.now() < JUST_NOW;
+/** Airflow's window around the iframe, or null. */
+const around = () => parentDocument() && window.parent;
+
+/** Write the fragment into the address of Airflow's page. */
+function show() {
+  const airflow = around();
+  if (!airflow) return;
+  const address = new URL(airflow.location.href);
+  address.hash = location.hash;
+  airflow.history.replaceState(airflow.history.state, "", address);
 }
 
-/** Restore the tab or item after a reload of Airflow's page. */
-function restore() {
-  const saved = sessionStorage.getItem(SAVED);
-  if (!location.hash && saved && reloadedAround()) location.replace(saved);
+/** Go where the address of Airflow's page leads. */
+function follow() {
+  const { hash } = around().location;
+  if (hash && hash !== location.hash) location.replace(hash);
 }
 
-/** The open tab, and the item in front of it, if any. */
+/** The open tab, what it shows first (`detail`), and the item in front of it, if any. */
 export function usePlace() {
-  const last = useRef(TABS[0]);
+  const last = useRef(FIRST);
   const [place, setPlace] = useState(() => {
-    restore();
+    if (!location.hash && around()) follow();
     return read(last.current);
   });
-  last.current = place.tab;
+  last.current = place;
   useEffect(() => {
+    const airflow = around();
     const moved = () => {
-      sessionStorage.setItem(SAVED, location.hash);
+      show();
       setPlace(read(last.current));
     };
+    const leave = () => airflow?.removeEventListener("hashchange", follow);
     window.addEventListener("hashchange", moved);
-    return () => window.removeEventListener("hashchange", moved);
+    window.addEventListener("pagehide", leave);
+    airflow?.addEventListener("hashchange", follow);
+    return () => {
+      leave();
+      window.removeEventListener("hashchange", moved);
+      window.removeEventListener("pagehide", leave);
+    };
   }, []);
   return place;
 }

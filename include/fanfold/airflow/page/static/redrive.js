@@ -1,9 +1,10 @@
-// Redrive: its cost, a confirmation dialog, and its result.
+// Redrive, and publishing a run that failed only because of its tolerance.
 
-import { html, useEffect, useRef, useState } from "./vendor/preact.js";
-import { post, Refused } from "./api.js";
+import { html } from "./vendor/preact.js";
+import { ActionDialog } from "./action.js";
+import { duration, Moment, percent } from "./format.js";
 import { useHere } from "./here.js";
-import { Banner, problemText } from "./notices.js";
+import { Banner } from "./notices.js";
 import { Sign } from "./signs.js";
 import { say } from "./text.js";
 
@@ -17,7 +18,7 @@ const chosen = ({ keys = [], groups = [] }) => keys.length + groups.length > 0;
  */
 export function RedriveButton({ request = {}, children, ...looks }) {
   const { small = false, mute = false, disabled = false } = looks;
-  const { summary, redrive } = useHere();
+  const { summary, act } = useHere();
   const { allowed, why_not: why } = summary.redrive;
   if (!allowed) return null;
   // A selection is fetched again whatever its outcome, even if nothing failed.
@@ -30,7 +31,7 @@ export function RedriveButton({ request = {}, children, ...looks }) {
         class="button ${small ? "" : "primary"}"
         disabled=${hindered || disabled}
         title=${reason}
-        onClick=${() => redrive(request)}
+        onClick=${() => act({ kind: "redrive", request })}
       >
         <${Sign} name="again" />${children ?? say("redrive.all")}
       </button>
@@ -39,88 +40,92 @@ export function RedriveButton({ request = {}, children, ...looks }) {
   `;
 }
 
-function failureText(error) {
-  return error instanceof Refused ? problemText(error) : say("redrive.unknown");
-}
-
-/** Requests the cost (dry run), shows it, and starts the redrive when confirmed. */
-export function RedriveDialog({ request, onClose, onDone }) {
-  const { home } = useHere();
-  const dialog = useRef(null);
-  const [estimate, setEstimate] = useState(null);
-  const [error, setError] = useState(null);
-  const [sending, setSending] = useState(false);
-
-  const send = async (dryRun) => {
-    try {
-      return await post(`${home}/redrive`, { ...request, dry_run: dryRun });
-    } catch (problem) {
-      setError(failureText(problem));
-      return null;
-    }
-  };
-  useEffect(() => {
-    dialog.current.showModal();
-    send(true).then((answer) => answer && setEstimate(answer));
-  }, []);
-  const confirm = async () => {
-    setSending(true);
-    setError(null);
-    const answer = await send(false);
-    setSending(false);
-    if (!answer) return;
-    dialog.current.close(); // Gives the focus back; only then may the dialog go.
-    onDone(answer);
-  };
+/** A button that publishes the dataset with the share of failures that it has. */
+export function PublishButton() {
+  const { act } = useHere();
   return html`
-    <dialog ref=${dialog} aria-labelledby="redrive-title" onClose=${onClose}>
-      <h2 id="redrive-title">${say(chosen(request) ? "redrive.title_chosen" : "redrive.title")}</h2>
-      <div role="status">
-        ${!estimate && !error && html`<p>${say("redrive.asking")}</p>`}
-        ${estimate && html`<${Estimate} estimate=${estimate} all=${!chosen(request)} />`}
-      </div>
-      <div role="alert">${error && html`<${Banner} kind="bad">${error}<//>`}</div>
-      <div class="actions">
-        <button type="button" class="button" onClick=${() => dialog.current.close()}>
-          ${say(estimate ? "cancel" : "close")}
-        </button>
-        <button
-          type="button"
-          class="button primary"
-          disabled=${!estimate || estimate.tasks === 0 || sending}
-          onClick=${confirm}
-        >
-          ${say(sending ? "redrive.sending" : "redrive.confirm")}
-        </button>
-      </div>
-    </dialog>
+    <button type="button" class="button" onClick=${() => act({ kind: "publish", request: {} })}>
+      ${say("publish.button")}
+    </button>
   `;
 }
 
-function Estimate({ estimate, all }) {
-  const lines = ["items", "requests", "batches", "tasks"];
+/** The dialog of an action, as `act` of the page's context was called. */
+export function RunAction({ action, onClose, onDone }) {
+  const { kind, request } = action;
+  const redrive = {
+    title: say(chosen(request) ? "redrive.title_chosen" : "redrive.title"),
+    confirm: say("redrive.confirm"),
+    effect: (estimate) => html`<${Effect} estimate=${estimate} all=${!chosen(request)} />`,
+  };
+  const publish = {
+    title: say("publish.title"),
+    confirm: say("publish.confirm"),
+    effect: ({ share, tasks }) => html`
+      <p>${say("publish.share", { share: percent(share) })}</p>
+      <p class="quiet">${say("redrive.tasks", { n: tasks })}</p>
+    `,
+  };
+  const done = (answer) => onDone({ kind, ...answer });
   return html`
-    <p>${say("redrive.cost")}</p>
+    <${ActionDialog}
+      path=${kind}
+      request=${request}
+      ...${kind === "redrive" ? redrive : publish}
+      onClose=${onClose}
+      onDone=${done}
+    />
+  `;
+}
+
+/** What a redrive does: nothing is planned (it starts over), or items are fetched, and processed. */
+function Effect({ estimate, all }) {
+  const { items, requests, seconds, to_process: toProcess, batches, tasks } = estimate;
+  if (estimate.starts_over) return html`<p>${say("redrive.starts_over")}</p>`;
+  const cost = [say("redrive.requests", { n: requests })];
+  if (seconds !== null) cost.push(say("about_time", { time: duration(seconds) }));
+  return html`
     <ul>
-      ${lines.map(
-        (name) => html`<li key=${name}>${say(`redrive.${name}`, { n: estimate[name] })}</li>`,
-      )}
+      ${items > 0 && html`<li><b>${say("redrive.items", { n: items })}</b> (${cost.join(say("list.comma"))})</li>`}
+      ${toProcess > 0 && html`<li><b>${say("redrive.to_process", { n: toProcess })}</b></li>`}
+      ${batches > 0 && html`<li>${say("redrive.batches", { n: batches })}</li>`}
+      <li>${say("redrive.tasks", { n: tasks })}</li>
     </ul>
     ${all && html`<p class="quiet">${say("redrive.keeps")}</p>`}
   `;
 }
 
-/** The started redrive, until it is closed. */
-export function Redriven({ answer, onClose }) {
+/** What was started, until it is closed. */
+export function Started({ answer, onClose }) {
   return html`
     <div class="alerts" role="status">
       ${answer &&
       html`
         <${Banner} kind="good">
-          ${say("redrive.begun", { n: answer.items, tasks: answer.tasks })}${" "}
+          ${say(`begun.${answer.kind}`, { n: answer.items ?? answer.tasks, tasks: answer.tasks })}${" "}
           <button type="button" class="textual" onClick=${onClose}>${say("close")}</button>
         <//>
       `}
     </div>
+  `;
+}
+
+/** The redrives of the run so far, folded. */
+export function Redrives() {
+  const { redrives } = useHere().summary;
+  if (redrives.length === 0) return null;
+  return html`
+    <details class="folded">
+      <summary>${say("redrives.title", { n: redrives.length })}</summary>
+      <ul class="plain">
+        ${redrives.map(
+          ({ at, by, kind, items, requests }) => html`
+            <li key=${at}>
+              <${Moment} iso=${at} /> · <bdi>${by}</bdi> · ${say(`redrives.${kind}`, { n: items, requests })}
+            </li>
+          `,
+        )}
+      </ul>
+    </details>
   `;
 }

@@ -1,18 +1,15 @@
 // Rejected rows: by column and rule with a page of rows of each, and those of one item.
 
 import { html } from "./vendor/preact.js";
-import { address } from "./api.js";
 import { count, percent } from "./format.js";
 import { useHere } from "./here.js";
-import { Examples, GroupTools, Lines, NAME_LENGTH, useSet } from "./lines.js";
-import { Sign } from "./signs.js";
+import { Download, Examples, GroupTools, isOpen, Lines, NAME_LENGTH } from "./lines.js";
 import { numeric, Table } from "./table.js";
 import { say } from "./text.js";
 import { Clamped, ItemLink } from "./values.js";
 
-export function RejectedRows({ groups, final }) {
-  const { home } = useHere();
-  const [open, toggle] = useSet();
+/** `place`: what the address names. */
+export function RejectedRows({ groups, final, place }) {
   const label = say("rejected.title");
   if (groups.length === 0) return null;
   const titles = [
@@ -26,12 +23,7 @@ export function RejectedRows({ groups, final }) {
     <section>
       <div class="above">
         <h2>${label}</h2>
-        ${final &&
-        html`
-          <a class="button" href=${address(`${home}/rejected.jsonl`)} download>
-            <${Sign} name="down" />${say("failures.download_all")}
-          </a>
-        `}
+        ${final && html`<${Download} path="rejected.jsonl" file="rejected.jsonl" />`}
       </div>
       <${Table} label=${label} titles=${titles} look="groups">
         ${groups.map(
@@ -40,8 +32,7 @@ export function RejectedRows({ groups, final }) {
               key=${group.id}
               group=${group}
               final=${final}
-              open=${final && open.has(group.id)}
-              onToggle=${toggle}
+              place=${place}
             />
           `,
         )}
@@ -50,8 +41,9 @@ export function RejectedRows({ groups, final }) {
   `;
 }
 
-function GroupRow({ group, final, open, onToggle }) {
+function GroupRow({ group, final, place }) {
   const { rows, rejected, merge } = useHere().summary;
+  const open = final && isOpen(place, "rows", group);
   const ofRun = merge?.run_rows ?? rows;
   const name = nameOf(group).slice(0, NAME_LENGTH);
   return html`
@@ -70,7 +62,7 @@ function GroupRow({ group, final, open, onToggle }) {
           group=${group}
           name=${name}
           open=${open}
-          onToggle=${onToggle}
+          only=${place.only}
         />
       `}
     </tr>

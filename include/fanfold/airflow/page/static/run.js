@@ -1,4 +1,4 @@
-// The page of a run: the head with its numbers, the search, and the tabs or an item.
+// The page of a run: the head with its numbers and the search, and the tabs or an item.
 
 import { html, useEffect, useState } from "./vendor/preact.js";
 import { runAddress } from "./api.js";
@@ -12,9 +12,8 @@ import { ItemView } from "./item.js";
 import { Absent } from "./notices.js";
 import { TABS, usePlace } from "./place.js";
 import { usePolled } from "./polling.js";
-import { RedriveDialog, Redriven } from "./redrive.js";
+import { RunAction, Started } from "./redrive.js";
 import { Report } from "./report.js";
-import { Search } from "./search.js";
 import { stillActive } from "./states.js";
 import { TabPanel, Tabs } from "./tabs.js";
 import { say } from "./text.js";
@@ -37,8 +36,8 @@ function pause(summary, hurriedAt) {
 export function Run({ dag, run }) {
   const home = runAddress(dag, run);
   const [hurriedAt, hurry] = useState(0);
-  const [asked, ask] = useState(null);
-  const [redriven, setRedriven] = useState(null);
+  const [action, act] = useState(null);
+  const [started, setStarted] = useState(null);
   const polled = usePolled(home, { every: (summary) => pause(summary, hurriedAt) });
   const summary = polled.data;
 
@@ -61,21 +60,20 @@ export function Run({ dag, run }) {
     active: stillActive(summary.state),
     // The data of the tabs is out of date when one of these changes.
     stamp: [summary.state, tallied, summary.final, summary.ended_at, hurriedAt].join(),
-    redrive: ask,
+    act,
+    hurry: () => hurry(Date.now()),
   };
   const done = (answer) => {
-    ask(null);
-    setRedriven(answer);
+    act(null);
+    setStarted(answer);
     hurry(Date.now());
   };
   return html`
     <${HereProvider} value=${here}>
       <${Head} trouble=${polled} />
-      <${Redriven} answer=${redriven} onClose=${() => setRedriven(null)} />
-      <${Search} />
+      <${Started} answer=${started} onClose=${() => setStarted(null)} />
       <${Views} />
-      ${asked &&
-      html`<${RedriveDialog} request=${asked} onClose=${() => ask(null)} onDone=${done} />`}
+      ${action && html`<${RunAction} action=${action} onClose=${() => act(null)} onDone=${done} />`}
     <//>
   `;
 }
@@ -94,7 +92,7 @@ function Views() {
     <div hidden=${place.item !== null}>
       <${Tabs} tabs=${tabs} open=${place.tab} label=${say("tabs.label")} onOpen=${open} />
       <${TabPanel} key=${place.tab} name=${place.tab}>
-        <${View} shown=${place.item === null} />
+        <${View} shown=${place.item === null} detail=${place.detail} />
       <//>
     </div>
   `;

@@ -1,7 +1,7 @@
-// The steps of the pipeline in one line, each with its state and a link to its log.
+// The steps of the pipeline with links to their logs, folded where Airflow shows them or the run is over.
 
 import { html } from "./vendor/preact.js";
-import { AirflowLink, mappedPath, taskPath } from "./airflow.js";
+import { AirflowLink, mappedPath, parentDocument, taskPath } from "./airflow.js";
 import { useHere } from "./here.js";
 import { Sign } from "./signs.js";
 import { stateClass, stateSign, stateWord } from "./states.js";
@@ -36,25 +36,45 @@ function done(task) {
 }
 
 export function Steps() {
-  const { dag, run, summary } = useHere();
+  const { dag, run, summary, active } = useHere();
   if (summary.tasks.length === 0) return null;
+  const states = new Map();
+  for (const task of summary.tasks) {
+    const state = taskState(task) ?? "none";
+    states.set(state, (states.get(state) ?? 0) + 1);
+  }
   return html`
-    <nav aria-label=${say("steps.label")}>
+    <details class="folded" open=${active && !parentDocument()}>
+      <summary>
+        ${say("steps.label")}
+        ${[...states].map(
+          ([state, n]) => html`
+            <span key=${state} class="count"><${Dot} state=${state} />${n}</span>
+          `,
+        )}
+      </summary>
       <ol class="steps">
-        ${summary.tasks.map((task) => {
-          const state = taskState(task);
-          return html`
+        ${summary.tasks.map(
+          (task) => html`
             <li key=${task.task_id}>
               <${AirflowLink} path=${taskHref(dag, run, task)} class="step">
-                <span class="dot ${stateClass(state)}"><${Sign} name=${stateSign(state)} /></span>
+                <${Dot} state=${taskState(task)} />
                 <span>${shortName(task.task_id)}</span>
                 ${hasInstances(task) && html`<small>${done(task)}</small>`}
-                <span class="unseen">${stateWord(state)}</span>
               <//>
             </li>
-          `;
-        })}
+          `,
+        )}
       </ol>
-    </nav>
+    </details>
+  `;
+}
+
+/** A state as an icon, with its word for screen readers and as a tooltip. */
+function Dot({ state }) {
+  return html`
+    <span class="dot ${stateClass(state)}" title=${stateWord(state)}>
+      <${Sign} name=${stateSign(state)} /><span class="unseen">${stateWord(state)}</span>
+    </span>
   `;
 }

@@ -159,4 +159,10 @@
   addEventListener("beforeprint", () => paper(true));
   addEventListener("afterprint", () => paper(false));
   show(document.getElementById(wanted === "zh" ? "language-zh" : "language-en"));
+  // The run page shows the report in a frame of this height, and opens it to print it.
+  if (window.parent !== window) {
+    const tell = () => window.parent.postMessage({ height: Math.ceil(root.offsetHeight) }, "*");
+    new ResizeObserver(tell).observe(root);
+  }
+  if (location.hash === "#print") print();
 })();
