@@ -141,7 +141,7 @@ def write_plan(workspace, files, batch_size, **fields):
         starts=tuple(range(0, len(keys), batch_size)),
         logical_date=utc_text(now),
         started_at=utc_text(now),
-        forecast=Forecast(len(keys), None, Basis.UNKNOWN),
+        forecast=Forecast(len(keys), (60.0, 90.0), Basis.EARLIER_RUNS),
         quotas=Quotas(),
         key_column="file",
         key_form=KeyForm("@", lower=True),

@@ -34,10 +34,22 @@ def failed(finished_run):
     return page
 
 
+def ended_last(page, task_id):
+    from airflow.models.taskinstance import TaskInstance
+    from airflow.utils.session import create_session
+    from sqlalchemy import update
+
+    end = datetime.now(UTC) + timedelta(minutes=1)
+    with create_session() as session:
+        which = {"run_id": page.run_id, "task_id": task_id}
+        session.execute(update(TaskInstance).filter_by(**which).values(end_date=end))
+
+
 def test_it_is_the_first_failed_task_that_decides_and_no_batch_that_may_be_tolerated(failed):
     states = {("batch.fetch", 1): "failed", "consolidate": "failed", **AFTER}
     errors = ("batch.fetch", 1, Message("503")), ("consolidate", -1, TOO_MANY)
     page = failed(states, *errors)
+    ended_last(page, "consolidate")
     found = page.get()["failure"]
     assert (found["task_id"], found["message"], found["connection"]) == (
         "consolidate", "3 of 6 items failed", None,

@@ -49,6 +49,7 @@ def test_the_head_counts_items_rows_and_rejected_rows(partial):
     assert seen["places"] == list(PLACES)
     assert seen["tables"] == ["orders", "revenue"]
     assert seen["requests"]["expected"] == 20
+    assert (seen["timing"]["left"], seen["timing"]["expected"]) == (None, None)
     assert seen["requests"]["used"] == 18 + 2 * 5
     assert seen["redrive"] == {"allowed": True, "possible": True, "why_not": None, "items": 3}
     assert [task["task_id"] for task in seen["tasks"]] == [
@@ -306,6 +307,7 @@ def test_an_active_run_shows_what_its_batches_have_so_far(partial):
     write_json(partial.workspace.plan, {**plan, "quotas": plan["quotas"] | quotas})
     bounded = partial.get()["timing"]
     assert bounded["basis"] == "quota"
+    assert bounded["expected"] == {"low": 60, "high": 90}
     assert 7000 < bounded["left"]["low"] - seen["timing"]["left"]["low"] < 7400
     batches = partial.get("/batches")["batches"]
     assert batches[2]["waits_until"] == until
@@ -347,6 +349,7 @@ def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(new_run, page
     page = page_of(workspace)
     seen = page.get()
     assert (seen["verdict"], seen["tally"]["waiting"]) == ("planned", 20)
+    assert (seen["timing"]["left"], seen["timing"]["expected"]) == (None, {"low": 60, "high": 90})
     assert (seen["redrive"]["why_not"], seen["redrive"]["items"]) == ("nothing", 0)
     assert page.redrive(expect=409)["code"] == "nothing"
     assert page.get("/items", key=KEYS[0])["status"] == "waiting"

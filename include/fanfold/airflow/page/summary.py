@@ -130,6 +130,7 @@ class _Numbers:
         self._tasks = tasks
         self._plan = plan
         self._manifest = result.manifest
+        self._verdict = result.verdict
         self._batches = batches
         self._progress = {
             number: batch.progress for number, batch in enumerate(batches) if batch.progress
@@ -219,8 +220,9 @@ class _Numbers:
 
     def timing(self) -> schemas.Timing:
         elapsed, left, expected = self._elapsed(), None, None
-        if is_active(self._run.dag_run) and self._plan:
+        if self._plan and (self._verdict in ACTIVE or self._verdict is Verdict.PLANNED):
             expected = self._plan.forecast.seconds
+        if self._plan and self._verdict in ACTIVE:
             left = self._left(self._plan, elapsed or 0.0)
         return schemas.Timing(
             elapsed=elapsed,

@@ -59,7 +59,7 @@ class Timing(Schema):
     )
     basis: str | None = Field(description="Basis of ``left``: `speed`, `quota` or `forecast`.")
     expected: Seconds | None = Field(
-        description="Forecast of the plan, from it to the end of the run; null if unknown, or after the end."
+        description="Forecast of the plan, from it to the end of the run, also of a dry run; else null after the end."
     )
 
 
