@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any, Self
 from fanfold.errors import BadInput, FanfoldError, ItemRefused, SourceBusy
 from fanfold.messages import ENGINE, Message
 from fanfold.model import Outcome, Status, utc_text
-from fanfold.stages.fetching.backoff import Backoff
+from fanfold.stages.fetching.backoff import UNAVAILABLE, Backoff
 from fanfold.stages.fetching.parts import PartBuffer
-from fanfold.stages.fetching.queue import UNAVAILABLE
 from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:

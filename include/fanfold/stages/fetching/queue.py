@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fanfold.stages.fetching.backoff import UNAVAILABLE
+
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Sequence
@@ -18,9 +20,6 @@ if TYPE_CHECKING:
     from fanfold.stages.fetching.backoff import Backoff
     from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
     from fanfold.stages.fetching.concurrency import AdaptiveLimit
-
-UNAVAILABLE = "unavailable"
-"""The source gives no response."""
 
 
 @dataclass(slots=True)
@@ -155,6 +154,11 @@ class RequestQueue:
     def in_flight(self) -> int:
         """Number of requests that were handed out and are not finished."""
         return self._in_flight
+
+    @property
+    def slowed_by(self) -> str | None:
+        """Why fewer requests than the maximum are handed out, or None."""
+        return UNAVAILABLE if self._breaker.is_open else self._limit.slowed_by
 
     def set_concurrency(self, maximum: int) -> None:
         """Change the maximum number of requests in flight; those that are sent are not broken off."""

@@ -37,12 +37,12 @@ from fanfold.errors import (
 )
 from fanfold.messages import ENGINE, Message
 from fanfold.model import Outcome, Status, utc_text
-from fanfold.stages.fetching.backoff import Backoff
+from fanfold.stages.fetching.backoff import MAX_PAUSE, Backoff, cause_of, overload_of, pause_of
 from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
 from fanfold.stages.fetching.concurrency import AdaptiveLimit
 from fanfold.stages.fetching.parts import Backlog, PartBuffer, Sized
 from fanfold.stages.fetching.progress import Flight
-from fanfold.stages.fetching.queue import UNAVAILABLE, Request, RequestQueue
+from fanfold.stages.fetching.queue import Request, RequestQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,10 +53,6 @@ if TYPE_CHECKING:
     from fanfold.stages.fetching.counters import RequestCounters
     from fanfold.workspace.batch import Done
 
-DEFAULT_RESET = 300.0
-"""Seconds to wait if the source does not report when its quota is renewed."""
-MAX_PAUSE = 3600.0
-"""Longest pause in seconds, whatever the source requests: an hourly quota is renewed by then."""
 MAX_QUOTA_ERRORS = 10
 """Quota errors of one request before its item fails: the quota is not its problem then."""
 PROBE_AFTER = 10
@@ -129,27 +125,18 @@ class WorkerPool:
     @property
     def flight(self) -> Flight:
         """The requests in flight now."""
-        allowed = min(self.limit.maximum, self._items)
         # Read without locks: it changes with each request.
         sent = max(0, self._queue.in_flight - self._limiter.waiting)
-        slowed_by = self._limiter.slowed_by or self.limit.slowed_by
-        if self._queue.is_source_unavailable:
-            slowed_by = UNAVAILABLE
-        return Flight(sent, allowed, slowed_by)
+        slowed_by = self._limiter.slowed_by or self._queue.slowed_by
+        return Flight(sent, min(self.limit.maximum, self._items), slowed_by)
 
     def _start_threads(self) -> None:
         """Start the threads that the maximum of requests needs and that are not started yet."""
         for number in range(len(self._threads), min(self.limit.maximum, self._items)):
-            name = f"fetch-{number}"
-            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
-            self._threads[-1].start()
+            thread = threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
             self._running += 1
-
-    def _take_over_changes(self) -> None:
-        concurrency = self._changed()
-        if concurrency is not None:
-            self._queue.set_concurrency(concurrency)
-            self._start_threads()
 
     def parts(self) -> Iterator[list[Done]]:
         """Start the threads and yield their results in parts until all items are tried."""
@@ -170,7 +157,9 @@ class WorkerPool:
                         buffer.add(*result)
                 if (part := buffer.take()) is not None:
                     yield part
-                    self._take_over_changes()
+                    if (concurrency := self._changed()) is not None:
+                        self._queue.set_concurrency(concurrency)
+                        self._start_threads()
             buffer.add(self._judged())
         finally:
             self._end()
@@ -314,11 +303,7 @@ class WorkerPool:
 
     def _retry(self, request: Request, error: SourceBusy, sent_at: float) -> None:
         """Retry later; after too many attempts, find out whether the item or the source fails."""
-        cause = cause_of(error)
-        overload = UNAVAILABLE if error.unavailable else None
-        if error.overloaded:  # by functions with codes of their own, too
-            overload = cause if cause == "503" else "429"
-        errors = self._queue.record_error(sent_at, overload)
+        errors = self._queue.record_error(sent_at, overload_of(error))
         if error.retry_after is not None:
             self._pause(error.retry_after, error)
         request.attempts += 1
@@ -332,7 +317,7 @@ class WorkerPool:
             else:
                 self._give_up(request, error)
         else:
-            self._counters.retry(delay, cause)
+            self._counters.retry(delay, cause_of(error))
             self._queue.retry(request, delay)
 
     def _give_up(self, request: Request, error: FanfoldError) -> None:
@@ -413,25 +398,3 @@ class WorkerPool:
         self._stop.set()
         self._backlog.written(0)
         self._queue.close()
-
-
-def cause_of(error: SourceBusy) -> str:
-    """Return why a request failed, in a word: an HTTP status, the code of a service or source, or ``unavailable``."""
-    params = error.message.params
-    found = params.get("status") or params.get("code")
-    return str(found) if found else UNAVAILABLE if error.unavailable else "invalid response"
-
-
-def pause_of(error: QuotaSpent, session: Session) -> float:
-    """Return the seconds until a quota is renewed: as reported with the error, else by the source, else a default."""
-    seconds = error.retry_after
-    if seconds is None and error.reset_at is not None:
-        seconds = (error.reset_at - datetime.now(UTC)).total_seconds()
-    if seconds is None:
-        try:
-            quota = session.quota()
-        except FanfoldError:
-            quota = None
-        seconds = DEFAULT_RESET if quota is None or quota.reset_in is None else quota.reset_in
-    # A second more: clocks differ, and resets are reported in whole seconds.
-    return max(0.0, seconds) + 1.0
