@@ -1,7 +1,7 @@
 """# Account segments
 
 Which kinds of accounts there are among the Weibo user profiles, and which accounts are unusual. It runs after
-each run that publishes `weibo_user_profiles`.
+each run of `weibo_user_profiles` that becomes its latest.
 
 **Run it by hand**: press *Trigger*. It reads the profiles that were published last.
 
