@@ -148,7 +148,9 @@ def profile(uid: str, age: Age = NEW) -> dict[str, Any]:
         "remark": "",
         "insecurity": {"sexual_content": False},
         **(
-            {} if statuses == 0 or traps % 29 == 0 else {"status": _post(number, day, age.days, draws)}
+            {}
+            if statuses == 0 or traps % 29 == 0
+            else {"status": _post(number, day, age.days, draws)}
         ),
         "ptype": 0,
         "allow_all_comment": bool(odd & 256),

@@ -35,9 +35,7 @@ def user_ids(users: int) -> list[str]:
 
 def accounts(users: int) -> list[str]:
     """Return the first Mastodon accounts of a fixed list; the second of each hundred does not exist."""
-    return [
-        f"{'nobody' if _is_unknown(number) else 'user'}{number}" for number in range(users)
-    ]
+    return [f"{'nobody' if _is_unknown(number) else 'user'}{number}" for number in range(users)]
 
 
 def _is_unknown(number: int) -> bool:

@@ -72,7 +72,9 @@ def test_with_hours_profiles_follow_the_clock_and_without_only_the_day():
     assert 20 < len(changed) < 100
     for one in (before, after):
         newest = max(moment(each["status"]["created_at"]) for each in one if "status" in each)
-        assert newest < datetime(2026, 11, 27, 16, tzinfo=UTC), "a post is of today, or of the future"
+        assert newest < datetime(2026, 11, 27, 16, tzinfo=UTC), (
+            "a post is of today, or of the future"
+        )
     assert fediverse.account("ada", now.age) != fediverse.account("ada", people.Age(119))
     assert Settings(now=0, hours=0).age.days == 0, "a clock that is wrong"
 
