@@ -78,6 +78,8 @@ def _number(name: str, text: str | None, least: int, most: int) -> int | None:
 
 
 def _words(text: str) -> list[str]:
+    if not text.strip():
+        raise BadInput('Set ARGS, such as `make airflow ARGS="dags list"`.')
     try:
         return shlex.split(text)
     except ValueError as error:

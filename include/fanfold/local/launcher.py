@@ -244,7 +244,7 @@ def _watch(stack: Stack, dag_id: str, run_id: str, screen: Screen) -> tuple[str,
             )
             _say_ended_steps(stack, path, steps["task_instances"], said, screen)
             active = _active(stack, path)
-            text = current_step(active) or "waiting for Airflow's scheduler"
+            text = current_step(active)
             if any(each["task_id"] in MAPPED for each in active):
                 text += f"  {read_progress(workspace)}"
             for instance in active:
@@ -253,7 +253,8 @@ def _watch(stack: Stack, dag_id: str, run_id: str, screen: Screen) -> tuple[str,
                     if reason not in {"", *reasons}:
                         reasons.add(reason)
                         screen.say(f"  {step_name(instance['task_id'])} will be retried: {reason}")
-            screen.show(text)
+            if text:
+                screen.show(text)
         if is_finished:
             screen.end()
             return run["state"], seconds_between(run["start_date"], run["end_date"])
@@ -380,6 +381,7 @@ def airflow(home: Home, arguments: Sequence[str]) -> int:
     else:
         raise BadInput(f"{home.root} has no database of Airflow yet: `make up` creates it.")
     environment.pop(STACK, None)  # or `make down` would stop this command
+    environment["PYTHONWARNINGS"] = "ignore"  # Airflow writes them to stdout, before JSON
     command = [sys.executable, "-m", "airflow", *arguments]
     return min(1, abs(subprocess.call(command, env=environment)))
 

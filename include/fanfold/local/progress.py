@@ -78,9 +78,7 @@ class Screen:
         """Replace the text of what is going on; where lines cannot be rewritten, print it now and then."""
         if self._rewrites:
             self._line.update(self._line.task_ids[-1], description=text)
-        elif (
-            text not in {"", self._printed} and time.monotonic() - self._printed_at > PLAIN_EVERY_S
-        ):
+        elif text != self._printed and time.monotonic() - self._printed_at > PLAIN_EVERY_S:
             self._printed, self._printed_at = text, time.monotonic()
             self.say(text)
 

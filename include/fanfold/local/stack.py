@@ -227,7 +227,7 @@ def running_stack(
     """
     folder = Home(home.absolute())
     supervisor = _launch(
-        folder, _reserve(folder, port, say), stay=False, dags=dags, extra_env=extra_env
+        folder, reserve(folder, port, say), stay=False, dags=dags, extra_env=extra_env
     )
     try:
         stack = Stack(folder, _wait_until_ready(folder, supervisor, say))
@@ -254,7 +254,7 @@ def start(
     Raises:
         StackFailed: It did not start, or another one runs in this folder.
     """
-    supervisor = _launch(home, _reserve(home, port, say), stay=True, extra_env=extra_env)
+    supervisor = _launch(home, reserve(home, port, say), stay=True, extra_env=extra_env)
     try:
         return Stack(home, _wait_until_ready(home, supervisor, say))
     except BaseException:
@@ -293,7 +293,7 @@ def environment_of(
     return {**settings.clean_environment(os.environ), **made, **(extra_env or {})}
 
 
-def _reserve(home: Home, port: int | None, say: Callable[[str], object]) -> settings.Reservation:
+def reserve(home: Home, port: int | None, say: Callable[[str], object]) -> settings.Reservation:
     """Prepare the folder of a stack and reserve its ports; the next start wants the same ones."""
     home.prepare()
     known = home.remembered_port()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fanfold.messages import Message
 from fanfold.model import Manifest, Plan, RunStatus
 from fanfold.workspace.files import read_json
-from fanfold.workspace.paths import Workspace
+from fanfold.workspace.paths import Workspace, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -100,7 +100,7 @@ def page_of(stack: Stack, dag_id: str, run_id: str) -> str:
 
 
 def failure(stack: Stack, dag_id: str, run_id: str) -> str:
-    """Return which task failed first, and the end of its log."""
+    """Return which task failed first and why: what it wrote as the reason, or the end of its log."""
     path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
     query = {"state": "failed", "limit": 100, "order_by": "end_date"}
     found = stack.api("GET", path, params=query)["task_instances"]
@@ -111,6 +111,11 @@ def failure(stack: Stack, dag_id: str, run_id: str) -> str:
     if first["map_index"] >= 0:
         name += f" [{first.get('rendered_map_index') or first['map_index']}]"
     others = f" ({len(found)} tasks failed)" if len(found) > 1 else ""
+    workspace = Workspace.of_run(stack.home.shared, dag_id, run_id)
+    mapped = f"-{first['map_index']}" if first["map_index"] >= 0 else ""
+    reason = workspace.root / "errors" / f"{safe_name(first['task_id'])}{mapped}.json"
+    if reason.exists():
+        return f"{dag_id}: {name} failed{others}: {Message(**read_json(reason)['message']).text}"
     log = log_lines(_log(stack, path, first))
     return "\n".join([f"{dag_id}: {name} failed{others}. The end of its log:", "", *log[-20:]])
 
