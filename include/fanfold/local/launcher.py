@@ -94,10 +94,6 @@ def _begin_start(home: Home, screen: Screen) -> None:
     _say_ended(home, screen)
     home.prepare()
     _start_clock(home)
-    if not home.database.exists():
-        screen.say(
-            "The first start creates Airflow's database, and takes longer than the next ones."
-        )
     screen.begin(STARTING)
 
 
@@ -305,7 +301,7 @@ def _mapped_times(stack: Stack, path: str, task_id: str) -> tuple[float, str] | 
         stack.api("GET", f"{path}/taskInstances", params={**query, **change})["task_instances"]
         for change in ({"order_by": "start_date"}, {"order_by": "-end_date"}, {"state": ["failed"]})
     )
-    if not first or not first[0]["start_date"]:
+    if not first:
         return None
     seconds = seconds_between(first[0]["start_date"], last[0]["end_date"])
     return seconds, "failed" if failed else "success"

@@ -25,7 +25,8 @@ STEPS = (
     "consolidate", "publish", "load", "report",
 )  # fmt: skip
 ACTIVE = ("running", "queued", "restarting", "deferred")
-ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+ENDED = ("success", "failed")
+"""States of tasks that ran; the others, such as ``upstream_failed``, took no time."""
 PLAIN_EVERY_S = 2.0
 """Minimum seconds between two lines about what is going on, where lines cannot be rewritten."""
 
@@ -138,7 +139,7 @@ def ended_steps(instances: Iterable[dict[str, Any]]) -> Iterator[tuple[str, floa
 
     ``instances`` are those of tasks that are not mapped.
     """
-    ended = (each for each in instances if each["state"] in ENDED and each["start_date"])
+    ended = (each for each in instances if each["state"] in ENDED)
     for each in sorted(ended, key=lambda instance: str(instance["end_date"])):
         yield each["task_id"], seconds_between(each["start_date"], each["end_date"]), each["state"]
 

@@ -60,7 +60,7 @@ def test_the_steps_that_have_ended_are_named_in_the_order_of_their_ends_with_sec
             step("load", "failed", "10", "12.5"),
             step("publish", "success", "10", "11"),
             step("report", "running", "11", None),
-            step("own", "upstream_failed", None, "12"),
+            step("own", "upstream_failed", "12", "12"),
         ]
     )
     assert list(found) == [("publish", 1.0, "success"), ("load", 2.5, "failed")]
