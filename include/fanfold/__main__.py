@@ -77,8 +77,11 @@ def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
     """Write a pipeline that runs as it is: module, DAG file, test, and a file or a function; return their paths.
 
     Raises:
-        BadInput: The name cannot be that of a module or dataset, or one of the files exists.
+        BadInput: The name cannot be that of a module or dataset, or one of the files exists, or there is
+            no such kind.
     """
+    if kind not in _KINDS:
+        raise BadInput(f"FROM={kind!r}: use {', '.join(sorted(_KINDS))}.")
     if not _NAME.fullmatch(name) or iskeyword(name) or name == DATASET:
         raise BadInput(
             f"NAME={name!r}: use up to 40 lower-case letters, digits and '_', such as air_quality."
@@ -205,7 +208,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     one.add_argument("--report", type=Path, help="write the report to this file")
     made = commands.add_parser("new", help="write a pipeline: module, DAG file and test")
     made.add_argument("name")
-    made.add_argument("--from", dest="kind", choices=sorted(_KINDS), required=True)
+    made.add_argument("--from", dest="kind", required=True, help=", ".join(sorted(_KINDS)))
     return parser.parse_args(arguments)
 
 

@@ -55,7 +55,7 @@ class Request:
             )
         if self.users and self.pipeline not in SAMPLES:
             raise BadInput(
-                f"USERS={self.users}: there are simulated users only for {' and '.join(SAMPLES)}. "
+                f"USERS={self.users}: there are simulated users only for {', '.join(SAMPLES)}. "
                 f"Set ITEMS for {self.pipeline}, or neither for the default list of its DAG."
             )
         for word in self._words():

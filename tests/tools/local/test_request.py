@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from fanfold.errors import BadInput
-from fanfold.local.commands import parse
 from fanfold.local.request import Request, upload_key
 
 WEIBO, SUM = "weibo_user_profiles", "concurrent_sum"
@@ -111,7 +110,7 @@ def test_only_the_sample_of_a_run_without_items_becomes_the_latest(tmp_path):
 def test_what_does_not_exist_is_named_with_the_alternatives():
     with pytest.raises(BadInput, match=r"no pipeline 'sums' in .*; available: .*concurrent_sum, "):
         Request("sums").check()
-    with pytest.raises(BadInput, match=r"USERS=3: .* only for weibo_user_profiles and mastodon_"):
+    with pytest.raises(BadInput, match=r"USERS=3: .* only for weibo_user_profiles, mastodon_"):
         Request(SUM, users=3).check()
     Request(SUM, "1").check()
 
@@ -122,12 +121,6 @@ def test_a_dag_file_that_runs_a_pipeline_under_its_own_name_can_be_run(tmp_path,
         Request("authors").check()
     (tmp_path / "authors.py").touch()
     Request("authors").check()
-
-
-def test_items_and_users_together_are_refused(capsys):
-    with pytest.raises(SystemExit):
-        parse(["run", "--items=1", "--users=2"])
-    assert "not allowed with argument" in capsys.readouterr().err
 
 
 def test_local_files_of_a_pipeline_over_files_are_uploaded_and_uris_stay(tmp_path, monkeypatch):
