@@ -257,5 +257,5 @@ def test_an_unexpected_error_discloses_nothing(door, monkeypatch):
 
 def test_the_report_is_sandboxed_without_an_origin(door):
     policy = door.policy_of(door.ask(REPORT))
-    assert policy["sandbox"] == ["allow-scripts", "allow-downloads"]
+    assert policy["sandbox"] == ["allow-scripts", "allow-downloads", "allow-modals"]
     assert "connect-src" not in policy  # then default-src holds: none

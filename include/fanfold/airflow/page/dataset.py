@@ -70,7 +70,11 @@ def get_files(run: RunDep, session: SessionDep) -> schemas.Files:
 @router.get(
     "/dags/{dag_id}/runs/{run_id}/files/{name}",
     response_class=FileResponse,
-    responses={307: {"description": "A presigned URL"}, **refusals(404, 500, 503)},
+    responses={
+        200: {"content": {"application/octet-stream": {}}},
+        307: {"description": "A presigned URL"},
+        **refusals(404, 500, 503),
+    },
     operation_id="download_file",
 )
 def download_file(
