@@ -40,18 +40,21 @@ _KINDS: dict[str, dict[str, str]] = {
         "items": '["K042", "B107", "S230"]',
         "example": '["K042"]',
         "params": 'noun="station", column="station"',
+        "policy": "PIPELINE",
     },
     "compute": {
         **_OF_ITEMS,
         "items": "[str(number) for number in range(1, 31)]",
         "example": '["27"]',
         "params": 'noun="number", column="number", requests=False',
+        "policy": "PIPELINE",
     },
     "function": {
         **_OF_ITEMS,
         "items": "[str(number) for number in range(1, 61)]",
         "example": '["360"]',
         "params": 'noun="number", column="number"',
+        "policy": "SNAPSHOT",
     },
     "files": {
         "list": "files",
@@ -60,6 +63,7 @@ _KINDS: dict[str, dict[str, str]] = {
         "items": '["s3://fanfold/samples/weather/{date}/*.csv"]',
         "example": '["s3://fanfold/samples/weather/2026-07-01/K042.csv"]',
         "params": 'mode="merge"',
+        "policy": "PIPELINE",
     },
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")

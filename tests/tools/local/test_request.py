@@ -19,8 +19,7 @@ PARAMS = {
     "colours": param(["red"], type="array"),
     "numbers": param(["1"], type="array", **{"x-list": True}),
     "items_uri": {
-        **param(type=["null", "string"], pattern=r"\.(csv|parquet)$|^dataset:"),
-        "description": "Possible: a CSV file.",
+        **param(type=["null", "string"]),
     },
 }
 
@@ -68,7 +67,7 @@ def test_a_file_or_its_uri_becomes_items_uri(conf, tmp_path, monkeypatch):
 @pytest.mark.parametrize("items", ["file:///etc/passwd", "s3://lists/", "{folder}/list.txt"])
 def test_an_items_file_of_another_kind_is_told_with_those_that_are_read(conf, tmp_path, items):
     (tmp_path / "list.txt").write_text("1\n")
-    with pytest.raises(BadInput, match=r"is not an items file, dataset or run\. Possible: a CSV"):
+    with pytest.raises(BadInput, match=r"is not an items file, a dataset or a run\."):
         conf(SUM, items.format(folder=tmp_path))
 
 
@@ -97,6 +96,15 @@ def test_without_items_and_users_a_simulated_api_gets_300_users_and_others_their
     assert conf(SUM) == {}
     assert len(users_of(conf(WEIBO), tmp_path)) == 300
     assert conf(WEIBO, simulated=False) == {}, "simulated users were sent to the user's API"
+
+
+def test_only_the_sample_of_a_run_without_items_becomes_the_latest(tmp_path):
+    params = {**PARAMS, "update_latest": param("auto")}
+    updates = [
+        Request(WEIBO, *given).conf(params, tmp_path, bool).get("update_latest")
+        for given in ((), ("1",), ("", 5))
+    ]
+    assert updates == ["yes", None, None]
 
 
 def test_what_does_not_exist_is_named_with_the_alternatives():
