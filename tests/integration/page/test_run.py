@@ -437,14 +437,17 @@ def test_the_latest_dataset_of_a_pipeline_is_that_of_the_newest_event_of_publish
             timestamp=utcnow(),
             extra=extra,
         )
-        for run_id, task_id in [("an_older", "publish"), (page.run_id, "publish"), ("x", "own_task")]
+        for run_id, task_id in [
+            ("an_older", "publish"),
+            (page.run_id, "publish"),
+            ("x", "own_task"),
+        ]
     ]
     with create_session() as session:
         session.add_all(events)
     latest = listed("viewer")["latest"]
     assert (latest["run_id"], latest["rows"], latest["bytes"]) == (page.run_id, ROWS, 12_345)
     assert [listed(person)["can_trigger"] for person in ("viewer", "user")] == [False, True]
-
 
 
 def test_missing_or_damaged_files_are_named_and_the_rest_is_shown(partial, monkeypatch, tmp_path):

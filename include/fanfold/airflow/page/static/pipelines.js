@@ -78,7 +78,7 @@ function Newest({ dag, run }) {
   return html`
     <${Verdict} verdict=${run.verdict} />${" "}
     <${AirflowLink} path=${itemsPath(dag, run.run_id)} title=${run.run_id}>
-      ${run.started_at ? momentText(run.started_at) : run.run_id}
+      ${momentText(run.started_at ?? run.logical_date)}
     <//>
     ${run.tally?.planned > 0 && html`<br />${tallyText(run.tally)}`}
   `;
