@@ -114,7 +114,9 @@ def _add_hover_targets(part: dict[str, Any]) -> None:
         and mark.get("type") in {"line", "area"}
         and mark.get("tooltip", True)
     ):
-        part["mark"] = {"point": _TARGET, **mark}
+        # Without a tooltip of its own, a layer without the legend's selection takes no events.
+        target = {**_TARGET, "tooltip": mark.get("tooltip", True)}
+        part["mark"] = {"point": target, **mark}
 
 
 def _show_as_written(part: dict[str, Any]) -> None:
