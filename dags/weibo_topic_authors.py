@@ -14,7 +14,7 @@ a list or a file.
 |---|---|
 | `weibo_topic_authors/latest.json` | reference to the manifest of the latest run |
 | `…/date=YYYY-MM-DD/run=<run>/user_profiles.parquet`, `user_profiles.csv.gz` | the profiles |
-| `…/failed.jsonl` | users that are not in the dataset, with the reason |
+| `…/failed.jsonl`, `missing.jsonl` | users that are not in the dataset, with the reason |
 | `…/report.html` | charts |
 
 and the table `user_profiles` in the database of the connection `warehouse_default`, which this DAG shares with
@@ -51,7 +51,7 @@ AUTHORS = "dataset://weibo_hot_topics/top_authors/author_id"
 def weibo_topic_authors() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batch.partial(pipeline=PIPELINE).expand(ref=planned)
+    batches = tasks.batches(PIPELINE, planned)
     folded = tasks.consolidate(PIPELINE)
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
 

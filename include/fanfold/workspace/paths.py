@@ -20,8 +20,8 @@ Layout::
         clean/00007.failed.jsonl         outcomes of its items that are not ok
         clean/00007.rejected.jsonl       its rows that break the contract
         clean/00007.json                 counts of all of these; written last
-        dataset/                         <dataset> and <fold>.parquet, .csv.gz; failed.jsonl, rejected.jsonl,
-                                         same.jsonl;
+        dataset/                         <dataset> and <fold>.parquet, .csv.gz; failed.jsonl, missing.jsonl,
+                                         rejected.jsonl, same.jsonl;
                                          mode merge: <dataset>.state.parquet, <dataset>.ledger.parquet
         failures.json                    failure groups of items and of rejected rows
         spill/                           temporary files of DuckDB
@@ -30,6 +30,8 @@ Layout::
         manifest.json                    the manifest
         publish.json                     warnings of the last publication
         load.json                        warnings of the last load
+        errors/batch.fetch-7.json        why the last failed try of a task, or of its instance 7, failed
+        redrives.jsonl                   redrives from the run page: when, by whom, how many items
         stop.json                        why the fetch was stopped, if the token was rejected
 
     <shared>/inputs/                     items files that people put there, and that any run may read
@@ -55,6 +57,7 @@ _SAFE = re.compile(r"[A-Za-z0-9._+=:@-]")
 _NAME_LIMIT = 120  # bytes; most file systems allow 255, and parts add to it
 INPUTS = "inputs"
 FAILED = "failed.jsonl"
+MISSING = "missing.jsonl"
 REJECTED = "rejected.jsonl"
 
 
@@ -95,6 +98,8 @@ class Workspace:
         self.manifest = root / "manifest.json"
         self.published = root / "publish.json"
         self.load = root / "load.json"
+        self.errors = root / "errors"
+        self.redrives = root / "redrives.jsonl"
         self.spill = root / "spill"
 
     def table(self, name: str) -> Path:

@@ -217,7 +217,7 @@ def _failure(group: Group, catalogue: Catalogue) -> FailureRow:
         outcome=say(group.status),
         reason=reason,
         count=full(group.count),
-        attempts=same(f"{group.attempts / group.count:.3g}"),
+        attempts=same(f"{group.attempts / group.count:.1f}".removesuffix(".0")),
         examples=tuple(
             (visible(key, 48), None if value is None else visible(value, 48))
             for key, value in group.examples

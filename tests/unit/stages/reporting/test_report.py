@@ -130,7 +130,7 @@ def test_key_figures_are_those_of_the_manifest(page):
         "Rejected rows 1",
         "by_city 2",
         "Requests 12,345",
-        "Duration 1 min 30 s",
+        "From plan to dataset 1 min 30 s",
         "Logical date 2026-03-01 00:00 UTC",
         "Run manual__2026-03-01T00:00:00+00:00",
     ):

@@ -27,13 +27,20 @@ from fanfold.airflow.page.schemas.items import (
     Suggestions,
 )
 from fanfold.airflow.page.schemas.pipelines import Latest, Pipeline, PipelineRun, Pipelines
-from fanfold.airflow.page.schemas.redrive import Redrivable, Redrive, RedriveRequest
+from fanfold.airflow.page.schemas.redrive import (
+    Failure,
+    Redrivable,
+    Redrive,
+    Redriven,
+    RedriveRequest,
+)
 from fanfold.airflow.page.schemas.run import (
     DroppedColumn,
     Merge,
     Rate,
     Requests,
     RunSummary,
+    Seconds,
     SourceQuota,
     TaskState,
     Timing,
@@ -52,6 +59,7 @@ __all__ = [
     "Example",
     "FailedItem",
     "FailedItems",
+    "Failure",
     "FailureGroup",
     "Failures",
     "File",
@@ -69,11 +77,13 @@ __all__ = [
     "Redrivable",
     "Redrive",
     "RedriveRequest",
+    "Redriven",
     "RejectedGroup",
     "RejectedRow",
     "RejectedRows",
     "Requests",
     "RunSummary",
+    "Seconds",
     "Side",
     "SomeRecords",
     "SomeRejected",
