@@ -26,7 +26,7 @@ from fanfold.airflow.page.schemas.items import (
     SomeRows,
     Suggestions,
 )
-from fanfold.airflow.page.schemas.pipelines import Pipeline, PipelineRun, Pipelines
+from fanfold.airflow.page.schemas.pipelines import Latest, Pipeline, PipelineRun, Pipelines
 from fanfold.airflow.page.schemas.redrive import (
     Failure,
     Redrivable,
@@ -67,6 +67,7 @@ __all__ = [
     "Item",
     "ItemFile",
     "ItemOutcome",
+    "Latest",
     "Merge",
     "Moment",
     "Pipeline",
