@@ -136,7 +136,7 @@ def named_run(door):
 
 def test_a_run_whose_name_is_a_path_has_a_workspace_of_its_own(door, named_run):
     """Airflow takes such names; the folders that they would lead to hold files of a run."""
-    own = [route for route in door.of_a_run if route not in {(GET, RUN), REDRIVE}]
+    own = [route for route in door.of_a_run if route[0] == GET and route != (GET, RUN)]
     for run_id in ("..", ".", "~"):
         named_run(run_id)
         for route in own:

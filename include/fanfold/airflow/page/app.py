@@ -16,6 +16,7 @@ from fanfold.airflow.page import (
     failures,
     files,
     items,
+    limits,
     pipelines,
     redrive,
     refusal,
@@ -66,6 +67,6 @@ def create_app() -> FastAPI:
     app.add_middleware(Headers)
     refusal.install(app)
     app.include_router(files.router)
-    for module in (pipelines, summary, batches, items, failures, dataset, redrive):
+    for module in (pipelines, summary, batches, items, failures, dataset, redrive, limits):
         app.include_router(module.router, prefix="/api")
     return app
