@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from fanfold import formats
 from fanfold.model import Plan
 from fanfold.workspace.progress import all_closed, all_progress
 
@@ -92,7 +93,7 @@ class Screen:
 
 
 def read_progress(workspace: Workspace) -> str:
-    """Return the counts of a run so far, such as ``user: 150 of 300 (50.0 %), 2 failed so far``.
+    """Return the counts of a run so far, such as ``user: 150 of 300 (50.0%), 2 failed so far``.
 
     Returns:
         An empty string before the run has a plan.
@@ -103,7 +104,9 @@ def read_progress(workspace: Workspace) -> str:
         return ""
     batches = all_progress(workspace).values()
     done, failed = sum(each.decided for each in batches), sum(each.failed for each in batches)
-    counts = f"{plan.noun[0]}: {done} of {plan.items} ({100 * done / max(plan.items, 1):.1f} %)"
+    counts = (
+        f"{plan.noun[0]}: {done} of {plan.items} ({formats.percent(done / max(plan.items, 1))})"
+    )
     if failed:
         counts += f", {failed} failed so far"
     if len(plan.starts) > 1 and (closed := len(all_closed(workspace))):

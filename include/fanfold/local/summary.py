@@ -56,6 +56,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         "pending": notes.pending_text(manifest),
         "dropped": notes.dropped_text(manifest),
         "tables": f"{', '.join(tables)} in {warehouse}",
+        "latest": _latest(workspace),
         "warnings": _warnings(workspace),
         "S3": f"s3://{stack.bucket}/{run_prefix(manifest)}",
         "on disk": workspace.dataset,
@@ -75,7 +76,8 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
 
 
 def _warnings(workspace: Workspace) -> str:
-    found = [read_json(path) for path in (workspace.published, workspace.load) if path.exists()]
+    paths = (workspace.consolidated, workspace.published, workspace.load)
+    found = [read_json(path) for path in paths if path.exists()]
     return " ".join(Message(**each).text for file in found for each in file["warnings"])
 
 
@@ -97,6 +99,12 @@ def number_of(number: int, noun: str, *, width: int = 0) -> str:
 def page_of(stack: Stack, dag_id: str, run_id: str) -> str:
     """Return the address of the tab of a run in Airflow."""
     return f"{stack.url}/dags/{dag_id}/runs/{run_id}/plugin/fanfold-items"
+
+
+def _latest(workspace: Workspace) -> str:
+    if not workspace.published.exists() or read_json(workspace.published).get("latest", True):
+        return ""
+    return "latest.json does not point to this run"
 
 
 def failure(stack: Stack, dag_id: str, run_id: str) -> str:

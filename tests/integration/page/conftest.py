@@ -42,7 +42,7 @@ QUERIES = {
     f"{RUN}/suggestions": "?prefix=f",
 }
 """The query that a route requires."""
-NAMES = {STATIC: "vendor/uplot.css", (GET, f"{RUN}/files/{{name}}"): "orders.parquet"}
+NAMES = {STATIC: "vendor/preact.js", (GET, f"{RUN}/files/{{name}}"): "orders.parquet"}
 
 
 def pytest_collection_modifyitems(items):

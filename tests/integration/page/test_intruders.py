@@ -44,7 +44,7 @@ FORGED_NAMES = {
     "down and up": "vendor/../../app.py",
     "down and up, to a file that there is": "vendor/../page.css",
     "here": "./page.css",
-    "doubled": "vendor//uplot.css",
+    "doubled": "vendor//preact.js",
     "backslash": "..%5capp.py",
     "absolute": "/etc/passwd",
     "absolute, encoded": "%2fetc%2fpasswd",

@@ -18,11 +18,11 @@ def test_the_counts_of_all_batches_are_added(tmp_path):
     forecast = Forecast(10, None, Basis.UNKNOWN)
     plan = Plan("x", 10, 0, (0, 5), DATE, DATE, forecast, noun=("station", "气象站"))
     write_json(workspace.plan, plan.as_json())
-    assert read_progress(workspace) == "station: 0 of 10 (0.0 %)"
+    assert read_progress(workspace) == "station: 0 of 10 (0%)"
     write_progress(workspace.batch(0), Progress(0, 5, ok=3, missing=1, failed=1))
     write_progress(workspace.batch(1), Progress(1, 5, ok=2))
     write_closed(workspace.batch(1), Closed(1, Counts(), 0, 0, 0))
-    counts = "station: 7 of 10 (70.0 %), 1 failed so far, 1 of 2 batches processed"
+    counts = "station: 7 of 10 (70.0%), 1 failed so far, 1 of 2 batches processed"
     assert read_progress(workspace) == counts
 
 

@@ -67,6 +67,6 @@ def test_a_partial_run_says_why_and_counts_have_singular_and_plural(tmp_path):
     assert lines[1] == "sales: partial in 3.2 s: 2 failed, 1 invalid, 1 rejected row"
     assert lines[2] == "  item       4 planned: 1 ok, 0 missing, 1 invalid, 2 failed (1 request)"
     assert [" ".join(line.split()) for line in lines[-2:]] == [
-        "sales.csv.gz 1 row 0.1 KiB",
-        "failed.jsonl 3 rows 0.1 KiB",
+        "sales.csv.gz 1 row 100 B",
+        "failed.jsonl 3 rows 100 B",
     ]

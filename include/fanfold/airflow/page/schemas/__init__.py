@@ -34,7 +34,7 @@ from fanfold.airflow.page.schemas.limits import (
     PublishRequest,
     Shares,
 )
-from fanfold.airflow.page.schemas.pipelines import Pipeline, PipelineRun, Pipelines
+from fanfold.airflow.page.schemas.pipelines import Latest, Pipeline, PipelineRun, Pipelines
 from fanfold.airflow.page.schemas.redrive import (
     Failure,
     Redrivable,
@@ -76,6 +76,7 @@ __all__ = [
     "Item",
     "ItemFile",
     "ItemOutcome",
+    "Latest",
     "LimitChanges",
     "Limits",
     "Merge",
