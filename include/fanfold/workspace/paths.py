@@ -26,7 +26,6 @@ Layout::
         failures.json                    failure groups of items and of rejected rows
         spill/                           temporary files of DuckDB
         report/                          report.html
-        comparison.json                  differences to the previous run
         manifest.json                    the manifest
         publish.json                     warnings of the last publication
         load.json                        warnings of the last load
@@ -89,7 +88,6 @@ class Workspace:
         self.base_ref = root / "items" / "base.json"
         self.dataset = root / "dataset"
         self.failures = root / "failures.json"
-        self.comparison = root / "comparison.json"
         self.stop = root / "stop.json"
         self.report = root / "report"
         self.manifest = root / "manifest.json"

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from fanfold.airflow.page import (
     batches,
+    comparison,
     dataset,
     failures,
     files,
@@ -60,6 +61,6 @@ def create_app() -> FastAPI:
     app.add_middleware(Headers)
     refusal.install(app)
     app.include_router(files.router)
-    for module in (pipelines, summary, batches, items, failures, dataset, redrive):
+    for module in (pipelines, summary, batches, items, failures, dataset, comparison, redrive):
         app.include_router(module.router, prefix="/api")
     return app

@@ -97,7 +97,6 @@ def get_run(
         redrive=_redrivable(result, numbers.counts if plan else None, tasks, allowed=editable),
         report=(workspace.report / "report.html").exists(),
         tables=run.tables(),
-        previous=_previous(workspace),
         key_column=plan.key_column if plan else None,
         scheduler=scheduler_is_alive(session),
     )
@@ -297,12 +296,6 @@ def _warnings(tasks: dict[str, Task], workspace: Workspace, translator: Translat
             with suppress(Inconsistent):
                 found += read_as(path, lambda file: [Message(**each) for each in file["warnings"]])
     return [translator.reason(each) for each in found]
-
-
-def _previous(workspace: Workspace) -> str | None:
-    if not workspace.comparison.exists():
-        return None
-    return read_as(workspace.comparison, lambda found: str(found["previous"]))
 
 
 def _redrivable(
