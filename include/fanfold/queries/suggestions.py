@@ -45,18 +45,22 @@ def suggest(
         keys = starting_with(index, plan.key_form.canonical(typed), limit)
     if not keys and plan.bytes:
         keys = containing(index, typed, limit)
+    # A label names an item if each has one row.
+    label = plan.label if plan.row_key == (plan.key_column,) else ""
     dataset = workspace.table(plan.dataset)
-    if plan.label and plan.row_key == (plan.key_column,) and dataset.exists():
-        names = (plan.row_key[0], plan.label)
-        keys = list(dict.fromkeys([*keys, *_labelled(dataset, *names, typed, limit)]))[:limit]
+    if label and len(keys) < limit and dataset.exists():
+        found = _labelled(dataset, plan.row_key[0], label, typed, limit)
+        keys = list(dict.fromkeys([*keys, *found]))[:limit]
     places = positions(index, keys)
-    found = []
-    for key in keys:
-        if key in places:
-            item = brief_item(workspace, plan, places[key], key, final=final)
-            label = item.row.get(plan.label)
-            found.append(Suggestion(key, None if label is None else str(label), item.status))
-    return found
+    items = [
+        brief_item(workspace, plan, places[key], key, final=final) for key in keys if key in places
+    ]
+    return [
+        Suggestion(
+            item.key, None if (name := item.row.get(label)) is None else str(name), item.status
+        )
+        for item in items
+    ]
 
 
 def _labelled(path: Path, key: str, label: str, typed: str, limit: int) -> list[str]:

@@ -3,7 +3,7 @@
 import { html, useState } from "./vendor/preact.js";
 import { AirflowLink, itemsPath } from "./airflow.js";
 import { address, query } from "./api.js";
-import { count, difference, Moment, momentText, percent, signedPercent } from "./format.js";
+import { count, difference, momentText, signedPercent } from "./format.js";
 import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
 import { usePolled } from "./polling.js";
@@ -53,6 +53,7 @@ export function Comparison({ shown }) {
         options=${names}
         onChange=${(to) => choose({ run: to || null, column })}
       />
+      ${wanted && html`<${AirflowLink} path=${itemsPath(dag, wanted)}>${say("compare.open")}<//>`}
       ${columns.length > 0 &&
       html`
         <${Choice}
@@ -64,14 +65,7 @@ export function Comparison({ shown }) {
       `}
     </div>
     ${wanted && (compared ? html`<${Trouble} ...${polled} />` : html`<${Absent} ...${polled} />`)}
-    ${compared &&
-    html`
-      <p class="wrap quiet">
-        <${AirflowLink} path=${itemsPath(dag, compared.run_id)}><bdi>${compared.run_id}</bdi><//>
-        ${" · "}<${Moment} iso=${compared.logical_date} toMinute />
-      </p>
-      <${Differences} compared=${compared} />
-    `}
+    ${compared && html`<${Differences} compared=${compared} />`}
   `;
 }
 

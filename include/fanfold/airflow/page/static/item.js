@@ -122,7 +122,8 @@ function OtherRuns({ itemKey }) {
   if (!runs.some((each) => each.run_id !== run)) return null;
   const label = say("item.runs");
   const number = (value) => (value === null ? null : Number(valueText(value)));
-  const numbers = measure ? [numeric(html`<bdi>${measure}</bdi>`), numeric(say("col.difference"))] : [];
+  const measured = runs.some((each) => each.measure !== null);
+  const numbers = measured ? [numeric(html`<bdi>${measure}</bdi>`), numeric(say("col.difference"))] : [];
   const titles = [say("col.run"), say("col.outcome"), numeric(say("col.rows")), ...numbers];
   return html`
     <section>
@@ -146,7 +147,7 @@ function OtherRuns({ itemKey }) {
                   : html`<span class="quiet">${say("item.unlisted")}</span>`}
               </td>
               <td class="number">${count(each.rows)}</td>
-              ${measure && html`<td class="number">${count(value)}</td><td class="number">${difference(since)}</td>`}
+              ${measured && html`<td class="number">${count(value)}</td><td class="number">${difference(since)}</td>`}
             </tr>
           `;
         })}
