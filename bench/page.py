@@ -27,6 +27,7 @@ from watching import Watch
 
 from fanfold.workspace.files import read_jsonl
 from fanfold.workspace.paths import FAILED
+from fanfold.workspace.paths import MISSING as MISSING_ITEMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -60,8 +61,8 @@ def requests_of(bench: Bench, run_id: str, users: int) -> dict[str, Callable[[],
     api = bench.stack.api
     page = f"/fanfold/api/dags/{PIPELINE}/runs/{run_id}"
     tasks = f"/api/v2/dags/{PIPELINE}/dagRuns/{run_id}/taskInstances"
-    failures = read_jsonl(bench.workspace(run_id).dataset / FAILED)
-    status = {each["key"]: each["status"] for each in failures}
+    lists = (bench.workspace(run_id).dataset / name for name in (FAILED, MISSING_ITEMS))
+    status = {each["key"]: each["status"] for path in lists for each in read_jsonl(path)}
     drawn = (str(FIRST_UID + random.randrange(users)) for _ in itertools.count())
     ok = (key for key in drawn if key not in status)
     missing = itertools.cycle(key for key, found in status.items() if found == "missing")

@@ -19,7 +19,7 @@ airflow dags trigger function_map --conf '{"user_ids": ["1404376560"]}'
 |---|---|
 | `function_map/latest.json` | reference to the manifest of the latest run |
 | `…/date=YYYY-MM-DD/run=<run>/user_profiles.parquet`, `user_profiles.csv.gz` | the dataset, in item order |
-| `…/failed.jsonl` | users that are not in the dataset, with the message of the function |
+| `…/failed.jsonl`, `missing.jsonl` | users that are not in the dataset, with the message of the function |
 | `…/rejected.jsonl` | values that break the contract, with their rule |
 | `…/report.html` | charts |
 | `…/manifest.json` | counts, sizes, SHA-256, and the billed GB-seconds |

@@ -14,7 +14,7 @@ a list or a file.
 |---|---|
 | `weibo_topic_authors/latest.json` | reference to the manifest of the latest run |
 | `…/date=YYYY-MM-DD/run=<run>/user_profiles.parquet`, `user_profiles.csv.gz` | the profiles |
-| `…/failed.jsonl` | users that are not in the dataset, with the reason |
+| `…/failed.jsonl`, `missing.jsonl` | users that are not in the dataset, with the reason |
 | `…/report.html` | charts |
 
 and the table `user_profiles` in the database of the connection `warehouse_default`, which this DAG shares with

@@ -14,7 +14,7 @@ airflow dags trigger weibo_user_profiles --conf '{"user_ids": ["1404376560"]}'
 |---|---|
 | `weibo_user_profiles/latest.json` | reference to the manifest of the latest run |
 | `…/date=YYYY-MM-DD/run=<run>/user_profiles.parquet`, `user_profiles.csv.gz` | the dataset, in item order |
-| `…/failed.jsonl` | users that are not in the dataset, with the reason |
+| `…/failed.jsonl`, `missing.jsonl` | users that are not in the dataset, with the reason |
 | `…/rejected.jsonl` | values that break the contract, with their rule |
 | `…/report.html` | charts |
 | `…/manifest.json` | counts, sizes and SHA-256 |

@@ -99,3 +99,5 @@ ENGINE = Catalogue(_SECTIONS["reasons"])
 """Reasons of the engine; what the page shows (``page``) is read by its script alone."""
 REPORT = Catalogue(_SECTIONS["report"])
 """What the report shows."""
+UNITS = Catalogue(_SECTIONS["units"])
+"""Units of durations."""

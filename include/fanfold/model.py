@@ -161,13 +161,24 @@ class Basis(StrEnum):
     UNKNOWN = "unknown"
 
 
+Seconds = tuple[float, float]
+"""A range of durations: the lowest and the highest, in seconds."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Expected cost of a run; ``seconds`` is from plan to dataset, None if unknown."""
+    """Expected cost of a run; ``seconds`` is from its plan to its end, None if unknown."""
 
     requests: int
-    seconds: float | None
+    seconds: Seconds | None
     basis: Basis
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """Parse the forecast in ``plan.json``."""
+        seconds = data["seconds"]
+        known = tuple(seconds) if isinstance(seconds, list) else None  # a number before 0.2
+        return cls(data["requests"], known, Basis(data["basis"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +291,7 @@ class Plan:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Plan:
         """Parse the result of :meth:`as_json`."""
-        forecast = Forecast(**{**data["forecast"], "basis": Basis(data["forecast"]["basis"])})
+        forecast = Forecast.from_json(data["forecast"])
         quotas = Quotas(**data.get("quotas", {}))
         key_form = KeyForm(**data.get("key_form", {}))
         made: dict[str, Any] = {"forecast": forecast, "quotas": quotas, "key_form": key_form}

@@ -121,7 +121,8 @@ class World:
         drop = {"at", "attempts"}
         failed = [
             {name: value for name, value in json.loads(line).items() if name not in drop}
-            for line in (workspace.dataset / "failed.jsonl").read_text("utf-8").splitlines()
+            for list_ in ("failed.jsonl", "missing.jsonl")
+            for line in (workspace.dataset / list_).read_text("utf-8").splitlines()
         ]
         return {
             "latest": self.latest(),

@@ -166,7 +166,11 @@ class StackRun:
 def outcome_of(workspace):
     """Return the results of a run that do not depend on how it got there."""
     manifest = read_json(workspace.manifest)
-    failed = (workspace.dataset / "failed.jsonl").read_text("utf-8").splitlines()
+    failed = [
+        line
+        for name in ("failed.jsonl", "missing.jsonl")
+        for line in (workspace.dataset / name).read_text("utf-8").splitlines()
+    ]
     with gzip.open(
         workspace.dataset / "user_profiles.csv.gz", "rt", encoding="utf-8", newline=""
     ) as file:
@@ -228,6 +232,7 @@ def check(stack_run, users, run_stages, folder):
         "user_profiles.parquet",
         "user_profiles.csv.gz",
         "failed.jsonl",
+        "missing.jsonl",
         "manifest.json",
     } < names
     assert "report.html" in names

@@ -223,7 +223,7 @@ def report(tmp_path_factory):
     manifest = Manifest(
         *run, files, requests=305, started_at=DATE, finished_at=DATE, rows=6000, rejected=1
     )
-    forecast = Forecast(301, 61.0, Basis.QUOTA)
+    forecast = Forecast(301, (61.0, 70.0), Basis.QUOTA)
     return write_report(workspace, pipeline, manifest, forecast=forecast).page
 
 

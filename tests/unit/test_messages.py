@@ -33,7 +33,7 @@ def params(text):
     return {name for form in forms(text) for name in re.findall(r"\{(\w+)\}", form)}
 
 
-@pytest.mark.parametrize("section", ["page", "report", "reasons"])
+@pytest.mark.parametrize("section", ["page", "report", "reasons", "units"])
 def test_a_message_has_both_languages_with_the_same_parameters(section):
     texts = ALL.texts if section == "reasons" else SECTIONS[section]
     for english, chinese in texts.values():

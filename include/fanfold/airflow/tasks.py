@@ -189,6 +189,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
     from fanfold.stages import consolidating
     from fanfold.stages.consolidating import notes
     from fanfold.workspace.history import remember
+    from fanfold.workspace.progress import all_progress
 
     context = get_current_context()
     _check_plan()
@@ -212,7 +213,8 @@ def consolidate(pipeline: str) -> dict[str, int]:
     if text := notes.dropped_text(manifest):
         log.warning("Dropped columns of files that the pipeline does not name: %s.", text)
     size = Plan.from_json(read_json(workspace.plan)).bytes
-    remember(workspace.history, manifest, passed=False, size=size)
+    fetched_at = max((each.at for each in all_progress(workspace).values()), default=0.0)
+    remember(workspace.history, manifest, passed=False, size=size, fetched_at=fetched_at)
     options = settings.Options.of(context)
     try:
         consolidating.check_tolerance(
@@ -343,6 +345,7 @@ def publish(dataset: Asset) -> str:
     write_json(workspace.published, {"warnings": [asdict(each) for each in warnings]})
     for each in warnings:
         log.warning("%s", each)
+    _note_end(workspace, manifest)
     if manifest.status is RunStatus.EMPTY:
         raise AirflowSkipException("No new data: the run is empty, so latest.json was not moved.")
     context["outlet_events"][dataset].extra = {
@@ -352,6 +355,16 @@ def publish(dataset: Asset) -> str:
         "prefix": result.prefix,
     }
     return result.prefix
+
+
+def _note_end(workspace: Workspace, manifest: Manifest) -> None:
+    """Note how long the tasks after the dataset took, for the forecast of later runs."""
+    from fanfold.workspace.history import extend
+
+    if (
+        get_current_context()["ti"].try_number == 1
+    ):  # else it was cleared or retried, perhaps much later
+        extend(workspace.history, manifest, datetime.now(UTC))
 
 
 def _merge_again(workspace: Workspace) -> None:
@@ -387,6 +400,7 @@ def load(pipeline: str) -> dict[str, dict[str, Any]]:
         log.info("%s", result.summary)
     for text in warnings:
         log.warning("%s", text)
+    _note_end(workspace, manifest)
     if results[0].skipped:
         raise AirflowSkipException("A newer generation of the dataset is loaded.")
     return {result.table: asdict(result) for result in results}
@@ -410,6 +424,7 @@ def report(pipeline: str) -> str:
         uploaded = publishing.upload_extra(bucket, prefix, written.files)
     metrics.sent(manifest.dag_id, "report", uploaded)
     log.info("Report: %s, and %sreport.html in the bucket.", written.page, prefix)
+    _note_end(workspace, manifest)
     return f"{prefix}report.html"
 
 

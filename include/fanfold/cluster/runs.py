@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fanfold import formats
 from fanfold.cluster.compose import CommandFailed
 from fanfold.errors import Inconsistent
 from fanfold.workspace.paths import Workspace
@@ -91,7 +92,7 @@ def summary(compose: Compose, pipeline: str, run: dict[str, Any]) -> str:
     """Return the result of a finished run as text for the terminal."""
     began, ended = (datetime.fromisoformat(run[key]) for key in ("start_date", "end_date"))
     seconds = (ended - began).total_seconds()
-    lines = ["", f"{pipeline}: {run['state']} in {seconds:.1f} s"]
+    lines = ["", f"{pipeline}: {run['state']} in {formats.duration(seconds)}"]
     if run["state"] == "success":
         noun = _document(compose, workspace(pipeline, run["run_id"]).plan)["noun"][0]
         found = manifest(compose, pipeline, run["run_id"])
@@ -99,7 +100,7 @@ def summary(compose: Compose, pipeline: str, run: dict[str, Any]) -> str:
         lines.append(f"  {noun:<8} {counts} ({found['requests']} requests)")
         lines.append(f"  rows     {found['rows']}, {found['rejected']} rejected")
         lines += [
-            f"  file     {each['key']:<28} {each['rows']:>8} rows {each['bytes'] / 1024:>10.1f} KiB"
+            f"  file     {each['key']:<28} {each['rows']:>8} rows {formats.size(each['bytes']):>10}"
             for each in found["files"]
         ]
     page = f"{compose.variables['FANFOLD_URL']}/dags/{pipeline}/runs/{run['run_id']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fanfold import formats
 from fanfold.messages import Message
 from fanfold.model import Manifest, Plan, RunStatus
 from fanfold.workspace.files import read_json
@@ -22,7 +23,6 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         Inconsistent: The run has no plan or no manifest.
     """
     from fanfold.stages.consolidating import notes
-    from fanfold.stages.planning import size_text
     from fanfold.stages.publishing import run_prefix
 
     workspace = Workspace.of_run(stack.home.shared, dag_id, run_id)
@@ -30,7 +30,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     manifest = Manifest.from_json(read_json(workspace.manifest))
     if manifest.status is RunStatus.EMPTY and manifest.mode == "merge":
         return (
-            f"\n{dag_id}: nothing new, in {seconds:.1f} s\n"
+            f"\n{dag_id}: nothing new, in {formats.duration(seconds)}\n"
             "  The published dataset and the tables stay as they are.\n"
             "  The log of read_items has the number of files that were found."
         )
@@ -49,7 +49,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         f" ({manifest.requests} request{'s' * (manifest.requests != 1)})",
         "from": ", ".join(manifest.places),
         "billed": f"{manifest.gb_seconds:.3g} GB-s" if manifest.gb_seconds else "",
-        "size": size_text(plan.bytes) if plan.bytes else "",
+        "size": formats.size(plan.bytes) if plan.bytes else "",
         "rows": f"{rows}, {manifest.rejected} rejected"
         + f", {manifest.repeated} with the key of an earlier row" * bool(manifest.repeated),
         "same": notes.same_text(manifest),
@@ -63,10 +63,10 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     return "\n".join(
         [
             "",
-            f"{dag_id}: {manifest.status} in {seconds:.1f} s",
+            f"{dag_id}: {manifest.status} in {formats.duration(seconds)}",
             *(f"  {name:<10} {fact}" for name, fact in facts.items() if fact),
             *(
-                f"    {entry.key:<28} {entry.rows:>8} rows {entry.bytes / 1024:>10.1f} KiB"
+                f"    {entry.key:<28} {entry.rows:>8} rows {formats.size(entry.bytes):>10}"
                 for entry in manifest.files
             ),
         ]

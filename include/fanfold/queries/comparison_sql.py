@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fanfold.workspace.paths import FAILED
+from fanfold.workspace.paths import FAILED, MISSING
 from fanfold.workspace.sql import quoted, text
 
 if TYPE_CHECKING:
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from fanfold.workspace.paths import Workspace
 
-MISSING = "missing.jsonl"
 SHOWN = 20
 """Maximum number of examples of each kind."""
 VALUE_LIMIT = 500

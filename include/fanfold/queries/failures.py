@@ -1,6 +1,7 @@
 """Items that are not ``ok`` and rejected rows: by reason, and one by one.
 
-``of`` selects ``"items"`` (``failed.jsonl``) or ``"rows"`` (``rejected.jsonl``).
+``of`` selects ``"items"`` (``failed.jsonl``: failed and invalid ones), ``"missing"`` items
+(``missing.jsonl``) or ``"rows"`` (``rejected.jsonl``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from fanfold.errors import BadInput, Inconsistent
 from fanfold.model import Outcome, Rejected, Status
 from fanfold.workspace.failure_groups import Group, merge_groups, read_groups
-from fanfold.workspace.paths import FAILED, REJECTED
+from fanfold.workspace.paths import FAILED, MISSING, REJECTED
 from fanfold.workspace.progress import all_closed, all_progress
 
 if TYPE_CHECKING:
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 
     from fanfold.workspace.paths import Workspace
 
-Of = Literal["items", "rows"]
-FILES: dict[Of, str] = {"items": FAILED, "rows": REJECTED}
+Of = Literal["items", "missing", "rows"]
+FILES: dict[Of, str] = {"items": FAILED, "missing": MISSING, "rows": REJECTED}
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of ``failed.jsonl`` (outcomes) or ``rejected.jsonl`` (rejected rows).
+    """One page of a file: outcomes, or rejected rows.
 
     ``following`` is the offset of the next page in bytes, None at the end.
     """
@@ -37,8 +38,8 @@ class Page:
     following: int | None
 
 
-def groups_of(workspace: Workspace, of: Of, *, final: bool) -> list[Group]:
-    """Return all reasons, failures first, the most frequent first.
+def groups_of(workspace: Workspace, of: Literal["items", "rows"], *, final: bool) -> list[Group]:
+    """Return all reasons of items, missing ones too, or of rows: failures first, the most frequent first.
 
     Before the dataset is consolidated (``final``), the files of the batches are read.
     """
@@ -59,17 +60,24 @@ class GroupFilter:
 
     Requires a consolidated dataset; ``wanted`` are ids of groups.
 
+    Attributes:
+        files: Those that have the items or rows.
+
     Raises:
         BadInput: The run has no such group.
     """
 
-    def __init__(self, workspace: Workspace, of: Of, wanted: Collection[str]) -> None:
+    def __init__(
+        self, workspace: Workspace, of: Literal["items", "rows"], wanted: Collection[str]
+    ) -> None:
         known = groups_of(workspace, of, final=True)
         named = {group.id: group for group in known}
         for each in wanted:
             if each not in named:
                 raise BadInput(f"There is no group {each!r} of failures in this run.")
         self._wanted = frozenset(wanted)
+        missing = {named[each].status is Status.MISSING for each in wanted}
+        self.files: list[Of] = ["missing" if each else of for each in sorted(missing)]
         # The items of the rest of an outcome have a group that is not listed.
         self._named = frozenset(named)
         self._rests = {group.status for group in known if group.is_rest and group.id in wanted}
@@ -114,9 +122,10 @@ def lines_of(workspace: Workspace, of: Of, groups: GroupFilter | None) -> Iterat
 
 def keys_of(workspace: Workspace, groups: GroupFilter) -> Iterator[str]:
     """Yield the keys of the items of some groups."""
-    for _, outcome, _ in _lines(workspace, "items", 0):
-        if groups.matches(outcome):
-            yield outcome.key
+    for of in groups.files:
+        for _, outcome, _ in _lines(workspace, of, 0):
+            if groups.matches(outcome):
+                yield outcome.key
 
 
 def _lines(workspace: Workspace, of: Of, after: int) -> Iterator[tuple[int, Any, bytes]]:
@@ -132,7 +141,7 @@ def _lines(workspace: Workspace, of: Of, after: int) -> Iterator[tuple[int, Any,
             position = file.tell()
             for line in file:
                 data = json.loads(line)
-                parsed = Outcome.from_json(data) if of == "items" else Rejected(**data)
+                parsed = Rejected(**data) if of == "rows" else Outcome.from_json(data)
                 yield position, parsed, line
                 position += len(line)
     except (FileNotFoundError, ValueError, TypeError, KeyError) as error:

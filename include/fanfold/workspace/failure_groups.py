@@ -1,5 +1,8 @@
 """Items that are not in the dataset, grouped by reason.
 
+Equal reasons of many items form one group, whatever they say about the item itself: its key and
+parameters such as its size or a line in it do not count. If they differ, the group's text has "…" there.
+
 Memory does not grow with the number of items: at most ``kept`` reasons of an outcome are kept, items
 with further reasons are counted together.
 """
@@ -7,11 +10,15 @@ with further reasons are counted together.
 from __future__ import annotations
 
 import hashlib
+import itertools
+import json
+import re
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Self
+from urllib.parse import quote
 
-from fanfold.messages import Message
+from fanfold.messages import ENGINE, Message
 from fanfold.model import Status
 from fanfold.workspace.files import read_as, write_json
 
@@ -26,6 +33,16 @@ KEPT = 500
 EXAMPLES = 3
 _REASON_LIMIT = 300
 _VALUE_LIMIT = 500
+OF_ITEM = frozenset(
+    {"bytes", "columns", "file", "item", "line", "names", "page", "path", "segment", "size", "uri"}
+    | {"value"}
+)
+"""Parameters of messages that tell about an item, and not about the cause."""
+OF_TEXT = frozenset({"error", "what"})
+"""Parameters with the text of an exception: quoted values and words with digits are of the item."""
+_VALUES = re.compile(r"""'[^']*'|"[^"]*"|\S*\d\S*""")
+_LEAST_KEY = 5
+"""Characters of a key that is looked for in texts: a shorter one may be a status, too."""
 _ORDER = (Status.FAILED, Status.INVALID, Status.MISSING)
 
 
@@ -58,7 +75,15 @@ class Group:
     @property
     def identity(self) -> tuple[str | None, ...]:
         """What tells the group from others."""
-        return str(self.status), self.reason, self.column, self.rule
+        reason = self.reason
+        if self.reason_id:
+            cause = {
+                name: _VALUES.sub("…", str(value)) if name in OF_TEXT else value
+                for name, value in (self.reason_params or {}).items()
+                if name not in OF_ITEM
+            }
+            reason = self.reason_id + json.dumps(cause, sort_keys=True, default=str)
+        return str(self.status), reason, self.column, self.rule
 
     @property
     def id(self) -> str:
@@ -88,17 +113,25 @@ class Group:
         """Return the group, still empty, that an outcome belongs to."""
         if outcome.column is not None:
             return cls(outcome.status, "", outcome.column, outcome.rule or "")
+        key, params = outcome.key, outcome.reason_params
         return cls(
             outcome.status,
-            outcome.reason[:_REASON_LIMIT] or "–",
+            _without(key, outcome.reason)[:_REASON_LIMIT] or "–",
             reason_id=outcome.reason_id,
-            reason_params=outcome.reason_params,
+            reason_params=params and {name: _without(key, each) for name, each in params.items()},
         )
 
     def add(self, other: Group) -> None:
         """Add the items of another group."""
         self.count += other.count
         self.attempts += other.attempts
+        if self.reason_params != other.reason_params and self.reason_id == other.reason_id:
+            mine, others = self.reason_params or {}, other.reason_params or {}
+            common = {name: _common(name, each, others.get(name)) for name, each in mine.items()}
+            if common != mine:
+                self.reason_params = common
+                # A source's own messages are not in this catalogue: the text of the first one stays.
+                self.reason = ENGINE.translate(self.message, "en")[:_REASON_LIMIT]
         if len(self.examples) < EXAMPLES:
             self.examples = [*self.examples, *other.examples][:EXAMPLES]
 
@@ -164,6 +197,23 @@ class FailureGroups:
         for group in (*named[shown:], *(group for group in of_status if group.is_rest)):
             rest.add(group)
         return [*named[:shown], *([rest] if rest.count else [])]
+
+
+def _without(key: str, value: Any) -> Any:
+    """Return a text with "…" for the key of its item, as it is or as in a URL."""
+    if not isinstance(value, str) or len(key) < _LEAST_KEY:
+        return value
+    return value.replace(key, "…").replace(quote(key, safe="", errors="replace"), "…")
+
+
+def _common(name: str, one: Any, other: Any) -> Any:
+    """Return what two values of a parameter have in common; of paths, the equal segments."""
+    if one == other:
+        return one
+    if name in OF_TEXT:
+        return _VALUES.sub("…", str(one))
+    pairs = itertools.zip_longest(str(one).split("/"), str(other).split("/"))
+    return "/".join(mine if mine == others else "…" for mine, others in pairs)
 
 
 def merge_groups(found: Iterable[dict[str, Any]], shown: int = KEPT) -> list[Group]:

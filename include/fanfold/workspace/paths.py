@@ -20,8 +20,8 @@ Layout::
         clean/00007.failed.jsonl         outcomes of its items that are not ok
         clean/00007.rejected.jsonl       its rows that break the contract
         clean/00007.json                 counts of all of these; written last
-        dataset/                         <dataset> and <fold>.parquet, .csv.gz; failed.jsonl, rejected.jsonl,
-                                         same.jsonl;
+        dataset/                         <dataset> and <fold>.parquet, .csv.gz; failed.jsonl, missing.jsonl,
+                                         rejected.jsonl, same.jsonl;
                                          mode merge: <dataset>.state.parquet, <dataset>.ledger.parquet
         failures.json                    failure groups of items and of rejected rows
         spill/                           temporary files of DuckDB
@@ -54,6 +54,7 @@ _SAFE = re.compile(r"[A-Za-z0-9._+=:@-]")
 _NAME_LIMIT = 120  # bytes; most file systems allow 255, and parts add to it
 INPUTS = "inputs"
 FAILED = "failed.jsonl"
+MISSING = "missing.jsonl"
 REJECTED = "rejected.jsonl"
 
 

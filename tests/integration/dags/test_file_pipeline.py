@@ -84,8 +84,9 @@ def test_files_of_a_bucket_and_of_a_folder_become_rows_and_a_changed_one_is_name
         3,
         1,
     ]
-    (failed, missing) = map(
-        json.loads, (run.workspace / "dataset" / "failed.jsonl").read_text().splitlines()
+    failed, missing = (
+        json.loads((run.workspace / "dataset" / f"{status}.jsonl").read_text("utf-8"))
+        for status in ("failed", "missing")
     )
     assert (failed["key"], failed["reason_id"]) == (f"{here}/2.csv", "files.changed")
     assert missing["reason_id"] == "files.missing"

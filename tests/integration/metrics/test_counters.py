@@ -82,7 +82,9 @@ def test_the_counters_of_a_run_are_those_of_its_manifest(pipeline, sending):
     expected = [uid for uid in UIDS if uid not in {UIDS[3], UIDS[5]}]
     table = pq.read_table(folder / "user_profiles.parquet")
     assert table["user_id"].to_pylist() == expected
-    failed = list(read_jsonl(folder / "failed.jsonl"))
+    failed = [
+        line for name in ("failed", "missing") for line in read_jsonl(folder / f"{name}.jsonl")
+    ]
     statuses = {line["key"]: line["status"] for line in failed}
     assert statuses == {UIDS[3]: "invalid"} | dict.fromkeys([UIDS[5], "7", "8"], "missing")
     (rejected,) = read_jsonl(folder / "rejected.jsonl")
@@ -113,7 +115,7 @@ def test_a_run_whose_failures_are_not_tolerated_publishes_nothing_and_is_counted
     run = pipeline.run(user_ids=UIDS[:4], batch_size=2)
     assert run.state == "failed"
     assert run.states["batch.fetch", 0] == run.states["consolidate", -1] == "failed"
-    assert "1 of 4 items failed (25 %)" in run.error("consolidate")
+    assert "1 of 4 items failed (25.0%)" in run.error("consolidate")
     assert run.states["publish", -1] == run.states["load", -1] == "upstream_failed"
     assert pipeline.objects() == []
     sending.settled()

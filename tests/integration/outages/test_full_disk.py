@@ -196,7 +196,7 @@ def test_a_step_on_a_full_disk_keeps_the_files_and_succeeds_later(disk, fetched)
         close(fetched.batch(batch))
     consolidate(fetched)
     # What is written again before the disk is full is written whole.
-    rewritten = {"items/listed.jsonl", "dataset/failed.jsonl"}
+    rewritten = {"items/listed.jsonl", "dataset/failed.jsonl", "dataset/missing.jsonl"}
     for (name, step), room in itertools.product(STEPS.items(), (0, 4096)):
         before = files_of(fetched.root)
         disk.fill(but=room)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -142,7 +143,7 @@ def write_plan(workspace, files, batch_size, **fields):
         starts=tuple(range(0, len(keys), batch_size)),
         logical_date=utc_text(now),
         started_at=utc_text(now),
-        forecast=Forecast(len(keys), None, Basis.UNKNOWN),
+        forecast=Forecast(len(keys), (60.0, 90.0), Basis.EARLIER_RUNS),
         quotas=Quotas(),
         key_column="file",
         key_form=KeyForm("@", lower=True),
@@ -245,13 +246,15 @@ def write_run(workspace, files, *, batch_size=3, passed=True, merged=None):
     fields = {} if merged is None else {"mode": "merge", "bytes": 12_345_678}
     plan = write_plan(workspace, files, batch_size, **fields)
     counts, requests, tables = Counts(), 0, []
-    lists = {"failed.jsonl": b"", "rejected.jsonl": b""}
+    lists = dict.fromkeys(("failed.jsonl", "missing.jsonl", "rejected.jsonl"), b"")
     for number in range(plan.batches):
         rows, batch, by_status, sent = write_batch(workspace, number, files)
         counts += Counts(sum(by_status.values()), **{str(s): n for s, n in by_status.items()})
         requests += sent
         tables.append(rows)
-        lists["failed.jsonl"] += batch.failed_file.read_bytes()
+        for line in batch.failed_file.read_bytes().splitlines(keepends=True):
+            is_missing = json.loads(line)["status"] == Status.MISSING
+            lists["missing.jsonl" if is_missing else "failed.jsonl"] += line
         lists["rejected.jsonl"] += batch.rejected_file.read_bytes()
     dataset = pa.concat_tables(tables) if tables else SCHEMA.empty_table()
     dataset = dataset.unify_dictionaries()

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from fanfold import formats
 from fanfold.messages import Message
 from fanfold.model import Status
 from fanfold.workspace.files import write_json
@@ -66,6 +67,34 @@ def tile(page, name):
     """The number on a tile."""
     found = page.locator(".tile").filter(has=page.get_by_text(name, exact=True))
     return int(found.locator("dd").inner_text().split()[0].replace(",", ""))
+
+
+FORMATTED = """async ([seconds, ranges, sizes, shares]) => {
+  const format = await import(document.querySelector("link[href$='/format.js']").href);
+  return [
+    seconds.map(format.duration),
+    ranges.map(([low, high]) => format.durationRange({ low, high })),
+    sizes.map(format.bytes),
+    shares.map(format.percent),
+  ];
+}"""
+
+
+def test_numbers_read_as_in_logs_terminal_and_report(open_page, finished_run):
+    seconds = [0, 0.44, 5, 9.97, 59.7, 125, 3605, 90_061]
+    ranges = [(0.5, 4), (26, 66), (60, 60), (1000, 4000)]
+    sizes, shares = [12, 1000, 999_990, 200_099_000], [0, 1, 0.0004, 0.9996, 0.07]
+    run = finished_run({LARGE: File(2)})
+    with open_page(run) as page:
+        assert page.evaluate(FORMATTED, [seconds, ranges, sizes, shares]) == [
+            list(map(formats.duration, seconds)),
+            [formats.duration_range(*each) for each in ranges],
+            list(map(formats.size, sizes)),
+            list(map(formats.percent, shares)),
+        ]
+    with open_page(run, "zh-CN") as page:
+        found = page.evaluate(FORMATTED, [seconds, [], [], []])
+        assert found[0] == [formats.duration(each, "zh") for each in seconds]
 
 
 def test_files_and_a_merged_dataset_are_shown_and_a_run_with_nothing_new(open_page, finished_run):

@@ -49,6 +49,7 @@ def test_the_head_counts_items_rows_and_rejected_rows(partial):
     assert seen["places"] == list(PLACES)
     assert seen["tables"] == ["orders", "revenue"]
     assert seen["requests"]["expected"] == 20
+    assert (seen["timing"]["left"], seen["timing"]["expected"]) == (None, None)
     assert seen["requests"]["used"] == 18 + 2 * 5
     assert seen["redrive"] == {"allowed": True, "possible": True, "why_not": None, "items": 3}
     assert [task["task_id"] for task in seen["tasks"]] == [
@@ -130,12 +131,19 @@ def test_items_that_are_not_ok_are_listed_by_reason(partial):
     second = partial.get("/failures/items", group=failed["id"], limit=1, after=first["next"])
     assert ([item["key"] for item in second["items"]], second["next"]) == ([FAILED[1]], None)
     every = partial.get("/failures/items")["items"]
-    assert [item["key"] for item in every] == [MISSING, INVALID, *FAILED]
+    assert [item["key"] for item in every] == [INVALID, *FAILED]
+    absent = partial.get("/failures/items", group=missing["id"])["items"]
+    assert [item["key"] for item in absent] == [MISSING]
     partial.get("/failures/items", group="nothing", expect=404)
 
-    answer = partial.client.get(f"{partial.path}/failures.jsonl")
-    assert answer.content == (partial.workspace.dataset / "failed.jsonl").read_bytes()
-    assert answer.headers["Content-Disposition"] == 'attachment; filename="failed.jsonl"'
+    for route, name, query in [
+        ("failures", "failed.jsonl", {}),
+        ("missing", "missing.jsonl", {}),
+        ("failures", "missing.jsonl", {"group": missing["id"]}),
+    ]:
+        answer = partial.client.get(f"{partial.path}/{route}.jsonl", params=query)
+        assert answer.content == (partial.workspace.dataset / name).read_bytes()
+        assert answer.headers["Content-Disposition"] == f'attachment; filename="{name}"'
     answer = partial.client.get(f"{partial.path}/failures.jsonl", params={"group": failed["id"]})
     assert [json.loads(line)["key"] for line in answer.text.splitlines()] == list(FAILED)
 
@@ -243,7 +251,7 @@ def test_the_files_of_dataset_folds_and_failures_are_downloaded(partial):
     assert [(file["name"], file["table"]) for file in found["files"]] == [
         ("orders.parquet", "orders"), ("orders.csv.gz", "orders"),
         ("revenue.parquet", "revenue"), ("revenue.csv.gz", "revenue"),
-        ("failed.jsonl", ""), ("rejected.jsonl", ""),
+        ("failed.jsonl", ""), ("missing.jsonl", ""), ("rejected.jsonl", ""),
     ]  # fmt: skip
     for file in found["files"]:
         answer = partial.client.get(f"{partial.path}/files/{file['name']}")
@@ -311,7 +319,7 @@ def test_an_active_run_shows_what_its_batches_have_so_far(partial):
     assert seen["wait"] == {"batches": 1, "until": until, "reason": spent.text}
     assert seen["tally"] == TALLY | {"ok": 13, "waiting": 3}
     assert seen["rows"] == ROWS - 12
-    assert seen["timing"]["left"] > 86_400
+    assert seen["timing"]["left"]["low"] > 86_400
     assert seen["timing"]["basis"] == "speed"
     # Of one request an hour, the third item is there two hours after the first.
     plan = read_json(partial.workspace.plan)
@@ -319,7 +327,8 @@ def test_an_active_run_shows_what_its_batches_have_so_far(partial):
     write_json(partial.workspace.plan, {**plan, "quotas": plan["quotas"] | quotas})
     bounded = partial.get()["timing"]
     assert bounded["basis"] == "quota"
-    assert 7000 < bounded["left"] - seen["timing"]["left"] < 7400
+    assert bounded["expected"] == {"low": 60, "high": 90}
+    assert 7000 < bounded["left"]["low"] - seen["timing"]["left"]["low"] < 7400
     batches = partial.get("/batches")["batches"]
     assert batches[2]["waits_until"] == until
     assert (batches[2]["rows"], batches[1]["rows"]) == (None, 250 + 5 + 3 * 2)
@@ -358,6 +367,7 @@ def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(new_run, page
     page = page_of(workspace)
     seen = page.get()
     assert (seen["verdict"], seen["tally"]["waiting"]) == ("planned", 20)
+    assert (seen["timing"]["left"], seen["timing"]["expected"]) == (None, {"low": 60, "high": 90})
     assert (seen["redrive"]["why_not"], seen["redrive"]["items"]) == ("nothing", 0)
     assert page.redrive(expect=409)["code"] == "nothing"
     assert page.get("/items", key=KEYS[0])["status"] == "waiting"

@@ -1,15 +1,20 @@
 """Failures are grouped by reason, without keeping the list."""
 
 import json
+import re
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fanfold.errors import Inconsistent
-from fanfold.messages import Message
+from fanfold.loader import load_pipeline, pipeline_names
+from fanfold.messages import ENGINE, Catalogue, Message
 from fanfold.model import Outcome, Status
 from fanfold.workspace.failure_groups import (
+    OF_ITEM,
+    OF_TEXT,
     FailureGroups,
     Group,
     merge_groups,
@@ -36,6 +41,64 @@ def test_one_reason_for_many_items_is_one_group():
     assert (first.status, first.reason, first.count) == (Status.FAILED, "busy", 1)
     assert (second.message, second.count, second.attempts) == (gone, 10, 30)
     assert [key for key, _ in second.examples] == ["100", "101", "102"]
+
+
+CAUSES = {
+    "at", "code", "column", "compression", "connection", "dag", "encoding", "host", "how", "limit",
+    "loaded", "missing", "n", "name", "needs", "newest", "own", "reason", "records", "rows", "rule",
+    "runs", "seconds", "status", "table", "url", "version", "where", "why", "key",
+}  # fmt: skip
+MESSAGES = Catalogue(
+    ENGINE.texts,
+    *(load_pipeline(name).pipeline.source.messages for name in pipeline_names()),
+)
+
+
+def message_of(id_, number, key, change=0):
+    """The message of an item whose cause is the same as of the others, unless there is a change."""
+    text = str(MESSAGES.texts[id_][0])
+    params = dict.fromkeys(re.findall(r"\{(\w+)\}", text.replace("'other': ", "")))
+    for name in params:
+        own = name == "path" or name in OF_ITEM
+        # Of a source's own messages only the key is looked for in the text.
+        value = f"/v1/{key}/{number:05}" if id_ in ENGINE.texts else f"/v1/{key}"
+        params[name] = value if own else f"cause {'ab'[change]}"
+        if name in OF_TEXT:
+            params[name] += f" of '{key}' at {number:05}"
+    return MESSAGES.message(id_, **params)
+
+
+def test_many_items_with_one_cause_are_one_group_without_their_keys():
+    keys = [f"user-{'x' * (number % 7)}{number:05}/é" for number in range(40)]
+    for id_ in MESSAGES.texts:
+        outcomes = [
+            Outcome.of(key, Status.FAILED, message_of(id_, number, quote(key, safe="")))
+            for number, key in enumerate(keys)
+        ]
+        (group,) = groups(outcomes)
+        assert group.count == len(keys), id_
+        assert not re.search(r"user-|\d{5}", f"{group.reason} {group.reason_params}"), id_
+        # What is written and read again, as of two batches, is the same group.
+        halves = [groups(half)[0].as_json() for half in (outcomes[:20], outcomes[20:])]
+        (merged,) = merge_groups(json.loads(json.dumps(halves)))
+        assert (merged.id, merged.reason) == (group.id, group.reason)
+        assert all(Group.of(outcome).id == group.id for outcome in outcomes)
+        if not (group.reason_params or {}).keys() <= OF_ITEM:
+            other = Outcome.of("k", Status.FAILED, message_of(id_, 0, "another key", change=1))
+            assert len(groups([*outcomes, other])) == 2, id_
+
+
+def test_each_parameter_of_a_message_is_of_an_item_or_a_cause():
+    params = set(re.findall(r"\{(\w+)\}", str([text[0] for text in MESSAGES.texts.values()])))
+    assert params <= OF_ITEM | OF_TEXT | CAUSES
+    assert not CAUSES & (OF_ITEM | OF_TEXT)
+
+
+def test_a_text_without_an_id_is_grouped_without_the_key():
+    keys = [f"K{number:05}" for number in range(1000)]
+    (group,) = groups(failed(key, f"there is no {key}, see /{key}") for key in keys)
+    assert group.reason == "there is no …, see /…"
+    assert len(groups([failed("404", "HTTP 404"), failed("500", "HTTP 500")])) == 2
 
 
 def test_what_breaks_the_contract_is_grouped_by_column_and_rule():

@@ -1,5 +1,8 @@
 """The last runs of a DAG: remembered once, kept up to date, found again."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from fanfold.model import Counts, Manifest, RunStatus
@@ -7,6 +10,7 @@ from fanfold.workspace.files import write_json
 from fanfold.workspace.history import (
     MAX_RUNS,
     Past,
+    extend,
     forget,
     like_size,
     read_history,
@@ -38,12 +42,27 @@ def test_a_run_is_remembered_once_and_the_oldest_is_forgotten(path):
 
 
 def test_a_redrive_changes_the_outcome_and_not_what_the_first_time_took(path):
-    remember(path, manifest("run", ok=3, rows=30), passed=False)
-    remember(path, manifest("run", ok=5, rows=50, requests=7, end="09:00:00"), passed=True)
+    began = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    first, second = (
+        manifest("run", ok=3, rows=30),
+        manifest("run", ok=5, rows=50, requests=7, end="09:00:00"),
+    )
+    remember(path, first, passed=False, fetched_at=began + 20)
+    remember(path, second, passed=True, fetched_at=began + 9 * 3600)
+    for seconds in (9, 4):  # load and report, which run side by side
+        extend(path, second, second.moments[1] + timedelta(seconds=seconds))
+    remember(path, second, passed=True)
     (past,) = read_history(path)
-    assert (past.requests, past.seconds) == (100, 30.0)
+    assert (past.requests, past.seconds, past.fetching, past.after) == (100, 30.0, 20.0, 9.0)
     assert (past.counts, past.passed) == (Counts(5, 5), True)
     assert (past.rows, past.rejected) == (50, 2)
+
+
+def test_a_fetch_that_failed_is_no_measure_and_a_run_that_is_not_remembered_is_not_extended(path):
+    failed = replace(manifest("run"), counts=Counts(4, ok=2, failed=2))
+    extend(path, failed, failed.moments[1])
+    remember(path, failed, passed=False, fetched_at=failed.moments[1].timestamp())
+    assert [past.fetching for past in read_history(path)] == [0.0]
 
 
 def test_a_run_made_again_under_the_same_id_is_another_run(path):

@@ -77,9 +77,9 @@ def get_failed_items(  # noqa: PLR0913, PLR0917 - what a route depends on
     after: AfterQuery = 0,
     limit: LimitQuery = 50,
 ) -> schemas.FailedItems:
-    """Return a page of the items that are not ``ok``."""
-    groups = _selected(run, session, "items", group)
-    page = page_of(run.workspace, "items", groups, after=after, limit=limit)
+    """Return a page of the items of a group; without one, of the failed and invalid items."""
+    of, groups = _selected(run, session, "items", group)
+    page = page_of(run.workspace, of, groups, after=after, limit=limit)
     items = [schemas.FailedItem.model_validate(translator.outcome(each)) for each in page.lines]
     return schemas.FailedItems(items=items, next=page.following)
 
@@ -98,7 +98,7 @@ def get_rejected_rows(  # noqa: PLR0913, PLR0917 - what a route depends on
     limit: LimitQuery = 50,
 ) -> schemas.RejectedRows:
     """Return a page of the rejected rows."""
-    groups = _selected(run, session, "rows", group)
+    _, groups = _selected(run, session, "rows", group)
     page = page_of(run.workspace, "rows", groups, after=after, limit=limit)
     rows = [schemas.RejectedRow.model_validate(translator.rejected(each)) for each in page.lines]
     return schemas.RejectedRows(rows=rows, next=page.following)
@@ -113,8 +113,19 @@ def get_rejected_rows(  # noqa: PLR0913, PLR0917 - what a route depends on
 def download_failures(
     run: RunDep, session: SessionDep, group: GroupQuery = None
 ) -> StreamingResponse:
-    """Return the items that are not ``ok`` as JSON lines."""
+    """Return the items of a group as JSON lines; without one, the failed and invalid items."""
     return _download(run, session, "items", group)
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/missing.jsonl",
+    response_class=StreamingResponse,
+    responses=_DOWNLOAD,
+    operation_id="download_missing",
+)
+def download_missing(run: RunDep, session: SessionDep) -> StreamingResponse:
+    """Return the missing items as JSON lines."""
+    return _download(run, session, "missing", None)
 
 
 @router.get(
@@ -131,7 +142,7 @@ def download_rejected(
 
 
 def _download(run: Run, session: Session, of: Of, group: str | None) -> StreamingResponse:
-    groups = _selected(run, session, of, group)
+    of, groups = _selected(run, session, of, group)
     return StreamingResponse(
         lines_of(run.workspace, of, groups),
         media_type=_JSONL,
@@ -144,11 +155,17 @@ def _is_final(run: Run, session: Session) -> bool:
     return result_of(run.dag_run, tasks, run.workspace).manifest is not None
 
 
-def _selected(run: Run, session: Session, of: Of, group: str | None) -> GroupFilter | None:
+def _selected(
+    run: Run, session: Session, of: Of, group: str | None
+) -> tuple[Of, GroupFilter | None]:
+    """Return the file that has the items or rows of a group, and what selects them."""
     run.planned()
     if not _is_final(run, session):
         raise Refusal(409, "not_final", "Items and rows are listed after `consolidate`.")
     try:
-        return GroupFilter(run.workspace, of, [group]) if group is not None else None
+        if of == "missing" or group is None:
+            return of, None
+        groups = GroupFilter(run.workspace, of, [group])
     except BadInput as error:
         raise Refusal(404, "unknown_item", str(error)) from error
+    return groups.files[0], groups

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter
 
+from fanfold.airflow.graph import FETCH
 from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_SEE, MayEditDep, RunDep
 from fanfold.airflow.page.language import Translator, TranslatorDep
@@ -34,7 +34,7 @@ from fanfold.queries.item_counts import (
     total,
     total_rows,
 )
-from fanfold.stages.planning.forecast import quota_windows
+from fanfold.stages.planning.forecast import FetchState, time_left
 from fanfold.workspace.files import read_as
 from fanfold.workspace.history import read_history
 from fanfold.workspace.progress import items_per_second
@@ -44,11 +44,12 @@ if TYPE_CHECKING:
 
     from fanfold.airflow.page.access import Run
     from fanfold.airflow.page.runs import Task
-    from fanfold.model import Plan
+    from fanfold.model import Plan, Seconds
     from fanfold.workspace.paths import Workspace
     from fanfold.workspace.progress import Progress
 
 _COLUMNS_SHOWN = 20
+_FETCHED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 router = APIRouter(dependencies=MAY_SEE, tags=["run"])
 
@@ -67,7 +68,7 @@ def get_run(
     result = result_of(run.dag_run, tasks, workspace)
     plan = run.plan()
     batches = counts_by_batch(workspace, plan) if plan and not result.manifest else []
-    numbers = _Numbers(run, plan, result, batches)
+    numbers = _Numbers(run, plan, result, tasks, batches)
     return schemas.RunSummary(
         dag_id=run.dag_run.dag_id,
         run_id=run.dag_run.run_id,
@@ -109,11 +110,18 @@ class _Numbers:
     """
 
     def __init__(
-        self, run: Run, plan: Plan | None, result: RunResult, batches: list[BatchCounts]
+        self,
+        run: Run,
+        plan: Plan | None,
+        result: RunResult,
+        tasks: dict[str, Task],
+        batches: list[BatchCounts],
     ) -> None:
         self._run = run
+        self._tasks = tasks
         self._plan = plan
         self._manifest = result.manifest
+        self._verdict = result.verdict
         self._batches = batches
         self._progress = {
             number: batch.progress for number, batch in enumerate(batches) if batch.progress
@@ -197,45 +205,33 @@ class _Numbers:
         return sum(progress.gb_seconds for progress in self._progress.values()) or None
 
     def timing(self) -> schemas.Timing:
-        elapsed = self._elapsed()
-        expected = self._plan.forecast.seconds if self._plan else None
-        left, basis = self._left(elapsed, expected)
-        return schemas.Timing(elapsed=elapsed, left=left, basis=basis, expected=expected)
-
-    def _left(
-        self, elapsed: float | None, expected: float | None
-    ) -> tuple[float | None, str | None]:
-        """Return the seconds until all items are fetched, and the basis of this estimate."""
-        waiting = self.counts.waiting
-        if not is_active(self._run.dag_run) or self._plan is None or not waiting:
-            return None, None
-        pause = self._pause()
-        rate = self.rate()
-        if speed := rate.now or rate.average:
-            by_speed = pause + waiting / speed
-            by_quota = self._by_quota(self._plan, pause, speed)
-            # For one quota and one pause both are the same, except for rounding.
-            return (by_quota, "quota") if by_quota > by_speed + 1 else (by_speed, "speed")
-        if expected is not None and elapsed is not None:
-            return max(pause, expected - elapsed), "forecast"
-        return None, None
-
-    def _by_quota(self, plan: Plan, pause: float, speed: float) -> float:
-        """Return the seconds for the waiting items under the quotas, at a speed in items per second."""
-        together = plan.items_per_request
-        now = datetime.now(UTC)
-        allowances = quota_windows(
-            plan.quotas,
-            used=self._used(),
-            # Since the plan, like the count of requests; also in a redrive.
-            elapsed=(now - datetime.fromisoformat(plan.started_at)).total_seconds(),
-            now=now,
-            resumes_in=pause,
+        elapsed, left, expected = self._elapsed(), None, None
+        if self._plan and (self._verdict in ACTIVE or self._verdict is Verdict.PLANNED):
+            expected = self._plan.forecast.seconds
+        if self._plan and self._verdict in ACTIVE:
+            left = self._left(self._plan, elapsed or 0.0)
+        return schemas.Timing(
+            elapsed=elapsed,
+            left=schemas.Seconds.of(left[0]) if left else None,
+            basis=left[1] if left else None,
+            expected=schemas.Seconds.of(expected) if expected else None,
         )
-        steps = plan.requests_per_item
-        requests = steps * math.ceil(self.counts.waiting / together)
-        rate = steps * speed / together
-        return max((each.seconds(requests, rate) for each in allowances), default=0.0)
+
+    def _left(self, plan: Plan, elapsed: float) -> tuple[Seconds, str] | None:
+        now = datetime.now(UTC)
+        rate = self.rate()
+        latest = max((each.at for each in self._progress.values()), default=0.0)
+        fetching = FETCH not in self._tasks or not _FETCHED.issuperset(self._tasks[FETCH].states)
+        state = FetchState(
+            waiting=self.counts.waiting if fetching else 0,
+            failed=self.counts.failed if fetching else 0,
+            requests=self._used(),
+            speeds=tuple(each for each in (rate.now, rate.average) if each),
+            pause=self._pause(),
+            elapsed=elapsed,
+            idle=min(elapsed, max(0.0, now.timestamp() - latest)),
+        )
+        return time_left(plan, read_history(self._run.workspace.history), state, now)
 
     def _used(self) -> int:
         return sum(batch.requests for batch in self._batches)

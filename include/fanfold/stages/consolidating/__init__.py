@@ -7,14 +7,17 @@ row group, and for the folds by the limit of DuckDB.
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections import Counter
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fanfold import formats
 from fanfold.errors import Inconsistent, ToleranceExceeded
 from fanfold.model import (
     Counts,
@@ -42,7 +45,7 @@ from fanfold.workspace.base import LEDGER, STATE, read_base_ref
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.failure_groups import merge_groups, read_groups, write_groups
 from fanfold.workspace.files import read_json, whole_file, write_json
-from fanfold.workspace.paths import FAILED, REJECTED
+from fanfold.workspace.paths import FAILED, MISSING, REJECTED
 from fanfold.workspace.progress import Closed, places_of, read_closed
 from fanfold.workspace.rows import batches_of
 from fanfold.workspace.same import SAME
@@ -60,7 +63,6 @@ if TYPE_CHECKING:
 
 _REASONS_SHOWN = 3
 _BATCHES_SHOWN = 20
-_BLOCK = 1 << 20
 _DROPPED_COLUMNS = 100
 
 
@@ -74,7 +76,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
     version: str,
     base: Base | None = None,
 ) -> Manifest:
-    """Write dataset, folds, ``failed.jsonl``, ``rejected.jsonl`` and the manifest of a run.
+    """Write dataset, folds, the lists of items and rows that are not in it, and the manifest of a run.
 
     In mode ``merge`` also state and ledger (:mod:`fanfold.workspace.base`), unless the run is empty.
 
@@ -106,13 +108,16 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
             f"The plan has {plan.items} items, but its batches have {counts.planned}. Clear `plan` "
             "with its downstream tasks."
         )
-    lines = {
-        FAILED: [each.counts.planned - each.counts.ok for each in closed],
-        REJECTED: [each.rejected for each in closed],
-    }
-    _concatenate(workspace.dataset / FAILED, [each.failed_file for each in batches], lines[FAILED])
     _concatenate(
-        workspace.dataset / REJECTED, [each.rejected_file for each in batches], lines[REJECTED]
+        (workspace.dataset / FAILED, workspace.dataset / MISSING),
+        [each.failed_file for each in batches],
+        [each.counts.planned - each.counts.ok for each in closed],
+        lambda line: int(json.loads(line)["status"] == Status.MISSING),
+    )
+    _concatenate(
+        (workspace.dataset / REJECTED,),
+        [each.rejected_file for each in batches],
+        [each.rejected for each in closed],
     )
     as_of = pa.scalar(run.logical_date, schema.field(AS_OF).type)
     try:
@@ -128,7 +133,8 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         merge_groups(group for each in closed for group in each.reasons),
         merge_groups(group for each in closed for group in each.rejected_reasons),
     )
-    rejected = sum(lines[REJECTED])
+    rejected = sum(each.rejected for each in closed)
+    lines = {FAILED: counts.failed + counts.invalid, MISSING: counts.missing, REJECTED: rejected}
     manifest = Manifest(
         dag_id=run.dag_id,
         run_id=run.run_id,
@@ -137,7 +143,7 @@ def consolidate(  # noqa: PLR0913 - everything that a dataset depends on
         counts=counts,
         files=(
             *(entry for table in pipeline.tables for entry in _entries(workspace, table, rows)),
-            *(_entry(workspace.dataset / name, "jsonl", sum(lines[name])) for name in lines),
+            *(_entry(workspace.dataset / name, "jsonl", number) for name, number in lines.items()),
             *facts.pop("files", ()),
         ),
         requests=sum(each.requests for each in closed),
@@ -260,26 +266,32 @@ def _check_versions(batches: Sequence[Batch], version: str) -> None:
         )
 
 
-def _concatenate(path: Path, sources: Sequence[Path], lines: Sequence[int]) -> None:
-    """Write the bytes of some JSONL files as one file; each must have its number of lines."""
-    with whole_file(path) as temporary, temporary.open("wb") as output:
+def _concatenate(
+    paths: Sequence[Path],
+    sources: Sequence[Path],
+    lines: Sequence[int],
+    file_of: Callable[[bytes], int] = lambda _: 0,
+) -> None:
+    """Write the lines of some JSONL files into one file, or into that of several which ``file_of`` returns.
+
+    Each source must have its number of lines.
+    """
+    with ExitStack() as stack:
+        temporary = [stack.enter_context(whole_file(path)) for path in paths]
+        outputs = [stack.enter_context(path.open("wb")) for path in temporary]
         for number, (source, expected) in enumerate(zip(sources, lines, strict=True)):
+            found = 0
             try:
                 with source.open("rb") as file:
-                    found = _copy(file, output)
+                    for line in file:
+                        outputs[file_of(line)].write(line)
+                        found += 1
             except FileNotFoundError as error:
                 raise _damaged(number, source, "it is missing") from error
+            except (ValueError, LookupError, TypeError) as error:
+                raise _damaged(number, source, str(error)) from error
             if found != expected:
                 raise _damaged(number, source, f"it has {found} lines instead of {expected}")
-
-
-def _copy(file: BinaryIO, output: BinaryIO) -> int:
-    """Copy a file; return the number of its lines."""
-    lines = 0
-    while block := file.read(_BLOCK):
-        lines += block.count(b"\n")
-        output.write(block)
-    return lines
 
 
 def _rows(
@@ -367,13 +379,13 @@ def check_tolerance(
         groups = [group for group in found if group.status is not Status.MISSING]
         problems.append(
             f"{failures} of {counts.planned} items failed "
-            f"({failures * 100 / counts.planned:.3g} %), but tolerated_failure_percentage is "
+            f"({formats.percent(failures / counts.planned)}), but tolerated_failure_percentage is "
             f"{tolerated_items:g}: {_reasons(groups)}."
         )
     if manifest.rejected and manifest.rejected * 100 > tolerated_rows * rows:
         problems.append(
             f"{manifest.rejected} of {rows} rows break the contract "
-            f"({manifest.rejected * 100 / rows:.3g} %), but tolerated_rejected_percentage is "
+            f"({formats.percent(manifest.rejected / rows)}), but tolerated_rejected_percentage is "
             f"{tolerated_rows:g}: {_reasons(read_groups(workspace.failures, of='rows'))}."
         )
     if problems:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from fanfold import formats
 from fanfold.model import BatchRef, Plan, Quotas, utc_text
 from fanfold.pipeline import AS_OF
 from fanfold.sources import Api, Compute, Files, Function
@@ -173,24 +174,19 @@ def quotas_of(endpoint: Endpoint, per_second: float | None, reported: Quota | No
     )
 
 
-def size_text(size: int) -> str:
-    """Return a number of bytes for people."""
-    return f"{size / 1e6:,.1f} MB" if size >= 1e5 else f"{size / 1e3:,.1f} kB"
-
-
 def summary(plan: Plan) -> str:
     """Return a plan and its forecast in one sentence, for the log."""
     expected = plan.forecast
     duration = (
-        "duration unknown"
-        if expected.seconds is None
-        else f"about {timedelta(seconds=round(expected.seconds))} (by {expected.basis})"
+        f"{formats.duration_range(*expected.seconds)} (by {expected.basis})"
+        if expected.seconds
+        else "duration unknown"
     )
     dropped = f"{plan.duplicates} duplicates removed"
     if plan.conflicts:
         dropped += f", with {plan.conflicts} other sets of attributes"
     requests = f"{expected.requests} requests, " if expected.requests else ""
-    size = f", {size_text(plan.bytes)}" if plan.bytes else ""
+    size = f", {formats.size(plan.bytes)}" if plan.bytes else ""
     places = f" from {', '.join(plan.places)}" if plan.places else ""
     return f"{plan.items} items{size}{places} ({dropped}) in {plan.batches} batches: {requests}{duration}."
 

@@ -1,7 +1,8 @@
-"""Forecast the requests and the duration of a run.
+"""Forecast the duration of a run, and what is left of one that is on.
 
-Two things bound a run: its quotas, and the speed of earlier runs of the same DAG. The slower one is
-the forecast.
+Two things bound a fetch: its quotas, and the speed of earlier runs of the same DAG of like size. The
+slower one is the forecast. Processing, consolidating, publishing, loading and reporting follow; how
+long they take is known from these runs, too. All durations are ranges.
 """
 
 from __future__ import annotations
@@ -12,15 +13,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from fanfold.model import Basis, Forecast
+from fanfold.workspace.history import like_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fanfold.model import Quotas
+    from fanfold.model import Plan, Quotas, Seconds
     from fanfold.workspace.history import Past
 
-LATEST = 20
-"""Number of earlier runs that the forecast is based on."""
+NEWEST = 5
+"""Number of earlier runs that a forecast is based on."""
+REST = (3.0, 30.0)
+"""Seconds of the tasks after ``fetch`` if no earlier run tells: mostly the starts of the tasks."""
+_TRIMMED = 4
+"""From this number of runs on, the fastest and the slowest one are ignored."""
+_MARGIN = 0.1
+"""What a range is widened by: runs of the same size differ, too."""
 _HOUR = 3600.0
 
 
@@ -65,31 +73,149 @@ def forecast(  # noqa: PLR0913 - what a duration depends on
     size: int = 0,
     pause: float = 0.0,
 ) -> Forecast:
-    """Return the forecast of a run.
+    """Return the forecast of a run, from its plan to its end.
 
-    Without requests, earlier runs are compared by their number of ``items``; runs of files also by
-    their ``size`` in bytes. ``pause`` is the time in seconds until the first request may be sent.
+    Args:
+        requests: Number of its requests.
+        quotas: Its quotas.
+        past: Earlier runs, oldest first.
+        now: The current time.
+        items: Number of its items.
+        size: Their size in bytes, if they are files.
+        pause: Seconds until the first request may be sent.
     """
     rate = quotas.per_second or math.inf
     windows = quota_windows(quotas, now=now)
-    found: list[tuple[float, Basis]] = []
-    if quotas.per_second is not None or windows or pause:
-        slowest = max(
-            [pause + requests / rate, *(each.seconds(requests, rate) for each in windows)]
-        )
-        # A quota that is not used up does not bound the duration.
-        if slowest > 0:
-            found.append((slowest, Basis.QUOTA))
-    if requests:
-        measured = seconds_by_history(requests, [(run.requests, run.seconds) for run in past])
-    else:
-        measured = seconds_by_history(items, [(run.counts.planned, run.seconds) for run in past])
-    by_size = seconds_by_history(size, [(run.bytes, run.seconds) for run in past])
-    found += [
-        (each + pause, Basis.EARLIER_RUNS) for each in (measured, by_size) if each is not None
+    # A quota that is not used up does not bound the duration.
+    slowest = max([pause + requests / rate, *(each.seconds(requests, rate) for each in windows)])
+    suggested = by_earlier_runs(past, items, size)
+    if not suggested and not slowest:
+        return Forecast(requests, None, Basis.UNKNOWN)
+    (low, high), rest = suggested or ((0.0, 0.0), REST)
+    basis = Basis.EARLIER_RUNS if pause + high > slowest else Basis.QUOTA
+    fetching = max(slowest, pause + low), max(slowest, pause + high)
+    return Forecast(requests, _sum(fetching, rest), basis)
+
+
+def by_earlier_runs(
+    past: Sequence[Past], items: int, size: int = 0
+) -> tuple[Seconds, Seconds] | None:
+    """Return how long fetching and what follows took in the newest runs of like size.
+
+    If there are none, the runs that are nearest in size decide. Of a run with other numbers it is
+    assumed that the larger one takes as long as the smaller one at least, and in proportion at most.
+
+    Args:
+        past: Earlier runs, oldest first.
+        items: Number of items.
+        size: Their size in bytes, if they are files.
+
+    Returns:
+        Two ranges in seconds; None if no run tells.
+    """
+    known = [each for each in past if each.fetching]
+    if not known or not items:
+        return None
+    nearest = min(known, key=lambda each: abs(math.log(each.counts.planned / items)))
+    runs = (like_size(known, items) or like_size(known, nearest.counts.planned))[-NEWEST:]
+    ratios = [
+        (1.0, items / each.counts.planned, *([size / each.bytes] if size and each.bytes else []))
+        for each in runs
     ]
-    seconds, basis = max(found, default=(None, Basis.UNKNOWN))
-    return Forecast(requests, seconds, basis)
+    rest = [each.seconds - each.fetching + each.after for each in runs]
+    return _range([each.fetching for each in runs], ratios), _range(rest, ratios)
+
+
+def _range(found: Sequence[float], ratios: Sequence[tuple[float, ...]]) -> Seconds:
+    """Return the range of some durations, each with the ratios between which it may grow."""
+    runs = sorted(zip(found, ratios, strict=True))
+    runs = runs[1:-1] if len(runs) >= _TRIMMED else runs
+    low = min(seconds * min(each) for seconds, each in runs)
+    high = max(seconds * max(each) for seconds, each in runs)
+    return low * (1 - _MARGIN), high * (1 + _MARGIN)
+
+
+def _sum(first: Seconds, second: Seconds) -> Seconds:
+    return first[0] + second[0], first[1] + second[1]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchState:
+    """How far the fetch of a run is.
+
+    Attributes:
+        waiting: Items without an outcome.
+        failed: Failed items that a retry may fetch again.
+        requests: Requests made since the plan.
+        speeds: Items per second: now and on average, as far as they are known.
+        pause: Seconds until the first batch that waits for a quota resumes.
+        elapsed: Seconds since the plan, or since a redrive.
+        idle: Seconds since the last item was fetched, or since a redrive.
+    """
+
+    waiting: int
+    failed: int
+    requests: int
+    speeds: tuple[float, ...]
+    pause: float
+    elapsed: float
+    idle: float
+
+
+def time_left(
+    plan: Plan, past: Sequence[Past], state: FetchState, now: datetime
+) -> tuple[Seconds, str] | None:
+    """Return the seconds to the end of a run that is on and what they are based on.
+
+    The low end assumes the higher speed and no retry, the high end the lower one, and that each failed
+    item is fetched again.
+
+    Returns:
+        Low and high, and `speed`, `quota` or `forecast`; None if nothing tells.
+    """
+    suggested = by_earlier_runs(past, plan.items, plan.bytes)
+    rest = suggested[1] if suggested else REST
+    most = state.waiting + state.failed
+    if not most:
+        return _not_before(0.0, rest, state.idle)
+    if state.speeds:
+        fast, slow = max(state.speeds), min(state.speeds)
+        by_speed = state.pause + state.waiting / fast, state.pause + most / slow
+        by_quota = (
+            _by_quota(plan, state, state.waiting, fast, now),
+            _by_quota(plan, state, most, slow, now),
+        )
+        # For one quota and one pause both are the same, except for rounding.
+        basis = "quota" if by_quota[1] > by_speed[1] + 1 else "speed"
+        fetching = max(by_speed[0], by_quota[0]), max(by_speed[1], by_quota[1])
+        return _sum(fetching, rest), basis
+    if state.waiting == plan.items and plan.forecast.seconds:
+        return _not_before(state.pause, plan.forecast.seconds, state.elapsed)
+    if some := by_earlier_runs(past, most):
+        return _not_before(state.pause, _sum(some[0], rest), state.elapsed)
+    return None
+
+
+def _not_before(pause: float, expected: Seconds, elapsed: float) -> tuple[Seconds, str] | None:
+    """Return what is left of an expected duration; None if it is exceeded."""
+    low, high = (each - elapsed for each in expected)
+    return ((max(pause, low), max(pause, high)), "forecast") if high > 0 else None
+
+
+def _by_quota(plan: Plan, state: FetchState, items: int, speed: float, now: datetime) -> float:
+    """Return the seconds for some items under the quotas, at a speed in items per second."""
+    together = plan.items_per_request
+    windows = quota_windows(
+        plan.quotas,
+        used=state.requests,
+        # Since the plan, like the count of requests; also in a redrive.
+        elapsed=(now - datetime.fromisoformat(plan.started_at)).total_seconds(),
+        now=now,
+        resumes_in=state.pause,
+    )
+    steps = plan.requests_per_item
+    requests, rate = steps * math.ceil(items / together), steps * speed / together
+    return max((each.seconds(requests, rate) for each in windows), default=0.0)
 
 
 def quota_windows(
@@ -131,28 +257,3 @@ def requests_for(items: int, batch_size: int, items_per_request: int) -> int:
     """Return the number of requests for some items; a request never spans two batches."""
     whole, rest = divmod(items, batch_size)
     return whole * math.ceil(batch_size / items_per_request) + math.ceil(rest / items_per_request)
-
-
-def seconds_by_history(size: int, past: Sequence[tuple[int, float]]) -> float | None:
-    """Return the duration that earlier runs suggest, or None if there are none.
-
-    Runs of different sizes give a least-squares line: a cost per run and a cost per request or
-    item. If all had the same size, a smaller run is assumed to take as long, a larger one
-    proportionally longer.
-
-    Args:
-        size: Number of requests, items or bytes of the run.
-        past: Number and duration in seconds of each earlier run, oldest first; runs without any are
-            ignored.
-    """
-    past = [(run, seconds) for run, seconds in past if run and seconds > 0][-LATEST:]
-    if not past or not size:
-        return None
-    mean_x = sum(run for run, _ in past) / len(past)
-    mean_y = sum(seconds for _, seconds in past) / len(past)
-    variance = sum((run - mean_x) ** 2 for run, _ in past)
-    if variance:
-        covariance = sum((run - mean_x) * (seconds - mean_y) for run, seconds in past)
-        slope = max(0.0, covariance / variance)
-        return max(mean_y + slope * (size - mean_x), min(seconds for _, seconds in past))
-    return mean_y * max(1.0, size / mean_x)

@@ -2,7 +2,7 @@
 
     <dag_id>/date=YYYY-MM-DD/run=<run>/
         <dataset>.parquet, <dataset>.csv.gz, the same of each fold,
-        failed.jsonl, rejected.jsonl    first, each verified
+        failed.jsonl, missing.jsonl, …  first, each verified
         manifest.json                   when all of them are verified
         report.html                     later, by the task `report`
     <dag_id>/latest.json                replaced after the manifest

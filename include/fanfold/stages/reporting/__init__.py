@@ -60,7 +60,7 @@ def write_report(
         workspace: The run's folder, with its tables and ``failures.json``.
         pipeline: Its charts are drawn.
         manifest: What the run produced.
-        forecast: Shown beside the actual values.
+        forecast: Its requests are shown beside their number.
         messages: The texts of the source's reasons.
 
     Raises:

@@ -31,7 +31,6 @@ from fanfold.stages.reporting.wording import (
     day,
     duration,
     full,
-    lasting,
     same,
     say,
     short,
@@ -85,7 +84,7 @@ def page_of(  # noqa: PLR0913 - what a page shows
 ) -> str:
     """Return the page as HTML; the same arguments give the same text.
 
-    ``catalogue`` has the texts of the reasons; the forecast is shown beside the actual values.
+    ``catalogue`` has the texts of the reasons; the forecast of the requests is shown beside their number.
     """
     style, script = asset("page.css"), _script()
     counts = manifest.counts
@@ -181,7 +180,6 @@ def _dropped_columns(manifest: Manifest) -> list[Tile]:
 
 
 def _run_tiles(manifest: Manifest, forecast: Forecast | None) -> list[Tile]:
-    expected = forecast.seconds if forecast else None
     return [
         Tile(say("run_id"), same(visible(manifest.run_id, 160))),
         Tile(say("logical_date"), day(manifest.logical_date)),
@@ -193,11 +191,6 @@ def _run_tiles(manifest: Manifest, forecast: Forecast | None) -> list[Tile]:
         Tile(say("started"), day(manifest.started_at)),
         Tile(say("finished"), day(manifest.finished_at)),
         Tile(say("duration"), duration(manifest.started_at, manifest.finished_at)),
-        *(
-            [Tile(say("forecast"), lasting(expected), say(f"forecast.{forecast.basis.name}"))]
-            if forecast and expected is not None
-            else []
-        ),
         Tile(
             say("requests"),
             full(manifest.requests),
@@ -229,7 +222,7 @@ def _failure(group: Group, catalogue: Catalogue) -> FailureRow:
         outcome=say(group.status),
         reason=reason,
         count=full(group.count),
-        attempts=same(f"{group.attempts / group.count:.3g}"),
+        attempts=same(f"{group.attempts / group.count:.1f}".removesuffix(".0")),
         examples=tuple(
             (visible(key, 48), None if value is None else visible(value, 48))
             for key, value in group.examples

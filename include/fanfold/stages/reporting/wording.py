@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from fanfold import formats
 from fanfold.messages import LANGUAGES, REPORT, Language
 
 
@@ -79,12 +80,7 @@ def percent(part: float, whole: float) -> Text:
     """Return a share in percent; never 0 % or 100 % for values that are only close."""
     if not whole:
         return same("–")
-    share = 100 * part / whole
-    if 0 < share < 0.1:
-        return same("<0.1%")
-    if 99.9 < share < 100:
-        return same(">99.9%")
-    return same(f"{share:.0f}%" if share in {0, 100} else f"{share:.1f}%")
+    return same(formats.percent(part / whole))
 
 
 def day(moment: str) -> Text:
@@ -101,14 +97,7 @@ def duration(start: str, end: str) -> Text:
 
 def lasting(seconds: float) -> Text:
     """Return a duration in its two largest units."""
-    if seconds < 10:
-        return say("seconds", n=same(f"{max(seconds, 0):.1f}"))
-    whole = round(seconds)
-    if whole < 60:
-        return say("seconds", n=whole)
-    if whole < 3600:
-        return say("minutes", m=whole // 60, s=whole % 60)
-    return say("hours", h=whole // 3600, m=whole % 3600 // 60)
+    return Text(*(formats.duration(seconds, each) for each in LANGUAGES))
 
 
 def _parsed(moment: str) -> datetime | None:

@@ -78,22 +78,26 @@ def test_every_row_and_every_outcome_is_there_once_in_order(orders, size):
     assert pq.read_schema(run.workspace.table("order_lines")).equals(run.schema)
     lines = {
         name: list(read_jsonl(run.workspace.dataset / f"{name}.jsonl"))
-        for name in ("failed", "rejected")
+        for name in ("failed", "missing", "rejected")
     }
-    lost = [n for n, fate in enumerate(fates) if fate in {*list(ends)[3:]}]
-    assert [each["key"] for each in lines["failed"]] == [f"file-{n}.csv" for n in lost]
+    lost = {"failed": {"all rejected", "failed", "not fetched"}, "missing": {"missing"}}
+    for name, of in lost.items():
+        keys = [f"file-{n}.csv" for n, fate in enumerate(fates) if fate in of]
+        assert [each["key"] for each in lines[name]] == keys
     refused = {"some rejected": 2, "all rejected": 1}
     assert [each["item"] for each in lines["rejected"]] == [
         f"file-{n}.csv" for n, fate in enumerate(fates) for _ in range(refused.get(fate, 0))
     ]
     assert (manifest.rows, manifest.rejected) == (len(expected), len(lines["rejected"]))
     groups = {of: read_groups(run.workspace.failures, of=of) for of in ("items", "rows")}
-    assert sum(group.count for group in groups["items"]) == len(lost)
+    assert sum(group.count for group in groups["items"]) == len(lines["failed"]) + len(
+        lines["missing"]
+    )
     assert [group.count for group in groups["rows"]] == [manifest.rejected]
 
 
 def test_the_manifest_has_sizes_and_digests_of_the_files_and_their_tables(orders):
-    run = orders([[line("a"), line("b")], "missing", [REJECTED_LINE, line("c")]])
+    run = orders([[line("a"), line("b")], "missing", [REJECTED_LINE, line("c")], "failed"])
     manifest = run.consolidate()
     assert Manifest.from_json(read_json(run.workspace.manifest)) == manifest
     assert run.consolidate().files == manifest.files
@@ -101,9 +105,10 @@ def test_the_manifest_has_sizes_and_digests_of_the_files_and_their_tables(orders
         ("order_lines.parquet", "order_lines", 3),
         ("order_lines.csv.gz", "order_lines", 3),
         ("failed.jsonl", "", 1),
+        ("missing.jsonl", "", 1),
         ("rejected.jsonl", "", 1),
     ]
-    assert (manifest.requests, manifest.code) == (4, "c0de")
+    assert (manifest.requests, manifest.code) == (6, "c0de")
     for entry in manifest.files:
         content = (run.workspace.dataset / entry.key).read_bytes()
         assert (entry.bytes, entry.sha256) == (len(content), hashlib.sha256(content).hexdigest())
@@ -181,14 +186,23 @@ def test_a_redrive_under_a_clock_that_was_set_back_does_not_end_earlier(orders, 
             "1 rows instead of 2",
         ),
         (lambda batch: batch.failed_file.write_bytes(b""), "0 lines instead of 1"),
+        (lambda batch: batch.failed_file.write_bytes(b"{}\n"), "'status'"),
         (lambda batch: batch.rejected_file.unlink(), "missing"),
     ],
-    ids=["no rows", "damaged rows", "other columns", "lost row", "lost line", "lost file"],
+    ids=[
+        "no rows",
+        "damaged rows",
+        "other columns",
+        "lost row",
+        "lost line",
+        "torn line",
+        "lost file",
+    ],
 )
 def test_a_damaged_file_of_a_batch_is_named_with_the_task_to_clear(orders, spoil, reason):
     run = orders([[line("a")], [line("b"), line("c")], "failed"], batch_size=1)
     good = run.consolidate()
-    spoil(run.workspace.batch(2 if "lines" in reason else 1))
+    spoil(run.workspace.batch(2 if reason in {"0 lines instead of 1", "'status'"} else 1))
     with pytest.raises(Inconsistent, match=rf"{reason}.*Clear `batch.process` of batch [12]"):
         run.consolidate()
     assert Manifest.from_json(read_json(run.workspace.manifest)) == good
@@ -209,13 +223,13 @@ def test_too_many_lost_items_or_rows_stop_the_run_with_reasons_and_params(orders
     with pytest.raises(ToleranceExceeded) as caught:
         check_tolerance(run.workspace, manifest, 39.9, 40)
     message = str(caught.value)
-    assert "2 of 5 items failed (40 %), but tolerated_failure_percentage is 39.9: 1 × " in message
+    assert "2 of 5 items failed (40.0%), but tolerated_failure_percentage is 39.9: 1 × " in message
     assert "clear `batch.fetch`" in message
     assert "rows" not in message
     with pytest.raises(ToleranceExceeded) as caught:
         check_tolerance(run.workspace, manifest, 40, 39.9)
     message = str(caught.value)
-    assert "2 of 5 rows break the contract (40 %), but tolerated_rejected_percentage" in message
+    assert "2 of 5 rows break the contract (40.0%), but tolerated_rejected_percentage" in message
     assert "2 × order_id breaks the rule 'not_nullable' (such as " in message
 
 

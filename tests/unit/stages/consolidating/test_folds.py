@@ -70,7 +70,7 @@ def test_folds_see_the_dataset_by_both_names_and_the_folds_before_them(orders):
         ("a", 1, 1.0), ("b", 1, 0.5), ("b", 2, 0.5),
     ]  # fmt: skip
     assert table_of(run, "last").column_names == ["n", "kind", "as_of"]
-    assert [(entry.key, entry.table, entry.rows) for entry in manifest.files[2:-2]] == [
+    assert [(entry.key, entry.table, entry.rows) for entry in manifest.files[2:-3]] == [
         ("per_order.parquet", "per_order", 2),
         ("per_order.csv.gz", "per_order", 2),
         ("shares.parquet", "shares", 3),
@@ -108,7 +108,7 @@ def test_the_same_rows_give_the_same_bytes_in_any_batches(orders):
             run.consolidate()
             files = sorted(run.workspace.dataset.iterdir())
             contents.append({path.name: path.read_bytes() for path in files})
-    assert len(contents[0]) == 8
+    assert len(contents[0]) == 9
     assert all(each == contents[0] for each in contents)
 
 

@@ -426,5 +426,5 @@ def test_an_empty_run_merges_nothing_and_rejected_rows_are_a_share_of_the_runs_o
     made = shop.run([End("b", (("b", None, None, 1),), rejected=1)], publish=False)
     assert (made.rows, made.run_rows, made.rejected) == (51, 1, 1)
     check_tolerance(shop.workspace, made, 0, 50)
-    with pytest.raises(ToleranceExceeded, match=r"1 of 2 rows break the contract \(50 %\)"):
+    with pytest.raises(ToleranceExceeded, match=r"1 of 2 rows break the contract \(50.0%\)"):
         check_tolerance(shop.workspace, made, 0, 49)

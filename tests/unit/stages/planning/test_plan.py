@@ -167,13 +167,13 @@ def test_a_thousand_items_are_eight_batches():
 def test_a_computed_pipeline_is_forecast_by_its_items(tmp_path):
     workspace = Workspace(tmp_path / "run")
     computed = replace(PIPELINE, source=Compute(function=len))
-    past = {"run_id": "a", "requests": 0, "seconds": 30.0, "counts": {"planned": 50, "ok": 50}}
+    past = {"run_id": "a", "requests": 0, "seconds": 30.0, "fetching": 30.0}
     assert plan(workspace, ["x"], pipeline=computed).forecast.seconds is None
-    write_json(workspace.history, [past])
+    write_json(workspace.history, [{**past, "counts": {"planned": 50, "ok": 50}}])
     made = plan(workspace, [str(number) for number in range(100)], pipeline=computed)
-    assert (made.forecast.requests, made.forecast.seconds) == (0, 60)
+    assert (made.forecast.requests, made.forecast.seconds) == (0, pytest.approx((27, 66)))
     assert "requests" not in summary(made)
-    assert "0:01:00 (by earlier runs)" in summary(made)
+    assert "25 s – 1 min 30 s (by earlier runs)" in summary(made)
 
 
 def test_the_pages_of_an_item_are_forecast_as_in_the_latest_run(tmp_path):
@@ -193,12 +193,14 @@ def test_files_are_planned_and_forecast_by_their_bytes(tmp_path):
     files = replace(PIPELINE, source=Files())
     keys = [f"s3://b/{number:03}.csv" for number in range(100)]
     sizes = [{"size": 200_000_000 if number == 50 else 1_000} for number in range(100)]
-    past = {"run_id": "a", "requests": 100, "seconds": 30.0, "bytes": 100_000_000}
-    write_json(workspace.history, [{**past, "counts": {"planned": 100, "ok": 100}}])
+    past = {"run_id": "a", "seconds": 30.0, "fetching": 30.0, "bytes": 100_000_000}
+    write_json(
+        workspace.history, [{"requests": 100, "counts": {"planned": 100, "ok": 100}, **past}]
+    )
     made = plan(workspace, [*keys, keys[0]], pipeline=files, attributes=[*sizes, sizes[0]])
     assert made.starts == (0, 50, 51)
     assert [item.key for item in planned(workspace, made)] == keys
     assert [item.attributes["size"] for item in workspace.batch(1).items()] == [200_000_000]
     assert made.bytes == 200_099_000
-    assert made.forecast.seconds == pytest.approx(60, rel=0.01)
+    assert made.forecast.seconds == pytest.approx((27, 66), rel=0.01)
     assert "100 items, 200.1 MB" in summary(made)

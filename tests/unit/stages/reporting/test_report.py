@@ -14,7 +14,7 @@ import pytest
 from fanfold.errors import BadConfiguration, Inconsistent
 from fanfold.model import Basis, Forecast
 
-FORECAST = Forecast(12_000, 61.0, Basis.QUOTA)
+FORECAST = Forecast(12_000, (61.0, 70.0), Basis.QUOTA)
 VOID = {"meta", "link", "input", "br"}
 
 
@@ -131,9 +131,8 @@ def test_key_figures_are_those_of_the_manifest(page):
         "Rows 3",
         "Rejected rows 1",
         "by_city 2",
-        "Requests 12,345 forecast: 12,000",
-        "Duration 1 min 30 s",
-        "Forecast 1 min 1 s based on the quota",
+        "Requests 12,345 12,000 expected",
+        "From plan to dataset 1 min 30 s",
         "Logical date 2026-03-01 00:00 UTC",
         "Run manual__2026-03-01T00:00:00+00:00",
     ):

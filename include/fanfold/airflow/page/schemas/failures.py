@@ -53,13 +53,13 @@ class Failures(Schema):
 
 
 class FailedItem(ItemOutcome):
-    """A line of ``failed.jsonl``."""
+    """A line of ``failed.jsonl`` or ``missing.jsonl``."""
 
     key: str
 
 
 class FailedItems(Schema):
-    """A page of ``failed.jsonl``."""
+    """A page of ``failed.jsonl`` or ``missing.jsonl``."""
 
     items: list[FailedItem]
     next: int | None = Field(description="`after` of the next page; null at the end.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import Field
 
 from fanfold.airflow.page.schemas.base import Schema, Verdict
@@ -35,13 +37,29 @@ class Requests(Schema):
     quota: SourceQuota | None
 
 
+class Seconds(Schema):
+    """A range of seconds."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, found: tuple[float, float]) -> Self:
+        """Return the range of a pair."""
+        return cls(low=found[0], high=found[1])
+
+
 class Timing(Schema):
     """Durations of the run, in seconds."""
 
     elapsed: float | None = Field(description="From the plan until now, or until the dataset.")
-    left: float | None = Field(description="Until all items are fetched; null if unknown.")
+    left: Seconds | None = Field(
+        description="To the end of the run; null if unknown, or after its end."
+    )
     basis: str | None = Field(description="Basis of ``left``: `speed`, `quota` or `forecast`.")
-    expected: float | None = Field(description="Forecast of the plan for the whole run.")
+    expected: Seconds | None = Field(
+        description="Forecast of the plan, from it to the end of the run, also of a dry run; else null after the end."
+    )
 
 
 class Wait(Schema):

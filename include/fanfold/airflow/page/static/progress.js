@@ -1,7 +1,7 @@
 // Progress of a run: items by outcome, speed, requests and time.
 
 import { html } from "./vendor/preact.js";
-import { bytes, count, duration, gbSeconds, Moment, percent, rate } from "./format.js";
+import { bytes, count, duration, durationRange, gbSeconds, Moment, percent, rate } from "./format.js";
 import { Outcome, OUTCOMES, outcomeWord } from "./states.js";
 import { say } from "./text.js";
 import { Fact } from "./values.js";
@@ -83,7 +83,7 @@ export function Figures({ summary, active }) {
       ${active
         ? html`<${Fact} name="figure.left">${leftText(timing)}<//>`
         : summary.final && html`<${Fact} name="figure.took">${duration(timing.elapsed)}<//>`}
-      ${timing.expected !== null && html`<${Fact} name="figure.forecast">${duration(timing.expected)}<//>`}
+      ${timing.expected !== null && html`<${Fact} name="figure.forecast">${durationRange(timing.expected)}<//>`}
     </dl>
   `;
 }
@@ -120,6 +120,6 @@ function Quota({ quota, used }) {
 
 function leftText({ left, basis }) {
   if (left === null) return say("left.unknown");
-  const time = duration(left);
+  const time = durationRange(left);
   return basis ? say(`left.by_${basis}`, { time }) : time;
 }

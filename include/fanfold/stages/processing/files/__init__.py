@@ -123,7 +123,7 @@ def _form(key: str, source: Files) -> tuple[str, str]:
     compression = compression.removeprefix("none")
     form = source.format or _FORMATS.get(path.suffix, "")
     if not form or (form == "parquet" and compression):
-        raise Flaw(ENGINE.message("decode.format", name=key.rpartition("/")[2]))
+        raise Flaw(ENGINE.message("decode.format", file=key.rpartition("/")[2]))
     return form, compression
 
 
