@@ -103,7 +103,7 @@ def account_segments() -> None:
     profiles = latest_profiles()
     items = tasks.read_items(PIPELINE, profiles)
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batch.partial(pipeline=PIPELINE).expand(ref=planned)
+    batches = tasks.batches(PIPELINE, planned)
     checked = check_segments()
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
 

@@ -55,7 +55,7 @@ USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
 def function_map() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batch.partial(pipeline=PIPELINE).expand(ref=planned)
+    batches = tasks.batches(PIPELINE, planned)
     folded = tasks.consolidate(PIPELINE)
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
 

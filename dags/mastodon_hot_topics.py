@@ -53,7 +53,7 @@ DATASET = Asset(PIPELINE)
 def mastodon_hot_topics() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batch.partial(pipeline=PIPELINE).expand(ref=planned)
+    batches = tasks.batches(PIPELINE, planned)
     folded = tasks.consolidate(PIPELINE)
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
 

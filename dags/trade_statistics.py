@@ -73,7 +73,7 @@ SYMBOLS = [
 def trade_statistics() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batch.partial(pipeline=PIPELINE).expand(ref=planned)
+    batches = tasks.batches(PIPELINE, planned)
     folded = tasks.consolidate(PIPELINE)
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
 

@@ -56,7 +56,7 @@ FILES = [f"s3://{os.environ.get('FANFOLD_BUCKET', 'fanfold')}/bars/*/*"]
 def trade_statistics_files() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batch.partial(pipeline=PIPELINE).expand(ref=planned)
+    batches = tasks.batches(PIPELINE, planned)
     folded = tasks.consolidate(PIPELINE)
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
 

@@ -1,4 +1,4 @@
-"""Registers the run page with Airflow: a FastAPI app, a tab on each DAG run and a menu entry.
+"""Registers the run page with Airflow: a FastAPI app, a tab on each DAG run, links to it and a menu entry.
 
 Airflow imports this file in all of its processes and commands, so the page itself is imported only
 when the api-server requests the app.
@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
+
+from fanfold.airflow.links import ROUTE, ItemsLink
 
 
 class FanfoldPlugin(AirflowPlugin):
@@ -21,7 +23,7 @@ class FanfoldPlugin(AirflowPlugin):
             "name": "Items",
             "href": "fanfold/run?dag_id={DAG_ID}&run_id={RUN_ID}",
             "destination": "dag_run",
-            "url_route": "fanfold-items",
+            "url_route": ROUTE,
             "icon": "fanfold/static/icon/icon.svg",
             "icon_dark_mode": "fanfold/static/icon/icon-dark.svg",
         },
@@ -34,6 +36,8 @@ class FanfoldPlugin(AirflowPlugin):
             "icon_dark_mode": "fanfold/static/icon/icon-dark.svg",
         },
     ]
+
+    global_operator_extra_links = [ItemsLink()]  # noqa: RUF012
 
     @property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

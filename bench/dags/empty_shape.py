@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import TriggerRule, dag, task, task_group
 
 
@@ -10,7 +12,7 @@ def nothing() -> None:
     """Do nothing."""
 
 
-@task(trigger_rule=TriggerRule.ALL_DONE)
+@task(trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS)
 def nothing_after_all() -> None:
     """Do nothing, in whatever state upstream tasks ended."""
 
@@ -37,11 +39,12 @@ def batch(ref: dict[str, int]) -> None:
 def empty_shape() -> None:
     """Wire the tasks as a pipeline does."""
     planned = twenty.override(task_id="plan")()
-    batches = batch.expand(ref=planned)
+    batches: Any = batch.expand(ref=planned)
     folded = nothing_after_all.override(task_id="consolidate")()
     published = nothing.override(task_id="publish")()
     (nothing.override(task_id="preflight")() >> nothing.override(task_id="read_items")() >> planned)
-    batches >> folded >> published >> nothing.override(task_id="load")()
+    [planned, *batches.children.values()] >> folded
+    folded >> published >> nothing.override(task_id="load")()
     published >> nothing.override(task_id="report")()
 
 

@@ -24,7 +24,7 @@ DATASET = Asset(PIPELINE)
 def lineitem() -> None:
     """Wire the tasks."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batch.partial(pipeline=PIPELINE).expand(ref=planned)
+    batches = tasks.batches(PIPELINE, planned)
     published = tasks.publish.override(outlets=[DATASET])(DATASET)
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     batches >> tasks.consolidate(PIPELINE) >> published >> tasks.report(PIPELINE)

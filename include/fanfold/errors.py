@@ -35,10 +35,12 @@ if TYPE_CHECKING:
 class FanfoldError(Exception):
     """Base of all Fanfold errors; ``message`` is translatable, ``str(error)`` its English text.
 
-    ``gb_seconds`` is what the call of a function that ended with it costs.
+    ``gb_seconds`` is what the call of a function that ended with it costs, ``connection`` the Airflow
+    connection that it is about, if any.
     """
 
     gb_seconds = 0.0
+    connection = ""
 
     def __init__(self, message: Message | str = "") -> None:
         super().__init__(str(message))

@@ -57,6 +57,17 @@ def test_every_task_is_retried_and_ends_before_redis_redelivers_its_message(dag)
         assert task.execution_timeout.total_seconds() < redelivered, task.task_id
 
 
+def test_every_step_says_what_to_do_after_a_failure(dag):
+    for task_id in STEPS:
+        assert "**After a failure**" in dag.get_task(task_id).doc_md, task_id
+
+
+def test_consolidate_waits_for_each_task_of_a_batch(dag):
+    """With a task that it does not wait for, a clearing of that task alone would run both at once."""
+    found = dag.get_task("consolidate").upstream_task_ids
+    assert found == {"plan", "batch.fetch", "batch.process"}, "use tasks.batches()"
+
+
 def test_every_param_explains_itself(dag):
     for name, param in dag.params.items():
         schema = dag.params.get_param(name)

@@ -145,8 +145,11 @@ class Runs:
     def workspace(self, run_id):
         return Workspace.of_run(self.stack.home.shared, DAG, run_id)
 
+    def manifest(self, run_id):
+        return read_json(self.workspace(run_id).manifest)
+
     def counts(self, run_id):
-        return read_json(self.workspace(run_id).manifest)["counts"]
+        return self.manifest(run_id)["counts"]
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import get_current_context
 
 from fanfold.airflow import connections, settings
+from fanfold.airflow.graph import CONSOLIDATE, FETCH, PLAN, PROCESS
 from fanfold.errors import (
     BadConfiguration,
     BadPipeline,
@@ -27,6 +28,8 @@ from fanfold.workspace.files import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from fanfold.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +66,12 @@ def check_all(pipeline: str) -> None:
         return
     failures = "\n".join(f"  {name}: {error}" for name, error in found)
     text = f"{len(found)} of {len(checks)} preflight checks failed:\n{failures}"
-    if any(isinstance(error, Fatal) for _, error in found):
-        raise BadConfiguration(text)
-    raise SinkUnavailable(text)
+    fatal = any(isinstance(error, Fatal) for _, error in found)
+    failed = BadConfiguration(text) if fatal else SinkUnavailable(text)
+    failed.connection = next((error.connection for _, error in found if error.connection), "")
+    if len(found) == 1:
+        failed.message = found[0][1].message
+    raise failed
 
 
 def _check_pipeline(name: str) -> None:
@@ -75,20 +81,39 @@ def _check_pipeline(name: str) -> None:
     pipeline = load_pipeline(name).pipeline
     contract_of(pipeline)
     if isinstance(pipeline.source, (Api, Function)):
-        endpoint, now = connections.endpoint(pipeline), datetime.now(UTC)
-        try:
-            with connections.source_session(pipeline.source, endpoint, as_of=now) as session:
-                check_source(session)
-        except FanfoldError as error:
-            may_pass = isinstance(error, Retriable) and error.message.id not in _WRONG_HOST
-            kind = SinkUnavailable if may_pass else BadConfiguration
-            raise kind(f"connection {endpoint.connection!r}, {endpoint.server}: {error}") from None
+        with connections.about(connections.source_connection(pipeline)):
+            _check_source(pipeline, pipeline.source)
     elif isinstance(pipeline.source, Files):
         with connections.locations(pipeline.source.connection) as locations:
             items = settings.items_of(get_current_context()).items
             texts = [item.strip() for item in items if isinstance(item, str)]
             for text in filter(Pattern.is_pattern, texts):  # read_items asks for each other file
                 next(locations.list(Pattern(text).prefix()), None)
+
+
+def _check_source(pipeline: Pipeline, source: Api | Function) -> None:
+    endpoint, now = connections.endpoint(pipeline), datetime.now(UTC)
+    try:
+        with connections.source_session(source, endpoint, as_of=now) as session:
+            check_source(session)
+    except FanfoldError as error:
+        may_pass = isinstance(error, Retriable) and error.message.id not in _WRONG_HOST
+        kind = SinkUnavailable if may_pass else BadConfiguration
+        raise kind(f"connection {endpoint.connection!r}, {endpoint.server}: {error}") from None
+
+
+def check_wiring() -> None:
+    """Check that ``consolidate`` waits for each task of a batch.
+
+    Raises:
+        BadPipeline: It does not: it would run beside a batch that is cleared without the others.
+    """
+    found = get_current_context()["dag"].get_task(CONSOLIDATE).upstream_task_ids
+    if missing := {PLAN, FETCH, PROCESS} - found:
+        raise BadPipeline(
+            f"`consolidate` does not wait for {', '.join(sorted(missing))}. Write `batches = tasks.batches("
+            "PIPELINE, planned)` and `batches >> folded` in the DAG file."
+        )
 
 
 def _check_bucket() -> None:

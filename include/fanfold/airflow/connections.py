@@ -15,10 +15,10 @@ from airflow.sdk import Connection
 from airflow.sdk.log import mask_secret
 
 from fanfold.airflow.settings import defer_after, files_allowed, rate_limit_url, shared_directory
-from fanfold.errors import BadConfiguration
+from fanfold.errors import BadConfiguration, CredentialRefused, SinkUnavailable, SourceBusy
 from fanfold.messages import Message
 from fanfold.model import utc_text
-from fanfold.sources import Api, Files, Function
+from fanfold.sources import Api, Compute, Files, Function
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -63,10 +63,19 @@ SQLITE_TIMEOUT = 60.0
 
 
 def source_connection(pipeline: Pipeline) -> str:
-    """Return the connection id of a pipeline's API or functions, such as ``weibo_default``."""
+    """Return the connection id of a pipeline's source, such as ``weibo_default``; "" if it needs none."""
     source = pipeline.source
-    given = source.connection if isinstance(source, (Api, Function)) else ""
-    return given or f"{pipeline.name}_default"
+    return "" if isinstance(source, Compute) else source.connection or f"{pipeline.name}_default"
+
+
+@contextlib.contextmanager
+def about(connection_id: str) -> Iterator[None]:
+    """Note in the errors of the block which connection they are about, for the run page."""
+    try:
+        yield
+    except (BadConfiguration, CredentialRefused, SinkUnavailable, SourceBusy) as error:
+        error.connection = error.connection or connection_id
+        raise
 
 
 def endpoint(pipeline: Pipeline) -> Endpoint:
@@ -185,7 +194,7 @@ def bucket(name: str) -> Iterator[Bucket]:
     """
     from fanfold.storage.objects import Bucket
 
-    with contextlib.closing(_s3_client(AWS)) as client:
+    with about(AWS), contextlib.closing(_s3_client(AWS)) as client:
         yield Bucket(client, name)
 
 
@@ -265,14 +274,15 @@ def warehouse() -> Iterator[Any]:
         BadConfiguration: The connection is missing or has an unsupported type.
         SinkUnavailable: The database cannot be reached.
     """
-    connection = _connection(WAREHOUSE)
-    if connection.conn_type not in {"sqlite", *_POSTGRES_TYPES}:
-        raise BadConfiguration(
-            f"Connection {WAREHOUSE!r} has the type {connection.conn_type!r}; "
-            "it must be postgres or sqlite."
-        )
-    with _opened(WAREHOUSE, connection) as opened:
-        yield opened
+    with about(WAREHOUSE):
+        connection = _connection(WAREHOUSE)
+        if connection.conn_type not in {"sqlite", *_POSTGRES_TYPES}:
+            raise BadConfiguration(
+                f"Connection {WAREHOUSE!r} has the type {connection.conn_type!r}; "
+                "it must be postgres or sqlite."
+            )
+        with _opened(WAREHOUSE, connection) as opened:
+            yield opened
 
 
 @contextlib.contextmanager
@@ -283,7 +293,7 @@ def database(connection_id: str) -> Iterator[Any]:
         BadConfiguration: The connection is missing, or not that of an SQL database.
         SinkUnavailable: The database cannot be reached.
     """
-    with _opened(connection_id, _connection(connection_id)) as opened:
+    with about(connection_id), _opened(connection_id, _connection(connection_id)) as opened:
         yield opened
 
 

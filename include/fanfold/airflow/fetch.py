@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from fanfold.airflow import connections, metrics, settings
+from fanfold.airflow.task_errors import recorded
 from fanfold.errors import BadConfiguration, CredentialRefused, QuotaSpent, RateLimitUnavailable
-from fanfold.model import BatchRef, Plan, Status, utc_text
+from fanfold.model import BatchRef, Status, utc_text
 from fanfold.sources import Api, Compute, Files, Function
-from fanfold.workspace.files import read_json
 from fanfold.workspace.fresh import token_of
 from fanfold.workspace.stop import check_stop, token_digest, write_stop
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
     from airflow.sdk import Context
 
+    from fanfold.pipeline import Pipeline
     from fanfold.sources import Session, Source
     from fanfold.sources.endpoint import Endpoint
     from fanfold.stages.fetching import BatchOutcomes
     from fanfold.stages.fetching.workers import WorkerPool
     from fanfold.workspace.batch import Batch
-    from fanfold.workspace.paths import Workspace
 
 
 class Fetch(BaseOperator):
@@ -47,12 +47,20 @@ class Fetch(BaseOperator):
         from fanfold.loader import load_pipeline
 
         ref = BatchRef.from_json(self.batch)
+        if not ref.items:
+            return
+        with recorded():
+            pipeline = load_pipeline(self.pipeline).pipeline
+            with connections.about(connections.source_connection(pipeline)):
+                self._execute(context, ref, pipeline)
+
+    def _execute(self, context: Context, ref: BatchRef, pipeline: Pipeline) -> None:
         workspace = settings.workspace_of(context)
-        pipeline = load_pipeline(self.pipeline).pipeline
         has_endpoint = isinstance(pipeline.source, (Api, Function))
         endpoint = connections.endpoint(pipeline) if has_endpoint else None
         token = endpoint.token if endpoint else None
-        digest = token_digest(token, settings.identity(context).run_id)
+        run = context["dag_run"]
+        digest = token_digest(token, run.run_id, run.clear_number or 0)
         check_stop(workspace, digest)
         began = time.perf_counter()
         try:
@@ -60,7 +68,6 @@ class Fetch(BaseOperator):
         except (CredentialRefused, BadConfiguration) as error:
             if endpoint:  # what one batch may not call, or does not find, the others neither
                 write_stop(workspace, error.message, digest)
-                self._skip_others(workspace, ref.batch)
             raise
         except QuotaSpent as spent:
             self._wait(ref, spent, endpoint)
@@ -154,15 +161,3 @@ class Fetch(BaseOperator):
         seconds = (until - datetime.now(UTC)).total_seconds()
         metrics.deferred(self.dag_id, self.pipeline, seconds)
         self.defer(trigger=DateTimeTrigger(moment=until), method_name="resume")
-
-    def _skip_others(self, workspace: Workspace, batch: int) -> None:
-        """Skip the batches that have not started: the source would reject the token again."""
-        from fanfold.airflow import task_messages
-
-        others = [n for n in range(Plan.from_json(read_json(workspace.plan)).batches) if n != batch]
-        process = self.task_id.replace("fetch", "process")
-        task_messages.skip(
-            [(self.task_id, number) for number in others]
-            # Process what is already fetched: the run may still be within its tolerance.
-            + [(process, number) for number in others if not workspace.batch(number).parts()]
-        )

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from airflow.sdk import get_current_context
 from airflow.sdk.observability import stats
 
+from fanfold.airflow.task_errors import recorded
 from fanfold.model import Counts, RunStatus, Status
 
 if TYPE_CHECKING:
@@ -166,15 +167,16 @@ def loaded(dag_id: str, rows: int) -> None:
 
 
 def timed(body: Callable[P, T]) -> Callable[P, T]:
-    """Decorate the body of a task to record its duration if it succeeds.
+    """Decorate the body of a task to record its duration if it succeeds, and its error if it fails.
 
-    Failures, skips and deferrals are not recorded.
+    The duration of a failure, skip or deferral is not recorded.
     """
 
     @functools.wraps(body)
     def with_duration(*args: P.args, **kwargs: P.kwargs) -> T:
         began = time.perf_counter()
-        result = body(*args, **kwargs)
+        with recorded():
+            result = body(*args, **kwargs)
         seconds = time.perf_counter() - began
         with _harmless():
             took(get_current_context()["dag"].dag_id, body.__name__, seconds)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
-from fanfold.airflow import connections, metrics, settings
+from fanfold.airflow import connections, metrics, settings, task_docs
 from fanfold.airflow.fetch import Fetch
 from fanfold.errors import FanfoldError, Inconsistent, SinkUnavailable, ToleranceExceeded
 from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
@@ -25,7 +25,8 @@ from fanfold.workspace.files import read_json, read_jsonl, write_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from airflow.sdk import Asset
+    from airflow.sdk import Asset, XComArg
+    from airflow.sdk.definitions._internal.mixins import DependencyMixin
 
     from fanfold.loader import Loaded
     from fanfold.pipeline import Pipeline
@@ -46,17 +47,18 @@ _LOCK_S = 300
 retries while the service is unavailable."""
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, doc_md=task_docs.PREFLIGHT)
 @metrics.timed
 def preflight(pipeline: str) -> None:
     """Check all dependencies; the message of a failure lists everything that is wrong."""
-    from fanfold.airflow.checks import check_all
+    from fanfold.airflow.checks import check_all, check_wiring
 
+    check_wiring()
     check_all(pipeline)
     log.info("Pipeline, source, bucket, database and workspace are available.")
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, doc_md=task_docs.READ_ITEMS)
 @metrics.timed
 def read_items(pipeline: str, items: list[Any] | None = None) -> int:
     """Read, check and store the items; return their number.
@@ -82,7 +84,7 @@ def read_items(pipeline: str, items: list[Any] | None = None) -> int:
     return written
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, doc_md=task_docs.PLAN)
 @metrics.timed
 def plan(pipeline: str) -> list[dict[str, Any]]:
     """Cut the items into batches and return references to them; a ``dry_run`` ends here."""
@@ -106,7 +108,9 @@ def plan(pipeline: str) -> list[dict[str, Any]]:
     log.info("%s", planning.summary(written))
     if options.dry_run:
         raise AirflowSkipException("Dry run: stopped after the plan.")
-    return [ref.as_json() for ref in planning.batch_refs(workspace, written)]
+    # Over no batches Airflow would skip all that follows.
+    refs = list(planning.batch_refs(workspace, written)) or [BatchRef(0, 0, "no items")]
+    return [ref.as_json() for ref in refs]
 
 
 def _limits(pipeline: Pipeline, options: settings.Options, as_of: datetime) -> dict[str, Any]:
@@ -145,6 +149,7 @@ def _reported_quota(source: Api, endpoint: Endpoint, as_of: datetime) -> Quota |
 
 @task(
     multiple_outputs=False,
+    doc_md=task_docs.PROCESS,
     # Also after a failed fetch: its fetched items belong to the dataset.
     trigger_rule=TriggerRule.ALL_DONE,
     map_index_template="{{ task.op_kwargs['ref']['label'] }}",
@@ -154,8 +159,11 @@ def process(pipeline: str, ref: dict[str, Any]) -> None:
     """Turn the records of a batch into rows; list rows that break the contract."""
     from fanfold.loader import load_pipeline
 
+    batch = BatchRef.from_json(ref)
+    if not batch.items:
+        return
     workspace = settings.workspace_of(get_current_context())
-    closed = _close(load_pipeline(pipeline), workspace.batch(BatchRef.from_json(ref).batch))
+    closed = _close(load_pipeline(pipeline), workspace.batch(batch.batch))
     log.info("%d rows, %d rejected.", closed.rows, closed.rejected)
 
 
@@ -167,11 +175,12 @@ def _close(loaded: Loaded, batch: Batch) -> Closed:
 
 @task_group
 def batch(pipeline: str, ref: dict[str, Any]) -> None:
-    """Fetch and process one batch."""
+    """Fetch and process the items of one batch."""
     fetched = Fetch(
         task_id="fetch",
         pipeline=pipeline,
         batch=ref,
+        doc_md=task_docs.FETCH,
         map_index_template="{{ task.batch['label'] }}",
         # A batch may wait for its rate limit for hours.
         execution_timeout=timedelta(hours=6),
@@ -179,12 +188,28 @@ def batch(pipeline: str, ref: dict[str, Any]) -> None:
     fetched >> process(pipeline=pipeline, ref=ref)
 
 
-@task(multiple_outputs=False, trigger_rule=TriggerRule.ALL_DONE)
+def batches(pipeline: str, planned: XComArg) -> list[DependencyMixin]:
+    """Fan out over the batches of a plan; return what ``consolidate`` comes after.
+
+    That is each task of a batch and the plan: whichever of them is cleared, alone or with others,
+    ``consolidate`` waits for it.
+    """
+    mapped: Any = batch.partial(pipeline=pipeline).expand(ref=planned)
+    return [planned, *mapped.children.values()]
+
+
+@task(
+    multiple_outputs=False,
+    doc_md=task_docs.CONSOLIDATE,
+    # Also after failed batches; not after a dry run, nor if there is no plan.
+    trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
+)
 @metrics.timed
 def consolidate(pipeline: str) -> dict[str, int]:
     """Fold all batches into the dataset; fail if more items or rows failed than tolerated."""
     from dataclasses import asdict
 
+    from fanfold.airflow.checks import check_wiring
     from fanfold.loader import load_pipeline
     from fanfold.stages import consolidating
     from fanfold.stages.consolidating import notes
@@ -192,7 +217,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
     from fanfold.workspace.progress import all_progress
 
     context = get_current_context()
-    _check_plan()
+    check_wiring()
     workspace = settings.workspace_of(context)
     before = _previous_manifest(workspace)
     loaded = load_pipeline(pipeline)
@@ -292,21 +317,7 @@ def _previous_manifest(workspace: Workspace) -> Manifest | None:
         return None
 
 
-def _check_plan() -> None:
-    """Raise unless ``plan`` succeeded: the workspace may contain the plan of an earlier try."""
-    context = get_current_context()
-    run_id = context["run_id"]
-    states = context["ti"].get_task_states(
-        dag_id=context["dag"].dag_id, task_ids=["plan"], run_ids=[run_id]
-    )
-    state = states.get(run_id, {}).get("plan")
-    if state == "skipped":
-        raise AirflowSkipException("Dry run: nothing was fetched.")
-    if state != "success":
-        raise Inconsistent("There is no plan to consolidate: see the failed task upstream.")
-
-
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, doc_md=task_docs.PUBLISH)
 @metrics.timed
 def publish(dataset: Asset) -> str:
     """Upload dataset, folds and manifest, then move ``latest.json``; return the prefix.
@@ -375,7 +386,7 @@ def _merge_again(workspace: Workspace) -> None:
     remember(workspace.history, _consolidate(workspace, loaded), passed=True)
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, doc_md=task_docs.LOAD)
 @metrics.timed
 def load(pipeline: str) -> dict[str, dict[str, Any]]:
     """Write dataset and folds into the warehouse by key, in one transaction; return the counts by table."""
@@ -406,7 +417,7 @@ def load(pipeline: str) -> dict[str, dict[str, Any]]:
     return {result.table: asdict(result) for result in results}
 
 
-@task(multiple_outputs=False)
+@task(multiple_outputs=False, doc_md=task_docs.REPORT)
 @metrics.timed
 def report(pipeline: str) -> str:
     """Write and publish the report; return its key."""

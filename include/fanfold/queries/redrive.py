@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fanfold.errors import BadInput
+from fanfold.model import Status
 from fanfold.queries.failures import GroupFilter, keys_of
 from fanfold.queries.item_counts import counts_by_batch
+from fanfold.workspace.files import read_jsonl
 from fanfold.workspace.key_index import positions
+from fanfold.workspace.progress import all_closed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,6 +45,24 @@ def all_failed(workspace: Workspace, plan: Plan) -> RedriveScope:
         if found.items.to_fetch
     }
     return RedriveScope(items, None, _requests(items, plan))
+
+
+def unprocessed(workspace: Workspace, plan: Plan) -> dict[int, int]:
+    """Return the number of items, by batch, that were fetched since the batch was processed.
+
+    Their records are here, but their rows are not: a fetch was cleared without what follows it, or the
+    task that processes them was killed.
+    """
+    closed = all_closed(workspace)
+    found = {}
+    for number in range(plan.batches):
+        batch = workspace.batch(number)
+        done = set(closed[number].parts) if number in closed else set()
+        new = [outcomes for _, _, outcomes in batch.parts() if outcomes.name not in done]
+        fetched = {line["key"]: line["status"] for path in new for line in read_jsonl(path)}
+        if items := sum(status == Status.OK for status in fetched.values()):
+            found[number] = items
+    return found
 
 
 def selection(

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from fanfold.messages import Message
+
 ITEM = "_item"
 """The column of a batch's rows that holds each row's item key; the dataset does not have it."""
 SLICE_CHARACTERS = 8 << 20
@@ -73,6 +75,7 @@ class Batch:
         self.failed_file = root / "clean" / f"{name}.failed.jsonl"
         self.rejected_file = root / "clean" / f"{name}.rejected.jsonl"
         self.closed_file = root / "clean" / f"{name}.json"
+        self.stop_file = root / "stop.json"
         self._outcomes = root / "outcomes" / name
         self._raw = root / "raw" / name
 
@@ -260,11 +263,14 @@ def remove_part(records: Path, outcomes: Path) -> None:
         blob_of(records).unlink(missing_ok=True)
 
 
-def decide(key: str, fetched: Outcome | None, invalid: Outcome | None) -> Outcome:
+def decide(
+    key: str, fetched: Outcome | None, invalid: Outcome | None, stopped: Message | None = None
+) -> Outcome:
     """Return the one outcome of a planned item, after its batch has ended.
 
-    ``invalid`` is its outcome if no row of its records obeys the contract.
+    ``invalid`` is its outcome if no row of its records obeys the contract, ``stopped`` why the fetch
+    of the run was stopped, if it was.
     """
     if fetched is None:
-        return Outcome.of(key, Status.FAILED, ENGINE.message("item.not_fetched"))
+        return Outcome.of(key, Status.FAILED, stopped or ENGINE.message("item.not_fetched"))
     return invalid if invalid and fetched.status is Status.OK else fetched

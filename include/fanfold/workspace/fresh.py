@@ -53,8 +53,9 @@ def remove_previous_run(workspace: Workspace, token: str) -> bool:
     except Inconsistent:
         pass  # none, or another version's
     with disk_errors(root.parent):
-        there = root.exists()
-        if there:
+        # A failed `preflight` has written why, before the run owned its workspace.
+        there = root.exists() and any(path != workspace.errors for path in root.iterdir())
+        if root.exists():
             root.rename(root.with_name(f"{_REMOVED}{secrets.token_hex(8)}"))
         for removed in root.parent.glob(f"{_REMOVED}*"):
             # Another run may remove the same folder.

@@ -29,6 +29,8 @@ Layout::
         manifest.json                    the manifest
         publish.json                     warnings of the last publication
         load.json                        warnings of the last load
+        errors/batch.fetch-7.json        why the last failed try of a task, or of its instance 7, failed
+        redrives.jsonl                   redrives from the run page: when, by whom, how many items
         stop.json                        why the fetch was stopped, if the token was rejected
 
     <shared>/inputs/                     items files that people put there, and that any run may read
@@ -94,6 +96,8 @@ class Workspace:
         self.manifest = root / "manifest.json"
         self.published = root / "publish.json"
         self.load = root / "load.json"
+        self.errors = root / "errors"
+        self.redrives = root / "redrives.jsonl"
         self.spill = root / "spill"
 
     def table(self, name: str) -> Path:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 from fanfold.errors import CredentialRefused, Inconsistent
 from fanfold.messages import Message
-from fanfold.workspace.files import read_json, write_json
+from fanfold.workspace.files import read_as, read_json, write_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fanfold.workspace.paths import Workspace
 
 VALID_FOR = 60.0
@@ -19,11 +21,13 @@ VALID_FOR = 60.0
 a permission."""
 
 
-def token_digest(token: str | None, run_id: str) -> str:
-    """Return a digest that differs by token and run, and does not reveal the token."""
-    return hashlib.blake2b(
-        (token or "").encode(), key=hashlib.sha256(run_id.encode()).digest(), digest_size=8
-    ).hexdigest()
+def token_digest(token: str | None, run_id: str, clearing: int = 0) -> str:
+    """Return a digest that differs by token, run and clearing, and does not reveal the token.
+
+    ``clearing`` is Airflow's ``clear_number`` of the run: a cleared task asks again.
+    """
+    key = hashlib.sha256(f"{run_id}\0{clearing}".encode()).digest()
+    return hashlib.blake2b((token or "").encode(), key=key, digest_size=8).hexdigest()
 
 
 def write_stop(workspace: Workspace, message: Message, digest: str) -> None:
@@ -36,6 +40,8 @@ def write_stop(workspace: Workspace, message: Message, digest: str) -> None:
 def check_stop(workspace: Workspace, digest: str) -> None:
     """Raise if another batch has just found that the source rejects this token.
 
+    The file of another token, or of before a clearing, is removed: it is not why items are not fetched now.
+
     Raises:
         CredentialRefused: There is a valid stop file for the token.
     """
@@ -44,6 +50,19 @@ def check_stop(workspace: Workspace, digest: str) -> None:
         stop = read_json(workspace.stop)
     except (FileNotFoundError, Inconsistent):
         return
+    if stop["digest"] != digest:
+        workspace.stop.unlink(missing_ok=True)
     # Negative after the clock was set back.
-    if stop["digest"] == digest and abs(age) < VALID_FOR:
+    elif abs(age) < VALID_FOR:
         raise CredentialRefused(Message(**stop["message"]))
+
+
+def read_stop(path: Path) -> Message | None:
+    """Return why the fetch of a run was stopped, or None if it was not; ``path`` is its stop file.
+
+    Raises:
+        Inconsistent: The file is damaged.
+    """
+    if not path.exists():
+        return None
+    return read_as(path, lambda found: Message(**found["message"]))

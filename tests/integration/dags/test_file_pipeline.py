@@ -34,7 +34,7 @@ from fanfold.airflow.params import file_params
 @dag(dag_id="sales", schedule=None, params=file_params(), **policies.PIPELINE)
 def sales():
     planned = tasks.plan("sales")
-    batches = tasks.batch.partial(pipeline="sales").expand(ref=planned)
+    batches = tasks.batches("sales", planned)
     tasks.preflight("sales") >> tasks.read_items("sales") >> planned
     batches >> tasks.consolidate("sales")
 

@@ -52,7 +52,7 @@ def stock():
     folded = tasks.consolidate("stock")
     published = tasks.publish(Asset("stock"))
     tasks.preflight("stock") >> tasks.read_items("stock") >> planned
-    tasks.batch.partial(pipeline="stock").expand(ref=planned) >> folded >> published
+    tasks.batches("stock", planned) >> folded >> published
     published >> [tasks.load("stock"), tasks.report("stock")]
 
 stock()

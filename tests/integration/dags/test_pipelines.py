@@ -265,7 +265,7 @@ def test_a_run_made_again_fetches_anew_also_if_it_is_cleared_before_it_has_a_lis
     pipeline.connect("weibo_default", conn_type="http", host=url, password="expired")
     again = pipeline.run(**of_run)
     assert again.workspace == first.workspace
-    assert set(again.errors) == {"preflight", "consolidate"}
+    assert set(again.errors) == {"preflight"}
     pipeline.connect("weibo_default", conn_type="http", host=url, password=token)
     steps = ("preflight", "read_items", "plan")
     again = pipeline.clear(again, *steps)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from fanfold.errors import WorkspaceUnavailable
 from fanfold.model import Status
+from fanfold.workspace.files import read_json, write_json
 from fanfold.workspace.redrive import Selection, selection_of, write_selection
+from fanfold.workspace.redrives import read_redrives
 
 from .finished_run import File
 
@@ -32,8 +36,17 @@ def test_a_dry_run_changes_nothing(page, monkeypatch):
     from fanfold.airflow.page import redrive
 
     before = page.instances(), page.dag_run()
+    history = page.workspace.history
+    write_json(
+        history, [{**each, "seconds": 60.0, "fetching": 40.0} for each in read_json(history)]
+    )
     cost = page.redrive()
-    assert cost == {"dry_run": True, "items": 3, "requests": 3, "batches": 2, "tasks": 8}
+    # Of three items; the run over 40 took as long.
+    assert 3 < cost.pop("seconds") < 60
+    assert cost == {
+        "dry_run": True, "items": 3, "requests": 3, "to_process": 0, "batches": 2, "tasks": 8,
+        "starts_over": False,
+    }  # fmt: skip
     assert (page.instances(), page.dag_run()) == before
     (group,) = (g for g in page.get("/failures")["groups"] if g["status"] == "failed")
     assert page.redrive(groups=[group["id"]])["items"] == 3
@@ -61,6 +74,8 @@ def test_a_redrive_clears_failed_batches_and_downstream_tasks_only(page):
     batches = {("batch.fetch", 1), ("batch.fetch", 4), ("batch.process", 1), ("batch.process", 4)}
     assert cleared(page) == batches | {(task, -1) for task in AFTER}
     assert page.dag_run() == ("queued", 1)
+    [trace] = read_redrives(page.workspace)
+    assert (trace.by, trace.items, trace.requests, trace.kind) == ("user", 3, 3, "redrive")
     # An earlier selection does not narrow it down.
     assert not page.workspace.batch(1).selection_file.exists()
     seen = page.get()
@@ -87,6 +102,19 @@ def test_the_items_of_a_reason_are_selected(page):
     answer = page.redrive(dry_run=False, groups=[groups["missing"]])
     assert (answer["items"], answer["batches"]) == (1, 1)
     assert selection_of(page.workspace.batch(0), page.dag_run()[1]).keys == (GONE,)
+
+
+def test_items_that_were_fetched_alone_are_only_processed(compared, page_of):
+    """As after a clearing of `batch.fetch` without its downstream tasks."""
+    page = page_of(compared)
+    ok = [(File().outcome(key, datetime.now(UTC)), []) for key in (KEYS[0], KEYS[1])]
+    assert not page.get()["redrive"]["possible"]
+    compared.batch(0).write_part(9, ok, "00000000")
+    assert page.get()["redrive"]["possible"]
+    cost = page.redrive(dry_run=False)
+    assert (cost["items"], cost["to_process"], cost["batches"], cost["tasks"]) == (0, 2, 1, 5)
+    assert cost["seconds"] is None
+    assert cleared(page) == {("batch.process", 0)} | {(task, -1) for task in AFTER}
 
 
 def test_a_complete_run_has_nothing_to_redrive(compared, page_of):

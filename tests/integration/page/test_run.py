@@ -390,6 +390,7 @@ def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(new_run, page
     assert (seen["redrive"]["possible"], seen["redrive"]["items"]) == (True, 0)
     cost = page.redrive()
     assert (cost["items"], cost["batches"], cost["tasks"] >= 7) == (0, 0, True)
+    assert cost["starts_over"]
     assert page.redrive(keys=["1"], expect=409)["code"] == "nothing"
     for part in ("/batches", "/failures", "/suggestions?prefix=1", "/items?key=1"):
         assert page.get(part, expect=404)["code"] == "never_planned"

@@ -10,7 +10,7 @@ import pytest
 from fanfold.errors import CredentialRefused
 from fanfold.messages import Message
 from fanfold.workspace.paths import Workspace
-from fanfold.workspace.stop import VALID_FOR, check_stop, token_digest, write_stop
+from fanfold.workspace.stop import VALID_FOR, check_stop, read_stop, token_digest, write_stop
 
 
 def test_batches_with_the_rejected_token_stop_for_a_minute(tmp_path):
@@ -19,7 +19,15 @@ def test_batches_with_the_rejected_token_stop_for_a_minute(tmp_path):
     write_stop(workspace, Message("Weibo 21327: rejected", "weibo.token", {"code": 21327}), digest)
     with pytest.raises(CredentialRefused, match="21327"):
         check_stop(workspace, digest)
-    check_stop(workspace, token_digest("new", "run"))
     past = time.time() - VALID_FOR - 1
     os.utime(workspace.stop, (past, past))
     check_stop(workspace, digest)
+
+
+@pytest.mark.parametrize("other", [("new", "run", 0), ("old", "run", 1)])
+def test_a_new_token_or_a_cleared_task_asks_again_and_the_old_reason_is_gone(tmp_path, other):
+    workspace = Workspace(tmp_path)
+    write_stop(workspace, Message("rejected"), token_digest("old", "run", 0))
+    assert read_stop(workspace.stop) == Message("rejected")
+    check_stop(workspace, token_digest(*other))
+    assert read_stop(workspace.stop) is None

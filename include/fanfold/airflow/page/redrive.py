@@ -7,83 +7,54 @@ selection of items is written to the workspace for the fetch of each batch, toge
 
 from __future__ import annotations
 
-from functools import cache
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
-from airflow.api_fastapi.common.dagbag import create_dag_bag
 from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.core_api.datamodels.task_instances import ClearTaskInstancesBody
-from airflow.api_fastapi.core_api.routes.public.task_instances import post_clear_task_instances
 from airflow.api_fastapi.core_api.security import GetUserDep
-from airflow.api_fastapi.logging.decorators import action_logging
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
-from fastapi import APIRouter, Depends, Request
-from pydantic import ValidationError
+from fastapi import APIRouter, Depends
 from sqlalchemy import select
 
-from fanfold.airflow.graph import FETCH, PROCESS
+from fanfold.airflow.graph import FETCH, PLAN, PROCESS
 from fanfold.airflow.page import schemas
-from fanfold.airflow.page.access import MAY_EDIT, SAME_SITE, Run, RunDep
-from fanfold.airflow.page.refusal import Refusal, refusals, validation_refusal
-from fanfold.airflow.page.runs import Instance, broken_instances, is_active, tasks_of
+from fanfold.airflow.page.access import Run, RunDep
+from fanfold.airflow.page.clearing import (
+    Marker,
+    body_of,
+    clear,
+    described,
+    lock,
+    may_change,
+    record,
+)
+from fanfold.airflow.page.refusal import Refusal, refusals
+from fanfold.airflow.page.runs import Instance, broken_instances, tasks_of
 from fanfold.airflow.page.verdict import result_of
 from fanfold.errors import BadInput
-from fanfold.queries.redrive import RedriveScope, all_failed, selection
+from fanfold.queries.redrive import RedriveScope, all_failed, selection, unprocessed
+from fanfold.stages.planning.forecast import forecast
+from fanfold.workspace.history import read_history
 from fanfold.workspace.redrive import Selection, forget_selections, write_selection
 
 if TYPE_CHECKING:
-    from airflow.models.dagbag import DBDagBag
+    from collections.abc import Mapping
+
     from sqlalchemy.orm import Session
 
     from fanfold.model import Plan
 
 router = APIRouter(tags=["redrive"])
-
-# The event of a clearing in Airflow's audit log, which omits dry runs.
-_EVENT = "post_clear_task_instances"
-_JSON = "application/json"
-
-Marker = str | tuple[str, int]
-"""A task, or one of its mapped instances, in the form of Airflow's clearing API."""
-
-
-@cache
-def _dag_bag() -> DBDagBag:
-    return create_dag_bag()
-
-
-async def wanted(request: Request) -> schemas.RedriveRequest:
-    """Return the validated body; the permissions were checked before.
-
-    FastAPI would read the body before it checks permissions, and Airflow's audit log would take DAG,
-    run and task from an unchecked body or query.
-    """
-    if request.query_params:
-        raise Refusal(422, "senseless", "This call accepts a body and no query.")
-    if request.headers.get("Content-Type", "").split(";")[0].strip().lower() != _JSON:
-        raise Refusal(415, "senseless", f"The body must be JSON, with the Content-Type {_JSON}.")
-    try:
-        return schemas.RedriveRequest.model_validate(await request.json())
-    except ValidationError as error:
-        raise validation_refusal(error.errors()) from error
-    except (ValueError, RecursionError) as error:
-        raise Refusal(422, "senseless", "The body is not JSON.") from error
-
-
-_WANTED = Depends(wanted)
+_WANTED = Depends(body_of(schemas.RedriveRequest))
 
 
 @router.post(
     "/dags/{dag_id}/runs/{run_id}/redrive",
-    dependencies=[SAME_SITE, *MAY_EDIT, _WANTED, Depends(action_logging(_EVENT))],
+    dependencies=may_change(_WANTED),
     responses=refusals(404, 409, 415, 500, 503),
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {_JSON: {"schema": schemas.RedriveRequest.model_json_schema()}},
-        }
-    },
+    openapi_extra=described(schemas.RedriveRequest),
     operation_id="redrive",
 )
 def redrive(
@@ -93,61 +64,76 @@ def redrive(
     user: GetUserDep,
 ) -> schemas.Redrive:
     """Fetch failed or selected items again; with ``dry_run``, only return the cost."""
+    lock(run, session, dry_run=wanted.dry_run)
+    work = _work(run, wanted, session)
+    tasks = clear(run, work.seeds, session, user, dry_run=wanted.dry_run)
+    items, requests = sum(work.scope.items.values()), work.scope.requests
     if not wanted.dry_run:
-        # A concurrent second redrive waits here and is rejected.
-        session.refresh(run.dag_run, with_for_update=True)
-    scope, seeds = _scope(run, wanted, session)
-    cleared = post_clear_task_instances(
-        run.dag_run.dag_id,
-        _dag_bag(),
-        ClearTaskInstancesBody(
-            dry_run=wanted.dry_run,
-            dag_run_id=run.dag_run.run_id,
-            task_ids=seeds,
-            include_downstream=True,
-            only_failed=False,
-            prevent_running_task=True,
-        ),
-        session,
-        user,
-    )
-    if not wanted.dry_run:
-        # The clearing is committed after this function returns; an error here rolls it back.
-        _select(run, scope)
+        _select(run, work.scope)
+        record(run, user, "redrive", items=items, requests=requests)
     return schemas.Redrive(
         dry_run=wanted.dry_run,
-        items=sum(scope.items.values()),
-        requests=scope.requests,
-        batches=len(scope.items),
-        tasks=len(list(cleared.task_instances)),
+        items=items,
+        requests=requests,
+        seconds=_seconds(run, items, requests) if items else None,
+        to_process=sum(work.to_process.values()),
+        batches=len(work.scope.items.keys() | work.to_process),
+        tasks=tasks,
+        starts_over=work.starts_over,
     )
 
 
-def _scope(
-    run: Run, wanted: schemas.RedriveRequest, session: Session
-) -> tuple[RedriveScope, list[Marker]]:
-    """Return the items to fetch again, and the tasks to clear with their downstream tasks.
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a redrive does.
+
+    Attributes:
+        scope: The items to fetch again.
+        to_process: Number of items that are fetched and only need processing, by batch.
+        starts_over: Whether the run has to be planned again.
+        seeds: The tasks to clear with their downstream tasks.
+    """
+
+    scope: RedriveScope
+    to_process: Mapping[int, int]
+    starts_over: bool
+    seeds: set[Marker]
+
+
+def _work(run: Run, wanted: schemas.RedriveRequest, session: Session) -> _Work:
+    """Return what to run again.
 
     Raises:
-        Refusal: The run is not finished, or there is nothing to run again.
+        Refusal: There is nothing to run again.
     """
-    if is_active(run.dag_run):
-        raise Refusal(409, "active", "This run is not finished: failed items may still be fetched.")
     selected = bool(wanted.keys or wanted.groups)
     broken = [] if selected else broken_instances(session, run.dag_run)
     seeds: set[Marker] = {each.task_id for each in broken if each.map_index < 0}
-    scope = RedriveScope({}, None, 0)
-    if _was_begun(session, run.dag_run):
+    starts_over = PLAN in seeds
+    scope, to_process = RedriveScope({}, None, 0), dict[int, int]()
+    if not starts_over and _was_begun(session, run.dag_run):
         plan = run.planned()
-        scope = (
-            _selection(run, plan, wanted, session) if selected else all_failed(run.workspace, plan)
-        )
-        seeds |= _mapped_seeds(scope, broken, plan)
+        if selected:
+            scope = _selection(run, plan, wanted, session)
+        else:
+            scope, to_process = (
+                all_failed(run.workspace, plan),
+                unprocessed(run.workspace, plan),
+            )
+        seeds |= _mapped_seeds(scope, to_process, broken, plan)
     elif selected:
         raise Refusal(409, "nothing", "No item of this run was ever fetched.")
     if not seeds:
         raise Refusal(409, "nothing", "Nothing to redrive: nothing failed.")
-    return scope, sorted(seeds, key=str)
+    return _Work(scope, to_process, starts_over, seeds)
+
+
+def _seconds(run: Run, items: int, requests: int) -> float | None:
+    """Return the forecast of the redrive, from its start to the end of the run: the middle of its range."""
+    plan = run.planned()
+    past = read_history(run.workspace.history)
+    expected = forecast(requests, plan.quotas, past, datetime.now(UTC), items=items).seconds
+    return sum(expected) / 2 if expected else None
 
 
 def _selection(
@@ -179,15 +165,15 @@ def _was_begun(session: Session, dag_run: DagRun) -> bool:
     )
 
 
-def _mapped_seeds(scope: RedriveScope, broken: list[Instance], plan: Plan) -> set[Marker]:
-    """Return the batches with items to fetch, and those whose processing failed."""
+def _mapped_seeds(
+    scope: RedriveScope, to_process: Mapping[int, int], broken: list[Instance], plan: Plan
+) -> set[Marker]:
+    """Return the batches with items to fetch, and those with items to process."""
     if plan.batches and len(scope.items) == plan.batches:
         return {FETCH}  # faster than naming each instance
     seeds: set[Marker] = {(FETCH, batch) for batch in scope.items}
-    for each in broken:
-        if each.task_id == PROCESS and each.map_index >= 0:
-            seeds.add((PROCESS, each.map_index))
-    return seeds
+    failed = {each.map_index for each in broken if each.task_id == PROCESS and each.map_index >= 0}
+    return seeds | {(PROCESS, batch) for batch in failed | to_process.keys()}
 
 
 def _select(run: Run, scope: RedriveScope) -> None:

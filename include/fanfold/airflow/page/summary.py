@@ -13,6 +13,7 @@ from fastapi import APIRouter
 from fanfold.airflow.graph import FETCH
 from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_SEE, MayEditDep, RunDep
+from fanfold.airflow.page.failure import failure_of
 from fanfold.airflow.page.language import Translator, TranslatorDep
 from fanfold.airflow.page.refusal import refusals
 from fanfold.airflow.page.runs import (
@@ -34,10 +35,12 @@ from fanfold.queries.item_counts import (
     total,
     total_rows,
 )
+from fanfold.queries.redrive import unprocessed
 from fanfold.stages.planning.forecast import FetchState, time_left
 from fanfold.workspace.files import read_as
 from fanfold.workspace.history import read_history
 from fanfold.workspace.progress import items_per_second
+from fanfold.workspace.redrives import read_redrives
 
 if TYPE_CHECKING:
     from airflow.models.dagrun import DagRun
@@ -95,7 +98,9 @@ def get_run(
         stopped=_stopped(run.dag_run, workspace, translator),
         warnings=_warnings(tasks, workspace, translator),
         tasks=[schemas.TaskState.model_validate(task) for task in tasks.values()],
-        redrive=_redrivable(result, numbers.counts if plan else None, tasks, allowed=editable),
+        redrive=_redrivable(run, plan, result, numbers.counts, tasks, allowed=editable),
+        redrives=list(map(schemas.Redriven.model_validate, read_redrives(workspace))),
+        failure=failure_of(session, run.dag_run, translator),
         report=(workspace.report / "report.html").exists(),
         tables=run.tables(),
         key_column=plan.key_column if plan else None,
@@ -294,18 +299,24 @@ def _warnings(tasks: dict[str, Task], workspace: Workspace, translator: Translat
     return [translator.reason(each) for each in found]
 
 
-def _redrivable(
-    result: RunResult, found: ItemCounts | None, tasks: dict[str, Task], *, allowed: bool
+def _redrivable(  # noqa: PLR0913 - what decides about it
+    run: Run,
+    plan: Plan | None,
+    result: RunResult,
+    found: ItemCounts,
+    tasks: dict[str, Task],
+    *,
+    allowed: bool,
 ) -> schemas.Redrivable:
-    items = found.to_fetch if found else 0
+    items = found.to_fetch if plan else 0
     broken = any(task.has(*BROKEN) for task in tasks.values())
     why_not = None
     if result.verdict in ACTIVE:
         why_not = "active"
     elif result.verdict is Verdict.PLANNED:
         why_not, items = "nothing", 0
-    elif not items and not broken:
-        why_not = "nothing" if found else "no_plan"
+    elif not items and not broken and not (plan and unprocessed(run.workspace, plan)):
+        why_not = "nothing" if plan else "no_plan"
     return schemas.Redrivable(
         allowed=allowed, possible=why_not is None, why_not=why_not, items=items
     )

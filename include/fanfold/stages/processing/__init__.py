@@ -34,6 +34,7 @@ from fanfold.workspace.failure_groups import FailureGroups
 from fanfold.workspace.files import TEMPORARY_PREFIX, disk_errors, jsonl_writer
 from fanfold.workspace.progress import REASONS, Closed, write_closed
 from fanfold.workspace.rows import row_sizes
+from fanfold.workspace.stop import read_stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -227,9 +228,10 @@ def _write_failed(
     batch: Batch, keys: Sequence[str], invalid: Mapping[str, Rejected | Message]
 ) -> tuple[list[Outcome], FailureGroups]:
     """Write the outcomes that are not ``ok``; return those of all items, and groups of these."""
-    fetched = batch.outcomes()
+    fetched, stopped = batch.outcomes(), read_stop(batch.stop_file)
     final = [
-        decide(key, fetched.get(key), _invalid(fetched.get(key), invalid.get(key))) for key in keys
+        decide(key, fetched.get(key), _invalid(fetched.get(key), invalid.get(key)), stopped)
+        for key in keys
     ]
     groups = FailureGroups()
     with jsonl_writer(batch.failed_file) as add:

@@ -18,6 +18,7 @@ from pandera.engines import pandas_engine
 
 from fanfold.errors import BadPipeline
 from fanfold.loader import Loaded
+from fanfold.messages import Message
 from fanfold.model import Counts, Item, Outcome, Rejected, Status
 from fanfold.pipeline import Pipeline
 from fanfold.sources import Compute
@@ -28,6 +29,7 @@ from fanfold.workspace.batch import ITEM
 from fanfold.workspace.files import read_jsonl, write_jsonl
 from fanfold.workspace.paths import Workspace
 from fanfold.workspace.progress import read_closed
+from fanfold.workspace.stop import write_stop
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -90,6 +92,14 @@ def test_an_item_with_several_rows_loses_none_and_keeps_their_order(tmp_path):
     assert read_closed(batch, "code").counts == closed.counts
     assert read_closed(batch, "other code") is None
     assert [data["key"] for data in read_jsonl(batch.failed_file)] == ["c"]
+
+
+def test_items_that_a_rejected_token_stopped_have_its_reason(tmp_path):
+    batch = put(tmp_path, [{"a": lines(1)}], ["a", "b"])
+    write_stop(Workspace(tmp_path), Message("rejected", "api.token", {"status": 401}), "")
+    process_batch(batch, Loaded(PIPELINE, "code"), as_of=AS_OF)
+    [failed] = read_jsonl(batch.failed_file)
+    assert (failed["key"], failed["reason"], failed["reason_id"]) == ("b", "rejected", "api.token")
 
 
 def test_rejected_rows_are_written_and_an_item_without_rows_is_invalid(tmp_path):

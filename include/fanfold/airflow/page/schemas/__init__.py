@@ -31,7 +31,13 @@ from fanfold.airflow.page.schemas.items import (
     Suggestions,
 )
 from fanfold.airflow.page.schemas.pipelines import Pipeline, PipelineRun, Pipelines
-from fanfold.airflow.page.schemas.redrive import Redrivable, Redrive, RedriveRequest
+from fanfold.airflow.page.schemas.redrive import (
+    Failure,
+    Redrivable,
+    Redrive,
+    Redriven,
+    RedriveRequest,
+)
 from fanfold.airflow.page.schemas.run import (
     DroppedColumn,
     Merge,
@@ -57,6 +63,7 @@ __all__ = [
     "Example",
     "FailedItem",
     "FailedItems",
+    "Failure",
     "FailureGroup",
     "Failures",
     "File",
@@ -77,6 +84,7 @@ __all__ = [
     "Redrivable",
     "Redrive",
     "RedriveRequest",
+    "Redriven",
     "RejectedGroup",
     "RejectedRow",
     "RejectedRows",

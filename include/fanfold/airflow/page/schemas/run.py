@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field
 
 from fanfold.airflow.page.schemas.base import Schema, Verdict
-from fanfold.airflow.page.schemas.redrive import Redrivable
+from fanfold.airflow.page.schemas.redrive import Failure, Redrivable, Redriven
 from fanfold.model import RunStatus
 from fanfold.queries.item_counts import ItemCounts
 
@@ -133,6 +133,8 @@ class RunSummary(Schema):
     )
     tasks: list[TaskState]
     redrive: Redrivable
+    redrives: list[Redriven] = Field(description="Those from the page, oldest first.")
+    failure: Failure | None = Field(description="Why the run failed; null unless it did.")
     report: bool = Field(description="Whether there is a report.")
     tables: list[str] = Field(description="Names of the dataset and its folds, if there are any.")
     key_column: str | None = Field(
