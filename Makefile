@@ -1,6 +1,6 @@
 # All targets create or update .venv as needed, from python3 (3.11-3.13) and the package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status pipeline lint check test chaos bench screenshots audit cluster-up cluster-run cluster-down cluster-logs cluster-test clean
+.PHONY: help run up down status airflow pipeline lint check test chaos bench screenshots audit cluster-up cluster-run cluster-down cluster-logs cluster-test clean
 SHELL := /bin/sh
 PIPELINE ?=
 ITEMS ?=
@@ -10,8 +10,9 @@ USERS ?=
 SEED ?=
 PYTHON ?=
 PROCESSES ?= logical
+ARGS ?=
 # Recipes read these in the shell: a value may have quotes.
-export PYTHON PIPELINE ITEMS USERS NAME FROM
+export PYTHON PIPELINE ITEMS USERS NAME FROM ARGS PORT
 BIN := .venv/bin
 PYTEST = $(BIN)/pytest --numprocesses=$(PROCESSES) --maxprocesses=4 --dist=loadgroup --no-loadscope-reorder
 DEPTRY := $(BIN)/deptry --no-ansi
@@ -22,31 +23,47 @@ $(shell mkdir -p -m 700 .fanfold && rm -f $(TIMES))
 endif
 LOCAL := $(BIN)/python -m fanfold.local
 ASKED = $${PIPELINE:+"--pipeline=$$PIPELINE"} $${USERS:+"--users=$$USERS"}
+ON_PORT = $${PORT:+"--port=$$PORT"}
+# These commands say themselves what is wrong and exit with 0 or 1. In question mode make runs only lines with `+`,
+# ends with the same status and does not add `make: *** [Makefile:48: run] Error 1`.
+ifneq ($(MAKECMDGOALS),)
+ifeq ($(filter-out run up down status airflow pipeline,$(MAKECMDGOALS)),)
+ifeq ($(findstring n,$(firstword -$(MAKEFLAGS))),)
+MAKEFLAGS += --question
+SAYS := +
+endif
+endif
+endif
 
 help: ## Show this list
 	@printf 'Fanfold: fan out over a long list, fold into one dataset.\n\n'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 	@printf '\n  make run USERS=10000   another number of users\n'
+	@printf '  make up PORT=9000      another port\n'
 	@printf '  make run PIPELINE=concurrent_sum ITEMS="1 2 0-99"   a pipeline with a list, or file, of items\n'
 	@printf '  make check AT=stages/loading  the unit tests of one folder\n'
 
 run: ## Run PIPELINE once for ITEMS or USERS in a stack of its own and print a summary
-	@scripts/bootstrap
-	@exec $(LOCAL) run $(ASKED) $${ITEMS:+"--items=$$ITEMS"}
+	$(SAYS)@scripts/bootstrap
+	$(SAYS)@exec $(LOCAL) run $(ASKED) $(ON_PORT) $${ITEMS:+"--items=$$ITEMS"}
 
 up: ## Start a stack that keeps running; prints the address of the Airflow UI and the login
-	@scripts/bootstrap
-	@exec $(LOCAL) up
+	$(SAYS)@scripts/bootstrap
+	$(SAYS)@exec $(LOCAL) up $(ON_PORT)
 
 down: ## Stop the stack of `make up`
-	@if [ -x $(BIN)/python ]; then exec $(LOCAL) down; else echo 'Nothing runs.'; fi
+	$(SAYS)@if [ -x $(BIN)/python ]; then exec $(LOCAL) down; else echo 'Nothing runs.'; fi
 
 status: ## Show what runs
-	@if [ -x $(BIN)/python ]; then exec $(LOCAL) status; else echo 'Nothing runs.'; fi
+	$(SAYS)@if [ -x $(BIN)/python ]; then exec $(LOCAL) status; else echo 'Nothing runs.'; exit 1; fi
+
+airflow: ## Run a command of Airflow on the stack, or on its database: make airflow ARGS="dags list"
+	$(SAYS)@scripts/bootstrap
+	$(SAYS)@exec $(LOCAL) airflow "--arguments=$$ARGS"
 
 pipeline: ## Write a pipeline that runs as it is: make pipeline NAME=air_quality FROM=api (or files, function, compute)
-	@scripts/bootstrap
-	@exec $(BIN)/python -m fanfold new "$$NAME" --from "$$FROM"
+	$(SAYS)@scripts/bootstrap
+	$(SAYS)@exec $(BIN)/python -m fanfold new "$$NAME" --from "$$FROM"
 
 lint: ## Check style, types, layers and dependencies
 	@scripts/bootstrap dev

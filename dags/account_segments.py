@@ -1,7 +1,7 @@
 """# Account segments
 
 Which kinds of accounts there are among the Weibo user profiles, and which accounts are unusual. It runs after
-each run that publishes `weibo_user_profiles`.
+each run of `weibo_user_profiles` that becomes its latest.
 
 **Run it by hand**: press *Trigger*. It reads the profiles that were published last.
 
@@ -36,7 +36,7 @@ from airflow.sdk import Asset, Param, dag, task
 
 from fanfold.airflow import flow, policies, settings, tasks
 from fanfold.airflow.graph import TAG
-from fanfold.airflow.params import FAILURES, file_params
+from fanfold.airflow.params import ADVANCED, file_params
 
 PIPELINE = "account_segments"
 DATASET = Asset(PIPELINE)
@@ -92,7 +92,7 @@ def export() -> str:
             title="Tolerated moves (%)",
             description="If more accounts are in another segment than in the published dataset, the run "
             "fails and publishes nothing.",
-            section=FAILURES,
+            section=ADVANCED,
         ),
     },
     tags=[TAG, "users", "model"],

@@ -50,7 +50,7 @@ USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
     schedule=None,
     params=item_params(USERS, name="user_ids", title="Users", noun="uid", column="user_id"),
     tags=[TAG, "users", "functions"],
-    **policies.PIPELINE,
+    **policies.SNAPSHOT,
 )
 def function_map() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""

@@ -48,7 +48,7 @@ DATASET = Asset(PIPELINE)
         tolerated_failures=20,
     ),
     tags=[TAG, "topics", "mastodon"],
-    **policies.PIPELINE,
+    **policies.SNAPSHOT,
 )
 def mastodon_hot_topics() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""

@@ -17,6 +17,8 @@ makes other rows. Counts that a server hides (-1), and times that it does not kn
 airflow dags trigger mastodon_user_profiles --conf '{"user_ids": ["gargron"]}'
 ```
 
+**The list** of scheduled runs is the Airflow Variable `mastodon_user_profiles_items`; they fail in `preflight` without it.
+
 Output and redrive are the same as for `weibo_user_profiles`.
 """
 
@@ -39,9 +41,11 @@ USERS = ["gargron", "mastodon", "eff", "internetarchive", "wikipedia"]
     description="Fetch the profiles of a list of Mastodon accounts into one dataset",
     doc_md=__doc__,
     schedule=policies.daily(hour=3),
-    params=item_params(USERS, name="user_ids", title="Users", noun="account", column="acct"),
+    params=item_params(
+        USERS, name="user_ids", title="Users", noun="account", column="acct", sample=True
+    ),
     tags=[TAG, "users", "mastodon"],
-    **policies.PIPELINE,
+    **policies.SNAPSHOT,
 )
 def mastodon_user_profiles() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""

@@ -10,6 +10,9 @@ again, for corrections; of a symbol without bars it fetches the whole history. O
 airflow dags trigger trade_statistics --conf '{"symbols": ["600519.SH", "000001.SZ"]}'
 ```
 
+**The list** of scheduled runs is the Airflow Variable `trade_statistics_items`: the URI of an items file, or a list of
+symbols in JSON. They fail in `preflight` without it.
+
 The connection `tushare_default` has the host `https://api.tushare.pro`, your token as password, and in the extra
 `{"requests_per_minute": 200}`, or what your points allow.
 
@@ -65,6 +68,7 @@ SYMBOLS = [
         noun="symbol",
         column="symbol",
         mode="merge",
+        sample=True,
         sql_connection="warehouse_default",
     ),
     tags=[TAG, "securities", "tushare"],

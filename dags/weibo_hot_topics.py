@@ -40,7 +40,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
-from fanfold.airflow.params import item_params
+from fanfold.airflow.params import ADVANCED, item_params
 
 PIPELINE = "weibo_hot_topics"
 DATASET = Asset(PIPELINE)
@@ -50,7 +50,7 @@ FETCH_AUTHORS = Param(
     type="boolean",
     title="Fetch the authors",
     description="Start weibo_topic_authors after this run: it fetches the profiles of the users in top_authors.",
-    section="After the run",
+    section=ADVANCED,
 )
 
 
@@ -80,7 +80,7 @@ def offer_authors() -> None:
         "fetch_authors": FETCH_AUTHORS,
     },
     tags=[TAG, "topics", "weibo"],
-    **policies.PIPELINE,
+    **policies.SNAPSHOT,
 )
 def weibo_hot_topics() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""

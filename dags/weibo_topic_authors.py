@@ -46,7 +46,7 @@ AUTHORS = "dataset://weibo_hot_topics/top_authors/author_id"
         name="user_ids", title="Users", noun="uid", column="user_id", uri=AUTHORS
     ),
     tags=[TAG, "users", "topics", "weibo"],
-    **policies.PIPELINE,
+    **policies.SNAPSHOT,
 )
 def weibo_topic_authors() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""

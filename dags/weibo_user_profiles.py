@@ -8,6 +8,10 @@ Fetches the profile of each user on a list from the Weibo API and folds them int
 airflow dags trigger weibo_user_profiles --conf '{"user_ids": ["1404376560"]}'
 ```
 
+**The list** of scheduled runs is the Airflow Variable `weibo_user_profiles_items`: the URI of an items file, or a list in
+JSON. They fail in `preflight` without it. A run with a list of its own is published, but `latest.json` stays as it is,
+unless *Update latest* is `yes`.
+
 **Output** in the bucket `$FANFOLD_BUCKET`:
 
 | object | content |
@@ -44,9 +48,11 @@ USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
     description="Fetch the profiles of a list of Weibo users into one dataset",
     doc_md=__doc__,
     schedule=policies.daily(hour=2),
-    params=item_params(USERS, name="user_ids", title="Users", noun="uid", column="user_id"),
+    params=item_params(
+        USERS, name="user_ids", title="Users", noun="uid", column="user_id", sample=True
+    ),
     tags=[TAG, "users", "weibo"],
-    **policies.PIPELINE,
+    **policies.SNAPSHOT,
 )
 def weibo_user_profiles() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""

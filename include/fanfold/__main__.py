@@ -40,18 +40,21 @@ _KINDS: dict[str, dict[str, str]] = {
         "items": '["K042", "B107", "S230"]',
         "example": '["K042"]',
         "params": 'noun="station", column="station"',
+        "policy": "PIPELINE",
     },
     "compute": {
         **_OF_ITEMS,
         "items": "[str(number) for number in range(1, 31)]",
         "example": '["27"]',
         "params": 'noun="number", column="number", requests=False',
+        "policy": "PIPELINE",
     },
     "function": {
         **_OF_ITEMS,
         "items": "[str(number) for number in range(1, 61)]",
         "example": '["360"]',
         "params": 'noun="number", column="number"',
+        "policy": "SNAPSHOT",
     },
     "files": {
         "list": "files",
@@ -60,6 +63,7 @@ _KINDS: dict[str, dict[str, str]] = {
         "items": '["s3://fanfold/samples/weather/{date}/*.csv"]',
         "example": '["s3://fanfold/samples/weather/2026-07-01/K042.csv"]',
         "params": 'mode="merge"',
+        "policy": "PIPELINE",
     },
 }
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -73,8 +77,11 @@ def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
     """Write a pipeline that runs as it is: module, DAG file, test, and a file or a function; return their paths.
 
     Raises:
-        BadInput: The name cannot be that of a module or dataset, or one of the files exists.
+        BadInput: The name cannot be that of a module or dataset, or one of the files exists, or there is
+            no such kind.
     """
+    if kind not in _KINDS:
+        raise BadInput(f"FROM={kind!r}: use {', '.join(sorted(_KINDS))}.")
     if not _NAME.fullmatch(name) or iskeyword(name) or name == DATASET:
         raise BadInput(
             f"NAME={name!r}: use up to 40 lower-case letters, digits and '_', such as air_quality."
@@ -201,7 +208,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     one.add_argument("--report", type=Path, help="write the report to this file")
     made = commands.add_parser("new", help="write a pipeline: module, DAG file and test")
     made.add_argument("name")
-    made.add_argument("--from", dest="kind", choices=sorted(_KINDS), required=True)
+    made.add_argument("--from", dest="kind", required=True, help=", ".join(sorted(_KINDS)))
     return parser.parse_args(arguments)
 
 

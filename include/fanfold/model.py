@@ -241,6 +241,7 @@ class Plan:
         not_compared: Columns that a comparison of two runs ignores.
         mode: ``snapshot`` or ``merge``.
         places: Where the requests go: URLs, regions and buckets.
+        items_from: Where the list of items comes from; None in a plan of an earlier version.
     """
 
     source: str
@@ -269,6 +270,7 @@ class Plan:
     bytes: int = 0
     mode: str = "snapshot"
     places: tuple[str, ...] = ()
+    items_from: Message | None = None
 
     @property
     def batches(self) -> int:
@@ -300,6 +302,8 @@ class Plan:
             for name in ("starts", "noun", "row_key", "folds", "not_compared", "places")
             if name in data
         }
+        if data.get("items_from"):
+            made["items_from"] = Message(**data["items_from"])
         return cls(**{**data, **made})
 
 
@@ -366,6 +370,7 @@ class Manifest:
         gb_seconds: Cost of the calls of functions, failed ones too: billed duration times memory, in
             seconds times GB (2^30 bytes).
         places: Where the items came from: URLs, regions and buckets that were asked for them.
+        updates_latest: Whether ``latest.json`` was to point to the run: not if it had items of its own.
         mode: ``snapshot`` or ``merge``. The other fields are for ``merge``.
         run_rows: Rows of the run's own items.
         superseded: Rows that are not in the dataset because a newer row has their key.
@@ -407,6 +412,7 @@ class Manifest:
     listed: str = ""
     gb_seconds: float = 0.0
     places: tuple[str, ...] = ()
+    updates_latest: bool = True
     version: int = MANIFEST_VERSION
 
     def file_of(self, table: str, form: str = "parquet") -> FileEntry:

@@ -241,6 +241,7 @@ API = Api(
     read=read,
     pages=Pages(following=following),
     token="body:token",
+    history=True,  # each window ends with the logical date
     check=Probe(lambda _: _CHECK, _read_check),
     messages=_MESSAGES.texts,
 )

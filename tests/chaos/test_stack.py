@@ -69,6 +69,9 @@ class StackRun:
         self.trigger(DAG, conf)
 
     def trigger(self, dag_id, conf):
+        """Trigger a run that ``latest.json`` then points to."""
+        if dag_id == DAG:
+            conf = {**conf, "update_latest": "yes"}
         self.dag_id = dag_id
         self.run_id = self.stack.trigger(dag_id, conf)
 

@@ -24,7 +24,7 @@ RATE = 150
 FAULTS = {"http_500": 0.02, "busy": 0.02, "drop": 0.01, "http_503": 0.01}
 CALM = {"latency_ms": 50, "error_rate": FAULTS, "first_attempts": 2, "seed": 3}
 """How the API fails in each run; the third attempt for a user always succeeds."""
-DATE = datetime(2026, 8, 1, 0, 0, 0, 500_000, tzinfo=UTC)
+DATE = datetime.now(UTC).replace(microsecond=500_000)
 _REQUEST = """
 import sys, urllib.request
 request = urllib.request.Request("http://127.0.0.1:8000" + sys.argv[2],
@@ -96,7 +96,7 @@ class Cluster:
         """Start a run of the same users; its logical date differs from others by microseconds."""
         self.started += 1
         date = DATE + timedelta(microseconds=self.started)
-        users = {"user_ids": user_ids(USERS)}
+        users = {"user_ids": user_ids(USERS), "update_latest": "yes"}
         given = {**users, "requests_per_second": RATE, "batch_size": 250, **params}
         return runs.start(self.compose, PIPELINE, given, logical_date=date)
 

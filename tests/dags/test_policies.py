@@ -69,12 +69,26 @@ def test_consolidate_waits_for_each_task_of_a_batch(dag):
 
 
 def test_every_param_explains_itself(dag):
+    from fanfold.airflow.params import ADVANCED
+
+    shown = [name for name in dag.params if not dag.params.get_param(name).schema.get("section")]
+    assert shown[1:] == ["items_uri", "dry_run"], "pass section=ADVANCED; the list comes first"
     for name, param in dag.params.items():
         schema = dag.params.get_param(name)
         assert schema.description, f"Param {name} needs a description"
         assert schema.schema.get("title"), f"Param {name} needs a title"
-        assert schema.schema.get("section"), f"Param {name} needs a section"
+        section = schema.schema.get("section")
+        assert name in shown or section == ADVANCED, f"Param {name} needs section=ADVANCED"
         assert param is None or "type" in schema.schema, f"Param {name} needs a type"
+
+
+def test_only_a_source_with_history_may_be_backfilled(dag):
+    from fanfold.loader import load_pipeline
+
+    source = load_pipeline(dag.get_task("read_items").op_args[0]).pipeline.source
+    allowed = dag.allowed_run_types is None or "backfill" in dag.allowed_run_types
+    wanted = "PIPELINE" if source.history else "SNAPSHOT"
+    assert allowed is source.history, f"pass **policies.{wanted}"
 
 
 def test_its_steps_have_their_names(dag):

@@ -21,7 +21,8 @@ def test_published_profiles_are_segmented_published_loaded_and_exported(
     for dag_id in (PROFILES, SEGMENTS):
         scheduled.wait_for_dag(dag_id)
     users = user_ids(100)
-    scheduled.trigger(PROFILES, {"user_ids": users}, run_id="daily")
+    conf = {"user_ids": users, "update_latest": "yes"}
+    scheduled.trigger(PROFILES, conf, run_id="daily")
     assert scheduled.wait(PROFILES, "daily", timeout=180) == "success"
 
     run = started_by_asset(scheduled, SEGMENTS)

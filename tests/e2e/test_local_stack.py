@@ -3,8 +3,12 @@
 The DAG writes only the files that the launcher reads.
 """
 
+import contextlib
+import json
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -19,10 +23,14 @@ import pytest
 
 from fanfold.local.home import Home
 from fanfold.local.processes import STACK
+from fanfold.local.settings import REPOSITORY
 from fanfold.local.stack import Stack, find
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the local mode is for Linux")
 
+CODE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+"""A control sequence of a terminal."""
+SPINNER = re.compile(r"[\u2800-\u28ff] 0:0\d:\d\d ")
 SMALL_DAG = """
 import os, time
 from datetime import UTC, datetime
@@ -136,18 +144,104 @@ class Shell:
         return state is not None and "scheduler" in state.processes
 
     @contextmanager
+    def terminal(self, *targets: str):
+        """`make` with a terminal of its own: its process, and the other end of the terminal."""
+        end, tty = pty.openpty()
+        command = ["setsid", "--ctty", "make", *targets]
+        environment = {**self.environment, "TERM": "xterm", "COLUMNS": "100"}
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), tty)
+        with subprocess.Popen(command, cwd=REPOSITORY, env=environment, **streams) as process:
+            os.close(tty)
+            try:
+                yield process, end
+            finally:
+                os.close(end)
+
+    @contextmanager
     def endless_run(self):
         """`make run` with a task that does not end."""
         with self.start("run", "--users", "12") as launcher:
             try:
                 for line in launcher.stdout:
                     assert "fold failed" not in line, line
-                    if "number: 0 of 12" in line:
+                    if line == "fold\n":
                         break
                 assert launcher.poll() is None
                 yield launcher
             finally:
                 launcher.kill()
+
+
+def read(end: int, *, until: str = "") -> str:
+    """Read what a terminal shows until it has a text, or until its program ends."""
+    said = b""
+    with contextlib.suppress(OSError):  # the program has ended
+        while not until or until not in said.decode("utf-8", "replace"):
+            assert select.select([end], [], [], 60)[0], said
+            said += os.read(end, 4096)
+    return said.decode()
+
+
+def check_terminal(shell: Shell) -> None:
+    """One line is rewritten while a run is on; a wrong number is one line, and make adds none."""
+    with shell.terminal("run", "USERS=20") as (process, end):
+        said = read(end)
+    assert process.returncode == 0, said
+    lines = re.split(r"[\r\n]+", CODE.sub("", said))
+    rewritten = [line for line in lines if SPINNER.match(line)]
+    assert len(rewritten) > 3
+    assert [line for line in rewritten if line.endswith(("queued", "fold"))], "what is going on"
+    assert [line for line in shown(said) if SPINNER.match(line)] == [], "it stays after the end"
+    assert any(re.match(r"  fold +\d+\.\d s$", line) for line in shown(said))
+    with shell.terminal("run", "USERS=many") as (process, end):
+        assert read(end) == "USERS must be from 1 to 10000000, not 'many'.\r\n"
+    assert process.returncode == 1
+
+
+def check_connections(shell: Shell, stack: Stack) -> None:
+    """What a person has set is kept: one in the shell, one in the UI."""
+    edit = {"connection_id": "mastodon_default", "conn_type": "http", "host": "mastodon.example"}
+    stack.api("PATCH", "/api/v2/connections/mastodon_default", json=edit)
+    names = ("weibo_default", "mastodon_default", "sample_default", "aws_default")
+    assert [stack.uses_own(name) for name in names] == [False, False, True, True]
+    code, said = shell.run("run", "--users", "13")
+    assert code == 1, said
+    assert "weibo_user_profiles: fold failed" in said
+    hosts = ["weibo.example", "mastodon.example", stack.simulator_url]
+    assert f"ValueError: thirteen are too many for {hosts} in cn" in said
+
+
+def check_another_shell(shell: Shell) -> None:
+    """A shell with other connections than the running stack is refused."""
+    with patch.dict(shell.environment, AIRFLOW_CONN_TUSHARE_DEFAULT="http://tushare.example"):
+        for command in ("run", "up"):
+            code, said = shell.run(command)
+            assert code == 1
+            assert "another value of AIRFLOW_CONN_TUSHARE_DEFAULT, or without it." in said
+
+
+def check_secrets(shell: Shell) -> None:
+    """The S3 server and the simulator have no secrets of others in their environment."""
+    known = shell.home.secrets()
+    secret = {*map(str, astuple(known)), "mine-alone"}
+    for name, own in {"s3": {known.s3_access_key, known.s3_secret_key}, "simulator": set()}.items():
+        values = " ".join(psutil.Process(find(shell.home).processes[name]).environ().values())
+        assert {each for each in secret if each in values} == own, name
+
+
+def shown(said: str) -> list[str]:
+    """Return the lines that a terminal shows in the end."""
+    lines = [""]
+    for text in re.split(rf"({CODE.pattern}|\r\n|\r)", said):
+        if text == "\r\n":
+            lines.append("")
+        elif text == "\x1b[1A":  # a line up
+            lines.pop()
+        elif text in {"\r", "\x1b[2K"}:  # to the start of the line, to write it anew; erase it
+            lines[-1] = ""
+        elif not CODE.match(text):
+            lines[-1] += text
+    return lines
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +262,9 @@ def test_up_leaves_a_stack_that_run_uses_until_down_also_after_a_killed_run(shel
     assert code == 0, said
     address = re.search(r"Airflow +(http://127\.0\.0\.1:\d+)\n  login +admin\n", said)
     assert address, said
+    password = shell.home.secrets().admin_password
+    assert f"password {password}\n" in said
+    assert "make airflow" in said
     supervisor = find(shell.home).supervisor
     stack = Stack(shell.home, find(shell.home))
     s3 = stack.s3()
@@ -185,49 +282,48 @@ def test_up_leaves_a_stack_that_run_uses_until_down_also_after_a_killed_run(shel
     assert "  number     20 planned: 20 ok, 0 missing" in said
     assert "  rows       7, 0 rejected" in said
     assert "s3://mine/weibo_user_profiles/date=2026-01-01/run=make-run__" in said
-    assert f"Airflow: {address[1]}" in said
+    page = rf"  page +{address[1]}/dags/weibo_user_profiles/runs/make-run__[^/]+/plugin/fanfold-items\n"
+    assert re.search(page, said), said
+    assert re.search(r"\n  fold +\d+\.\d s\n", said), said
+    assert password not in said
+
+    check_terminal(shell)
+    code, said = shell.run("airflow", "--arguments=dags list-runs concurrent_sum --output json")
+    assert (code, json.loads(said)) == (0, []), said
 
     code, said = shell.run("run", "--pipeline", "concurrent_sum", "--items", "1 2 0-9")
     assert code == 0, said
     assert "concurrent_sum: complete" in said
     assert "3 planned: 3 ok" in said
 
-    # Set by a person: one in the shell, one in the UI.
-    edit = {"connection_id": "mastodon_default", "conn_type": "http", "host": "mastodon.example"}
-    stack.api("PATCH", "/api/v2/connections/mastodon_default", json=edit)
-    names = ("weibo_default", "mastodon_default", "sample_default", "aws_default")
-    assert [stack.uses_own(name) for name in names] == [False, False, True, True]
-    code, said = shell.run("run", "--users", "13")
-    assert code == 1, said
-    assert "weibo_user_profiles: fold failed" in said
-    hosts = ["weibo.example", "mastodon.example", stack.simulator_url]
-    assert f"ValueError: thirteen are too many for {hosts} in cn" in said
-    with patch.dict(shell.environment, AIRFLOW_CONN_TUSHARE_DEFAULT="http://tushare.example"):
-        for command in ("run", "up"):
-            code, said = shell.run(command)
-            assert code == 1
-            assert "another value of AIRFLOW_CONN_TUSHARE_DEFAULT, or without it." in said
-
-    known = shell.home.secrets()
-    secret = {*map(str, astuple(known)), "mine-alone"}
-    for name, own in {"s3": {known.s3_access_key, known.s3_secret_key}, "simulator": set()}.items():
-        values = " ".join(psutil.Process(find(shell.home).processes[name]).environ().values())
-        assert {each for each in secret if each in values} == own, name
-
+    check_connections(shell, stack)
+    check_another_shell(shell)
+    check_secrets(shell)
     assert find(shell.home).supervisor == supervisor
     assert shell.run("down") == (0, "Stopped.\n")
     assert shell.processes() == []
     assert shell.run("down") == (0, "Nothing runs.\n")
-    assert shell.run("status")[0] == 3
+    assert shell.run("status")[0] == 1
+    code, said = shell.run("airflow", "--arguments=dags list-runs concurrent_sum --output json")
+    assert [run["state"] for run in json.loads(said)] == ["success"], "the database of the folder"
 
 
-def test_ctrl_c_during_a_start_leaves_no_process(shell):
-    with shell.start("run") as launcher:
-        shell.wait_until(60, shell.has_components)
-        assert len(shell.processes()) > 4
-        launcher.send_signal(signal.SIGINT)
-        said, _ = launcher.communicate(timeout=30)
-    assert launcher.returncode == 130, said
+@pytest.mark.parametrize("stage", ["Starting the simulator", "fold"])
+def test_ctrl_c_in_a_terminal_leaves_no_process_and_no_trace(shell, stage):
+    """While the stack starts, and during the run; make adds nothing to it."""
+    with shell.terminal("run", "USERS=12") as (process, end):
+        said = read(end, until=stage)
+        if stage != "fold":
+            shell.wait_until(60, shell.has_components)
+            assert len(shell.processes()) > 4
+        os.write(end, b"\x03")
+        said += read(end)
+    assert process.returncode == -signal.SIGINT, said
+    assert [line for line in shown(said) if line][-2:] == [
+        "Stopping what was started",
+        "Interrupted.",
+    ]
+    assert "Traceback" not in said
     assert shell.processes() == []
     assert find(shell.home) is None
 

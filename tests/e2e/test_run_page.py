@@ -7,7 +7,7 @@ import re
 import pytest
 
 from fanfold.local.stack import FINISHED
-from fanfold.simulator.people import profile
+from fanfold.simulator.people import Age, profile
 
 # Playwright's own clean-up warns.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -159,7 +159,7 @@ def test_the_run_is_compared_with_the_one_before(runs, partial_run, visitor, pag
     assert " ".join(gone.split()) == "gone 23 15 not in the list now 3 missing 5 invalid"
     away = {*runs.broken, *runs.unknown}
     both = {
-        uid: profile(uid, MONTH)["followers_count"] - profile(uid, 0)["followers_count"]
+        uid: profile(uid, Age(MONTH))["followers_count"] - profile(uid)["followers_count"]
         for uid in runs.users[15:140]
         if uid not in away
     }

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from fanfold.simulator.people import profile
+from fanfold.simulator.people import Age, profile
 
 # Playwright's own clean-up warns.
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -82,7 +82,7 @@ def has_no_violation(page, name):
 def test_hostile_names_are_text(runs, partial_run, visitor, page):
     """The simulator has names with scripts, right-to-left text, and very long ones."""
     visitor.alone(partial_run)
-    people = {uid: profile(uid, 30) for uid in runs.users[15:160] if uid not in runs.broken}
+    people = {uid: profile(uid, Age(30)) for uid in runs.users[15:160] if uid not in runs.broken}
     evil = next(uid for uid, person in people.items() if "<script" in json.dumps(person).lower())
     long = max(people, key=lambda uid: len(people[uid]["description"]))
     for uid in (evil, long):

@@ -33,7 +33,7 @@ def test_failed_users_are_redriven_and_become_ok(
     """All that failed; then the unknown ones, which are answers and only run when chosen."""
     users = [*runs.users[60:112], *runs.broken, *runs.unknown]
     tolerated = {"tolerated_failure_percentage": 10, "tolerated_rejected_percentage": 10}
-    run_id = runs.run(users, disturbed=True, batch_size=20, **tolerated)
+    run_id = runs.run(users, disturbed=True, batch_size=20, update_latest="yes", **tolerated)
     visitor.alone(run_id)
     page.get_by_text("Partial", exact=True).wait_for()
     assert (number(page, "invalid"), number(page, "missing")) == (5, 3)

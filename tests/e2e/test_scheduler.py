@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-DAG = "weibo_user_profiles"
+import pytest
+
+from fanfold.local.state import StackFailed
+
+DAG, HISTORY = "weibo_user_profiles", "trade_statistics"
 UIDS = [str(1404376560 + number) for number in range(60)]
 
 
@@ -48,19 +52,21 @@ def test_no_secret_is_in_a_log_a_file_or_the_address_of_a_request(stack):
                 assert not [secret for secret in secrets if secret.encode() in content], path
 
 
-def test_a_backfill_fetches_anew_and_a_cleared_task_keeps_what_it_fetched(stack, simulator, runs):
+def test_a_backfill_fetches_anew_and_a_cleared_task_keeps_what_it_fetched(stack, simulator):
     """A backfill that reprocesses a finished run, and one of a run that was deleted."""
-    date, users = "2026-03-01T02:00:00Z", UIDS[:2]
+    date = "2026-03-02T11:00:00Z"
     backfill = {
-        "dag_id": DAG, "from_date": date, "to_date": date, "reprocess_behavior": "completed",
-        "dag_run_conf": {"items_uri": runs.listed(users), "batch_size": 2},
+        "dag_id": HISTORY, "from_date": date, "to_date": date, "reprocess_behavior": "completed",
+        "dag_run_conf": {"symbols": ["600519.SH"], "earlier_rows": "rebuild"},
     }  # fmt: skip
-    run_id = "backfill__2026-03-01T02:00:00+00:00"
-    path = f"/api/v2/dags/{DAG}/dagRuns/{quote(run_id)}"
+    run_id = quote("backfill__2026-03-02T11:00:00+00:00")
+    dag = f"/api/v2/dags/{HISTORY}"
 
     def requests():
-        assert stack.wait(DAG, quote(run_id), timeout=180) == "success"
-        return [simulator.stats(all_uids=True)["uids"][user] for user in users]
+        assert stack.wait(HISTORY, run_id, timeout=180) == "success"
+        made = simulator.stats()["requests"]
+        simulator.reset()
+        return made
 
     @contextmanager
     def backfilled():
@@ -69,17 +75,27 @@ def test_a_backfill_fetches_anew_and_a_cleared_task_keeps_what_it_fetched(stack,
         # Airflow ends it every half a minute, and has one at a time for a DAG.
         stack.api("PUT", f"/api/v2/backfills/{made['id']}/cancel")
 
+    stack.wait_for_dag(HISTORY)
+    stack.api("PATCH", dag, json={"is_paused": False})
+    with backfilled():
+        first = requests()
+        body = {"dry_run": False, "only_failed": False, "include_downstream": True}
+        body |= {"dag_run_id": unquote(run_id), "task_ids": ["batch.fetch"]}
+        stack.api("POST", f"{dag}/clearTaskInstances", json=body)
+        assert requests() == 0
+    with backfilled():
+        assert requests() == first
+    stack.api("DELETE", f"{dag}/dagRuns/{run_id}")
+    with backfilled():
+        assert requests() == first
+
+
+def test_airflow_refuses_a_backfill_of_a_source_without_history(stack):
     stack.wait_for_dag(DAG)
-    stack.api("PATCH", f"/api/v2/dags/{DAG}", json={"is_paused": False})
-    with backfilled():
-        assert requests() == [1, 1]
-        runs.clear(run_id, "batch.fetch")
-        assert requests() == [1, 1]
-    with backfilled():
-        assert requests() == [2, 2]
-    stack.api("DELETE", path)
-    with backfilled():
-        assert requests() == [3, 3]
+    date = "2026-03-02T02:00:00Z"
+    body = {"dag_id": DAG, "from_date": date, "to_date": date}
+    with pytest.raises(StackFailed, match="does not allow backfill runs"):
+        stack.api("POST", "/api/v2/backfills", json=body)
 
 
 def test_the_next_run_is_in_the_future(stack):

@@ -16,8 +16,8 @@ from fanfold.model import Counts
 from fanfold.simulator.process import running
 
 DAGS = Path(__file__).parents[2] / "dags"
-DAYS = itertools.count()
-"""Each run of a session has a logical date of its own."""
+DAYS = itertools.count(1)
+"""Each run of a session has a logical date of its own, after the current time."""
 
 
 def authored(dag_id, folder=DAGS):
@@ -127,7 +127,8 @@ class Pipeline:
                 on_failure_callback=[note],
             )
         # Without a logical date, dag.test() clears the tasks of all runs of the DAG.
-        date = date or datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=next(DAYS))
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        date = date or today + timedelta(days=next(DAYS))
         run = dag.test(run_after=date, logical_date=date, run_conf=conf)
         return self._finished(dag, run, errors)
 

@@ -72,7 +72,7 @@ def test_its_functions_read_each_value_as_the_pipeline_of_the_api_does():
     fields = cases["FIELDS"]
     changes = [change for change, _ in cases["READ"]]
     changes += [{fields.get(name, name): value} for name, value in cases["BROKEN"]]
-    profiles = [people.profile(uid, 0) for uid in map(str, range(1404376560, 1404376860))]
+    profiles = [people.profile(uid) for uid in map(str, range(1404376560, 1404376860))]
     profiles += [{**cases["GOOD"], "id": people.FIRST_UID + n, **c} for n, c in enumerate(changes)]
     by_api, by_functions = (
         testing.run(pipeline, records=records, as_of=AS_OF, charts=False)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import tempfile
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from airflow.sdk import get_current_context
 
 from fanfold.airflow import connections, settings
 from fanfold.airflow.graph import CONSOLIDATE, FETCH, PLAN, PROCESS
+from fanfold.airflow.items_from import items_of
 from fanfold.errors import (
     BadConfiguration,
+    BadInput,
     BadPipeline,
     FanfoldError,
     Fatal,
@@ -20,19 +23,24 @@ from fanfold.errors import (
     SinkUnavailable,
 )
 from fanfold.loader import load_pipeline
+from fanfold.model import Plan
 from fanfold.readers.patterns import Pattern
 from fanfold.sources import Api, Files, Function
 from fanfold.sources.author_errors import last_line
 from fanfold.sources.checking import check_source
-from fanfold.workspace.files import disk_errors
+from fanfold.workspace.files import disk_errors, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from airflow.sdk import Context
 
     from fanfold.pipeline import Pipeline
 
 log = logging.getLogger(__name__)
 
+_PAST = timedelta(days=1)
+"""How far the logical date of a run may be in the past, if the source has no history."""
 
 _WRONG_HOST = {"http.tls", "http.no_tls", "http.no_http"}
 """Errors of a connection that no retry mends. ``fetch`` retries them: perhaps the server changes just now."""
@@ -50,6 +58,7 @@ def check_all(pipeline: str) -> None:
         ("object storage", _check_bucket),
         ("database", lambda: _check_database(pipeline)),
         ("workspace", _check_workspace),
+        ("run", lambda: _check_run(pipeline)),
     ]
     found: list[tuple[str, FanfoldError]] = []
     for name, check in checks:
@@ -85,7 +94,7 @@ def _check_pipeline(name: str) -> None:
             _check_source(pipeline, pipeline.source)
     elif isinstance(pipeline.source, Files):
         with connections.locations(pipeline.source.connection) as locations:
-            items = settings.items_of(get_current_context()).items
+            items = items_of(get_current_context()).items
             texts = [item.strip() for item in items if isinstance(item, str)]
             for text in filter(Pattern.is_pattern, texts):  # read_items asks for each other file
                 next(locations.list(Pattern(text).prefix()), None)
@@ -114,6 +123,33 @@ def check_wiring() -> None:
             f"`consolidate` does not wait for {', '.join(sorted(missing))}. Write `batches = tasks.batches("
             "PIPELINE, planned)` and `batches >> folded` in the DAG file."
         )
+
+
+def _check_run(name: str) -> None:
+    """Check the Params and the Variable that name the items, and the date of a source without history."""
+    context = get_current_context()
+    items_of(context)
+    try:
+        source = load_pipeline(name).pipeline.source
+    except BadPipeline:
+        return  # _check_pipeline reports it
+    if source.history:
+        return
+    kind, date = context["dag_run"].run_type, settings.identity(context).logical_date
+    if kind == "backfill" or (kind != "scheduled" and date < _started(context) - _PAST):
+        raise BadInput(
+            f"The source of {name} has no history: it answers with the values of today, and the rows would "
+            f"have the date {date:%Y-%m-%d}. Trigger a run without a "
+            "logical date in the past; a source that answers as of the logical date needs history=True."
+        )
+
+
+def _started(context: Context) -> datetime:
+    """Return when the run was first planned, else the current time: it may be cleared days later."""
+    with contextlib.suppress(FanfoldError, OSError):
+        plan = Plan.from_json(read_json(settings.workspace_of(context).plan))
+        return datetime.fromisoformat(plan.started_at)
+    return datetime.now(UTC)
 
 
 def _check_bucket() -> None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
+    from fanfold.airflow.items_from import ItemsFrom
     from fanfold.model import RunIdentity
     from fanfold.pipeline import Pipeline
     from fanfold.sources.endpoint import Endpoint
@@ -46,7 +47,7 @@ def items_of_run(
     run: RunIdentity,
     workspace: Workspace,
     pipeline: Pipeline,
-    chosen: settings.ItemsFrom,
+    chosen: ItemsFrom,
     options: settings.Options,
 ) -> Iterator[Iterable[readers.Located]]:
     """Yield the items of a run with their locations; write what a run in mode ``merge`` is merged into.
@@ -143,7 +144,7 @@ def _without_facts(entries: Iterable[readers.Located]) -> Iterator[readers.Locat
 
 @contextlib.contextmanager
 def located_items(
-    chosen: settings.ItemsFrom, column: str, check: Callable[[str], str] = str
+    chosen: ItemsFrom, column: str, check: Callable[[str], str] = str
 ) -> Iterator[Iterable[readers.Located]]:
     """Yield the items of a run with their locations (line or row), for error messages.
 

@@ -7,26 +7,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from airflow.sdk import Param
 
-from fanfold.airflow.settings import CONNECTION, DEFAULT, IS_LIST
+from fanfold.airflow.settings import CONNECTION, DEFAULT, IS_LIST, SAMPLE
+from fanfold.uris import FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-ITEMS = "Items to fetch"
-RATE = "Rate and concurrency"
-FAILURES = "Failure handling"
-
-_URI = (
-    # The form sends an empty string for an empty field.
-    r"^$"
-    r"|^(file:///|s3://[^/]+/).+\.(csv|jsonl|csv\.gz|jsonl\.gz|parquet)$"
-    r"|^dataset://[^/]+(/[^/]+){1,2}$"
-    r"|^run://[^/]+/.+$"
-)
+ADVANCED = "Advanced"
+"""Section of all Params but the list, the items file and the dry run, which the form shows first."""
 _URI_OTHERS = (
     "A column of another DAG's latest dataset: dataset://dag_id/column, or "
     "dataset://dag_id/table/column for a fold. The failed and invalid items of a run: "
     "run://dag_id/run_id."
+)
+_UNCHANGED = (
+    " Unchanged, the run takes the items of the schedule: those of the Airflow Variable with the name of "
+    "the DAG and _items, if there is one, else this list."
 )
 Mode = Literal["snapshot", "merge"]
 
@@ -44,6 +40,7 @@ def item_params(  # noqa: PLR0913 - defaults of Params
     sql_connection: str | None = None,
     requests: bool = True,
     mode: Mode = "snapshot",
+    sample: bool = False,
     tolerated_failures: float = 5,
     tolerated_rejected: float = 5,
 ) -> dict[str, Param]:
@@ -63,15 +60,27 @@ def item_params(  # noqa: PLR0913 - defaults of Params
             may trigger the DAG may then read what the connection's user may read.
         requests: False for a pipeline without requests (:class:`fanfold.Compute`): it has no Params
             for rate and concurrency.
-        mode: That of the pipeline. For ``merge``, there is ``earlier_rows``.
+        mode: That of the pipeline. For ``merge``, there is ``earlier_rows``; for ``snapshot``,
+            ``update_latest``.
+        sample: Whether the default list is only a sample: scheduled runs then fail in ``preflight`` until
+            the Variable of the DAG has a list.
         tolerated_failures: Default of ``tolerated_failure_percentage``.
         tolerated_rejected: Default of ``tolerated_rejected_percentage``.
     """
-    items = {
+    advanced = {}
+    if sql_connection:
+        advanced["items_sql"] = _sql_param(sql, sql_connection, column)
+    if mode == "merge":
+        advanced["earlier_rows"] = _earlier_rows_param(
+            "auto: merge, or stop before anything is fetched if the code that makes rows has changed. "
+            "keep: merge all the same. rebuild: the dataset has the rows of this run only."
+        )
+    return {
         name: _list_param(
             list(default),
             title,
-            f"One {noun} per line. Use an items file for longer lists.{_empty(empty)}",
+            f"One {noun} per line. Use an items file for longer lists.{_empty(empty)}{_UNCHANGED}",
+            sample=sample,
         ),
         "items_uri": _uri_param(
             uri,
@@ -80,16 +89,9 @@ def item_params(  # noqa: PLR0913 - defaults of Params
             "file:///path/items.csv or s3://bucket/items.jsonl; its other columns are the items' "
             f"attributes. {_URI_OTHERS}",
         ),
-    }
-    if sql_connection:
-        items["items_sql"] = _sql_param(sql, sql_connection, column)
-    if mode == "merge":
-        items["earlier_rows"] = _earlier_rows_param(
-            "auto: merge, or stop before anything is fetched if the code that makes rows has changed. "
-            "keep: merge all the same. rebuild: the dataset has the rows of this run only."
-        )
-    return {
-        **items,
+        "dry_run": _dry_run_param(),
+        **advanced,
+        **_latest_params(mode),
         "batch_size": _batch_param("Items per mapped task."),
         **(_request_params() if requests else {}),
         **_failure_params(tolerated_failures, tolerated_rejected),
@@ -116,7 +118,8 @@ def file_params(  # noqa: PLR0913 - defaults of Params
         column: ``item_column`` of the pipeline: the column with the URIs in manifest files.
         empty: What an empty list means, for its description.
         lag_days: Default of ``lag_days``.
-        mode: That of the pipeline. For ``merge``, there is ``earlier_rows``.
+        mode: That of the pipeline. For ``merge``, there is ``earlier_rows``; for ``snapshot``,
+            ``update_latest``.
         tolerated_failures: Default of ``tolerated_failure_percentage``.
         tolerated_rejected: Default of ``tolerated_rejected_percentage``.
     """
@@ -126,12 +129,19 @@ def file_params(  # noqa: PLR0913 - defaults of Params
             "before the last date that a published run has searched with the list of the DAG file. If "
             "there is none, all dates are searched."
         )
-    params = {
+    advanced = {}
+    if mode == "merge":
+        advanced["earlier_rows"] = _earlier_rows_param(
+            "auto: read new and changed files, or all files if the code that makes rows has changed. keep: "
+            "new and changed files all the same. rebuild: all files."
+        )
+    return {
         "files": _list_param(
             list(default),
             "Files",
             f"One {noun} or pattern per line, such as s3://bucket/orders/{{date}}/*.csv: * matches within "
-            f"a folder, ** any folders, {{date}} or {{date:%Y/%m/%d}} the dates up to the logical date.{_empty(empty)}",
+            f"a folder, ** any folders, {{date}} or {{date:%Y/%m/%d}} the dates up to the logical date.{_empty(empty)}"
+            f"{_UNCHANGED}",
         ),
         "items_uri": _uri_param(
             "",
@@ -140,6 +150,7 @@ def file_params(  # noqa: PLR0913 - defaults of Params
             "names relative to the folder of this file, and optionally size, etag and modified: "
             f"file:///path/files.csv or s3://bucket/files.jsonl. {_URI_OTHERS}",
         ),
+        "dry_run": _dry_run_param(),
         "lag_days": Param(
             lag_days,
             type="integer",
@@ -147,24 +158,16 @@ def file_params(  # noqa: PLR0913 - defaults of Params
             maximum=3660,
             title="Lag (days)",
             description=f"For patterns with a date: the search begins this many days {begin}",
-            section=ITEMS,
+            section=ADVANCED,
         ),
-    }
-    if mode == "merge":
-        params["earlier_rows"] = _earlier_rows_param(
-            "auto: read new and changed files, or all files if the code that makes rows has changed. keep: "
-            "new and changed files all the same. rebuild: all files."
-        )
-    return {
-        **params,
-        "batch_size": _batch_param(
-            "Files per mapped task; a task has at most 64 MB, or one file.", ITEMS
-        ),
+        **advanced,
+        **_latest_params(mode),
+        "batch_size": _batch_param("Files per mapped task; a task has at most 64 MB, or one file."),
         **_failure_params(tolerated_failures, tolerated_rejected),
     }
 
 
-def _batch_param(description: str, section: str = RATE) -> Param:
+def _batch_param(description: str) -> Param:
     return Param(
         None,
         type=["null", "integer"],
@@ -172,7 +175,7 @@ def _batch_param(description: str, section: str = RATE) -> Param:
         maximum=100_000,
         title="Batch size",
         description=f"{description} Empty: automatic (one item per task for up to 32 items).",
-        section=section,
+        section=ADVANCED,
     )
 
 
@@ -187,12 +190,12 @@ def _earlier_rows_param(description: str) -> Param:
         enum=["auto", "keep", "rebuild"],
         title="Earlier rows",
         description=f"The published dataset, which this run is merged into. {description}",
-        section=ITEMS,
+        section=ADVANCED,
     )
 
 
 def _failure_params(tolerated_failures: float, tolerated_rejected: float) -> dict[str, Param]:
-    percentage = partial(Param, type="number", minimum=0, maximum=100, section=FAILURES)
+    percentage = partial(Param, type="number", minimum=0, maximum=100, section=ADVANCED)
     return {
         "tolerated_failure_percentage": percentage(
             tolerated_failures,
@@ -206,24 +209,48 @@ def _failure_params(tolerated_failures: float, tolerated_rejected: float) -> dic
             "rows are not in the dataset, but in rejected.jsonl.",
             title="Tolerated rejected rows (%)",
         ),
-        "dry_run": Param(
-            default=False,
-            type="boolean",
-            title="Dry run",
-            description="Stop after the plan, which logs the expected requests and duration.",
-            section=FAILURES,
+        "row_drop_warning_percentage": percentage(
+            50,
+            "If the dataset or a fold has fewer rows than the latest published one, by more than this "
+            "share, the run warns before it publishes. It publishes all the same.",
+            title="Warning for fewer rows (%)",
         ),
     }
 
 
-def _list_param(default: list[Any], title: str, description: str) -> Param:
+def _latest_params(mode: Mode) -> dict[str, Param]:
+    if mode == "merge":
+        return {}
+    update = Param(
+        "auto",
+        type="string",
+        enum=["auto", "yes", "no"],
+        title="Update latest",
+        description="Whether latest.json points to this run afterwards, and DAGs that wait for the dataset "
+        "start. auto: yes, unless this run has a list or file of its own and there is a published run. "
+        "no: the run is published under its own prefix only.",
+        section=ADVANCED,
+    )
+    return {"update_latest": update}
+
+
+def _dry_run_param() -> Param:
+    return Param(
+        default=False,
+        type="boolean",
+        title="Dry run",
+        description="Stop after the plan, which has the expected requests and duration.",
+    )
+
+
+def _list_param(default: list[Any], title: str, description: str, *, sample: bool = False) -> Param:
     schema: dict[str, Any] = {
         "type": "array",
         "maxItems": 10_000,
         "title": title,
-        "section": ITEMS,
         DEFAULT: default,
         IS_LIST: True,
+        SAMPLE: sample,
     }
     if any(isinstance(item, dict) for item in default):
         # The form then shows an editor for JSON. Without a schema for the items of the list it
@@ -233,8 +260,8 @@ def _list_param(default: list[Any], title: str, description: str) -> Param:
 
 
 def _uri_param(uri: str, title: str, description: str) -> Param:
-    schema = {"type": ["null", "string"], "pattern": _URI, "maxLength": 2048, "title": title}
-    schema |= {"section": ITEMS, DEFAULT: uri or None}
+    schema = {"type": ["null", "string"], "format": FORMAT, "maxLength": 2048, "title": title}
+    schema |= {DEFAULT: uri or None}
     return Param(uri or None, description, schema=schema)
 
 
@@ -246,7 +273,7 @@ def _sql_param(sql: str, connection: str, column: str) -> Param:
             "format": "multiline",
             "maxLength": 20_000,
             "title": "Items query",
-            "section": ITEMS,
+            "section": ADVANCED,
             DEFAULT: sql or None,
             CONNECTION: connection,
         },
@@ -266,7 +293,7 @@ def _request_params() -> dict[str, Param]:
             maximum=256,
             title="Concurrent requests",
             description="Maximum per batch. Batches run in parallel, as far as Airflow has slots.",
-            section=RATE,
+            section=ADVANCED,
         ),
         "requests_per_second": Param(
             None,
@@ -278,6 +305,6 @@ def _request_params() -> dict[str, Param]:
                 "Limit for all tasks of the connection. Empty: requests_per_second of the "
                 "connection, or unlimited."
             ),
-            section=RATE,
+            section=ADVANCED,
         ),
     }

@@ -96,6 +96,16 @@ PIPELINE: dict[str, Any] = {
 }
 """Arguments of all pipelines."""
 
+SNAPSHOT: dict[str, Any] = {
+    **PIPELINE,
+    # All but `backfill`, which Airflow then refuses before there is a run.
+    "allowed_run_types": [
+        *("scheduled", "manual", "operator_triggered", "asset_triggered", "asset_materialization"),
+    ],
+}
+"""Those of pipelines whose source has no history (``history`` of :class:`~fanfold.sources.Api`): a backfill
+would write the values of today with dates in the past."""
+
 
 def daily(hour: int, timezone: str = "UTC") -> CronTriggerTimetable:
     """Return a daily schedule.

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from fanfold.errors import BadConfiguration, BadInput
+from fanfold.errors import BadConfiguration
 from fanfold.model import RunIdentity
 from fanfold.workspace.paths import INPUTS, Workspace
 
@@ -23,78 +23,10 @@ _FILES_PREFIX = re.compile(r"(s3://[^/]+|file://)/(.*/)?")
 IS_LIST = "x-list"
 DEFAULT = "x-default"
 CONNECTION = "x-connection"
+SAMPLE = "x-sample"
 """Keywords of ours in the schemas of Params: the Param with the list, whatever its name; the default,
 which Airflow replaces by the run's value (and ``default`` itself breaks its deserialisation); the
-connection of ``items_sql``."""
-
-
-@dataclass(frozen=True, slots=True)
-class ItemsFrom:
-    """Where the items of a run come from: ``sql`` if set, else ``uri`` if set, else ``items``.
-
-    Attributes:
-        items: The list.
-        uri: URI of a file, dataset or run.
-        sql: A query.
-        sql_connection: Airflow connection of the query.
-        is_default: Whether they are those of the DAG file.
-    """
-
-    items: tuple[Any, ...] = ()
-    uri: str | None = None
-    sql: str | None = None
-    sql_connection: str | None = None
-    is_default: bool = False
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there are none."""
-        return not (self.items or self.uri or self.sql)
-
-
-def items_of(context: Context) -> ItemsFrom:
-    """Return where the items of the current run come from.
-
-    Params that differ from their default take precedence over defaults.
-
-    Raises:
-        BadInput: Two of them differ from their default, or the run has a Param that the DAG does not
-            have: its default would be used instead.
-    """
-    params = context["params"]
-    declared = context["dag"].params
-    if unknown := sorted(set(params) - set(declared)):
-        raise BadInput(
-            f"There is no Param {', '.join(unknown)}; the DAG has {', '.join(sorted(declared))}. Correct "
-            "it and trigger a new run."
-        )
-    schemas = {name: declared.get_param(name).schema for name in declared}
-    listed = next((name for name in schemas if IS_LIST in schemas[name]), "items")
-    values = {name: params.get(name) for name in ("items_sql", "items_uri", listed)}
-    given = [
-        name
-        for name, value in values.items()
-        if value and _texts(value) != _texts(schemas.get(name, {}).get(DEFAULT))
-    ]
-    if len(given) > 1:
-        raise BadInput(
-            f"The items are given twice, as {' and '.join(given)}: use one of these Params, leave "
-            "the others empty, and trigger a new run."
-        )
-    name = given[0] if given else next((name for name in values if values[name]), listed)
-    value = values[name]
-    is_default = _texts(value) == _texts(schemas.get(name, {}).get(DEFAULT))
-    if name == "items_sql":
-        connection = schemas[name].get(CONNECTION)
-        return ItemsFrom(sql=value, sql_connection=connection, is_default=is_default)
-    if name == "items_uri":
-        return ItemsFrom(uri=value, is_default=is_default)
-    return ItemsFrom(tuple(value or ()), is_default=is_default)
-
-
-def _texts(value: Any) -> Any:
-    """Return the texts of a list: the trigger form turns its numbers into strings."""
-    return list(map(str, value)) if isinstance(value, list) else value
+connection of ``items_sql``; whether the list of the DAG file is only a sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +41,7 @@ class Options:
     requests_per_second: float | None = None
     lag_days: int = 0
     earlier_rows: str = "auto"
+    row_drop_warning_percentage: float = 50
 
     @classmethod
     def of(cls, context: Context) -> Options:

@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from fanfold.airflow import connections, metrics, settings, task_docs
 from fanfold.airflow.fetch import Fetch
 from fanfold.errors import FanfoldError, Inconsistent, SinkUnavailable, ToleranceExceeded
+from fanfold.messages import Message
 from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
 from fanfold.sources import Api, Files, Function
 from fanfold.workspace.files import read_json, read_jsonl, write_json
@@ -66,21 +67,28 @@ def read_items(pipeline: str, items: list[Any] | None = None) -> int:
     ``items`` are those of a task of the DAG's author, used if the run names no others: keys, or objects
     with attributes.
     """
-    from dataclasses import replace
+    from dataclasses import asdict, replace
 
     from fanfold import readers
     from fanfold.airflow.fresh import own_workspace
     from fanfold.airflow.items import items_of_run
+    from fanfold.airflow.items_from import items_of
+    from fanfold.messages import ENGINE
 
     context = get_current_context()
     workspace = own_workspace(context)
     loaded = _pipeline(pipeline)
-    chosen, options = settings.items_of(context), settings.Options.of(context)
-    if items is not None and chosen.is_default:
+    chosen, options = items_of(context), settings.Options.of(context)
+    origin = chosen.message
+    if items is not None and chosen.is_default and not chosen.variable:
         chosen = replace(chosen, items=tuple(items), uri=None, sql=None)
+        origin = ENGINE.message("items.task")
+    write_json(workspace.items_from, asdict(origin))
     with items_of_run(settings.identity(context), workspace, loaded, chosen, options) as located:
         written, blanks = readers.write_items(workspace, located, loaded.check_item)
-    log.info("%d items; %d blank ones were ignored.", written, blanks)
+    log.info("%d items from %s; %d blank ones were ignored.", written, origin, blanks)
+    if not written:
+        log.warning("The list is empty: nothing is fetched, and latest.json stays as it is.")
     return written
 
 
@@ -103,6 +111,7 @@ def plan(pipeline: str) -> list[dict[str, Any]]:
         logical_date=utc_text(run.logical_date),
         started_at=utc_text(datetime.now(UTC)),
         places=connections.places(loaded, read_jsonl(workspace.listed)),
+        items_from=Message(**read_json(workspace.items_from)),
         **_limits(loaded, options, run.logical_date),
     )
     log.info("%s", planning.summary(written))
@@ -210,6 +219,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
     from dataclasses import asdict
 
     from fanfold.airflow.checks import check_wiring
+    from fanfold.airflow.latest import warn_of_fewer_rows
     from fanfold.loader import load_pipeline
     from fanfold.stages import consolidating
     from fanfold.stages.consolidating import notes
@@ -237,6 +247,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
         log.warning("%s.", text)
     if text := notes.dropped_text(manifest):
         log.warning("Dropped columns of files that the pipeline does not name: %s.", text)
+    warn_of_fewer_rows(context, workspace, manifest)
     size = Plan.from_json(read_json(workspace.plan)).bytes
     fetched_at = max((each.at for each in all_progress(workspace).values()), default=0.0)
     remember(workspace.history, manifest, passed=False, size=size, fetched_at=fetched_at)
@@ -328,6 +339,7 @@ def publish(dataset: Asset) -> str:
 
     from filelock import FileLock
 
+    from fanfold.airflow.latest import updates_latest
     from fanfold.stages import publishing
     from fanfold.workspace.files import disk_errors
 
@@ -340,7 +352,13 @@ def publish(dataset: Asset) -> str:
                 log.info("Another run was published meanwhile: merging again.")
                 _merge_again(workspace)
             manifest = _manifest()
-            result = publishing.publish(bucket, workspace.dataset, manifest, lock=lock)
+            result = publishing.publish(
+                bucket,
+                workspace.dataset,
+                manifest,
+                update_latest=updates_latest(context),
+                lock=lock,
+            )
             if not result.outdated:
                 break
         else:
@@ -353,12 +371,22 @@ def publish(dataset: Asset) -> str:
         metrics.succeeded(manifest)
     log.info("%d objects under %s.", len(result.objects), result.prefix)
     warnings = [result.warning] if result.warning else []
-    write_json(workspace.published, {"warnings": [asdict(each) for each in warnings]})
+    facts = {"warnings": [asdict(each) for each in warnings], "latest": result.latest_moved}
+    write_json(workspace.published, facts)
     for each in warnings:
         log.warning("%s", each)
     _note_end(workspace, manifest)
     if manifest.status is RunStatus.EMPTY:
         raise AirflowSkipException("No new data: the run is empty, so latest.json was not moved.")
+    if not result.latest_moved:
+        log.info(
+            "latest.json %s: no DAG that waits for the dataset is started.",
+            f"still points to run {result.kept}" if result.kept else "was not moved",
+        )
+        # Airflow sends an event for each outlet that a task has at its end.
+        context["task"].outlets = []
+        return result.prefix
+    log.info("latest.json points to this run.")
     context["outlet_events"][dataset].extra = {
         "counts": manifest.as_json()["counts"],
         "rows": manifest.rows,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fanfold.cluster import backups, environment, rolling, runs
 from fanfold.cluster.compose import Compose, require_compose
@@ -74,9 +74,12 @@ def run(compose: Compose, pipeline: str, users: int | None) -> int:
     """
     if users and pipeline not in SAMPLES:
         raise BadInput(f"There are simulated users only for {' and '.join(SAMPLES)}.")
+    conf: dict[str, Any] = {}
     if users is None and pipeline in SAMPLES and _is_tryout(compose):
         users = USERS
-    conf = {"user_ids": SAMPLES[pipeline].users(users)} if users else {}
+        conf["update_latest"] = "yes"  # the sample is what a new installation shows
+    if users:
+        conf["user_ids"] = SAMPLES[pipeline].users(users)
     run_id = runs.start(compose, pipeline, conf)
     print(f"Triggered {pipeline}: {run_id}", flush=True)
     ended = runs.wait(compose, pipeline, run_id, timeout=3600)

@@ -97,7 +97,8 @@ def summary(compose: Compose, pipeline: str, run: dict[str, Any]) -> str:
         noun = _document(compose, workspace(pipeline, run["run_id"]).plan)["noun"][0]
         found = manifest(compose, pipeline, run["run_id"])
         counts = ", ".join(f"{number} {name}" for name, number in found["counts"].items())
-        lines.append(f"  {noun:<8} {counts} ({found['requests']} requests)")
+        plural = "" if found["requests"] == 1 else "s"
+        lines.append(f"  {noun:<8} {counts} ({found['requests']} request{plural})")
         lines.append(f"  rows     {found['rows']}, {found['rejected']} rejected")
         lines += [
             f"  file     {each['key']:<28} {each['rows']:>8} rows {formats.size(each['bytes']):>10}"

@@ -9,6 +9,6 @@
 | ``supervisor`` | the process that starts all components and stops them when one exits |
 | ``stack`` | start, find, call and stop a stack from other programs |
 | ``request`` | what ``make run`` is asked to run, as Params of the DAG |
-| ``progress``, ``summary``, ``launcher``, ``commands`` | the command line and its output |
+| ``progress``, ``watch``, ``summary``, ``launcher``, ``commands`` | the command line and its output |
 | ``s3``, ``signatures`` | the S3 server |
 """

@@ -60,7 +60,8 @@ class Home:
         self.logs = root / "logs"  # of all components
         self.objects = root / "s3"  # the saved buckets of the S3 server
         self.inputs = self.shared / INPUTS  # lists that `make run` wrote
-        self.hours = root / "hours"  # by which the simulator's hot topics are ahead of the clock
+        self.hours = root / "hours"  # by which the simulator is ahead of the clock
+        self.port = root / "port"  # of Airflow: the next start has the same addresses
         self.state = root / "state.json"
         self.reserve = root / "reserve"  # deleted on a full disk, so that the state can be written
         self.lock = root / "lock"  # locked by the supervisor while it runs
@@ -130,6 +131,17 @@ class Home:
         except OSError as error:
             raise _unusable(self.root, error) from error
         return found
+
+    def remembered_port(self) -> int | None:
+        """Return the port of Airflow in this folder, if it has been started."""
+        try:
+            return int(self.port.read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+
+    def remember_port(self, port: int) -> None:
+        """Write the port of Airflow for the next start."""
+        _write_private(self.port, str(port))
 
     def secrets(self) -> Secrets:
         """Return the secrets of this folder; generates them the first time.

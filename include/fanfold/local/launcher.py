@@ -1,10 +1,12 @@
-"""``make run``, ``make up``, ``make down`` and ``make status``."""
+"""``make run``, ``make up``, ``make down``, ``make status`` and ``make airflow``."""
 
 from __future__ import annotations
 
 import contextlib
 import glob
 import os
+import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from functools import partial
@@ -12,40 +14,38 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from fanfold.errors import BadInput
+from fanfold.local import settings
 from fanfold.local import stack as stacks
-from fanfold.local.progress import current_step, read_progress
+from fanfold.local.processes import STACK
 from fanfold.local.request import Request, upload_key
 from fanfold.local.settings import of_shell
-from fanfold.local.stack import FINISHED, Stack, running_stack
+from fanfold.local.stack import Stack, running_stack
 from fanfold.local.state import Phase, StackFailed, read
-from fanfold.local.summary import failure, next_step, retry_reason, summary
+from fanfold.local.summary import failure, page_of, summary
+from fanfold.local.watch import watch
 from fanfold.simulator.process import Simulator
-from fanfold.simulator.sample import DELIVERIES, HOURLY, PREREQUISITES, upload
+from fanfold.simulator.sample import DELIVERIES, LIVING, PREREQUISITES, upload
 from fanfold.storage.published import LATEST
-from fanfold.workspace.paths import Workspace, safe_name
+from fanfold.workspace.paths import safe_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from fanfold.local.home import Home
+    from fanfold.local.progress import Screen
     from fanfold.local.state import State
 
 RUN_PREFIX = "make-run__"
 """Prefix of the run ids of ``make run``."""
 STARTING = "Starting the simulator, an S3 server and Airflow"
-PRINT_EVERY_S = 2.0
-"""Minimum seconds between two lines of progress."""
-POLL_S = 0.4
-"""Seconds between two looks at a run."""
 STORAGE = "aws_default"
 """The connection to object storage; nothing is uploaded if a person has set it."""
-SINKS = {"publish", "load"}
-"""Tasks after which the results of a run are in place; only the report may still be missing."""
 
 
-def run(home: Home, request: Request) -> int:
+def run(home: Home, request: Request, screen: Screen, *, port: int | None) -> int:
     """Trigger a pipeline, show its progress and print a summary.
 
     Returns:
@@ -59,52 +59,64 @@ def run(home: Home, request: Request) -> int:
     found = stacks.find(home)
     context: AbstractContextManager[Stack]
     if found is None:
-        _say(STARTING)
-        _say_ended(home)
-        context = running_stack(home.root, extra_env=of_shell(os.environ), say=_say)
+        _begin_start(home, screen)
+        context = running_stack(
+            home.root, extra_env=of_shell(os.environ), port=port, say=screen.say
+        )
     else:
         context = contextlib.closing(_join(home, found))
     with context as stack:
         if found is None:
+            _say_started(stack, screen)
             _fail_unfinished(stack)
         needed = PREREQUISITES.get(request.pipeline)
         if needed and not _has_published(stack, needed):
-            _say(f"{request.pipeline} reads what {needed} publishes: running that first")
-            if failed := _run(stack, Request(needed), stays=found is not None):
+            screen.say(f"{request.pipeline} reads what {needed} publishes: running that first")
+            if failed := _run(stack, Request(needed), screen, stays=found is not None):
                 return failed
-        return _run(stack, request, stays=found is not None)
+        return _run(stack, request, screen, stays=found is not None)
 
 
-def _run(stack: Stack, request: Request, *, stays: bool) -> int:
+def _begin_start(home: Home, screen: Screen) -> None:
+    _say_ended(home, screen)
+    home.prepare()
+    _start_clock(home)
+    screen.begin(STARTING)
+
+
+def _say_started(stack: Stack, screen: Screen) -> None:
+    seconds = time.time() - stack.state.started_at
+    screen.end(f"Started the simulator, an S3 server and Airflow in {seconds:.0f} s")
+
+
+def _run(stack: Stack, request: Request, screen: Screen, *, stays: bool) -> int:
     """Trigger a pipeline and wait for its end; return 0 if the run succeeded, 1 if it failed."""
     dag_id = request.pipeline
     run_id = f"{RUN_PREFIX}{datetime.now(UTC):%Y-%m-%dT%H-%M-%S.%f}"
+    screen.begin(f"Waiting for the DAG {dag_id} to be parsed")
     stack.wait_for_dag(dag_id)
     params = stack.api("GET", f"/api/v2/dags/{dag_id}/details")["params"] or {}
     if not request.items:
-        _deliver(stack, params)
-    if dag_id in HOURLY:
-        _advance(stack)
+        _deliver(stack, params, screen)
+    if dag_id in LIVING and stack.uses_own(LIVING[dag_id]):
+        _advance(stack, screen)
     upload = partial(_upload, stack, dag_id)
     conf = request.conf(params, stack.home.inputs, stack.uses_own, upload)
-    _say(f"Triggering {dag_id}")
-    began = time.monotonic()
+    screen.end(f"Running {dag_id}")
     stack.trigger(dag_id, conf, run_id=run_id)
-
-    def print_summary() -> None:
-        _say(summary(stack, dag_id, run_id, seconds=time.monotonic() - began))
-
     try:
-        state = _watch(stack, dag_id, run_id, print_summary)
+        state, seconds = watch(stack, dag_id, run_id, screen)
     except BaseException:
         with contextlib.suppress(StackFailed):
             _fail(stack, dag_id, run_id)
         raise
-    if state != "success":
-        _say("\n" + failure(stack, dag_id, run_id))
-        return 1
-    _say(next_step(stack, dag_id, run_id, stays=stays))
-    return 0
+    if state == "success":
+        screen.say(summary(stack, dag_id, run_id, seconds=seconds))
+    else:
+        screen.say("\n" + failure(stack, dag_id, run_id))
+    hint = "" if stays else "  (after `make up`)"
+    screen.say(f"  page       {page_of(stack, dag_id, run_id)}{hint}")
+    return 0 if state == "success" else 1
 
 
 def _has_published(stack: Stack, dag_id: str) -> bool:
@@ -115,7 +127,7 @@ def _has_published(stack: Stack, dag_id: str) -> bool:
     return bool(listed["KeyCount"])
 
 
-def _deliver(stack: Stack, params: Mapping[str, Any]) -> None:
+def _deliver(stack: Stack, params: Mapping[str, Any], screen: Screen) -> None:
     """Upload the next delivery of the sample files that a pipeline reads by default, if it does."""
     if not stack.uses_own(STORAGE):
         return
@@ -127,9 +139,11 @@ def _deliver(stack: Stack, params: Mapping[str, Any]) -> None:
             files = make(datetime.now(UTC).date(), number)
             uploaded = upload(stack.s3(), stack.bucket, prefix, files)
             counter.write_text(str(number), "ascii")
-            _say(
-                f"Delivery {number} of sample files: {uploaded} new or changed ones in "
-                f"s3://{stack.bucket}/{prefix}"
+            files_text = (
+                "1 new or changed file" if uploaded == 1 else f"{uploaded} new or changed files"
+            )
+            screen.say(
+                f"Delivery {number} of sample files: {files_text} in s3://{stack.bucket}/{prefix}"
             )
 
 
@@ -150,14 +164,19 @@ def _deliver_first(stack: Stack) -> None:
             upload(stack.s3(), stack.bucket, prefix, make(datetime.now(UTC).date(), 1))
 
 
-def _advance(stack: Stack) -> None:
-    """Move the simulator's hot topics an hour on, but for the first run."""
+def _advance(stack: Stack, screen: Screen) -> None:
+    """Move the simulator an hour on, but for the first run."""
     file = stack.home.hours
-    hours = int(file.read_text("ascii")) + 1 if file.exists() else 0
+    ran = _counter(stack, "runs")
+    hours = _start_clock(stack.home) + ran.exists()
+    ran.touch()
     Simulator(stack.simulator_url, stack.token, pid=0).control(hours=hours)
     file.write_text(str(hours), "ascii")
     if hours:
-        _say(f"The simulator's hot topics are {hours} hours ahead of the clock")
+        ahead = "1 hour" if hours == 1 else f"{hours} hours"
+        screen.say(
+            f"The simulated world is {ahead} ahead of the clock: something has changed in it"
+        )
 
 
 def _upload(stack: Stack, pipeline: str, path: Path) -> str:
@@ -167,10 +186,6 @@ def _upload(stack: Stack, pipeline: str, path: Path) -> str:
     key = upload_key(pipeline, path)
     stack.s3().upload_file(str(path), stack.bucket, key)
     return f"s3://{stack.bucket}/{glob.escape(key)}"
-
-
-def _say(text: str) -> None:
-    print(text, flush=True)
 
 
 def _join(home: Home, state: State) -> Stack:
@@ -196,44 +211,6 @@ def _join(home: Home, state: State) -> Stack:
     return stack
 
 
-def _watch(stack: Stack, dag_id: str, run_id: str, print_summary: Callable[[], None]) -> str:
-    """Print the progress of a run until it is finished; return its state.
-
-    The summary is printed once the results are in the sinks, without waiting for the report.
-    """
-    workspace = Workspace.of_run(stack.home.shared, dag_id, run_id)
-    path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
-    printed, printed_at, summarised = "", 0.0, False
-    while True:
-        state = stack.run_state(dag_id, run_id)
-        if not summarised and (state == "success" or _is_stored(stack, workspace, path)):
-            print_summary()
-            summarised = True
-        if not summarised and time.monotonic() - printed_at >= PRINT_EVERY_S:
-            instances = stack.api("GET", path, params={"limit": 100})["task_instances"]
-            line = "  ".join(filter(None, (read_progress(workspace), current_step(instances))))
-            printed_at = time.monotonic()
-            if line not in {"", printed}:
-                printed = line
-                _say(line)
-                for instance in instances:
-                    if instance["state"] == "up_for_retry":
-                        _say(f"  {retry_reason(stack, dag_id, run_id, instance)}")
-                        break
-        if state in FINISHED:
-            return state
-        stack.check()
-        time.sleep(POLL_S)
-
-
-def _is_stored(stack: Stack, workspace: Workspace, path: str) -> bool:
-    """Whether the results of a run are in the sinks; Airflow is only asked after consolidate."""
-    if not workspace.manifest.exists():
-        return False
-    instances = stack.api("GET", path, params={"map_index": -1})["task_instances"]
-    return {each["task_id"] for each in instances if each["state"] == "success"} >= SINKS
-
-
 def _fail_unfinished(stack: Stack) -> None:
     """Fail the runs of earlier `make run` commands that were killed: nothing waits for them."""
     query = {"state": ["queued", "running"], "run_id_pattern": f"{RUN_PREFIX}%"}
@@ -247,46 +224,73 @@ def _fail(stack: Stack, dag_id: str, run_id: str) -> None:
     stack.api("PATCH", path, json={"state": "failed"}, timeout=5)
 
 
-def up(home: Home) -> int:
+def up(home: Home, screen: Screen, *, port: int | None) -> int:
     """Start a stack that stays, or find the one that runs; print its address and login."""
     found = stacks.find(home)
     if found is None:
-        _say(STARTING)
-        _say_ended(home)
-        stack = stacks.start(home, extra_env=of_shell(os.environ), say=_say)
+        _begin_start(home, screen)
+        stack = stacks.start(home, extra_env=of_shell(os.environ), port=port, say=screen.say)
         _deliver_first(stack)
+        _say_started(stack, screen)
     else:
         stack = _join(home, found)
-    _say(_description(stack))
+    screen.say(_description(stack))
     stack.close()
     return 0
 
 
-def down(home: Home) -> int:
+def _start_clock(home: Home) -> int:
+    """Return the hours by which the simulator is ahead of the clock; with 0 it begins to follow the clock."""
+    if not home.hours.exists():
+        home.hours.write_text("0", "ascii")
+    return int(home.hours.read_text("ascii"))
+
+
+def down(home: Home, screen: Screen) -> int:
     """Stop the stack in the folder."""
-    _say("Stopped." if stacks.stop_stack(home) else "Nothing runs.")
+    screen.say("Stopped." if stacks.stop_stack(home) else "Nothing runs.")
     return 0
 
 
-def status(home: Home) -> int:
-    """Print what runs; return 0 if a stack is ready, 3 if not."""
+def status(home: Home, screen: Screen) -> int:
+    """Print what runs; return 0 if a stack is ready, 1 if not."""
     state = stacks.find(home)
     if state is None:
-        print("Nothing runs.")
-        _say_ended(home)
-        return 3
+        screen.say("Nothing runs.")
+        _say_ended(home, screen)
+        return 1
     stack = Stack(home, state)
     for name, pid in {"supervisor": state.supervisor, **state.processes}.items():
-        print(f"{name:<14} process {pid}{'' if psutil.pid_exists(pid) else ' (gone)'}")
-    print(f"The stack is {state.phase}.\n{_description(stack)}")
-    return 0 if state.phase is Phase.READY else 3
+        gone = "" if psutil.pid_exists(pid) else " (gone)"
+        screen.say(f"{name:<14} process {pid}{gone}")
+    screen.say(f"The stack is {state.phase}.\n{_description(stack)}")
+    return 0 if state.phase is Phase.READY else 1
 
 
-def _say_ended(home: Home) -> None:
+def airflow(home: Home, arguments: Sequence[str]) -> int:
+    """Run a command of Airflow with the environment of the running stack, or of the next one; return 0 or 1.
+
+    Raises:
+        BadInput: There is no stack, and has been none.
+    """
+    if state := stacks.find(home):
+        environment = dict(Stack(home, state).environment)
+    elif home.database.exists():
+        ports = settings.ports_from(home.remembered_port() or settings.FIRST_PORT)
+        environment = stacks.environment_of(home, ports, extra_env=of_shell(os.environ))
+    else:
+        raise BadInput(f"{home.root} has no database of Airflow yet: `make up` creates it.")
+    environment.pop(STACK, None)  # or `make down` would stop this command
+    environment["PYTHONWARNINGS"] = "ignore"  # Airflow writes them to stdout, before JSON
+    command = [sys.executable, "-m", "airflow", *arguments]
+    return min(1, abs(subprocess.call(command, env=environment)))
+
+
+def _say_ended(home: Home, screen: Screen) -> None:
     """Print why the last stack ended, if it was not stopped."""
     if last := read(home.state):
         reason = last.message or f"its supervisor was killed; see {home.logs}"
-        _say(f"The last stack ended: {reason}")
+        screen.say(f"The last stack ended: {reason}")
 
 
 def _description(stack: Stack) -> str:
@@ -299,6 +303,7 @@ def _description(stack: Stack) -> str:
             f"S3         {stack.s3_url}",
             f"files      {stack.home.root}",
             "`make run` uses this stack; `make down` stops it.",
+            '`make airflow ARGS="dags list"` runs a command of Airflow on it.',
             "Changes of include/pipelines and dags take effect with the next run; after changes of",
             "include/fanfold or exported connections restart it: `make down up`.",
         )

@@ -14,6 +14,7 @@ from fanfold.errors import BadInput
 from fanfold.loader import pipeline_names
 from fanfold.local.settings import dags_folder
 from fanfold.simulator.sample import SAMPLES, USERS
+from fanfold.uris import check_uri
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,7 +55,7 @@ class Request:
             )
         if self.users and self.pipeline not in SAMPLES:
             raise BadInput(
-                f"USERS={self.users}: there are simulated users only for {' and '.join(SAMPLES)}. "
+                f"USERS={self.users}: there are simulated users only for {', '.join(SAMPLES)}. "
                 f"Set ITEMS for {self.pipeline}, or neither for the default list of its DAG."
             )
         for word in self._words():
@@ -108,19 +109,19 @@ class Request:
             name, value = "items_uri", file.as_uri()
         else:
             return {}
+        update = {}
+        if not self.items and not self.users and "update_latest" in params:
+            update["update_latest"] = "yes"  # the sample is what a new installation shows
         self._check_param(params, name, value)
         # Other readers of the DAG that are set by default.
         others = {"items_uri", "items_sql"} - {name}
-        return {name: value} | {each: None for each in others if _value(params, each)}
+        return {name: value} | update | {each: None for each in others if _value(params, each)}
 
     def _check_param(self, params: Mapping[str, Any], name: str, value: Any) -> None:
         if name not in params:
             raise BadInput(f"{self.pipeline} has no Param for the items of ITEMS or USERS.")
-        param = params[name]
-        if name == "items_uri" and not re.search(param["schema"].get("pattern", ""), value):
-            raise BadInput(
-                f"ITEMS={self.items} is not an items file, dataset or run. {param['description']}"
-            )
+        if name == "items_uri":
+            check_uri(value, "ITEMS")
 
     def _words(self) -> list[str]:
         if _matching(self.items):  # a path with blanks

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import random
 import socket
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,12 +18,21 @@ if TYPE_CHECKING:
     from fanfold.local.home import Home, Secrets
 
 BUCKET = "fanfold"
+FIRST_PORT = 8080
+"""Port of Airflow's UI; the simulator, the S3 server and Airflow's API for tasks have the next three."""
+LAST_PORT = 32_000
+"""Linux uses ports from 32768 on for outgoing connections: one must not take that of a server before it listens."""
+TRIES = 50
 LOOPBACK = "127.0.0.1"
 REPOSITORY = Path(__file__).resolve().parents[3]
 _UNWANTED = {
     "PYTHONPATH",
     "PYTHONHOME",
     "PYTHONWARNINGS",
+    # Set by make, for its children.
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKELEVEL",
     # Container images set it. Without cached bytecode each start takes twice as long.
     "PYTHONDONTWRITEBYTECODE",
 }
@@ -41,25 +48,67 @@ class Ports:
     s3: int
 
 
-def free_ports(home: str) -> Ports:
-    """Return free ports, for a home the same ones while they are free: the simulator stays the same server.
+def ports_from(first: int) -> Ports:
+    """Return a port and the next three."""
+    return Ports(airflow=first, simulator=first + 1, s3=first + 2, execution=first + 3)
 
-    They are below the range that the system uses for outgoing connections (32768 and up on Linux):
-    a request of a run must not take one before its server listens.
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """Free ports that no other stack of this machine takes while ``marks`` are open.
+
+    Attributes:
+        ports: Four neighbours.
+        taken: The first port that was wanted and is not free; None if all were.
+        marks: To be inherited by the supervisor.
+    """
+
+    ports: Ports
+    taken: int | None
+    marks: tuple[socket.socket, ...]
+
+
+def reserve_ports(first: int) -> Reservation:
+    """Reserve ``first`` and the following ports; if one is taken, the next free ones in steps of ten.
+
+    A stack listens seconds after it has chosen its ports. Until then only the mark keeps other stacks from
+    choosing them: a socket in Linux's abstract namespace, which is that of the ports and which the kernel
+    removes with its process.
 
     Raises:
         BadConfiguration: There are none.
     """
-    found: list[int] = []
-    for port in random.Random(home).sample(range(20_000, 32_000), 200):  # noqa: S311 - no secret
-        with socket.socket() as probe, contextlib.suppress(OSError):
+    taken = None
+    for port in range(first, first + 10 * TRIES, 10):
+        marks: list[socket.socket] = []
+        try:
+            for each in range(port, port + len(fields(Ports))):
+                marks.append(_mark(each))
+        except OSError:
+            taken = taken or each
+            for mark in marks:
+                mark.close()
+        else:
+            return Reservation(ports_from(port), taken, tuple(marks))
+    raise BadConfiguration(
+        f"The ports {first}, {first + 10} and so on to {port} are taken, or one of the three after each; "
+        "set PORT to another one."
+    )
+
+
+def _mark(port: int) -> socket.socket:
+    """Mark a port as chosen, or raise if it is taken."""
+    mark = socket.socket(socket.AF_UNIX)
+    try:
+        mark.bind(f"\0fanfold-port-{port}")
+        with socket.socket() as probe:
             # Connections of a stack that has just stopped do not keep its ports.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((LOOPBACK, port))
-            found.append(port)
-        if len(found) == len(fields(Ports)):
-            return Ports(*found)
-    raise BadConfiguration(f"No free ports on {LOOPBACK} between 20000 and 32000.")
+    except OSError:
+        mark.close()
+        raise
+    return mark
 
 
 def url(port: int) -> str:

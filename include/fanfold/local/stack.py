@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+STOPPING = "Stopping what was started"
 STOP_S = 20
 """Seconds that a supervisor may take to stop its stack."""
 TIMEOUT_S = 120
@@ -208,6 +210,7 @@ def running_stack(
     *,
     dags: Path | None = None,
     extra_env: Mapping[str, str] | None = None,
+    port: int | None = None,
     say: Callable[[str], object] = lambda _: None,
 ) -> Iterator[Stack]:
     """Run a stack for the duration of a ``with`` block, or until this process ends.
@@ -216,33 +219,46 @@ def running_stack(
         home: Its folder; created if it does not exist.
         dags: The DAG folder; None is the project's (or ``$FANFOLD_DAGS``).
         extra_env: Environment variables for all its processes, over those of the stack.
+        port: That of Airflow; None is that of the last start, the first time 8080.
         say: Called with a line for the user while the stack starts.
 
     Raises:
         StackFailed: It did not start, or another one runs in this folder.
     """
     folder = Home(home.absolute())
-    supervisor = _launch(folder, stay=False, dags=dags, extra_env=extra_env)
+    supervisor = _launch(
+        folder, reserve(folder, port, say), stay=False, dags=dags, extra_env=extra_env
+    )
     try:
         stack = Stack(folder, _wait_until_ready(folder, supervisor, say))
         try:
             yield stack
         finally:
             stack.close()
+    except KeyboardInterrupt:
+        say(STOPPING)
+        raise
     finally:
         _end(folder, supervisor)
 
 
-def start(home: Home, *, extra_env: Mapping[str, str], say: Callable[[str], object]) -> Stack:
+def start(
+    home: Home,
+    *,
+    extra_env: Mapping[str, str],
+    port: int | None,
+    say: Callable[[str], object],
+) -> Stack:
     """Start a stack that outlives this process; the arguments are those of :func:`running_stack`.
 
     Raises:
         StackFailed: It did not start, or another one runs in this folder.
     """
-    supervisor = _launch(home, stay=True, extra_env=extra_env)
+    supervisor = _launch(home, reserve(home, port, say), stay=True, extra_env=extra_env)
     try:
         return Stack(home, _wait_until_ready(home, supervisor, say))
     except BaseException:
+        say(STOPPING)
         _end(home, supervisor)
         raise
 
@@ -261,33 +277,59 @@ def stop_stack(home: Home) -> bool:
     return state is not None or bool(left)
 
 
+def environment_of(
+    home: Home,
+    ports: settings.Ports,
+    *,
+    stay: bool = True,
+    dags: Path | None = None,
+    extra_env: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return the environment variables of the processes of a stack; the arguments are those of its start."""
+    dags = dags or settings.dags_folder()
+    made = settings.airflow_environment(home, home.secrets(), ports, dags=dags, scheduled=stay)
+    # Airflow renames its processes; without this it overwrites their environment, too.
+    made["SPT_NOENV"] = "1"
+    return {**settings.clean_environment(os.environ), **made, **(extra_env or {})}
+
+
+def reserve(home: Home, port: int | None, say: Callable[[str], object]) -> settings.Reservation:
+    """Prepare the folder of a stack and reserve its ports; the next start wants the same ones."""
+    home.prepare()
+    known = home.remembered_port()
+    reserved = settings.reserve_ports(port or known or settings.FIRST_PORT)
+    if reserved.taken:
+        chosen = reserved.ports
+        say(f"Port {reserved.taken} is taken: using {chosen.airflow} to {chosen.execution}")
+    if port or known is None:
+        home.remember_port(reserved.ports.airflow)
+    return reserved
+
+
 def _launch(
     home: Home,
+    reserved: settings.Reservation,
     *,
     stay: bool,
     dags: Path | None = None,
     extra_env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start a supervisor, which stops when the other end of its stdin closes."""
-    found, ports = home.prepare(), settings.free_ports(str(home.root))
-    environment = settings.clean_environment(os.environ) | settings.airflow_environment(
-        home, found, ports, dags=dags or settings.dags_folder(), scheduled=stay
-    )
-    environment |= {
-        STACK: str(home.root),
-        # Airflow renames its processes; without this it overwrites their environment, too.
-        "SPT_NOENV": "1",
-        **(extra_env or {}),
-    }
+    ports = reserved.ports
+    environment = environment_of(home, ports, stay=stay, dags=dags, extra_env=extra_env)
+    environment[STACK] = str(home.root)
     arguments = (home.root, 0 if stay else os.getpid(), *astuple(ports))
     command = [sys.executable, "-m", "fanfold.local.supervisor", *map(str, arguments)]
-    with home.log_of("supervisor").open("wb") as log:
+    with contextlib.ExitStack() as opened:
+        log = opened.enter_context(home.log_of("supervisor").open("wb"))
+        marks = [opened.enter_context(mark).fileno() for mark in reserved.marks]
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
             env=environment,
+            pass_fds=marks,
             # Ctrl-C in a terminal goes to the whole group: the owner decides when the stack stops.
             start_new_session=True,
         )

@@ -8,7 +8,7 @@ from fanfold import formats
 from fanfold.messages import Message
 from fanfold.model import Manifest, Plan, RunStatus
 from fanfold.workspace.files import read_json
-from fanfold.workspace.paths import Workspace
+from fanfold.workspace.paths import Workspace, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
             "  The published dataset and the tables stay as they are.\n"
             "  The log of read_items has the number of files that were found."
         )
-    counts = manifest.counts
+    counts, report = manifest.counts, workspace.report / "report.html"
     own = stack.uses_own("warehouse_default")
     warehouse = stack.home.warehouse if own else "warehouse_default"
     tables = [
@@ -46,7 +46,7 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
     facts = {
         plan.noun[0]: f"{counts.planned} planned: {counts.ok} ok, {counts.missing} missing,"
         f" {counts.invalid} invalid, {counts.failed} failed"
-        f" ({manifest.requests} request{'s' * (manifest.requests != 1)})",
+        f" ({number_of(manifest.requests, 'request')})",
         "from": ", ".join(manifest.places),
         "billed": f"{manifest.gb_seconds:.3g} GB-s" if manifest.gb_seconds else "",
         "size": formats.size(plan.bytes) if plan.bytes else "",
@@ -56,17 +56,19 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
         "pending": notes.pending_text(manifest),
         "dropped": notes.dropped_text(manifest),
         "tables": f"{', '.join(tables)} in {warehouse}",
+        "latest": _latest(workspace),
         "warnings": _warnings(workspace),
         "S3": f"s3://{stack.bucket}/{run_prefix(manifest)}",
         "on disk": workspace.dataset,
+        "report": report if report.exists() else "",
     }
     return "\n".join(
         [
             "",
-            f"{dag_id}: {manifest.status} in {formats.duration(seconds)}",
+            f"{dag_id}: {manifest.status} in {formats.duration(seconds)}{_lost(manifest)}",
             *(f"  {name:<10} {fact}" for name, fact in facts.items() if fact),
             *(
-                f"    {entry.key:<28} {entry.rows:>8} rows {formats.size(entry.bytes):>10}"
+                f"    {entry.key:<28} {number_of(entry.rows, 'row', width=8):<13} {formats.size(entry.bytes):>10}"
                 for entry in manifest.files
             ),
         ]
@@ -74,23 +76,39 @@ def summary(stack: Stack, dag_id: str, run_id: str, *, seconds: float) -> str:
 
 
 def _warnings(workspace: Workspace) -> str:
-    found = [read_json(path) for path in (workspace.published, workspace.load) if path.exists()]
+    paths = (workspace.consolidated, workspace.published, workspace.load)
+    found = [read_json(path) for path in paths if path.exists()]
     return " ".join(Message(**each).text for file in found for each in file["warnings"])
 
 
-def next_step(stack: Stack, dag_id: str, run_id: str, *, stays: bool) -> str:
-    """Return where the report of a finished run is, and how to open Airflow."""
-    report = Workspace.of_run(stack.home.shared, dag_id, run_id).report / "report.html"
-    lines = [f"  report     {report}"] if report.exists() else []
-    if stays:
-        last = f"Airflow: {stack.url} (login {stack.login}, password {stack.password})"
-    else:
-        last = "`make up` starts Airflow's UI with this run in it and prints its address."
-    return "\n".join([*lines, "", last])
+def _lost(manifest: Manifest) -> str:
+    """Return why a run is partial, such as ``: 2 failed, 1 rejected row``; empty if it is not."""
+    counts = manifest.counts
+    lost = {"failed": counts.failed, "invalid": counts.invalid}
+    parts = [f"{number} {name}" for name, number in lost.items() if number]
+    if manifest.rejected:
+        parts.append(number_of(manifest.rejected, "rejected row"))
+    return f": {', '.join(parts)}" if parts else ""
+
+
+def number_of(number: int, noun: str, *, width: int = 0) -> str:
+    """Return a number with its noun in the singular or plural."""
+    return f"{number:>{width}} {noun}{'s' * (number != 1)}"
+
+
+def page_of(stack: Stack, dag_id: str, run_id: str) -> str:
+    """Return the address of the tab of a run in Airflow."""
+    return f"{stack.url}/dags/{dag_id}/runs/{run_id}/plugin/fanfold-items"
+
+
+def _latest(workspace: Workspace) -> str:
+    if not workspace.published.exists() or read_json(workspace.published).get("latest", True):
+        return ""
+    return "latest.json does not point to this run"
 
 
 def failure(stack: Stack, dag_id: str, run_id: str) -> str:
-    """Return which task failed first, and the end of its log."""
+    """Return which task failed first and why: what it wrote as the reason, or the end of its log."""
     path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances"
     query = {"state": "failed", "limit": 100, "order_by": "end_date"}
     found = stack.api("GET", path, params=query)["task_instances"]
@@ -101,6 +119,11 @@ def failure(stack: Stack, dag_id: str, run_id: str) -> str:
     if first["map_index"] >= 0:
         name += f" [{first.get('rendered_map_index') or first['map_index']}]"
     others = f" ({len(found)} tasks failed)" if len(found) > 1 else ""
+    workspace = Workspace.of_run(stack.home.shared, dag_id, run_id)
+    mapped = f"-{first['map_index']}" if first["map_index"] >= 0 else ""
+    reason = workspace.root / "errors" / f"{safe_name(first['task_id'])}{mapped}.json"
+    if reason.exists():
+        return f"{dag_id}: {name} failed{others}: {Message(**read_json(reason)['message']).text}"
     log = log_lines(_log(stack, path, first))
     return "\n".join([f"{dag_id}: {name} failed{others}. The end of its log:", "", *log[-20:]])
 

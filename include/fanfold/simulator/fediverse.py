@@ -1,4 +1,4 @@
-"""Simulated Mastodon accounts, a function of account name and day."""
+"""Simulated Mastodon accounts, a function of account name and time."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import hashlib
 import re
 import struct
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fanfold.simulator import vocabulary as words
-from fanfold.simulator.people import grown
+from fanfold.simulator.people import NEW, grown
 from fanfold.simulator.vocabulary import pick
+
+if TYPE_CHECKING:
+    from fanfold.simulator.people import Age
 
 DOMAIN = "social.example"
 REMOTE = {"xn--bcher-kva.example": "bücher.example"}
@@ -49,16 +52,16 @@ def exists(acct: str) -> bool:
     return _ACCT.fullmatch(acct) is not None and not acct.startswith("nobody")
 
 
-def found(acct: str, today: int = 0) -> dict[str, Any] | None:
+def found(acct: str, age: Age = NEW) -> dict[str, Any] | None:
     """Return the account that a server finds by a name, with or without its domain; None if there is none."""
     name, _, domain = acct.lower().partition("@")
     if not exists(name) or domain not in {"", DOMAIN, *REMOTE}:
         return None
     if domain not in REMOTE:
-        return account(name, today)
+        return account(name, age)
     # Ids of its own, above those of all local accounts; it hides counts and does not know times.
     return (
-        account(name, today)
+        account(name, age)
         | {
             "id": f"9{int(id_of(name)):0{_MOST_DIGITS}}",
             "acct": f"{name}@{REMOTE[domain]}",
@@ -90,19 +93,19 @@ def acct_of_id(identity: str) -> str | None:
     return "".join(reversed(symbols))
 
 
-def account(acct: str, today: int = 0) -> dict[str, Any]:
-    """Return an existing account with the fields of Mastodon 4.3, ``today`` in days.
+def account(acct: str, age: Age = NEW) -> dict[str, Any]:
+    """Return an existing account with the fields of Mastodon 4.3.
 
     Names that begin with ``suspended`` are those of suspended accounts.
     """
     digest = hashlib.blake2b(acct.encode(), person=b"mastodon").digest()
     draws = _WORDS.unpack(digest)
     day = _FIRST_DAY + draws[0] % (POSTS_UNTIL - 31 - _FIRST_DAY)
-    statuses = (
-        0 if draws[1] % 23 == 0 else (POSTS_UNTIL + today - day) * (1 + draws[1] % 500) // 100
-    )
-    ago = (POSTS_UNTIL + today - day) * (draws[3] & 0xFF) * (draws[4] & 0xFF) >> 16
-    last = date.fromordinal(POSTS_UNTIL + today - ago).isoformat() if statuses else None
+    hours = 24 * (POSTS_UNTIL - day) + age.grown
+    statuses = 0 if draws[1] % 23 == 0 else hours * (1 + draws[1] % 500) // 2400
+    newest = POSTS_UNTIL + age.days
+    ago = (newest - day) * (draws[3] & 0xFF) * (draws[4] & 0xFF) >> 16
+    last = date.fromordinal(newest - ago).isoformat() if statuses else None
     url = f"https://{DOMAIN}/@{acct}"
     image = f"https://files.{DOMAIN}/{draws[5]:08x}"
     display = f"{pick(_FIRST, draws[6])} {pick(_LAST, draws[7])}"
@@ -128,7 +131,7 @@ def account(acct: str, today: int = 0) -> dict[str, Any]:
         "avatar_static": f"{image}/avatar.png",
         "header": f"{image}/header.png",
         "header_static": f"{image}/header.png",
-        "followers_count": grown(_count(draws[12], 18), draws[15], today),
+        "followers_count": grown(_count(draws[12], 18), draws[15], age),
         "following_count": 0 if draws[13] % 40 == 0 else _count(draws[13], 12),
         "statuses_count": statuses,
         "last_status_at": last,

@@ -69,7 +69,7 @@ def _requested_id(request: Request) -> list[str]:
 
 
 def _account_or_404(request: Request, acct: str | None) -> Reply:
-    found = fediverse.found(acct or "", request.settings.day)
+    found = fediverse.found(acct or "", request.settings.age)
     return error(request, 20003) if found is None else _json(found)
 
 
@@ -84,7 +84,7 @@ def _by_id(request: Request) -> Reply:
 def _verify_credentials(request: Request) -> Reply:
     if token(request) is None:
         return _json({"error": "This method requires an authenticated user"}, 401)
-    return _json(fediverse.account("simulator", request.settings.day))
+    return _json(fediverse.account("simulator", request.settings.age))
 
 
 def _instance(request: Request) -> Reply:  # noqa: ARG001 - exchange.Route

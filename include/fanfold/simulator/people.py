@@ -1,4 +1,4 @@
-"""Simulated Weibo users, a function of uid and day.
+"""Simulated Weibo users, a function of uid and time.
 
 Profiles are the same on every machine and Python version: integer arithmetic on a BLAKE2b hash of
 the uid, no floats and no ``random``.
@@ -11,7 +11,7 @@ import json
 import struct
 from bisect import bisect_right
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from fanfold.simulator import vocabulary as words
 from fanfold.simulator.provinces import PLACES
@@ -22,8 +22,28 @@ LAST_UID = 7_999_999_999
 FIRST_DAY = date(2009, 8, 14).toordinal()
 LAST_DAY = date(2026, 6, 30).toordinal()
 POSTS_UNTIL = LAST_DAY + 31
-"""Day of the newest posts on day 0 of the simulated data."""
+"""Day of the newest posts at age 0 of the simulated data."""
 MOST_FOLLOWERS = 100_000_000
+
+
+class Age(NamedTuple):
+    """The age of the simulated data, as of 31 July 2026.
+
+    Attributes:
+        days: By which the newest posts are later.
+        hours: In which the counts have grown, in addition to these days.
+    """
+
+    days: int = 0
+    hours: int = 0
+
+    @property
+    def grown(self) -> int:
+        """Hours in which the counts have grown."""
+        return 24 * self.days + self.hours
+
+
+NEW = Age()
 
 _WORDS = struct.Struct("<32I")
 _ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
@@ -63,16 +83,13 @@ def uid_of_name(name: str) -> str | None:
     return _names.get(name)
 
 
-def profile_json(uid: str, today: int = 0) -> bytes:
+def profile_json(uid: str, age: Age = NEW) -> bytes:
     """Return the profile of an existing user as JSON."""
-    return _ENCODE(profile(uid, today)).encode()
+    return _ENCODE(profile(uid, age)).encode()
 
 
-def profile(uid: str, today: int = 0) -> dict[str, Any]:
-    """Return the profile of an existing user, with the fields of ``users/show`` and some more.
-
-    Posts and followers change by the day of the simulated data (``today``).
-    """
+def profile(uid: str, age: Age = NEW) -> dict[str, Any]:
+    """Return the profile of an existing user, with the fields of ``users/show`` and some more."""
     data = uid.encode()
     # 32 random numbers of 32 bits.
     draws = _WORDS.unpack(
@@ -86,10 +103,11 @@ def profile(uid: str, today: int = 0) -> dict[str, Any]:
     place = PLACES[draws[3] % len(PLACES)]
     famous = verified or (kind >= 200 and draws[6] % 4 == 0)
     first = _followers(draws[4], draws[5], famous=famous)
-    followers = grown(first, draws[6] >> 8, today)
+    followers = grown(first, draws[6] >> 8, age)
     friends = 0 if traps % 61 == 0 else _spread(draws[7], 20 if first < 1000 else 300)
     day = _day(draws[8])
-    statuses = (POSTS_UNTIL + today - day) * _POSTS_A_DAY[draws[9] & 15] // 100 + draws[10] % 20
+    hours = 24 * (POSTS_UNTIL - day) + age.grown
+    statuses = hours * _POSTS_A_DAY[draws[9] & 15] // 2400 + draws[10] % 20
     name = _name(uid, traps, draws)
     _remember(name, uid)
     province, city = place[0], place[1]
@@ -130,7 +148,9 @@ def profile(uid: str, today: int = 0) -> dict[str, Any]:
         "remark": "",
         "insecurity": {"sexual_content": False},
         **(
-            {} if statuses == 0 or traps % 29 == 0 else {"status": _post(number, day, today, draws)}
+            {}
+            if statuses == 0 or traps % 29 == 0
+            else {"status": _post(number, day, age.days, draws)}
         ),
         "ptype": 0,
         "allow_all_comment": bool(odd & 256),
@@ -189,9 +209,9 @@ def _followers(draw: int, fine: int, *, famous: bool) -> int:
     return low + 1 + (low * (fine >> 8) >> 24)
 
 
-def grown(followers: int, draw: int, today: int) -> int:
-    """Return the followers after ``today`` days: -0.2 to +0.6 % per day."""
-    change = followers * (draw % 81 - 20) * today // 10_000
+def grown(followers: int, draw: int, age: Age) -> int:
+    """Return the followers at an age: -0.2 to +0.6 % per day."""
+    change = followers * (draw % 81 - 20) * age.grown // 240_000
     return max(0, min(MOST_FOLLOWERS, followers + change))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fanfold.simulator import market, shop, weather
@@ -18,25 +17,29 @@ USERS = 300
 """Users of a sample run by default."""
 
 
+_STEP = 4_326_237_443
+"""Between neighbours of the list of uids, modulo their number; without a common divisor, so that none repeats."""
+
+
 def user_ids(users: int) -> list[str]:
-    """Return a fixed sample of uids; of two or more, 1 % and at least one do not exist."""
-    unknown = _unknown(users)
-    chosen = random.Random(users)  # noqa: S311 - an example, no secret
-    uids = chosen.sample(range(FIRST_UID, LAST_UID + 1), users - unknown)
-    uids += chosen.sample(range(LAST_UID + 1, LAST_UID + 1_000_000_001), unknown)
-    chosen.shuffle(uids)
-    return list(map(str, uids))
+    """Return the first uids of a fixed list; the second of each hundred does not exist."""
+    return [
+        str(
+            LAST_UID + 1 + number * _STEP % 1_000_000_000
+            if _is_unknown(number)
+            else FIRST_UID + (number + 1) * _STEP % (LAST_UID - FIRST_UID + 1)
+        )
+        for number in range(users)
+    ]
 
 
 def accounts(users: int) -> list[str]:
-    """Return a fixed sample of Mastodon accounts; of two or more, 1 % do not exist."""
-    unknown = _unknown(users)
-    names = [f"user{number}" for number in range(users - unknown)]
-    return names + [f"nobody{number}" for number in range(unknown)]
+    """Return the first Mastodon accounts of a fixed list; the second of each hundred does not exist."""
+    return [f"{'nobody' if _is_unknown(number) else 'user'}{number}" for number in range(users)]
 
 
-def _unknown(users: int) -> int:
-    return max(1, users // 100) if users > 1 else 0
+def _is_unknown(number: int) -> bool:
+    return number % 100 == 1
 
 
 class Sample(NamedTuple):
@@ -63,8 +66,13 @@ PREREQUISITES = {
     "weibo_topic_authors": "weibo_hot_topics",
 }
 """DAGs that read what another one published, by their dag_id."""
-HOURLY = ("weibo_hot_topics", "mastodon_hot_topics")
-"""Pipelines for which each `make run` is an hour after the one before, so that there is something new."""
+LIVING = {name: sample.connection for name, sample in SAMPLES.items()} | {
+    "weibo_hot_topics": "weibo_default",
+    "mastodon_hot_topics": "mastodon_default",
+    "weibo_topic_authors": "weibo_default",
+}
+"""Pipelines, and their connections, for which each `make run` is an hour after the one before, so that something
+has changed."""
 CONNECTIONS = ("weibo_default", "mastodon_default", "tushare_default", "sample_default")
 """Airflow connections of the HTTP APIs that the simulator speaks."""
 FUNCTIONS = "function_default"

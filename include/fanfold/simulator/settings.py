@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import BadInput
+from fanfold.simulator.people import POSTS_UNTIL, Age
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,6 +50,7 @@ def _is_names(value: object) -> bool:
 
 
 _LAST_DAY = 36_500
+_CHINA_S = 8 * 3600
 _INTEGER = Check("an integer from 0", _is_integer, int)
 _OPTIONAL = Check("an integer from 0, or null", lambda v: v is None or _is_integer(v), int)
 _NUMBER = Check("a number from 0", _is_number, float)
@@ -98,7 +101,9 @@ class Settings:
     )
     seed: int = _setting(0, _INTEGER, "random seed of the faults (0)")
     day: int = _setting(0, _DAY, "age of the simulated data in days (0)")
-    hours: int = _setting(0, _INTEGER, "hours by which hot topics are ahead of the clock (0)")
+    hours: int | None = _setting(
+        None, _OPTIONAL, "hours ahead of the clock; with it, also profiles follow the clock"
+    )
     now: int | None = _setting(None, _OPTIONAL)
     retry_after_s: int = _setting(1, _INTEGER, "seconds in Retry-After (1)")
     slow_s: float = _setting(5, _NUMBER, "delay of the fault slow in seconds (5)")
@@ -127,8 +132,25 @@ class Settings:
     @property
     def clock(self) -> int:
         """The time of the hot topics, in seconds since 1970."""
+        return self._day + 3600 * (self.hours or 0)
+
+    @property
+    def _day(self) -> int:
         now = int(time.time()) if self.now is None else self.now
-        return now + 3600 * (24 * self.day + self.hours)
+        return now + 86_400 * self.day
+
+    @property
+    def age(self) -> Age:
+        """The age of the profiles: ``day``; with ``hours``, that at the clock.
+
+        Then the newest posts are those of yesterday in China, so that none is in the future.
+        """
+        if self.hours is None:
+            return Age(self.day)
+        days, second = divmod(self._day + _CHINA_S, 86_400)
+        yesterday = date(1970, 1, 1).toordinal() + days - 1
+        hours = 24 + second // 3600 + self.hours
+        return Age(max(0, yesterday - POSTS_UNTIL), hours)
 
     @property
     def has_faults(self) -> bool:

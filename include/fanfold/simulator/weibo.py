@@ -112,7 +112,7 @@ def _show(request: Request) -> Reply:
         return error(request, 10017, "uid")
     if uid is None or not people.exists(uid):
         return error(request, 20003)
-    return Reply(200, people.profile_json(uid, request.settings.day))
+    return Reply(200, people.profile_json(uid, request.settings.age))
 
 
 def _known_uids(request: Request, most: int) -> list[str] | Reply:
@@ -128,7 +128,7 @@ def _show_batch(request: Request) -> Reply:
     uids = _known_uids(request, _MOST_IN_SHOW_BATCH)
     if isinstance(uids, Reply):
         return uids
-    profiles = (people.profile_json(uid, request.settings.day) for uid in uids)
+    profiles = (people.profile_json(uid, request.settings.age) for uid in uids)
     return Reply(200, b'{"users":[%s]}' % b",".join(profiles))
 
 
@@ -137,7 +137,7 @@ def _counts(request: Request) -> Reply:
     if isinstance(uids, Reply):
         return uids
     names = ("id", "followers_count", "friends_count", "statuses_count")
-    profiles = (people.profile(uid, request.settings.day) for uid in uids)
+    profiles = (people.profile(uid, request.settings.age) for uid in uids)
     return _json([{name: profile[name] for name in names} for profile in profiles])
 
 
@@ -215,7 +215,7 @@ def _status(post: topics.Post, request: Request) -> dict[str, Any]:
     identity = {"id": post.id, "mid": str(post.id), "idstr": str(post.id)}
     if post.is_deleted(request.now):
         return identity | {"text": "抱歉，此微博已被作者删除。", "deleted": "1"}
-    user = people.profile(post.uid, request.settings.day)
+    user = people.profile(post.uid, request.settings.age)
     user.pop("status", None)
     reposts, comments, likes = post.counts(request.now)
     created = datetime.fromtimestamp(post.created, _CHINA)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 from fanfold.errors import BadPipeline
 from fanfold.injection import unknown_parameters
@@ -256,6 +256,8 @@ class Api:
             source. Default: a GET of ``/``, for which any response but 502, 503 and 504 will do.
         quota: Reads the quota of the endpoint's token.
         exhausted_for: Returns the seconds until the quota is renewed if this response used it up.
+        history: Whether the source answers as of the logical date (``{as_of}`` in the request). Without, its
+            rows have the values of today: backfills and logical dates in the past are refused.
         messages: Messages of the source: English and Chinese text by id.
     """
 
@@ -273,6 +275,7 @@ class Api:
     check: Probe[None] | None = None
     quota: Probe[Quota | None] | None = None
     exhausted_for: Callable[[Response], float | None] | None = None
+    history: bool = False
     messages: Texts = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -303,6 +306,7 @@ class Compute:
     """
 
     function: Callable[..., Record | Iterable[Record]]
+    history: ClassVar[bool] = True
     time_limit: float = 300.0
     processes: int | None = None
     messages: Texts = field(default_factory=dict)
@@ -340,6 +344,7 @@ class Function:
             call that waits for the result after 300 s.
         memory_mb: Memory of the functions, for the cost at SCF, whose answers do not contain it. Without,
             the cost is computed from the memory that was used, and is too low.
+        history: Whether the functions answer as of the logical date (``{as_of}``), as for :class:`Api`.
     """
 
     name: str | Sequence[str]
@@ -353,6 +358,7 @@ class Function:
     namespace: str = ""
     time_limit: float = 300.0
     memory_mb: int | None = None
+    history: bool = False
     messages: Texts = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -412,6 +418,7 @@ class Files:
         connection: Airflow connection of the object storage.
     """
 
+    history: ClassVar[bool] = True
     format: Literal["", "csv", "jsonl", "parquet"] = ""
     compression: Literal["", "gzip", "zstd", "none"] = ""
     columns: Mapping[str, str | Sequence[str]] | Sequence[str] = ()

@@ -9,6 +9,7 @@ Layout::
         items/listed.jsonl               keys as read, including duplicates
         items/listed.attributes.jsonl    their attributes, if they have any
         items/keys.db                    index of all keys
+        items/from.json                  where the list comes from
         items/base.json                  mode merge: the published dataset by which items were chosen
         raw/00007/0002-1f9c.jsonl.gz     records of batch 7, part 2
         raw/00007/0002-1f9c.blob         bytes of its files, if items are files
@@ -27,7 +28,8 @@ Layout::
         spill/                           temporary files of DuckDB
         report/                          report.html
         manifest.json                    the manifest
-        publish.json                     warnings of the last publication
+        consolidate.json                 warnings of the last consolidation
+        publish.json                     warnings of the last publication, and whether latest.json moved
         load.json                        warnings of the last load
         errors/batch.fetch-7.json        why the last failed try of a task, or of its instance 7, failed
         redrives.jsonl                   redrives from the run page: when, by whom, how many items
@@ -88,12 +90,14 @@ class Workspace:
         self.listed = root / "items" / "listed.jsonl"
         self.listed_attributes = root / "items" / "listed.attributes.jsonl"
         self.keys = root / "items" / "keys.db"
+        self.items_from = root / "items" / "from.json"
         self.base_ref = root / "items" / "base.json"
         self.dataset = root / "dataset"
         self.failures = root / "failures.json"
         self.stop = root / "stop.json"
         self.report = root / "report"
         self.manifest = root / "manifest.json"
+        self.consolidated = root / "consolidate.json"
         self.published = root / "publish.json"
         self.load = root / "load.json"
         self.errors = root / "errors"

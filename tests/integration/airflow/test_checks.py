@@ -29,6 +29,7 @@ def said(airflow_home, monkeypatch):
     assert airflow_home.is_dir()
     for name, check in (("bucket", refuse), ("database", fail), ("workspace", fail)):
         monkeypatch.setattr(checks, f"_check_{name}", check)
+    monkeypatch.setattr(checks, "_check_run", lambda _: None)
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
 
@@ -58,7 +59,7 @@ def said(airflow_home, monkeypatch):
 def test_a_wrong_source_hides_no_other_check(said, fields, environment, expected):
     """Nor does an exception that no check expects, whose text may have a header."""
     text = said({"conn_type": "http", **fields}, **environment)
-    assert "4 of 4 preflight checks failed" in text
+    assert "4 of 5 preflight checks failed" in text
     assert expected in text
     assert "object storage: create it" in text
     for name in ("database", "workspace"):
@@ -89,7 +90,8 @@ def test_a_check_that_the_source_refuses_is_not_retried(airflow_home, monkeypatc
     monkeypatch.setattr(checks, "check_source", refuse)
     for name in ("bucket", "workspace"):
         monkeypatch.setattr(checks, f"_check_{name}", lambda: None)
-    monkeypatch.setattr(checks, "_check_database", lambda _: None)
+    for name in ("database", "run"):
+        monkeypatch.setattr(checks, f"_check_{name}", lambda _: None)
     with pytest.raises(BadConfiguration, match="Weibo 10008"):
         checks.check_all("weibo_user_profiles")
 
@@ -119,7 +121,8 @@ def test_an_unexpected_error_alone_is_retried(airflow_home, monkeypatch):
     for name, check in (("pipeline", fail), ("bucket", fail), ("database", fail)):
         monkeypatch.setattr(checks, f"_check_{name}", check)
     monkeypatch.setattr(checks, "_check_workspace", lambda: None)
-    with pytest.raises(SinkUnavailable, match="3 of 4 preflight checks failed"):
+    monkeypatch.setattr(checks, "_check_run", lambda _: None)
+    with pytest.raises(SinkUnavailable, match="3 of 5 preflight checks failed"):
         checks.check_all("weibo_user_profiles")
 
 

@@ -60,7 +60,8 @@ class Reader:
     def read(self, *items, pipeline=ORDERS, uri=None, earlier_rows="auto", own=False):
         """Attributes of each item by its key without the bucket."""
         from fanfold.airflow.items import items_of_run
-        from fanfold.airflow.settings import ItemsFrom, Options
+        from fanfold.airflow.items_from import ItemsFrom
+        from fanfold.airflow.settings import Options
 
         options = Options(None, 0, 0, dry_run=False, lag_days=1, earlier_rows=earlier_rows)
         chosen = ItemsFrom(tuple(self.root + item for item in items), uri, is_default=own)

@@ -7,6 +7,7 @@ import hashlib
 import json
 import sqlite3
 from contextlib import closing
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,7 +51,7 @@ def bucket(connect, s3_server, s3_client, bucket_name, monkeypatch):
 def read(column="item", **chosen):
     """Key and attributes of each item."""
     from fanfold.airflow.items import located_items
-    from fanfold.airflow.settings import ItemsFrom
+    from fanfold.airflow.items_from import ItemsFrom
 
     with located_items(ItemsFrom(**chosen), column) as located:
         return [(key, attributes) for _, _, key, attributes in located]
@@ -59,18 +60,20 @@ def read(column="item", **chosen):
 # Which Param
 
 
-def chosen(conf, **settings):
+def chosen(conf, *, run_type="manual", **settings):
     """Where a run with this ``conf`` takes its items from."""
     from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk.api.datamodels._generated import DagRunType
     from airflow.sdk.definitions.param import process_params
 
+    from fanfold.airflow.items_from import items_of
     from fanfold.airflow.params import item_params
-    from fanfold.airflow.settings import items_of
 
     with DAG("a_dag", schedule=None, params=item_params(**settings)) as dag:
         task = BaseOperator(task_id="a_task")
     params = process_params(dag, task, conf, suppress_exception=False)
-    found = items_of({"params": params, "dag": dag})
+    run = SimpleNamespace(run_type=DagRunType(run_type))
+    found = items_of({"params": params, "dag": dag, "dag_run": run})
     return {name: value for name in found.__slots__ if (value := getattr(found, name))}
 
 
@@ -119,12 +122,69 @@ def test_items_that_are_given_twice_or_to_no_param_are_refused(airflow_home, con
 @pytest.mark.parametrize(
     "uri", ["/etc/passwd", "file:///etc/passwd", "https://a/b.csv", "dataset://a", "run://a"]
 )
-def test_other_uris_are_refused_before_there_is_a_run(airflow_home, uri):
-    from airflow.sdk.exceptions import ParamValidationError
-
+def test_other_uris_are_refused_in_words(airflow_home, uri):
     assert airflow_home.is_dir()
-    with pytest.raises(ParamValidationError, match="items_uri"):
+    said = rf"items_uri: '{uri}' is not an items file, a dataset or a run\..* run://dag_id/run_id"
+    with pytest.raises(BadInput, match=said):
         chosen({"items_uri": uri})
+
+
+FROM_VARIABLE = {**OWN, "variable": "a_dag_items"}
+
+
+@pytest.mark.parametrize(
+    ("variable", "conf", "expected"),
+    [
+        (URI, {}, {"uri": URI, **FROM_VARIABLE}),
+        ('["b", 2]', {}, {"items": ("b", 2), **FROM_VARIABLE}),
+        ('{"items_sql": "SELECT 1"}', {}, {**SQL, **FROM_VARIABLE}),
+        # The form that a person has not changed: numbers are texts, empty fields too.
+        (URI, {"users": ["1", "2"], "items_uri": ""}, {"uri": URI, **FROM_VARIABLE}),
+        (URI, {"users": ["b"]}, {"items": ("b",)}),
+        (URI, {"users": []}, {}),
+        (" ", {}, {"items": (1, 2), **OWN}),
+    ],
+)
+def test_a_variable_replaces_the_list_of_the_dag_file(
+    airflow_home, monkeypatch, variable, conf, expected
+):
+    assert airflow_home.is_dir()
+    monkeypatch.setenv("AIRFLOW_VAR_A_DAG_ITEMS", variable)
+    settings = {"default": [1, 2], "name": "users", "sql_connection": "db"}
+    assert chosen(conf, **settings) == expected
+    # Also in a run that no person has triggered.
+    if expected.get("variable"):
+        assert chosen(conf, run_type="scheduled", sample=True, **settings) == expected
+
+
+@pytest.mark.parametrize(
+    ("variable", "named"),
+    [
+        ("a.csv", "'a.csv' is not an items file"),
+        ("[[1], {}", "is not an items file"),
+        ("5", "5 is not of type 'array'"),
+        ('{"users": "a"}', "'a' is not of type 'array'"),
+        ('{"users": ["a"], "items_uri": "run://a/b"}', "it has users, items_uri"),
+        ('{"concurrency": 2}', "it has concurrency"),
+        ('{"items_sql": "SELECT 1"}', "it has items_sql"),
+    ],
+)
+def test_a_variable_that_names_no_items_is_refused(airflow_home, monkeypatch, variable, named):
+    assert airflow_home.is_dir()
+    monkeypatch.setenv("AIRFLOW_VAR_A_DAG_ITEMS", variable)
+    with pytest.raises(BadConfiguration, match=rf"Variable a_dag_items .*{named}.* JSON list"):
+        chosen({}, default=["a"], name="users")
+
+
+def test_a_sample_is_for_people_only(airflow_home):
+    assert airflow_home.is_dir()
+    sample = {"default": ["a"], "sample": True}
+    assert chosen({}, **sample) == {"items": ("a",), **OWN}
+    assert chosen({"items": ["b"]}, run_type="scheduled", **sample) == {"items": ("b",)}
+    for run_type in ("scheduled", "backfill", "asset_triggered", "operator_triggered"):
+        with pytest.raises(BadConfiguration, match="Variable a_dag_items, or AIRFLOW_VAR_A_DAG_"):
+            chosen({}, run_type=run_type, **sample)
+        assert chosen({}, run_type=run_type, default=["a"]) == {"items": ("a",), **OWN}
 
 
 def test_a_dag_has_a_query_only_if_its_author_names_a_connection(airflow_home):
@@ -141,8 +201,9 @@ def test_a_merge_over_files_has_params_for_its_dates_and_earlier_rows(airflow_ho
     from airflow.sdk.definitions.param import process_params
     from airflow.sdk.exceptions import ParamValidationError
 
+    from fanfold.airflow.items_from import items_of
     from fanfold.airflow.params import file_params, item_params
-    from fanfold.airflow.settings import Options, items_of
+    from fanfold.airflow.settings import Options
 
     assert airflow_home.is_dir()
     pattern = "s3://b/{date:%Y/%m/%d}/*.csv"

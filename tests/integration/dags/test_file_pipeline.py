@@ -106,5 +106,5 @@ def test_files_of_a_bucket_and_of_a_folder_become_rows_and_a_changed_one_is_name
 )
 def test_preflight_looks_for_the_buckets_and_folders_of_the_patterns(sales, pattern, said):
     run = sales.run(NAME, files=[pattern])
-    assert "1 of 4 preflight checks failed" in run.error("preflight")
+    assert "1 of 5 preflight checks failed" in run.error("preflight")
     assert said in run.error("preflight")

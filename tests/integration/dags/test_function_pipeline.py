@@ -72,7 +72,7 @@ def test_preflight_names_function_and_connection_before_any_call(
 
     run = pipeline.run(NAME, items=["6"])
 
-    assert "1 of 4 preflight checks failed" in run.error("preflight")
+    assert "1 of 5 preflight checks failed" in run.error("preflight")
     assert said in run.error("preflight")
     assert not handler.with_name("keys").exists()
 

@@ -56,6 +56,45 @@ def published(pipeline, dag_id):
     return {key.removeprefix(prefix): pipeline.read(key) for key in keys}
 
 
+def events_of(run):
+    """Number of events of Assets that a run has sent."""
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+    from sqlalchemy import func, select
+
+    query = select(func.count()).where(AssetEvent.source_run_id == run.run.run_id)
+    with create_session() as session:
+        return session.scalar(query)
+
+
+def test_a_list_of_its_own_leaves_latest_alone_and_a_variable_is_the_list_of_the_schedule(
+    pipeline,
+):
+    pipeline.patch.setenv("AIRFLOW_VAR_WEIBO_USER_PROFILES_ITEMS", json.dumps(UIDS[:4]))
+    daily = pipeline.run()
+    assert daily.errors == {}
+    assert (daily.counts.planned, events_of(daily)) == (4, 1)
+    assert plan_of(daily)["items_from"]["text"] == "the Variable weibo_user_profiles_items"
+
+    def latest():
+        return json.loads(pipeline.read("weibo_user_profiles/latest.json"))["run_id"]
+
+    def warnings(run):
+        return json.loads((run.workspace / "consolidate.json").read_text("utf-8"))["warnings"]
+
+    own = pipeline.run(user_ids=UIDS[:1])
+    assert (own.errors, warnings(own)) == ({}, [])
+    assert (own.counts.planned, events_of(own), latest()) == (1, 0, daily.run.run_id)
+    assert plan_of(own)["items_from"]["id"] == "items.run"
+    assert own.states["load", -1] == own.states["report", -1] == "success"
+    assert json.loads((own.workspace / "publish.json").read_text("utf-8"))["latest"] is False
+    yes = pipeline.run(user_ids=UIDS[:1], update_latest="yes")
+    assert (yes.errors, events_of(yes), latest()) == ({}, 1, yes.run.run_id)
+    (warning,) = warnings(yes)
+    assert warning["params"]["run"] == daily.run.run_id
+    assert warning["params"]["tables"].startswith("user_profiles 4 → 1")
+
+
 def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next(
     pipeline, postgres_database
 ):
@@ -95,7 +134,7 @@ def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next
     forecast = plan_of(run)["forecast"]
     assert forecast == {"requests": 5, "seconds": None, "basis": "unknown"}
 
-    second = pipeline.run(user_ids=UIDS[:3], batch_size=3)
+    second = pipeline.run(user_ids=UIDS[:3], batch_size=3, update_latest="yes")
     forecast = plan_of(second)["forecast"]
     assert forecast["basis"] == "earlier runs"
     low, high = forecast["seconds"]
@@ -106,7 +145,7 @@ def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next
     assert all(0 < past["fetching"] < past["seconds"] and past["after"] > 0 for past in history)
 
     # A run dated before the others writes no row, which its outcome says.
-    older = pipeline.run(user_ids=UIDS[:2], date=datetime(2025, 1, 1, tzinfo=UTC))
+    older = pipeline.run(user_ids=UIDS[:2], date=datetime.now(UTC), update_latest="yes")
     assert older.state == "success"
     [told] = json.loads((older.workspace / "publish.json").read_text("utf-8"))["warnings"]
     assert told["params"] == {"newest": second.manifest["logical_date"]}
@@ -259,7 +298,7 @@ def test_late_and_corrected_files_make_every_total_of_the_shop_right(pipeline, t
 
 def test_a_run_made_again_fetches_anew_also_if_it_is_cleared_before_it_has_a_list(pipeline):
     """What is cleared later keeps what it fetched."""
-    of_run = {"date": datetime(2026, 7, 1, tzinfo=UTC), "user_ids": UIDS[:2], "batch_size": 2}
+    of_run = {"date": datetime.now(UTC), "user_ids": UIDS[:2], "batch_size": 2}
     first = pipeline.run(**of_run)
     token, url = pipeline.simulator.token, pipeline.simulator.url
     pipeline.connect("weibo_default", conn_type="http", host=url, password="expired")

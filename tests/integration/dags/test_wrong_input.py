@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -30,7 +33,7 @@ def test_preflight_reports_everything_that_is_misconfigured_in_one_message(pipel
     run = pipeline.run()
     said = run.error("preflight")
     assert run.states["batch.fetch", -1] == "upstream_failed"
-    assert "4 of 4 preflight checks failed" in said
+    assert "4 of 5 preflight checks failed" in said
     for name in (
         f"{host}: Weibo 21332: access token rejected",
         "not-there",
@@ -54,7 +57,7 @@ def test_preflight_reports_what_is_missing_or_unreachable(pipeline, monkeypatch,
         password="s3cret-pw",
     )
     said = pipeline.run().error("preflight")
-    assert "3 of 4 preflight checks failed" in said
+    assert "3 of 5 preflight checks failed" in said
     assert "There is no connection 'weibo_default'" in said
     assert f"FANFOLD_SHARED_DIR={blocked} is not writable" in said
     assert "warehouse_default" in said
@@ -65,7 +68,7 @@ def test_preflight_compares_existing_tables_with_the_pipeline(pipeline):
     with closing(sqlite3.connect(pipeline.warehouse)) as connection:
         connection.execute("CREATE TABLE user_profiles (source text, user_id integer)")
     said = pipeline.run().error("preflight")
-    assert "1 of 4 preflight checks failed" in said
+    assert "1 of 5 preflight checks failed" in said
     assert "column 'user_id' has the type INTEGER" in said
 
 
@@ -86,6 +89,19 @@ def test_a_batch_size_that_airflow_cannot_map_is_refused_by_plan(pipeline):
     assert "Set it to 2 or more" in run.error("plan")
 
 
+def test_a_source_without_history_is_asked_for_no_date_in_the_past(pipeline):
+    """Nor by a run that a person triggers; but a run may be cleared on a later day."""
+    date = datetime.now(UTC) - timedelta(days=3)
+    run = pipeline.run(date=date)
+    assert_stopped_at(run, "preflight", pipeline)
+    assert re.search(f"has no history: .* the date {date:%Y-%m-%d}", run.error("preflight"))
+    ok = pipeline.run(user_ids=["1404376560"])
+    plan = json.loads((ok.workspace / "plan.json").read_text())
+    run.workspace.mkdir(exist_ok=True)
+    (run.workspace / "plan.json").write_text(json.dumps({**plan, "started_at": date.isoformat()}))
+    assert pipeline.clear(run, "preflight").errors == {}
+
+
 def test_a_param_out_of_range_is_refused_before_there_is_a_run(weibo):
     from airflow.sdk.exceptions import ParamValidationError
 
@@ -94,7 +110,8 @@ def test_a_param_out_of_range_is_refused_before_there_is_a_run(weibo):
         "batch_size": (0,),
         "requests_per_second": (0, -1),
         "tolerated_failure_percentage": (101, -1),
-        "items_uri": ("/etc/passwd", "file:///etc/passwd", "https://example.com/users.csv"),
+        "update_latest": ("maybe",),
+        "row_drop_warning_percentage": (101,),
         "user_ids": ("1404376560",),
         "dry_run": ("yes",),
     }.items():

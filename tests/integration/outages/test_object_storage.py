@@ -157,7 +157,7 @@ def test_reading_items_from_a_bucket_is_retried(
     assert through_front
     monkeypatch.setenv("FANFOLD_BUCKET", bucket_name)
     from fanfold.airflow.items import located_items
-    from fanfold.airflow.settings import ItemsFrom
+    from fanfold.airflow.items_from import ItemsFrom
 
     s3_client.put_object(Bucket=bucket_name, Key="users.csv", Body=b"user_id\n1\n2\n")
     chosen = ItemsFrom(uri=f"s3://{bucket_name}/users.csv")

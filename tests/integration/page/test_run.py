@@ -60,21 +60,24 @@ def test_the_head_counts_items_rows_and_rejected_rows(partial):
     assert states["batch.fetch"] == {"success": 2, "failed": 1}
 
 
-def test_what_publish_and_load_left_as_it_was_is_told(partial):
-    assert partial.get()["warnings"] == []
+def test_what_consolidate_publish_and_load_warned_of_is_told(partial):
+    seen = partial.get()
+    assert (seen["warnings"], seen["latest"]) == ([], None)
     newest = "2062-01-01T00:00:00.000Z"
     messages = [
+        ENGINE.message("rows.fell", run="daily", percentage="50", tables="orders 9 → 1"),
         ENGINE.message("publish.older", newest=newest),
         ENGINE.message("load.outdated", table="orders", n=2, rows=9, newest=newest),
     ]
-    for path, message in zip(
-        (partial.workspace.published, partial.workspace.load), messages, strict=True
-    ):
-        write_json(path, {"warnings": [asdict(message)]})
-    assert partial.get()["warnings"] == [message.text for message in messages]
-    assert all("the run of 2062-01-01" in message.text for message in messages)
+    files = partial.workspace.consolidated, partial.workspace.published, partial.workspace.load
+    for path, message in zip(files, messages, strict=True):
+        write_json(path, {"warnings": [asdict(message)], "latest": False})
+    seen = partial.get()
+    assert seen["warnings"] == [message.text for message in messages]
+    assert seen["latest"] is False
+    assert all("the run of 2062-01-01" in message.text for message in messages[1:])
     partial.set_states("success", {("load", -1): "failed"})
-    assert partial.get()["warnings"] == [messages[0].text]
+    assert partial.get()["warnings"] == [messages[0].text, messages[1].text]
 
 
 def suggested(page, prefix):

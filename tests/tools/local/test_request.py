@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from fanfold.errors import BadInput
-from fanfold.local.commands import parse
 from fanfold.local.request import Request, upload_key
 
 WEIBO, SUM = "weibo_user_profiles", "concurrent_sum"
@@ -20,8 +19,7 @@ PARAMS = {
     "colours": param(["red"], type="array"),
     "numbers": param(["1"], type="array", **{"x-list": True}),
     "items_uri": {
-        **param(type=["null", "string"], pattern=r"\.(csv|parquet)$|^dataset:"),
-        "description": "Possible: a CSV file.",
+        **param(type=["null", "string"]),
     },
 }
 
@@ -69,7 +67,7 @@ def test_a_file_or_its_uri_becomes_items_uri(conf, tmp_path, monkeypatch):
 @pytest.mark.parametrize("items", ["file:///etc/passwd", "s3://lists/", "{folder}/list.txt"])
 def test_an_items_file_of_another_kind_is_told_with_those_that_are_read(conf, tmp_path, items):
     (tmp_path / "list.txt").write_text("1\n")
-    with pytest.raises(BadInput, match=r"is not an items file, dataset or run\. Possible: a CSV"):
+    with pytest.raises(BadInput, match=r"is not an items file, a dataset or a run\."):
         conf(SUM, items.format(folder=tmp_path))
 
 
@@ -100,10 +98,19 @@ def test_without_items_and_users_a_simulated_api_gets_300_users_and_others_their
     assert conf(WEIBO, simulated=False) == {}, "simulated users were sent to the user's API"
 
 
+def test_only_the_sample_of_a_run_without_items_becomes_the_latest(tmp_path):
+    params = {**PARAMS, "update_latest": param("auto")}
+    updates = [
+        Request(WEIBO, *given).conf(params, tmp_path, bool).get("update_latest")
+        for given in ((), ("1",), ("", 5))
+    ]
+    assert updates == ["yes", None, None]
+
+
 def test_what_does_not_exist_is_named_with_the_alternatives():
     with pytest.raises(BadInput, match=r"no pipeline 'sums' in .*; available: .*concurrent_sum, "):
         Request("sums").check()
-    with pytest.raises(BadInput, match=r"USERS=3: .* only for weibo_user_profiles and mastodon_"):
+    with pytest.raises(BadInput, match=r"USERS=3: .* only for weibo_user_profiles, mastodon_"):
         Request(SUM, users=3).check()
     Request(SUM, "1").check()
 
@@ -114,12 +121,6 @@ def test_a_dag_file_that_runs_a_pipeline_under_its_own_name_can_be_run(tmp_path,
         Request("authors").check()
     (tmp_path / "authors.py").touch()
     Request("authors").check()
-
-
-def test_items_and_users_together_are_refused(capsys):
-    with pytest.raises(SystemExit):
-        parse(["run", "--items=1", "--users=2"])
-    assert "not allowed with argument" in capsys.readouterr().err
 
 
 def test_local_files_of_a_pipeline_over_files_are_uploaded_and_uris_stay(tmp_path, monkeypatch):

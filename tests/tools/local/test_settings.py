@@ -1,3 +1,4 @@
+import contextlib
 import socket
 from dataclasses import astuple
 
@@ -11,9 +12,11 @@ from fanfold.local.settings import (
     airflow_environment,
     clean_environment,
     connections,
-    free_ports,
     of_shell,
+    ports_from,
+    reserve_ports,
 )
+from fanfold.local.stack import reserve
 
 PORTS = Ports(20_001, 20_002, 20_003, 20_004)
 
@@ -28,17 +31,28 @@ def environment(home, tmp_path):
     return airflow_environment(home, home.prepare(), PORTS, dags=tmp_path / "dags", scheduled=False)
 
 
-def test_free_ports_are_distinct_and_for_a_home_the_same_while_they_are_free():
-    """Ids of the simulator's accounts belong to its address."""
-    numbers = astuple(free_ports("a home"))
-    assert len(set(numbers)) == 4
-    with socket.socket() as listener:
-        listener.bind((LOOPBACK, numbers[0]))
-        listener.listen()
-        others = astuple(free_ports("a home"))
-    assert numbers[0] not in others
-    assert set(numbers[1:]) <= set(others)
-    assert astuple(free_ports("a home")) == numbers
+def test_stacks_that_start_together_and_other_programs_get_ports_of_their_own():
+    """Also before a stack listens: the mark of its ports counts."""
+    first = reserve_ports(20_300)
+    second = reserve_ports(20_300)
+    with socket.socket() as other:
+        other.bind((LOOPBACK, 20_322))
+        other.listen()
+        third = reserve_ports(20_300)
+    found = [(each.ports, each.taken) for each in (first, second, third)]
+    assert found == [
+        (ports_from(20_300), None),
+        (ports_from(20_310), 20_300),
+        (ports_from(20_330), 20_300),
+    ]
+    assert sorted(astuple(first.ports)) == [20_300, 20_301, 20_302, 20_303]
+    for each in (first, second, third):
+        for mark in each.marks:
+            mark.close()
+    again = reserve_ports(20_300)
+    assert (again.ports, again.taken) == (first.ports, None)
+    for mark in again.marks:
+        mark.close()
 
 
 def test_airflow_finds_its_database_below_a_folder_of_any_name(tmp_path):
@@ -92,3 +106,27 @@ def test_every_address_is_on_loopback(home, environment):
     ]
     assert environment["AIRFLOW__API__HOST"] == LOOPBACK
     assert all(address.startswith(f"http://{LOOPBACK}:2000") for address in addresses), addresses
+
+
+def test_a_folder_keeps_the_ports_of_its_first_start(tmp_path):
+    """Also if they were taken once: the simulator stays the same server."""
+
+    def started(folder, port=None):
+        reserved = reserve(Home(tmp_path / folder), port, said.append)
+        with contextlib.ExitStack() as opened:
+            for mark in reserved.marks:
+                opened.enter_context(mark)
+            return reserved.ports.airflow, opened.pop_all()
+
+    said = []
+    port, first = started("a", 20_400)
+    assert (port, said) == (20_400, [])
+    first.close()
+    with started("b", 20_400)[1]:
+        port, other = started("a")
+        other.close()
+        assert port == 20_410
+        assert said == ["Port 20400 is taken: using 20410 to 20413"]
+    port, again = started("a")
+    again.close()
+    assert port == 20_400

@@ -25,7 +25,7 @@ def test_show_finds_a_user_by_uid_or_screen_name(client):
 def test_all_paths_show_the_day_that_is_set(client, simulator):
     uids = [str(1404376560 + number) for number in range(9)]
     simulator.control(day=30)
-    expected = [people.profile(uid, 30) for uid in uids]
+    expected = [people.profile(uid, people.Age(30)) for uid in uids]
     assert client.show(uids[0]).json == expected[0]
     assert client.weibo("users/show_batch/other", uids=",".join(uids)).json["users"] == expected
     counts = client.weibo("users/counts", uids=",".join(uids)).json

@@ -2,11 +2,13 @@
 
 import hashlib
 from collections import Counter
+from datetime import UTC, datetime
 
 import pytest
 
 from fanfold.simulator import fediverse, people, vocabulary
-from fanfold.simulator.sample import user_ids
+from fanfold.simulator.sample import accounts, user_ids
+from fanfold.simulator.settings import Settings
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +52,32 @@ def test_every_hostile_text_occurs(crowd):
         assert {type(profile[key]) for profile in crowd} == {int, str}
 
 
-def test_the_users_of_a_sample_are_distinct_and_a_few_of_them_unknown():
-    for users, unknown in [(1, 0), (2, 1), (20, 1), (300, 3), (10_000, 100)]:
-        ids = user_ids(users)
-        assert len(set(ids)) == users
-        assert sum(not people.exists(uid) for uid in ids) == unknown
-        assert ids == user_ids(users)
+def test_samples_are_the_beginnings_of_one_list_with_a_few_unknown_users():
+    for sample, exists in ((user_ids, people.exists), (accounts, fediverse.exists)):
+        longest = sample(10_000)
+        assert len(set(longest)) == 10_000
+        for users, unknown in [(1, 0), (2, 1), (20, 1), (300, 3), (10_000, 100)]:
+            assert sample(users) == longest[:users]
+            assert sum(not exists(each) for each in sample(users)) == unknown
+
+
+def test_with_hours_profiles_follow_the_clock_and_without_only_the_day():
+    noon = int(datetime(2026, 11, 28, 4, tzinfo=UTC).timestamp())  # in China
+    still, now = Settings(now=noon, day=3), Settings(now=noon, hours=0)
+    assert (still.age, now.age) == (people.Age(3), people.Age(119, 24 + 12))
+    later = Settings(now=noon, hours=1).age
+    uids = [uid for uid in user_ids(300) if people.exists(uid)]
+    before, after = ([people.profile(uid, age) for uid in uids] for age in (now.age, later))
+    changed = [one for one, two in zip(before, after, strict=True) if one != two]
+    assert 20 < len(changed) < 100
+    for one in (before, after):
+        newest = max(moment(each["status"]["created_at"]) for each in one if "status" in each)
+        assert newest < datetime(2026, 11, 27, 16, tzinfo=UTC), (
+            "a post is of today, or of the future"
+        )
+    assert fediverse.account("ada", now.age) != fediverse.account("ada", people.Age(119))
+    assert Settings(now=0, hours=0).age.days == 0, "a clock that is wrong"
+
+
+def moment(text):
+    return datetime.strptime(text, "%a %b %d %H:%M:%S %z %Y")

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
+from jsonschema import FormatChecker
 
 from fanfold.airflow.page import (
     batches,
@@ -22,6 +23,7 @@ from fanfold.airflow.page import (
     summary,
 )
 from fanfold.airflow.page.headers import Headers
+from fanfold.uris import FORMAT, is_uri
 from fanfold.version import __version__
 
 if TYPE_CHECKING:
@@ -43,7 +45,11 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 
 def create_app() -> FastAPI:
-    """Return the application; it holds no state."""
+    """Return the application; it holds no state.
+
+    Also makes this process, Airflow's api-server, refuse a run whose ``items_uri`` is none.
+    """
+    FormatChecker.checkers[FORMAT] = (is_uri, ())
     app = FastAPI(
         title="Fanfold",
         description=(

@@ -96,6 +96,8 @@ def get_run(
         timing=numbers.timing(),
         wait=numbers.wait(translator),
         stopped=_stopped(run.dag_run, workspace, translator),
+        latest=_latest(workspace),
+        items_from=translator.reason(plan.items_from) if plan and plan.items_from else None,
         warnings=_warnings(tasks, workspace, translator),
         tasks=[schemas.TaskState.model_validate(task) for task in tasks.values()],
         redrive=_redrivable(run, plan, result, numbers.counts, tasks, allowed=editable),
@@ -289,14 +291,25 @@ def _stopped(dag_run: DagRun, workspace: Workspace, translator: Translator) -> s
 
 
 def _warnings(tasks: dict[str, Task], workspace: Workspace, translator: Translator) -> list[str]:
-    """Return what the last tries of ``publish`` and ``load`` left as it was; nothing of one that runs or failed."""
+    """Return the warnings of the last tries of these tasks; nothing of one that runs or failed."""
     found: list[Message] = []
-    for task_id, path in {"publish": workspace.published, "load": workspace.load}.items():
+    for task_id, path in {
+        "consolidate": workspace.consolidated,
+        "publish": workspace.published,
+        "load": workspace.load,
+    }.items():
         if task_id in tasks and tasks[task_id].state in {"success", "skipped"}:
             # Skipped before it wrote any, or another version's.
             with suppress(Inconsistent):
                 found += read_as(path, lambda file: [Message(**each) for each in file["warnings"]])
     return [translator.reason(each) for each in found]
+
+
+def _latest(workspace: Workspace) -> bool | None:
+    with suppress(FileNotFoundError, Inconsistent):
+        moved: bool | None = read_as(workspace.published, lambda file: file.get("latest"))
+        return moved
+    return None
 
 
 def _redrivable(  # noqa: PLR0913 - what decides about it

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fanfold.messages import ENGINE
+
 if TYPE_CHECKING:
+    from fanfold.messages import Message
     from fanfold.model import Manifest
     from fanfold.pipeline import Pipeline
 
@@ -43,6 +46,24 @@ def merged_text(manifest: Manifest) -> str:
     if manifest.deleted:
         parts.append(f"{manifest.deleted} keys deleted by their newest row")
     return f"generation {manifest.generation}: {', '.join(parts)}"
+
+
+def fewer_rows(manifest: Manifest, latest: Manifest, percentage: float) -> Message | None:
+    """Return a warning on tables whose rows are fewer than the latest published ones by more than a percentage."""
+    if latest.run_id == manifest.run_id:
+        return None
+    rows = {each.table: each.rows for each in manifest.files if each.format == "parquet"}
+    fell = [
+        f"{each.table} {each.rows:,} → {rows[each.table]:,}"
+        for each in latest.files
+        if each.format == "parquet" and each.table in rows
+        if rows[each.table] < each.rows * (1 - percentage / 100)
+    ]
+    if not fell:
+        return None
+    return ENGINE.message(
+        "rows.fell", run=latest.run_id, percentage=f"{percentage:g}", tables=", ".join(fell)
+    )
 
 
 def pending_text(manifest: Manifest) -> str:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from fanfold.messages import Message
     from fanfold.pipeline import Pipeline
     from fanfold.sources import Quota, Source
     from fanfold.sources.endpoint import Endpoint
@@ -56,6 +57,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
     quotas: Quotas = Quotas(),  # noqa: B008 - frozen
     places: tuple[str, ...] = (),
     pause: float = 0.0,
+    items_from: Message | None = None,
 ) -> Plan:
     """Cut the items that ``read_items`` listed into batches; write batches, key index and plan.
 
@@ -74,6 +76,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         quotas: Its quotas.
         places: Where its requests go.
         pause: Seconds until the first request may be sent.
+        items_from: Where the list comes from.
     """
     repeated = find_repeated(workspace.listed)
     items = repeated.lines - repeated.count
@@ -122,6 +125,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         bytes=total,
         mode=pipeline.mode,
         places=places,
+        items_from=items_from,
     )
     write_json(workspace.plan, plan.as_json())
     return plan

@@ -12,6 +12,9 @@ again), an upload would overwrite objects under their readers. The new dataset i
 uploaded to a folder aside, ``latest.json`` moves there, the run's folder is replaced, and
 ``latest.json`` moves back: it points to a whole dataset at any time.
 
+A run with items of its own is published under its prefix only, unless ``latest.json`` points to nothing
+yet, or to this run.
+
 A merged dataset (``mode="merge"``) replaces only the dataset that it was merged into, whatever the
 logical dates. If another run was published in between, nothing moves, and it has to be merged again.
 """
@@ -22,7 +25,7 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from fanfold.errors import Inconsistent
 from fanfold.messages import ENGINE
@@ -61,6 +64,7 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+UpdateLatest = Literal["yes", "first", "no"]
 _ASIDE = ".aside-"
 _UPLOADS = 4
 """Concurrent uploads; boto3 clients are thread-safe."""
@@ -74,6 +78,7 @@ class PublishResult:
         prefix: Prefix of the run's objects, ending in a slash.
         objects: The data files and, last, the manifest.
         latest_moved: Whether ``latest.json`` points to this run now.
+        kept: The run that it still points to, because this one is empty or was not to become the latest.
         warning: Why it points to another run, of a later date.
         outdated: The dataset was merged into one that is no longer the latest: merge it again.
     """
@@ -81,6 +86,7 @@ class PublishResult:
     prefix: str
     objects: tuple[PublishedObject, ...]
     latest_moved: bool
+    kept: str = ""
     warning: Message | None = None
     outdated: bool = False
 
@@ -99,11 +105,12 @@ def latest_key(dag_id: str) -> str:
     return f"{safe_name(dag_id)}/{LATEST}"
 
 
-def publish(
+def publish(  # noqa: PLR0913 - each way ends at its result
     bucket: Bucket,
     dataset: Path,
     manifest: Manifest,
     *,
+    update_latest: UpdateLatest = "yes",
     parts: Parts = LARGE_PARTS,
     lock: AbstractContextManager[Any] = NO_LOCK,
 ) -> PublishResult:
@@ -116,6 +123,15 @@ def publish(
     and ``latest.json`` points to a whole run at any time. It never moves back to an earlier
     logical date, and never to an empty run; to a merged dataset, only from its base.
 
+    Args:
+        bucket: The bucket.
+        dataset: Folder with the files.
+        manifest: The manifest; the published one has ``updates_latest``.
+        update_latest: Whether ``latest.json`` may move; ``first``: only if it points to nothing. One that
+            points to this run already is kept up to date. Not for merged datasets, which always move it.
+        parts: How large files are uploaded.
+        lock: As for :func:`.move_latest`.
+
     Returns:
         The verified objects, and whether ``latest.json`` points to them.
 
@@ -126,6 +142,10 @@ def publish(
         SinkUnavailable: The service is unavailable.
     """
     _check_files(dataset, manifest)
+    pointer = latest_key(manifest.dag_id)
+    present = read_latest(bucket, pointer)
+    moves = manifest.mode == "merge" or _may_move(present, manifest, update_latest)
+    manifest = replace(manifest, updates_latest=moves)
     document = manifest.document()
     target = _target(manifest, document)
     # Its own SHA-256: latest.json points to the folder aside, or this is another try.
@@ -140,19 +160,19 @@ def publish(
             files = list(pool.map(send_file, manifest.files))
         return (*files, put_bytes(bucket, prefix + MANIFEST, document))
 
-    pointer = latest_key(manifest.dag_id)
-    present = read_latest(bucket, pointer)
     under_readers = (
         present is not None and present.prefix == target.prefix and not present.same_dataset(target)
     )
-    if manifest.status is RunStatus.EMPTY:
-        if under_readers:
-            raise Inconsistent(
-                f"Run {manifest.run_id!r} was published with rows and is empty now. "
-                f"s3://{bucket.name}/{pointer} still points to the rows; nothing was overwritten. "
-                "Clear `read_items` if the items should not be empty, or trigger a new run."
-            )
-        return PublishResult(target.prefix, send(target.prefix), latest_moved=False)
+    is_empty = manifest.status is RunStatus.EMPTY
+    if is_empty and under_readers:
+        raise Inconsistent(
+            f"Run {manifest.run_id!r} was published with rows and is empty now. "
+            f"s3://{bucket.name}/{pointer} still points to the rows; nothing was overwritten. "
+            "Clear `read_items` if the items should not be empty, or trigger a new run."
+        )
+    if is_empty or not moves:
+        kept = present.run_id if present else ""
+        return PublishResult(target.prefix, send(target.prefix), latest_moved=False, kept=kept)
     outdated = PublishResult(target.prefix, (), latest_moved=False, outdated=True)
     if bases and not may_follow(present, target, bases):
         return outdated
@@ -171,6 +191,12 @@ def publish(
         return PublishResult(target.prefix, objects, latest_moved=False, warning=warning)
     _remove_asides(bucket, target.prefix)
     return PublishResult(target.prefix, objects, latest_moved=True)
+
+
+def _may_move(present: Latest | None, manifest: Manifest, update_latest: UpdateLatest) -> bool:
+    if present is None:
+        return update_latest != "no"
+    return update_latest == "yes" or present.run_id == manifest.run_id
 
 
 def upload_extra(bucket: Bucket, prefix: str, paths: Iterable[Path]) -> list[PublishedObject]:

@@ -1,5 +1,6 @@
 """Publish to a real S3 server: which objects, in which order, and who may move latest.json."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -181,6 +182,26 @@ def test_the_same_run_may_publish_a_better_outcome(bucket, make_run, read_as_a_r
     assert publish(bucket, whole.dataset, whole.manifest).latest_moved
     assert read_as_a_reader() == whole.manifest
     assert not [key for key in keys(bucket) if ".aside" in key]
+
+
+def test_a_run_with_items_of_its_own_is_latest_only_if_it_is_the_first(
+    bucket, make_run, read_as_a_reader
+):
+    daily, own, again = make_run(1), make_run(2), make_run(2, content=b"redriven")
+    assert not publish(bucket, own.dataset, own.manifest, update_latest="no").latest_moved
+    assert not [key for key in keys(bucket) if key.endswith("latest.json")]
+    assert publish(bucket, own.dataset, own.manifest, update_latest="first").latest_moved
+    # A redrive of the run that is the latest replaces its dataset.
+    assert publish(bucket, again.dataset, again.manifest, update_latest="first").latest_moved
+    assert read_as_a_reader() == again.manifest
+    bucket.client.delete_object(Bucket=bucket.name, Key=latest_key(own.manifest.dag_id))
+    publish(bucket, daily.dataset, daily.manifest)
+    kept = publish(bucket, again.dataset, again.manifest, update_latest="first")
+    assert (kept.latest_moved, kept.kept, kept.warning) == (False, daily.manifest.run_id, None)
+    assert read_as_a_reader() == daily.manifest
+    body = bucket.client.get_object(Bucket=bucket.name, Key=f"{kept.prefix}manifest.json")["Body"]
+    document = json.loads(body.read())
+    assert document["updates_latest"] is False
 
 
 def test_an_empty_run_keeps_its_folder_and_moves_nothing(bucket, make_run, read_as_a_reader):

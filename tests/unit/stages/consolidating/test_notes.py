@@ -1,9 +1,16 @@
 """Sentences about a consolidated run: in mode ``merge``, and of files with other columns."""
 
+from dataclasses import replace
+
 import pytest
 
-from fanfold.model import Counts, Manifest, RunStatus
-from fanfold.stages.consolidating.notes import dropped_text, merged_text, pending_text
+from fanfold.model import Counts, FileEntry, Manifest, RunStatus
+from fanfold.stages.consolidating.notes import (
+    dropped_text,
+    fewer_rows,
+    merged_text,
+    pending_text,
+)
 
 TIME = "2026-03-01T00:00:00.000Z"
 
@@ -26,6 +33,32 @@ def test_a_merge_counts_only_what_there_is():
     )
     assert pending_text(manifest(**fields, pending=1)).startswith("1 item is failed or invalid")
     assert pending_text(manifest(**fields, pending=7)).startswith("7 items are failed or invalid")
+
+
+@pytest.mark.parametrize(
+    ("rows", "percentage", "tables"),
+    [
+        ((50, 10, 1), 50, None),
+        ((49, 10, 1), 50, "users 100 → 49"),
+        ((100, 4, 0), 50, "days 10 → 4, types 1 → 0"),
+        ((79, 10, 1), 20, "users 100 → 79"),
+        ((0, 0, 0), 100, None),
+    ],
+)
+def test_tables_whose_rows_fall_are_named(rows, percentage, tables):
+    def published(run_id, *rows):
+        files = [
+            FileEntry(f"{name}.{form}", form, n, 1, "", name)
+            for name, n in zip(("users", "days", "types"), rows, strict=True)
+            for form in ("parquet", "csv.gz")
+        ]
+        return replace(manifest(), run_id=run_id, files=tuple(files))
+
+    latest, run = published("daily", 100, 10, 1), published("r", *rows)
+    found = fewer_rows(run, latest, percentage)
+    assert (found and found.params["tables"]) == tables
+    assert fewer_rows(run, replace(latest, run_id="r"), percentage) is None
+    assert fewer_rows(latest, run, percentage) is None
 
 
 def test_dropped_columns_are_named_in_one_line():

@@ -128,8 +128,14 @@ class RunSummary(Schema):
     stopped: str | None = Field(
         description="Why the fetch was stopped: a rejected token, or a function that does not exist."
     )
+    latest: bool | None = Field(
+        description="Whether `latest.json` moved to this run; null unless published."
+    )
+    items_from: str | None = Field(
+        description="Where the list of items comes from: the DAG file, a Variable, a task or Params."
+    )
     warnings: list[str] = Field(
-        description="What `publish` and `load` did last left as it was, and why."
+        description="Rows that fell, and what `publish` and `load` did last left as it was, and why."
     )
     tasks: list[TaskState]
     redrive: Redrivable

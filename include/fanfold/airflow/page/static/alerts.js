@@ -26,7 +26,7 @@ export function Alerts({ problem, unreachable }) {
       ${active && !summary.tally && html`<${Banner} kind="info">${say("run.not_planned")}<//>`}
       ${verdict === "planned" && html`<${Banner} kind="info">${say("run.dry")}<//>`}
       ${verdict === "empty" &&
-      html`<${Banner} kind="info">${say(summary.merge ? "run.nothing_new" : "run.empty")}<//>`}
+      html`<${Banner} kind="info">${say(emptyText(summary))}<//>`}
       ${summary.merge?.pending > 0 &&
       html`<${Banner} kind="warn">${say("run.pending", { n: summary.merge.pending })}<//>`}
       ${summary.warnings.map(
@@ -34,6 +34,11 @@ export function Alerts({ problem, unreachable }) {
       )}
     </div>
   `;
+}
+
+function emptyText({ merge, tally }) {
+  if (merge) return "run.nothing_new";
+  return tally?.planned === 0 ? "run.no_items" : "run.empty";
 }
 
 function Stopped({ why }) {

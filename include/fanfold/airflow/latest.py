@@ -1,0 +1,57 @@
+"""What a run does with ``latest.json``: whether it moves there, and with how many rows."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from typing import TYPE_CHECKING, cast
+
+from fanfold.airflow import connections, settings
+from fanfold.airflow.items_from import has_own_items
+from fanfold.errors import FanfoldError
+from fanfold.storage.published import read_published
+from fanfold.workspace.files import write_json
+from fanfold.workspace.paths import safe_name
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from fanfold.model import Manifest
+    from fanfold.stages.publishing import UpdateLatest
+    from fanfold.workspace.paths import Workspace
+
+log = logging.getLogger(__name__)
+
+
+def updates_latest(context: Context) -> UpdateLatest:
+    """Return whether ``latest.json`` shall point to the current run.
+
+    ``first``: only if it points to nothing yet. That is so for a run with items of its own, unless its
+    Param ``update_latest`` says otherwise.
+    """
+    wanted = context["params"].get("update_latest", "auto")
+    if wanted == "auto":
+        wanted = "first" if has_own_items(context) else "yes"
+    return cast("UpdateLatest", wanted)
+
+
+def warn_of_fewer_rows(context: Context, workspace: Workspace, manifest: Manifest) -> None:
+    """Compare the rows of a run with those that it would replace; write the warning for page and log.
+
+    It is not compared if the published manifest cannot be read: ``publish`` will tell.
+    """
+    from fanfold.stages.consolidating.notes import fewer_rows
+
+    warnings = []
+    if manifest.mode == "merge" or updates_latest(context) == "yes":
+        percentage = settings.Options.of(context).row_drop_warning_percentage
+        try:
+            with connections.bucket(settings.bucket_name()) as bucket:
+                latest = read_published(bucket, safe_name(manifest.dag_id))
+        except FanfoldError as error:
+            log.warning("The rows were not compared with the latest published run: %s", error)
+            latest = None
+        if latest and (warning := fewer_rows(manifest, latest.manifest, percentage)):
+            log.warning("%s", warning)
+            warnings.append(warning)
+    write_json(workspace.consolidated, {"warnings": [asdict(each) for each in warnings]})
