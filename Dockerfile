@@ -93,6 +93,8 @@ ENV AIRFLOW_HOME=/opt/airflow \
     AIRFLOW__CORE__DAGS_FOLDER=/opt/fanfold/dags \
     AIRFLOW__CORE__PLUGINS_FOLDER=/opt/fanfold/plugins \
     AIRFLOW__LOGGING__BASE_LOG_FOLDER=/var/lib/fanfold/logs \
+    # Tasks log what they do: no line for each look-up of a connection and each returned value.
+    AIRFLOW__LOGGING__NAMESPACE_LEVELS=airflow.providers.amazon=WARNING,airflow.task.hooks=WARNING,airflow.task.operators.airflow.providers.standard.decorators.python=WARNING,botocore=WARNING,urllib3=WARNING \
     FANFOLD_SHARED_DIR=/var/lib/fanfold/shared \
     # For airflow_local_settings.py, and for the package pipelines, which is not in the wheel.
     PYTHONPATH=/opt/fanfold/config:/opt/fanfold/include

@@ -352,6 +352,10 @@ class RunIdentity:
     logical_date: datetime
 
 
+def _percentage(part: int, of: int) -> float:
+    return part * 100 / of if of else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What a run produced. Times are ISO 8601 in UTC.
@@ -414,6 +418,16 @@ class Manifest:
     places: tuple[str, ...] = ()
     updates_latest: bool = True
     version: int = MANIFEST_VERSION
+
+    @property
+    def failure_percentage(self) -> float:
+        """Failed and invalid items, of all items of the run."""
+        return _percentage(self.counts.failed + self.counts.invalid, self.counts.planned)
+
+    @property
+    def rejected_percentage(self) -> float:
+        """Rejected rows, of all rows that the transform returned for the run's items."""
+        return _percentage(self.rejected, self.own_rows + self.same + self.rejected)
 
     def file_of(self, table: str, form: str = "parquet") -> FileEntry:
         """Return the file of a dataset or fold.

@@ -390,7 +390,7 @@ def _report(workspace: Workspace, pipeline: Pipeline, manifest: Manifest) -> str
     tables = {name: workspace.table(name) for name in pipeline.tables}
     tables["dataset"] = workspace.table(pipeline.dataset)
     reporting.check_charts(pipeline, tables, workspace.spill)
-    written = reporting.write_report(workspace, pipeline, manifest, forecast=None, messages={})
+    written = reporting.write_report(workspace, pipeline, manifest, messages={})
     return written.page.read_text("utf-8")
 
 

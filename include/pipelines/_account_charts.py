@@ -54,13 +54,12 @@ SEGMENTS = Chart(
         ),
     },
     finding=(
-        "{how_en} Largest: “{name_en}”, {share:percent} of {total} accounts, with a median of {followers} followers.",
-        "{how_zh}最大的群：“{name_zh}”，占 {total} 个账号的 {share:percent}，粉丝数中位数为 {followers}。",
+        "{how_en} “{name_en}” is the largest: {share:percent} of {total} accounts.",
+        "{how_zh}最大的群：“{name_zh}”，占 {total} 个账号的 {share:percent}。",
     ),
     # The limits are those of Kaufman and Rousseeuw, "Finding Groups in Data", 1990.
     values=f"""
         SELECT share, sum(accounts) OVER () AS total, segment_name AS name_en, segment_name_zh AS name_zh,
-               median_followers_count AS followers,
                CASE WHEN ({SCORE}) > 0.5 THEN 'The segments are distinct.'
                     WHEN ({SCORE}) > 0.25 THEN 'The segments overlap: use them as a rough grouping.'
                     WHEN ({SCORE}) IS NULL THEN 'Too few or too similar accounts to form segments.'
@@ -234,8 +233,8 @@ POINTS = Chart(
         FROM counts""",
 )
 _SCORE = quantity("score", "Unusual score", "异常分数")
-_ROOM = "windowSize()[0] < 700 ? 4 : 2"
-"""End of the axis of scores: room for the texts beside the bars, more of it on a phone."""
+_ROOM = "width > 260 ? 0.75 * width / (width - 200) : 4"
+"""End of the axis of scores, which are below 1: room of 200 pixels for the texts beside the bars."""
 UNUSUAL = Chart(
     ("Most unusual accounts", "最异常的账号"),
     sql=f"""
@@ -281,18 +280,11 @@ UNUSUAL = Chart(
         ),
     },
     finding=(
-        "{unusual} accounts ({share:percent}) are unusual: their score is 0.6 or more. The most unusual one is {account}, mainly because of {feature_en}: {value} against a median of {median}. The text beside each bar names the main reason.",
-        "{unusual} 个账号（{share:percent}）异常，即分数不低于 0.6。最异常的是“{account}”，主要因为{feature_zh}为 {value}，而中位数为 {median}。条形旁注明主要原因。",
+        "{unusual} of {accounts} accounts have a score of 0.6 or more. The text beside a bar names the main reason.",
+        "{accounts} 个账号中有 {unusual} 个的分数不低于 0.6。条形旁注明主要原因。",
     ),
-    values=f"""
-        WITH {FEATURES}
-        SELECT count(*) OVER () AS unusual,
-               count(*) OVER () / (SELECT count(*) FROM account_segments) AS share,
-               coalesce(name, screen_name, user_id) AS account, lower(feature_en) AS feature_en, feature_zh,
-               unusual_value AS value, unusual_median AS median
-        FROM account_segments JOIN dataset USING (source, server, user_id)
-        JOIN features ON feature = unusual_feature
-        WHERE is_unusual ORDER BY unusual_score DESC, source, server, user_id LIMIT 1""",
+    values="""
+        SELECT count(*) FILTER (is_unusual) AS unusual, count(*) AS accounts FROM account_segments""",
 )
 _NUMBER = {"field": "segments", "type": "ordinal", "title": ("Number of segments", "分群数")}
 _SILHOUETTE = quantity("silhouette", "Silhouette (-1 to 1)", "轮廓系数（-1 至 1）")
@@ -347,7 +339,7 @@ CARD = Chart(
                position AS entry
         FROM model_card LEFT JOIN names USING (name) WHERE section <> 'scores' ORDER BY position""",
     spec={
-        "transform": [{"calculate": "truncate(datum.value, 50)", "as": "text"}],
+        "transform": [{"calculate": "truncate(datum.value, max(20, floor(width / 6)))", "as": "text"}],
         "mark": {"type": "text", "align": "left", "fontSize": 11},
         "encoding": {
             "y": {

@@ -53,6 +53,11 @@ _BAR = {
         _VOLUME,
     ),
 }
+_HOVER = {
+    "mark": {"type": "bar", "fillOpacity": 0, "width": {"band": 1}},
+    "encoding": {"x": _BAR_DAY, "y": {"value": 0}, "y2": {"value": "height"}, "tooltip": _BAR["tooltip"]},
+}
+"""The tooltip of a day wherever the mouse is above it."""
 _Y_AXIS = {"minExtent": 48, "maxExtent": 48}
 _IS_CHOSEN = {"param": "chosen", "empty": False}
 _CHOSEN = [{"filter": _IS_CHOSEN}]
@@ -157,6 +162,7 @@ CANDLESTICKS = Chart(
                 "height": 300,
                 "transform": _CHOSEN,
                 "layer": [
+                    _HOVER,
                     {
                         "mark": "rule",
                         "encoding": {

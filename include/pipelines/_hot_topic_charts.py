@@ -26,7 +26,11 @@ _HOUR = {
     "field": "hour",
     "type": "temporal",
     "title": ("Hour (UTC)", "时间（UTC）"),
-    "axis": {"title": None, "format": "%H:%M"},
+    "axis": {
+        "title": None,
+        "format": "%H:%M",
+        "labelExpr": "minutes(datum.value) ? '' : datum.label",
+    },
 }
 _DAY = {"field": "day", "type": "ordinal", "title": ("Day", "日期")}
 _POSTS = quantity("posts", "Posts", "博文数")
@@ -225,14 +229,22 @@ CHARTS = [
                       author || ' ' || author_id, author), author_id) AS author,
                    reactions, posts, topics, top_topic
             FROM top_authors ORDER BY reactions DESC, author_id LIMIT 15""",
-        spec=bars(
-            nominal("author", "Account", "账号"),
-            _REACTIONS,
-            {"field": "top_topic"},
-            _POSTS,
-            quantity("topics", "Topics", "话题数"),
-            nominal("top_topic", "Topic", "话题"),
-        ),
+        spec={
+            "transform": [
+                {
+                    "calculate": "format(datum.reactions, ',') + '  ' + datum.top_topic",
+                    "as": "label",
+                }
+            ],
+            **bars(
+                nominal("author", "Account", "账号"),
+                _REACTIONS,
+                LABEL,
+                _POSTS,
+                quantity("topics", "Topics", "话题数"),
+                nominal("top_topic", "Topic", "话题"),
+            ),
+        },
         finding=(
             "The {n} leading accounts of these topics got {share:percent} of all reactions to them.",
             "这些话题的 {n} 个主要账号获得全部互动的 {share:percent}。",
@@ -246,7 +258,7 @@ CHARTS = [
             FROM top_authors, sums HAVING n > 0""",
     ),
     Chart(
-        ("Topics with the same authors", "话题之间的共同作者"),
+        ("Topics with the same authors, share of the authors of both", "话题之间的共同作者占比"),
         sql=f"""
             {CURRENT}, pairs AS (
                 FROM topic_overlap UNION ALL
@@ -260,7 +272,7 @@ CHARTS = [
             WHERE one.place <= 10 ORDER BY one.place, two.place""",
         spec={
             "height": {"step": 26},
-            "mark": "rect",
+            "transform": [{"joinaggregate": [{"op": "max", "field": "jaccard", "as": "most"}]}],
             "encoding": {
                 "y": {**_TOPIC, "sort": None, **NO_TITLE},
                 "x": {
@@ -273,19 +285,36 @@ CHARTS = [
                         "labelLimit": 120,
                     },
                 },
-                "color": quantity(
-                    "jaccard",
-                    "Authors in common (share)",
-                    "共同作者占比",
-                    legend={"format": ".0%", "titleLimit": 300},
-                ),
-                "tooltip": [
-                    _TOPIC,
-                    nominal("other", "Other topic", "另一话题"),
-                    quantity("common_authors", "Authors in common", "共同作者"),
-                    quantity("jaccard", "Share of all of both", "占两者全部作者", format=".1%"),
-                ],
             },
+            "layer": [
+                {
+                    "mark": "rect",
+                    "encoding": {
+                        "color": quantity(
+                            "jaccard", "Authors in common (share)", "共同作者占比", legend=None
+                        ),
+                        "tooltip": [
+                            _TOPIC,
+                            nominal("other", "Other topic", "另一话题"),
+                            quantity("common_authors", "Authors in common", "共同作者"),
+                            quantity("jaccard", "Share of all of both", "占两者全部作者", format=".1%"),
+                        ],
+                    },
+                },
+                {
+                    "mark": {"type": "text", "fontSize": 10, "tooltip": None},
+                    "encoding": {
+                        "text": {"field": "jaccard", "format": ".0%"},
+                        "color": {
+                            "condition": {
+                                "test": "datum.jaccard > 0.5 * datum.most",
+                                "value": "var(--card)",
+                            },
+                            "value": "var(--ink)",
+                        },
+                    },
+                },
+            ],
         },
         finding=(
             "Most authors in common: {topic} and {other}, {common}, which are {share:percent} of all who wrote about either.",

@@ -316,18 +316,20 @@ REPEAT = Chart(
                repeat_rate_30_days, repeat_rate
         FROM repeat_rate WHERE customers_30_days > 0 ORDER BY month DESC LIMIT 24""",
     spec={
-        "mark": "bar",
-        "encoding": {
-            "x": {**_MONTH, "axis": {"labelAngle": 0}},
-            "y": {**_RATE, "axis": {"format": ".0%"}},
-            "tooltip": [
-                _MONTH,
-                {**_RATE, "format": ".1%"},
-                quantity("customers", "Customers", "客户数"),
-                quantity("returned", "Of them again", "其中再次下单"),
-                quantity("repeat_rate", "Again until today", "迄今再次下单", format=".1%"),
-            ],
-        },
+        "transform": [
+            {
+                "calculate": "format(datum.repeat_rate_30_days, '.1%') + ' (' + format(datum.returned, ',') + ')'",
+                "as": "label",
+            },
+        ],
+        **bars(
+            _MONTH,
+            {**_RATE, "format": ".1%"},
+            LABEL,
+            quantity("customers", "Customers", "客户数"),
+            quantity("returned", "Of them again", "其中再次下单"),
+            quantity("repeat_rate", "Again until today", "迄今再次下单", format=".1%"),
+        ),
     },
     finding=(
         "{share:percent} of {customers} new customers ordered again within 30 days. Only customers whose first order is at least 30 days old.",

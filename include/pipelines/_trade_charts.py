@@ -131,8 +131,8 @@ RANKING = Chart(
         ],
     },
     finding=(
-        "Best: {first}, {first_en}. Worst: {last}, {last_en}.",
-        "涨幅最大：{first}，{first_zh}。表现最差：{last}，{last_zh}。",
+        "{first} is {first_en}, {last} is {last_en}.",
+        "{first} {first_zh}，{last} {last_zh}。",
     ),
     values=f"""
         {YEAR}, texts AS (SELECT symbol, best, worst, {moved("year_return")} FROM ranked)
@@ -265,8 +265,8 @@ HEAT_MAP = Chart(
         {PAIRS}
         SELECT symbol, other, round(correlation, 4) AS correlation, days,
                dense_rank() OVER (ORDER BY average DESC, symbol) AS place,
-               dense_rank() OVER (ORDER BY other_average DESC, other) AS other_place,
-               correlation > 0.6 AS is_dark FROM pairs ORDER BY place, other_place""",
+               dense_rank() OVER (ORDER BY other_average DESC, other) AS other_place
+        FROM pairs ORDER BY place, other_place""",
     spec={
         "height": {"step": 24},
         "encoding": {
@@ -307,7 +307,7 @@ HEAT_MAP = Chart(
                 "encoding": {
                     "text": {"field": "correlation", "format": ".2f", "formatType": "number"},
                     "color": {
-                        "condition": {"test": "datum.is_dark", "value": "var(--card)"},
+                        "condition": {"test": "datum.correlation > 0.6", "value": "var(--card)"},
                         "value": "var(--ink)",
                     },
                 },

@@ -195,8 +195,8 @@ REGION = Chart(
         GROUP BY ALL ORDER BY accounts DESC, region_zh LIMIT 20""",
     spec=_accounts(nominal(("region_en", "region_zh"), "Region", "地区")),
     finding=(
-        "Most frequent region: {region_en}, with {share:percent} of the accounts that state one.",
-        "最多的地区：{region_zh}，占填写了地区的账号的 {share:percent}。",
+        "{region_en} has {share:percent} of the accounts that state a region.",
+        "填写了地区的账号中，{region_zh}占 {share:percent}。",
     ),
 )
 RECENCY = Chart(
@@ -245,7 +245,7 @@ TOP = Chart(
         nominal("user_id", "User id", "用户 ID"),
     ),
     finding=(
-        "Most followed: {account}. Share of the top {n} in all followers: {share:percent}.",
+        "{account} leads; the first {n} have {share:percent} of all followers.",
         "居首的是 {account}。前 {n} 名占全部粉丝的 {share:percent}。",
     ),
     values="""

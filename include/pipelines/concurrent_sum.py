@@ -13,6 +13,7 @@ import pandera.pandas as pa
 from pandera.engines.pandas_engine import Decimal
 
 from fanfold import Chart, Compute, Fold, Item, Pipeline
+from pipelines._chart_parts import bars, nominal, quantity
 
 _ITEM = re.compile(r"(-?[0-9]{1,18})(?: *- *([0-9]{1,18}))?")
 
@@ -62,13 +63,11 @@ PIPELINE = Pipeline(
         Chart(
             ("Largest sums", "最大的部分和"),
             sql="SELECT item, total FROM dataset ORDER BY total DESC, item LIMIT 20",
-            spec={
-                "mark": "bar",
-                "encoding": {
-                    "y": {"field": "item", "sort": None, "title": ("Item", "条目")},
-                    "x": {"field": "total", "type": "quantitative", "title": ("Sum", "和")},
-                },
-            },
+            spec=bars(
+                nominal("item", "Item", "条目"),
+                quantity("total", "Sum", "和"),
+                quantity("total", "Sum", "和"),
+            ),
             finding=(
                 "Numbers added up: {numbers}. Their sum: {total}.",
                 "共 {numbers} 个数，总和为 {total}。",

@@ -11,10 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fanfold.model import (
-    Basis,
     Counts,
     FileEntry,
-    Forecast,
     Manifest,
     Outcome,
     RunStatus,
@@ -223,8 +221,7 @@ def report(tmp_path_factory):
     manifest = Manifest(
         *run, files, requests=305, started_at=DATE, finished_at=DATE, rows=6000, rejected=1
     )
-    forecast = Forecast(301, (61.0, 70.0), Basis.QUOTA)
-    return write_report(workspace, pipeline, manifest, forecast=forecast).page
+    return write_report(workspace, pipeline, manifest).page
 
 
 def open_report(page, report):
@@ -315,6 +312,36 @@ def test_a_mark_tells_its_values(page):
     assert page.locator("#tip").inner_text().split("\n")[:2] == ["Revenue", "517,523.8"]
     page.mouse.move(0, 0)
     page.locator("#tip").wait_for(state="hidden")
+
+
+def test_a_line_tells_the_values_of_the_day_near_the_mouse(page):
+    """By points that cannot be seen: the line itself is two pixels wide."""
+    chart = article(page, "chart-1")
+    chart.scroll_into_view_if_needed()
+    targets = chart.locator(".mark-symbol.role-mark path")
+    days = set()
+    for target in (targets.nth(5), targets.nth(40)):
+        box = target.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2 + 6)
+        page.locator("#tip").wait_for()
+        days.add(page.locator("#tip dd").first.inner_text())
+        assert target.get_attribute("fill-opacity") == "0"
+    assert len(days) == 2
+    page.mouse.move(0, 0)
+
+
+def test_a_printed_report_has_whole_cards_of_the_width_of_the_paper(report, open_browser):
+    with open_browser(locale="en-US", viewport={"width": 600, "height": 800}) as page:
+        open_report(page, report)
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        wide = article(page, "chart-5").locator("svg").bounding_box()["width"]
+        assert wide > 800
+        page.emulate_media(media="print")
+        cards = page.locator("article").filter(visible=True)
+        kept = cards.evaluate_all("all => all.map(each => getComputedStyle(each).breakInside)")
+        assert kept == ["avoid"] * len(CHARTS)
+        printed = page.locator(".page-en").bounding_box()["width"]
+        assert 690 < printed < 710
 
 
 @pytest.mark.parametrize(("form", "start"), [("PNG", b"\x89PNG"), ("SVG", b"<svg")])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from fanfold.airflow.settings import Options
     from fanfold.pipeline import Pipeline
-    from fanfold.rate_limit import RateLimiter
+    from fanfold.rate_limit.limiter import SharedRateLimiter
     from fanfold.sources import Session
     from fanfold.sources.endpoint import Endpoint
     from fanfold.storage.locations import Locations
@@ -147,7 +147,7 @@ def _lambda_client(connection_id: str, options: Mapping[str, Any]) -> Any:
 
 def rate_limiter(
     endpoint: Endpoint, options: Options
-) -> contextlib.AbstractContextManager[RateLimiter]:
+) -> contextlib.AbstractContextManager[SharedRateLimiter]:
     """Open the rate limiter of an endpoint."""
     from fanfold.rate_limit import open_rate_limiter
 
@@ -227,7 +227,7 @@ def _stripped_hook(hook: Any) -> Any:
     from fanfold.sources.endpoint import stripped
 
     # At debug level it logs headers, such as that with the session token.
-    logging.getLogger("botocore").setLevel(logging.INFO)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
     found = hook.conn_config
     for name in ("aws_access_key_id", "aws_secret_access_key", "aws_session_token"):
         text = stripped(hook.aws_conn_id, name, getattr(found, name))

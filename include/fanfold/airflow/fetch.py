@@ -13,9 +13,10 @@ from airflow.sdk import BaseOperator
 from fanfold.airflow import connections, metrics, settings
 from fanfold.airflow.task_errors import recorded
 from fanfold.errors import BadConfiguration, CredentialRefused, QuotaSpent, RateLimitUnavailable
-from fanfold.model import BatchRef, Status, utc_text
+from fanfold.model import BatchRef, utc_text
 from fanfold.sources import Api, Compute, Files, Function
 from fanfold.workspace.fresh import token_of
+from fanfold.workspace.limits import version_of_limits
 from fanfold.workspace.stop import check_stop, token_digest, write_stop
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from fanfold.pipeline import Pipeline
     from fanfold.sources import Session, Source
     from fanfold.sources.endpoint import Endpoint
-    from fanfold.stages.fetching import BatchOutcomes
     from fanfold.stages.fetching.workers import WorkerPool
     from fanfold.workspace.batch import Batch
 
@@ -64,7 +64,7 @@ class Fetch(BaseOperator):
         check_stop(workspace, digest)
         began = time.perf_counter()
         try:
-            result = self._fetch(workspace.batch(ref.batch), pipeline.source, endpoint, context)
+            self._fetch(workspace.batch(ref.batch), pipeline.source, endpoint, context)
         except (CredentialRefused, BadConfiguration) as error:
             if endpoint:  # what one batch may not call, or does not find, the others neither
                 write_stop(workspace, error.message, digest)
@@ -73,13 +73,6 @@ class Fetch(BaseOperator):
             self._wait(ref, spent, endpoint)
         else:
             metrics.took(self.dag_id, "fetch", time.perf_counter() - began)
-            self.log.info(
-                "%d items: %d ok, %d missing; %d requests.",
-                result.planned,
-                result.count(Status.OK),
-                result.count(Status.MISSING),
-                result.requests,
-            )
 
     def resume(self, context: Context, event: Any = None) -> None:  # noqa: ARG002
         """Continue after a deferral."""
@@ -87,7 +80,7 @@ class Fetch(BaseOperator):
 
     def _fetch(
         self, batch: Batch, source: Source, endpoint: Endpoint | None, context: Context
-    ) -> BatchOutcomes:
+    ) -> None:
         from fanfold.sources.version import source_version
         from fanfold.stages.fetching import fetch_batch
         from fanfold.workspace.redrive import selection_of
@@ -109,7 +102,7 @@ class Fetch(BaseOperator):
                 session = self._session(stack, source, endpoint, context)
                 start = self._workers(stack, session, endpoint, context)
                 places = (session.place,)
-            return fetch_batch(
+            fetch_batch(
                 batch,
                 start,
                 version=source_version(source),
@@ -128,22 +121,41 @@ class Fetch(BaseOperator):
         session = connections.source_session(source, endpoint, as_of=as_of, run=run)
         return stack.enter_context(session)
 
-    @staticmethod
     def _workers(
-        stack: ExitStack, session: Session, endpoint: Endpoint, context: Context
+        self, stack: ExitStack, session: Session, endpoint: Endpoint, context: Context
     ) -> partial[WorkerPool]:
         """Return what starts the threads that send the requests of a batch."""
         from fanfold.stages.fetching.backoff import Backoff
         from fanfold.stages.fetching.workers import WorkerPool
 
+        workspace = settings.workspace_of(context)
+        version = version_of_limits(workspace)
         options = settings.Options.of(context)
+        limiter = stack.enter_context(connections.rate_limiter(endpoint, options))
+
+        def changed() -> int | None:
+            """Take over a changed rate, and return the concurrency if limits were changed."""
+            nonlocal version
+            if version == (version := version_of_limits(workspace)):
+                return None
+            options = settings.Options.of(context)
+            rate = options.requests_per_second or endpoint.requests_per_second
+            limiter.set_rate(rate)
+            self.log.info(
+                "Limits were changed: concurrency %d, requests per second %s.",
+                options.concurrency,
+                rate or "unlimited",
+            )
+            return options.concurrency
+
         return partial(
             WorkerPool,
             session,
-            stack.enter_context(connections.rate_limiter(endpoint, options)),
+            limiter,
             concurrency=options.concurrency,
             backoff=Backoff(max_wait=settings.defer_after()),
-            known=settings.workspace_of(context).known_item,
+            known=workspace.known_item,
+            changed=changed,
         )
 
     def _wait(self, ref: BatchRef, spent: QuotaSpent, endpoint: Endpoint | None) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from fanfold.errors import BadConfiguration
 from fanfold.model import RunIdentity
+from fanfold.workspace.limits import with_changed_limits
 from fanfold.workspace.paths import INPUTS, Workspace
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ connection of ``items_sql``; whether the list of the DAG file is only a sample."
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Params of a run, validated by Airflow (:mod:`.params`)."""
+    """Params of a run, validated by Airflow (:mod:`.params`), and limits that were changed since."""
 
     batch_size: int | None
     tolerated_failure_percentage: float
@@ -46,7 +47,7 @@ class Options:
     @classmethod
     def of(cls, context: Context) -> Options:
         """Return the options of the current run; those with defaults are not Params of all pipelines."""
-        params = context["params"]
+        params = with_changed_limits(workspace_of(context), context["params"])
         return cls(**{name: params[name] for name in cls.__slots__ if name in params})
 
 

@@ -390,6 +390,7 @@ def publish(dataset: Asset) -> str:
     context["outlet_events"][dataset].extra = {
         "counts": manifest.as_json()["counts"],
         "rows": manifest.rows,
+        "bytes": sum(file.bytes for file in manifest.files),
         "status": str(manifest.status),
         "prefix": result.prefix,
     }
@@ -455,9 +456,7 @@ def report(pipeline: str) -> str:
     manifest = _manifest()
     loaded = _pipeline(pipeline)
     run_plan = Plan.from_json(read_json(workspace.plan))
-    written = reporting.write_report(
-        workspace, loaded, manifest, forecast=run_plan.forecast, messages=run_plan.messages
-    )
+    written = reporting.write_report(workspace, loaded, manifest, messages=run_plan.messages)
     with connections.bucket(settings.bucket_name()) as bucket:
         prefix = publishing.run_prefix(manifest)
         uploaded = publishing.upload_extra(bucket, prefix, written.files)

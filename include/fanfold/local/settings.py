@@ -220,6 +220,11 @@ def airflow_environment(
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
         "AIRFLOW__CORE__MIN_SERIALIZED_DAG_UPDATE_INTERVAL": "5",
         "AIRFLOW__API__WORKERS": "1",
+        # As in the Dockerfile.
+        "AIRFLOW__LOGGING__NAMESPACE_LEVELS": (
+            "airflow.providers.amazon=WARNING airflow.task.hooks=WARNING botocore=WARNING urllib3=WARNING "
+            "airflow.task.operators.airflow.providers.standard.decorators.python=WARNING"
+        ),
         # Plain log files.
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
         "NO_COLOR": "1",

@@ -23,11 +23,23 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from fanfold.rate_limit.limiter import Store
+    from fanfold.rate_limit.limiter import SharedRateLimiter, Store
 
 
 class RateLimiter(Protocol):
-    """Grants permits for requests."""
+    """Grants permits for requests.
+
+    Attributes:
+        waiting: Number of requests that wait for a permit.
+        slowed_by: Why requests wait now: ``429`` or ``503`` if a response asked for a pause, ``quota``,
+            ``rate`` (requests per second), or None.
+    """
+
+    @property
+    def waiting(self) -> int: ...  # noqa: D102
+
+    @property
+    def slowed_by(self) -> str | None: ...  # noqa: D102
 
     def acquire(self, stop: threading.Event) -> bool:
         """Wait for a permit for one request; return False if ``stop`` is set first.
@@ -59,6 +71,12 @@ class Clock:
 SYSTEM_CLOCK = Clock()
 
 
+def cause_of_pause(reason: Message) -> str:
+    """Return the status of the response that asked for a pause, or ``quota``."""
+    status = str(reason.params.get("status"))
+    return status if status in {"429", "503"} else "quota"
+
+
 class Unlimited:
     """No rate limit; a pause applies to this process only. For tests and benchmarks.
 
@@ -67,11 +85,18 @@ class Unlimited:
         clock: Time source.
     """
 
+    waiting = 0
+
     def __init__(self, max_wait: float = 60.0, clock: Clock = SYSTEM_CLOCK) -> None:
         self._max_wait = max_wait
         self._clock = clock
         self._until = float("-inf")
         self._reason = Message("")
+
+    @property
+    def slowed_by(self) -> str | None:
+        """Why requests are paused, or None."""
+        return cause_of_pause(self._reason) if self._until > self._clock.now() else None
 
     def acquire(self, stop: threading.Event) -> bool:
         """Wait until the pause is over; return False if ``stop`` is set first."""
@@ -102,7 +127,7 @@ def open_rate_limiter(  # noqa: PLR0913 - everything that a limiter depends on
     redis_url: str | None = None,
     max_wait: float = 60.0,
     clock: Clock = SYSTEM_CLOCK,
-) -> Iterator[RateLimiter]:
+) -> Iterator[SharedRateLimiter]:
     """Open the rate limiter of an endpoint.
 
     Without limits, ``acquire`` only waits for pauses. Tasks of one scope with different rates

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from fanfold.errors import QuotaSpent, RateLimitUnavailable
 from fanfold.messages import ENGINE, Message
-from fanfold.rate_limit.sliding_window import SlidingWindow
+from fanfold.rate_limit import cause_of_pause
+from fanfold.rate_limit.sliding_window import Limits, SlidingWindow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from pyrate_limiter import Decision, Rate, StateAlgorithm
 
     from fanfold.rate_limit import Clock
-    from fanfold.rate_limit.sliding_window import Limits
 
     T = TypeVar("T")
 
@@ -38,6 +38,8 @@ _RECHECK: Final = 5.0
 _UNAVAILABLE: Final = 15.0
 """Seconds for which an unavailable store is retried before the task fails."""
 _RETRY: Final = 0.2
+_RECENT: Final = 2.0
+"""Seconds for which a wait for a limit counts as its cause: between two waits, requests are sent."""
 
 
 class Store(Protocol):
@@ -71,24 +73,47 @@ class SharedRateLimiter:
 
     Attributes:
         expired: Permits that no thread used in time.
+        waiting: Number of threads that wait for a permit.
     """
 
     def __init__(self, store: Store, limits: Limits, max_wait: float, clock: Clock) -> None:
         self.expired = 0
+        self.waiting = 0
         self._store = store
-        self._limits = limits
-        self._limited = limits.per_second is not None or limits.per_hour is not None
-        self._lifetime = _LIFETIME if limits.per_second else _HOURLY_LIFETIME
+        self._use(limits)
         self._max_wait = max_wait
         self._clock = clock
         self._turn = threading.Lock()
         self._counting = threading.Lock()
-        self._waiting = 0
         self._permits = 0
         self._expires_at = float("-inf")
         self._round_trip = 0.001
         self._pause_read_at = float("-inf")
         self._pause = (float("-inf"), "")
+        self._limited_until = (float("-inf"), "")
+
+    def set_rate(self, per_second: float | None) -> None:
+        """Change the limit of a second; requests that wait look at it within ``_RECHECK`` seconds.
+
+        Raises:
+            BadConfiguration: It is out of range.
+        """
+        self._use(Limits(per_second, self._limits.per_hour))
+
+    def _use(self, limits: Limits) -> None:
+        self._limits = limits
+        self._limited = limits.per_second is not None or limits.per_hour is not None
+        self._lifetime = _LIFETIME if limits.per_second else _HOURLY_LIFETIME
+
+    @property
+    def slowed_by(self) -> str | None:
+        """Why requests wait for a permit now or did so in the last seconds, or None."""
+        now = self._clock.now()
+        until, reason = self._pause
+        if until > now:
+            return cause_of_pause(Message.from_text(reason))
+        until, cause = self._limited_until
+        return cause if until + _RECENT > now else None
 
     def acquire(self, stop: threading.Event) -> bool:
         """Wait for a permit for one request; return False if ``stop`` is set first.
@@ -98,7 +123,7 @@ class SharedRateLimiter:
             RateLimitUnavailable: The store stays unavailable.
         """
         with self._counting:
-            self._waiting += 1
+            self.waiting += 1
         try:
             # Blocks without a timeout: as soon as ``stop`` is set, each thread passes its turn on.
             with self._turn:
@@ -116,7 +141,7 @@ class SharedRateLimiter:
             raise
         finally:
             with self._counting:
-                self._waiting -= 1
+                self.waiting -= 1
 
     def pause(self, seconds: float, reason: Message) -> None:
         """Pause all requests to this server with this token, in every process.
@@ -157,7 +182,7 @@ class SharedRateLimiter:
     def _take_permits(self, stop: threading.Event) -> float:
         """Take permits for all waiting threads; return 0, or the seconds to wait."""
         hour = self._limits.rates[-1]
-        weight = min(self._waiting, self._limits.batch)
+        weight = min(self.waiting, self._limits.batch)
         asked_at = self._clock.now()
         decision = self._check(weight, stop)
         if decision.failing_rate is hour and weight > 1:
@@ -176,7 +201,9 @@ class SharedRateLimiter:
             self._permits = weight
             return 0.0
         seconds = (decision.retry_after_ms or 1) / 1000
-        if decision.failing_rate is hour:
+        is_hour = decision.failing_rate is hour
+        self._limited_until = self._clock.now() + seconds, "quota" if is_hour else "rate"
+        if is_hour:
             self._check_max_wait(seconds, ENGINE.message("rate_limit.per_hour", n=hour.limit))
         return seconds
 

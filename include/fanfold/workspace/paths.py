@@ -34,6 +34,7 @@ Layout::
         errors/batch.fetch-7.json        why the last failed try of a task, or of its instance 7, failed
         redrives.jsonl                   redrives from the run page: when, by whom, how many items
         stop.json                        why the fetch was stopped, if the token was rejected
+        limits.json                      limits that were changed while the run is on
 
     <shared>/inputs/                     items files that people put there, and that any run may read
     <shared>/<dag_id>/.history.json      the latest runs of the DAG
@@ -95,6 +96,7 @@ class Workspace:
         self.dataset = root / "dataset"
         self.failures = root / "failures.json"
         self.stop = root / "stop.json"
+        self.limits = root / "limits.json"
         self.report = root / "report"
         self.manifest = root / "manifest.json"
         self.consolidated = root / "consolidate.json"

@@ -51,6 +51,12 @@ class Progress:
         reasons: Failure groups (:meth:`fanfold.workspace.failure_groups.Group.as_json`).
         waits_until: End of the wait for a quota (ISO 8601, UTC).
         waits_for: Reason of the wait.
+        in_flight: Number of requests that are sent and have no response yet; None unless it is being
+            fetched from an API or functions.
+        allowed: Maximum of this number.
+        slowed_by: What keeps it lower: ``429``, ``503``, ``latency``, ``quota``, ``rate`` (requests per
+            second), ``unavailable``, or None.
+        retries: Requests that its last fetch repeated, by cause.
     """
 
     batch: int
@@ -66,6 +72,10 @@ class Progress:
     reasons: tuple[dict[str, Any], ...] = ()
     waits_until: str | None = None
     waits_for: Message | None = None
+    in_flight: int | None = None
+    allowed: int | None = None
+    slowed_by: str | None = None
+    retries: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def decided(self) -> int:

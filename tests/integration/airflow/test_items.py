@@ -7,6 +7,7 @@ import hashlib
 import json
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -196,7 +197,9 @@ def test_a_dag_has_a_query_only_if_its_author_names_a_connection(airflow_home):
     assert {"concurrency", "requests_per_second"}.isdisjoint(item_params(requests=False))
 
 
-def test_a_merge_over_files_has_params_for_its_dates_and_earlier_rows(airflow_home):
+def test_a_merge_over_files_has_params_for_its_dates_and_earlier_rows(
+    airflow_home, tmp_path, monkeypatch
+):
     from airflow.sdk import DAG, BaseOperator
     from airflow.sdk.definitions.param import process_params
     from airflow.sdk.exceptions import ParamValidationError
@@ -210,7 +213,9 @@ def test_a_merge_over_files_has_params_for_its_dates_and_earlier_rows(airflow_ho
     with DAG("a_dag", schedule=None, params=file_params([pattern], mode="merge")) as dag:
         task = BaseOperator(task_id="a_task")
     params = process_params(dag, task, {"lag_days": 5}, suppress_exception=False)
-    context = {"params": params, "dag": dag}
+    run = SimpleNamespace(dag_id="a_dag", run_id="a_run", logical_date=datetime.now(UTC))
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(tmp_path))
+    context = {"params": params, "dag": dag, "dag_run": run}
     assert items_of(context).items == (pattern,)
     options = Options.of(context)
     assert (options.lag_days, options.earlier_rows) == (5, "auto")

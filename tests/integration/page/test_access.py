@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import jwt
 
-GET, POST = "GET", "POST"
+GET, POST, PATCH = "GET", "POST", "PATCH"
 RUN = "/api/dags/{dag_id}/runs/{run_id}"
 REDRIVE = (POST, f"{RUN}/redrive")
+PUBLISH = (POST, f"{RUN}/publish")
+LIMITS = (PATCH, f"{RUN}/limits")
 DOWNLOAD = (GET, f"{RUN}/files/{{name}}")
 STATIC = (GET, "/static/{version}/{name:path}")
 DOCS = (GET, "/docs")
@@ -16,8 +18,8 @@ FOR_ALL_WHO_LOG_IN = {
     DOCS: "a page that says nothing about any run",
     (GET, "/openapi.json"): "what can be asked is no secret of a run",
 }
-ANSWERS = {DOWNLOAD: 307}
-"""The statuses of routes that do not answer 200."""
+ANSWERS = {DOWNLOAD: 307, PUBLISH: 409, LIMITS: 409}
+"""The statuses of routes that do not answer 200: the run is neither on nor over its tolerance."""
 
 
 WHERE = (
@@ -39,9 +41,10 @@ def test_every_route_needs_a_login_and_all_but_static_ones_a_role(door):
     # The right is checked before a body is read.
     headers = {"Content-Type": "application/json"}
     for body in (b"{", b'"\xff"', b"[" * 100_000, b"", b"NaN", b'{"keys": 1}'):
-        for person, status in ((None, 401), ("nobody", 403), ("viewer", 403)):
-            answer = door.ask(REDRIVE, person, data=body, headers=headers)
-            assert answer.status_code == status, (body[:12], answer.text)
+        for route in (REDRIVE, PUBLISH, LIMITS):
+            for person, status in ((None, 401), ("nobody", 403), ("viewer", 403)):
+                answer = door.ask(route, person, data=body, headers=headers)
+                assert answer.status_code == status, (route, body[:12], answer.text)
 
 
 def test_a_viewer_reads_everything_and_changes_nothing_and_editors_are_allowed_everything(door):
@@ -135,8 +138,8 @@ def test_other_methods_are_not_allowed_and_no_other_site_reads_an_answer(door, s
     """A preflight is refused like any other method, and no answer names an origin."""
     headers = {"Origin": "https://elsewhere.example", "Access-Control-Request-Method": "POST"}
     for route in door.routes:
-        for method in ("PUT", "PATCH", "DELETE", "HEAD", "TRACE", "OPTIONS"):
+        for method in {"PUT", PATCH, "DELETE", "HEAD", "TRACE", "OPTIONS"} - {route[0]}:
             answer = site["admin"].send(method, door.address(route), headers=headers)
             assert answer.status_code == 405, (method, route)
             door.assert_safe(answer)
-        assert door.ask(route, headers={"Origin": headers["Origin"]}).status_code < 405
+        assert door.ask(route, headers={"Origin": headers["Origin"]}).status_code < 410

@@ -44,7 +44,7 @@ FORGED_NAMES = {
     "down and up": "vendor/../../app.py",
     "down and up, to a file that there is": "vendor/../page.css",
     "here": "./page.css",
-    "doubled": "vendor//uplot.css",
+    "doubled": "vendor//preact.js",
     "backslash": "..%5capp.py",
     "absolute": "/etc/passwd",
     "absolute, encoded": "%2fetc%2fpasswd",
@@ -136,7 +136,7 @@ def named_run(door):
 
 def test_a_run_whose_name_is_a_path_has_a_workspace_of_its_own(door, named_run):
     """Airflow takes such names; the folders that they would lead to hold files of a run."""
-    own = [route for route in door.of_a_run if route not in {(GET, RUN), REDRIVE}]
+    own = [route for route in door.of_a_run if route[0] == GET and route != (GET, RUN)]
     for run_id in ("..", ".", "~"):
         named_run(run_id)
         for route in own:

@@ -473,6 +473,42 @@ def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(finished_ru
     assert (newest["rows"], newest["rejected"]) == (ROWS, REJECTED)
 
 
+def test_the_latest_dataset_of_a_pipeline_is_that_of_the_newest_event_of_publish(
+    finished_run, site
+):
+    """Who may trigger it is told, too."""
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+    from airflow.utils.timezone import utcnow
+
+    def listed(person):
+        found = site[person].get("/fanfold/api/pipelines").json()["pipelines"]
+        return next(each for each in found if each["dag_id"] == page.dag_id)
+
+    page = finished_run(dict.fromkeys(KEYS[:3], File()))
+    extra = {"rows": ROWS, "bytes": 12_345, "prefix": "orders/"}
+    events = [
+        AssetEvent(
+            asset_id=1,
+            source_dag_id=page.dag_id,
+            source_run_id=run_id,
+            source_task_id=task_id,
+            timestamp=utcnow(),
+            extra=extra,
+        )
+        for run_id, task_id in [
+            ("an_older", "publish"),
+            (page.run_id, "publish"),
+            ("x", "own_task"),
+        ]
+    ]
+    with create_session() as session:
+        session.add_all(events)
+    latest = listed("viewer")["latest"]
+    assert (latest["run_id"], latest["rows"], latest["bytes"]) == (page.run_id, ROWS, 12_345)
+    assert [listed(person)["can_trigger"] for person in ("viewer", "user")] == [False, True]
+
+
 def test_missing_or_damaged_files_are_named_and_the_rest_is_shown(partial, monkeypatch, tmp_path):
     """The shared directory, a part and the key index; the server keeps no state of its own."""
     before = partial.get()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from fanfold.errors import BadConfiguration, QuotaSpent, RateLimitUnavailable
-from fanfold.messages import Message
+from fanfold.messages import ENGINE, Message
 from fanfold.rate_limit import Unlimited, open_rate_limiter
 from fanfold.rate_limit.file_store import FileStore
 from fanfold.rate_limit.limiter import SharedRateLimiter
@@ -105,6 +105,29 @@ def test_a_slow_rate_is_waited_for_whatever_max_wait_says(opened, clock, stop):
         assert not limiter.acquire(stop)
 
 
+def test_a_changed_rate_applies_to_the_requests_that_wait(opened, clock, stop):
+    with opened(0.5, None) as limiter:
+        assert limiter.acquire(stop)
+        assert limiter.slowed_by is None
+        start = clock.time
+        clock.at(1, lambda: limiter.set_rate(100))
+        assert all(limiter.acquire(stop) for _ in range(51))
+        assert clock.time - start < 3
+        assert limiter.slowed_by == "rate"
+        limiter.set_rate(None)
+        start = clock.time = clock.time + 10
+        assert all(limiter.acquire(stop) for _ in range(1000))
+        assert clock.time == start
+        assert limiter.slowed_by is None
+        limiter.set_rate(0.5)
+        assert all(limiter.acquire(stop) for _ in range(3))
+        assert clock.time - start >= 4
+        with pytest.raises(BadConfiguration, match="requests_per_second is 0"):
+            limiter.set_rate(0)
+        limiter.pause(20, ENGINE.message("http.unexpected", path="/", status=503))
+        assert limiter.slowed_by == "503"
+
+
 def test_a_store_that_stays_unavailable_fails_the_task_and_one_that_comes_back_does_not(
     opened, clock, stop, tmp_path
 ):
@@ -155,7 +178,7 @@ def test_a_permit_that_arrives_late_is_not_used_but_a_slow_store_is(tmp_path, cl
 def test_permits_that_no_thread_uses_in_time_expire(tmp_path, clock, stop):
     store = Delayed(tmp_path / "c.json", clock)
     limiter = SharedRateLimiter(store, Limits(1000, None), 5, clock)
-    limiter._waiting = 5
+    limiter.waiting = 5
     assert all(limiter.acquire(stop) for _ in range(2))
     clock.time += 0.016
     assert limiter.acquire(stop)
@@ -168,7 +191,7 @@ def test_one_question_serves_all_waiting_threads(tmp_path, clock, stop):
     limiter = SharedRateLimiter(store, Limits(1000, None), 5, clock)
     with limiter._turn:
         threads, results = start_threads(10, limiter, stop)
-        until(lambda: limiter._waiting == 10)
+        until(lambda: limiter.waiting == 10)
     for thread in threads:
         thread.join()
     assert results == [True] * 10
@@ -179,7 +202,7 @@ def test_one_question_serves_all_waiting_threads(tmp_path, clock, stop):
 def test_two_hundred_threads_stop_at_once(tmp_path, stop):
     with open_rate_limiter(tmp_path, "c", 1 / 60, None) as limiter:
         threads, results = start_threads(200, limiter, stop)
-        until(lambda: limiter._waiting == 199)
+        until(lambda: limiter.waiting == 199)
         stop.set()
         for thread in threads:
             thread.join(10)

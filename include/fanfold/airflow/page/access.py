@@ -159,6 +159,11 @@ def may_see_runs(user: BaseUser, dag_id: str) -> bool:
     return _has_rights(user, dag_id, "GET", DagAccessEntity.RUN)
 
 
+def may_trigger(user: BaseUser, dag_id: str) -> bool:
+    """Return whether a user may trigger a DAG."""
+    return _has_rights(user, dag_id, "POST", DagAccessEntity.RUN)
+
+
 def may_edit(dag_id: str, user: GetUserDep) -> bool:
     """Return whether a user may edit the runs of a DAG."""
     return _has_rights(user, dag_id, "PUT", DagAccessEntity.RUN, DagAccessEntity.TASK_INSTANCE)

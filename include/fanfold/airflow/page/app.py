@@ -17,6 +17,7 @@ from fanfold.airflow.page import (
     failures,
     files,
     items,
+    limits,
     pipelines,
     redrive,
     refusal,
@@ -67,6 +68,10 @@ def create_app() -> FastAPI:
     app.add_middleware(Headers)
     refusal.install(app)
     app.include_router(files.router)
-    for module in (pipelines, summary, batches, items, failures, dataset, comparison, redrive):
+    modules = (
+        *(pipelines, summary, batches, items, failures, dataset, comparison),
+        *(redrive, limits),
+    )
+    for module in modules:
         app.include_router(module.router, prefix="/api")
     return app

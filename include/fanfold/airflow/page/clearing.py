@@ -17,7 +17,7 @@ from airflow.api_fastapi.logging.decorators import action_logging
 from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 
-from fanfold.airflow.page.access import MAY_EDIT, SAME_SITE
+from fanfold.airflow.page.access import MAY_EDIT, SAME_SITE, the_run
 from fanfold.airflow.page.refusal import Refusal, validation_refusal
 from fanfold.airflow.page.runs import is_active
 from fanfold.model import utc_text
@@ -43,7 +43,8 @@ _JSON = "application/json"
 
 
 @cache
-def _dag_bag() -> DBDagBag:
+def dag_bag() -> DBDagBag:
+    """Return the stored DAGs."""
     return create_dag_bag()
 
 
@@ -78,7 +79,8 @@ def may_change(wanted: Any, event: str = _EVENT) -> list[Any]:
         wanted: The dependency of the body.
         event: The event in Airflow's audit log.
     """
-    return [SAME_SITE, *MAY_EDIT, wanted, Depends(action_logging(event))]
+    # The audit log has no room for a long id that is that of no run.
+    return [SAME_SITE, *MAY_EDIT, wanted, Depends(the_run), Depends(action_logging(event))]
 
 
 def described(model: type[BaseModel]) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def clear(
     """
     cleared = post_clear_task_instances(
         run.dag_run.dag_id,
-        _dag_bag(),
+        dag_bag(),
         ClearTaskInstancesBody(
             dry_run=dry_run,
             dag_run_id=run.dag_run.run_id,

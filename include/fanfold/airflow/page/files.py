@@ -18,7 +18,7 @@ from fanfold.airflow.page.headers import POLICY
 from fanfold.airflow.page.refusal import Refusal
 
 _STATIC = Path(__file__).parent / "static"
-_LOADED_LATER = frozenset({"chart.js", "docs.js", "vendor/uplot.js", "vendor/swagger-ui-bundle.js"})
+_LOADED_LATER = frozenset({"docs.js", "vendor/swagger-ui-bundle.js"})
 
 router = APIRouter(include_in_schema=False)
 

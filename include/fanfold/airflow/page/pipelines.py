@@ -1,24 +1,27 @@
-"""All pipelines with their recent runs."""
+"""All pipelines: schedule, latest dataset, recent runs."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.models.asset import AssetEvent
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
+from airflow.utils.types import DagRunType
 from fastapi import APIRouter, Query
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from fanfold.airflow.graph import PLAN, TAG
+from fanfold.airflow.graph import PLAN, PUBLISH, TAG
 from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import (
     MAY_SEE_SOME,
     may_see_runs,
+    may_trigger,
     shared_directory,
     workspace_is_readable,
 )
@@ -33,11 +36,14 @@ from fanfold.airflow.page.runs import (
     tasks_of,
 )
 from fanfold.airflow.page.verdict import active, ended
-from fanfold.model import Plan, RunStatus
+from fanfold.model import Plan, RunStatus, utc_text
 from fanfold.queries.item_counts import ItemCounts, counts_by_batch, total
 from fanfold.workspace.files import read_as
 from fanfold.workspace.history import Past, read_history
 from fanfold.workspace.paths import Workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 router = APIRouter(dependencies=MAY_SEE_SOME, tags=["pipelines"])
 
@@ -52,28 +58,69 @@ def get_pipelines(
 ) -> schemas.Pipelines:
     """Return the pipelines whose runs this user may read, each with its recent runs."""
     allowed = get_auth_manager().get_authorized_dag_ids(user=user, method="GET")
-    found = session.scalars(
-        select(DagModel)
-        .join(DagTag, DagTag.dag_id == DagModel.dag_id)
-        .where(DagTag.name == TAG, DagModel.dag_id.in_(allowed), ~DagModel.is_stale)
-        .order_by(DagModel.dag_id)
-    ).all()
+    found = [
+        dag
+        for dag in session.scalars(
+            select(DagModel)
+            .join(DagTag, DagTag.dag_id == DagModel.dag_id)
+            .where(DagTag.name == TAG, DagModel.dag_id.in_(allowed), ~DagModel.is_stale)
+        )
+        if may_see_runs(user, dag.dag_id)
+    ]
+    found.sort(key=lambda dag: (dag.dag_display_name or dag.dag_id).lower())
     readable = workspace_is_readable()
+    latest = _latest(session, [dag.dag_id for dag in found])
+    pipelines = [
+        schemas.Pipeline(
+            dag_id=dag.dag_id,
+            name=dag.dag_display_name or dag.dag_id,
+            paused=bool(dag.is_paused),
+            description=dag.description,
+            # Airflow writes `None` for a DAG without a schedule.
+            schedule=None if dag.timetable_summary == "None" else dag.timetable_summary,
+            next_run=moment(dag.next_dagrun_create_after),
+            can_trigger=_takes_manual_runs(dag) and may_trigger(user, dag.dag_id),
+            latest=latest.get(dag.dag_id),
+            runs=_Runs(session, dag.dag_id, runs, readable=readable).shown(),
+        )
+        for dag in found
+    ]
+    pipelines.sort(key=_newest, reverse=True)
     return schemas.Pipelines(
-        pipelines=[
-            schemas.Pipeline(
-                dag_id=dag.dag_id,
-                name=dag.dag_display_name or dag.dag_id,
-                paused=bool(dag.is_paused),
-                description=dag.description,
-                runs=_Runs(session, dag.dag_id, runs, readable=readable).shown(),
-            )
-            for dag in found
-            if may_see_runs(user, dag.dag_id)
-        ],
-        scheduler=scheduler_is_alive(session),
-        workspace=readable,
+        pipelines=pipelines, scheduler=scheduler_is_alive(session), workspace=readable
     )
+
+
+def _takes_manual_runs(dag: DagModel) -> bool:
+    return not dag.allowed_run_types or DagRunType.MANUAL in dag.allowed_run_types
+
+
+def _newest(pipeline: schemas.Pipeline) -> str:
+    """Return when its newest run has started; a queued run is newer than any."""
+    return max((run.started_at or "queued" for run in pipeline.runs), default="")
+
+
+def _latest(session: Session, dag_ids: Sequence[str]) -> dict[str, schemas.Latest]:
+    """Return what ``latest.json`` refers to, by DAG.
+
+    ``publish`` emits an event of its Asset when it has moved ``latest.json``. So neither the workspace
+    of the run has to exist, nor has the api-server to reach the bucket.
+    """
+    newest = (
+        select(func.max(AssetEvent.id))
+        .where(AssetEvent.source_dag_id.in_(dag_ids), AssetEvent.source_task_id == PUBLISH)
+        .group_by(AssetEvent.source_dag_id)
+    )
+    events = session.scalars(select(AssetEvent).where(AssetEvent.id.in_(newest)))
+    return {
+        str(event.source_dag_id): schemas.Latest(
+            run_id=event.source_run_id,
+            published_at=utc_text(event.timestamp),
+            rows=event.extra.get("rows"),
+            bytes=event.extra.get("bytes"),
+        )
+        for event in events
+    }
 
 
 class _Runs:

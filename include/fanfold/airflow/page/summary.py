@@ -11,7 +11,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter
 
 from fanfold.airflow.graph import FETCH
-from fanfold.airflow.page import schemas
+from fanfold.airflow.page import limits, schemas
 from fanfold.airflow.page.access import MAY_SEE, MayEditDep, RunDep
 from fanfold.airflow.page.failure import failure_of
 from fanfold.airflow.page.language import Translator, TranslatorDep
@@ -43,6 +43,8 @@ from fanfold.workspace.progress import items_per_second
 from fanfold.workspace.redrives import read_redrives
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from airflow.models.dagrun import DagRun
 
     from fanfold.airflow.page.access import Run
@@ -98,6 +100,7 @@ def get_run(
         stopped=_stopped(run.dag_run, workspace, translator),
         latest=_latest(workspace),
         items_from=translator.reason(plan.items_from) if plan and plan.items_from else None,
+        **limits.summary_of(run, session, tasks, result, numbers.progress, editable=editable),
         warnings=_warnings(tasks, workspace, translator),
         tasks=[schemas.TaskState.model_validate(task) for task in tasks.values()],
         redrive=_redrivable(run, plan, result, numbers.counts, tasks, allowed=editable),
@@ -139,6 +142,11 @@ class _Numbers:
         else:
             self.counts = total(batches)
             self.rows, self.rejected = total_rows(batches)
+
+    @property
+    def progress(self) -> Collection[Progress]:
+        """That of the batches that were started."""
+        return self._progress.values()
 
     def merge(self) -> schemas.Merge | None:
         if self._plan is None or self._plan.mode != "merge":

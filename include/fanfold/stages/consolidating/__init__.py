@@ -374,7 +374,8 @@ def check_tolerance(
     failures = counts.failed + counts.invalid
     rows = manifest.own_rows + manifest.same + manifest.rejected
     problems = []
-    if failures and failures * 100 > tolerated_items * counts.planned:
+    # As a percentage, which *Publish anyway* takes for the tolerance.
+    if manifest.failure_percentage > tolerated_items:
         found = read_groups(workspace.failures)
         groups = [group for group in found if group.status is not Status.MISSING]
         problems.append(
@@ -382,7 +383,7 @@ def check_tolerance(
             f"({formats.percent(failures / counts.planned)}), but tolerated_failure_percentage is "
             f"{tolerated_items:g}: {_reasons(groups)}."
         )
-    if manifest.rejected and manifest.rejected * 100 > tolerated_rows * rows:
+    if manifest.rejected_percentage > tolerated_rows:
         problems.append(
             f"{manifest.rejected} of {rows} rows break the contract "
             f"({formats.percent(manifest.rejected / rows)}), but tolerated_rejected_percentage is "

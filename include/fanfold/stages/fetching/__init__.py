@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fanfold.errors import FanfoldError
     from fanfold.model import Item
     from fanfold.stages.fetching.counters import Counters
+    from fanfold.stages.fetching.progress import Flight
     from fanfold.workspace.batch import Batch, Done
     from fanfold.workspace.redrive import Selection
 
@@ -60,6 +61,7 @@ class Fetching(Protocol):
     Attributes:
         stopped_by: Why it ended before all items were tried, or None.
         blob: File with the bytes of the files of the part that was yielded last, or None.
+        flight: The requests in flight, or None.
     """
 
     @property
@@ -68,12 +70,15 @@ class Fetching(Protocol):
     @property
     def blob(self) -> Path | None: ...  # noqa: D102
 
+    @property
+    def flight(self) -> Flight | None: ...  # noqa: D102
+
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
     def parts(self) -> Iterator[list[Done]]:
-        """Start it and yield the results in parts."""
+        """Start it and yield the results in parts, at least every two seconds; a part may be empty."""
 
 
 class Fetcher(Protocol):
@@ -104,8 +109,8 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     With a ``selection`` only its items are fetched, whatever their outcomes; without, all items
     that are neither ``ok`` nor ``missing``. Parts that another ``version`` of the source made, or with
     other attributes of the items, are removed first, and then all items are fetched. The progress and
-    the log name the ``places`` where the requests go. ``log`` receives sentences for the task's log, ``report`` the
-    request counters with each part and at the end.
+    the log name the ``places`` where the requests go. ``log`` receives lines for the task's log: at the
+    start, every 30 s and at the end; ``report`` the request counters with each part and at the end.
 
     Raises:
         BadPipeline: The request for an item cannot be made.
@@ -129,29 +134,34 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     planned = {item.key: done[item.key] for item in items if item.key in done}
     result = BatchOutcomes(len(items), planned)
     wanted = _wanted(batch, items, result, selection)
-    if len(wanted) < len(items):
-        log(f"{len(items) - len(wanted)} of {len(items)} items are already fetched.")
-    if wanted and places:
-        log(f"Requests go to {', '.join(places)}.")
+    source = f" from {', '.join(places)}" if places else ""
+    log(f"Fetching {len(wanted):,} of {len(items):,} items{source}.")
     sequence = batch.last_sequence()
     keys = [item.key for item in wanted]
-    progress = ProgressWriter(batch, len(items), result.outcomes, keys, places)
     counters = RequestCounters(report)
+    progress = ProgressWriter(
+        batch, len(items), result.outcomes, keys, places, retries=counters.retries
+    )
     fetching = fetcher(wanted=wanted, earlier=result.outcomes, counters=counters)
     try:
         with fetching:
             for part in fetching.parts():
-                sequence += 1
-                batch.write_part(sequence, part, version, fetching.blob)
-                progress.add([outcome for outcome, _ in part])
-                result.outcomes.update((outcome.key, outcome) for outcome, _ in part)
-                progress.write()
+                if part:
+                    sequence += 1
+                    batch.write_part(sequence, part, version, fetching.blob)
+                    progress.add([outcome for outcome, _ in part])
+                    result.outcomes.update((outcome.key, outcome) for outcome, _ in part)
+                flight = fetching.flight
+                progress.write(flight)
                 counters.flush()
+                if line := progress.line(flight):
+                    log(line)
     finally:
         # After the last thread has ended, so that all of its requests are counted.
         counters.flush()
     stopped_by = fetching.stopped_by
-    progress.write(stopped_by if isinstance(stopped_by, QuotaSpent) else None)
+    progress.write(waits=stopped_by if isinstance(stopped_by, QuotaSpent) else None)
+    log(progress.result())
     if stopped_by is not None:
         raise stopped_by
     _raise_for_failed(result, wanted)

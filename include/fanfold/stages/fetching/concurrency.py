@@ -37,6 +37,7 @@ class AdaptiveLimit:
     size: float = field(init=False)
     highest: int = field(init=False)
     decreases: int = field(default=0, init=False)
+    _cause: str | None = field(default=None, init=False)
     _slow_start: bool = field(default=True, init=False)
     _fastest: float | None = field(default=None, init=False)
     _seconds: float = field(default=0.0, init=False)
@@ -53,6 +54,16 @@ class AdaptiveLimit:
         """Current limit, at least 1."""
         return int(self.size)
 
+    @property
+    def slowed_by(self) -> str | None:
+        """Cause of the last decrease, as long as the limit is below ``maximum``, or None."""
+        return self._cause if self.size < self.maximum else None
+
+    def set_maximum(self, maximum: int) -> None:
+        """Change the upper bound; the limit grows to a higher one with the responses."""
+        self.maximum = maximum
+        self.size = min(self.size, float(maximum))
+
     def record_response(self, sent_at: float, now: float) -> None:
         """Record a response; both times in seconds of one monotonic clock."""
         self.size = min(self.maximum, self.size + (1.0 if self._slow_start else 1.0 / self.size))
@@ -62,9 +73,9 @@ class AdaptiveLimit:
         if self._responses >= self._round:
             self._end_round(now)
 
-    def record_overload(self, sent_at: float, now: float) -> None:
+    def record_overload(self, sent_at: float, now: float, cause: str) -> None:
         """Record a 429, a 503, a timeout or a broken connection."""
-        self._decrease(_AFTER_OVERLOAD, sent_at, now)
+        self._decrease(_AFTER_OVERLOAD, sent_at, now, cause)
 
     def _end_round(self, now: float) -> None:
         mean = self._seconds / self._responses
@@ -73,13 +84,14 @@ class AdaptiveLimit:
         fastest = mean if self._fastest is None else min(mean, self._fastest * _DRIFT)
         self._fastest = fastest
         if mean > _LATENCY_FACTOR * fastest + _LATENCY_SLACK:
-            self._decrease(_AFTER_LATENCY, now, now)
+            self._decrease(_AFTER_LATENCY, now, now, "latency")
 
-    def _decrease(self, factor: float, sent_at: float, now: float) -> None:
+    def _decrease(self, factor: float, sent_at: float, now: float, cause: str) -> None:
         # A request sent before the last decrease says nothing about the limit since.
         if sent_at <= self._decreased_at:
             return
         self.size = max(1.0, self.size * factor)
         self._slow_start = False
+        self._cause = cause
         self._decreased_at = now
         self.decreases += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,12 +33,16 @@ class RequestCounters:
     """Collects the counts of all threads of a fetch.
 
     ``report`` receives the counts since the last report, in the thread that calls :meth:`flush`.
+
+    Attributes:
+        retries: Failed requests that were repeated since the start of the fetch, by cause.
     """
 
     def __init__(self, report: Callable[[Counters], None]) -> None:
         self._report = report
         self._lock = threading.Lock()
         self._counts = Counters()
+        self.retries: Counter[str] = Counter()
 
     def permit(self, waited: float, *, granted: bool) -> None:
         """Count a request that waited for a permit for some seconds."""
@@ -45,9 +50,10 @@ class RequestCounters:
             self._counts.requests += granted
             self._counts.waited += waited
 
-    def retry(self, delay: float) -> None:
+    def retry(self, delay: float, cause: str) -> None:
         """Count a request that is repeated after some seconds."""
         with self._lock:
+            self.retries[cause] += 1
             self._counts.retries += 1
             self._counts.backed_off += delay
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Self
 from fanfold.errors import BadInput, FanfoldError, ItemRefused, SourceBusy
 from fanfold.messages import ENGINE, Message
 from fanfold.model import Outcome, Status, utc_text
-from fanfold.stages.fetching.backoff import Backoff
+from fanfold.stages.fetching.backoff import UNAVAILABLE, Backoff
 from fanfold.stages.fetching.parts import PartBuffer
 from fanfold.workspace.files import disk_errors
 
@@ -86,7 +86,10 @@ class Downloads:
     Attributes:
         stopped_by: The error that stopped the fetch early, or None.
         blob: File with the bytes of the files of the part that was yielded last, or None.
+        flight: None: their number is fixed.
     """
+
+    flight = None
 
     def __init__(  # noqa: PLR0913 - what a fetch depends on
         self,
@@ -151,7 +154,10 @@ class Downloads:
                         file.write(result.data.getbuffer())
                 buffer.add([result.done(size)])
                 size += result.received
-            if part := buffer.take(last=size >= PART_BYTES or not self._running):
+            part = buffer.take(last=size >= PART_BYTES or not self._running)
+            if part is not None and not part:
+                yield part
+            elif part:
                 self.blob = blob if blob.exists() else None  # there is none if all of them failed
                 yield part
                 blob, size = self._new_blob(), 0
@@ -218,7 +224,7 @@ class Downloads:
                 delay = _LOST.wait_after(lost)
                 if delay is None:
                     raise ItemRefused(error.message) from error
-                self._counters.retry(delay)
+                self._counters.retry(delay, UNAVAILABLE)
                 if self._stop.wait(delay):
                     raise _Stopped from error
 

@@ -7,8 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import QuotaSpent, SourceBusy
-from fanfold.stages.fetching.backoff import Backoff
-from fanfold.stages.fetching.workers import MAX_PAUSE, pause_of
+from fanfold.stages.fetching.backoff import MAX_PAUSE, Backoff, pause_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,7 +21,7 @@ PART_BYTES = 4 << 20
 BACKLOG_BYTES = 2 * PART_BYTES
 """Bytes of records that are not written yet from which no further request is sent."""
 PART_SECONDS = 2.0
-"""… or after these seconds, if it has any items."""
+"""… or after these seconds."""
 
 Sized = tuple["list[Done]", int]
 """Results, and the size of their records in bytes."""
@@ -61,7 +61,7 @@ class Backlog:
 
 
 class PartBuffer:
-    """Collects results; :meth:`take` hands them over when a part is due.
+    """Collects results; :meth:`take` hands them over when a part is due, at least every two seconds.
 
     Args:
         backlog: Gets the bytes of a part when it is written, which it is before the next call.
@@ -87,8 +87,8 @@ class PartBuffer:
             self._taken = 0
         return max(0.01, self._due - time.monotonic())
 
-    def take(self, *, last: bool = False) -> list[Done]:
-        """Return the part if it is due, or the ``last`` one in any case; else an empty list."""
+    def take(self, *, last: bool = False) -> list[Done] | None:
+        """Return the part if it is due, also an empty one, or the ``last`` one in any case; else None."""
         is_late = time.monotonic() >= self._due
         is_full = (
             len(self._part) >= PART_ITEMS
@@ -96,7 +96,7 @@ class PartBuffer:
             or self._bytes >= PART_BYTES
         )
         if not (last or is_late or is_full):
-            return []
+            return None
         if is_late:
             self._due = time.monotonic() + PART_SECONDS
         part, self._part, self._records = self._part, [], 0

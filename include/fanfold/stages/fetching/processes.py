@@ -54,10 +54,12 @@ class ProcessRunner:
     Attributes:
         stopped_by: None: nothing but an exception ends the computation early.
         blob: None: there are only records.
+        flight: None: there are no requests.
     """
 
     stopped_by = None
     blob = None
+    flight = None
 
     def __init__(
         self,
@@ -102,10 +104,9 @@ class ProcessRunner:
             done, _ = wait(running, buffer.due_in(), FIRST_COMPLETED)
             for future in done:
                 buffer.add(self._results(running.pop(future), future))
-            if part := buffer.take():
+            if (part := buffer.take()) is not None:
                 yield part
-        if part := buffer.take(last=True):
-            yield part
+        yield buffer.take(last=True) or []
 
     def _next_chunk(self) -> Chunk:
         if self._again:

@@ -1,11 +1,13 @@
-"""Fetch progress of a batch, written for the run page."""
+"""Fetch progress of a batch, written for the run page and the log."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
+from fanfold import formats
 from fanfold.model import Status, utc_text
 from fanfold.workspace.failure_groups import FailureGroups
 from fanfold.workspace.progress import REASONS, RECENT_S, Progress, places_of, write_progress
@@ -17,23 +19,49 @@ if TYPE_CHECKING:
     from fanfold.model import Outcome
     from fanfold.workspace.batch import Batch
 
+LOG_S = 30.0
+"""Seconds between two lines in the log."""
+
+
+class Flight(NamedTuple):
+    """The requests of a fetch at a moment.
+
+    Attributes:
+        in_flight: Number of requests that are sent and have no response yet.
+        allowed: Maximum of this number.
+        slowed_by: What keeps it lower: ``429``, ``503``, ``latency``, ``quota``, ``rate``
+            (requests per second), ``unavailable``, or None.
+    """
+
+    in_flight: int
+    allowed: int
+    slowed_by: str | None
+
+
+def _numbered(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
 
 class ProgressWriter:
-    """Counts the items of a batch by outcome and writes the counts.
+    """Counts the items of a batch by outcome; writes the counts, and a line for the log every 30 s.
 
     The items to fetch now (``wanted``) count when they have a new outcome, the others by their
     ``earlier`` one. The ``places`` where the requests go are added to those of earlier fetches.
+    ``retries`` has the requests that were repeated by cause, and changes with them.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what progress consists of
         self,
         batch: Batch,
         planned: int,
         earlier: Mapping[str, Outcome],
         wanted: Sequence[str],
         places: Sequence[str] = (),
+        *,
+        retries: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._batch = batch
+        self._retries = retries
         self._planned = planned
         self._requests = sum(outcome.requests for outcome in earlier.values())
         self._gb_seconds = sum(outcome.gb_seconds or 0.0 for outcome in earlier.values())
@@ -45,6 +73,8 @@ class ProgressWriter:
         self._reasons = FailureGroups()
         self._count(outcome for key, outcome in earlier.items() if key not in requested)
         self._recent: deque[tuple[float, int]] = deque()
+        self._started = self._said_at = time.monotonic()
+        self._earlier_requests, self._said = self._requests, self._done
         self.write()
 
     def add(self, part: Sequence[Outcome]) -> None:
@@ -68,11 +98,46 @@ class ProgressWriter:
             if outcome.status is not Status.OK:
                 self._reasons.add(outcome)
 
-    def write(self, waits: QuotaSpent | None = None) -> None:
+    @property
+    def _done(self) -> int:
+        return sum(self._counts.values())
+
+    def line(self, flight: Flight | None) -> str | None:
+        """Return a line for the log if the last one is 30 s old."""
+        now = time.monotonic()
+        if now - self._said_at < LOG_S:
+            return None
+        rate = (self._done - self._said) / (now - self._said_at)
+        self._said_at, self._said = now, self._done
+        share = formats.percent(self._done / self._planned)
+        parts = [f"{self._done:,} of {self._planned:,} items ({share}), {rate:,.1f} items/s"]
+        if flight:
+            slowed_by = f", slowed by {flight.slowed_by}" if flight.slowed_by else ""
+            parts.append(f"{flight.in_flight} of {flight.allowed} requests in flight{slowed_by}")
+        return "; ".join(parts + self._retried())
+
+    def result(self) -> str:
+        """Return the last line for the log: the numbers that the run page has."""
+        counts = {str(status): self._counts[status] for status in Status}
+        counts["waiting"] = self._planned - self._done
+        found = ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or "none"
+        requests = self._requests - self._earlier_requests
+        seconds = time.monotonic() - self._started
+        sent = f"{_numbered(requests, 'request')} in {formats.duration(seconds)}"
+        parts = [f"{_numbered(self._planned, 'item')}: {found}", sent]
+        return "; ".join(parts + self._retried()) + "."
+
+    def _retried(self) -> list[str]:
+        causes = sorted(self._retries.items(), key=lambda cause: -cause[1])
+        found = ", ".join(f"{n:,} × {cause}" for cause, n in causes)
+        return [f"retries: {found}"] if found else []
+
+    def write(self, flight: Flight | None = None, waits: QuotaSpent | None = None) -> None:
         """Write the progress of the batch.
 
-        ``waits`` is the quota that the batch is about to wait for.
+        ``flight`` is None unless it is being fetched; ``waits`` is the quota that it is about to wait for.
         """
+        in_flight, allowed, slowed_by = flight or (None, None, None)
         until = waits.reset_at if waits else None
         write_progress(
             self._batch,
@@ -90,5 +155,9 @@ class ProgressWriter:
                 reasons=tuple(group.as_json() for group in self._reasons.groups(REASONS)),
                 waits_until=utc_text(until) if until else None,
                 waits_for=waits.message if waits else None,
+                in_flight=in_flight,
+                allowed=allowed,
+                slowed_by=slowed_by,
+                retries=dict(self._retries),
             ),
         )

@@ -9,6 +9,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fanfold.stages.fetching.backoff import UNAVAILABLE
+
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Sequence
@@ -148,6 +150,21 @@ class RequestQueue:
         with self._changed:
             self._open -= 1
 
+    @property
+    def in_flight(self) -> int:
+        """Number of requests that were handed out and are not finished."""
+        return self._in_flight
+
+    @property
+    def slowed_by(self) -> str | None:
+        """Why fewer requests than the maximum are handed out, or None."""
+        return UNAVAILABLE if self._breaker.is_open else self._limit.slowed_by
+
+    def set_concurrency(self, maximum: int) -> None:
+        """Change the maximum number of requests in flight; those that are sent are not broken off."""
+        with self._changed:
+            self._limit.set_maximum(maximum)
+
     def close(self) -> None:
         """Hand out no more requests."""
         with self._changed:
@@ -162,12 +179,15 @@ class RequestQueue:
             self._breaker.record_response()
             self._limit.record_response(sent_at, time.monotonic())
 
-    def record_error(self, sent_at: float, *, unavailable: bool, overloaded: bool) -> int:
-        """Record a failed request; return the number of consecutive ones without any response."""
+    def record_error(self, sent_at: float, overload: str | None = None) -> int:
+        """Record a failed request; return the number of consecutive ones without any response.
+
+        ``overload`` is how the source showed an overload: ``429``, ``503``, :data:`UNAVAILABLE` or None.
+        """
         with self._changed:
-            if unavailable or overloaded:
-                self._limit.record_overload(sent_at, time.monotonic())
-            return self._breaker.record_error(unavailable=unavailable)
+            if overload:
+                self._limit.record_overload(sent_at, time.monotonic(), overload)
+            return self._breaker.record_error(unavailable=overload == UNAVAILABLE)
 
     def record_probe(self, backoff: Backoff, *, unavailable: bool) -> float:
         """Record a probe of the source; return the seconds for which it has been unavailable."""

@@ -37,10 +37,11 @@ from fanfold.errors import (
 )
 from fanfold.messages import ENGINE, Message
 from fanfold.model import Outcome, Status, utc_text
-from fanfold.stages.fetching.backoff import Backoff
+from fanfold.stages.fetching.backoff import MAX_PAUSE, Backoff, cause_of, overload_of, pause_of
 from fanfold.stages.fetching.circuit_breaker import CircuitBreaker
 from fanfold.stages.fetching.concurrency import AdaptiveLimit
 from fanfold.stages.fetching.parts import Backlog, PartBuffer, Sized
+from fanfold.stages.fetching.progress import Flight
 from fanfold.stages.fetching.queue import Request, RequestQueue
 
 if TYPE_CHECKING:
@@ -52,10 +53,6 @@ if TYPE_CHECKING:
     from fanfold.stages.fetching.counters import RequestCounters
     from fanfold.workspace.batch import Done
 
-DEFAULT_RESET = 300.0
-"""Seconds to wait if the source does not report when its quota is renewed."""
-MAX_PAUSE = 3600.0
-"""Longest pause in seconds, whatever the source requests: an hourly quota is renewed by then."""
 MAX_QUOTA_ERRORS = 10
 """Quota errors of one request before its item fails: the quota is not its problem then."""
 PROBE_AFTER = 10
@@ -86,8 +83,13 @@ class WorkerPool:
         earlier: Mapping[str, Outcome],
         counters: RequestCounters,
         known: Callable[[], Item | None] = lambda: None,
+        changed: Callable[[], int | None] = lambda: None,
     ) -> None:
-        """Create the threads; ``known`` finds an item that an earlier fetch of the run has found."""
+        """Create the queue.
+
+        ``known`` finds an item that an earlier fetch of the run has found; ``changed`` is called at least
+        every two seconds and returns the ``concurrency`` if it has been changed.
+        """
         self.stopped_by: FanfoldError | None = None
         self.limit = AdaptiveLimit(concurrency)
         self._session = session
@@ -96,6 +98,7 @@ class WorkerPool:
         self._counters = counters
         self._earlier = earlier
         self._find_known = known
+        self._changed = changed
         self._known: Item | None = None
         self._not_found: list[tuple[Request, SourceBusy]] = []
         self._page_passed = False
@@ -105,10 +108,9 @@ class WorkerPool:
         self._queue = RequestQueue(deque(map(Request, chunks)), self.limit, CircuitBreaker())
         self._results: queue.SimpleQueue[Sized | BaseException | None] = queue.SimpleQueue()
         self._backlog = Backlog()
-        self._threads = [
-            threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
-            for number in range(min(concurrency, len(wanted)))
-        ]
+        self._items = len(wanted)
+        self._threads: list[threading.Thread] = []
+        self._running = 0
         self._probe_lock = threading.Lock()
         self._probed_at = float("-inf")
 
@@ -118,35 +120,50 @@ class WorkerPool:
     def __exit__(self, *_: object) -> None:
         self._end()
         for thread in self._threads:
-            if thread.ident is not None:
-                thread.join()
+            thread.join()
+
+    @property
+    def flight(self) -> Flight:
+        """The requests in flight now."""
+        # Read without locks: it changes with each request.
+        sent = max(0, self._queue.in_flight - self._limiter.waiting)
+        slowed_by = self._limiter.slowed_by or self._queue.slowed_by
+        return Flight(sent, min(self.limit.maximum, self._items), slowed_by)
+
+    def _start_threads(self) -> None:
+        """Start the threads that the maximum of requests needs and that are not started yet."""
+        for number in range(len(self._threads), min(self.limit.maximum, self._items)):
+            thread = threading.Thread(target=self._work, name=f"fetch-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+            self._running += 1
 
     def parts(self) -> Iterator[list[Done]]:
         """Start the threads and yield their results in parts until all items are tried."""
-        for thread in self._threads:
-            thread.start()
-        running = len(self._threads)
+        self._start_threads()
         buffer = PartBuffer(self._backlog)
         try:
-            while running:
+            while self._running:
                 try:
                     result = self._results.get(timeout=buffer.due_in())
                 except queue.Empty:
                     pass
                 else:
                     if result is None:
-                        running -= 1
+                        self._running -= 1
                     elif isinstance(result, BaseException):
                         raise result
                     else:
                         buffer.add(*result)
-                if part := buffer.take():
+                if (part := buffer.take()) is not None:
                     yield part
+                    if (concurrency := self._changed()) is not None:
+                        self._queue.set_concurrency(concurrency)
+                        self._start_threads()
             buffer.add(self._judged())
         finally:
             self._end()
-        if part := buffer.take(last=True):
-            yield part
+        yield buffer.take(last=True) or []
 
     # in the threads
 
@@ -235,7 +252,7 @@ class WorkerPool:
                 raise error
 
     def _repeat_last(self, request: Request, error: SourceBusy, sent_at: float) -> None:
-        self._queue.record_error(sent_at, unavailable=False, overloaded=False)
+        self._queue.record_error(sent_at)
         if len(request.items) > 1:
             self._queue.split(request, request.items)
         elif not request.postponed:
@@ -286,9 +303,7 @@ class WorkerPool:
 
     def _retry(self, request: Request, error: SourceBusy, sent_at: float) -> None:
         """Retry later; after too many attempts, find out whether the item or the source fails."""
-        errors = self._queue.record_error(
-            sent_at, unavailable=error.unavailable, overloaded=error.overloaded
-        )
+        errors = self._queue.record_error(sent_at, overload_of(error))
         if error.retry_after is not None:
             self._pause(error.retry_after, error)
         request.attempts += 1
@@ -302,7 +317,7 @@ class WorkerPool:
             else:
                 self._give_up(request, error)
         else:
-            self._counters.retry(delay)
+            self._counters.retry(delay, cause_of(error))
             self._queue.retry(request, delay)
 
     def _give_up(self, request: Request, error: FanfoldError) -> None:
@@ -383,18 +398,3 @@ class WorkerPool:
         self._stop.set()
         self._backlog.written(0)
         self._queue.close()
-
-
-def pause_of(error: QuotaSpent, session: Session) -> float:
-    """Return the seconds until a quota is renewed: as reported with the error, else by the source, else a default."""
-    seconds = error.retry_after
-    if seconds is None and error.reset_at is not None:
-        seconds = (error.reset_at - datetime.now(UTC)).total_seconds()
-    if seconds is None:
-        try:
-            quota = session.quota()
-        except FanfoldError:
-            quota = None
-        seconds = DEFAULT_RESET if quota is None or quota.reset_in is None else quota.reset_in
-    # A second more: clocks differ, and resets are reported in whole seconds.
-    return max(0.0, seconds) + 1.0

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fanfold.messages import Texts
-    from fanfold.model import Forecast, Manifest
+    from fanfold.model import Manifest
     from fanfold.pipeline import Pipeline
     from fanfold.workspace.paths import Workspace
 
@@ -51,7 +51,6 @@ def write_report(
     pipeline: Pipeline,
     manifest: Manifest,
     *,
-    forecast: Forecast | None = None,
     messages: Texts | None = None,
 ) -> Report:
     """Write the report of a run to its workspace; replace an earlier report.
@@ -60,7 +59,6 @@ def write_report(
         workspace: The run's folder, with its tables and ``failures.json``.
         pipeline: Its charts are drawn.
         manifest: What the run produced.
-        forecast: Its requests are shown beside their number.
         messages: The texts of the source's reasons.
 
     Raises:
@@ -80,7 +78,6 @@ def write_report(
         charts=charts,
         failures=read_groups(workspace.failures, _REASONS_SHOWN),
         rejected=read_groups(workspace.failures, _REASONS_SHOWN, of="rows"),
-        forecast=forecast,
     )
     pictures = write_pictures(charts, workspace.report)
     with whole_file(workspace.report / PAGE) as temporary:

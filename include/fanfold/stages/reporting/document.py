@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fanfold.messages import Catalogue
-    from fanfold.model import Forecast, Manifest
+    from fanfold.model import Manifest
     from fanfold.pipeline import Pipeline
     from fanfold.stages.reporting.charts import Drawing
     from fanfold.workspace.failure_groups import Group
@@ -80,11 +80,10 @@ def page_of(  # noqa: PLR0913 - what a page shows
     charts: Sequence[Drawing],
     failures: Sequence[Group],
     rejected: Sequence[Group],
-    forecast: Forecast | None,
 ) -> str:
     """Return the page as HTML; the same arguments give the same text.
 
-    ``catalogue`` has the texts of the reasons; the forecast of the requests is shown beside their number.
+    ``catalogue`` has the texts of the reasons.
     """
     style, script = asset("page.css"), _script()
     counts = manifest.counts
@@ -105,7 +104,7 @@ def page_of(  # noqa: PLR0913 - what a page shows
         noun=both(pipeline.noun),
         items=_item_tiles(manifest),
         tables=_table_tiles(manifest, pipeline),
-        run=_run_tiles(manifest, forecast),
+        run=_run_tiles(manifest),
         charts=charts,
         max_rows=full(MAX_ROWS),
         intro=say("failures.intro", n=counts.planned - counts.ok, planned=counts.planned),
@@ -179,7 +178,7 @@ def _dropped_columns(manifest: Manifest) -> list[Tile]:
     return [Tile(say("dropped"), listed, say("dropped.files"))]
 
 
-def _run_tiles(manifest: Manifest, forecast: Forecast | None) -> list[Tile]:
+def _run_tiles(manifest: Manifest) -> list[Tile]:
     return [
         Tile(say("run_id"), same(visible(manifest.run_id, 160))),
         Tile(say("logical_date"), day(manifest.logical_date)),
@@ -191,11 +190,7 @@ def _run_tiles(manifest: Manifest, forecast: Forecast | None) -> list[Tile]:
         Tile(say("started"), day(manifest.started_at)),
         Tile(say("finished"), day(manifest.finished_at)),
         Tile(say("duration"), duration(manifest.started_at, manifest.finished_at)),
-        Tile(
-            say("requests"),
-            full(manifest.requests),
-            say("forecast.requests", n=forecast.requests) if forecast else None,
-        ),
+        Tile(say("requests"), full(manifest.requests)),
         *(
             [Tile(say("billed"), say("gb_seconds", n=short(manifest.gb_seconds)))]
             if manifest.gb_seconds

@@ -51,6 +51,8 @@ _COMPOSITE = {"boxplot", "errorbar", "errorband"}
 _FACETS = {"row", "column", "facet"}
 _FADED = 0.12
 """Opacity of the marks that the legend does not select."""
+_TARGET = {"fillOpacity": 0, "strokeOpacity": 0, "size": 300}
+"""An invisible point of 20 pixels on each value of a line: a line is too thin to hover."""
 
 
 class TableColumn(NamedTuple):
@@ -73,7 +75,7 @@ def localised(spec: Any, language: Language) -> Any:
 
 
 def completed(spec: dict[str, Any], dates: Iterable[str], language: Language) -> dict[str, Any]:
-    """Add page width, formats of times and a legend that filters, unless the author chose otherwise.
+    """Add page width, formats of times, hover targets and a legend that filters, unless the author did.
 
     Args:
         spec: A specification in one language; it is changed.
@@ -86,6 +88,7 @@ def completed(spec: dict[str, Any], dates: Iterable[str], language: Language) ->
         _add_legend_filter(spec)
     for each in _objects(spec):
         _show_as_written(each)
+        _add_hover_targets(each)
         for channel in ("x", "y"):
             found = each.get(channel)
             if not isinstance(found, dict) or "timeUnit" in found:
@@ -101,6 +104,19 @@ def completed(spec: dict[str, Any], dates: Iterable[str], language: Language) ->
     if parse and "data" not in spec:
         spec["data"] = {"format": {"parse": parse}}
     return spec
+
+
+def _add_hover_targets(part: dict[str, Any]) -> None:
+    mark = part.get("mark")
+    mark = {"type": mark} if isinstance(mark, str) else mark
+    if (
+        isinstance(mark, dict)
+        and mark.get("type") in {"line", "area"}
+        and mark.get("tooltip", True)
+    ):
+        # Without a tooltip of its own, a layer without the legend's selection takes no events.
+        target = {**_TARGET, "tooltip": mark.get("tooltip", True)}
+        part["mark"] = {"point": target, **mark}
 
 
 def _show_as_written(part: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from airflow.sdk import dag, task, task_group
 
 from fanfold.airflow.graph import TAG
+from fanfold.airflow.params import item_params
 
 
 def wired(dag_id: str) -> None:
@@ -20,7 +21,7 @@ def wired(dag_id: str) -> None:
     def batch(ref: int) -> None:
         nothing.override(task_id="fetch")(ref) >> nothing.override(task_id="process")(ref)
 
-    @dag(dag_id=dag_id, schedule=None, tags=[TAG])
+    @dag(dag_id=dag_id, schedule=None, tags=[TAG], params=item_params())
     def pipeline() -> None:
         planned = plan()
         first = nothing.override(task_id="preflight")() >> nothing.override(task_id="read_items")()

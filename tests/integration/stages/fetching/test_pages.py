@@ -75,6 +75,8 @@ def serving(answer):
 class Permits:
     """A limiter that grants all permits and counts them."""
 
+    waiting, slowed_by = 0, None
+
     def __init__(self):
         self.granted = 0
         self._lock = threading.Lock()

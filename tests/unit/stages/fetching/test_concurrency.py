@@ -32,14 +32,14 @@ def test_it_is_never_above_the_concurrency_and_never_below_one(most):
     now = rounds(limit, 12, 0.01)
     assert limit.limit == most == limit.highest
     for moment in range(20):
-        limit.record_overload(now + moment, now + moment)
+        limit.record_overload(now + moment, now + moment, "503")
     assert limit.limit == 1
 
 
 def test_a_strain_halves_it_and_growth_is_one_a_round_from_then_on():
     limit = AdaptiveLimit(100)
     now = rounds(limit, 5, 0.05)
-    limit.record_overload(now, now + 0.01)
+    limit.record_overload(now, now + 0.01, "503")
     assert limit.limit == 50
     rounds(limit, 3, 0.05, now=now + 1)
     assert 52 <= limit.limit <= 53
@@ -49,7 +49,7 @@ def test_one_burst_of_refusals_is_one_strain():
     limit = AdaptiveLimit(64)
     now = rounds(limit, 4, 0.05)
     for number in range(64):
-        limit.record_overload(now, now + 0.001 * number)
+        limit.record_overload(now, now + 0.001 * number, "503")
     assert limit.limit == 32
     assert limit.decreases == 1
 

@@ -22,8 +22,8 @@ def counters(reports):
 def test_a_request_counts_only_with_a_permit_and_its_wait_in_any_case(counters, reports):
     counters.permit(1.5, granted=True)
     counters.permit(2.0, granted=False)
-    counters.retry(0.25)
-    counters.retry(0.5)
+    counters.retry(0.25, "503")
+    counters.retry(0.5, "unavailable")
     counters.flush()
     assert reports == [Counters(requests=1, retries=2, waited=3.5, backed_off=0.75)]
 

@@ -18,11 +18,11 @@ def test_a_part_is_due_when_its_records_have_enough_bytes():
     assert PART_BYTES // 3 < size_of([found]) < PART_BYTES // 3 + 100
     for _ in range(2):
         buffer.add([found, (Outcome("gone", Status.MISSING), None)])
-        assert buffer.take() == []
+        assert buffer.take() is None
     buffer.add([found])
     assert len(buffer.take()) == 5
     buffer.add([found])
-    assert buffer.take() == []
+    assert buffer.take() is None
 
 
 @pytest.mark.parametrize("stopped", [False, True])

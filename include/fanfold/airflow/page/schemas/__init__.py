@@ -30,7 +30,15 @@ from fanfold.airflow.page.schemas.items import (
     Suggestion,
     Suggestions,
 )
-from fanfold.airflow.page.schemas.pipelines import Pipeline, PipelineRun, Pipelines
+from fanfold.airflow.page.schemas.limits import (
+    Fetching,
+    LimitChanges,
+    Limits,
+    Published,
+    PublishRequest,
+    Shares,
+)
+from fanfold.airflow.page.schemas.pipelines import Latest, Pipeline, PipelineRun, Pipelines
 from fanfold.airflow.page.schemas.redrive import (
     Failure,
     Redrivable,
@@ -66,6 +74,7 @@ __all__ = [
     "Failure",
     "FailureGroup",
     "Failures",
+    "Fetching",
     "File",
     "Files",
     "Item",
@@ -73,6 +82,9 @@ __all__ = [
     "ItemHistory",
     "ItemInRun",
     "ItemOutcome",
+    "Latest",
+    "LimitChanges",
+    "Limits",
     "Merge",
     "Moment",
     "OtherRun",
@@ -80,6 +92,8 @@ __all__ = [
     "Pipeline",
     "PipelineRun",
     "Pipelines",
+    "PublishRequest",
+    "Published",
     "Rate",
     "Redrivable",
     "Redrive",
@@ -91,6 +105,7 @@ __all__ = [
     "Requests",
     "RunSummary",
     "Seconds",
+    "Shares",
     "SomeRecords",
     "SomeRejected",
     "SomeRows",

@@ -23,6 +23,15 @@ class PipelineRun(Schema):
     tally: ItemCounts | None
 
 
+class Latest(Schema):
+    """The run that ``latest.json`` refers to, as its task ``publish`` reported it to Airflow."""
+
+    run_id: str | None
+    published_at: str
+    rows: int | None
+    bytes: int | None = Field(description="Size of the published files.")
+
+
 class Pipeline(Schema):
     """A pipeline and its recent runs, newest first."""
 
@@ -30,11 +39,15 @@ class Pipeline(Schema):
     name: str
     paused: bool
     description: str | None
+    schedule: str | None = Field(description="Cron expression or the kind of timetable.")
+    next_run: str | None = Field(description="When Airflow creates the next scheduled run.")
+    can_trigger: bool = Field(description="Whether this user may trigger it now.")
+    latest: Latest | None
     runs: list[PipelineRun]
 
 
 class Pipelines(Schema):
-    """The pipelines that this user may read."""
+    """The pipelines that this user may read: those with the newest runs first."""
 
     pipelines: list[Pipeline]
     scheduler: bool

@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import Field
 
 from fanfold.airflow.page.schemas.base import Schema, Verdict
+from fanfold.airflow.page.schemas.limits import Fetching, Limits, Shares
 from fanfold.airflow.page.schemas.redrive import Failure, Redrivable, Redriven
 from fanfold.model import RunStatus
 from fanfold.queries.item_counts import ItemCounts
@@ -137,6 +138,12 @@ class RunSummary(Schema):
     warnings: list[str] = Field(
         description="Rows that fell, and what `publish` and `load` did last left as it was, and why."
     )
+    limits: Limits
+    can_publish: bool = Field(
+        description="Whether the run failed because its tolerance was exceeded, and this user may publish it."
+    )
+    shares: Shares
+    fetching: Fetching | None = Field(description="Null while nothing is fetched from an API.")
     tasks: list[TaskState]
     redrive: Redrivable
     redrives: list[Redriven] = Field(description="Those from the page, oldest first.")

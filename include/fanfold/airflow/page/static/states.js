@@ -54,11 +54,19 @@ export function State({ state }) {
   `;
 }
 
+export const verdictWord = (verdict) => say(`verdict.${verdict}`);
+
+/** The icon of a verdict. */
+export function VerdictSign({ verdict }) {
+  const [state, sign] = VERDICTS[verdict];
+  return html`<span class="mark state-${state}"><${Sign} name=${sign} /></span>`;
+}
+
 /** The verdict on a run, as a badge. */
 export function Verdict({ verdict, until = null }) {
   const [state, sign] = VERDICTS[verdict];
   const word = until
     ? say("verdict.waiting_until", { time: momentText(until) })
-    : say(`verdict.${verdict}`);
+    : verdictWord(verdict);
   return html`<span class="badge state-${state}"><${Sign} name=${sign} />${word}</span>`;
 }

@@ -17,9 +17,12 @@
   };
   const times = () => (language === "zh" ? { locale: { number: chinese, time: chineseTime }, timeFormat: chineseTime.date } : {});
 
-  // Numbers: 12,345 in a tooltip or table, 12.3K or 1.23万 on an axis.
+  // Numbers: 12,345.67 in a tooltip or table, 12.3K or 1.23万 on an axis.
   const tag = () => (language === "zh" ? "zh-CN" : "en-US");
-  const full = (value) => new Intl.NumberFormat(tag(), { maximumSignificantDigits: 9 }).format(value);
+  const full = (value) => {
+    const digits = Math.abs(value) < 1 ? { maximumSignificantDigits: 3 } : { maximumFractionDigits: 2 };
+    return new Intl.NumberFormat(tag(), digits).format(value);
+  };
   const short = (value) =>
     Math.abs(value) < 10_000
       ? new Intl.NumberFormat(tag(), { maximumSignificantDigits: 4 }).format(value)
@@ -151,10 +154,10 @@
     .find((name) => name === "zh" || name === "en");
   for (const input of switches) input.addEventListener("change", () => show(input));
   dark.addEventListener("change", draw);
-  // Paper is light.
+  // Paper is light and narrow: charts are drawn again for its width.
   const paper = (on) => {
-    root.classList.toggle("light", on);
-    if (dark.matches) draw();
+    root.classList.toggle("paper", on);
+    draw();
   };
   addEventListener("beforeprint", () => paper(true));
   addEventListener("afterprint", () => paper(false));
