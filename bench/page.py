@@ -74,6 +74,10 @@ def requests_of(bench: Bench, run_id: str, users: int) -> dict[str, Callable[[],
         "item by key: missing": lambda: api("GET", f"{page}/items", params={"key": next(missing)}),
         "failures by reason": lambda: api("GET", f"{page}/failures"),
         "dataset, 100 rows": lambda: api("GET", f"{page}/dataset"),
+        "dataset, sorted and filtered": lambda: api(
+            "GET", f"{page}/dataset", params={"sort": "followers_count", "filter": "contains::a"}
+        ),
+        "suggestions by name": lambda: api("GET", f"{page}/suggestions", params={"prefix": "zzz"}),
         "redrive (dry run)": lambda: api("POST", f"{page}/redrive", json={"dry_run": True}),
         "pipelines": lambda: api("GET", "/fanfold/api/pipelines"),
     }

@@ -238,6 +238,7 @@ class Plan:
         table_prefix: Prefix of the names of the warehouse tables.
         label: Column with a name of the row for people; empty if there is none.
         measure: Column by which changes are ranked; empty if there is none.
+        not_compared: Columns that a comparison of two runs ignores.
         mode: ``snapshot`` or ``merge``.
         places: Where the requests go: URLs, regions and buckets.
         items_from: Where the list of items comes from; None in a plan of an earlier version.
@@ -264,6 +265,7 @@ class Plan:
     table_prefix: str = ""
     label: str = ""
     measure: str = ""
+    not_compared: tuple[str, ...] = ()
     conflicts: int = 0
     bytes: int = 0
     mode: str = "snapshot"
@@ -297,7 +299,7 @@ class Plan:
         made: dict[str, Any] = {"forecast": forecast, "quotas": quotas, "key_form": key_form}
         made |= {
             name: tuple(data[name])
-            for name in ("starts", "noun", "row_key", "folds", "places")
+            for name in ("starts", "noun", "row_key", "folds", "not_compared", "places")
             if name in data
         }
         if data.get("items_from"):

@@ -131,7 +131,7 @@ def test_a_user_is_found_by_key_with_record_and_row_side_by_side(runs, partial_r
     """With the keyboard alone: type, arrow, Enter, and back."""
     visitor.alone(partial_run)
     broken, good = runs.broken[0], runs.users[50]
-    search = page.get_by_label("Find by key (user)")
+    search = page.get_by_label("Find by key or name (user)")
     search.focus()
     page.keyboard.type(broken[:-1])
     page.get_by_role("option").first.wait_for()
@@ -162,10 +162,11 @@ def test_a_user_is_found_by_key_with_record_and_row_side_by_side(runs, partial_r
 def test_the_run_is_compared_with_the_one_before(runs, partial_run, visitor, page, number):
     visitor.alone(partial_run)
     page.get_by_role("tab", name="Compare").click()
-    page.get_by_text("Previous run:").wait_for()
-    # 15 are not on the list any more, 5 are broken and 3 unknown.
+    page.get_by_text("All differences (CSV)").wait_for()
     assert number(page, "in both runs") == 117
-    assert (number(page, "new"), number(page, "removed")) == (20, 23)
+    assert (number(page, "new"), number(page, "gone")) == (20, 23)
+    gone = page.locator(".tile").filter(has=page.get_by_text("gone", exact=True)).inner_text()
+    assert " ".join(gone.split()) == "gone 23 15 not in the list now 3 missing 5 invalid"
     away = {*runs.broken, *runs.unknown}
     both = {
         uid: profile(uid, Age(MONTH))["followers_count"] - profile(uid)["followers_count"]

@@ -68,7 +68,7 @@ def test_failed_users_are_redriven_and_become_ok(
     assert sorted(published) == [("complete", 57), ("complete", 60), ("partial", 52)]
 
     # An item that is here may be fetched again, too.
-    search = page.get_by_label("Find by key (user)")
+    search = page.get_by_label("Find by key or name (user)")
     search.fill(runs.users[67])
     search.press("Enter")
     page.get_by_role("button", name="Fetch again").first.click()

@@ -449,13 +449,12 @@ def load(pipeline: str) -> dict[str, dict[str, Any]]:
 @task(multiple_outputs=False, doc_md=task_docs.REPORT)
 @metrics.timed
 def report(pipeline: str) -> str:
-    """Compare with the previous run, write and publish the report; return its key."""
-    from fanfold.stages import comparing, publishing, reporting
+    """Write and publish the report; return its key."""
+    from fanfold.stages import publishing, reporting
 
     workspace = settings.workspace_of(get_current_context())
     manifest = _manifest()
     loaded = _pipeline(pipeline)
-    log.info("%s", comparing.compare_with_previous(workspace, manifest, loaded))
     run_plan = Plan.from_json(read_json(workspace.plan))
     written = reporting.write_report(workspace, loaded, manifest, messages=run_plan.messages)
     with connections.bucket(settings.bucket_name()) as bucket:

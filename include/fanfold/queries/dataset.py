@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from fanfold.errors import Inconsistent
 from fanfold.queries.values import json_value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -29,12 +31,13 @@ class Column:
 class DatasetPage:
     """One page of the rows of a dataset or fold.
 
-    ``table`` is its name, ``rows`` its number of rows, ``offset`` the position of the first row of
-    the page, from 0.
+    ``table`` is its name, ``rows`` its number of rows, ``matched`` how many of them fit the filters,
+    ``offset`` the position of the first row of the page among these, from 0.
     """
 
     table: str
     rows: int
+    matched: int
     offset: int
     columns: tuple[Column, ...]
     page: tuple[list[Any], ...]
@@ -48,11 +51,17 @@ def rows_of(table: str, path: Path, *, offset: int, limit: int) -> DatasetPage:
     Raises:
         Inconsistent: The file is missing or damaged.
     """
+    with readable(path), pq.ParquetFile(path) as file:
+        rows = file.metadata.num_rows
+        places = range(offset, min(offset + limit, rows))
+        return DatasetPage(table, rows, rows, offset, columns_of(file), json_rows(file, places))
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Translate the errors of a Parquet file."""
     try:
-        with pq.ParquetFile(path) as file:
-            return DatasetPage(
-                table, file.metadata.num_rows, offset, _columns(file), _page(file, offset, limit)
-            )
+        yield
     except (pa.ArrowException, OSError) as error:
         raise Inconsistent(
             f"{path} cannot be read as a dataset ({error}); clear `consolidate` with its "
@@ -60,7 +69,8 @@ def rows_of(table: str, path: Path, *, offset: int, limit: int) -> DatasetPage:
         ) from error
 
 
-def _columns(file: pq.ParquetFile) -> tuple[Column, ...]:
+def columns_of(file: pq.ParquetFile) -> tuple[Column, ...]:
+    """Return the columns of a file, in order."""
     rows, nulls = file.metadata.num_rows, _nulls(file.metadata)
     found = []
     for field in file.schema_arrow:
@@ -99,19 +109,16 @@ def _type(kind: pa.DataType) -> str:
     return str(kind)
 
 
-def _page(file: pq.ParquetFile, offset: int, limit: int) -> tuple[list[Any], ...]:
-    """Read only the row groups that hold the rows."""
-    found: list[pa.Table] = []
-    wanted = limit
+def json_rows(file: pq.ParquetFile, places: Sequence[int]) -> tuple[list[Any], ...]:
+    """Return the rows at some places of a file, in that order; only their row groups are read."""
+    found: dict[int, dict[str, Any]] = {}
+    start = 0
     for group in range(file.num_row_groups):
-        size = file.metadata.row_group(group).num_rows
-        if wanted and offset < size:
-            rows = file.read_row_group(group, use_threads=False).slice(offset, wanted)
-            found.append(rows)
-            wanted -= rows.num_rows
-        offset = max(0, offset - size)
-    return tuple(
-        [json_value(value) for value in row.values()]
-        for table in found
-        for row in table.to_pylist()
-    )
+        end = start + file.metadata.row_group(group).num_rows
+        wanted = [place for place in places if start <= place < end]
+        if wanted:
+            rows = file.read_row_group(group, use_threads=False)
+            rows = rows.take([place - start for place in wanted])
+            found |= zip(wanted, rows.to_pylist(), strict=True)
+        start = end
+    return tuple([json_value(value) for value in found[place].values()] for place in places)

@@ -98,10 +98,7 @@ def find_item(workspace: Workspace, plan: Plan, key: str, *, final: bool) -> Ite
         return None
     batch = workspace.batch(plan.batch_of(position))
     fetched = _fetched(batch, key)
-    latest = fetched[-1][0] if fetched else None
-    decided = _decided(batch, key)
-    if decided is not None and (final or _is_of_records(decided, latest)):
-        latest = decided
+    latest = _latest(batch, key, fetched, final=final)
     if final and latest and latest.status is Status.OK:
         same = _some(workspace.dataset / SAME, "item", key, dict).first
         latest = noted(latest, same[0]) if same else latest
@@ -125,6 +122,35 @@ def find_item(workspace: Workspace, plan: Plan, key: str, *, final: bool) -> Ite
     )
 
 
+@dataclass(frozen=True, slots=True)
+class ItemBrief:
+    """An item in a few words: its current outcome or ``waiting``, and the first of its rows.
+
+    ``rows`` is their number.
+    """
+
+    key: str
+    status: str
+    rows: int
+    row: dict[str, Any]
+
+
+def brief_item(
+    workspace: Workspace, plan: Plan, position: int, key: str, *, final: bool
+) -> ItemBrief:
+    """Return the outcome and the rows of the item at a position of the plan; see :func:`find_item`.
+
+    Raises:
+        Inconsistent: A file of its batch is damaged.
+    """
+    batch = workspace.batch(plan.batch_of(position))
+    latest = _latest(batch, key, _fetched(batch, key), final=final)
+    rows = _rows(batch.rows_file, key)
+    return ItemBrief(
+        key, latest.status if latest else "waiting", rows.count, rows.first[0] if rows.first else {}
+    )
+
+
 def _file(listed: Mapping[str, Any], downloaded: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return size, ETag and time of a file."""
     facts = {**downloaded, "size": downloaded["bytes"]} if downloaded else listed
@@ -138,6 +164,14 @@ def _fetched(batch: Batch, key: str) -> list[tuple[Outcome, Path]]:
         for _, raw, outcomes in batch.parts()
         for outcome in _some(outcomes, "key", key, Outcome.from_json).first
     ]
+
+
+def _latest(
+    batch: Batch, key: str, fetched: list[tuple[Outcome, Path]], *, final: bool
+) -> Outcome | None:
+    latest = fetched[-1][0] if fetched else None
+    decided = _decided(batch, key)
+    return decided if decided and (final or _is_of_records(decided, latest)) else latest
 
 
 def _decided(batch: Batch, key: str) -> Outcome | None:

@@ -27,7 +27,6 @@ Layout::
         failures.json                    failure groups of items and of rejected rows
         spill/                           temporary files of DuckDB
         report/                          report.html
-        comparison.json                  differences to the previous run
         manifest.json                    the manifest
         consolidate.json                 warnings of the last consolidation
         publish.json                     warnings of the last publication, and whether latest.json moved
@@ -96,7 +95,6 @@ class Workspace:
         self.base_ref = root / "items" / "base.json"
         self.dataset = root / "dataset"
         self.failures = root / "failures.json"
-        self.comparison = root / "comparison.json"
         self.stop = root / "stop.json"
         self.limits = root / "limits.json"
         self.report = root / "report"

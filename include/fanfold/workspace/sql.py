@@ -1,4 +1,4 @@
-"""DuckDB over the tables of a run: folds, charts and comparisons.
+"""DuckDB over the tables of a run: folds, charts, and what the run page computes.
 
 A connection reads the files that it is given, and nothing else: no other folder, no network, no
 extension, no variable of Python. One thread, so that the same rows give the same order and, with
@@ -17,7 +17,7 @@ from fanfold.errors import BadPipeline, WorkspaceUnavailable
 from fanfold.workspace.files import TEMPORARY_PREFIX, disk_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import pyarrow as pa
@@ -31,7 +31,11 @@ _NO_DISK = ("IO Error:", "max_temp_directory_size")
 
 @contextlib.contextmanager
 def open_tables(
-    tables: Mapping[str, Path], spill: Path, *, memory: str | None = None
+    tables: Mapping[str, Path],
+    spill: Path,
+    *,
+    memory: str | None = None,
+    folders: Iterable[Path] = (),
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a connection with a view of each Parquet file.
 
@@ -40,6 +44,7 @@ def open_tables(
         spill: Folder for temporary files; created if necessary. Each connection has its own folder
             in it and removes that.
         memory: Memory limit; default :data:`MEMORY`.
+        folders: Further folders that queries may read.
 
     Raises:
         WorkspaceUnavailable: The spill folder cannot be written.
@@ -52,8 +57,8 @@ def open_tables(
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(f"SET memory_limit = '{memory or MEMORY}'")
         connection.execute(f"SET temp_directory = {text(own)}")
-        folders = sorted({str(path.parent) for path in tables.values()} | {own})
-        connection.execute(f"SET allowed_directories = [{', '.join(map(text, folders))}]")
+        allowed = {own, *map(str, folders), *(str(path.parent) for path in tables.values())}
+        connection.execute(f"SET allowed_directories = [{', '.join(map(text, sorted(allowed)))}]")
         connection.execute("SET enable_external_access = false")
         for name, path in tables.items():
             add_table(connection, name, path)

@@ -40,6 +40,7 @@ QUERIES = {
     "/run": f"?dag_id={DAG}",
     f"{RUN}/items": f"?key={KEYS[0]}",
     f"{RUN}/suggestions": "?prefix=f",
+    f"{RUN}/history": f"?key={KEYS[0]}",
 }
 """The query that a route requires."""
 NAMES = {STATIC: "vendor/preact.js", (GET, f"{RUN}/files/{{name}}"): "orders.parquet"}
@@ -213,9 +214,9 @@ def new_run(dags, sinks):
 def finished_run(new_run, page_of, s3_client, bucket_name):
     """``finished_run(files, …)``: the API of the page of a finished run over these files."""
 
-    def get(files, *, batch_size=3, passed=True, previous=None, merged=None, **of_run):
+    def get(files, *, batch_size=3, passed=True, merged=None, **of_run):
         workspace = new_run(-(-len(files) // batch_size), **of_run)
-        options = {"passed": passed, "previous": previous, "merged": merged}
+        options = {"passed": passed, "merged": merged}
         manifest = write_run(workspace, files, batch_size=batch_size, **options)
         for entry in manifest.files if passed else ():
             path = workspace.dataset / entry.key
@@ -229,15 +230,14 @@ def finished_run(new_run, page_of, s3_client, bucket_name):
 @pytest.fixture
 def compared(finished_run, sinks):
     """A run of six files, one of them missing, with an earlier run, and secrets around its folder."""
-    earlier = finished_run(dict.fromkeys(KEYS[:3], File()))
+    finished_run(dict.fromkeys(KEYS[:3], File()))
     files = dict.fromkeys(KEYS, File()) | {MISSING: File(status=Status.MISSING)}
-    root = finished_run(files, previous=earlier.workspace).workspace.root
+    root = finished_run(files).workspace.root
     shutil.copytree(root, sinks / OTHER / "elsewhere")
     # Files of a run where a forged name would lead to, were it taken for a path.
     for folder in (sinks.parent, sinks, root.parent):
         shutil.copytree(root, folder, dirs_exist_ok=True)
         (folder / "report" / "report.html").write_text(SECRET)
-        (folder / "comparison.json").write_text(json.dumps({"previous": SECRET}))
         (folder / f"{SECRET}.txt").write_text(SECRET)
     return Workspace(root)
 

@@ -70,6 +70,7 @@ class File:
         status: Its outcome.
         etag: That of the download; without one, the lines are records of an API.
         gb_seconds: What the calls of a function for it cost.
+        dearer: What each line costs more than usual.
     """
 
     lines: int = 1
@@ -77,6 +78,7 @@ class File:
     status: Status = Status.OK
     etag: str = ""
     gb_seconds: float | None = None
+    dearer: int = 0
 
     def fetched(self):
         if self.etag:
@@ -86,7 +88,7 @@ class File:
 
     def records(self):
         return [
-            {"line": line, "price": "-1.00" if line <= self.broken else f"{line}.50"}
+            {"line": line, "price": "-1.00" if line <= self.broken else f"{line + self.dearer}.50"}
             for line in range(1, self.lines + 1)
         ]
 
@@ -153,6 +155,7 @@ def write_plan(workspace, files, batch_size, **fields):
         folds=("revenue",),
         label="category",
         measure="price",
+        not_compared=("as_of",),
         places=PLACES,
         **fields,
     )
@@ -235,11 +238,10 @@ def row_json(row):
     return {name: getattr(row, name) for name in Rejected.__slots__}
 
 
-def write_run(workspace, files, *, batch_size=3, previous=None, passed=True, merged=None):
+def write_run(workspace, files, *, batch_size=3, passed=True, merged=None):
     """Write the workspace of a consolidated run, with its report.
 
-    ``previous`` is the workspace that the comparison names; ``merged``, for mode ``merge``, has further
-    fields of the manifest.
+    ``merged``, for mode ``merge``, has further fields of the manifest.
     """
     fields = {} if merged is None else {"mode": "merge", "bytes": 12_345_678}
     plan = write_plan(workspace, files, batch_size, **fields)
@@ -300,8 +302,6 @@ def write_run(workspace, files, *, batch_size=3, previous=None, passed=True, mer
     if passed:
         workspace.report.mkdir()
         (workspace.report / "report.html").write_text("<!doctype html><title>Report</title>")
-    if previous is not None:
-        write_json(workspace.comparison, comparison(previous))
     return manifest
 
 
@@ -324,30 +324,3 @@ def entry(path, form, rows, table):
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     return FileEntry(path.name, form, rows, len(content), digest, table)
-
-
-def comparison(previous):
-    """What ``report`` writes: two new rows, one that is gone, and two changes."""
-    new = [
-        {"key": ["file-03.csv", "1"], "label": "category 1"},
-        {"key": ["file-04.csv", None], "label": None},
-    ]
-    changes = [
-        {"key": ["file-00.csv", "1"], "label": "category 1", "before": 10, "after": 12.5, "columns": ["price", "note"]},
-        {"key": ["file-00.csv", "2"], "label": None, "before": None, "after": 3, "columns": ["note"]},
-    ]  # fmt: skip
-    return {
-        "previous": previous.root.name,
-        "previous_date": "2026-07-27T00:00:00.000Z",
-        "key": ["file", "line"],
-        "measure": "price",
-        "new": {"count": 2, "examples": new},
-        "gone": {"count": 1, "examples": [{"key": ["old.csv", "1"], "label": None}]},
-        "changed": 2,
-        "unchanged": 3,
-        "changes": changes,
-        "repeated": True,
-        "added": ["note"],
-        "removed": [],
-        "retyped": ["line"],
-    }

@@ -65,6 +65,9 @@ def document_of(address, site, workspace):
         "prefix": [KEYS[0][:4]],
         "group": [*groups, *rejected],
         "table": ["orders", "revenue"],
+        "sort": ["price", "ordered_at", "tags"],
+        "column": ["price"],
+        "filter": [[">:price:1"], ["contains::1", "=:file:file-00.csv"]],
     }
 
     def with_real(values, names):
@@ -86,7 +89,7 @@ def document_of(address, site, workspace):
     def flatmap_query(_context, query):
         if not query:
             return st.just(query)
-        return st.one_of(st.just(query), with_real(query, ["key", "prefix", "group", "table"]))
+        return st.one_of(st.just(query), with_real(query, list(real)))
 
     @schema.hook
     def flatmap_body(context, body):

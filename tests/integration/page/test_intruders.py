@@ -143,7 +143,7 @@ def test_a_run_whose_name_is_a_path_has_a_workspace_of_its_own(door, named_run):
             answer = door.ask(route, run_id=run_id)
             assert answer.status_code == 404, (route, answer.text[:200])
         summary = door.ask((GET, RUN), run_id=run_id).json()
-        assert (summary["run_id"], summary["tally"], summary["previous"]) == (run_id, None, None)
+        assert (summary["run_id"], summary["tally"]) == (run_id, None)
 
 
 def test_a_run_of_a_dag_without_the_tag_is_not_found(door, named_run):
@@ -231,7 +231,10 @@ def test_a_damaged_file_is_named_as_the_cause(door):
         "plan.json": [(GET, RUN), (GET, f"{RUN}/batches"), REDRIVE],
         "manifest.json": [(GET, RUN), (GET, f"{RUN}/files"), DOWNLOAD],
         "failures.json": [(GET, f"{RUN}/failures")],
-        "comparison.json": [(GET, RUN), (GET, f"{RUN}/comparison")],
+        "dataset/orders.parquet": [
+            (GET, f"{RUN}/{part}") for part in ("columns", "comparison", "comparison.csv")
+        ],
+        "../.history.json": [(GET, f"{RUN}/{part}") for part in ("runs", "history", "comparison")],
     }.items():
         path = door.workspace.root / name
         whole = path.read_bytes()

@@ -61,8 +61,8 @@ def address(run):
 
 @pytest.fixture
 def compared_run(finished_run):
-    earlier = finished_run({LARGE: File(2)})
-    return finished_run(FILES, batch_size=7, previous=earlier.workspace)
+    finished_run({LARGE: File(2, dearer=3)})
+    return finished_run(FILES, batch_size=7)
 
 
 def tile(page, name):
@@ -152,19 +152,32 @@ def test_tables_rejected_rows_and_an_item_with_many_rows_are_shown(open_page, co
         page.get_by_role("button", name="price").click()
         page.get_by_role("button", name="price").click()
         shown = page.get_by_role("region", name="Rows").get_by_role("row")
-        assert "97.50" in shown.nth(1).inner_text()
-        page.get_by_label("Filter these rows").fill("96.50")
+        shown.nth(1).get_by_text("250.50").wait_for()
+        page.get_by_label("Filter all rows").first.select_option("price")
+        page.get_by_label("Operator").select_option("=")
+        page.get_by_label("Value", exact=True).fill("196.5")
+        page.get_by_role("button", name="Filter", exact=True).click()
         page.get_by_text("1 matching row").wait_for()
-        assert "96.50" in shown.nth(1).inner_text()
+        shown.nth(1).get_by_text("196.50").wait_for()
+        page.get_by_role("button", name="Remove filter").click()
+        page.get_by_text("Rows 1–100 of 345").wait_for()
+        page.get_by_text("7 columns").click()
+        page.get_by_role("img", name=re.compile("Most values are in 1.5 – ")).wait_for()
+        page.get_by_text("How to read it").click()
+        page.get_by_text("pd.read_parquet").wait_for()
         page.get_by_role("button", name="revenue", exact=True).click()
         page.get_by_role("heading", name="revenue · 3 rows").wait_for()
         assert "revenue.csv.gz" in page.get_by_role("region", name="Files").inner_text()
 
         page.get_by_role("tab", name="Compare").click()
-        page.get_by_text("Columns with another type, not compared: line").wait_for()
-        page.get_by_role("region", name=re.compile("largest difference of price")).wait_for()
+        changed = page.get_by_role("region", name=re.compile("largest difference of price"))
+        changed.get_by_text("-66.7%").wait_for()
+        page.get_by_text("item ok, without this row").first.wait_for()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="All differences (CSV)").click()
+        assert download.value.suggested_filename == "comparison.csv"
 
-        page.get_by_label("Find by key (order file)").fill(PARTLY.upper())
+        page.get_by_label("Find by key or name (order file)").fill(PARTLY.upper())
         page.keyboard.press("Enter")
         page.get_by_role("heading", name=re.compile("^Order file", re.IGNORECASE)).wait_for()
         page.get_by_role("heading", name="Rows (20)").wait_for()
@@ -244,7 +257,7 @@ def test_a_failed_and_an_empty_run_show_their_outcome(open_page, finished_run):
         page.get_by_role("tab", name="Report").click()
         page.get_by_role("tabpanel").get_by_text("report").first.wait_for()
         page.get_by_role("tab", name="Compare").click()
-        page.get_by_text("This run was not compared with the previous run").wait_for()
+        page.get_by_text("There is no other run with a dataset").wait_for()
         page.goto(address(finished_run({})))
         page.get_by_text("Empty", exact=True).wait_for()
         page.get_by_text("This run has no batches.").wait_for()

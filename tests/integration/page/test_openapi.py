@@ -9,9 +9,10 @@ import pytest
 
 METHODS = ("get", "put", "post", "delete", "patch")
 OTHER_THAN_JSON = {
+    "download_comparison": "text/csv",
     "download_file": "application/octet-stream",
-    "download_missing": "application/x-ndjson",
     "download_failures": "application/x-ndjson",
+    "download_missing": "application/x-ndjson",
     "download_rejected": "application/x-ndjson",
     "get_report": "text/html",
 }

@@ -80,6 +80,10 @@ def test_what_consolidate_publish_and_load_warned_of_is_told(partial):
     assert partial.get()["warnings"] == [messages[0].text, messages[1].text]
 
 
+def suggested(page, prefix):
+    return [each["key"] for each in page.get("/suggestions", prefix=prefix)["suggestions"]]
+
+
 def test_a_merged_dataset_is_shown_beside_the_rows_of_its_run(finished_run, partial):
     """In mode ``snapshot`` none of this is there."""
     columns = {f"column {number:02}": 1 for number in range(30)} | {"gift_note": 7}
@@ -93,9 +97,9 @@ def test_a_merged_dataset_is_shown_beside_the_rows_of_its_run(finished_run, part
         {"name": "gift_note", "files": 7}, {"name": "column 00", "files": 1},
     ]  # fmt: skip
     assert (len(seen["dropped_columns"]), seen["more_dropped"]) == (20, 11)
-    assert merged.get("/suggestions", prefix="03.CSV")["keys"] == []
-    assert merged.get("/suggestions", prefix="03.csv")["keys"] == [KEYS[3]]
-    assert partial.get("/suggestions", prefix="03.csv")["keys"] == []
+    assert suggested(merged, "03.CSV") == []
+    assert suggested(merged, "03.csv") == [KEYS[3]]
+    assert suggested(partial, "03.csv") == []
     merged.set_states("running")
     seen = merged.get()
     assert seen["merge"] == {"run_rows": 40, "superseded": None, "deleted": None, "pending": None}
@@ -198,9 +202,25 @@ def test_an_item_is_shown_with_its_first_records_rows_and_rejected_rows(partial)
 def test_an_item_is_found_by_what_people_type(partial):
     assert partial.get("/items", key=f"  @{KEYS[2].upper()} ")["key"] == KEYS[2]
     assert partial.get("/items", key="1", expect=404)["code"] == "unknown_item"
-    assert partial.get("/suggestions", prefix="file-0")["keys"] == KEYS[:10]
-    assert partial.get("/suggestions", prefix="@FILE-0")["keys"] == KEYS[:10]
-    assert partial.get("/suggestions", prefix="9")["keys"] == []
+    assert suggested(partial, "file-0") == KEYS[:10]
+    assert suggested(partial, "@FILE-0") == KEYS[:10]
+    assert suggested(partial, "9") == []
+
+
+def test_all_rows_of_a_table_are_sorted_and_filtered_and_its_columns_profiled(partial):
+    found = partial.get(
+        "/dataset", sort="price", descending=True, filter=[">:price:1", "contains::file-0"]
+    )
+    prices = [float(row[3]) for row in found["page"]]
+    assert prices == sorted(prices, reverse=True)
+    assert 0 < len(prices) == found["matched"] < found["rows"] == ROWS
+    for bad in ({"sort": "rowid"}, {"filter": ">:price:many"}):
+        assert partial.get("/dataset", expect=409, **bad)["code"] == "unfit"
+    assert partial.get("/dataset", expect=422, filter="price > 1")["code"] == "senseless"
+    columns = {each["name"]: each for each in partial.get("/columns")["columns"]}
+    assert list(columns) == ["file", "line", "category", "price", "ordered_at", "note", "as_of"]
+    assert columns["price"]["smallest"] == "1.50"
+    assert sum(columns["line"]["distribution"]["counts"]) == ROWS
 
 
 def test_the_rows_of_the_dataset_and_its_folds_are_shown_in_pages(partial):
@@ -342,9 +362,7 @@ def test_a_run_over_its_tolerance_shows_its_dataset_and_publishes_none(finished_
     file = page.client.get(f"{page.path}/files/orders.parquet")
     assert file.content == page.workspace.table("orders").read_bytes()
     assert page.get("/report", expect=404)["code"] == "no_report"
-    assert page.get("/comparison", expect=404)["code"] == "never_compared"
-    page.set_states("running", {("report",): None})
-    assert page.get("/comparison", expect=404)["code"] == "not_compared_yet"
+    assert page.get("/comparison", expect=404)["code"] == "no_comparison"
 
 
 def test_a_dry_run_an_empty_run_and_one_that_ended_before_its_plan(new_run, page_of, finished_run):
@@ -410,15 +428,42 @@ def test_what_a_deleted_run_left_is_not_shown_for_a_new_run_with_its_id(finished
 
 
 def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(finished_run, site):
-    earlier = finished_run(dict.fromkeys(KEYS[:3], File()))
-    page = finished_run(FILES, batch_size=7, previous=earlier.workspace)
-    seen, found = page.get(), page.get("/comparison")
-    assert found["previous"] == seen["previous"] == earlier.run_id
-    assert (found["key"], found["measure"]) == (["file", "line"], "price")
-    assert (found["new"]["count"], found["gone"]["count"]) == (2, 1)
-    assert found["new"]["examples"][1] == {"key": ["file-04.csv", None], "label": None}
-    assert [(each["before"], each["after"]) for each in found["changes"]] == [(10, 12.5), (None, 3)]
-    assert (found["repeated"], found["retyped"]) == (True, ["line"])
+    """By default with the one before of like size; the missing, invalid and failed are told apart."""
+    other = dict.fromkeys([*KEYS, "old.csv", INVALID, MISSING], File(2))
+    earlier = finished_run(other)
+    small = finished_run({KEYS[0]: File()})
+    page = finished_run(FILES, batch_size=7)
+    later = finished_run({KEYS[0]: File()})
+    runs, found = page.get("/runs"), page.get("/comparison")
+    assert [run["run_id"] for run in runs["runs"]] == [
+        each.run_id for each in (later, small, earlier)
+    ]
+    assert found["run_id"] == runs["default"] == earlier.run_id
+    assert (found["key"], found["column"], found["columns"]) == (
+        ["file", "line"],
+        "price",
+        ["price"],
+    )
+    assert found["gone"]["outcomes"].keys() >= {"unlisted", "invalid", "missing"}
+    assert found["gone"]["outcomes"]["missing"] == found["gone"]["outcomes"]["unlisted"] == 2
+    assert sum(found["gone"]["outcomes"].values()) == found["gone"]["count"]
+    assert page.get("/comparison", **{"with": later.run_id})["new"]["count"] == ROWS - 1
+    for run_id in (page.run_id, "../elsewhere"):
+        assert page.get("/comparison", expect=404, **{"with": run_id})["code"] == "no_other_run"
+    assert page.get("/comparison", expect=409, column="note")["code"] == "unfit"
+    lines = page.client.get(f"{page.path}/comparison.csv").text.splitlines()
+    assert len(lines) == 1 + found["new"]["count"] + found["gone"]["count"] + found["changed"]
+
+    history = page.get("/history", key=MISSING)
+    seen = [(run["run_id"], run["status"], run["rows"], run["measure"]) for run in history["runs"]]
+    assert seen == [
+        (later.run_id, None, 0, None),
+        (page.run_id, "missing", 0, None),
+        (small.run_id, None, 0, None),
+        (earlier.run_id, "ok", 2, None),
+    ]
+    [*_, last] = later.get("/history", key=KEYS[0])["runs"][:1]
+    assert (history["measure"], last["measure"]) == ("price", "1.50")
 
     listed = site["viewer"].get("/fanfold/api/pipelines").json()["pipelines"]
     (pipeline,) = (each for each in listed if each["dag_id"] == page.dag_id)

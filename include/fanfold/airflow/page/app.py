@@ -12,6 +12,7 @@ from jsonschema import FormatChecker
 
 from fanfold.airflow.page import (
     batches,
+    comparison,
     dataset,
     failures,
     files,
@@ -67,6 +68,10 @@ def create_app() -> FastAPI:
     app.add_middleware(Headers)
     refusal.install(app)
     app.include_router(files.router)
-    for module in (pipelines, summary, batches, items, failures, dataset, redrive, limits):
+    modules = (
+        *(pipelines, summary, batches, items, failures, dataset, comparison),
+        *(redrive, limits),
+    )
+    for module in modules:
         app.include_router(module.router, prefix="/api")
     return app

@@ -1,53 +1,126 @@
-"""The tables of a run: rows, files, report, and the comparison with the previous run."""
+"""The tables of a run: rows, columns, files and report."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import lru_cache
+from pathlib import Path as FilePath
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import unquote
 
 from airflow.api_fastapi.common.db.common import SessionDep
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import FileResponse, RedirectResponse, Response
+from pydantic import StringConstraints
 from sqlalchemy.orm import Session
 
 from fanfold.airflow import connections, settings
-from fanfold.airflow.graph import PUBLISH, REPORT
+from fanfold.airflow.graph import PUBLISH
 from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_SEE, Run, RunDep
 from fanfold.airflow.page.headers import REPORT_POLICY
+from fanfold.airflow.page.heavy import heavy
 from fanfold.airflow.page.refusal import Refusal, refusals
-from fanfold.airflow.page.runs import is_active, tasks_of
+from fanfold.airflow.page.runs import tasks_of
 from fanfold.airflow.page.verdict import result_of
 from fanfold.model import Manifest
 from fanfold.queries.dataset import DatasetPage, rows_of
-from fanfold.workspace.files import read_as
+
+if TYPE_CHECKING:
+    from fanfold.queries.columns import ColumnProfile
 
 router = APIRouter(dependencies=MAY_SEE, tags=["dataset"])
 
+_KEPT = 32
+"""Tables whose columns a process of the api-server keeps."""
 LINK_SECONDS = 300
 """Lifetime of a presigned URL, in seconds."""
 
 
+TableName = Annotated[
+    str | None, Query(max_length=100, description="Name of a fold; default: the dataset.")
+]
+_FILTER = r"^(=|!=|<=?|>=?|contains|null|not null):[^:]*:"
+FilterText = Annotated[str, StringConstraints(pattern=_FILTER, max_length=2000)]
+
+
 @router.get(
     "/dags/{dag_id}/runs/{run_id}/dataset",
-    responses=refusals(404, 500, 503),
+    responses=refusals(404, 409, 500, 503),
     operation_id="get_dataset",
 )
-def get_dataset(
+def get_dataset(  # noqa: PLR0913 - each is a parameter of the query
     run: RunDep,
+    *,
     offset: Annotated[int, Query(ge=0, le=2**53)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-    table: Annotated[
-        str | None, Query(max_length=100, description="Name of a fold; default: the dataset.")
-    ] = None,
+    table: TableName = None,
+    sort: Annotated[str | None, Query(max_length=200, description="A column.")] = None,
+    descending: Annotated[bool, Query()] = False,
+    filters: Annotated[
+        list[FilterText],
+        Query(
+            alias="filter",
+            max_length=10,
+            description="`operator:column:value`, with the column's name percent-encoded; `contains` "
+            "with an empty column searches all of them. Rows that fit all filters are returned.",
+        ),
+    ] = [],  # noqa: B006 - FastAPI copies it
 ) -> DatasetPage:
     """Return some rows of the dataset or of a fold, and its columns."""
+    name, path = _table(run, table)
+    if sort is None and not filters:
+        return rows_of(name, path, offset=offset, limit=limit)
+    from fanfold.queries.selection import Filter, Operator, select_rows
+
+    wanted = []
+    for each in filters:
+        operator, column, value = each.split(":", 2)
+        wanted.append(Filter(unquote(column), Operator(operator), value))
+    with heavy():
+        return select_rows(
+            name,
+            path,
+            run.workspace.spill,
+            offset=offset,
+            limit=limit,
+            sort=sort,
+            descending=descending,
+            filters=wanted,
+        )
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/columns",
+    responses=refusals(404, 500, 503),
+    operation_id="get_columns",
+)
+def get_columns(run: RunDep, table: TableName = None) -> schemas.Columns:
+    """Return the columns of the dataset or of a fold with their values."""
+    name, path = _table(run, table)
+    with heavy():
+        found = _profile(path, run.workspace.spill, path.stat().st_mtime_ns)
+    return schemas.Columns(
+        table=name, columns=[schemas.ColumnProfile.model_validate(each) for each in found]
+    )
+
+
+@lru_cache(_KEPT)
+def _profile(path: FilePath, spill: FilePath, _: int) -> tuple[ColumnProfile, ...]:
+    """Profile the columns of a table; the last argument changes when it does."""
+    from fanfold.queries.columns import profile_columns
+
+    return profile_columns(path, spill)
+
+
+def _table(run: Run, table: str | None) -> tuple[str, FilePath]:
+    """Return the name and the file of a table."""
     tables = run.tables()
     if not tables:
         raise Refusal(404, "no_dataset", "This run has no dataset.")
     name = tables[0] if table is None else table
     if name not in tables:
         raise Refusal(404, "no_table", f"This run has no table {name!r}.")
-    return rows_of(name, run.workspace.table(name), offset=offset, limit=limit)
+    return name, run.workspace.table(name)
 
 
 @router.get(
@@ -124,25 +197,3 @@ def get_report(run: RunDep) -> FileResponse:
         media_type="text/html; charset=utf-8",
         headers={"Content-Security-Policy": REPORT_POLICY},
     )
-
-
-@router.get(
-    "/dags/{dag_id}/runs/{run_id}/comparison",
-    responses=refusals(404, 500, 503),
-    operation_id="get_comparison",
-)
-def get_comparison(run: RunDep, session: SessionDep) -> schemas.Comparison:
-    """Return the comparison with the previous run: rows new, removed and changed."""
-    path = run.workspace.comparison
-    if not path.exists():
-        raise _why_not_compared(run, session)
-    return read_as(path, schemas.Comparison.model_validate)
-
-
-def _why_not_compared(run: Run, session: Session) -> Refusal:
-    report = tasks_of(session, run.dag_run).get(REPORT)
-    if report and report.state == "success":
-        return Refusal(404, "no_comparison", "There is no earlier dataset to compare with.")
-    if is_active(run.dag_run):
-        return Refusal(404, "not_compared_yet", f"A run is compared by its task {REPORT!r}.")
-    return Refusal(404, "never_compared", f"The task {REPORT!r} of this run did not succeed.")

@@ -1,4 +1,4 @@
-"""One item, found by its key."""
+"""One item, found by its key or its label."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from fastapi import APIRouter, Query
 from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import MAY_SEE, RunDep
 from fanfold.airflow.page.language import Translator, TranslatorDep
+from fanfold.airflow.page.past import newest_first, past_runs
 from fanfold.airflow.page.refusal import Refusal, refusals
-from fanfold.airflow.page.runs import tasks_of
+from fanfold.airflow.page.runs import is_active, tasks_of
 from fanfold.airflow.page.verdict import result_of
+from fanfold.queries.item_history import item_history
 from fanfold.queries.items import ItemDetails, find_item
-from fanfold.workspace.key_index import containing, starting_with
+from fanfold.queries.suggestions import suggest
 
 router = APIRouter(dependencies=MAY_SEE, tags=["items"])
 
 SUGGESTED = 10
+_RUNS = 30
+"""Runs in the history of an item."""
 
 
 @router.get(
@@ -63,12 +67,34 @@ def get_suggestions(
     run: RunDep,
     prefix: Annotated[str, Query(min_length=1, max_length=1000, description="The typed text.")],
 ) -> schemas.Suggestions:
-    """Return the first keys of the plan with a prefix; of files, else those that contain the text."""
+    """Return the first items whose key begins with a text, or whose row has it in its label.
+
+    Of files, the key may contain it.
+    """
     plan = run.planned()
-    path = run.workspace.keys
-    found = starting_with(path, prefix, SUGGESTED)
-    if not found:
-        found = starting_with(path, plan.key_form.canonical(prefix), SUGGESTED)
-    if not found and plan.bytes:
-        found = containing(path, prefix, SUGGESTED)
-    return schemas.Suggestions(keys=found)
+    final = run.workspace.manifest.exists() and not is_active(run.dag_run)
+    return schemas.Suggestions(
+        suggestions=[
+            schemas.Suggestion.model_validate(each)
+            for each in suggest(run.workspace, plan, prefix, SUGGESTED, final=final)
+        ]
+    )
+
+
+@router.get(
+    "/dags/{dag_id}/runs/{run_id}/history",
+    responses=refusals(404, 500, 503),
+    operation_id="get_history",
+)
+def get_history(
+    run: RunDep,
+    session: SessionDep,
+    key: Annotated[str, Query(min_length=1, max_length=1000, description="The item's key.")],
+) -> schemas.ItemHistory:
+    """Return the outcome of an item in the runs of the DAG that have ended, the newest first."""
+    plan = run.planned()
+    runs = newest_first(past_runs(session, run))[:_RUNS]
+    found = item_history(run.workspace, runs, key, plan.measure)
+    return schemas.ItemHistory(
+        measure=plan.measure, runs=[schemas.ItemInRun.model_validate(each) for each in found]
+    )

@@ -109,7 +109,6 @@ def get_run(
         failure=failure_of(session, run.dag_run, translator),
         report=(workspace.report / "report.html").exists(),
         tables=run.tables(),
-        previous=_previous(workspace),
         key_column=plan.key_column if plan else None,
         scheduler=scheduler_is_alive(session),
     )
@@ -320,12 +319,6 @@ def _latest(workspace: Workspace) -> bool | None:
         moved: bool | None = read_as(workspace.published, lambda file: file.get("latest"))
         return moved
     return None
-
-
-def _previous(workspace: Workspace) -> str | None:
-    if not workspace.comparison.exists():
-        return None
-    return read_as(workspace.comparison, lambda found: str(found["previous"]))
 
 
 def _redrivable(  # noqa: PLR0913 - what decides about it

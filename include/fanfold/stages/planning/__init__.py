@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fanfold import formats
 from fanfold.model import BatchRef, Plan, Quotas, utc_text
+from fanfold.pipeline import AS_OF
 from fanfold.sources import Api, Compute, Files, Function
 from fanfold.stages.planning.forecast import forecast, requests_for
 from fanfold.stages.planning.packing import (
@@ -119,6 +120,7 @@ def write_plan(  # noqa: PLR0913 - the facts of a plan
         table_prefix=pipeline.table_prefix,
         label=pipeline.label,
         measure=pipeline.measure,
+        not_compared=(AS_OF, *pipeline.not_compared),
         conflicts=conflicts,
         bytes=total,
         mode=pipeline.mode,

@@ -5,7 +5,8 @@ Times are ISO 8601 in UTC, durations are in seconds, sizes in bytes, shares from
 
 from fanfold.airflow.page.schemas.base import ApiError, Moment, Verdict
 from fanfold.airflow.page.schemas.batches import Batch, Batches, BatchTask
-from fanfold.airflow.page.schemas.comparison import Change, ComparedRow, Comparison, Side
+from fanfold.airflow.page.schemas.comparison import Comparison, OtherRun, OtherRuns
+from fanfold.airflow.page.schemas.dataset import ColumnProfile, Columns
 from fanfold.airflow.page.schemas.failures import (
     Example,
     FailedItem,
@@ -19,11 +20,14 @@ from fanfold.airflow.page.schemas.files import File, Files
 from fanfold.airflow.page.schemas.items import (
     Item,
     ItemFile,
+    ItemHistory,
+    ItemInRun,
     ItemOutcome,
     RejectedRow,
     SomeRecords,
     SomeRejected,
     SomeRows,
+    Suggestion,
     Suggestions,
 )
 from fanfold.airflow.page.schemas.limits import (
@@ -60,8 +64,8 @@ __all__ = [
     "Batch",
     "BatchTask",
     "Batches",
-    "Change",
-    "ComparedRow",
+    "ColumnProfile",
+    "Columns",
     "Comparison",
     "DroppedColumn",
     "Example",
@@ -75,12 +79,16 @@ __all__ = [
     "Files",
     "Item",
     "ItemFile",
+    "ItemHistory",
+    "ItemInRun",
     "ItemOutcome",
     "Latest",
     "LimitChanges",
     "Limits",
     "Merge",
     "Moment",
+    "OtherRun",
+    "OtherRuns",
     "Pipeline",
     "PipelineRun",
     "Pipelines",
@@ -98,11 +106,11 @@ __all__ = [
     "RunSummary",
     "Seconds",
     "Shares",
-    "Side",
     "SomeRecords",
     "SomeRejected",
     "SomeRows",
     "SourceQuota",
+    "Suggestion",
     "Suggestions",
     "TaskState",
     "Timing",

@@ -79,7 +79,34 @@ class Item(Schema):
     rejected: SomeRejected
 
 
-class Suggestions(Schema):
-    """Keys of the plan that begin with the typed text, or, of files, that contain it."""
+class Suggestion(Schema):
+    """An item that fits what was typed."""
 
-    keys: list[str]
+    key: str
+    label: str | None = Field(description="The name of its row, if rows have one.")
+    status: Status | Literal["waiting"]
+
+
+class Suggestions(Schema):
+    """Items of the plan that fit what was typed."""
+
+    suggestions: list[Suggestion]
+
+
+class ItemInRun(Schema):
+    """An item in one run."""
+
+    run_id: str
+    logical_date: str
+    status: Status | Literal["waiting"] | None = Field(
+        description="Null if the run's list does not have it."
+    )
+    rows: int
+    measure: Any = Field(description="Value of the measure, if the item has one row.")
+
+
+class ItemHistory(Schema):
+    """An item in the runs of its DAG."""
+
+    measure: str = Field(description="A column; empty if the pipeline has none.")
+    runs: list[ItemInRun]

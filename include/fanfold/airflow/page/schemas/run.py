@@ -151,7 +151,6 @@ class RunSummary(Schema):
     failure: Failure | None = Field(description="Why the run failed; null unless it did.")
     report: bool = Field(description="Whether there is a report.")
     tables: list[str] = Field(description="Names of the dataset and its folds, if there are any.")
-    previous: str | None = Field(description="The run of the comparison.")
     key_column: str | None = Field(
         description="The column of the dataset that holds the items' keys, if one does."
     )

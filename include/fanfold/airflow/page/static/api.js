@@ -24,14 +24,16 @@ export const address = (path) => new URL(path, base).href;
 export const runAddress = (dag, run) =>
   `dags/${encodeURIComponent(dag)}/runs/${encodeURIComponent(run)}`;
 
-/** A query string; names without a value are omitted. */
+/** A query string; names without a value are omitted, and of a list each value is given. */
 export function query(values) {
-  const given = Object.entries(values).filter(([, value]) => value !== null && value !== undefined);
+  const given = Object.entries(values)
+    .flatMap(([name, value]) => [value].flat().map((each) => [name, each]))
+    .filter(([, value]) => value !== null && value !== undefined);
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
-/** GET; returns the body as text, for `parse`. */
-export const get = (path, signal) => send(path, { signal });
+/** GET; returns the body as text, for `parse`. `patience`: milliseconds to wait for it. */
+export const get = (path, signal, patience) => send(path, { signal, patience });
 
 /** POST, or another method that changes something; returns the response. */
 export async function post(path, body, method = "POST") {
@@ -49,10 +51,10 @@ export function parse(text) {
   );
 }
 
-async function send(path, { signal, ...options }) {
+async function send(path, { signal, patience = TIMEOUT, ...options }) {
   const stopper = new AbortController();
   const stop = () => stopper.abort();
-  const timer = setTimeout(stop, TIMEOUT);
+  const timer = setTimeout(stop, patience);
   signal?.addEventListener("abort", stop);
   try {
     const response = await fetch(address(path), {

@@ -2,34 +2,43 @@
 
 import { html, useState } from "./vendor/preact.js";
 import { query } from "./api.js";
+import { Columns } from "./columns.js";
 import { DataTable } from "./datatable.js";
 import { Files } from "./files.js";
-import { count, percent } from "./format.js";
+import { Filters, filterText } from "./filters.js";
+import { count } from "./format.js";
 import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
 import { Pager } from "./pager.js";
 import { usePolled } from "./polling.js";
-import { numeric, Table } from "./table.js";
+import { Reading } from "./reading.js";
 import { say } from "./text.js";
 import { Fact } from "./values.js";
 
 const SIZE = 100; // rows a page
+const PATIENCE = 60_000; // milliseconds
+const START = { table: null, offset: 0, order: null, filters: [] };
 
 export function Dataset({ shown }) {
   const { home, stamp, summary, active } = useHere();
   const { verdict, merge } = summary;
   const tables = verdict === "empty" && merge ? [] : summary.tables;
-  const [{ table, offset }, show] = useState({ table: null, offset: 0 });
-  const setOffset = (to) => show({ table, offset: to });
-  const params = query({ table, offset, limit: SIZE });
+  const [{ table, offset, order, filters }, show] = useState(START);
+  const change = (to) => show((now) => ({ ...now, offset: 0, ...to }));
+  const params = query({
+    table, offset, limit: SIZE,
+    sort: order?.column, descending: order?.descending, filter: filters.map(filterText),
+  });
   const address = tables.length ? `${home}/dataset${params}` : null;
-  const polled = usePolled(address, { paused: !shown, stamp, keep: true });
+  const polled = usePolled(address, { paused: !shown, stamp, keep: true, patience: PATIENCE });
   if (tables.length === 0) return html`<p class="absent">${absence(summary, active)}</p>`;
   const dataset = polled.data;
   if (!dataset) return html`<${Absent} ...${polled} />`;
-  const { rows, page, columns } = dataset;
+  const { rows, matched, page, columns } = dataset;
   const from = page.length ? dataset.offset + 1 : 0;
-  const range = { from, to: dataset.offset + page.length, n: rows };
+  const range = { from, to: dataset.offset + page.length, n: matched };
+  const press = (column) =>
+    change({ order: { column, descending: order?.column === column && !order.descending } });
   return html`
     <${Trouble} ...${polled} />
     <div class="above">
@@ -43,7 +52,7 @@ export function Dataset({ shown }) {
                 key=${name}
                 type="button"
                 aria-pressed=${name === (table ?? tables[0])}
-                onClick=${() => show({ table: name, offset: 0 })}
+                onClick=${() => show({ ...START, table: name })}
               >
                 <bdi>${name}</bdi>
               </button>
@@ -53,15 +62,23 @@ export function Dataset({ shown }) {
       `}
     </div>
     ${dataset.table === tables[0] && html`<${Left} summary=${summary} />`}
-    <${Columns} columns=${columns} rows=${rows} />
+    <${Columns} key=${`columns of ${dataset.table}`} table=${dataset.table} columns=${columns} rows=${rows} />
+    <${Reading} table=${dataset.table} />
     <h3>${say("dataset.rows")}</h3>
-    <${DataTable} key=${dataset.table} columns=${columns} page=${page} range=${range} />
-    ${rows > SIZE &&
+    <${Filters}
+      key=${dataset.table}
+      columns=${columns}
+      filters=${filters}
+      found=${say("dataset.found", { n: matched })}
+      onChange=${(to) => change({ filters: to })}
+    />
+    <${DataTable} columns=${columns} page=${page} sort=${{ order, press }} />
+    ${matched > SIZE &&
     html`
       <${Pager}
         range=${say("page.rows", range)}
-        onBack=${offset > 0 && (() => setOffset(Math.max(0, offset - SIZE)))}
-        onNext=${offset + SIZE < rows && (() => setOffset(offset + SIZE))}
+        onBack=${offset > 0 && (() => change({ offset: Math.max(0, offset - SIZE) }))}
+        onNext=${offset + SIZE < matched && (() => change({ offset: offset + SIZE }))}
       />
     `}
     <${Files} />
@@ -103,28 +120,5 @@ function Left({ summary }) {
         <//>
       `}
     </dl>
-  `;
-}
-
-function Columns({ columns, rows }) {
-  const label = say("dataset.columns", { n: columns.length });
-  const numbers = [numeric(say("col.nulls")), numeric(say("col.null_share"))];
-  const titles = [say("col.column"), say("col.type"), ...numbers];
-  return html`
-    <details>
-      <summary>${label}</summary>
-      <${Table} label=${label} titles=${titles} look="zebra">
-        ${columns.map(
-          (column) => html`
-            <tr key=${column.name}>
-              <th scope="row"><bdi>${column.name}</bdi></th>
-              <td><code>${column.type}</code></td>
-              <td class="number">${count(column.nulls)}</td>
-              <td class="number">${rows && column.null_share !== null ? percent(column.null_share) : ""}</td>
-            </tr>
-          `,
-        )}
-      <//>
-    </details>
   `;
 }

@@ -1,9 +1,9 @@
-// A page of the rows of a table; sorting and filtering apply to the rows shown.
+// A page of the rows of a table, which the server sorts.
 
-import { html, useMemo, useState } from "./vendor/preact.js";
+import { html } from "./vendor/preact.js";
 import { useHere } from "./here.js";
 import { itemHref } from "./place.js";
-import { SortHead, useSorted } from "./sorting.js";
+import { SortHead } from "./sorting.js";
 import { Table } from "./table.js";
 import { say } from "./text.js";
 import { Clamped, valueText } from "./values.js";
@@ -13,46 +13,20 @@ const NUMERIC = /^(u?int|float|double|decimal)/;
 /** Whether a column holds numbers; ids are text. */
 const numeric = ({ name, type }) => NUMERIC.test(type) && !name.endsWith("id");
 
-/** Large integers are objects that hold their digits, decimals are texts. */
-function sortable(value, column) {
-  if (value === null) return null;
-  return numeric(column) ? Number(valueText(value)) : valueText(value);
-}
-
-/** `range`: the first row, the last row and the total. */
-export function DataTable({ columns, page, range }) {
-  const [wanted, setWanted] = useState("");
-  const needle = wanted.trim().toLocaleLowerCase();
-  const kept = useMemo(() => {
-    const fits = (value) => valueText(value).toLocaleLowerCase().includes(needle);
-    return needle ? page.filter((row) => row.some(fits)) : page;
-  }, [page, needle]);
-  const { sorted, sort } = useSorted(kept, (row, column) => sortable(row[column], columns[column]));
+/** `sort`: as of `<SortHead>`, by the names of the columns. */
+export function DataTable({ columns, page, sort }) {
   const { summary } = useHere();
   const keyed = columns.findIndex(({ name }) => name === summary.key_column);
   const titles = columns.map(
-    (column, index) => html`
-      <${SortHead} key=${column.name} column=${index} sort=${sort} numeric=${numeric(column)}>
+    (column) => html`
+      <${SortHead} key=${column.name} column=${column.name} sort=${sort} numeric=${numeric(column)}>
         <bdi>${column.name}</bdi>
       <//>
     `,
   );
   return html`
-    <div class="filter">
-      <label for="filter">${say("dataset.filter")}</label>
-      <input
-        id="filter"
-        type="text"
-        dir="auto"
-        value=${wanted}
-        aria-describedby="filter-note"
-        onInput=${(event) => setWanted(event.target.value)}
-      />
-      <span id="filter-note" class="quiet">${say("dataset.note", range)}</span>
-      <span role="status">${needle && say("dataset.found", { n: kept.length })}</span>
-    </div>
     <${Table} label=${say("dataset.rows")} titles=${titles} look="zebra rows" tall>
-      ${sorted.map(
+      ${page.map(
         (row) => html`
           <tr>
             ${row.map(

@@ -8,6 +8,10 @@ const whole = new Intl.NumberFormat(language);
 const short = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 });
 const decimal = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const signed = new Intl.NumberFormat(language, { signDisplay: "exceptZero" });
+const rough = new Intl.NumberFormat(language, { maximumSignificantDigits: 4 });
+const signedShare = new Intl.NumberFormat(language, {
+  style: "percent", maximumFractionDigits: 1, signDisplay: "exceptZero",
+});
 const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
 const minute = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 const clock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
@@ -24,6 +28,13 @@ export function percent(value) {
   if (value < 1 && value > 1 - LEAST) return ">99.9%";
   return value === 0 || value === 1 ? `${100 * value}%` : `${decimal.format(100 * value)}%`;
 }
+
+/** A number with about four digits, such as a mean. */
+export const about = (value) =>
+  Math.abs(value) >= 1000 ? whole.format(Math.round(value)) : rough.format(value);
+
+/** A relative change in percent. */
+export const signedPercent = (value) => (value === null ? NONE : signedShare.format(value));
 
 export const difference = (value) => (value === null ? NONE : signed.format(value));
 

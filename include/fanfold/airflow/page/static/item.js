@@ -1,8 +1,9 @@
 // One item: its outcomes with reasons, its records, rows and rejected rows.
 
 import { html, useEffect, useRef } from "./vendor/preact.js";
+import { AirflowLink, itemsPath } from "./airflow.js";
 import { query } from "./api.js";
-import { bytes, count, gbSeconds, Moment, NONE } from "./format.js";
+import { bytes, count, difference, gbSeconds, Moment, NONE } from "./format.js";
 import { BatchLink } from "./batchlink.js";
 import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
@@ -54,6 +55,7 @@ function Known({ item }) {
       <${RejectedOfItem} rejected=${item.rejected} />
       ${!item.file && html`<${Records} records=${item.records} />`}
     </div>
+    <${OtherRuns} itemKey=${item.key} />
   `;
 }
 
@@ -108,6 +110,49 @@ function Earlier({ decisions }) {
         `,
       )}
     <//>
+  `;
+}
+
+/** The item in the runs of the DAG, the newest first; without other runs nothing. */
+function OtherRuns({ itemKey }) {
+  const { dag, home, run, stamp } = useHere();
+  const polled = usePolled(`${home}/history${query({ key: itemKey })}`, { stamp });
+  if (!polled.data) return null;
+  const { measure, runs } = polled.data;
+  if (!runs.some((each) => each.run_id !== run)) return null;
+  const label = say("item.runs");
+  const number = (value) => (value === null ? null : Number(valueText(value)));
+  const measured = runs.some((each) => each.measure !== null);
+  const numbers = measured ? [numeric(html`<bdi>${measure}</bdi>`), numeric(say("col.difference"))] : [];
+  const titles = [say("col.run"), say("col.outcome"), numeric(say("col.rows")), ...numbers];
+  return html`
+    <section>
+      <h3>${label}</h3>
+      <${Table} label=${label} titles=${titles} look="zebra" tall>
+        ${runs.map((each, place) => {
+          const before = runs.slice(place + 1).find((other) => other.measure !== null);
+          const value = number(each.measure);
+          const since = value === null || !before ? null : value - number(before.measure);
+          return html`
+            <tr key=${each.run_id}>
+              <td>
+                <${AirflowLink} path=${itemsPath(dag, each.run_id)} title=${each.run_id}>
+                  <${Moment} iso=${each.logical_date} toMinute />
+                <//>
+                ${each.run_id === run && html` <small class="quiet">${say("item.this_run")}</small>`}
+              </td>
+              <td>
+                ${each.status
+                  ? html`<${Outcome} status=${each.status} />`
+                  : html`<span class="quiet">${say("item.unlisted")}</span>`}
+              </td>
+              <td class="number">${count(each.rows)}</td>
+              ${measured && html`<td class="number">${count(value)}</td><td class="number">${difference(since)}</td>`}
+            </tr>
+          `;
+        })}
+      <//>
+    </section>
   `;
 }
 

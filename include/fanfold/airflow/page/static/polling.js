@@ -6,6 +6,7 @@ import { get, parse, Refused, Unreachable } from "./api.js";
 // Milliseconds.
 const RETRY_UNREACHABLE = 5_000;
 const RETRY_REFUSED = 15_000;
+const RETRIED = /^busy$|_away$/; // codes of what is unavailable for a while
 const NOTHING = { address: null, data: null, problem: null, unreachable: false };
 
 class Poll {
@@ -35,7 +36,7 @@ class Poll {
   async ask() {
     this.busy = true;
     try {
-      const text = await get(this.address, this.stopper.signal);
+      const text = await get(this.address, this.stopper.signal, this.settings().patience);
       // An identical response is not rendered again.
       const data = text === this.text ? this.state.data : parse(text);
       this.text = text;
@@ -52,7 +53,7 @@ class Poll {
 
   plan() {
     const every = this.settings().every(this.state.data);
-    const unreachable = this.state.unreachable || this.state.problem?.code.endsWith("_away");
+    const unreachable = this.state.unreachable || RETRIED.test(this.state.problem?.code ?? "");
     const refused = every !== null && this.state.problem;
     const usual = refused ? Math.max(every, RETRY_REFUSED) : every;
     const pause = this.again ? 0 : unreachable ? RETRY_UNREACHABLE : usual;
@@ -72,14 +73,15 @@ class Poll {
  * The response of the API at an address (null: no request).
  *
  * `every` returns the interval in milliseconds for the data, or null to request once; `paused` stops
- * polling; a new `stamp` requests at once; `keep` keeps the last response when the address changes.
+ * polling; a new `stamp` requests at once; `keep` keeps the last response when the address changes;
+ * `patience` is how long a response may take, in milliseconds.
  * Returns `data`, `problem` (rejected), `unreachable` (no connection) and `reload`.
  */
 export function usePolled(address, options = {}) {
-  const { every = () => null, paused = false, stamp = "", keep = false } = options;
+  const { every = () => null, paused = false, stamp = "", keep = false, patience } = options;
   const [state, setState] = useState(NOTHING);
   const settings = useRef();
-  settings.current = { every, paused };
+  settings.current = { every, paused, patience };
   const poll = useRef(null);
   const seen = useRef({ paused, stamp });
 

@@ -1,20 +1,21 @@
-// Search by key: a combobox with suggestions (ARIA Authoring Practices Guide).
+// Search by key or label: a combobox with suggestions (ARIA Authoring Practices Guide).
 
 import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { get, query } from "./api.js";
 import { useHere } from "./here.js";
 import { openItem } from "./place.js";
 import { Sign } from "./signs.js";
+import { Outcome } from "./states.js";
 import { say } from "./text.js";
 
 const PAUSE = 150; // milliseconds without a key press, before we ask
 
-/** Keys that begin with the typed text; empty without text. */
+/** Items that fit the typed text; empty without text. */
 function useSuggestions(home, prefix) {
-  const [keys, setKeys] = useState([]);
+  const [found, setFound] = useState([]);
   useEffect(() => {
     if (!prefix) {
-      setKeys([]);
+      setFound([]);
       return undefined;
     }
     const stopper = new AbortController();
@@ -23,10 +24,10 @@ function useSuggestions(home, prefix) {
         const answer = JSON.parse(
           await get(`${home}/suggestions${query({ prefix })}`, stopper.signal),
         );
-        if (!stopper.signal.aborted) setKeys(answer.keys);
+        if (!stopper.signal.aborted) setFound(answer.suggestions);
       } catch {
         // Without suggestions the whole key can still be typed.
-        if (!stopper.signal.aborted) setKeys([]);
+        if (!stopper.signal.aborted) setFound([]);
       }
     }, PAUSE);
     return () => {
@@ -34,7 +35,7 @@ function useSuggestions(home, prefix) {
       stopper.abort();
     };
   }, [home, prefix]);
-  return keys;
+  return found;
 }
 
 export function Search() {
@@ -43,9 +44,9 @@ export function Search() {
   const [wanted, setWanted] = useState(false);
   const [active, setActive] = useState(-1);
   const list = useRef(null);
-  const keys = useSuggestions(home, typed.trim());
-  const open = wanted && keys.length > 0;
-  const at = open && active < keys.length ? active : -1;
+  const found = useSuggestions(home, typed.trim());
+  const open = wanted && found.length > 0;
+  const at = open && active < found.length ? active : -1;
 
   useEffect(() => {
     list.current?.children[at]?.scrollIntoView({ block: "nearest" });
@@ -63,15 +64,17 @@ export function Search() {
   };
   const press = (event) => {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step && keys.length > 0) {
+    if (step && found.length > 0) {
       event.preventDefault();
       setWanted(true);
       // One position more than keys: between the last and the first is the typed text.
-      const places = keys.length + 1;
+      const places = found.length + 1;
       setActive(((at + 1 + step + places) % places) - 1);
     } else if (event.key === "Enter") {
       event.preventDefault();
-      choose(at >= 0 ? keys[at] : typed.trim());
+      // A label is no key: one that fits a single item opens that.
+      const only = found.length === 1 && found[0].label?.toLowerCase() === typed.trim().toLowerCase();
+      choose(at >= 0 ? found[at].key : only ? found[0].key : typed.trim());
     } else if (event.key === "Escape") {
       if (!open) setTyped("");
       close();
@@ -110,8 +113,8 @@ export function Search() {
           hidden=${!open}
           ref=${list}
         >
-          ${keys.map(
-            (key, index) => html`
+          ${found.map(
+            ({ key, label, status }, index) => html`
               <li
                 key=${key}
                 id="search-key-${index}"
@@ -121,13 +124,15 @@ export function Search() {
                 onClick=${() => choose(key)}
               >
                 <bdi>${key}</bdi>
+                ${label !== null && label !== key && html`<bdi class="label">${label}</bdi>`}
+                <${Outcome} status=${status} />
               </li>
             `,
           )}
         </ul>
       </div>
       <span class="unseen" role="status">
-        ${open ? say("search.found", { n: keys.length }) : ""}
+        ${open ? say("search.found", { n: found.length }) : ""}
       </span>
     </form>
   `;

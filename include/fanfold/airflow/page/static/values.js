@@ -65,3 +65,17 @@ export function Reason({ text }) {
 export function Fact({ name, children }) {
   return html`<div><dt>${say(name)}</dt><dd class="wrap">${children}</dd></div>`;
 }
+
+/** A labelled selection among `options`, pairs of value and text. */
+export function Choice({ label, unseen = false, value, options, onChange }) {
+  return html`
+    <label class="choice">
+      <span class=${unseen ? "unseen" : undefined}>${label}</span>
+      <select value=${value} onChange=${(event) => onChange(event.target.value)}>
+        ${options.map(
+          ([each, text]) => html`<option key=${each} value=${each} selected=${each === value}>${text}</option>`,
+        )}
+      </select>
+    </label>
+  `;
+}
