@@ -115,7 +115,7 @@ def test_a_run_whose_failures_are_not_tolerated_publishes_nothing_and_is_counted
     run = pipeline.run(user_ids=UIDS[:4], batch_size=2)
     assert run.state == "failed"
     assert run.states["batch.fetch", 0] == run.states["consolidate", -1] == "failed"
-    assert "1 of 4 items failed (25.0%)" in run.error("consolidate")
+    assert "1 of 4 items are failed or invalid (25.0%)" in run.error("consolidate")
     assert run.states["publish", -1] == run.states["load", -1] == "upstream_failed"
     assert pipeline.objects() == []
     sending.settled()

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections import Counter
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 
 from fanfold import formats
 from fanfold.errors import Inconsistent, ToleranceExceeded
+from fanfold.messages import ENGINE
 from fanfold.model import (
     Counts,
     FileEntry,
@@ -376,25 +378,27 @@ def check_tolerance(
     problems = []
     # As a percentage, which *Publish anyway* takes for the tolerance.
     if manifest.failure_percentage > tolerated_items:
+        share, limit = formats.percent(failures / counts.planned), f"{tolerated_items:g}"
+        told = ENGINE.message(
+            "tolerance.items", lost=failures, of=counts.planned, share=share, limit=limit
+        )
         found = read_groups(workspace.failures)
-        groups = [group for group in found if group.status is not Status.MISSING]
-        problems.append(
-            f"{failures} of {counts.planned} items failed "
-            f"({formats.percent(failures / counts.planned)}), but tolerated_failure_percentage is "
-            f"{tolerated_items:g}: {_reasons(groups)}."
-        )
+        problems.append((told, [group for group in found if group.status is not Status.MISSING]))
     if manifest.rejected_percentage > tolerated_rows:
-        problems.append(
-            f"{manifest.rejected} of {rows} rows break the contract "
-            f"({formats.percent(manifest.rejected / rows)}), but tolerated_rejected_percentage is "
-            f"{tolerated_rows:g}: {_reasons(read_groups(workspace.failures, of='rows'))}."
+        share, limit = formats.percent(manifest.rejected / rows), f"{tolerated_rows:g}"
+        told = ENGINE.message(
+            "tolerance.rows", lost=manifest.rejected, of=rows, share=share, limit=limit
         )
+        problems.append((told, read_groups(workspace.failures, of="rows")))
     if problems:
-        raise ToleranceExceeded(
-            f"{' '.join(problems)} Nothing was published. Fetched data is kept: clear "
-            "`batch.fetch` with its downstream tasks to fetch only the failed items; after a change "
-            "of the pipeline, clear `consolidate` with its downstream tasks."
+        text = " ".join(f"{told}: {_reasons(groups)}." for told, groups in problems)
+        advice = (
+            "Nothing was published. Fetched data is kept: clear `batch.fetch` with its downstream tasks to "
+            "fetch only the failed items; after a change of the pipeline, clear `consolidate` with its "
+            "downstream tasks."
         )
+        # The run page has the reasons and buttons beside the sentence.
+        raise ToleranceExceeded(replace(problems[0][0], text=f"{text} {advice}"))
 
 
 def _reasons(groups: list[Group]) -> str:

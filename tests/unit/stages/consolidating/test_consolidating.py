@@ -21,6 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fanfold.errors import Inconsistent, ToleranceExceeded, WorkspaceUnavailable
+from fanfold.messages import ENGINE
 from fanfold.model import Counts, Manifest, Outcome, RunStatus, Status
 from fanfold.stages import consolidating
 from fanfold.stages.consolidating import check_tolerance, tables
@@ -223,7 +224,11 @@ def test_too_many_lost_items_or_rows_stop_the_run_with_reasons_and_params(orders
     with pytest.raises(ToleranceExceeded) as caught:
         check_tolerance(run.workspace, manifest, 39.9, 40)
     message = str(caught.value)
-    assert "2 of 5 items failed (40.0%), but tolerated_failure_percentage is 39.9: 1 × " in message
+    assert (
+        "2 of 5 items are failed or invalid (40.0%), but tolerated_failure_percentage is 39.9: 1 × "
+        in message
+    )
+    assert "5 个条目中有 2 个失败或无效（40.0%）" in ENGINE.translate(caught.value.message, "zh")
     assert "clear `batch.fetch`" in message
     assert "rows" not in message
     with pytest.raises(ToleranceExceeded) as caught:

@@ -10,6 +10,7 @@ import { SortHead, useSorted } from "./sorting.js";
 import { outcomeWord, State, stateWord } from "./states.js";
 import { Table } from "./table.js";
 import { say } from "./text.js";
+import { shortKey } from "./values.js";
 
 const LOST = ["missing", "invalid", "failed"];
 const NUMBERS = ["batch", "seconds", ...LOST, "rows", "rejected", "requests", "tries"];
@@ -52,7 +53,7 @@ export function BatchTable({ batches, chosen }) {
         ${count(batch.batch)}
       <//>
     `,
-    label: ({ label }) => html`<span class="clamp" dir="auto" title=${label}>${label}</span>`,
+    label: ({ label }) => html`<span class="clamp" dir="auto" title=${label}>${shortKey(label)}</span>`,
     state: ({ state }) => html`<${State} state=${state} />`,
     progress: (batch) => html`
       <${OutcomeBar} tally=${batch.tally} small />

@@ -29,7 +29,7 @@ export function Clamped({ value }) {
 }
 
 /** The end of a long path or URI: its beginning is often that of all others. */
-function shortKey(key) {
+export function shortKey(key) {
   if (key.length <= KEY_LENGTH) return key;
   const within = key.indexOf("/", key.length - KEY_LENGTH);
   const from = within < 0 ? key.lastIndexOf("/") : within;
