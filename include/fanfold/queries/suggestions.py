@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """An item: its key, the label of its row if it has one, and its outcome or ``waiting``."""
+    """An item: its key, the label of a row of it if there is one, and its outcome or ``waiting``."""
 
     key: str
     label: str | None
@@ -31,10 +31,10 @@ class Suggestion:
 def suggest(
     workspace: Workspace, plan: Plan, typed: str, limit: int, *, final: bool
 ) -> list[Suggestion]:
-    """Return the first items whose key begins with a text, and then those whose label contains it.
+    """Return the first items whose key begins with a text, and then those with a label that contains it.
 
-    Of files, the key may contain it. Labels are those of the dataset, if its rows are one an item;
-    they are compared without case. ``final`` is whether the run is consolidated.
+    Of files, the key may contain it. Labels are those of the dataset, if it has a column with the items'
+    keys; they are compared without case. ``final`` is whether the run is consolidated.
 
     Raises:
         Inconsistent: The key index, the dataset or a file of a batch is damaged.
@@ -45,38 +45,38 @@ def suggest(
         keys = starting_with(index, plan.key_form.canonical(typed), limit)
     if not keys and plan.bytes:
         keys = containing(index, typed, limit)
-    # A label names an item if each has one row.
-    label = plan.label if plan.row_key == (plan.key_column,) else ""
     dataset = workspace.table(plan.dataset)
-    if label and len(keys) < limit and dataset.exists():
-        found = _labelled(dataset, plan.row_key[0], label, typed, limit)
-        keys = list(dict.fromkeys([*keys, *found]))[:limit]
+    labels: dict[str, str] = {}
+    if plan.label and plan.key_column and len(keys) < limit and dataset.exists():
+        labels = _labelled(dataset, plan.key_column, plan.label, typed, limit)
+        keys = list(dict.fromkeys([*keys, *labels]))[:limit]
     places = positions(index, keys)
     items = [
         brief_item(workspace, plan, places[key], key, final=final) for key in keys if key in places
     ]
+    found = [(item, labels.get(item.key, item.row.get(plan.label))) for item in items]
     return [
-        Suggestion(
-            item.key, None if (name := item.row.get(label)) is None else str(name), item.status
-        )
-        for item in items
+        Suggestion(item.key, None if name is None else str(name), item.status)
+        for item, name in found
     ]
 
 
-def _labelled(path: Path, key: str, label: str, typed: str, limit: int) -> list[str]:
-    """Return the keys of the first rows whose label contains a text.
+def _labelled(path: Path, key: str, label: str, typed: str, limit: int) -> dict[str, str]:
+    """Return key and label of the first rows, one a key, whose label contains a text.
 
     One row group is in memory at a time; 1,000,000 rows take 0.1 CPU seconds.
     """
-    keys: list[str] = []
+    found: dict[str, str] = {}
     with readable(path), pq.ParquetFile(path) as file:
         if not {key, label} <= set(file.schema_arrow.names):
-            return []
+            return {}
         for group in range(file.num_row_groups):
             rows = file.read_row_group(group, columns=[key, label], use_threads=False)
             texts = rows[label].cast("string")
             fits = pc.match_substring(texts, typed, ignore_case=True)
-            keys += rows[key].filter(fits).cast("string").to_pylist()
-            if len(keys) >= limit:
+            keys, names = (each.filter(fits).to_pylist() for each in (rows[key].cast("string"), texts))
+            for each, name in zip(keys, names, strict=True):
+                found.setdefault(each, name)
+            if len(found) >= limit:
                 break
-    return keys[:limit]
+    return found

@@ -20,7 +20,7 @@ NAMES = {"11": "Ada Lovelace", "12": None, "2": "ada%", "3": "小明 11"}
 PLAN = Plan(
     *("users", 6, 0, (0, 3), "", "", Forecast(6, 1, Basis.UNKNOWN)),
     dataset="users",
-    row_key=("id",),
+    row_key=("source", "id"),
     key_column="id",
     key_form=KeyForm("@"),
     label="name",

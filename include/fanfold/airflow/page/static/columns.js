@@ -20,7 +20,7 @@ export function Columns({ table, columns, rows }) {
   const path = open ? `${home}/columns${query({ table })}` : null;
   const polled = usePolled(path, { stamp, patience: PATIENCE });
   const label = say("dataset.columns", { n: columns.length });
-  const numbers = ["nulls", "null_share", "distinct"].map((name) => numeric(say(`col.${name}`)));
+  const numbers = ["nulls", "distinct"].map((name) => numeric(say(`col.${name}`)));
   const edges = ["smallest", "largest", "mean", "median"].map((name) => numeric(say(`col.${name}`)));
   const titles = [
     say("col.column"), say("col.type"), ...numbers, ...edges, say("col.distribution"),
@@ -31,7 +31,7 @@ export function Columns({ table, columns, rows }) {
       ${open && !polled.data && html`<${Absent} ...${polled} />`}
       ${polled.data &&
       html`
-        <${Table} label=${label} titles=${titles} look="zebra rows">
+        <${Table} label=${label} titles=${titles} look="zebra profile">
           ${polled.data.columns.map((column) => html`<${Row} key=${column.name} column=${column} rows=${rows} />`)}
         <//>
       `}
@@ -45,8 +45,9 @@ function Row({ column, rows }) {
     <tr>
       <th scope="row"><bdi>${name}</bdi></th>
       <td><code>${type}</code></td>
-      <td class="number">${count(nulls)}</td>
-      <td class="number">${rows && share !== null ? percent(share) : ""}</td>
+      <td class="number">
+        ${count(nulls)}${nulls > 0 && share !== null && html` <small>${percent(share)}</small>`}
+      </td>
       <td class="number">${estimated && "≈ "}${count(distinct)}</td>
       <td class="number"><${Clamped} value=${column.smallest} /></td>
       <td class="number"><${Clamped} value=${column.largest} /></td>

@@ -87,7 +87,7 @@ function Newest({ dag, run }) {
 function Schedule({ schedule, next_run: next, paused }) {
   if (!next || paused) return schedule;
   return html`
-    ${schedule}<br />${say("pipeline.next_run")}${" "}<${Moment} iso=${next} toMinute />
+    ${schedule}${say("list.comma")}${say("pipeline.next_run")}${" "}<${Moment} iso=${next} toMinute />
   `;
 }
 

@@ -120,15 +120,16 @@ export function OutcomeBar({ tally, small = false }) {
 
 /** Speed, requests, rate limit, quota and time, if known, as facts. */
 export function figures(summary, active) {
-  const { rate: speed, requests, timing, fetching, latest } = summary;
+  const { rate: speed, requests, timing, fetching, latest, limits } = summary;
   const planned = summary.verdict === "planned";
+  const budget = active && requests && budgetText(requests, limits);
   return html`
     ${timing.left && html`<${Fact} name="figure.left">${leftText(timing)}<//>`}
     ${timing.expected && !planned && html`<${Fact} name="figure.forecast">${durationRange(timing.expected)}<//>`}
     ${speed.average !== null && html`<${Fact} name="figure.speed">${speedText(speed, active)}<//>`}
     ${fetching && html`<${Fact} name="figure.in_flight">${inFlightText(fetching)}<//>`}
     ${requests && !planned && html`<${Fact} name="figure.requests">${requestsText(requests)}<//>`}
-    ${active && requests && budgetText(requests) && html`<${Fact} name="figure.budget">${budgetText(requests)}<//>`}
+    ${budget && html`<${Fact} name="figure.budget">${budget}<//>`}
     ${summary.bytes !== null && !planned && html`<${Fact} name="figure.bytes">${bytes(summary.bytes)}<//>`}
     ${summary.gb_seconds !== null && html`<${Fact} name="figure.billed">${gbSeconds(summary.gb_seconds)}<//>`}
     ${active && requests?.quota && html`<${Fact} name="figure.quota"><${Quota} ...${requests} /><//>`}
@@ -151,9 +152,10 @@ function requestsText({ used, expected }) {
   return expected === null ? count(used) : say("requests.of", { used, expected });
 }
 
-function budgetText({ per_second: second, per_hour: hour }) {
+/** What the limits of the run do not say already. */
+function budgetText({ per_second: second, per_hour: hour }, { requests_per_second: own }) {
   const parts = [];
-  if (second !== null) parts.push(say("budget.second", { n: rate(second) }));
+  if (second !== null && own === null) parts.push(say("budget.second", { n: rate(second) }));
   if (hour !== null) parts.push(say("budget.hour", { n: rate(hour) }));
   return parts.join(" · ");
 }

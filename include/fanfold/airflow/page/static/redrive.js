@@ -33,7 +33,7 @@ export function RedriveButton({ request = {}, children, ...looks }) {
         title=${reason}
         onClick=${() => act({ kind: "redrive", request })}
       >
-        <${Sign} name="again" />${children ?? say("redrive.all")}
+        <${Sign} name="again" />${children ?? say(summary.tally ? "redrive.all" : "redrive.confirm")}
       </button>
       ${reason && !mute && html`<small class="quiet">${reason}</small>`}
     </span>
@@ -53,8 +53,10 @@ export function PublishButton() {
 /** The dialog of an action, as `act` of the page's context was called. */
 export function RunAction({ action, onClose, onDone }) {
   const { kind, request } = action;
+  const { summary } = useHere();
+  const title = chosen(request) ? "title_chosen" : summary.tally ? "title" : "title_over";
   const redrive = {
-    title: say(chosen(request) ? "redrive.title_chosen" : "redrive.title"),
+    title: say(`redrive.${title}`),
     confirm: say("redrive.confirm"),
     effect: (estimate) => html`<${Effect} estimate=${estimate} all=${!chosen(request)} />`,
   };
