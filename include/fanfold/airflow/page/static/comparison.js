@@ -6,6 +6,7 @@ import { address, query } from "./api.js";
 import { count, difference, momentText, signedPercent } from "./format.js";
 import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
+import { openTab } from "./place.js";
 import { usePolled } from "./polling.js";
 import { First } from "./rejected.js";
 import { Sign } from "./signs.js";
@@ -17,11 +18,12 @@ import { Clamped, Choice, ItemLink } from "./values.js";
 
 const PATIENCE = 60_000; // milliseconds
 
-export function Comparison({ shown }) {
+/** `detail` of the address: the other run. */
+export function Comparison({ shown, detail }) {
   const { dag, home, stamp } = useHere();
-  const [{ run, column }, choose] = useState({ run: null, column: null });
+  const [column, choose] = useState(null);
   const others = usePolled(`${home}/runs`, { paused: !shown, stamp });
-  const wanted = run ?? others.data?.default;
+  const wanted = detail || others.data?.default;
   const params = query({ with: wanted, column });
   const polled = usePolled(wanted ? `${home}/comparison${params}` : null, {
     paused: !shown, stamp, keep: true, patience: PATIENCE,
@@ -51,7 +53,7 @@ export function Comparison({ shown }) {
         label=${say("compare.with")}
         value=${wanted ?? ""}
         options=${names}
-        onChange=${(to) => choose({ run: to || null, column })}
+        onChange=${(to) => openTab("compare", to)}
       />
       ${wanted && html`<${AirflowLink} path=${itemsPath(dag, wanted)}>${say("compare.open")}<//>`}
       ${columns.length > 0 &&
@@ -60,7 +62,7 @@ export function Comparison({ shown }) {
           label=${say("col.column")}
           value=${compared.column}
           options=${columns.map((name) => [name, name])}
-          onChange=${(to) => choose({ run, column: to })}
+          onChange=${choose}
         />
       `}
     </div>

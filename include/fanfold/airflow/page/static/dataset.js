@@ -10,6 +10,7 @@ import { count } from "./format.js";
 import { useHere } from "./here.js";
 import { Absent, Trouble } from "./notices.js";
 import { Pager } from "./pager.js";
+import { openTab } from "./place.js";
 import { usePolled } from "./polling.js";
 import { Reading } from "./reading.js";
 import { say } from "./text.js";
@@ -17,13 +18,17 @@ import { Fact } from "./values.js";
 
 const SIZE = 100; // rows a page
 const PATIENCE = 60_000; // milliseconds
-const START = { table: null, offset: 0, order: null, filters: [] };
+const START = { offset: 0, order: null, filters: [] };
 
-export function Dataset({ shown }) {
+/** `detail` of the address: the table. */
+export const Dataset = (props) => html`<${Shown} key=${props.detail} ...${props} />`;
+
+function Shown({ shown, detail }) {
   const { home, stamp, summary, active } = useHere();
   const { verdict, merge } = summary;
   const tables = verdict === "empty" && merge ? [] : summary.tables;
-  const [{ table, offset, order, filters }, show] = useState(START);
+  const table = tables.includes(detail) ? detail : null;
+  const [{ offset, order, filters }, show] = useState(START);
   const change = (to) => show((now) => ({ ...now, offset: 0, ...to }));
   const params = query({
     table, offset, limit: SIZE,
@@ -52,7 +57,7 @@ export function Dataset({ shown }) {
                 key=${name}
                 type="button"
                 aria-pressed=${name === (table ?? tables[0])}
-                onClick=${() => show({ ...START, table: name })}
+                onClick=${() => openTab("dataset", name)}
               >
                 <bdi>${name}</bdi>
               </button>

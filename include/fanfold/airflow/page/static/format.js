@@ -10,7 +10,7 @@ const decimal = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maxi
 const signed = new Intl.NumberFormat(language, { signDisplay: "exceptZero" });
 const rough = new Intl.NumberFormat(language, { maximumSignificantDigits: 4 });
 const signedShare = new Intl.NumberFormat(language, {
-  style: "percent", maximumFractionDigits: 1, signDisplay: "exceptZero",
+  style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1, signDisplay: "exceptZero",
 });
 const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" });
 const minute = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });

@@ -56,7 +56,8 @@ function Pipeline({ pipeline, onTrigger }) {
           html`
             <span class="badge state-none"><${Sign} name="pause" />${say("pipeline.paused")}</span>
           `}
-          ${!newest && html`<small>${say("pipeline.no_runs")}</small>`}
+          ${!newest &&
+          html`<small>${say("pipeline.no_runs")} ${pipeline.schedule && html`<${Schedule} ...${pipeline} />`}</small>`}
           <small class="clamp description" dir="auto" title=${description}>${description}</small>
         </div>
         <${TriggerButton} pipeline=${pipeline} onDone=${onTrigger} />
@@ -66,7 +67,7 @@ function Pipeline({ pipeline, onTrigger }) {
         <dl class="facts">
           ${newest && html`<${Fact} name="pipeline.last_run"><${Newest} dag=${dag} run=${newest} /><//>`}
           ${latest && html`<${Fact} name="pipeline.latest"><${Latest} dag=${dag} latest=${latest} /><//>`}
-          ${pipeline.schedule && html`<${Fact} name="pipeline.schedule"><${Schedule} ...${pipeline} /><//>`}
+          ${newest && pipeline.schedule && html`<${Fact} name="pipeline.schedule"><${Schedule} ...${pipeline} /><//>`}
         </dl>
       </div>
       ${newest && html`<${Runs} dag=${dag} name=${name} runs=${runs} />`}
@@ -87,7 +88,7 @@ function Newest({ dag, run }) {
 function Schedule({ schedule, next_run: next, paused }) {
   if (!next || paused) return schedule;
   return html`
-    ${schedule}${say("list.comma")}${say("pipeline.next_run")}${" "}<${Moment} iso=${next} toMinute />
+    ${schedule}${say("pipeline.next_run")}${" "}<${Moment} iso=${next} toMinute />
   `;
 }
 

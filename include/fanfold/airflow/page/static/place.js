@@ -8,6 +8,11 @@ export const TABS = ["batches", "failures", "dataset", "report", "compare"];
 /** The link to a tab; `detail` is what it shows first, such as `invalid` of the failures. */
 export const tabHref = (tab, detail = "") => `#${tab}${detail && `=${encodeURIComponent(detail)}`}`;
 
+/** Go to a tab, as its link does. */
+export const openTab = (...to) => {
+  location.hash = tabHref(...to);
+};
+
 /** The link to the view of an item. */
 export const itemHref = (key) => `#item=${encodeURIComponent(key)}`;
 

@@ -10,7 +10,7 @@ import { Head } from "./head.js";
 import { HereProvider } from "./here.js";
 import { ItemView } from "./item.js";
 import { Absent } from "./notices.js";
-import { TABS, usePlace } from "./place.js";
+import { openTab, TABS, usePlace } from "./place.js";
 import { usePolled } from "./polling.js";
 import { RunAction, Started } from "./redrive.js";
 import { Report } from "./report.js";
@@ -82,15 +82,12 @@ export function Run({ dag, run }) {
 function Views() {
   const place = usePlace();
   const View = VIEWS[place.tab];
-  const open = (tab) => {
-    location.hash = tab;
-  };
   const tabs = TABS.map((name) => [name, say(`tab.${name}`)]);
   return html`
     ${place.item !== null &&
     html`<${ItemView} key=${place.item} itemKey=${place.item} tab=${place.tab} />`}
     <div hidden=${place.item !== null}>
-      <${Tabs} tabs=${tabs} open=${place.tab} label=${say("tabs.label")} onOpen=${open} />
+      <${Tabs} tabs=${tabs} open=${place.tab} label=${say("tabs.label")} onOpen=${openTab} />
       <${TabPanel} key=${place.tab} name=${place.tab}>
         <${View} shown=${place.item === null} detail=${place.detail} />
       <//>
