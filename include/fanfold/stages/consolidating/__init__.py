@@ -378,27 +378,34 @@ def check_tolerance(
     problems = []
     # As a percentage, which *Publish anyway* takes for the tolerance.
     if manifest.failure_percentage > tolerated_items:
-        share, limit = formats.percent(failures / counts.planned), f"{tolerated_items:g}"
-        told = ENGINE.message(
-            "tolerance.items", lost=failures, of=counts.planned, share=share, limit=limit
-        )
         found = read_groups(workspace.failures)
-        problems.append((told, [group for group in found if group.status is not Status.MISSING]))
-    if manifest.rejected_percentage > tolerated_rows:
-        share, limit = formats.percent(manifest.rejected / rows), f"{tolerated_rows:g}"
         told = ENGINE.message(
-            "tolerance.rows", lost=manifest.rejected, of=rows, share=share, limit=limit
+            "tolerance.items",
+            lost=failures,
+            of=counts.planned,
+            share=formats.percent(failures / counts.planned),
+            limit=f"{tolerated_items:g}",
+            reasons=_reasons([group for group in found if group.status is not Status.MISSING]),
         )
-        problems.append((told, read_groups(workspace.failures, of="rows")))
+        problems.append(told)
+    if manifest.rejected_percentage > tolerated_rows:
+        told = ENGINE.message(
+            "tolerance.rows",
+            lost=manifest.rejected,
+            of=rows,
+            share=formats.percent(manifest.rejected / rows),
+            limit=f"{tolerated_rows:g}",
+            reasons=_reasons(read_groups(workspace.failures, of="rows")),
+        )
+        problems.append(told)
     if problems:
-        text = " ".join(f"{told}: {_reasons(groups)}." for told, groups in problems)
-        advice = (
-            "Nothing was published. Fetched data is kept: clear `batch.fetch` with its downstream tasks to "
-            "fetch only the failed items; after a change of the pipeline, clear `consolidate` with its "
-            "downstream tasks."
+        text = (
+            f"{' '.join(map(str, problems))} Nothing was published. Fetched data is kept: clear "
+            "`batch.fetch` with its downstream tasks to fetch only the failed items; after a change "
+            "of the pipeline, clear `consolidate` with its downstream tasks."
         )
-        # The run page has the reasons and buttons beside the sentence.
-        raise ToleranceExceeded(replace(problems[0][0], text=f"{text} {advice}"))
+        # The run page has buttons beside the first sentence.
+        raise ToleranceExceeded(replace(problems[0], text=text))
 
 
 def _reasons(groups: list[Group]) -> str:

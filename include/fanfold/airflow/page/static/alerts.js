@@ -62,7 +62,9 @@ function RunFailed() {
   return html`
     <b>${say(label ? "run.failed_in_batch" : "run.failed_in", where)}</b>
     ${tries > 1 && html` <small>${say("batch.tries", { n: tries })}</small>`}
-    <p class="wrap" dir="auto">${failure.message ?? say("run.killed")}</p>
+    <p class=${publishable ? "wrap lines" : "wrap"} dir="auto" title=${failure.message}>
+      ${failure.message ?? say("run.killed")}
+    </p>
     <div class="actions">
       <${AirflowLink} path=${path}>${say("run.failed_task", { task: shortName(task) })}<//>
       ${connection &&
