@@ -74,7 +74,9 @@ def _labelled(path: Path, key: str, label: str, typed: str, limit: int) -> dict[
             rows = file.read_row_group(group, columns=[key, label], use_threads=False)
             texts = rows[label].cast("string")
             fits = pc.match_substring(texts, typed, ignore_case=True)
-            keys, names = (each.filter(fits).to_pylist() for each in (rows[key].cast("string"), texts))
+            keys, names = (
+                each.filter(fits).to_pylist() for each in (rows[key].cast("string"), texts)
+            )
             for each, name in zip(keys, names, strict=True):
                 found.setdefault(each, name)
             if len(found) >= limit:
