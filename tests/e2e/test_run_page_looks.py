@@ -46,7 +46,7 @@ def test_the_page_is_accessible(stack, runs, partial_run, visitor, page, unfolde
         "Failures": page.get_by_role("region", name="Items that are not ok, by reason"),
         "Dataset": page.get_by_role("region", name="Files"),
         "Report": page.locator("iframe"),
-        "Compare": page.get_by_text("Previous run:"),
+        "Compare": page.get_by_text("in both runs"),
     }
     for name, there in ready.items():
         page.get_by_role("tab", name=name).click()

@@ -147,7 +147,7 @@ function Histogram({ column, histogram: { edges, counts, others } }) {
   return html`
     <details open>
       <summary>${label}</summary>
-      <${Table} label=${label} titles=${[say("compare.change"), numeric(say("col.rows")), ""]} look="bars">
+      <${Table} label=${label} titles=${[say("compare.change"), numeric(say("col.rows")), say("col.distribution")]} look="bars">
         ${lines.map(
           ([name, number]) => html`
             <tr key=${name}>
