@@ -107,9 +107,9 @@ def left(state=FETCHING, *, past=PAST, **fields):
 
 
 def test_the_time_left_is_to_the_end_of_the_run_with_retries_of_the_failed_items():
-    assert left() == ((20 + 9, 60 + 11), "speed")
-    assert left(replace(FETCHING, pause=100)) == ((120 + 9, 160 + 11), "speed")
-    assert left(past=()) == ((20 + 3, 60 + 30), "speed")
+    assert left() == ((20 + 9, 40 + 60 + 11), "speed")
+    assert left(replace(FETCHING, pause=100)) == ((120 + 9, 40 + 160 + 11), "speed")
+    assert left(past=()) == ((20 + 3, 40 + 60 + 30), "speed")
     # 60 of 60 an hour are spent: the next 40 or 60 come after the rest of the hour.
     assert left(quotas=Quotas(per_hour=60)) == ((3570 + 20 + 9, 3570 + 60 + 11), "quota")
 
