@@ -139,8 +139,6 @@ def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next
     assert forecast["basis"] == "earlier runs"
     low, high = forecast["seconds"]
     assert 0 < low < high
-    page = (second.workspace / "report" / "report.html").read_text("utf-8")
-    assert "3 expected" in page
     history = json.loads((run.workspace.parent / ".history.json").read_text("utf-8"))
     assert all(0 < past["fetching"] < past["seconds"] and past["after"] > 0 for past in history)
 
