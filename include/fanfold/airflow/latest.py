@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from dataclasses import asdict
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fanfold.airflow import connections, settings
 from fanfold.airflow.items_from import has_own_items
 from fanfold.errors import FanfoldError, Inconsistent
+from fanfold.model import RunStatus
 from fanfold.storage.published import read_published
 from fanfold.workspace.files import read_as, write_json
 from fanfold.workspace.paths import safe_name
@@ -44,8 +45,10 @@ def warn_of_fewer_rows(context: Context, workspace: Workspace, manifest: Manifes
     """
     from fanfold.stages.consolidating.notes import fewer_rows, rows_by_table
 
-    replaced, warnings = None, []
-    if manifest.mode == "merge" or updates_latest(context) == "yes":
+    replaced: dict[str, Any] | None = None
+    warnings = []
+    replaces = manifest.mode == "merge" or updates_latest(context) == "yes"
+    if replaces and manifest.status is not RunStatus.EMPTY:
         percentage = settings.Options.of(context).row_drop_warning_percentage
         try:
             with connections.bucket(settings.bucket_name()) as bucket:

@@ -115,7 +115,8 @@ def by_earlier_runs(
     Returns:
         Two ranges in seconds; None if no run tells.
     """
-    known = [each for each in past if each.fetching]
+    # A run that was cleared with an emptied list keeps the duration of its first fetch.
+    known = [each for each in past if each.fetching and each.counts.planned]
     if not known or not items:
         return None
     nearest = min(known, key=lambda each: abs(math.log(each.counts.planned / items)))

@@ -97,6 +97,12 @@ def plan(quotas=Quotas(), seconds=None):  # noqa: B008 - frozen
     return Plan("x", 100, 0, (0,), then, then, expected, quotas=quotas)
 
 
+def test_a_run_that_was_cleared_with_an_emptied_list_tells_nothing():
+    emptied = run(0, fetching=40, rest=10)
+    assert by_earlier_runs([emptied], 10) is None
+    assert by_earlier_runs([*PAST, emptied], 100) == by_earlier_runs(PAST, 100)
+
+
 PAST = [run(100, fetching=40, rest=10)]
 FETCHING = FetchState(40, failed=20, requests=60, speeds=(2, 1), pause=0, elapsed=30, idle=0)
 
