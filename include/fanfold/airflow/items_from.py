@@ -149,15 +149,16 @@ def _of_variable(name: str, context: Context, lists: _Lists) -> ItemsFrom | None
         value = text
     if not isinstance(value, dict):
         value = {"items_uri" if isinstance(value, str) else lists.listed: value}
-    reason: object
     try:
         ((param, chosen),) = value.items()
         copy.copy(params[param]).resolve(chosen)
         return lists.chosen(param, chosen, is_default=True, variable=name)
     except ParamValidationError as error:
-        reason = getattr(error.args[0], "message", error.args[0])  # not the whole schema
+        reason = str(getattr(error.args[0], "message", error.args[0]))  # not the whole schema
     except BadInput as error:
-        reason = error
+        raise BadConfiguration(
+            f'Variable {error} Or a JSON list: ["a", "b"]. Correct it, then clear the task.'
+        ) from None
     except (ValueError, KeyError):
         reason = f"it has {', '.join(value) or 'no value'}"
     raise BadConfiguration(

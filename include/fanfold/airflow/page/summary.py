@@ -73,7 +73,8 @@ def get_run(
     result = result_of(run.dag_run, tasks, workspace)
     plan = run.plan()
     batches = counts_by_batch(workspace, plan) if plan and not result.manifest else []
-    numbers = _Numbers(run, plan, result, tasks, batches)
+    stopped = _stopped(run.dag_run, workspace, translator)
+    numbers = _Numbers(run, plan, result, tasks, batches, stopped=bool(stopped))
     return schemas.RunSummary(
         dag_id=run.dag_run.dag_id,
         run_id=run.dag_run.run_id,
@@ -98,7 +99,7 @@ def get_run(
         gb_seconds=numbers.gb_seconds(),
         timing=numbers.timing(),
         wait=numbers.wait(translator),
-        stopped=_stopped(run.dag_run, workspace, translator),
+        stopped=stopped,
         latest=_latest(workspace),
         items_from=translator.reason(plan.items_from) if plan and plan.items_from else None,
         **limits.summary_of(run, session, tasks, result, numbers.progress, editable=editable),
@@ -120,19 +121,22 @@ class _Numbers:
     A consolidated run has no ``batches``: its manifest has the numbers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a summary consists of
         self,
         run: Run,
         plan: Plan | None,
         result: RunResult,
         tasks: dict[str, Task],
         batches: list[BatchCounts],
+        *,
+        stopped: bool,
     ) -> None:
         self._run = run
         self._tasks = tasks
         self._plan = plan
         self._manifest = result.manifest
         self._verdict = result.verdict
+        self._stopped = stopped  # the batches that are left fail without a request
         self._batches = batches
         self._progress = {
             number: batch.progress for number, batch in enumerate(batches) if batch.progress
@@ -224,7 +228,7 @@ class _Numbers:
         elapsed, left, expected = self._elapsed(), None, None
         if self._plan and (self._verdict in ACTIVE or self._verdict is Verdict.PLANNED):
             expected = self._plan.forecast.seconds
-        if self._plan and self._verdict in ACTIVE:
+        if self._plan and self._verdict in ACTIVE and not self._stopped:
             left = self._left(self._plan, elapsed or 0.0)
         return schemas.Timing(
             elapsed=elapsed,

@@ -29,6 +29,8 @@ _TRIMMED = 4
 """From this number of runs on, the fastest and the slowest one are ignored."""
 _MARGIN = 0.1
 """What a range is widened by: runs of the same size differ, too."""
+_RETRY_DELAYS = 40.0
+"""Seconds that a batch with failed items waits before its retries, together."""
 _HOUR = 3600.0
 
 
@@ -113,7 +115,8 @@ def by_earlier_runs(
     Returns:
         Two ranges in seconds; None if no run tells.
     """
-    known = [each for each in past if each.fetching]
+    # A run that was cleared with an emptied list keeps the duration of its first fetch.
+    known = [each for each in past if each.fetching and each.counts.planned]
     if not known or not items:
         return None
     nearest = min(known, key=lambda each: abs(math.log(each.counts.planned / items)))
@@ -168,7 +171,7 @@ def time_left(
     """Return the seconds to the end of a run that is on and what they are based on.
 
     The low end assumes the higher speed and no retry, the high end the lower one, and that each failed
-    item is fetched again.
+    item is fetched again, after the delays of its batch's retries.
 
     Returns:
         Low and high, and `speed`, `quota` or `forecast`; None if nothing tells.
@@ -180,7 +183,8 @@ def time_left(
         return _not_before(0.0, rest, state.idle)
     if state.speeds:
         fast, slow = max(state.speeds), min(state.speeds)
-        by_speed = state.pause + state.waiting / fast, state.pause + most / slow
+        delays = _RETRY_DELAYS if state.failed else 0.0
+        by_speed = state.pause + state.waiting / fast, state.pause + delays + most / slow
         by_quota = (
             _by_quota(plan, state, state.waiting, fast, now),
             _by_quota(plan, state, most, slow, now),
