@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanfold.errors import BadInput
-from fanfold.queries.columns import BINS, MANY, Frequency, profile_columns
+from fanfold.queries.columns import BINS, MANY, profile_columns
+from fanfold.queries.dataset import Frequency
 from fanfold.queries.selection import Filter, Operator, select_rows
 
 SCHEMA = pa.schema(
