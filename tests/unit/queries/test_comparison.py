@@ -165,7 +165,7 @@ def shop(number, sales=5, **values):
     return {"shop": "a", "number": number, "name": "b", "sales": sales, "tags": None, **values}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(now=ROWS, old=ROWS)
 @example(now=[shop(n) for n in range(30)], old=[shop(n) for n in range(100, 130)])
 @example(now=[shop(n, n * 7 % 5) for n in range(90)], old=[shop(n, 2) for n in range(90)])

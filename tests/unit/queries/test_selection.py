@@ -63,7 +63,7 @@ def ids(path, **query):
     return found.matched, [row[0] for row in found.page]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     rows=ROWS,
     operator=st.sampled_from(list(COMPARE)),
