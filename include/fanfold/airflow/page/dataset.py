@@ -161,7 +161,7 @@ def download_file(
     with connections.bucket(settings.bucket_name()) as bucket:
         address = download_address(bucket, run_prefix(manifest) + name, seconds=LINK_SECONDS)
     if address is None:
-        raise Refusal(404, "no_file", f"{name} is not there any more.")
+        raise Refusal(404, "no_file", f"{name} has been deleted.")
     return RedirectResponse(address)
 
 

@@ -304,7 +304,7 @@ def _stopped(dag_run: DagRun, workspace: Workspace, translator: Translator) -> s
 
 
 def _warnings(tasks: dict[str, Task], workspace: Workspace, translator: Translator) -> list[str]:
-    """Return the warnings of the last tries of these tasks; nothing of one that runs or failed."""
+    """Return the warnings of the last tries of these tasks; none of a task that is running or failed."""
     found: list[Message] = []
     for task_id, path in {
         "consolidate": workspace.consolidated,
