@@ -1,4 +1,4 @@
-"""What a run does with ``latest.json``: whether it moves there, and with how many rows."""
+"""Whether ``latest.json`` moves to a run, and the warning if it then has far fewer rows."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def updates_latest(context: Context) -> UpdateLatest:
 def warn_of_fewer_rows(context: Context, workspace: Workspace, manifest: Manifest) -> None:
     """Compare the rows of a run with those that it would replace; write the warning for page and log.
 
-    They are kept with it: a redrive of the latest run is compared with them again. It is not compared if
-    the published manifest cannot be read: ``publish`` will tell.
+    They are kept with it: a redrive of the latest run is compared with them again. If the published
+    manifest cannot be read, nothing is compared: ``publish`` reports the error.
     """
     from fanfold.stages.consolidating.notes import fewer_rows, rows_by_table
 

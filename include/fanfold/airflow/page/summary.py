@@ -41,6 +41,7 @@ from fanfold.workspace.files import read_as
 from fanfold.workspace.history import read_history
 from fanfold.workspace.progress import items_per_second
 from fanfold.workspace.redrives import read_redrives
+from fanfold.workspace.stop import read_stop
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -231,7 +232,6 @@ class _Numbers:
         if self._plan and self._verdict in ACTIVE and not self._stopped:
             left = self._left(self._plan, elapsed or 0.0)
         return schemas.Timing(
-            elapsed=elapsed,
             left=schemas.Seconds.of(left[0]) if left else None,
             basis=left[1] if left else None,
             expected=schemas.Seconds.of(expected) if expected else None,
@@ -295,16 +295,20 @@ def _stopped(dag_run: DagRun, workspace: Workspace, translator: Translator) -> s
     """Return why the fetch was stopped, if it was since the run's last start."""
     try:
         written = datetime.fromtimestamp(workspace.stop.stat().st_mtime, UTC)
-        reason = read_as(workspace.stop, lambda found: Message(**found["message"]))
+        reason = read_stop(workspace.stop)
     except (FileNotFoundError, Inconsistent):
         return None
-    if str(dag_run.state) == "success" or (dag_run.start_date and written < dag_run.start_date):
+    if (
+        reason is None
+        or str(dag_run.state) == "success"
+        or (dag_run.start_date and written < dag_run.start_date)
+    ):
         return None
     return translator.reason(reason)
 
 
 def _warnings(tasks: dict[str, Task], workspace: Workspace, translator: Translator) -> list[str]:
-    """Return the warnings of the last tries of these tasks; nothing of one that runs or failed."""
+    """Return the warnings of the last tries of these tasks; none of a task that is running or failed."""
     found: list[Message] = []
     for task_id, path in {
         "consolidate": workspace.consolidated,

@@ -1,4 +1,4 @@
-"""Forecast the duration of a run, and what is left of one that is on.
+"""Forecast the duration of a run, and the time left of an active one.
 
 Two things bound a fetch: its quotas, and the speed of earlier runs of the same DAG of like size. The
 slower one is the forecast. Processing, consolidating, publishing, loading and reporting follow; how
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NEWEST = 5
 """Number of earlier runs that a forecast is based on."""
 REST = (3.0, 30.0)
-"""Seconds of the tasks after ``fetch`` if no earlier run tells: mostly the starts of the tasks."""
+"""Seconds of the tasks after ``fetch`` if there is no earlier run: mostly the starts of the tasks."""
 _TRIMMED = 4
 """From this number of runs on, the fastest and the slowest one are ignored."""
 _MARGIN = 0.1
@@ -113,7 +113,7 @@ def by_earlier_runs(
         size: Their size in bytes, if they are files.
 
     Returns:
-        Two ranges in seconds; None if no run tells.
+        Two ranges in seconds; None if there is no earlier run.
     """
     # A run that was cleared with an emptied list keeps the duration of its first fetch.
     known = [each for each in past if each.fetching and each.counts.planned]
@@ -168,13 +168,13 @@ class FetchState:
 def time_left(
     plan: Plan, past: Sequence[Past], state: FetchState, now: datetime
 ) -> tuple[Seconds, str] | None:
-    """Return the seconds to the end of a run that is on and what they are based on.
+    """Return the seconds to the end of an active run and what they are based on.
 
     The low end assumes the higher speed and no retry, the high end the lower one, and that each failed
     item is fetched again, after the delays of its batch's retries.
 
     Returns:
-        Low and high, and `speed`, `quota` or `forecast`; None if nothing tells.
+        Low and high, and `speed`, `quota` or `forecast`; None if unknown.
     """
     suggested = by_earlier_runs(past, plan.items, plan.bytes)
     rest = suggested[1] if suggested else REST
