@@ -7,7 +7,7 @@ import re
 from fanfold.errors import BadInput
 
 FORMAT = "URI of an items file (.csv, .jsonl or .parquet), a dataset or a run"
-"""The ``format`` of JSON Schema, whose name is in Airflow's message about a value that is none."""
+"""The ``format`` of JSON Schema, whose name is in Airflow's message about an invalid value."""
 FORMS = (
     "file:///folder/name or s3://bucket/name, ending in .csv, .jsonl (also with .gz) or .parquet; "
     "dataset://dag_id/column or dataset://dag_id/table/column; run://dag_id/run_id"
@@ -25,14 +25,14 @@ def is_uri(text: object) -> bool:
 
 
 def check_uri(text: str, name: str) -> None:
-    """Raise unless a text is the address of items.
+    """Check that a text is the address of items.
 
     Args:
         text: The text.
         name: The Param or Variable, for the message.
 
     Raises:
-        BadInput: It is none; the message has the forms that there are.
+        BadInput: It is not; the message lists the valid forms.
     """
     if is_uri(text):
         return

@@ -32,6 +32,7 @@ from fanfold.sources.endpoint import Endpoint
 from fanfold.sources.session import ApiSession
 from fanfold.sources.version import source_version
 from fanfold.stages import consolidating, loading, planning, publishing
+from fanfold.stages.consolidating.tolerance import check_tolerance
 from fanfold.stages.fetching import fetch_batch, parts
 from fanfold.stages.fetching.backoff import Backoff
 from fanfold.stages.fetching.workers import WorkerPool
@@ -106,7 +107,7 @@ class Stages:
             schema=arrow_schema(PIPELINE.contract),
             version=source_version(PIPELINE.source),
         )
-        consolidating.check_tolerance(self.workspace, manifest, TOLERATED, TOLERATED)
+        check_tolerance(self.workspace, manifest, TOLERATED, TOLERATED)
 
     def publish(self):
         s3 = self.given["s3"]

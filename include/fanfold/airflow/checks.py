@@ -66,7 +66,7 @@ def check_all(pipeline: str) -> None:
             check()
         except FanfoldError as error:
             found.append((name, error))
-        except Exception as error:  # noqa: BLE001 - the other checks are told, too
+        except Exception as error:  # noqa: BLE001 - the other checks are reported, too
             # Without its text, which may contain a header or a URL with a token.
             at = last_line(error, "fanfold")
             text = f"unexpected {type(error).__name__} at {at}; please report it"

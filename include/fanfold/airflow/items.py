@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from fanfold import readers
 from fanfold.airflow import connections, settings
 from fanfold.airflow.query import query_rows
+from fanfold.errors import BadInput
+from fanfold.messages import Message
 from fanfold.readers.datasets import from_dataset
 from fanfold.readers.objects import FACTS, FileCounts, find_files
 from fanfold.readers.patterns import window_of
@@ -74,7 +76,7 @@ def items_of_run(
         window = window_of(run.logical_date, options.lag_days, mode=pipeline.mode, listed=listed)
         if pipeline.mode == "merge":
             # A run of some files only must not move the window past those that it did not search.
-            is_whole = chosen.is_default and isinstance(pipeline.source, Files)
+            is_whole = chosen.is_default and not chosen.uri and isinstance(pipeline.source, Files)
             write_base_ref(workspace, replace(ref, listed=str(window.last) if is_whole else ""))
         source = pipeline.source
         if isinstance(source, Api) and source.listing and chosen.is_empty:
@@ -156,6 +158,7 @@ def located_items(
         SourceBusy, SinkUnavailable: Object storage, the disk or the database is unavailable.
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_named(chosen.variable))
         if chosen.sql:
             connection = chosen.sql_connection or connections.WAREHOUSE
             columns, rows = stack.enter_context(query_rows(connection, chosen.sql))
@@ -164,6 +167,19 @@ def located_items(
             yield _from_uri(chosen.uri, column, check, stack)
         else:
             yield readers.from_list(chosen.items, column)
+
+
+@contextlib.contextmanager
+def _named(variable: str) -> Iterator[None]:
+    """Name the Variable that has the items, instead of a Param, in errors about them."""
+    try:
+        yield
+    except BadInput as error:
+        if variable and not error.message.id:
+            text = str(error).removeprefix("items_uri: ").removeprefix("items_sql: ")
+            error.message = Message(f"Variable {variable}: {text}")
+            error.args = (str(error.message),)
+        raise
 
 
 def _from_uri(

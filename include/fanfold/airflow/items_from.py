@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fanfold.messages import Message
 
-_BY_PEOPLE = ("manual", "asset_materialization")
+_MANUAL = ("manual", "asset_materialization")
 """Types of runs that may use the sample."""
 
 
@@ -86,7 +86,7 @@ class _Lists:
         """Return the items of one of the Params.
 
         Raises:
-            BadInput: The value is no URI.
+            BadInput: The value is not a valid URI.
         """
         if name == "items_sql":
             connection = self.schemas[name].get(CONNECTION)
@@ -105,9 +105,9 @@ def items_of(context: Context) -> ItemsFrom:
 
     Raises:
         BadInput: Two Params differ from their default; the run has a Param that the DAG does not have
-            (its default would be used instead); a URI is none.
-        BadConfiguration: The Variable has no list of items. There is none, the default is a sample, and
-            the run was not triggered by a person.
+            (its default would be used instead); a URI is invalid.
+        BadConfiguration: The Variable has no list of items; or it is not set, the default is a sample, and
+            the run was not triggered manually.
     """
     params, declared = context["params"], context["dag"].params
     if unknown := sorted(set(params) - set(declared)):
@@ -149,15 +149,16 @@ def _of_variable(name: str, context: Context, lists: _Lists) -> ItemsFrom | None
         value = text
     if not isinstance(value, dict):
         value = {"items_uri" if isinstance(value, str) else lists.listed: value}
-    reason: object
     try:
         ((param, chosen),) = value.items()
         copy.copy(params[param]).resolve(chosen)
         return lists.chosen(param, chosen, is_default=True, variable=name)
     except ParamValidationError as error:
-        reason = getattr(error.args[0], "message", error.args[0])  # not the whole schema
+        reason = str(getattr(error.args[0], "message", error.args[0]))  # not the whole schema
     except BadInput as error:
-        reason = error
+        raise BadConfiguration(
+            f'Variable {error} Or a JSON list: ["a", "b"]. Correct it, then clear the task.'
+        ) from None
     except (ValueError, KeyError):
         reason = f"it has {', '.join(value) or 'no value'}"
     raise BadConfiguration(
@@ -167,11 +168,11 @@ def _of_variable(name: str, context: Context, lists: _Lists) -> ItemsFrom | None
 
 
 def _check_sample(context: Context, variable: str) -> None:
-    """Raise unless a person triggered the run, who accepted the sample."""
-    if context["dag_run"].run_type in _BY_PEOPLE:
+    """Raise unless the run was triggered manually, which accepts the sample."""
+    if context["dag_run"].run_type in _MANUAL:
         return
     raise BadConfiguration(
-        "The list of the DAG file is only a sample, which runs without a person do not use. Set the Airflow "
+        "The list of the DAG file is only a sample, which only manually triggered runs use. Set the Airflow "
         f"Variable {variable}, or AIRFLOW_VAR_{variable.upper()} in the environment of the workers, to the "
         "URI of an items file, a dataset or a run, or to a JSON list; then clear the task."
     )

@@ -221,8 +221,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
     from fanfold.airflow.checks import check_wiring
     from fanfold.airflow.latest import warn_of_fewer_rows
     from fanfold.loader import load_pipeline
-    from fanfold.stages import consolidating
-    from fanfold.stages.consolidating import notes
+    from fanfold.stages.consolidating import notes, tolerance
     from fanfold.workspace.history import remember
     from fanfold.workspace.progress import all_progress
 
@@ -253,7 +252,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
     remember(workspace.history, manifest, passed=False, size=size, fetched_at=fetched_at)
     options = settings.Options.of(context)
     try:
-        consolidating.check_tolerance(
+        tolerance.check_tolerance(
             workspace,
             manifest,
             options.tolerated_failure_percentage,

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from fanfold import formats
 from fanfold.messages import Message
 from fanfold.model import Manifest, Plan, RunStatus
+from fanfold.workspace.errors import read_error
 from fanfold.workspace.files import read_json
-from fanfold.workspace.paths import Workspace, safe_name
+from fanfold.workspace.paths import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -120,10 +121,9 @@ def failure(stack: Stack, dag_id: str, run_id: str) -> str:
         name += f" [{first.get('rendered_map_index') or first['map_index']}]"
     others = f" ({len(found)} tasks failed)" if len(found) > 1 else ""
     workspace = Workspace.of_run(stack.home.shared, dag_id, run_id)
-    mapped = f"-{first['map_index']}" if first["map_index"] >= 0 else ""
-    reason = workspace.root / "errors" / f"{safe_name(first['task_id'])}{mapped}.json"
-    if reason.exists():
-        return f"{dag_id}: {name} failed{others}: {Message(**read_json(reason)['message']).text}"
+    error = read_error(workspace, first["task_id"], first["map_index"])
+    if error and error.try_number == first["try_number"]:
+        return f"{dag_id}: {name} failed{others}: {error.message}"
     log = log_lines(_log(stack, path, first))
     return "\n".join([f"{dag_id}: {name} failed{others}. The end of its log:", "", *log[-20:]])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from fanfold import formats
 from fanfold.local.progress import (
     ACTIVE,
     ENDED,
@@ -98,7 +99,7 @@ def _say_ended_steps(
 
 def _say_step(task_id: str, seconds: float, state: str, screen: Screen) -> None:
     note = "" if state == "success" else f"  {state.replace('_', ' ')}"
-    screen.say(f"  {step_name(task_id):<12} {seconds:6.1f} s{note}")
+    screen.say(f"  {step_name(task_id):<12} {formats.duration(seconds):>8}{note}")
 
 
 def _mapped_times(stack: Stack, path: str, task_id: str) -> tuple[float, str] | None:

@@ -5,13 +5,12 @@ DuckDB reads one column at a time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
-from fanfold.queries.dataset import columns_of, readable
-from fanfold.queries.engine import opened
+from fanfold.queries.dataset import ColumnProfile, Distribution, Frequency, columns_of, readable
+from fanfold.queries.engine import NESTED, NUMBERS, opened
 from fanfold.queries.values import json_value
 from fanfold.workspace.sql import query_errors, quoted
 
@@ -28,59 +27,7 @@ BINS = 16
 _WIDE = 100
 """How many times the median the largest value is, above which bins are logarithmic."""
 _WHAT = "Columns of a table"
-_NUMBERS = {
-    *("tinyint", "smallint", "integer", "bigint", "hugeint"),
-    *("utinyint", "usmallint", "uinteger", "ubigint"),
-    *("float", "double", "decimal"),
-}
 _TIMES = {"date", "timestamp", "timestamp with time zone"}
-_NESTED = {"list", "array", "struct", "map"}
-
-
-@dataclass(frozen=True, slots=True)
-class Frequency:
-    """A value and the number of its rows."""
-
-    value: Any
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    """Rows by value: bin ``n`` is from edge ``n`` to edge ``n + 1``; edges are numbers or times."""
-
-    edges: tuple[Any, ...]
-    counts: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ColumnProfile:
-    """A column and its values.
-
-    Attributes:
-        nulls, null_share: As :class:`fanfold.queries.dataset.Column` has them.
-        distinct: Number of different values without null; None for a nested column.
-        estimated: Whether ``distinct`` is an estimate, with an error of some percent.
-        smallest, largest: None if there is no value, or the column is nested. NaN and infinity do not
-            count, here and in what follows.
-        mean, median: Of numbers; the median is an estimate.
-        distribution: Of finite numbers and of times, if there are two different ones.
-        frequent: The :data:`SHOWN` most frequent values of other columns with up to :data:`MANY` values,
-            unless each occurs once.
-    """
-
-    name: str
-    type: str
-    nulls: int | None
-    null_share: float | None
-    distinct: int | None
-    estimated: bool
-    smallest: Any
-    largest: Any
-    mean: float | None
-    median: float | None
-    distribution: Distribution | None
-    frequent: tuple[Frequency, ...]
 
 
 def profile_columns(path: Path, spill: Path) -> tuple[ColumnProfile, ...]:
@@ -113,9 +60,9 @@ def _profile(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> dic
         ("distinct", "smallest", "largest", "mean", "median", "distribution")
     )
     found |= {"estimated": False, "frequent": ()}
-    if kind in _NESTED:
+    if kind in NESTED:
         return found
-    numeric = kind in _NUMBERS
+    numeric = kind in NUMBERS
     scale = f"{name}::DOUBLE" if numeric else f"epoch({name})" if kind in _TIMES else "NULL::DOUBLE"
     finite = f"CASE WHEN isfinite({scale}) THEN {scale} END"
     # DuckDB orders NaN above all numbers.

@@ -11,7 +11,6 @@ import itertools
 import math
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
@@ -21,7 +20,8 @@ import pyarrow.parquet as pq
 
 from fanfold.errors import BadInput, Inconsistent
 from fanfold.queries import comparison_sql as sql
-from fanfold.queries.engine import PLACE, opened
+from fanfold.queries.comparison_types import Change, Comparison, Histogram, LoneRow, Side
+from fanfold.queries.engine import NESTED, NUMBERS, PLACE, opened
 from fanfold.workspace.csv_cells import for_csv
 from fanfold.workspace.files import disk_errors
 from fanfold.workspace.sql import query_errors
@@ -33,117 +33,7 @@ if TYPE_CHECKING:
     from fanfold.model import Plan
     from fanfold.workspace.paths import Workspace
 
-Key = tuple[str | None, ...]
-"""Values of a row's key columns, as text, shortened."""
 _WHAT = "Comparison of two runs"
-_NUMBERS = {
-    *("tinyint", "smallint", "integer", "bigint"),
-    *("utinyint", "usmallint", "uinteger", "ubigint"),
-    *("float", "double", "decimal"),
-}
-"""DuckDB's numeric types in Parquet files."""
-_NESTED = {"list", "array", "struct", "map"}
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """A row that only one of the two datasets has.
-
-    Attributes:
-        key: Its key.
-        label: Its name for people; None if the pipeline has no ``label`` or it is null.
-        outcome: The outcome of its item in the other run: a status, or ``unlisted`` if that run's list
-            does not have it; None if rows do not tell their item, or in mode ``merge``.
-    """
-
-    key: Key
-    label: str | None
-    outcome: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """The rows that only one dataset has.
-
-    Attributes:
-        count: Number of rows.
-        outcomes: Number of them by the outcome of their item in the other run; empty if unknown.
-        examples: Some of them: the largest value of the column first, then by key.
-    """
-
-    count: int
-    outcomes: dict[str, int]
-    examples: tuple[Example, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A row that both datasets have, with different values.
-
-    Attributes:
-        key: Its key.
-        label: Its current name for people, as in :class:`Example`.
-        before, after: Its value of the column; None if it is null or not finite, or there is no column.
-        columns: Columns with different values, in the order of the dataset.
-    """
-
-    key: Key
-    label: str | None
-    before: float | None
-    after: float | None
-    columns: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """How a column changed, relative to the value before.
-
-    Attributes:
-        edges: Shares between the bins, ascending; the first and the last bin are open.
-        counts: Rows of each bin, one more than edges; rows whose value is the same are in none.
-        others: Rows whose value changed, but has no share: from or to null, or from 0.
-    """
-
-    edges: tuple[float, ...]
-    counts: tuple[int, ...]
-    others: int
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """How a dataset differs from that of another run.
-
-    Attributes:
-        key: Columns by which rows were matched.
-        columns: Numeric columns that can be compared.
-        column: The one by which changes are ranked; empty if there is none.
-        new: Rows only in this dataset.
-        gone: Rows only in that of the other run.
-        changed: Number of rows in both with different values.
-        unchanged: Number of rows in both with equal values.
-        changes: Some changed rows: the largest difference of the column first, then by key.
-        histogram: The changes of the column; None without a column.
-        repeated: Whether a key occurs more than once in a dataset: such rows were matched by key and
-            by their order among the rows with this key.
-        added: Columns that only this dataset has.
-        removed: Columns that only the other one has.
-        retyped: Columns that have another type now. They were not compared, as the added and removed
-            ones.
-    """
-
-    key: tuple[str, ...]
-    columns: tuple[str, ...]
-    column: str
-    new: Side
-    gone: Side
-    changed: int
-    unchanged: int
-    changes: tuple[Change, ...]
-    histogram: Histogram | None
-    repeated: bool = False
-    added: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    retyped: tuple[str, ...] = ()
 
 
 def compare(workspace: Workspace, plan: Plan, other: Workspace, column: str | None) -> Comparison:
@@ -170,7 +60,7 @@ def compare(workspace: Workspace, plan: Plan, other: Workspace, column: str | No
             sides[state] = Side(
                 counts.get(state, 0),
                 dict(connection.execute(sql.OUTCOMES, [state]).fetchall()),
-                tuple(Example(tuple(key), label, outcome) for key, label, outcome, *_ in examples),
+                tuple(LoneRow(tuple(key), label, outcome) for key, label, outcome, *_ in examples),
             )
         changes = connection.execute(sql.examples(columns, "changed")).fetchall()
         histogram = None
@@ -200,7 +90,7 @@ def write_differences(
 ) -> IO[bytes]:
     """Return an unnamed CSV file (UTF-8) with all rows that are new, gone or changed.
 
-    Its columns are ``change``, those of the key, ``label``, ``outcome`` (as in :class:`Example`),
+    Its columns are ``change``, those of the key, ``label``, ``outcome`` (as in :class:`LoneRow`),
     ``before``, ``after``, ``difference`` and ``share`` of the column, and ``columns`` that changed.
 
     Raises:
@@ -282,7 +172,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, plan: Plan, column: str | No
     ignored = {*plan.row_key, *plan.not_compared}
     both = [name for name in now if name in old and name not in ignored]
     compared = tuple(name for name in both if now[name] == old[name])
-    numeric = tuple(name for name in compared if now[name].id in _NUMBERS)
+    numeric = tuple(name for name in compared if now[name].id in NUMBERS)
     if column is None:
         column = plan.measure if plan.measure in numeric else next(iter(numeric), "")
     elif column not in numeric:
@@ -292,7 +182,7 @@ def _columns(connection: duckdb.DuckDBPyConnection, plan: Plan, column: str | No
         key=plan.row_key,
         as_text=(
             *(name for name in plan.row_key if now[name] != old[name]),
-            *(name for name in both if now[name].id in _NESTED),
+            *(name for name in both if now[name].id in NESTED),
         ),
         compared=compared,
         numeric=numeric,

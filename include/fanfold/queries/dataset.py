@@ -28,6 +28,54 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
+class Frequency:
+    """A value and the number of its rows."""
+
+    value: Any
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Rows by value: bin ``n`` is from edge ``n`` to edge ``n + 1``; edges are numbers or times."""
+
+    edges: tuple[float | str, ...]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnProfile(Column):
+    """A column and its values.
+
+    Attributes:
+        distinct: Number of different values without null; None for a nested column.
+        estimated: Whether ``distinct`` is an estimate, with an error of some percent.
+        smallest, largest: None if there is no value, or the column is nested. NaN and infinity do not
+            count, here and in what follows.
+        mean, median: Of numbers; the median is an estimate.
+        distribution: Of finite numbers and of times, if there are two different ones.
+        frequent: The most frequent values of other columns, unless each occurs once, or there are too many.
+    """
+
+    distinct: int | None
+    estimated: bool
+    smallest: Any
+    largest: Any
+    mean: float | None
+    median: float | None
+    distribution: Distribution | None
+    frequent: tuple[Frequency, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns of the dataset or of a fold, in order."""
+
+    table: str
+    columns: tuple[ColumnProfile, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetPage:
     """One page of the rows of a dataset or fold.
 

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 PLACE = "file_row_number"
 """The column with the position of a row in its file, from 0."""
+NUMBERS = {
+    *("tinyint", "smallint", "integer", "bigint"),
+    *("utinyint", "usmallint", "uinteger", "ubigint"),
+    *("float", "double", "decimal"),
+}
+"""DuckDB's numeric types in Parquet files."""
+NESTED = {"list", "array", "struct", "map"}
+"""DuckDB's types of nested values."""
 MAX_SECONDS = 60
 """Duration after which the queries of a connection are interrupted."""
 

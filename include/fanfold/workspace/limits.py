@@ -1,4 +1,4 @@
-"""Limits that were changed while a run is on; they take precedence over the Params of the run."""
+"""Limits that were changed while the run was active; they take precedence over the Params of the run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def changed_limits(workspace: Workspace) -> dict[str, Any]:
 
 
 def change_limits(workspace: Workspace, changes: Mapping[str, Any], by: str) -> None:
-    """Change some limits; tasks that run take them over within seconds."""
+    """Change some limits; running tasks adopt them within seconds."""
     at = utc_text(datetime.now(UTC))
     write_json(workspace.limits, {**changed_limits(workspace), **changes, "by": by, "at": at})
 

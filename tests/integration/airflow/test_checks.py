@@ -9,7 +9,7 @@ from threading import Thread
 
 import pytest
 
-from fanfold.errors import BadConfiguration, ItemRefused, SinkUnavailable
+from fanfold.errors import BadConfiguration, BadPipeline, ItemRefused, SinkUnavailable
 
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -179,3 +179,26 @@ def test_credentials_of_aws_are_stripped_and_control_characters_refused(
         with pytest.raises(BadConfiguration, match=r"'aws_default': the .* line break") as caught:
             client("aws_default")
         assert "phrase" not in str(caught.value)
+
+
+def test_consolidate_must_wait_for_each_task_of_a_batch(airflow_home, monkeypatch):
+    """A DAG file of an earlier version: `consolidate` comes after the group of tasks, that is, `process`."""
+    assert airflow_home.is_dir()
+    from airflow.sdk import DAG
+
+    from fanfold.airflow import checks, tasks
+
+    def wired(batches_of):
+        with DAG("a_dag", schedule=None) as dag:
+            planned = tasks.plan("weibo_user_profiles")
+            batches_of(planned) >> tasks.consolidate("weibo_user_profiles")
+        monkeypatch.setattr(checks, "get_current_context", lambda: {"dag": dag})
+        checks.check_wiring()
+
+    wired(lambda planned: tasks.batches("weibo_user_profiles", planned))
+    with pytest.raises(
+        BadPipeline, match=r"does not wait for batch.fetch, plan\. Write `batches = "
+    ):
+        wired(
+            lambda planned: tasks.batch.partial(pipeline="weibo_user_profiles").expand(ref=planned)
+        )

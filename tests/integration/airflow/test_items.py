@@ -173,7 +173,7 @@ def test_a_variable_replaces_the_list_of_the_dag_file(
 def test_a_variable_that_names_no_items_is_refused(airflow_home, monkeypatch, variable, named):
     assert airflow_home.is_dir()
     monkeypatch.setenv("AIRFLOW_VAR_A_DAG_ITEMS", variable)
-    with pytest.raises(BadConfiguration, match=rf"Variable a_dag_items .*{named}.* JSON list"):
+    with pytest.raises(BadConfiguration, match=rf"Variable a_dag_items.*{named}.* JSON list"):
         chosen({}, default=["a"], name="users")
 
 

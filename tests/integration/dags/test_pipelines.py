@@ -93,6 +93,11 @@ def test_a_list_of_its_own_leaves_latest_alone_and_a_variable_is_the_list_of_the
     (warning,) = warnings(yes)
     assert warning["params"]["run"] == daily.run.run_id
     assert warning["params"]["tables"].startswith("user_profiles 4 → 1")
+    # A redrive of the latest run is compared with what that has replaced; an empty one replaces nothing.
+    pipeline.clear(yes, "consolidate")
+    assert (yes.errors, warnings(yes)) == ({}, [warning])
+    empty = pipeline.run(user_ids=[], update_latest="yes")
+    assert (empty.errors, warnings(empty), latest()) == ({}, [], yes.run.run_id)
 
 
 def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next(
@@ -139,8 +144,6 @@ def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next
     assert forecast["basis"] == "earlier runs"
     low, high = forecast["seconds"]
     assert 0 < low < high
-    page = (second.workspace / "report" / "report.html").read_text("utf-8")
-    assert "3 expected" in page
     history = json.loads((run.workspace.parent / ".history.json").read_text("utf-8"))
     assert all(0 < past["fetching"] < past["seconds"] and past["after"] > 0 for past in history)
 

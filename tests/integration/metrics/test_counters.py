@@ -149,9 +149,9 @@ def test_a_deferred_batch_counts_its_wait_as_one_for_the_quota(
 def test_a_consolidation_interrupted_after_its_manifest_counts_no_item_twice(
     pipeline, sending, monkeypatch
 ):
-    from fanfold.stages import consolidating
+    from fanfold.stages.consolidating import tolerance
 
-    check_tolerance = consolidating.check_tolerance
+    check_tolerance = tolerance.check_tolerance
     cuts = iter([OSError("cut off")])
 
     def cut(*arguments):
@@ -159,7 +159,7 @@ def test_a_consolidation_interrupted_after_its_manifest_counts_no_item_twice(
             raise error
         check_tolerance(*arguments)
 
-    monkeypatch.setattr(consolidating, "check_tolerance", cut)
+    monkeypatch.setattr(tolerance, "check_tolerance", cut)
     run = pipeline.run(user_ids=UIDS[:3], batch_size=3, retries=1)
     sending.settled()
     assert run.state == "success"

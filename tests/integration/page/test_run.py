@@ -438,7 +438,7 @@ def test_two_runs_are_compared_and_both_are_in_the_list_of_pipelines(finished_ru
     assert [run["run_id"] for run in runs["runs"]] == [
         each.run_id for each in (later, small, earlier)
     ]
-    assert found["run_id"] == runs["default"] == earlier.run_id
+    assert runs["default"] == earlier.run_id
     assert (found["key"], found["column"], found["columns"]) == (
         ["file", "line"],
         "price",

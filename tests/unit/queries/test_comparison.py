@@ -17,16 +17,9 @@ from hypothesis import strategies as st
 
 from fanfold.errors import BadInput, Inconsistent
 from fanfold.model import Basis, Forecast, Plan
-from fanfold.queries.comparison import (
-    Change,
-    Comparison,
-    Example,
-    Histogram,
-    Side,
-    compare,
-    write_differences,
-)
+from fanfold.queries.comparison import compare, write_differences
 from fanfold.queries.comparison_sql import EDGES, SHOWN, VALUE_LIMIT
+from fanfold.queries.comparison_types import Change, Comparison, Histogram, LoneRow, Side
 from fanfold.workspace.files import write_jsonl
 from fanfold.workspace.paths import Workspace
 
@@ -135,7 +128,7 @@ def expected(now, old):
     def side(rows, others):
         keys = first(rows.keys() - others.keys(), lambda key: rows[key]["sales"])
         names = ((text(key), rows[key]["name"], None) for key in keys[:SHOWN])
-        return Side(len(keys), {}, tuple(Example(*name) for name in names))
+        return Side(len(keys), {}, tuple(LoneRow(*name) for name in names))
 
     def difference(key):
         before, after = old[key]["sales"], now[key]["sales"]
@@ -172,7 +165,7 @@ def shop(number, sales=5, **values):
     return {"shop": "a", "number": number, "name": "b", "sales": sales, "tags": None, **values}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(now=ROWS, old=ROWS)
 @example(now=[shop(n) for n in range(30)], old=[shop(n) for n in range(100, 130)])
 @example(now=[shop(n, n * 7 % 5) for n in range(90)], old=[shop(n, 2) for n in range(90)])
@@ -218,7 +211,7 @@ def test_any_numeric_column_is_compared(tmp_path):
     assert (found.columns, found.column, found.changed, found.unchanged) == (
         ("sales",), "sales", 39, 0,
     )  # fmt: skip
-    assert (found.new.count, found.gone.examples) == (1, (Example(("a", "0"), None, None),))
+    assert (found.new.count, found.gone.examples) == (1, (LoneRow(("a", "0"), None, None),))
     odd = [n for n in range(1, 40) if n % 2]
     assert found.changes[: len(odd)] == tuple(
         Change(("a", str(n)), None, 5, 6, ("name", "sales")) for n in odd[:SHOWN]

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fanfold.errors import BadInput
-from fanfold.queries.columns import BINS, MANY, Frequency, profile_columns
+from fanfold.queries.columns import BINS, MANY, profile_columns
+from fanfold.queries.dataset import Frequency
 from fanfold.queries.selection import Filter, Operator, select_rows
 
 SCHEMA = pa.schema(
@@ -62,7 +63,7 @@ def ids(path, **query):
     return found.matched, [row[0] for row in found.page]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     rows=ROWS,
     operator=st.sampled_from(list(COMPARE)),

@@ -48,7 +48,7 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
 def create_app() -> FastAPI:
     """Return the application; it holds no state.
 
-    Also makes this process, Airflow's api-server, refuse a run whose ``items_uri`` is none.
+    Also makes this process, Airflow's api-server, reject a run whose ``items_uri`` is invalid.
     """
     FormatChecker.checkers[FORMAT] = (is_uri, ())
     app = FastAPI(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +17,7 @@ from fanfold.airflow.page.heavy import heavy
 from fanfold.airflow.page.past import newest_first, past_runs
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.model import Plan
+from fanfold.queries.comparison_types import Comparison
 from fanfold.workspace.files import read_as
 from fanfold.workspace.history import Past, like_size, run_before
 from fanfold.workspace.paths import Workspace
@@ -25,8 +25,6 @@ from fanfold.workspace.paths import Workspace
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import IO
-
-    from fanfold.queries.comparison import Comparison
 
 router = APIRouter(dependencies=MAY_SEE, tags=["comparison"])
 
@@ -75,15 +73,14 @@ def get_runs(run: RunDep, session: SessionDep) -> schemas.OtherRuns:
 )
 def get_comparison(
     run: RunDep, session: SessionDep, with_run: WithRun = None, column: OfColumn = None
-) -> schemas.Comparison:
+) -> Comparison:
     """Return the differences to the dataset of another run: rows new, gone and changed."""
     plan, past = _sides(run, session, with_run)
     other = run.workspace.sibling(past.run_id)
     files = (run.workspace.table(plan.dataset), other.table(plan.dataset))
     stamps = tuple(path.stat().st_mtime_ns for path in files)
     with heavy():
-        found = _compare(run.workspace.root, other.root, column, stamps)
-    return schemas.Comparison(run_id=past.run_id, logical_date=past.logical_date, **asdict(found))
+        return _compare(run.workspace.root, other.root, column, stamps)
 
 
 @lru_cache(_KEPT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path as FilePath
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import unquote
 
 from airflow.api_fastapi.common.db.common import SessionDep
@@ -23,10 +23,7 @@ from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import tasks_of
 from fanfold.airflow.page.verdict import result_of
 from fanfold.model import Manifest
-from fanfold.queries.dataset import DatasetPage, rows_of
-
-if TYPE_CHECKING:
-    from fanfold.queries.columns import ColumnProfile
+from fanfold.queries.dataset import ColumnProfile, Columns, DatasetPage, rows_of
 
 router = APIRouter(dependencies=MAY_SEE, tags=["dataset"])
 
@@ -94,14 +91,11 @@ def get_dataset(  # noqa: PLR0913 - each is a parameter of the query
     responses=refusals(404, 500, 503),
     operation_id="get_columns",
 )
-def get_columns(run: RunDep, table: TableName = None) -> schemas.Columns:
+def get_columns(run: RunDep, table: TableName = None) -> Columns:
     """Return the columns of the dataset or of a fold with their values."""
     name, path = _table(run, table)
     with heavy():
-        found = _profile(path, run.workspace.spill, path.stat().st_mtime_ns)
-    return schemas.Columns(
-        table=name, columns=[schemas.ColumnProfile.model_validate(each) for each in found]
-    )
+        return Columns(name, _profile(path, run.workspace.spill, path.stat().st_mtime_ns))
 
 
 @lru_cache(_KEPT)
@@ -167,7 +161,7 @@ def download_file(
     with connections.bucket(settings.bucket_name()) as bucket:
         address = download_address(bucket, run_prefix(manifest) + name, seconds=LINK_SECONDS)
     if address is None:
-        raise Refusal(404, "no_file", f"{name} is not there any more.")
+        raise Refusal(404, "no_file", f"{name} has been deleted.")
     return RedirectResponse(address)
 
 

@@ -47,7 +47,7 @@ def failure_of(session: Session, dag_run: DagRun, translator: Translator) -> sch
 def _decisive(failed: list[Instance], *, stopped: bool) -> Instance:
     """Return the instance for which the run failed.
 
-    Failed batches may be tolerated, so it is the first task that is not mapped; but if the source refused
+    Failed batches may be tolerated, so it is the first task that is not mapped; but if the source rejected
     the token, the batch in which it did.
     """
     failed = sorted(failed, key=lambda each: (each.ended_at is None, each.ended_at, each.map_index))

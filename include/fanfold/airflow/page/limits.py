@@ -1,6 +1,6 @@
-"""The limits of a run: change them while it is on, or accept its failures after it.
+"""The limits of a run: change them while it is active, or accept its failures after its end.
 
-They are written to the workspace, where tasks look (:mod:`fanfold.workspace.limits`). *Publish anyway* sets
+They are written to the workspace, where tasks read them (:mod:`fanfold.workspace.limits`). *Publish anyway* sets
 the tolerance to the shares that the run has, and clears ``consolidate`` with its downstream tasks: if more
 items have failed by then, the run fails again.
 """
@@ -62,7 +62,7 @@ def change(
     session: SessionDep,
     user: GetUserDep,
 ) -> schemas.Limits:
-    """Change limits of a run that is on; its tasks take them over within seconds."""
+    """Change limits of an active run; its tasks adopt them within seconds."""
     workspace = run.workspace
     # Two changes at a time would lose one.
     session.refresh(run.dag_run, with_for_update=True)

@@ -41,6 +41,7 @@ from fanfold.workspace.files import read_as
 from fanfold.workspace.history import read_history
 from fanfold.workspace.progress import items_per_second
 from fanfold.workspace.redrives import read_redrives
+from fanfold.workspace.stop import read_stop
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -73,7 +74,8 @@ def get_run(
     result = result_of(run.dag_run, tasks, workspace)
     plan = run.plan()
     batches = counts_by_batch(workspace, plan) if plan and not result.manifest else []
-    numbers = _Numbers(run, plan, result, tasks, batches)
+    stopped = _stopped(run.dag_run, workspace, translator)
+    numbers = _Numbers(run, plan, result, tasks, batches, stopped=bool(stopped))
     return schemas.RunSummary(
         dag_id=run.dag_run.dag_id,
         run_id=run.dag_run.run_id,
@@ -98,7 +100,7 @@ def get_run(
         gb_seconds=numbers.gb_seconds(),
         timing=numbers.timing(),
         wait=numbers.wait(translator),
-        stopped=_stopped(run.dag_run, workspace, translator),
+        stopped=stopped,
         latest=_latest(workspace),
         items_from=translator.reason(plan.items_from) if plan and plan.items_from else None,
         **limits.summary_of(run, session, tasks, result, numbers.progress, editable=editable),
@@ -120,19 +122,22 @@ class _Numbers:
     A consolidated run has no ``batches``: its manifest has the numbers.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a summary consists of
         self,
         run: Run,
         plan: Plan | None,
         result: RunResult,
         tasks: dict[str, Task],
         batches: list[BatchCounts],
+        *,
+        stopped: bool,
     ) -> None:
         self._run = run
         self._tasks = tasks
         self._plan = plan
         self._manifest = result.manifest
         self._verdict = result.verdict
+        self._stopped = stopped  # the batches that are left fail without a request
         self._batches = batches
         self._progress = {
             number: batch.progress for number, batch in enumerate(batches) if batch.progress
@@ -224,10 +229,9 @@ class _Numbers:
         elapsed, left, expected = self._elapsed(), None, None
         if self._plan and (self._verdict in ACTIVE or self._verdict is Verdict.PLANNED):
             expected = self._plan.forecast.seconds
-        if self._plan and self._verdict in ACTIVE:
+        if self._plan and self._verdict in ACTIVE and not self._stopped:
             left = self._left(self._plan, elapsed or 0.0)
         return schemas.Timing(
-            elapsed=elapsed,
             left=schemas.Seconds.of(left[0]) if left else None,
             basis=left[1] if left else None,
             expected=schemas.Seconds.of(expected) if expected else None,
@@ -291,16 +295,20 @@ def _stopped(dag_run: DagRun, workspace: Workspace, translator: Translator) -> s
     """Return why the fetch was stopped, if it was since the run's last start."""
     try:
         written = datetime.fromtimestamp(workspace.stop.stat().st_mtime, UTC)
-        reason = read_as(workspace.stop, lambda found: Message(**found["message"]))
+        reason = read_stop(workspace.stop)
     except (FileNotFoundError, Inconsistent):
         return None
-    if str(dag_run.state) == "success" or (dag_run.start_date and written < dag_run.start_date):
+    if (
+        reason is None
+        or str(dag_run.state) == "success"
+        or (dag_run.start_date and written < dag_run.start_date)
+    ):
         return None
     return translator.reason(reason)
 
 
 def _warnings(tasks: dict[str, Task], workspace: Workspace, translator: Translator) -> list[str]:
-    """Return the warnings of the last tries of these tasks; nothing of one that runs or failed."""
+    """Return the warnings of the last tries of these tasks; none of a task that is running or failed."""
     found: list[Message] = []
     for task_id, path in {
         "consolidate": workspace.consolidated,

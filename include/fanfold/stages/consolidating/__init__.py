@@ -11,16 +11,13 @@ import json
 import shutil
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fanfold import formats
-from fanfold.errors import Inconsistent, ToleranceExceeded
-from fanfold.messages import ENGINE
+from fanfold.errors import Inconsistent
 from fanfold.model import (
     Counts,
     FileEntry,
@@ -45,7 +42,7 @@ from fanfold.stages.consolidating.same_keys import find_same, repeated_keys
 from fanfold.stages.consolidating.tables import ROW_GROUP, write_table
 from fanfold.workspace.base import LEDGER, STATE, read_base_ref
 from fanfold.workspace.batch import ITEM
-from fanfold.workspace.failure_groups import merge_groups, read_groups, write_groups
+from fanfold.workspace.failure_groups import merge_groups, write_groups
 from fanfold.workspace.files import read_json, whole_file, write_json
 from fanfold.workspace.paths import FAILED, MISSING, REJECTED
 from fanfold.workspace.progress import Closed, places_of, read_closed
@@ -60,10 +57,8 @@ if TYPE_CHECKING:
     from fanfold.pipeline import Pipeline
     from fanfold.workspace.base import Base
     from fanfold.workspace.batch import Batch
-    from fanfold.workspace.failure_groups import Group
     from fanfold.workspace.paths import Workspace
 
-_REASONS_SHOWN = 3
 _BATCHES_SHOWN = 20
 _DROPPED_COLUMNS = 100
 
@@ -355,64 +350,3 @@ def _entry(path: Path, form: str, rows: int, table: str = "") -> FileEntry:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return FileEntry(path.name, form, rows, path.stat().st_size, digest, table)
-
-
-def check_tolerance(
-    workspace: Workspace, manifest: Manifest, tolerated_items: float, tolerated_rows: float
-) -> None:
-    """Check that the shares of lost items and of rejected rows are tolerated.
-
-    Args:
-        workspace: That of the run.
-        manifest: Its manifest.
-        tolerated_items: Maximum percentage of ``failed`` and ``invalid`` items.
-        tolerated_rows: Maximum percentage of rejected rows, of all rows that the
-            transform returned for the run's items.
-
-    Raises:
-        ToleranceExceeded: A share is larger; the message lists the most frequent reasons.
-    """
-    counts = manifest.counts
-    failures = counts.failed + counts.invalid
-    rows = manifest.own_rows + manifest.same + manifest.rejected
-    problems = []
-    # As a percentage, which *Publish anyway* takes for the tolerance.
-    if manifest.failure_percentage > tolerated_items:
-        found = read_groups(workspace.failures)
-        told = ENGINE.message(
-            "tolerance.items",
-            lost=failures,
-            of=counts.planned,
-            share=formats.percent(failures / counts.planned),
-            limit=f"{tolerated_items:g}",
-            reasons=_reasons([group for group in found if group.status is not Status.MISSING]),
-        )
-        problems.append(told)
-    if manifest.rejected_percentage > tolerated_rows:
-        told = ENGINE.message(
-            "tolerance.rows",
-            lost=manifest.rejected,
-            of=rows,
-            share=formats.percent(manifest.rejected / rows),
-            limit=f"{tolerated_rows:g}",
-            reasons=_reasons(read_groups(workspace.failures, of="rows")),
-        )
-        problems.append(told)
-    if problems:
-        text = (
-            f"{' '.join(map(str, problems))} Nothing was published. Fetched data is kept: clear "
-            "`batch.fetch` with its downstream tasks to fetch only the failed items; after a change "
-            "of the pipeline, clear `consolidate` with its downstream tasks."
-        )
-        # The run page has buttons beside the first sentence.
-        raise ToleranceExceeded(replace(problems[0], text=text))
-
-
-def _reasons(groups: list[Group]) -> str:
-    """Return the most frequent reasons in one line, each with an item."""
-    groups = sorted(groups, key=lambda group: -group.count)
-    return "; ".join(
-        f"{group.count} × {group.title}"
-        + (f" (such as {group.examples[0][0]})" if group.examples else "")
-        for group in groups[:_REASONS_SHOWN]
-    )

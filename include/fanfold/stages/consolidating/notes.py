@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from fanfold.messages import ENGINE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fanfold.messages import Message
     from fanfold.model import Manifest
     from fanfold.pipeline import Pipeline
@@ -48,21 +50,25 @@ def merged_text(manifest: Manifest) -> str:
     return f"generation {manifest.generation}: {', '.join(parts)}"
 
 
-def fewer_rows(manifest: Manifest, latest: Manifest, percentage: float) -> Message | None:
-    """Return a warning on tables whose rows are fewer than the latest published ones by more than a percentage."""
-    if latest.run_id == manifest.run_id:
-        return None
-    rows = {each.table: each.rows for each in manifest.files if each.format == "parquet"}
+def rows_by_table(manifest: Manifest) -> dict[str, int]:
+    """Return the number of rows of the dataset and of each fold."""
+    return {each.table: each.rows for each in manifest.files if each.format == "parquet"}
+
+
+def fewer_rows(
+    manifest: Manifest, *, run: str, rows: Mapping[str, int], percentage: float
+) -> Message | None:
+    """Return a warning on tables with fewer rows than those of a run, by more than a percentage."""
+    now = rows_by_table(manifest)
     fell = [
-        f"{each.table} {each.rows:,} → {rows[each.table]:,}"
-        for each in latest.files
-        if each.format == "parquet" and each.table in rows
-        if rows[each.table] < each.rows * (1 - percentage / 100)
+        f"{table} {before:,} → {now[table]:,}"
+        for table, before in rows.items()
+        if table in now and now[table] < before * (1 - percentage / 100)
     ]
     if not fell:
         return None
     return ENGINE.message(
-        "rows.fell", run=latest.run_id, percentage=f"{percentage:g}", tables=", ".join(fell)
+        "rows.fell", run=run, percentage=f"{percentage:g}", tables=", ".join(fell)
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol, Self
 from fanfold.errors import BatchIncomplete, LeftFailed, QuotaSpent
 from fanfold.model import Outcome, Status
 from fanfold.stages.fetching.counters import RequestCounters
-from fanfold.stages.fetching.progress import ProgressWriter
+from fanfold.stages.fetching.progress import ProgressWriter, numbered
 from fanfold.workspace.batch import remove_part
 from fanfold.workspace.files import disk_errors
 
@@ -135,7 +135,7 @@ def fetch_batch(  # noqa: PLR0913 - what a fetch depends on
     result = BatchOutcomes(len(items), planned)
     wanted = _wanted(batch, items, result, selection)
     source = f" from {', '.join(places)}" if places else ""
-    log(f"Fetching {len(wanted):,} of {len(items):,} items{source}.")
+    log(f"Fetching {len(wanted):,} of {numbered(len(items), 'item')}{source}.")
     sequence = batch.last_sequence()
     keys = [item.key for item in wanted]
     counters = RequestCounters(report)

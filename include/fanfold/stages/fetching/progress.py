@@ -38,7 +38,8 @@ class Flight(NamedTuple):
     slowed_by: str | None
 
 
-def _numbered(number: int, noun: str) -> str:
+def numbered(number: int, noun: str) -> str:
+    """Return a number with a noun, in the plural unless it is one."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
@@ -123,8 +124,8 @@ class ProgressWriter:
         found = ", ".join(f"{n:,} {name}" for name, n in counts.items() if n) or "none"
         requests = self._requests - self._earlier_requests
         seconds = time.monotonic() - self._started
-        sent = f"{_numbered(requests, 'request')} in {formats.duration(seconds)}"
-        parts = [f"{_numbered(self._planned, 'item')}: {found}", sent]
+        sent = f"{numbered(requests, 'request')} in " * bool(requests) + formats.duration(seconds)
+        parts = [f"{numbered(self._planned, 'item')}: {found}", sent]
         return "; ".join(parts + self._retried()) + "."
 
     def _retried(self) -> list[str]:

@@ -251,5 +251,5 @@ def batch_refs(workspace: Workspace, plan: Plan) -> Iterator[BatchRef]:
         if plan.items <= SINGLE_ITEMS and count == 1:
             label = str(next(read_jsonl(workspace.batch(batch).items_file)))
         else:
-            label = f"items {first}–{first + count - 1}"
+            label = f"items {first}–{first + count - 1}" if count > 1 else f"item {first}"
         yield BatchRef(batch, count, label)

@@ -1,4 +1,4 @@
-"""Forecast the duration of a run, and what is left of one that is on.
+"""Forecast the duration of a run, and the time left of an active one.
 
 Two things bound a fetch: its quotas, and the speed of earlier runs of the same DAG of like size. The
 slower one is the forecast. Processing, consolidating, publishing, loading and reporting follow; how
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 NEWEST = 5
 """Number of earlier runs that a forecast is based on."""
 REST = (3.0, 30.0)
-"""Seconds of the tasks after ``fetch`` if no earlier run tells: mostly the starts of the tasks."""
+"""Seconds of the tasks after ``fetch`` if there is no earlier run: mostly the starts of the tasks."""
 _TRIMMED = 4
 """From this number of runs on, the fastest and the slowest one are ignored."""
 _MARGIN = 0.1
 """What a range is widened by: runs of the same size differ, too."""
+_RETRY_DELAYS = 40.0
+"""Seconds that a batch with failed items waits before its retries, together."""
 _HOUR = 3600.0
 
 
@@ -111,9 +113,10 @@ def by_earlier_runs(
         size: Their size in bytes, if they are files.
 
     Returns:
-        Two ranges in seconds; None if no run tells.
+        Two ranges in seconds; None if there is no earlier run.
     """
-    known = [each for each in past if each.fetching]
+    # A run that was cleared with an emptied list keeps the duration of its first fetch.
+    known = [each for each in past if each.fetching and each.counts.planned]
     if not known or not items:
         return None
     nearest = min(known, key=lambda each: abs(math.log(each.counts.planned / items)))
@@ -165,13 +168,13 @@ class FetchState:
 def time_left(
     plan: Plan, past: Sequence[Past], state: FetchState, now: datetime
 ) -> tuple[Seconds, str] | None:
-    """Return the seconds to the end of a run that is on and what they are based on.
+    """Return the seconds to the end of an active run and what they are based on.
 
     The low end assumes the higher speed and no retry, the high end the lower one, and that each failed
-    item is fetched again.
+    item is fetched again, after the delays of its batch's retries.
 
     Returns:
-        Low and high, and `speed`, `quota` or `forecast`; None if nothing tells.
+        Low and high, and `speed`, `quota` or `forecast`; None if unknown.
     """
     suggested = by_earlier_runs(past, plan.items, plan.bytes)
     rest = suggested[1] if suggested else REST
@@ -180,7 +183,8 @@ def time_left(
         return _not_before(0.0, rest, state.idle)
     if state.speeds:
         fast, slow = max(state.speeds), min(state.speeds)
-        by_speed = state.pause + state.waiting / fast, state.pause + most / slow
+        delays = _RETRY_DELAYS if state.failed else 0.0
+        by_speed = state.pause + state.waiting / fast, state.pause + delays + most / slow
         by_quota = (
             _by_quota(plan, state, state.waiting, fast, now),
             _by_quota(plan, state, most, slow, now),

@@ -24,8 +24,9 @@ from fanfold.errors import Inconsistent, ToleranceExceeded, WorkspaceUnavailable
 from fanfold.messages import ENGINE
 from fanfold.model import Counts, Manifest, Outcome, RunStatus, Status
 from fanfold.stages import consolidating
-from fanfold.stages.consolidating import check_tolerance, tables
+from fanfold.stages.consolidating import tables
 from fanfold.stages.consolidating.tables import ROW_GROUP, write_table
+from fanfold.stages.consolidating.tolerance import check_tolerance
 from fanfold.workspace.batch import ITEM
 from fanfold.workspace.csv_cells import for_csv
 from fanfold.workspace.failure_groups import read_groups

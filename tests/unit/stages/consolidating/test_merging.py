@@ -19,7 +19,8 @@ from fanfold.loader import Loaded
 from fanfold.model import Basis, Counts, Forecast, Outcome, Plan, RunIdentity, RunStatus, Status
 from fanfold.pipeline import Pipeline
 from fanfold.sources import Compute, Files
-from fanfold.stages.consolidating import check_tolerance, consolidate, merging, tables
+from fanfold.stages.consolidating import consolidate, merging, tables
+from fanfold.stages.consolidating.tolerance import check_tolerance
 from fanfold.stages.processing import arrow_schema
 from fanfold.workspace.base import Base, BaseRef, LedgerRow, read_ledger, write_base_ref
 from fanfold.workspace.batch import ITEM

@@ -10,6 +10,7 @@ from fanfold.stages.consolidating.notes import (
     fewer_rows,
     merged_text,
     pending_text,
+    rows_by_table,
 )
 
 TIME = "2026-03-01T00:00:00.000Z"
@@ -46,19 +47,21 @@ def test_a_merge_counts_only_what_there_is():
     ],
 )
 def test_tables_whose_rows_fall_are_named(rows, percentage, tables):
-    def published(run_id, *rows):
+    def published(*rows):
         files = [
             FileEntry(f"{name}.{form}", form, n, 1, "", name)
             for name, n in zip(("users", "days", "types"), rows, strict=True)
             for form in ("parquet", "csv.gz")
         ]
-        return replace(manifest(), run_id=run_id, files=tuple(files))
+        return replace(manifest(), files=tuple(files))
 
-    latest, run = published("daily", 100, 10, 1), published("r", *rows)
-    found = fewer_rows(run, latest, percentage)
-    assert (found and found.params["tables"]) == tables
-    assert fewer_rows(run, replace(latest, run_id="r"), percentage) is None
-    assert fewer_rows(latest, run, percentage) is None
+    before = rows_by_table(published(100, 10, 1))
+    found = fewer_rows(published(*rows), run="daily", rows=before, percentage=percentage)
+    assert (found and found.params) == (
+        tables and {"run": "daily", "percentage": f"{percentage}", "tables": tables}
+    )
+    rows = rows_by_table(published(*rows))
+    assert fewer_rows(published(100, 10, 1), run="r", rows=rows, percentage=percentage) is None
 
 
 def test_dropped_columns_are_named_in_one_line():

@@ -97,6 +97,12 @@ def plan(quotas=Quotas(), seconds=None):  # noqa: B008 - frozen
     return Plan("x", 100, 0, (0,), then, then, expected, quotas=quotas)
 
 
+def test_a_run_that_was_cleared_with_an_emptied_list_tells_nothing():
+    emptied = run(0, fetching=40, rest=10)
+    assert by_earlier_runs([emptied], 10) is None
+    assert by_earlier_runs([*PAST, emptied], 100) == by_earlier_runs(PAST, 100)
+
+
 PAST = [run(100, fetching=40, rest=10)]
 FETCHING = FetchState(40, failed=20, requests=60, speeds=(2, 1), pause=0, elapsed=30, idle=0)
 
@@ -107,9 +113,9 @@ def left(state=FETCHING, *, past=PAST, **fields):
 
 
 def test_the_time_left_is_to_the_end_of_the_run_with_retries_of_the_failed_items():
-    assert left() == ((20 + 9, 60 + 11), "speed")
-    assert left(replace(FETCHING, pause=100)) == ((120 + 9, 160 + 11), "speed")
-    assert left(past=()) == ((20 + 3, 60 + 30), "speed")
+    assert left() == ((20 + 9, 40 + 60 + 11), "speed")
+    assert left(replace(FETCHING, pause=100)) == ((120 + 9, 40 + 160 + 11), "speed")
+    assert left(past=()) == ((20 + 3, 40 + 60 + 30), "speed")
     # 60 of 60 an hour are spent: the next 40 or 60 come after the rest of the hour.
     assert left(quotas=Quotas(per_hour=60)) == ((3570 + 20 + 9, 3570 + 60 + 11), "quota")
 

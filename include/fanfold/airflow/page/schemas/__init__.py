@@ -5,8 +5,7 @@ Times are ISO 8601 in UTC, durations are in seconds, sizes in bytes, shares from
 
 from fanfold.airflow.page.schemas.base import ApiError, Moment, Verdict
 from fanfold.airflow.page.schemas.batches import Batch, Batches, BatchTask
-from fanfold.airflow.page.schemas.comparison import Comparison, OtherRun, OtherRuns
-from fanfold.airflow.page.schemas.dataset import ColumnProfile, Columns
+from fanfold.airflow.page.schemas.comparison import OtherRun, OtherRuns
 from fanfold.airflow.page.schemas.failures import (
     Example,
     FailedItem,
@@ -64,9 +63,6 @@ __all__ = [
     "Batch",
     "BatchTask",
     "Batches",
-    "ColumnProfile",
-    "Columns",
-    "Comparison",
     "DroppedColumn",
     "Example",
     "FailedItem",

@@ -44,3 +44,16 @@ class ApiError(Schema):
 
     code: str = Field(description="The page has a translated text for each code.")
     detail: str = Field(description="An English sentence with the remedy.")
+
+
+class ChangeRequest(BaseModel):
+    """The body of a request that clears tasks, or only says what that would do."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dry_run: bool = Field(
+        default=True,
+        # Airflow's audit log takes "false" for a dry run and omits it.
+        strict=True,
+        description="Only return what would be done; change nothing.",
+    )

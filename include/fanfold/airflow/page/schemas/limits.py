@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from fanfold.airflow.page.schemas.base import Schema
+from fanfold.airflow.page.schemas.base import ChangeRequest, Schema
 
 
 def _whole(value: Any) -> Any:
@@ -65,17 +65,8 @@ class Fetching(Schema):
     )
 
 
-class PublishRequest(BaseModel):
+class PublishRequest(ChangeRequest):
     """Whether to publish a run in spite of its failures, or only to say what that does."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    dry_run: bool = Field(
-        default=True,
-        # Airflow's audit log takes "false" for a dry run and omits it.
-        strict=True,
-        description="Only return what would be done; change nothing.",
-    )
 
 
 class Published(Schema):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from fanfold.airflow.page.schemas.base import Schema
+from fanfold.airflow.page.schemas.base import ChangeRequest, Schema
 from fanfold.workspace.redrives import Kind
 
 
@@ -42,17 +42,9 @@ class Failure(Schema):
     tries: int
 
 
-class RedriveRequest(BaseModel):
+class RedriveRequest(ChangeRequest):
     """What to fetch again; without both lists: everything that failed."""
 
-    model_config = ConfigDict(extra="forbid")
-
-    dry_run: bool = Field(
-        default=True,
-        # Airflow's audit log takes "false" for a dry run and omits it.
-        strict=True,
-        description="Only return the cost; change nothing.",
-    )
     keys: list[str] = Field(default=[], max_length=10_000, description="Only these items.")
     groups: list[str] = Field(
         default=[], max_length=500, description="Only items with these reasons, by group id."

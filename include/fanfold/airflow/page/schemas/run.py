@@ -53,7 +53,6 @@ class Seconds(Schema):
 class Timing(Schema):
     """Durations of the run, in seconds."""
 
-    elapsed: float | None = Field(description="From the plan until now, or until the dataset.")
     left: Seconds | None = Field(
         description="To the end of the run; null if unknown, or after its end."
     )

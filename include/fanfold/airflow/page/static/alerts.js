@@ -63,7 +63,7 @@ function RunFailed() {
     <b>${say(label ? "run.failed_in_batch" : "run.failed_in", where)}</b>
     ${tries > 1 && html` <small>${say("batch.tries", { n: tries })}</small>`}
     <p class=${publishable ? "wrap lines" : "wrap"} dir="auto" title=${failure.message}>
-      ${failure.message ?? say("run.killed")}
+      ${failure.message ?? say("run.no_reason")}
     </p>
     <div class="actions">
       <${AirflowLink} path=${path}>${say("run.failed_task", { task: shortName(task) })}<//>

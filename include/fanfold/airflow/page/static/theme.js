@@ -14,13 +14,6 @@ const TAKEN = {
   "--brand-fg": "brand-contrast",
 };
 const own = document.documentElement;
-const listeners = new Set();
-
-/** Call `listener` when the theme changes; returns the function that unsubscribes. */
-export function onTheme(listener) {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
-}
 
 /** Apply the theme of Airflow, or of the system outside of Airflow, and follow its changes. */
 export function followTheme() {
@@ -46,5 +39,4 @@ function apply(dark, parent) {
     if (value) own.style.setProperty(ours, value);
     else own.style.removeProperty(ours);
   }
-  for (const listener of listeners) listener();
 }
