@@ -45,8 +45,8 @@ def test_one_reason_for_many_items_is_one_group():
 
 CAUSES = {
     "at", "code", "column", "compression", "connection", "dag", "encoding", "host", "how", "limit",
-    "loaded", "missing", "n", "name", "needs", "newest", "own", "percentage", "reason", "records", "rows",
-    "rule", "run", "runs", "seconds", "status", "table", "tables", "type", "url", "version", "where", "why", "key",
+    "loaded", "lost", "missing", "n", "name", "needs", "newest", "of", "own", "percentage", "reason", "reasons", "records",
+    "rows", "rule", "run", "share", "runs", "seconds", "status", "table", "tables", "type", "url", "version", "where", "why", "key",
 }  # fmt: skip
 MESSAGES = Catalogue(
     ENGINE.texts,
