@@ -56,6 +56,10 @@ def test_every_way_of_clearing_leads_to_the_right_dataset(stack, simulator, runs
     reasons = {line["reason"] for line in read_jsonl(runs.workspace(run_id).dataset / FAILED)}
     assert reasons == {failure["message"]}
     assert "21327" in failure["message"]
+    # No batch insists: each has one request at a time.
+    answers = simulator.stats()["statuses"]
+    refused = sum(count for status, count in answers.items() if status.startswith("4"))
+    assert refused <= len(stopped)
     simulator.reset()
 
     # A batch alone: fetched, but neither processed nor in the dataset.

@@ -1,8 +1,7 @@
-"""Airflow's scheduler with the pipelines: a refused token, secrets in files, the next run."""
+"""Airflow's scheduler with the pipelines: secrets in files, backfills, the next run."""
 
 from __future__ import annotations
 
-from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from urllib.parse import quote, unquote
@@ -12,44 +11,6 @@ import pytest
 from fanfold.local.state import StackFailed
 
 DAG, HISTORY = "weibo_user_profiles", "trade_statistics"
-UIDS = [str(1404376560 + number) for number in range(60)]
-
-
-def test_a_refused_token_stops_the_map_and_a_new_one_resumes_it(stack, simulator, runs):
-    """12 batches: those that run stop, the others fail without a request."""
-    simulator.control(token_expires_after=10)
-    conf = {"items_uri": runs.listed(UIDS), "batch_size": 5, "concurrency": 2}
-    run_id = stack.trigger(DAG, conf)
-    assert stack.wait(DAG, run_id, timeout=180) == "failed"
-    instances = runs.instances(run_id, "batch.fetch")
-    fetched = Counter(instance["state"] for instance in instances)
-    assert fetched.total() == 12
-    assert fetched["failed"] >= 8
-    assert set(fetched) <= {"failed", "success"}
-    answers = simulator.stats()["statuses"]
-    refused = sum(count for status, count in answers.items() if status.startswith("4"))
-    assert refused <= 2 * fetched["failed"]
-    failed = next(each["map_index"] for each in instances if each["state"] == "failed")
-    assert "21327" in runs.log_of(run_id, "batch.fetch", failed)
-
-    simulator.reset()
-    runs.clear(run_id, "batch.fetch")
-    assert stack.wait(DAG, run_id, timeout=300) == "success"
-    assert runs.counts(run_id)["ok"] == len(UIDS)
-    asked = simulator.stats(all_uids=True)["uids"]
-    assert set(asked.values()) == {1}
-    assert len(asked) <= len(UIDS) - 10 + 1
-
-
-def test_no_secret_is_in_a_log_a_file_or_the_address_of_a_request(stack):
-    """After the run above: token, keys and passwords are nowhere under logs and shared."""
-    kept = stack.home.secrets()
-    secrets = [kept.source_token, kept.s3_secret_key, kept.fernet_key, kept.jwt_secret]
-    for folder in (stack.home.shared, stack.home.airflow / "logs", stack.home.logs):
-        for path in folder.rglob("*"):
-            if path.is_file():
-                content = path.read_bytes()
-                assert not [secret for secret in secrets if secret.encode() in content], path
 
 
 def test_a_backfill_fetches_anew_and_a_cleared_task_keeps_what_it_fetched(stack, simulator):
@@ -88,6 +49,17 @@ def test_a_backfill_fetches_anew_and_a_cleared_task_keeps_what_it_fetched(stack,
     stack.api("DELETE", f"{dag}/dagRuns/{run_id}")
     with backfilled():
         assert requests() == first
+
+
+def test_no_secret_is_in_a_log_a_file_or_the_address_of_a_request(stack):
+    """After the runs above: token, keys and passwords are nowhere under logs and shared."""
+    kept = stack.home.secrets()
+    secrets = [kept.source_token, kept.s3_secret_key, kept.fernet_key, kept.jwt_secret]
+    for folder in (stack.home.shared, stack.home.airflow / "logs", stack.home.logs):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                content = path.read_bytes()
+                assert not [secret for secret in secrets if secret.encode() in content], path
 
 
 def test_airflow_refuses_a_backfill_of_a_source_without_history(stack):

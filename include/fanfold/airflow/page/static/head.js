@@ -39,10 +39,10 @@ export function Head({ trouble }) {
         html`
           <${Fact} name="fact.dag"><bdi>${dag}</bdi><//>
           <${Fact} name="fact.run"><bdi>${run}</bdi><//>
+          <${Fact} name="fact.logical_date"><${Moment} iso=${summary.logical_date} toMinute /><//>
           <${Fact} name="fact.started"><${Moment} iso=${summary.started_at} /><//>
           <${Fact} name=${active ? "fact.running_for" : "fact.duration"}>${duration(lasted(summary))}<//>
         `}
-        <${Fact} name="fact.logical_date"><${Moment} iso=${summary.logical_date} toMinute /><//>
         ${summary.places.length > 0 &&
         html`<${Fact} name="fact.places"><bdi>${summary.places.join(", ")}</bdi><//>`}
         ${summary.items_from && html`<${Fact} name="fact.items_from">${summary.items_from}<//>`}
