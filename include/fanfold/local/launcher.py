@@ -234,6 +234,8 @@ def up(home: Home, screen: Screen, *, port: int | None) -> int:
         _say_started(stack, screen)
     else:
         stack = _join(home, found)
+        if port is not None and found.airflow != settings.url(port):
+            screen.say(f"PORT={port} takes effect with the next start: the stack runs already.")
     screen.say(_description(stack))
     stack.close()
     return 0
