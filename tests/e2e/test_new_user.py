@@ -89,6 +89,13 @@ class NewUser:
     def sees(self, text):
         self.tab.get_by_text(text, exact=isinstance(text, str)).first.wait_for(timeout=120_000)
 
+    def until(self, condition, seconds=120):
+        for _ in range(5 * seconds):
+            if found := condition():
+                return found
+            self.page.wait_for_timeout(200)
+        pytest.fail(f"after {seconds} s: {found}")
+
     def numbers(self, *names):
         return [self._number(self.tab, name) for name in names]
 
@@ -157,9 +164,7 @@ def a_bad_day_begins(user):
     assert re.search(r"\d (s|min)", user.fact("Time remaining"))
     assert user.visible().count("Time remaining") == 1
     seen = [0]
-    while seen[-1] < 50:
-        seen += user.numbers("ok")
-        user.page.wait_for_timeout(200)
+    user.until(lambda: seen.extend(user.numbers("ok")) or seen[-1] >= 50)
     assert seen == sorted(seen)
     assert any(0 < count < 50 for count in seen), seen
     assert user.tab.locator(":root").evaluate("root => root.ownerDocument.defaultView.same") == 1
@@ -179,9 +184,7 @@ def a_list_of_ones_own_is_put_on_a_schedule(user):
         query = {"run_type": "scheduled"}
         return user.stack.api("GET", f"/api/v2/dags/{DAG}/dagRuns", params=query)["dag_runs"]
 
-    while not (found := runs()):
-        user.page.wait_for_timeout(200)
-    return found[0]["dag_run_id"]
+    return user.until(runs)[0]["dag_run_id"]
 
 
 def a_bad_day_is_told_and_each_number_is_there_once(user, bad):
@@ -235,13 +238,13 @@ def the_bad_day_is_published_anyway_and_redriven(user, bad):
         ("Publish anyway", "Publish", "25.0% failed or was rejected", "Partial", [50, 25, 12, 13]),
         ("Redrive all failed", "Redrive", "25 requests", "Complete", [75, 25, 0, 0]),
     ]:
+        user.simulator.reset()  # The source is well again.
         user.tab.get_by_role("button", name=button).click()
         dialog = user.tab.get_by_role("dialog")
         dialog.get_by_text(re.compile(effect)).wait_for()
         dialog.get_by_role("button", name=confirm, exact=True).click()
         user.sees(verdict)
         assert user.numbers("ok", "missing", "invalid", "failed") == outcomes
-        user.simulator.reset()  # the source is well again
     assert user.fact("Latest dataset") == "unchanged: not this run"
     assert user.simulator.stats(all_uids=True)["uids"] == dict.fromkeys(INVALID + REFUSED, 1)
     user.sees("Redriven 2 times")
