@@ -98,7 +98,12 @@ class Shell:
         (folder / "dags").mkdir()
         (folder / "dags" / "small_dag.py").write_text(SMALL_DAG)
         self.environment = {
-            **os.environ,
+            # Not a part of the `make` that runs the tests.
+            **{
+                name: os.environ[name]
+                for name in os.environ
+                if not name.startswith(("MAKE", "MFLAGS"))
+            },
             "FANFOLD_HOME": str(self.home.root),
             "FANFOLD_DAGS": str(folder / "dags"),
             "http_proxy": "http://127.0.0.1:9",  # nobody listens there; loopback needs no proxy

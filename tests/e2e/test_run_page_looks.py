@@ -28,8 +28,13 @@ def test_the_grid_of_batches_and_the_tabs_work_with_the_keyboard(partial_run, vi
     page.get_by_role("button", name="By state").click()
     cells = page.get_by_role("list", name="Batches").get_by_role("link")
     cells.first.wait_for()
-    while not cells.first.evaluate("cell => cell === document.activeElement"):
+    for _ in range(100):
         page.keyboard.press("Tab")
+        if cells.first.evaluate("cell => cell === document.activeElement"):
+            break
+    assert cells.first.evaluate("cell => cell === document.activeElement"), page.evaluate(
+        "document.activeElement.outerHTML"
+    )
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     assert cells.nth(2).evaluate("cell => cell === document.activeElement")
