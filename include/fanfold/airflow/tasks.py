@@ -6,37 +6,29 @@ and a DAG file that imported the pipeline would take as long to parse as pandas 
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
-from fanfold.airflow import connections, metrics, settings, task_docs
+from fanfold.airflow import connections, consolidation, metrics, settings, task_docs
 from fanfold.airflow.fetch import Fetch
-from fanfold.errors import FanfoldError, Inconsistent, SinkUnavailable, ToleranceExceeded
+from fanfold.errors import FanfoldError, SinkUnavailable, ToleranceExceeded
 from fanfold.messages import Message
 from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
 from fanfold.sources import Api, Files, Function
 from fanfold.workspace.files import read_json, read_jsonl, write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow.sdk import Asset, XComArg
     from airflow.sdk.definitions._internal.mixins import DependencyMixin
 
-    from fanfold.loader import Loaded
     from fanfold.pipeline import Pipeline
     from fanfold.sources import Quota
     from fanfold.sources.endpoint import Endpoint
-    from fanfold.workspace.base import Base
-    from fanfold.workspace.batch import Batch
     from fanfold.workspace.paths import Workspace
-    from fanfold.workspace.progress import Closed
 
 log = logging.getLogger(__name__)
 
@@ -172,14 +164,8 @@ def process(pipeline: str, ref: dict[str, Any]) -> None:
     if not batch.items:
         return
     workspace = settings.workspace_of(get_current_context())
-    closed = _close(load_pipeline(pipeline), workspace.batch(batch.batch))
+    closed = consolidation.close(load_pipeline(pipeline), workspace.batch(batch.batch))
     log.info("%d rows, %d rejected.", closed.rows, closed.rejected)
-
-
-def _close(loaded: Loaded, batch: Batch) -> Closed:
-    from fanfold.stages.processing import process_batch
-
-    return process_batch(batch, loaded, as_of=settings.identity(get_current_context()).logical_date)
 
 
 @task_group
@@ -228,9 +214,9 @@ def consolidate(pipeline: str) -> dict[str, int]:
     context = get_current_context()
     check_wiring()
     workspace = settings.workspace_of(context)
-    before = _previous_manifest(workspace)
+    before = consolidation.previous_manifest(workspace)
     loaded = load_pipeline(pipeline)
-    manifest = _consolidate(workspace, loaded)
+    manifest = consolidation.consolidate(workspace, loaded)
     metrics.decided(manifest, pipeline, before)
     counts = {**asdict(manifest.counts), "rows": manifest.rows, "rejected": manifest.rejected}
     log.info("%s: %s.", manifest.status, ", ".join(f"{n} {name}" for name, n in counts.items()))
@@ -266,67 +252,6 @@ def consolidate(pipeline: str) -> dict[str, int]:
     return counts
 
 
-def _consolidate(workspace: Workspace, loaded: Loaded) -> Manifest:
-    """Consolidate the current run; in mode ``merge``, onto the latest published dataset."""
-    from functools import partial
-
-    from fanfold.sources.version import source_version
-    from fanfold.stages import consolidating
-    from fanfold.stages.processing import arrow_schema
-
-    run = settings.identity(get_current_context())
-    with contextlib.ExitStack() as stack:
-        base = None
-        if loaded.pipeline.mode == "merge":
-            base = stack.enter_context(_downloaded_base(workspace, run.dag_id))
-        return consolidating.consolidate(
-            workspace,
-            run,
-            loaded,
-            partial(_close, loaded),
-            schema=arrow_schema(loaded.pipeline.contract),
-            version=source_version(loaded.pipeline.source),
-            base=base,
-        )
-
-
-@contextlib.contextmanager
-def _downloaded_base(workspace: Workspace, dag_id: str) -> Iterator[Base | None]:
-    """Download what the DAG published last, for the block; yield None if that is nothing."""
-    from fanfold.storage.published import read_published
-    from fanfold.workspace.base import LEDGER, STATE, Base
-    from fanfold.workspace.files import disk_errors
-    from fanfold.workspace.paths import safe_name
-
-    folder = workspace.root / "base"
-    with connections.bucket(settings.bucket_name()) as bucket:
-        published = read_published(bucket, safe_name(dag_id))
-        if published is None:
-            yield None
-            return
-        manifest = published.manifest
-        forms = (STATE, LEDGER) if manifest.mode == "merge" else ()
-        try:
-            with disk_errors(folder):
-                folder.mkdir(exist_ok=True)
-                paths = [
-                    published.download(manifest.file_of("", form), folder / f"{form}.parquet")
-                    for form in forms
-                ]
-            yield Base(manifest, published.sha256, *paths)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _previous_manifest(workspace: Workspace) -> Manifest | None:
-    """Return the manifest of the previous consolidation of this run, or None."""
-    try:
-        return Manifest.from_json(read_json(workspace.manifest))
-    except (Inconsistent, OSError, ValueError, LookupError, TypeError):
-        # Missing or unreadable; it is about to be replaced.
-        return None
-
-
 @task(multiple_outputs=False, doc_md=task_docs.PUBLISH)
 @metrics.timed
 def publish(dataset: Asset) -> str:
@@ -349,7 +274,7 @@ def publish(dataset: Asset) -> str:
         for attempt in range(_MERGES):
             if attempt:
                 log.info("Another run was published meanwhile: merging again.")
-                _merge_again(workspace)
+                consolidation.merge_again(workspace)
             manifest = _manifest()
             result = publishing.publish(
                 bucket,
@@ -404,14 +329,6 @@ def _note_end(workspace: Workspace, manifest: Manifest) -> None:
         get_current_context()["ti"].try_number == 1
     ):  # else it was cleared or retried, perhaps much later
         extend(workspace.history, manifest, datetime.now(UTC))
-
-
-def _merge_again(workspace: Workspace) -> None:
-    from fanfold.loader import load_pipeline
-    from fanfold.workspace.history import remember
-
-    loaded = load_pipeline(Plan.from_json(read_json(workspace.plan)).pipeline)
-    remember(workspace.history, _consolidate(workspace, loaded), passed=True)
 
 
 @task(multiple_outputs=False, doc_md=task_docs.LOAD)

@@ -22,6 +22,8 @@ from fanfold.queries.suggestions import suggest
 router = APIRouter(dependencies=MAY_SEE, tags=["items"])
 
 SUGGESTED = 10
+Key = Annotated[str, Query(min_length=1, max_length=1000, description="The item's key.")]
+
 _RUNS = 30
 """Runs in the history of an item."""
 
@@ -35,7 +37,7 @@ def get_item(
     run: RunDep,
     session: SessionDep,
     translator: TranslatorDep,
-    key: Annotated[str, Query(min_length=1, max_length=1000, description="The item's key.")],
+    key: Key,
 ) -> schemas.Item:
     """Return the outcomes of an item, and its first records, rows and rejected rows."""
     plan = run.planned()
@@ -89,7 +91,7 @@ def get_suggestions(
 def get_history(
     run: RunDep,
     session: SessionDep,
-    key: Annotated[str, Query(min_length=1, max_length=1000, description="The item's key.")],
+    key: Key,
 ) -> schemas.ItemHistory:
     """Return the outcome of an item in the runs of the DAG that have ended, the newest first."""
     plan = run.planned()
