@@ -1,33 +1,24 @@
-"""Tasks of the pipelines. Each loads the pipeline by name and calls its stage.
-
-A task gets the pipeline's name, not the pipeline: Airflow writes arguments into the serialised DAG,
-and a DAG file that imported the pipeline would take as long to parse as pandas takes to import.
-"""
+"""The tasks after the batches: consolidate, publish, load, report."""
 
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import TriggerRule, get_current_context, task, task_group
+from airflow.sdk import TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from fanfold.airflow import connections, consolidation, metrics, settings, task_docs
-from fanfold.airflow.fetch import Fetch
-from fanfold.errors import FanfoldError, SinkUnavailable, ToleranceExceeded
-from fanfold.messages import Message
-from fanfold.model import BatchRef, Manifest, Plan, RunStatus, utc_text
-from fanfold.sources import Api, Files, Function
-from fanfold.workspace.files import read_json, read_jsonl, write_json
+from fanfold.airflow import connections, consolidation, metrics, settings
+from fanfold.airflow.tasks import docs
+from fanfold.errors import SinkUnavailable, ToleranceExceeded
+from fanfold.model import Manifest, Plan, RunStatus
+from fanfold.sources import Files
+from fanfold.workspace.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from airflow.sdk import Asset, XComArg
-    from airflow.sdk.definitions._internal.mixins import DependencyMixin
+    from airflow.sdk import Asset
 
-    from fanfold.pipeline import Pipeline
-    from fanfold.sources import Quota
-    from fanfold.sources.endpoint import Endpoint
     from fanfold.workspace.paths import Workspace
 
 log = logging.getLogger(__name__)
@@ -40,162 +31,9 @@ _LOCK_S = 300
 retries while the service is unavailable."""
 
 
-@task(multiple_outputs=False, doc_md=task_docs.PREFLIGHT)
-@metrics.timed
-def preflight(pipeline: str) -> None:
-    """Check all dependencies; the message of a failure lists everything that is wrong."""
-    from fanfold.airflow.checks import check_all, check_wiring
-
-    check_wiring()
-    check_all(pipeline)
-    log.info("Pipeline, source, bucket, database and workspace are available.")
-
-
-@task(multiple_outputs=False, doc_md=task_docs.READ_ITEMS)
-@metrics.timed
-def read_items(pipeline: str, items: list[Any] | None = None) -> int:
-    """Read, check and store the items; return their number.
-
-    ``items`` are those of a task of the DAG's author, used if the run names no others: keys, or objects
-    with attributes.
-    """
-    from dataclasses import asdict, replace
-
-    from fanfold import readers
-    from fanfold.airflow.fresh import own_workspace
-    from fanfold.airflow.items import items_of_run
-    from fanfold.airflow.items_from import items_of
-    from fanfold.messages import ENGINE
-
-    context = get_current_context()
-    workspace = own_workspace(context)
-    loaded = _pipeline(pipeline)
-    chosen, options = items_of(context), settings.Options.of(context)
-    origin = chosen.message
-    if items is not None and chosen.is_default and not chosen.variable:
-        chosen = replace(chosen, items=tuple(items), uri=None, sql=None)
-        origin = ENGINE.message("items.task")
-    write_json(workspace.items_from, asdict(origin))
-    with items_of_run(settings.identity(context), workspace, loaded, chosen, options) as located:
-        written, blanks = readers.write_items(workspace, located, loaded.check_item)
-    log.info("%d items from %s; %d blank ones were ignored.", written, origin, blanks)
-    if not written:
-        log.warning("The list is empty: nothing is fetched, and latest.json stays as it is.")
-    return written
-
-
-@task(multiple_outputs=False, doc_md=task_docs.PLAN)
-@metrics.timed
-def plan(pipeline: str) -> list[dict[str, Any]]:
-    """Cut the items into batches and return references to them; a ``dry_run`` ends here."""
-    from fanfold.stages import planning
-
-    context = get_current_context()
-    options = settings.Options.of(context)
-    workspace = settings.workspace_of(context)
-    run = settings.identity(context)
-    loaded = _pipeline(pipeline)
-    metrics.announce(run.dag_id, pipeline)
-    written = planning.write_plan(
-        workspace,
-        loaded,
-        wanted_size=options.batch_size,
-        logical_date=utc_text(run.logical_date),
-        started_at=utc_text(datetime.now(UTC)),
-        places=connections.places(loaded, read_jsonl(workspace.listed)),
-        items_from=Message(**read_json(workspace.items_from)),
-        **_limits(loaded, options, run.logical_date),
-    )
-    log.info("%s", planning.summary(written))
-    if options.dry_run:
-        raise AirflowSkipException("Dry run: stopped after the plan.")
-    # Over no batches Airflow would skip all that follows.
-    refs = list(planning.batch_refs(workspace, written)) or [BatchRef(0, 0, "no items")]
-    return [ref.as_json() for ref in refs]
-
-
-def _limits(pipeline: Pipeline, options: settings.Options, as_of: datetime) -> dict[str, Any]:
-    """Return what limits the requests of a run: quotas and items per request."""
-    from fanfold.stages.planning import quotas_of
-
-    source = pipeline.source
-    if not isinstance(source, (Api, Function)):
-        return {}
-    endpoint = connections.endpoint(pipeline)
-    pause, text = connections.pause_of(endpoint)
-    if text:
-        log.warning("%s", text)
-    if isinstance(source, Function):
-        quotas = quotas_of(endpoint, options.requests_per_second, None)
-        return {"quotas": quotas, "pause": pause}
-    quota = _reported_quota(source, endpoint, as_of)
-    return {
-        "pause": pause,
-        "items_per_request": source.items_per_request(endpoint),
-        "quotas": quotas_of(endpoint, options.requests_per_second, quota),
-    }
-
-
-def _reported_quota(source: Api, endpoint: Endpoint, as_of: datetime) -> Quota | None:
-    """Return the quota that the source reports; an error is logged, as it only affects the forecast."""
-    from fanfold.sources.session import ApiSession
-
-    try:
-        with ApiSession(source, endpoint, as_of=as_of) as session:
-            return session.quota()
-    except FanfoldError as error:
-        log.warning("The source did not report its quota: %s.", error)
-        return None
-
-
 @task(
     multiple_outputs=False,
-    doc_md=task_docs.PROCESS,
-    # Also after a failed fetch: its fetched items belong to the dataset.
-    trigger_rule=TriggerRule.ALL_DONE,
-    map_index_template="{{ task.op_kwargs['ref']['label'] }}",
-)
-@metrics.timed
-def process(pipeline: str, ref: dict[str, Any]) -> None:
-    """Turn the records of a batch into rows; list rows that break the contract."""
-    from fanfold.loader import load_pipeline
-
-    batch = BatchRef.from_json(ref)
-    if not batch.items:
-        return
-    workspace = settings.workspace_of(get_current_context())
-    closed = consolidation.close(load_pipeline(pipeline), workspace.batch(batch.batch))
-    log.info("%d rows, %d rejected.", closed.rows, closed.rejected)
-
-
-@task_group
-def batch(pipeline: str, ref: dict[str, Any]) -> None:
-    """Fetch and process the items of one batch."""
-    fetched = Fetch(
-        task_id="fetch",
-        pipeline=pipeline,
-        batch=ref,
-        doc_md=task_docs.FETCH,
-        map_index_template="{{ task.batch['label'] }}",
-        # A batch may wait for its rate limit for hours.
-        execution_timeout=timedelta(hours=6),
-    )
-    fetched >> process(pipeline=pipeline, ref=ref)
-
-
-def batches(pipeline: str, planned: XComArg) -> list[DependencyMixin]:
-    """Fan out over the batches of a plan; return what ``consolidate`` comes after.
-
-    That is each task of a batch and the plan: whichever of them is cleared, alone or with others,
-    ``consolidate`` waits for it.
-    """
-    mapped: Any = batch.partial(pipeline=pipeline).expand(ref=planned)
-    return [planned, *mapped.children.values()]
-
-
-@task(
-    multiple_outputs=False,
-    doc_md=task_docs.CONSOLIDATE,
+    doc_md=docs.CONSOLIDATE,
     # Also after failed batches; not after a dry run, nor if there is no plan.
     trigger_rule=TriggerRule.ALL_DONE_MIN_ONE_SUCCESS,
 )
@@ -252,7 +90,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
     return counts
 
 
-@task(multiple_outputs=False, doc_md=task_docs.PUBLISH)
+@task(multiple_outputs=False, doc_md=docs.PUBLISH)
 @metrics.timed
 def publish(dataset: Asset) -> str:
     """Upload dataset, folds and manifest, then move ``latest.json``; return the prefix.
@@ -331,12 +169,13 @@ def _note_end(workspace: Workspace, manifest: Manifest) -> None:
         extend(workspace.history, manifest, datetime.now(UTC))
 
 
-@task(multiple_outputs=False, doc_md=task_docs.LOAD)
+@task(multiple_outputs=False, doc_md=docs.LOAD)
 @metrics.timed
 def load(pipeline: str) -> dict[str, dict[str, Any]]:
     """Write dataset and folds into the warehouse by key, in one transaction; return the counts by table."""
     from dataclasses import asdict
 
+    from fanfold.loader import load_pipeline
     from fanfold.stages import loading
 
     workspace = settings.workspace_of(get_current_context())
@@ -346,7 +185,7 @@ def load(pipeline: str) -> dict[str, dict[str, Any]]:
             connection,
             workspace.dataset,
             manifest,
-            loading.targets_of(_pipeline(pipeline)),
+            loading.targets_of(load_pipeline(pipeline).pipeline),
             connection_id=connections.WAREHOUSE,
         )
     metrics.loaded(manifest.dag_id, sum(result.written for result in results))
@@ -362,15 +201,16 @@ def load(pipeline: str) -> dict[str, dict[str, Any]]:
     return {result.table: asdict(result) for result in results}
 
 
-@task(multiple_outputs=False, doc_md=task_docs.REPORT)
+@task(multiple_outputs=False, doc_md=docs.REPORT)
 @metrics.timed
 def report(pipeline: str) -> str:
     """Write and publish the report; return its key."""
+    from fanfold.loader import load_pipeline
     from fanfold.stages import publishing, reporting
 
     workspace = settings.workspace_of(get_current_context())
     manifest = _manifest()
-    loaded = _pipeline(pipeline)
+    loaded = load_pipeline(pipeline).pipeline
     run_plan = Plan.from_json(read_json(workspace.plan))
     written = reporting.write_report(workspace, loaded, manifest, messages=run_plan.messages)
     with connections.bucket(settings.bucket_name()) as bucket:
@@ -380,12 +220,6 @@ def report(pipeline: str) -> str:
     log.info("Report: %s, and %sreport.html in the bucket.", written.page, prefix)
     _note_end(workspace, manifest)
     return f"{prefix}report.html"
-
-
-def _pipeline(name: str) -> Pipeline:
-    from fanfold.loader import load_pipeline
-
-    return load_pipeline(name).pipeline
 
 
 def _manifest() -> Manifest:
