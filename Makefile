@@ -1,6 +1,6 @@
 # All targets create or update .venv as needed, from python3 (3.11-3.13) and the package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status airflow pipeline lint check test chaos bench screenshots audit cluster-up cluster-run cluster-down cluster-logs cluster-test clean
+.PHONY: help run up down status airflow pipeline lint check test chaos bench screenshots audit cluster-up cluster-run cluster-down cluster-logs cluster-test deploy-check clean
 SHELL := /bin/sh
 PIPELINE ?=
 ITEMS ?=
@@ -111,6 +111,10 @@ cluster-logs: ## Show the logs of the cluster's containers
 cluster-test: ## Test the cluster, with kills (25 minutes; Docker, root); CLUSTER_TESTS=quick as in CI
 	@scripts/bootstrap dev
 	FANFOLD_CLUSTER=yes $(BIN)/pytest tests/cluster -s $(if $(filter quick,$(CLUSTER_TESTS)),-m quick)
+
+deploy-check: ## Lint deploy/aws, create it with moto's CloudFormation, run pipelines with its rights only
+	@scripts/bootstrap dev
+	@$(PYTEST) tests/integration/deploy
 
 clean: ## Stop what runs, and remove .venv, .fanfold and caches
 	@if [ -e .fanfold/state.json ] && [ -x $(BIN)/python ]; then $(LOCAL) down; fi
