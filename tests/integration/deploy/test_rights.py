@@ -16,6 +16,14 @@ from .conftest import REGION, ROOT
 # Airflow and its providers warn about themselves.
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+REFUSED = {
+    "s3:ListBucket": "ListObjectsV2",
+    "s3:GetObject": "HeadObject",
+    "s3:PutObject": "PutObject",
+    "s3:DeleteObject": "DeleteObject",
+}
+"""The request of `preflight` that is refused without a right."""
+ABORT = "s3:AbortMultipartUpload"
 DAYS = [datetime(2026, 6, day, tzinfo=UTC) for day in (1, 2)]
 
 
@@ -100,15 +108,13 @@ def test_a_pipeline_over_files_publishes_merges_and_is_redriven_with_these_right
     assert len(prefixes) == 2
 
 
-@pytest.mark.parametrize(
-    "right", ["s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
-)
-def test_preflight_fails_without_a_right_and_names_it(bucket, without, right):
+@pytest.mark.parametrize("right", REFUSED)
+def test_preflight_fails_without_a_right_and_names_the_request(bucket, without, right):
     from fanfold.stages.publishing import check_bucket
 
     check_bucket(bucket)
     without(right)
-    with pytest.raises(BadConfiguration, match=right):
+    with pytest.raises(BadConfiguration, match=f"{REFUSED[right]} failed with"):
         check_bucket(bucket)
 
 
@@ -133,13 +139,14 @@ def test_a_broken_upload_is_removed_by_one_right(bucket, account, without, tmp_p
         return len(found)
 
     assert uploads_left() == 0
-    without("s3:AbortMultipartUpload")
+    without(ABORT)
     assert uploads_left() == 1
 
 
-def test_the_readme_lists_the_rights_of_the_template(account):
+def test_the_template_has_the_rights_of_these_tests_and_the_readme_lists_them(account):
     row = re.search(r"^\| `aws_default` .*$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE)
     rights = {action for each in policy(account)["Statement"] for action in each["Action"]}
+    assert rights == {*REFUSED, ABORT}
     assert set(re.findall(r"s3:\w+", row[0])) == rights
 
 
