@@ -101,7 +101,7 @@ def test_a_pipeline_over_files_publishes_merges_and_is_redriven_with_these_right
     first, second = (shop.run("order_analysis", date=day) for day in DAYS)
     assert (first.errors, second.errors) == ({}, {})
     assert second.manifest["generation"] == 2
-    again = shop.clear(first, "consolidate", "publish", "load", "report")
+    again = shop.clear(first, "consolidate", "publish")
     assert again.errors == {}
     account.enforce(rights=False)
     prefixes = {key.rpartition("/")[0] for key in shop.objects() if key.endswith("report.html")}

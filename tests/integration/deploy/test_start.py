@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -15,21 +14,31 @@ import psycopg
 import pytest
 
 from fanfold.cluster import aws, environment
+from fanfold.cluster.compose import require_compose
 from fanfold.errors import BadConfiguration
 
 from .conftest import REGION, ROOT
 
-COMMAND = """#!{python} -B
-import sys
-import boto3
+COMMAND = """#!{python} -BIS
+import json, sys, urllib.error, urllib.request
 
 _, service, action, _, secret, *_ = sys.argv
-client = boto3.client(service, endpoint_url={url!r}, region_name={region!r})
-if action == "get-secret-value":
-    print(client.get_secret_value(SecretId=secret)["SecretString"])
-else:
+body = {{"SecretId": secret}}
+if action == "put-secret-value":
     assert sys.argv[-2:] == ["--secret-string", "file:///dev/stdin"]
-    client.put_secret_value(SecretId=secret, SecretString=sys.stdin.read())
+    body["SecretString"] = sys.stdin.read()
+headers = {{
+    "Content-Type": "application/x-amz-json-1.1",
+    "X-Amz-Target": service + "." + action.title().replace("-", ""),
+    "Authorization": "AWS4-HMAC-SHA256 Credential=instance/20260101/{region}/secretsmanager/aws4_request",
+}}
+try:
+    request = urllib.request.Request({url!r}, json.dumps(body).encode(), headers)
+    answer = json.load(urllib.request.urlopen(request))
+except urllib.error.HTTPError as error:
+    sys.exit(error.read().decode())
+if action == "get-secret-value":
+    print(answer["SecretString"])
 """
 """The two commands of the AWS CLI that the start uses."""
 
@@ -41,8 +50,7 @@ def instance(account, tmp_path, monkeypatch):
     program.write_text(COMMAND.format(python=sys.executable, url=account.url, region=REGION))
     program.chmod(0o700)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "instance")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     template = account.client("ec2").describe_launch_template_versions(
         LaunchTemplateId=account.resources["InstanceTemplate"]
     )["LaunchTemplateVersions"][0]["LaunchTemplateData"]
@@ -71,8 +79,10 @@ def test_a_refused_secret_is_named(instance, tmp_path):
 
 def test_services_use_the_database_the_bucket_and_the_file_system(instance, tmp_path, missing_tool):
     """The file as Compose merges it; each service still has only the secrets that it needs."""
-    if shutil.which("docker") is None:
-        missing_tool("docker compose is not installed")
+    try:
+        require_compose()
+    except BadConfiguration as error:
+        missing_tool(str(error))
     aws.write(tmp_path / ".env", instance)
     command = ["docker", "compose", "--env-file", tmp_path / ".env", "config", "--format=json"]
     merged = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout)
