@@ -31,14 +31,13 @@ and the table `function_user_profiles` in the database of the connection `wareho
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, dag
+from airflow.sdk import dag
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import item_params
 
 PIPELINE = "function_map"
-DATASET = Asset(PIPELINE)
 USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
 
 
@@ -57,7 +56,7 @@ def function_map() -> None:
     planned = tasks.plan(PIPELINE)
     batches = tasks.batches(PIPELINE, planned)
     folded = tasks.consolidate(PIPELINE)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]

@@ -22,14 +22,13 @@ author's profile; `topic_days` has the uses and the accounts of a hashtag by day
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, dag
+from airflow.sdk import dag
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import item_params
 
 PIPELINE = "mastodon_hot_topics"
-DATASET = Asset(PIPELINE)
 
 
 @dag(
@@ -55,7 +54,7 @@ def mastodon_hot_topics() -> None:
     planned = tasks.plan(PIPELINE)
     batches = tasks.batches(PIPELINE, planned)
     folded = tasks.consolidate(PIPELINE)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     # Rows are merged into what is published: the table must not be ahead of it.

@@ -43,7 +43,6 @@ from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import ADVANCED, item_params
 
 PIPELINE = "weibo_hot_topics"
-DATASET = Asset(PIPELINE)
 AUTHORS = Asset("weibo_hot_topics_authors")
 FETCH_AUTHORS = Param(
     default=False,
@@ -87,7 +86,7 @@ def weibo_hot_topics() -> None:
     planned = tasks.plan(PIPELINE)
     batches = tasks.batches(PIPELINE, planned)
     folded = tasks.consolidate(PIPELINE)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     # Rows are merged into what is published: the table must not be ahead of it.
