@@ -54,7 +54,7 @@ USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
 def function_map() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="function_default")
     folded = tasks.consolidate(PIPELINE)
     published = tasks.publish()
 

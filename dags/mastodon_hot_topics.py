@@ -52,7 +52,7 @@ PIPELINE = "mastodon_hot_topics"
 def mastodon_hot_topics() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="mastodon_default")
     folded = tasks.consolidate(PIPELINE)
     published = tasks.publish()
 

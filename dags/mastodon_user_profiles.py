@@ -49,7 +49,7 @@ USERS = ["gargron", "mastodon", "eff", "internetarchive", "wikipedia"]
 def mastodon_user_profiles() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="mastodon_default")
     folded = tasks.consolidate(PIPELINE)
     published = tasks.publish()
 

@@ -76,7 +76,7 @@ SYMBOLS = [
 def trade_statistics() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="tushare_default")
     folded = tasks.consolidate(PIPELINE)
     published = tasks.publish()
 

@@ -84,7 +84,7 @@ def offer_authors() -> None:
 def weibo_hot_topics() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="weibo_default")
     folded = tasks.consolidate(PIPELINE)
     published = tasks.publish()
 

@@ -50,7 +50,7 @@ AUTHORS = "dataset://weibo_hot_topics/top_authors/author_id"
 def weibo_topic_authors() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="weibo_default")
     folded = tasks.consolidate(PIPELINE)
     published = tasks.publish()
 
