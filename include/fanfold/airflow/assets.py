@@ -30,17 +30,17 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-def published(dag_id: str) -> list[Asset]:
+def published(dag_id: str) -> tuple[Asset, Asset]:
     """Return the Asset of a DAG's latest dataset, and that of its datasets by date."""
     # As in the DAG files, which Airflow parses also where nothing is set.
     bucket = os.environ.get("FANFOLD_BUCKET", "").strip() or "fanfold"
     folder = f"s3://{bucket}/{safe_name(dag_id)}"
-    return [Asset(dag_id, f"{folder}/latest.json"), Asset(f"{dag_id}_by_date", folder)]
+    return Asset(dag_id, f"{folder}/latest.json"), Asset(f"{dag_id}_by_date", folder)
 
 
-def loaded(dag_id: str) -> list[Asset | AssetAlias]:
+def loaded(dag_id: str) -> tuple[AssetAlias, Asset]:
     """Return the alias of a DAG's tables, and the Asset of their loads by date."""
-    return [AssetAlias(f"{dag_id}_tables"), Asset(f"{dag_id}_loaded_by_date")]
+    return AssetAlias(f"{dag_id}_tables"), Asset(f"{dag_id}_loaded_by_date")
 
 
 def table(connection: Any, name: str) -> Asset:

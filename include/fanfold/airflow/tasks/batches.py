@@ -56,9 +56,7 @@ def batch(pipeline: str, ref: dict[str, Any], pool: str) -> None:
     fetched >> process(pipeline=pipeline, ref=ref)
 
 
-def batches(
-    pipeline: str, planned: XComArg, *, pool: str = pools.DEFAULT
-) -> list[DependencyMixin]:
+def batches(pipeline: str, planned: XComArg, *, pool: str = pools.DEFAULT) -> list[DependencyMixin]:
     """Fan out over the batches of a plan; return what ``consolidate`` comes after.
 
     That is each task of a batch and the plan: whichever of them is cleared, alone or with others,

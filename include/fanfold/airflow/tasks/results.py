@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from fanfold.airflow import assets, connections, consolidation, metrics, settings
+from fanfold.airflow import assets, connections, consolidation, lineage, metrics, settings
+from fanfold.airflow.items_from import items_of
 from fanfold.airflow.tasks import docs
 from fanfold.errors import SinkUnavailable, ToleranceExceeded
 from fanfold.model import Manifest, Plan, RunStatus
@@ -93,7 +95,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
 def publish() -> XComArg:
     """Return the task that publishes the run; its outlets are the Assets of its DAG."""
     published: Any = _publish()
-    published.operator.outlets = assets.published(published.operator.dag_id)
+    published.operator.outlets = [*assets.published(published.operator.dag_id)]
     return cast("XComArg", published)
 
 
@@ -135,6 +137,12 @@ def _publish() -> str:
                 f"Other runs of {manifest.dag_id} were published while this one was merged, "
                 f"{_MERGES} times in a row; clear the task."
             )
+    items_uri = items_of(context).uri or ""
+    lineage.attach(
+        context["task"],
+        lambda: lineage.read(workspace, items_uri),
+        lambda: lineage.published(workspace, manifest, result.prefix),
+    )
     metrics.sent(manifest.dag_id, "publish", result.objects)
     if result.latest_moved:
         metrics.succeeded(manifest)
@@ -181,7 +189,7 @@ def _note_end(workspace: Workspace, manifest: Manifest) -> None:
 def load(pipeline: str) -> XComArg:
     """Return the task that loads the run; its outlets are the Assets of its DAG's tables."""
     loaded: Any = _load(pipeline)
-    loaded.operator.outlets = assets.loaded(loaded.operator.dag_id)
+    loaded.operator.outlets = [*assets.loaded(loaded.operator.dag_id)]
     return cast("XComArg", loaded)
 
 
@@ -219,9 +227,14 @@ def _load(pipeline: str) -> dict[str, dict[str, Any]]:
         raise AirflowSkipException("A newer generation of the dataset is loaded.")
     counts = {result.table: asdict(result) for result in results}
     names, by_date = assets.loaded(manifest.dag_id)
+    loaded = {}
     for target, table in zip(targets, tables, strict=True):
         context["outlet_events"][names].add(table, counts[target.name])
-    assets.announce(context, by_date, {"prefix": publishing.run_prefix(manifest)})
+        loaded[target.rows_of] = table, counts[target.name]["written"]
+    prefix = publishing.run_prefix(manifest)
+    assets.announce(context, by_date, {"prefix": prefix})
+    sources = partial(lineage.published, workspace, manifest, prefix)
+    lineage.attach(context["task"], sources, lambda: lineage.loaded(sources(), loaded))
     return counts
 
 
