@@ -23,18 +23,25 @@ UIDS = [str(1404376560 + number) for number in range(640)]
 DAGS = Path(__file__).parents[2] / "dags"
 SUM = "concurrent_sum"
 WEEKLY = """
-from airflow.sdk import Asset, PartitionedAssetTimetable, RollupMapper, StartOfWeekMapper, WeekWindow, dag, task
+from airflow.sdk import (
+    Asset, AssetAlias, PartitionedAssetTimetable, RollupMapper, StartOfWeekMapper, WeekWindow, dag, task
+)
+
+@task
+def sum_up(): ...
+
+@dag(schedule=[AssetAlias("concurrent_sum_tables")])
+def tables():
+    sum_up()
 
 @dag(schedule=PartitionedAssetTimetable(
     assets=Asset.ref(name="concurrent_sum_by_date"),
     default_partition_mapper=RollupMapper(upstream_mapper=StartOfWeekMapper(), window=WeekWindow()),
 ))
 def weekly():
-    @task
-    def sum_up(): ...
-
     sum_up()
 
+tables()
 weekly()
 """
 CHAINED = ("weibo_user_profiles", "account_segments", "weibo_hot_topics", "weibo_topic_authors")

@@ -11,11 +11,11 @@ SUM, WEEKLY = "concurrent_sum", "weekly"
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-def test_a_week_starts_once_after_its_seven_days_and_lineage_tells_what_was_written(
+def test_a_week_starts_after_its_seven_days_tables_start_a_dag_and_lineage_tells_what_was_written(
     scheduled, started_by_asset
 ):
     """Six days are events only. The seventh is a run, in the middle of the day and with a pool that is missing."""
-    for dag_id in (SUM, WEEKLY):
+    for dag_id in (SUM, WEEKLY, "tables"):
         scheduled.wait_for_dag(dag_id)
     assets = scheduled.api("GET", "/api/v2/assets?limit=200")["assets"]
     (by_date,) = [each for each in assets if each["name"] == f"{SUM}_by_date"]
@@ -33,6 +33,7 @@ def test_a_week_starts_once_after_its_seven_days_and_lineage_tells_what_was_writ
     assert scheduled.wait(SUM, "monday", timeout=120) == "success"
     run = started_by_asset(scheduled, WEEKLY)
     assert run["partition_key"] == "2026-03-02 (W10)"
+    started_by_asset(scheduled, "tables")
     fetched = scheduled.api("GET", f"/api/v2/dags/{SUM}/dagRuns/monday/taskInstances")
     pools = {each["pool"] for each in fetched["task_instances"]}
     assert pools == {"default_pool"}
