@@ -41,7 +41,7 @@ def process(pipeline: str, ref: dict[str, Any]) -> None:
 
 
 @task_group
-def batch(pipeline: str, ref: dict[str, Any], pool: str) -> None:
+def batch(pipeline: str, ref: dict[str, Any], pool: str = pools.DEFAULT) -> None:
     """Fetch and process the items of one batch."""
     fetched = Fetch(
         pool=pool,
