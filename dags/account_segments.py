@@ -39,7 +39,6 @@ from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import ADVANCED, file_params
 
 PIPELINE = "account_segments"
-DATASET = Asset(PIPELINE)
 PROFILES = "weibo_user_profiles"
 
 
@@ -75,7 +74,7 @@ def export() -> str:
     dag_display_name="Account segments",
     description="Segments of the Weibo user profiles, and unusual accounts",
     doc_md=__doc__,
-    schedule=[Asset(PROFILES)],
+    schedule=[Asset.ref(name=PROFILES)],
     params={
         **file_params(
             noun="file of profiles",
@@ -105,7 +104,7 @@ def account_segments() -> None:
     planned = tasks.plan(PIPELINE)
     batches = tasks.batches(PIPELINE, planned)
     checked = check_segments()
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> profiles
     items >> planned

@@ -14,14 +14,13 @@ The datasets are `partial_sums` (a row an item) and `total_sum`.
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, dag
+from airflow.sdk import dag
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import item_params
 
 PIPELINE = "concurrent_sum"
-DATASET = Asset(PIPELINE)
 ITEMS = [str(number) for number in range(1, 101)]
 
 
@@ -40,7 +39,7 @@ def concurrent_sum() -> None:
     planned = tasks.plan(PIPELINE)
     batches = tasks.batches(PIPELINE, planned)
     folded = tasks.consolidate(PIPELINE)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]

@@ -31,14 +31,13 @@ and the table `function_user_profiles` in the database of the connection `wareho
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, dag
+from airflow.sdk import dag
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import item_params
 
 PIPELINE = "function_map"
-DATASET = Asset(PIPELINE)
 USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
 
 
@@ -55,9 +54,9 @@ USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
 def function_map() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="function_default")
     folded = tasks.consolidate(PIPELINE)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]

@@ -22,14 +22,13 @@ author's profile; `topic_days` has the uses and the accounts of a hashtag by day
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, dag
+from airflow.sdk import dag
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import item_params
 
 PIPELINE = "mastodon_hot_topics"
-DATASET = Asset(PIPELINE)
 
 
 @dag(
@@ -53,9 +52,9 @@ DATASET = Asset(PIPELINE)
 def mastodon_hot_topics() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="mastodon_default")
     folded = tasks.consolidate(PIPELINE)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     # Rows are merged into what is published: the table must not be ahead of it.

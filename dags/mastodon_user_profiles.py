@@ -24,14 +24,13 @@ Output and redrive are the same as for `weibo_user_profiles`.
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, dag
+from airflow.sdk import dag
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import item_params
 
 PIPELINE = "mastodon_user_profiles"
-DATASET = Asset(PIPELINE)
 USERS = ["gargron", "mastodon", "eff", "internetarchive", "wikipedia"]
 
 
@@ -50,9 +49,9 @@ USERS = ["gargron", "mastodon", "eff", "internetarchive", "wikipedia"]
 def mastodon_user_profiles() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="mastodon_default")
     folded = tasks.consolidate(PIPELINE)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]

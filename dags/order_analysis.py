@@ -34,14 +34,13 @@ from __future__ import annotations
 
 import os
 
-from airflow.sdk import Asset, dag
+from airflow.sdk import dag
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import file_params
 
 PIPELINE = "order_analysis"
-DATASET = Asset(PIPELINE)
 FILES = [f"s3://{os.environ.get('FANFOLD_BUCKET', 'fanfold')}/orders/date={{date}}/*"]
 
 
@@ -60,7 +59,7 @@ def order_analysis() -> None:
     planned = tasks.plan(PIPELINE)
     batches = tasks.batches(PIPELINE, planned)
     folded = tasks.consolidate(PIPELINE)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     # Rows are merged into what is published: the table must not be ahead of it.

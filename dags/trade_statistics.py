@@ -36,14 +36,13 @@ pipeline.
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, dag
+from airflow.sdk import dag
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import item_params
 
 PIPELINE = "trade_statistics"
-DATASET = Asset(PIPELINE)
 SYMBOLS = [
     *("600036.SH", "601398.SH", "601166.SH", "000001.SZ", "600000.SH"),  # banks
     *("600519.SH", "000858.SZ", "000568.SZ", "600809.SH", "002304.SZ"),  # liquor
@@ -77,9 +76,9 @@ SYMBOLS = [
 def trade_statistics() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="tushare_default")
     folded = tasks.consolidate(PIPELINE)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     # Rows are merged into what is published: the table must not be ahead of it.

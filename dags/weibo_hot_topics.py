@@ -43,7 +43,6 @@ from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import ADVANCED, item_params
 
 PIPELINE = "weibo_hot_topics"
-DATASET = Asset(PIPELINE)
 AUTHORS = Asset("weibo_hot_topics_authors")
 FETCH_AUTHORS = Param(
     default=False,
@@ -85,9 +84,9 @@ def offer_authors() -> None:
 def weibo_hot_topics() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="weibo_default")
     folded = tasks.consolidate(PIPELINE)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     # Rows are merged into what is published: the table must not be ahead of it.

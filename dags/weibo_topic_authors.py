@@ -31,7 +31,6 @@ from fanfold.airflow.params import item_params
 
 DAG = "weibo_topic_authors"
 PIPELINE = "weibo_user_profiles"
-DATASET = Asset(DAG)
 WANTED = Asset("weibo_hot_topics_authors")
 AUTHORS = "dataset://weibo_hot_topics/top_authors/author_id"
 
@@ -51,9 +50,9 @@ AUTHORS = "dataset://weibo_hot_topics/top_authors/author_id"
 def weibo_topic_authors() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="weibo_default")
     folded = tasks.consolidate(PIPELINE)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]

@@ -31,14 +31,13 @@ failed users again and runs the tasks downstream; users that are `ok` or `missin
 
 from __future__ import annotations
 
-from airflow.sdk import Asset, dag
+from airflow.sdk import dag
 
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.graph import TAG
 from fanfold.airflow.params import item_params
 
 PIPELINE = "weibo_user_profiles"
-DATASET = Asset(PIPELINE)
 USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
 
 
@@ -57,9 +56,9 @@ USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
 def weibo_user_profiles() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""
     planned = tasks.plan(PIPELINE)
-    batches = tasks.batches(PIPELINE, planned)
+    batches = tasks.batches(PIPELINE, planned, pool="weibo_default")
     folded = tasks.consolidate(PIPELINE)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
 
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     batches >> folded >> published >> [tasks.load(PIPELINE), tasks.report(PIPELINE)]

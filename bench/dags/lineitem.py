@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from airflow.sdk import Asset, dag
+from airflow.sdk import dag
 
 import pipelines
 from fanfold.airflow import policies, tasks
@@ -12,7 +12,6 @@ from fanfold.airflow.params import file_params
 
 pipelines.__path__.append(os.environ["BENCH_PIPELINES"])
 PIPELINE = "lineitem"
-DATASET = Asset(PIPELINE)
 
 
 @dag(
@@ -25,7 +24,7 @@ def lineitem() -> None:
     """Wire the tasks."""
     planned = tasks.plan(PIPELINE)
     batches = tasks.batches(PIPELINE, planned)
-    published = tasks.publish.override(outlets=[DATASET])(DATASET)
+    published = tasks.publish()
     tasks.preflight(PIPELINE) >> tasks.read_items(PIPELINE) >> planned
     batches >> tasks.consolidate(PIPELINE) >> published >> tasks.report(PIPELINE)
 

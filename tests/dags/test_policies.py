@@ -35,6 +35,7 @@ def test_it_has_a_name_documentation_an_owner_tags_and_a_schedule_without_catch_
     assert dag.description, "give it a description"
     assert dag.owner == "fanfold", "pass **policies.PIPELINE"
     assert "fanfold" in dag.tags, "tag it with 'fanfold' and its source"
+    assert len(dag.tags) > 1, "tag it with 'fanfold' and its source"
     assert not dag.catchup, "pass **policies.PIPELINE"
     assert dag.max_active_runs == 1, "pass **policies.PIPELINE"
     assert dag.dagrun_timeout, "pass **policies.PIPELINE"
@@ -57,9 +58,33 @@ def test_every_task_is_retried_and_ends_before_redis_redelivers_its_message(dag)
         assert task.execution_timeout.total_seconds() < redelivered, task.task_id
 
 
-def test_every_step_says_what_to_do_after_a_failure(dag):
-    for task_id in STEPS:
-        assert "**After a failure**" in dag.get_task(task_id).doc_md, task_id
+def test_every_task_has_an_owner_and_says_what_to_do_after_a_failure(dag):
+    """Those of one DAG alone: in their doc string or the table of the DAG's page."""
+    for task in dag.tasks:
+        assert task.owner == "fanfold", f"{task.task_id}: pass **policies.PIPELINE"
+        assert task.doc_md, f"{task.task_id}: give it a doc string"
+        if task.task_id in STEPS:
+            assert "**After a failure**" in task.doc_md, task.task_id
+
+
+def test_fetch_takes_the_pool_of_its_connection(dag):
+    """Each pool is created by the installation."""
+    from fanfold.airflow.connections import source_connection
+    from fanfold.airflow.installation import POOLS
+    from fanfold.loader import load_pipeline
+    from fanfold.sources import Api, Function
+
+    pipeline = load_pipeline(dag.get_task("read_items").op_args[0]).pipeline
+    has_pool = isinstance(pipeline.source, (Api, Function))
+    pool = source_connection(pipeline) if has_pool else "default_pool"
+    assert dag.get_task("batch.fetch").pool == pool, "pass pool= to tasks.batches()"
+    assert pool in {*POOLS, "default_pool"}
+
+
+def test_publish_and_load_announce_the_assets_of_their_dag(dag):
+    found = [{each.name for each in dag.get_task(name).outlets} for name in ("publish", "load")]
+    names = ("", "_by_date"), ("_tables", "_loaded_by_date")
+    assert found == [{f"{dag.dag_id}{name}" for name in each} for each in names]
 
 
 def test_consolidate_waits_for_each_task_of_a_batch(dag):

@@ -21,14 +21,37 @@ DAG = "weibo_user_profiles"
 MONTH = 30
 UIDS = [str(1404376560 + number) for number in range(640)]
 DAGS = Path(__file__).parents[2] / "dags"
+SUM = "concurrent_sum"
+WEEKLY = """
+from airflow.sdk import (
+    Asset, AssetAlias, PartitionedAssetTimetable, RollupMapper, StartOfWeekMapper, WeekWindow, dag, task
+)
+
+@task
+def sum_up(): ...
+
+@dag(schedule=[AssetAlias("concurrent_sum_tables")])
+def tables():
+    sum_up()
+
+@dag(schedule=PartitionedAssetTimetable(
+    assets=Asset.ref(name="concurrent_sum_by_date"),
+    default_partition_mapper=RollupMapper(upstream_mapper=StartOfWeekMapper(), window=WeekWindow()),
+))
+def weekly():
+    sum_up()
+
+tables()
+weekly()
+"""
 CHAINED = ("weibo_user_profiles", "account_segments", "weibo_hot_topics", "weibo_topic_authors")
 
 
 @pytest.fixture(scope="session")
 def scheduled(tmp_path_factory):
-    """A stack whose scheduler starts runs by Assets, with the DAGs of two chains.
+    """A stack whose scheduler starts runs by Assets, with the DAGs of two chains, and of a sum and its weeks.
 
-    It starts none by the clock: that run would have other items.
+    It starts none by the clock: that run would have other items. It writes its lineage to a file.
     """
     folder = tmp_path_factory.mktemp("dags")
     for name in CHAINED:
@@ -36,8 +59,17 @@ def scheduled(tmp_path_factory):
         text = re.sub(r"schedule=policies\.\w+\(.*\)", "schedule=None", text)
         assert "schedule=policies" not in text
         (folder / f"{name}.py").write_text(text, "utf-8")
-    environment = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True"}
+    (folder / "weekly.py").write_text(WEEKLY, "utf-8")
+    text = (DAGS / f"{SUM}.py").read_text("utf-8")
+    found = "tasks.batches(PIPELINE, planned"
+    assert found in text
+    (folder / f"{SUM}.py").write_text(text.replace(found, f'{found}, pool="missing"'), "utf-8")
     home = tmp_path_factory.mktemp("scheduled")
+    transport = {"type": "file", "log_file_path": f"{home}/lineage.jsonl", "append": True}
+    environment = {
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
+        "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
+    }
     with running_stack(home, dags=folder, extra_env=environment) as running:
         yield running
 

@@ -162,6 +162,16 @@ class Pipeline:
         )
 
 
+def _forget_assets():
+    """Make those of other buckets inactive, as the scheduler does: there is one URI for a name."""
+    from airflow.models.asset import AssetActive
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    with create_session() as session:
+        session.execute(delete(AssetActive))
+
+
 @pytest.fixture
 def pipeline(airflow_home, simulator, s3_server, s3_client, bucket_name, tmp_path, monkeypatch):
     """The pipelines with fresh sinks; connections come from the environment, as on a worker."""
@@ -184,6 +194,7 @@ def pipeline(airflow_home, simulator, s3_server, s3_client, bucket_name, tmp_pat
     made = Pipeline(
         simulator, bucket_name, s3_client, shared, tmp_path / "warehouse.db", monkeypatch
     )
+    _forget_assets()
     made.connect("weibo_default", conn_type="http", host=simulator.url, password=simulator.token)
     made.connect("mastodon_default", conn_type="http", host=simulator.url)
     made.connect(

@@ -1,10 +1,10 @@
 """``python -m fanfold.airflow.installation``: set up the Airflow database of a cluster.
 
-Migrates the database and creates the admin account and the connections of the cluster's own
-services. Run it before the other components, on installation and on each upgrade. Existing
+Migrates the database and creates the admin account, the connections of the cluster's own
+services, and the pools of the pipelines. Run it before the other components, on installation and on each upgrade. Existing
 connections and accounts are kept; the admin's password is always set to ``AIRFLOW_ADMIN_PASSWORD``.
 
-The local mode writes the connections of its servers in the same way (:func:`ensure_connections`).
+The local mode writes the connections of its servers in the same way (:func:`ensure_connections`, :func:`ensure_pools`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 ADMIN = "admin"
 TRYOUT = "tryout"
 """The profile of docker-compose.yaml with the simulator and its S3 server."""
+POOLS = ("function_default", "mastodon_default", "tushare_default", "weibo_default")
+"""The pools that the DAG files name: those of their connections."""
+_SLOTS = 32
+"""Airflow's default for all tasks of a scheduler: a pool limits nothing until it is edited."""
 SAMPLE = "Sample: a server of this installation; updated at each start until it is edited"
 """How the descriptions of the connections begin that this program writes."""
 
@@ -113,6 +117,23 @@ def ensure_connections(wanted: Mapping[str, dict[str, Any]]) -> list[str]:
     return missing
 
 
+def ensure_pools() -> list[str]:
+    """Create the pools of the shipped pipelines that are missing; return their names."""
+    from airflow.models.pool import Pool
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        present = set(session.scalars(select(Pool.pool)))
+        missing = [name for name in POOLS if name not in present]
+        text = "Fetch tasks that use the connection {} concurrently"
+        session.add_all(
+            Pool(pool=name, slots=_SLOTS, description=text.format(name), include_deferred=False)
+            for name in missing
+        )
+    return missing
+
+
 def _is_unedited(row: Connection) -> bool:
     """Whether a connection is as :func:`ensure_connections` wrote it."""
     from cryptography.fernet import InvalidToken
@@ -160,11 +181,13 @@ def main() -> int:
         password = required(os.environ, "AIRFLOW_ADMIN_PASSWORD")
         migrate()
         made = ensure_connections(wanted)
+        pools = ensure_pools()
         ensure_admin(password)
     except FanfoldError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    log.info("The database is up to date; created connections: %s.", ", ".join(made) or "none")
+    names = [", ".join(each) or "none" for each in (made, pools)]
+    log.info("The database is up to date; created connections: %s; pools: %s.", *names)
     return 0
 
 

@@ -148,7 +148,7 @@ class Supervisor:
         stamp.write_text(version("apache-airflow"), "utf-8")
 
     def _write_connections(self) -> None:
-        """Write the rows of the connections to this stack's servers that the user has not set."""
+        """Write the connections to this stack's servers that the user has not set, and the pools."""
         wanted = settings.connections(self._home, self._secrets, self._ports)
         installation = importlib.import_module("fanfold.airflow.installation")
         installation.ensure_connections(
@@ -158,6 +158,7 @@ class Supervisor:
                 if settings.connection_variable(name) not in os.environ
             }
         )
+        installation.ensure_pools()
 
     def _begin(
         self,

@@ -101,3 +101,18 @@ def test_a_sample_connection_follows_its_server_until_someone_edits_it(session, 
     assert [row for row in before if row in after] == before[1:]
     assert ensure_connections({}) == []
     assert set(rows()) == {"mine", "weibo_default"}
+
+
+def test_missing_pools_are_created_and_edited_ones_are_kept(session):
+    from airflow.models.pool import Pool
+    from sqlalchemy import select, update
+
+    from fanfold.airflow.installation import POOLS, ensure_pools
+
+    assert ensure_pools() == list(POOLS)
+    session.execute(update(Pool).where(Pool.pool == "weibo_default").values(slots=2))
+    session.execute(Pool.__table__.delete().where(Pool.pool == "tushare_default"))
+    session.commit()
+    assert ensure_pools() == ["tushare_default"]
+    slots = dict(session.execute(select(Pool.pool, Pool.slots)).tuples().all())
+    assert (slots["weibo_default"], slots["mastodon_default"]) == (2, 32)

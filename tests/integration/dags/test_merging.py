@@ -41,7 +41,7 @@ PIPELINE = Pipeline(
 )
 """
 DAG = """
-from airflow.sdk import Asset, dag
+from airflow.sdk import dag
 from fanfold.airflow import policies, tasks
 from fanfold.airflow.params import item_params
 
@@ -50,7 +50,7 @@ from fanfold.airflow.params import item_params
 def stock():
     planned = tasks.plan("stock")
     folded = tasks.consolidate("stock")
-    published = tasks.publish(Asset("stock"))
+    published = tasks.publish()
     tasks.preflight("stock") >> tasks.read_items("stock") >> planned
     tasks.batches("stock", planned) >> folded >> published
     published >> [tasks.load("stock"), tasks.report("stock")]

@@ -57,14 +57,26 @@ def published(pipeline, dag_id):
 
 
 def events_of(run):
-    """Number of events of Assets that a run has sent."""
-    from airflow.models.asset import AssetEvent
+    """Partition key of each event of an Asset that a run has sent, by the Asset's name."""
+    from airflow.models.asset import AssetEvent, AssetModel
     from airflow.utils.session import create_session
-    from sqlalchemy import func, select
+    from sqlalchemy import select
 
-    query = select(func.count()).where(AssetEvent.source_run_id == run.run.run_id)
+    query = (
+        select(AssetModel.name, AssetEvent.partition_key)
+        .join(AssetEvent, AssetEvent.asset_id == AssetModel.id)
+        .where(AssetEvent.source_run_id == run.run.run_id)
+        .order_by(AssetEvent.id)
+    )
     with create_session() as session:
-        return session.scalar(query)
+        return [tuple(row) for row in session.execute(query)]
+
+
+def announced(run, *tables, latest=True):
+    """The events of a run of the DAG's own list."""
+    dag_id, key = run.run.dag_id, f"{run.run.logical_date:%Y-%m-%d}T00:00:00"
+    events = {(f"{dag_id}_by_date", key), (f"{dag_id}_loaded_by_date", key)}
+    return events | {(table, None) for table in (*tables, *([dag_id] if latest else []))}
 
 
 def test_a_list_of_its_own_leaves_latest_alone_and_a_variable_is_the_list_of_the_schedule(
@@ -73,7 +85,9 @@ def test_a_list_of_its_own_leaves_latest_alone_and_a_variable_is_the_list_of_the
     pipeline.patch.setenv("AIRFLOW_VAR_WEIBO_USER_PROFILES_ITEMS", json.dumps(UIDS[:4]))
     daily = pipeline.run()
     assert daily.errors == {}
-    assert (daily.counts.planned, events_of(daily)) == (4, 1)
+    table = f"file://{pipeline.warehouse}?table=user_profiles"
+    assert daily.counts.planned == 4
+    assert set(events_of(daily)) == announced(daily, table)
     assert plan_of(daily)["items_from"]["text"] == "the Variable weibo_user_profiles_items"
 
     def latest():
@@ -84,12 +98,14 @@ def test_a_list_of_its_own_leaves_latest_alone_and_a_variable_is_the_list_of_the
 
     own = pipeline.run(user_ids=UIDS[:1])
     assert (own.errors, warnings(own)) == ({}, [])
-    assert (own.counts.planned, events_of(own), latest()) == (1, 0, daily.run.run_id)
+    assert (own.counts.planned, latest()) == (1, daily.run.run_id)
+    assert events_of(own) == [(table, None)]
     assert plan_of(own)["items_from"]["id"] == "items.run"
     assert own.states["load", -1] == own.states["report", -1] == "success"
     assert json.loads((own.workspace / "publish.json").read_text("utf-8"))["latest"] is False
     yes = pipeline.run(user_ids=UIDS[:1], update_latest="yes")
-    assert (yes.errors, events_of(yes), latest()) == ({}, 1, yes.run.run_id)
+    assert (yes.errors, latest()) == ({}, yes.run.run_id)
+    assert set(events_of(yes)) == announced(yes, table)
     (warning,) = warnings(yes)
     assert warning["params"]["run"] == daily.run.run_id
     assert warning["params"]["tables"].startswith("user_profiles 4 → 1")
@@ -98,6 +114,7 @@ def test_a_list_of_its_own_leaves_latest_alone_and_a_variable_is_the_list_of_the
     assert (yes.errors, warnings(yes)) == ({}, [warning])
     empty = pipeline.run(user_ids=[], update_latest="yes")
     assert (empty.errors, warnings(empty), latest()) == ({}, [], yes.run.run_id)
+    assert events_of(empty) == []
 
 
 def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next(
@@ -150,6 +167,8 @@ def test_runs_with_defaults_bring_every_user_to_every_sink_and_forecast_the_next
     # A run dated before the others writes no row, which its outcome says.
     older = pipeline.run(user_ids=UIDS[:2], date=datetime.now(UTC), update_latest="yes")
     assert older.state == "success"
+    table = f"postgres://{server.host}:{server.port}/{server.dbname}/public/user_profiles"
+    assert set(events_of(older)) == announced(older, table, latest=False)
     [told] = json.loads((older.workspace / "publish.json").read_text("utf-8"))["warnings"]
     assert told["params"] == {"newest": second.manifest["logical_date"]}
     [told] = json.loads((older.workspace / "load.json").read_text("utf-8"))["warnings"]

@@ -478,7 +478,7 @@ def test_the_latest_dataset_of_a_pipeline_is_that_of_the_newest_event_of_publish
     finished_run, site
 ):
     """Who may trigger it is told, too."""
-    from airflow.models.asset import AssetEvent
+    from airflow.models.asset import AssetEvent, AssetModel
     from airflow.utils.session import create_session
     from airflow.utils.timezone import utcnow
 
@@ -488,19 +488,26 @@ def test_the_latest_dataset_of_a_pipeline_is_that_of_the_newest_event_of_publish
 
     page = finished_run(dict.fromkeys(KEYS[:3], File()))
     extra = {"rows": ROWS, "bytes": 12_345, "prefix": "orders/"}
+    latest = AssetModel(page.dag_id, "s3://fanfold/latest.json")
+    by_date = AssetModel(f"{page.dag_id}_by_date", "s3://fanfold")
+    with create_session() as session:
+        session.add_all([latest, by_date])
+        session.flush()
+        ids = latest.id, by_date.id
     events = [
         AssetEvent(
-            asset_id=1,
+            asset_id=asset_id,
             source_dag_id=page.dag_id,
             source_run_id=run_id,
             source_task_id=task_id,
             timestamp=utcnow(),
             extra=extra,
         )
-        for run_id, task_id in [
-            ("an_older", "publish"),
-            (page.run_id, "publish"),
-            ("x", "own_task"),
+        for run_id, task_id, asset_id in [
+            ("an_older", "publish", ids[0]),
+            (page.run_id, "publish", ids[0]),
+            ("a_backfill", "publish", ids[1]),
+            ("x", "own_task", ids[0]),
         ]
     ]
     with create_session() as session:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep
-from airflow.models.asset import AssetEvent
+from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.dag import DagModel, DagTag
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
@@ -103,12 +103,14 @@ def _newest(pipeline: schemas.Pipeline) -> str:
 def _latest(session: Session, dag_ids: Sequence[str]) -> dict[str, schemas.Latest]:
     """Return what ``latest.json`` refers to, by DAG.
 
-    ``publish`` emits an event of its Asset when it has moved ``latest.json``. So neither the workspace
-    of the run has to exist, nor has the api-server to reach the bucket.
+    ``publish`` emits an event of the Asset with the name of its DAG when it has moved ``latest.json``. So
+    neither the workspace of the run has to exist, nor has the api-server to reach the bucket.
     """
     newest = (
         select(func.max(AssetEvent.id))
+        .join(AssetModel, AssetModel.id == AssetEvent.asset_id)
         .where(AssetEvent.source_dag_id.in_(dag_ids), AssetEvent.source_task_id == PUBLISH)
+        .where(AssetModel.name == AssetEvent.source_dag_id)
         .group_by(AssetEvent.source_dag_id)
     )
     events = session.scalars(select(AssetEvent).where(AssetEvent.id.in_(newest)))

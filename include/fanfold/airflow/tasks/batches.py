@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
 
-from fanfold.airflow import consolidation, metrics, settings
+from fanfold.airflow import consolidation, metrics, pools, settings
 from fanfold.airflow.fetch import Fetch
 from fanfold.airflow.tasks import docs
 from fanfold.model import BatchRef
@@ -41,9 +41,10 @@ def process(pipeline: str, ref: dict[str, Any]) -> None:
 
 
 @task_group
-def batch(pipeline: str, ref: dict[str, Any]) -> None:
+def batch(pipeline: str, ref: dict[str, Any], pool: str = pools.DEFAULT) -> None:
     """Fetch and process the items of one batch."""
     fetched = Fetch(
+        pool=pool,
         task_id="fetch",
         pipeline=pipeline,
         batch=ref,
@@ -55,11 +56,16 @@ def batch(pipeline: str, ref: dict[str, Any]) -> None:
     fetched >> process(pipeline=pipeline, ref=ref)
 
 
-def batches(pipeline: str, planned: XComArg) -> list[DependencyMixin]:
+def batches(pipeline: str, planned: XComArg, *, pool: str = pools.DEFAULT) -> list[DependencyMixin]:
     """Fan out over the batches of a plan; return what ``consolidate`` comes after.
 
     That is each task of a batch and the plan: whichever of them is cleared, alone or with others,
     ``consolidate`` waits for it.
+
+    Args:
+        pipeline: Name of the pipeline.
+        planned: The task ``plan``.
+        pool: The pool of Airflow that the fetch tasks take: that of their connection.
     """
-    mapped: Any = batch.partial(pipeline=pipeline).expand(ref=planned)
+    mapped: Any = batch.partial(pipeline=pipeline, pool=pool).expand(ref=planned)
     return [planned, *mapped.children.values()]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from fanfold.airflow import connections, consolidation, metrics, settings
+from fanfold.airflow import assets, connections, consolidation, lineage, metrics, settings
+from fanfold.airflow.items_from import items_of
 from fanfold.airflow.tasks import docs
 from fanfold.errors import SinkUnavailable, ToleranceExceeded
 from fanfold.model import Manifest, Plan, RunStatus
@@ -17,7 +19,7 @@ from fanfold.sources import Files
 from fanfold.workspace.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from airflow.sdk import Asset
+    from airflow.sdk import XComArg
 
     from fanfold.workspace.paths import Workspace
 
@@ -90,9 +92,16 @@ def consolidate(pipeline: str) -> dict[str, int]:
     return counts
 
 
-@task(multiple_outputs=False, doc_md=docs.PUBLISH)
+def publish() -> XComArg:
+    """Return the task that publishes the run; its outlets are the Assets of its DAG."""
+    published: Any = _publish()
+    published.operator.outlets = [*assets.published(published.operator.dag_id)]
+    return cast("XComArg", published)
+
+
+@task(task_id="publish", multiple_outputs=False, doc_md=docs.PUBLISH)
 @metrics.timed
-def publish(dataset: Asset) -> str:
+def _publish() -> str:
     """Upload dataset, folds and manifest, then move ``latest.json``; return the prefix.
 
     If another run has replaced the dataset into which this one was merged, it is merged again.
@@ -128,6 +137,12 @@ def publish(dataset: Asset) -> str:
                 f"Other runs of {manifest.dag_id} were published while this one was merged, "
                 f"{_MERGES} times in a row; clear the task."
             )
+    items_uri = items_of(context).uri or ""
+    lineage.attach(
+        context["task"],
+        lambda: lineage.read(workspace, items_uri),
+        lambda: lineage.published(workspace, manifest, result.prefix),
+    )
     metrics.sent(manifest.dag_id, "publish", result.objects)
     if result.latest_moved:
         metrics.succeeded(manifest)
@@ -140,22 +155,24 @@ def publish(dataset: Asset) -> str:
     _note_end(workspace, manifest)
     if manifest.status is RunStatus.EMPTY:
         raise AirflowSkipException("No new data: the run is empty, so latest.json was not moved.")
-    if not result.latest_moved:
-        log.info(
-            "latest.json %s: no DAG that waits for the dataset is started.",
-            f"still points to run {result.kept}" if result.kept else "was not moved",
-        )
-        # Airflow sends an event for each outlet that a task has at its end.
-        context["task"].outlets = []
-        return result.prefix
-    log.info("latest.json points to this run.")
-    context["outlet_events"][dataset].extra = {
+    extra = {
         "counts": manifest.as_json()["counts"],
         "rows": manifest.rows,
         "bytes": sum(file.bytes for file in manifest.files),
         "status": str(manifest.status),
         "prefix": result.prefix,
     }
+    latest, by_date = assets.published(manifest.dag_id)
+    assets.announce(context, by_date, extra)
+    if result.latest_moved:
+        log.info("latest.json points to this run.")
+        context["outlet_events"][latest].extra = extra
+    else:
+        log.info(
+            "latest.json %s: no DAG that waits for the latest dataset is started.",
+            f"still points to run {result.kept}" if result.kept else "was not moved",
+        )
+        assets.withhold(context, latest)
     return result.prefix
 
 
@@ -169,25 +186,35 @@ def _note_end(workspace: Workspace, manifest: Manifest) -> None:
         extend(workspace.history, manifest, datetime.now(UTC))
 
 
-@task(multiple_outputs=False, doc_md=docs.LOAD)
+def load(pipeline: str) -> XComArg:
+    """Return the task that loads the run; its outlets are the Assets of its DAG's tables."""
+    loaded: Any = _load(pipeline)
+    loaded.operator.outlets = [*assets.loaded(loaded.operator.dag_id)]
+    return cast("XComArg", loaded)
+
+
+@task(task_id="load", multiple_outputs=False, doc_md=docs.LOAD)
 @metrics.timed
-def load(pipeline: str) -> dict[str, dict[str, Any]]:
+def _load(pipeline: str) -> dict[str, dict[str, Any]]:
     """Write dataset and folds into the warehouse by key, in one transaction; return the counts by table."""
     from dataclasses import asdict
 
     from fanfold.loader import load_pipeline
-    from fanfold.stages import loading
+    from fanfold.stages import loading, publishing
 
-    workspace = settings.workspace_of(get_current_context())
+    context = get_current_context()
+    workspace = settings.workspace_of(context)
     manifest = _manifest()
+    targets = loading.targets_of(load_pipeline(pipeline).pipeline)
     with connections.warehouse() as connection:
         results = loading.load(
             connection,
             workspace.dataset,
             manifest,
-            loading.targets_of(load_pipeline(pipeline).pipeline),
+            targets,
             connection_id=connections.WAREHOUSE,
         )
+        tables = [assets.table(connection, target.name) for target in targets]
     metrics.loaded(manifest.dag_id, sum(result.written for result in results))
     warnings = {each.text: each for result in results for each in result.warnings}
     write_json(workspace.load, {"warnings": [asdict(each) for each in warnings.values()]})
@@ -198,7 +225,17 @@ def load(pipeline: str) -> dict[str, dict[str, Any]]:
     _note_end(workspace, manifest)
     if results[0].skipped:
         raise AirflowSkipException("A newer generation of the dataset is loaded.")
-    return {result.table: asdict(result) for result in results}
+    counts = {result.table: asdict(result) for result in results}
+    names, by_date = assets.loaded(manifest.dag_id)
+    loaded = {}
+    for target, table in zip(targets, tables, strict=True):
+        context["outlet_events"][names].add(table, counts[target.name])
+        loaded[target.rows_of] = table, counts[target.name]["written"]
+    prefix = publishing.run_prefix(manifest)
+    assets.announce(context, by_date, {"prefix": prefix})
+    sources = partial(lineage.published, workspace, manifest, prefix)
+    lineage.attach(context["task"], sources, lambda: lineage.loaded(sources(), loaded))
+    return counts
 
 
 @task(multiple_outputs=False, doc_md=docs.REPORT)
