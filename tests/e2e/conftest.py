@@ -36,10 +36,29 @@ def scheduled(tmp_path_factory):
         text = re.sub(r"schedule=policies\.\w+\(.*\)", "schedule=None", text)
         assert "schedule=policies" not in text
         (folder / f"{name}.py").write_text(text, "utf-8")
-    environment = {"AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True"}
+        if name == DAG:
+            asking = _with_approval(text)
+            (folder / "asking.py").write_text(asking, "utf-8")
+    environment = {
+        "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
+        "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1",
+    }
     home = tmp_path_factory.mktemp("scheduled")
     with running_stack(home, dags=folder, extra_env=environment) as running:
         yield running
+
+
+def _with_approval(text):
+    """Return the file of a DAG ``asking``, which publishes a dataset of its own and loads none."""
+    for old, new in {
+        "dag_id=PIPELINE": 'dag_id="asking"',
+        "Asset(PIPELINE)": 'Asset("asking")',
+        "folded >> published": "folded >> tasks.approval() >> published",
+        "tasks.load(PIPELINE), ": "",
+    }.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
 
 
 @pytest.fixture(scope="session")
