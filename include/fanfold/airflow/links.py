@@ -35,5 +35,5 @@ class ItemsLink(BaseOperatorLink):
 
 
 def run_path(dag_id: str, run_id: str) -> str:
-    """Return the path of a run's page below Airflow's root."""
+    """Return the path of a run's page under the address of Airflow's UI."""
     return f"dags/{quote(dag_id)}/runs/{quote(run_id)}/plugin/{ROUTE}"
