@@ -122,9 +122,10 @@ PIPELINE: dict[str, Any] = {
     # Messages to people, if there is a connection notify_default.
     "on_success_callback": callbacks.on_success,
     "on_failure_callback": callbacks.on_failure,
-    # Half of dagrun_timeout. Experimental in Airflow 3.3.
+    # Half of dagrun_timeout. Experimental in Airflow 3.3. Not DAGRUN_QUEUED_AT: Airflow 3.3.2 cannot clear
+    # a run with it (TypeError in _recalculate_dagrun_queued_at_deadlines).
     "deadline": DeadlineAlert(
-        DeadlineReference.DAGRUN_QUEUED_AT, timedelta(hours=6), AsyncCallback(callbacks.late)
+        DeadlineReference.DAGRUN_LOGICAL_DATE, timedelta(hours=6), AsyncCallback(callbacks.late)
     ),
 }
 """Arguments of all pipelines."""
