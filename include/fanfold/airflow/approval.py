@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from airflow.providers.standard.operators.hitl import HITLOperator
-from airflow.sdk import conf
 
 from fanfold import formats
 from fanfold.airflow import consolidation, metrics, settings
-from fanfold.airflow.links import run_path
 from fanfold.airflow.notifications import Notice, State, send_once
+from fanfold.airflow.notifications.summary import page_link
 from fanfold.airflow.task_errors import recorded
 from fanfold.errors import ToleranceExceeded
 
@@ -61,15 +59,17 @@ class Approval(HITLOperator):
             f"{APPROVE} publishes the dataset without them. {REJECT}, or no answer within {time}, fails "
             "the run: nothing is published, and what was fetched is kept for a redrive."
         )
-        run = settings.identity(context)
+        run, workspace = settings.identity(context), settings.workspace_of(context)
         self.subject = f"Publish this run of {run.dag_id} all the same?"
-        texts, links = (*map(str, exceeded), effect), _links(run.dag_id, run.run_id, self.task_id)
-        items = [f"[{name}]({url})" for name, url in links[1:]]
-        self.body = "\n\n".join([*map(formats.markdown, texts), *items])
+        texts = (*map(str, exceeded), effect)
+        name, page = page_link(run.dag_id, run.run_id)
+        self.body = "\n\n".join([*map(formats.markdown, texts), f"[{name}]({page})"])
+        question = f"{page.partition('/plugin/')[0]}/tasks/{self.task_id}/required_actions"
+        links = (("Answer", question), (name, page))
         notice = Notice(State.WAITING_APPROVAL, self.subject, texts, links=links)
-        # A cleared run asks again.
-        marker = f"{State.WAITING_APPROVAL} {context['ti'].try_number}"
-        send_once(notice, settings.workspace_of(context).root / "notices" / marker)
+        # A run that was cleared asks again.
+        marker = f"{State.WAITING_APPROVAL.value.replace(' ', '-')}-{context['ti'].try_number}"
+        send_once(notice, workspace.notices / marker)
         super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> None:
@@ -91,12 +91,3 @@ class Approval(HITLOperator):
             consolidation.check_tolerance(context)
             # Its limits were raised while it waited.
             raise ToleranceExceeded(f"Publishing was rejected {who}.")
-
-
-def _links(dag_id: str, run_id: str, task_id: str) -> tuple[tuple[str, str], ...]:
-    """Return links to the question and to the run page; none without ``[api] base_url``."""
-    root = conf.get("api", "base_url", fallback="").rstrip("/")
-    if not root:
-        return ()
-    question = f"dags/{quote(dag_id)}/runs/{quote(run_id)}/tasks/{task_id}/required_actions"
-    return ("Answer", f"{root}/{question}"), ("Items", f"{root}/{run_path(dag_id, run_id)}")
