@@ -53,7 +53,7 @@ def on_failure(context: Any) -> None:
         State.FAILED,
         context,
         sentences=sentences,
-        consolidated=_is_consolidated(workspace, instance),
+        consolidated=_is_consolidated(workspace, context),
         links=links,
     )
 
@@ -114,18 +114,19 @@ def _workspace(dag_id: str, run_id: str) -> Workspace:
     return Workspace.of_run(shared_directory(), dag_id, run_id)
 
 
-def _is_consolidated(workspace: Workspace, instance: Any) -> bool:
-    """Whether a failed run has a manifest of its last start; ``instance`` is the task that failed last."""
+def _is_consolidated(workspace: Workspace, context: Any) -> bool:
+    """Whether a failed run was consolidated since its last start, by the task that failed last."""
     from fanfold.model import Manifest
     from fanfold.workspace.files import read_as
 
+    run, instance = context.get("dag_run"), context.get("ti")
     before = STEPS[: STEPS.index(CONSOLIDATE)]
-    if instance is None or instance.task_id in before or not workspace.manifest.exists():
+    if not instance or instance.task_id in before or not workspace.manifest.exists():
         return False
     if instance.task_id != CONSOLIDATE:
         return True
     manifest = read_as(workspace.manifest, Manifest.from_json)
-    return bool(instance.start_date and manifest.moments[1] >= instance.start_date)
+    return bool(run.start_date and manifest.moments[1] >= run.start_date)
 
 
 def _know_secrets(workspace: Workspace) -> None:

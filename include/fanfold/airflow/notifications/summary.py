@@ -97,7 +97,7 @@ def run_notice(  # noqa: PLR0913 - what is known of a run
     numbers = Numbers.of(workspace, consolidated=consolidated)
     facts, told = [("Run", run_id)], list(sentences)
     if numbers:
-        told += _reasons(numbers.groups)
+        told += _reasons(numbers.groups, " ".join(sentences))
         facts += _facts(numbers, workspace)
     if state in {State.COMPLETE, State.PARTIAL, State.EMPTY}:
         told += _warnings(workspace)
@@ -116,11 +116,12 @@ def run_notice(  # noqa: PLR0913 - what is known of a run
     )
 
 
-def _reasons(groups: Sequence[Group]) -> Iterator[str]:
-    """Yield the most frequent reasons, each with its number of items or rejected rows."""
+def _reasons(groups: Sequence[Group], told: str) -> Iterator[str]:
+    """Yield the most frequent reasons that were not ``told``, each with its number of items or rows."""
     often = sorted(groups, key=lambda group: -group.count)
     for group in often[:_REASONS]:
-        yield f"{group.count:,} × {group.status}: {group.title}"
+        if group.title not in told:
+            yield f"{group.count:,} × {group.status}: {group.title}"
     if rest := sum(group.count for group in often[_REASONS:]):
         yield f"{rest:,} × other reasons"
 
