@@ -64,7 +64,7 @@ def test_the_mail_about_a_failed_run_leads_to_the_complete_run(
     users = [*runs.users[100:120], *runs.broken]
     simulator.control(uids=dict.fromkeys(runs.broken, "invalid"))
     run_id = stack.trigger(
-        DAG, {"items_uri": runs.listed(users), "tolerated_failure_percentage": 10}
+        DAG, {"items_uri": runs.listed(users), "tolerated_failure_percentage": 10, "batch_size": 25}
     )
     failed = mails.get(timeout=120)
     assert "failed" in failed["Subject"]
@@ -90,4 +90,6 @@ def test_the_mail_about_a_failed_run_leads_to_the_complete_run(
 
 
 def html_of(mail):
+    __import__("pathlib").Path(f"/tmp/f-notify-mail-{mail['Subject'].split()[1]}.html").write_text(next(mail.iter_parts()).get_content())  # XXX
+    import time; print(time.strftime("%X"), mail["Subject"])
     return next(mail.iter_parts()).get_content()

@@ -13,6 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from fanfold.airflow.notifications import Notice, State, send_once
+from fanfold.model import Basis, Counts, Forecast, Manifest, Outcome, Plan, RunStatus, Status
+from fanfold.workspace.failure_groups import FailureGroups, write_groups
+from fanfold.workspace.files import write_json
+from fanfold.workspace.history import remember
+from fanfold.workspace.paths import Workspace
 
 # Airflow and its providers warn about themselves.
 pytestmark = [pytest.mark.filterwarnings("ignore"), pytest.mark.usefixtures("airflow_home")]
@@ -156,7 +161,10 @@ def test_a_mail_goes_to_all_receivers_once_without_secrets_templates_and_markup(
 
 def test_slack_gets_text_in_which_nothing_is_a_mention(webhook, notice, tmp_path, monkeypatch):
     url = f"http://127.0.0.1:{webhook.port}"
-    connect(monkeypatch, conn_type="slackwebhook", host=url, password=SECRET)
+    slack = {"conn_type": "slackwebhook", "host": url, "password": SECRET}
+    connect(monkeypatch, **slack, extra={"states": ["failed", "late"]})
+    assert not send_once(notice, tmp_path / "partial")
+    connect(monkeypatch, **slack, extra={"states": ["failed", "partial"]})
     assert send_once(notice, tmp_path / "partial")
     (body,) = webhook.received
     assert "&lt;!channel&gt; &amp; more" in body["text"]
@@ -198,3 +206,77 @@ def test_without_a_connection_nothing_is_sent_and_nothing_is_created(notice, tmp
     assert not send_once(notice, tmp_path / "notices" / "partial")
     assert not (tmp_path / "notices").exists()
     assert "was not sent" not in caplog.text
+
+
+def manifest(day, counts, **fields):
+    start, end = (f"2026-11-{day}T01:{minute}:00.000Z" for minute in ("00", "05"))
+    run = f"scheduled__2026-11-{day}"
+    return Manifest("sales", run, start, RunStatus.PARTIAL, counts, (), 12, start, end, **fields)
+
+
+@pytest.fixture
+def merged(tmp_path):
+    """The workspace of a run in mode merge, the second of its DAG, in which 6 of 10 files failed."""
+    workspace = Workspace.of_run(tmp_path, "sales", "scheduled__2026-11-28")
+    remember(workspace.history, manifest(27, Counts(8, 8), rows=1000), passed=True)
+    now = manifest(
+        28, Counts(10, 4, 1, 1, 4), mode="merge", rows=1234, run_rows=300, superseded=66,
+        pending=5, gb_seconds=81.25,
+    )  # fmt: skip
+    write_json(workspace.manifest, now.as_json())
+    forecast = Forecast(10, None, Basis.UNKNOWN)
+    plan = Plan("sales", 10, 0, (0,), now.logical_date, now.started_at, forecast)
+    write_json(workspace.plan, plan.as_json())
+    reasons = ["refused"] * 3 + ["HTTP 503", "no such file", "too large"]
+    groups = FailureGroups()
+    for place, reason in enumerate(reasons):
+        groups.add(Outcome(f"key-{place}", Status.FAILED, reason))
+    write_groups(workspace.failures, groups.groups(), [])
+    write_json(workspace.load, {"warnings": [{"text": "3 of 300 rows were not written."}]})
+    (workspace.report / "report.html").parent.mkdir()
+    (workspace.report / "report.html").touch()
+    (workspace.report / "chart-1-sales.png").touch()
+    return workspace
+
+
+def test_the_notice_about_a_run_has_numbers_reasons_changes_and_links(merged, monkeypatch):
+    from fanfold.airflow.notifications.summary import run_notice
+
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/team/")
+    date = datetime(2026, 11, 28, 1, tzinfo=UTC)
+    run = ("sales", "scheduled__2026-11-28")
+    notice = run_notice(merged, *run, State.PARTIAL, date=date, seconds=303)
+    assert notice.title == "sales: partial · 2026-11-28 01:00 UTC"
+    assert notice.paragraphs == (
+        "3 × failed: refused",
+        "1 × failed: HTTP 503",
+        "1 × failed: no such file",
+        "1 × other reasons",
+        "3 of 300 rows were not written.",
+    )
+    assert dict(notice.facts) == {
+        "Run": "scheduled__2026-11-28",
+        "Items": "4 of 10 ok, 4 failed, 1 invalid, 1 missing",
+        "Rows": "1,234",
+        "Merged": "300 of this run, 66 superseded",
+        "Pending": "5 failed or invalid in this or an earlier run",
+        "Since 2026-11-27": "+234 rows, +2 items",
+        "Requests": "12",
+        "Cost of functions": "81.2 GB-s",
+        "Duration": "5 min 3 s",
+    }
+    page = "https://airflow.example.com/team/dags/sales/runs/scheduled__2026-11-28/plugin/fanfold-items"
+    links = {"Run": page, "Report": f"{page}#report", "Failures and Redrive": f"{page}#failures"}
+    assert dict(notice.links) == links
+    assert [path.name for path in notice.pictures] == ["chart-1-sales.png"]
+
+
+def test_a_run_that_failed_before_its_plan_says_why(tmp_path):
+    from fanfold.airflow.notifications.summary import run_notice
+
+    workspace = Workspace.of_run(tmp_path, "sales", "manual")
+    notice = run_notice(
+        workspace, "sales", "manual", State.FAILED, sentences=["preflight failed: x"]
+    )
+    assert notice.paragraphs == ("preflight failed: x",)
+    assert [text for text, _ in notice.links] == ["Run", "Failures and Redrive"]
