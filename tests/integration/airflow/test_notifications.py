@@ -9,13 +9,27 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
 from fanfold.airflow.notifications import Notice, State, send_once
-from fanfold.model import Basis, Counts, Forecast, Manifest, Outcome, Plan, RunStatus, Status
+from fanfold.errors import QuotaSpent
+from fanfold.messages import Message
+from fanfold.model import (
+    Basis,
+    BatchRef,
+    Counts,
+    Forecast,
+    Manifest,
+    Outcome,
+    Plan,
+    RunStatus,
+    Status,
+)
+from fanfold.workspace.errors import TaskError, write_error
 from fanfold.workspace.failure_groups import FailureGroups, write_groups
-from fanfold.workspace.files import write_json
+from fanfold.workspace.files import read_json, write_json
 from fanfold.workspace.history import remember
 from fanfold.workspace.paths import Workspace
 
@@ -280,3 +294,56 @@ def test_a_run_that_failed_before_its_plan_says_why(tmp_path):
     )
     assert notice.paragraphs == ("preflight failed: x",)
     assert [text for text, _ in notice.links] == ["Run", "Failures and Redrive"]
+
+
+@pytest.mark.parametrize(("minutes", "sent"), [(2, 0), (60, 1)])
+def test_of_all_batches_that_wait_long_for_a_quota_one_tells_people(
+    minutes, sent, webhook, tmp_path, monkeypatch
+):
+    from airflow.sdk import DAG
+    from airflow.sdk.exceptions import TaskDeferred
+
+    from fanfold.airflow.fetch import Fetch
+
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(tmp_path))
+    connect(
+        monkeypatch, conn_type="slackwebhook", host=f"http://127.0.0.1:{webhook.port}", password="x"
+    )
+    context = {"dag_run": SimpleNamespace(dag_id="sales", run_id="manual")}
+    spent = QuotaSpent(
+        "/users: quota spent", reset_at=datetime.now(UTC) + timedelta(minutes=minutes)
+    )
+    for number in range(3):
+        fetch = Fetch(task_id="fetch", pipeline="sales", batch={}, dag=DAG("sales", schedule=None))
+        with pytest.raises(TaskDeferred):
+            fetch._wait(BatchRef(number, 4, "items"), spent, None, context)
+    assert len(webhook.received) == sent
+    assert all(
+        "/users: quota spent. The run continues at 20" in each["text"] for each in webhook.received
+    )
+
+
+def test_a_failed_run_says_why_without_the_token_of_its_source(
+    webhook, merged, tmp_path, monkeypatch
+):
+    """The process that sends the notice has not read the connection of the source before."""
+    from fanfold.airflow.notifications.callbacks import on_failure
+
+    token = "6f1d-a-token-of-the-source"
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(tmp_path))
+    monkeypatch.setenv("AIRFLOW_CONN_WEIBO_DEFAULT", f"http://:{token}@127.0.0.1/")
+    connect(
+        monkeypatch, conn_type="slackwebhook", host=f"http://127.0.0.1:{webhook.port}", password="x"
+    )
+    plan = read_json(merged.plan)
+    write_json(merged.plan, {**plan, "pipeline": "weibo_user_profiles"})
+    why = Message(f"HTTP 401 for token={token}")
+    write_error(merged, TaskError("load", -1, 2, "2026-11-28T01:05:00.000Z", why))
+    log = "https://airflow.example.com/log"
+    instance = SimpleNamespace(task_id="load", map_index=-1, try_number=2, log_url=log)
+    dag = SimpleNamespace(dag_id="sales")
+    on_failure({"dag": dag, "run_id": "scheduled__2026-11-28", "ti": instance})
+    (body,) = webhook.received
+    assert "load failed: HTTP 401 for token=***" in body["text"]
+    assert f"<{log}|Log of load>" in body["text"]
+    assert "4 of 10 ok" in body["text"]
