@@ -81,9 +81,9 @@ def certificate(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def mailbox(certificate, monkeypatch, free_tcp_port):
-    """The mails that a server with STARTTLS and a login has received; its connection is the channel."""
+@pytest.fixture(params=["starttls", "tls"])
+def mailbox(request, certificate, monkeypatch, free_tcp_port):
+    """The mails that a server with TLS and a login has received; its connection is the channel."""
     from aiosmtpd.controller import Controller
     from aiosmtpd.smtp import AuthResult
 
@@ -101,12 +101,16 @@ def mailbox(certificate, monkeypatch, free_tcp_port):
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
+    if request.param == "tls":
+        server, client = {"ssl_context": context, "auth_require_tls": False}, {"disable_tls": True}
+    else:
+        server = {"tls_context": context, "require_starttls": True}
+        client = {"disable_ssl": True}
     controller = Controller(
         Handler(),
         hostname="127.0.0.1",
         port=free_tcp_port,
-        tls_context=context,
-        require_starttls=True,
+        **server,
         authenticator=logged_in,
         auth_required=True,
     )
@@ -119,7 +123,7 @@ def mailbox(certificate, monkeypatch, free_tcp_port):
         port=free_tcp_port,
         login="robot@example.com",
         password=SECRET,
-        extra={"disable_ssl": True, "to": "team@example.com, lead@example.com"},
+        extra={**client, "to": "team@example.com, lead@example.com"},
     )
     yield received
     controller.stop()
