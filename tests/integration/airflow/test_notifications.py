@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import threading
@@ -351,3 +352,31 @@ def test_a_failed_run_says_why_without_the_token_of_its_source(
     assert "load failed: HTTP 401 for token=***" in body["text"]
     assert f"<{log}|Log of load>" in body["text"]
     assert "4 of 10 ok" in body["text"]
+
+
+@pytest.mark.parametrize(
+    ("state", "run_type", "sent"),
+    [("running", "scheduled", 1), ("success", "scheduled", 0), ("running", "backfill", 0)],
+)
+def test_only_a_run_that_is_not_complete_is_late(
+    state, run_type, sent, webhook, tmp_path, monkeypatch
+):
+    from fanfold.airflow.notifications.callbacks import late
+
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(tmp_path))
+    connect(
+        monkeypatch, conn_type="slackwebhook", host=f"http://127.0.0.1:{webhook.port}", password="x"
+    )
+    run = {"dag_id": "sales", "dag_run_id": "a", "state": state, "run_type": run_type}
+    run |= {"logical_date": None, "run_after": "2026-11-27T11:00:00Z"}
+    deadline = {"deadline_time": "2026-11-27T22:00:00+00:00"}
+    asyncio.run(late({"dag_run": run, "deadline": deadline}))
+    assert len(webhook.received) == sent
+    assert all("Not complete by 2026-11-27 22:00 UTC" in each["text"] for each in webhook.received)
+
+
+@pytest.mark.parametrize(("hour", "start", "hours"), [(6, 19, 11), (23, 19, 4), (6, 6, 24)])
+def test_a_deadline_is_the_first_such_hour_after_the_start(hour, start, hours):
+    from fanfold.airflow.policies import complete_by
+
+    assert complete_by(hour, start=start)["deadline"].interval == timedelta(hours=hours)
