@@ -290,6 +290,23 @@ def test_the_notice_about_a_run_has_numbers_reasons_changes_and_links(merged, mo
     assert [path.name for path in notice.pictures] == ["chart-1-sales.png"]
 
 
+def test_a_damaged_workspace_and_a_disk_without_space_are_told_all_the_same(
+    webhook, merged, tmp_path, monkeypatch
+):
+    from fanfold.airflow.notifications.summary import run_notice
+
+    merged.manifest.write_text("{")
+    url = f"http://127.0.0.1:{webhook.port}"
+    connect(monkeypatch, conn_type="slackwebhook", host=url, password="x")
+    why = ["consolidate failed: the disk is full"]
+    notice = run_notice(merged, "sales", "a", State.FAILED, sentences=why)
+    (tmp_path / "file").touch()
+    assert send_once(notice, tmp_path / "file" / "notices" / "failed")
+    (body,) = webhook.received
+    assert "the disk is full\nIts numbers are incomplete: " in body["text"]
+    assert "manifest.json is not JSON" in body["text"]
+
+
 def test_a_run_that_failed_before_its_plan_says_why(tmp_path):
     from fanfold.airflow.notifications.summary import run_notice
 
