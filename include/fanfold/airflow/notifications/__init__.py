@@ -1,11 +1,13 @@
 """Messages to people, through the Airflow connection ``notify_default``.
 
-A notice is sent at most once: a marker file is created before it is sent, and removed if that fails.
+A notice is sent at most once: a marker file is created before it is sent, and removed if that fails. Only
+where the disk does not permit the file, a notice may be sent again.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,8 @@ log = logging.getLogger(__name__)
 
 CONNECTION = "notify_default"
 """The connection whose type and fields say where notices go."""
+STATES = "states"
+"""Key of its extra: a list of the states that are sent; without it, all are."""
 
 
 class State(StrEnum):
@@ -60,7 +64,8 @@ def send_once(notice: Notice, marker: Path) -> bool:
     If it cannot be sent, a warning is logged and the marker removed.
 
     Returns:
-        Whether it was sent. Without a connection ``notify_default``, it is not, and nothing is created.
+        Whether it was sent. Without a connection ``notify_default``, or if it does not want the state, it is
+        not, and nothing is created.
     """
     try:
         return _send_once(notice, marker)
@@ -87,16 +92,22 @@ def _send_once(notice: Notice, marker: Path) -> bool:
         connection: Connection = Connection.get(CONNECTION)
     except AirflowNotFoundException:
         return False
-    marker.parent.mkdir(parents=True, exist_ok=True)
+    wanted = connection.extra_dejson.get(STATES)
+    if wanted and notice.state not in wanted:
+        return False
     try:
+        marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch(exist_ok=False)
     except FileExistsError:  # another process sends it
         return False
+    except OSError as error:  # perhaps what the notice is about; then twice is better than never
+        log.warning("%s cannot be created (%s): the notice may be sent again.", marker, error)
     try:
         texts = ("title", "paragraphs", "facts", "links")
         send(connection, replace(notice, **{name: masked(getattr(notice, name)) for name in texts}))
     except BaseException:
-        marker.unlink(missing_ok=True)
+        with suppress(OSError):
+            marker.unlink()
         raise
     return True
 

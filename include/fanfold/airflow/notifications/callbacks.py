@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.airflow.graph import CONSOLIDATE, STEPS
 from fanfold.airflow.notifications import Notice, State, send_once
+from fanfold.errors import Inconsistent
+from fanfold.messages import ENGINE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,29 +35,45 @@ def on_success(context: Any) -> None:
 
 def on_failure(context: Any) -> None:
     """Send the summary of a run that failed: why, and what it has."""
-    from fanfold.workspace.errors import read_error
-
     workspace = _workspace(context["dag"].dag_id, context["run_id"])
     instance = context.get("ti")
-    sentences = []
+    links: tuple[tuple[str, str], ...] = ()
     if context.get("reason") == "timed_out":
-        sentences.append("The run took longer than dagrun_timeout of its DAG.")
+        why = "The run took longer than the dagrun_timeout of its DAG."
     elif instance:
-        index = -1 if instance.map_index is None else instance.map_index
+        why = f"{instance.task_id} failed: {_reason(workspace, instance)}"
+        links = ((f"Log of {instance.task_id}", instance.log_url),)
+    else:
+        why = "The run failed."
+    consolidated = _is_consolidated(workspace, instance, context.get("dag_run"))
+    _send(workspace, State.FAILED, context, sentences=[why], consolidated=consolidated, links=links)
+
+
+def _reason(workspace: Workspace, instance: Any) -> str:
+    from fanfold.workspace.errors import read_error
+
+    index = -1 if instance.map_index is None else instance.map_index
+    with suppress(Inconsistent):
         error = read_error(workspace, instance.task_id, index)
-        is_current = error and error.try_number == instance.try_number
-        sentences.append(
-            f"{instance.task_id} failed: {error.message if error and is_current else 'see its log'}"
-        )
-    links = ((f"Log of {instance.task_id}", instance.log_url),) if instance else ()
-    _send(
-        workspace,
-        State.FAILED,
-        context,
-        sentences=sentences,
-        consolidated=_is_consolidated(workspace, instance),
-        links=links,
-    )
+        if error and error.try_number == instance.try_number:
+            # Of several sentences the first, as on the run page.
+            return ENGINE.translate(error.message, "en")
+    return "see its log"
+
+
+def _is_consolidated(workspace: Workspace, instance: Any, run: Any) -> bool:
+    """Whether a failed run was consolidated since its last start; ``instance`` is the task that failed last."""
+    from fanfold.model import Manifest
+    from fanfold.workspace.files import read_as
+
+    if not instance or instance.task_id in STEPS[: STEPS.index(CONSOLIDATE)]:
+        return False
+    if instance.task_id != CONSOLIDATE:
+        return True
+    with suppress(Inconsistent):
+        _, finished = read_as(workspace.manifest, Manifest.from_json).moments
+        return bool(run and run.start_date and finished >= run.start_date)
+    return False
 
 
 def waiting(context: Any, sentence: str) -> None:
@@ -86,7 +104,7 @@ def _send_late(run: dict[str, Any], deadline: Any) -> None:
         run["dag_id"],
         run["dag_run_id"],
         State.LATE,
-        date=_moment(run["logical_date"]),
+        date=datetime.fromisoformat(run["logical_date"] or run["run_after"]),
         sentences=[f"Not complete by {time:%Y-%m-%d %H:%M} UTC: the run is {run['state']}."],
         consolidated=False,
     )
@@ -97,7 +115,6 @@ def _send(workspace: Workspace, state: State, context: Any, **more: Any) -> None
     from fanfold.airflow.notifications.summary import run_notice
 
     run = context.get("dag_run")
-    _know_secrets(workspace)
     seconds = None
     if run and run.start_date:
         seconds = ((run.end_date or datetime.now(UTC)) - run.start_date).total_seconds()
@@ -114,38 +131,6 @@ def _workspace(dag_id: str, run_id: str) -> Workspace:
     return Workspace.of_run(shared_directory(), dag_id, run_id)
 
 
-def _is_consolidated(workspace: Workspace, instance: Any) -> bool:
-    """Whether a failed run has a manifest of its last start; ``instance`` is the task that failed last."""
-    from fanfold.model import Manifest
-    from fanfold.workspace.files import read_as
-
-    before = STEPS[: STEPS.index(CONSOLIDATE)]
-    if instance is None or instance.task_id in before or not workspace.manifest.exists():
-        return False
-    if instance.task_id != CONSOLIDATE:
-        return True
-    manifest = read_as(workspace.manifest, Manifest.from_json)
-    return bool(instance.start_date and manifest.moments[1] >= instance.start_date)
-
-
-def _know_secrets(workspace: Workspace) -> None:
-    """Load the connection of the run's source: Airflow masks the secrets of those that a process has read."""
-    from airflow.sdk import Connection
-
-    from fanfold.airflow.connections import source_connection
-    from fanfold.loader import load_pipeline
-    from fanfold.workspace.files import read_json
-
-    with suppress(Exception):  # there is none, or the run has no plan
-        Connection.get(
-            source_connection(load_pipeline(read_json(workspace.plan)["pipeline"]).pipeline)
-        )
-
-
 def marker(workspace: Workspace, state: State) -> Path:
     """Return the file that tells that the notice about a run was sent."""
     return workspace.notices / state.value.replace(" ", "-")
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -6,17 +6,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow.sdk import Connection
 from airflow.sdk.configuration import conf
 
 from fanfold import formats
+from fanfold.airflow.connections import source_connection
 from fanfold.airflow.links import run_path
 from fanfold.airflow.notifications import Notice, State
 from fanfold.errors import Inconsistent
+from fanfold.loader import load_pipeline
 from fanfold.messages import Message
 from fanfold.model import Manifest, Plan
 from fanfold.queries.item_counts import counts_by_batch, total, total_rows
 from fanfold.workspace.failure_groups import merge_groups, read_groups
-from fanfold.workspace.files import read_as
+from fanfold.workspace.files import read_as, read_json
 from fanfold.workspace.history import read_history, run_before
 
 if TYPE_CHECKING:
@@ -57,10 +60,8 @@ class Numbers:
         plan = read_as(workspace.plan, Plan.from_json)
         if consolidated and workspace.manifest.exists():
             manifest = read_as(workspace.manifest, Manifest.from_json)
-            groups = (
-                *read_groups(workspace.failures),
-                *read_groups(workspace.failures, of="rows"),
-            )
+            # Items whose rows were rejected are mostly among the invalid items.
+            groups = read_groups(workspace.failures) or read_groups(workspace.failures, of="rows")
             return cls(plan, manifest, manifest.counts, manifest.rows, manifest.rejected, groups)
         batches = counts_by_batch(workspace, plan)
         found = merge_groups(
@@ -92,13 +93,17 @@ def run_notice(  # noqa: PLR0913 - what is known of a run
         seconds: Its duration.
         sentences: What the notice says first: why the run failed, what it waits for.
         consolidated: Whether it was consolidated since its last start.
-        links: Further texts and URLs, before the links to the run page.
+        links: Further texts and URLs.
     """
-    numbers = Numbers.of(workspace, consolidated=consolidated)
-    facts, told = [("Run", run_id)], list(sentences)
-    if numbers:
-        told += _reasons(numbers.groups)
-        facts += _facts(numbers, workspace)
+    _know_secrets(workspace)
+    facts, told, numbers = [("Run", run_id)], list(sentences), None
+    try:
+        numbers = Numbers.of(workspace, consolidated=consolidated)
+        if numbers:
+            told += _reasons(numbers.groups, " ".join(sentences))
+            facts += _facts(numbers, workspace)
+    except Inconsistent as error:  # perhaps why the run failed
+        told.append(f"Its numbers are incomplete: {error}")
     if state in {State.COMPLETE, State.PARTIAL, State.EMPTY}:
         told += _warnings(workspace)
     if seconds is not None:
@@ -109,18 +114,19 @@ def run_notice(  # noqa: PLR0913 - what is known of a run
         f"{dag_id}: {state}{day}",
         tuple(told),
         tuple(facts),
-        (*links, *_links(workspace, dag_id, run_id, numbers, state)),
+        (*_links(workspace, dag_id, run_id, numbers, state), *links),
         tuple(sorted(workspace.report.glob("chart-*.png"))[:_PICTURES])
         if state in {State.COMPLETE, State.PARTIAL}
         else (),
     )
 
 
-def _reasons(groups: Sequence[Group]) -> Iterator[str]:
-    """Yield the most frequent reasons, each with its number of items or rejected rows."""
+def _reasons(groups: Sequence[Group], told: str) -> Iterator[str]:
+    """Yield the most frequent reasons that were not ``told``, each with its number of items or rows."""
     often = sorted(groups, key=lambda group: -group.count)
     for group in often[:_REASONS]:
-        yield f"{group.count:,} × {group.status}: {group.title}"
+        if group.title not in told:
+            yield f"{group.count:,} × {group.status}: {group.title}"
     if rest := sum(group.count for group in often[_REASONS:]):
         yield f"{rest:,} × other reasons"
 
@@ -131,7 +137,7 @@ def _facts(numbers: Numbers, workspace: Workspace) -> Iterator[tuple[str, str]]:
     lost["waiting"] = getattr(counts, "waiting", 0)
     parts = [f"{counts.ok:,} of {counts.planned:,} ok"]
     yield (
-        numbers.plan.noun[0].capitalize(),
+        "Items",
         ", ".join(parts + [f"{number:,} {name}" for name, number in lost.items() if number]),
     )
     rejected = f", {numbers.rejected:,} rejected" if numbers.rejected else ""
@@ -151,7 +157,7 @@ def _facts(numbers: Numbers, workspace: Workspace) -> Iterator[tuple[str, str]]:
         rows, items = manifest.rows - before.rows, counts.planned - before.counts.planned
         yield (
             f"Since {before.logical_date[:10]}",
-            f"{rows:+,} rows, {items:+,} {numbers.plan.noun[0]}",
+            f"{rows:+,} rows, {items:+,} items",
         )
     if manifest.requests:
         yield "Requests", f"{manifest.requests:,}"
@@ -177,6 +183,13 @@ def _links(
         yield "Report", f"{page}#report"
     if state is State.FAILED or (numbers and numbers.counts.failed + numbers.counts.invalid):
         yield "Failures and Redrive", f"{page}#failures"
+
+
+def _know_secrets(workspace: Workspace) -> None:
+    """Load the connection of the run's source: Airflow masks the secrets of those that a process has read."""
+    with suppress(Exception):  # there is none, or the run has no plan
+        pipeline = load_pipeline(read_json(workspace.plan)["pipeline"]).pipeline
+        Connection.get(source_connection(pipeline))
 
 
 def page_link(dag_id: str, run_id: str) -> tuple[str, str]:
