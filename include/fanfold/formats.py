@@ -1,4 +1,4 @@
-"""Numbers for people: the same rounding and units in logs, terminal and report.
+"""Numbers and texts for people: the same rounding and units in logs, terminal and report.
 
 The run page does the same in ``static/format.js``, with the same units.
 """
@@ -6,6 +6,7 @@ The run page does the same in ``static/format.js``, with the same units.
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING
 
 from fanfold.messages import UNITS
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from fanfold.messages import Language
 
+_PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 _STEPS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 _COARSE = ((60, 5), (600, 30), (3600, 60), (math.inf, 600))
 _SIZES = ("B", "kB", "MB", "GB", "TB")
@@ -55,6 +57,11 @@ def percent(share: float) -> str:
     if 0.999 < share < 1:
         return ">99.9%"
     return f"{share:.0%}" if share in {0, 1} else f"{share:.1%}"
+
+
+def markdown(text: str) -> str:
+    """Return a paragraph of Markdown in which nothing of a text is markup, a link or a picture."""
+    return _PUNCTUATION.sub(r"\\\1", " ".join(text.split()))
 
 
 def size(number: int) -> str:

@@ -59,6 +59,8 @@ def scheduled(tmp_path_factory):
         text = re.sub(r"schedule=policies\.\w+\(.*\)", "schedule=None", text)
         assert "schedule=policies" not in text
         (folder / f"{name}.py").write_text(text, "utf-8")
+        if name == DAG:
+            (folder / "asking.py").write_text(_with_approval(text), "utf-8")
     (folder / "weekly.py").write_text(WEEKLY, "utf-8")
     text = (DAGS / f"{SUM}.py").read_text("utf-8")
     found = "tasks.batches(PIPELINE, planned"
@@ -68,10 +70,23 @@ def scheduled(tmp_path_factory):
     transport = {"type": "file", "log_file_path": f"{home}/lineage.jsonl", "append": True}
     environment = {
         "AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE": "True",
+        "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "1",
         "AIRFLOW__OPENLINEAGE__TRANSPORT": json.dumps(transport),
     }
     with running_stack(home, dags=folder, extra_env=environment) as running:
         yield running
+
+
+def _with_approval(text):
+    """Return the file of a DAG ``asking``, which publishes a dataset of its own and loads none."""
+    for old, new in {
+        "dag_id=PIPELINE": 'dag_id="asking"',
+        "folded >> published": "folded >> tasks.approval() >> published",
+        "tasks.load(PIPELINE), ": "",
+    }.items():
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
 
 
 @pytest.fixture(scope="session")

@@ -36,3 +36,10 @@ def test_an_estimate_is_a_coarse_range():
 )
 def test_a_size_is_in_the_unit_with_one_to_three_digits(number, text):
     assert formats.size(number) == text
+
+
+def test_text_from_outside_is_no_markup_in_markdown():
+    """ASCII punctuation with a backslash is itself; without it there is no link, picture or heading."""
+    hostile = "# x\n\n![x](http://127.0.0.1/a.png) <b>`_*"
+    expected = r"\# x \!\[x\]\(http\:\/\/127\.0\.0\.1\/a\.png\) \<b\>\`\_\*"
+    assert formats.markdown(hostile) == expected

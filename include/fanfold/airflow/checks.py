@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import get_current_context
 
 from fanfold.airflow import connections, settings
-from fanfold.airflow.graph import CONSOLIDATE, FETCH, PLAN, PROCESS
+from fanfold.airflow.graph import APPROVAL, CONSOLIDATE, FETCH, PLAN, PROCESS
 from fanfold.airflow.items_from import items_of
 from fanfold.errors import (
     BadConfiguration,
@@ -112,13 +112,20 @@ def _check_source(pipeline: Pipeline, source: Api | Function) -> None:
 
 
 def check_wiring() -> None:
-    """Check that ``consolidate`` waits for each task of a batch.
+    """Check that ``consolidate`` waits for each task of a batch, and what follows it for an approval.
 
     Raises:
-        BadPipeline: It does not: it would run beside a batch that is cleared without the others.
+        BadPipeline: It does not wait: it would run beside a batch that is cleared without the others, or
+            a run that exceeds its tolerance would be published before the answer.
     """
-    found = get_current_context()["dag"].get_task(CONSOLIDATE).upstream_task_ids
-    if missing := {PLAN, FETCH, PROCESS} - found:
+    dag = get_current_context()["dag"]
+    folded = dag.get_task(CONSOLIDATE)
+    if dag.has_task(APPROVAL) and (found := folded.downstream_task_ids) != {APPROVAL}:
+        raise BadPipeline(
+            f"`consolidate` is followed by {', '.join(sorted(found)) or 'no task'}, and has to be followed by "
+            "`approval` alone. Write `batches >> folded >> tasks.approval() >> published` in the DAG file."
+        )
+    if missing := {PLAN, FETCH, PROCESS} - folded.upstream_task_ids:
         raise BadPipeline(
             f"`consolidate` does not wait for {', '.join(sorted(missing))}. Write `batches = tasks.batches("
             "PIPELINE, planned)` and `batches >> folded` in the DAG file."

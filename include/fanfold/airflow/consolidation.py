@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import get_current_context
 
-from fanfold.airflow import connections, settings
+from fanfold.airflow import connections, metrics, settings
 from fanfold.errors import Inconsistent
 from fanfold.model import Manifest, Plan
 from fanfold.workspace.files import read_json
@@ -16,7 +16,10 @@ from fanfold.workspace.files import read_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow.sdk import Context
+
     from fanfold.loader import Loaded
+    from fanfold.messages import Message
     from fanfold.workspace.base import Base
     from fanfold.workspace.batch import Batch
     from fanfold.workspace.paths import Workspace
@@ -89,6 +92,45 @@ def previous_manifest(workspace: Workspace) -> Manifest | None:
     except (Inconsistent, OSError, ValueError, LookupError, TypeError):
         # Missing or unreadable; it is about to be replaced.
         return None
+
+
+def exceeded(context: Context) -> list[Message]:
+    """Return which shares of the consolidated run its tolerance does not allow."""
+    from fanfold.stages.consolidating import tolerance
+
+    return tolerance.exceeded(*_tolerance(context))
+
+
+def check_tolerance(context: Context) -> None:
+    """Check that the consolidated run is within its tolerance.
+
+    Raises:
+        ToleranceExceeded: It is not.
+    """
+    from fanfold.stages.consolidating import tolerance
+
+    tolerance.check_tolerance(*_tolerance(context))
+
+
+def _tolerance(context: Context) -> tuple[Workspace, Manifest, float, float]:
+    workspace, options = settings.workspace_of(context), settings.Options.of(context)
+    return (
+        workspace,
+        Manifest.from_json(read_json(workspace.manifest)),
+        options.tolerated_failure_percentage,
+        options.tolerated_rejected_percentage,
+    )
+
+
+def accept(context: Context) -> None:
+    """Count the consolidated run as one that may be published."""
+    from fanfold.workspace.history import remember
+
+    workspace = settings.workspace_of(context)
+    manifest = Manifest.from_json(read_json(workspace.manifest))
+    size = Plan.from_json(read_json(workspace.plan)).bytes
+    remember(workspace.history, manifest, passed=True, size=size)
+    metrics.judged(manifest.dag_id, manifest.status)
 
 
 def merge_again(workspace: Workspace) -> None:

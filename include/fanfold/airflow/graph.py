@@ -10,10 +10,11 @@ PLAN = "plan"
 FETCH = "batch.fetch"
 PROCESS = "batch.process"
 CONSOLIDATE = "consolidate"
+APPROVAL = "approval"
 PUBLISH = "publish"
 REPORT = "report"
 
 STEPS = (
-    "preflight", READ_ITEMS, PLAN, FETCH, PROCESS, CONSOLIDATE, PUBLISH, "load", REPORT,
+    "preflight", READ_ITEMS, PLAN, FETCH, PROCESS, CONSOLIDATE, APPROVAL, PUBLISH, "load", REPORT,
 )  # fmt: skip
 """Task ids in display order."""

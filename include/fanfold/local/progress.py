@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 STEPS = (
     "preflight", "read_items", "plan", "batch.fetch", "batch.process",
-    "consolidate", "publish", "load", "report",
+    "consolidate", "approval", "publish", "load", "report",
 )  # fmt: skip
-ACTIVE = ("running", "queued", "restarting", "deferred")
+ACTIVE = ("running", "queued", "restarting", "deferred", "awaiting_input")
 ENDED = ("success", "failed")
 """States of tasks that ran; the others, such as ``upstream_failed``, took no time."""
 PLAIN_EVERY_S = 2.0
@@ -125,7 +125,9 @@ def current_step(instances: Iterable[dict[str, Any]]) -> str:
     active = []
     for task_id, states in by_task.items():
         name = step_name(task_id)
-        if not states.isdisjoint(ACTIVE):
+        if "awaiting_input" in states:
+            active.append(f"{name} waiting for an answer in Airflow's UI: Required Actions")
+        elif not states.isdisjoint(ACTIVE):
             active.append(name + " waiting for its quota" * ("deferred" in states))
         elif "up_for_retry" in states:
             active.append(f"{name} waiting for a retry")

@@ -53,8 +53,9 @@ def remove_previous_run(workspace: Workspace, token: str) -> bool:
     except Inconsistent:
         pass  # none, or another version's
     with disk_errors(root.parent):
-        # A failed `preflight` has written why, before the run owned its workspace.
-        there = root.exists() and any(path != workspace.errors for path in root.iterdir())
+        # A failed `preflight` has written why and was reported, before the run owned its workspace.
+        early = {workspace.errors, workspace.notices}
+        there = root.exists() and not early.issuperset(root.iterdir())
         if root.exists():
             root.rename(root.with_name(f"{_REMOVED}{secrets.token_hex(8)}"))
         for removed in root.parent.glob(f"{_REMOVED}*"):

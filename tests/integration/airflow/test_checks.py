@@ -188,14 +188,27 @@ def test_consolidate_must_wait_for_each_task_of_a_batch(airflow_home, monkeypatc
 
     from fanfold.airflow import checks, tasks
 
-    def wired(batches_of):
+    def wired(batches_of, after=lambda folded: folded):
         with DAG("a_dag", schedule=None) as dag:
             planned = tasks.plan("weibo_user_profiles")
-            batches_of(planned) >> tasks.consolidate("weibo_user_profiles")
+            folded = tasks.consolidate("weibo_user_profiles")
+            batches_of(planned) >> folded
+            after(folded)
         monkeypatch.setattr(checks, "get_current_context", lambda: {"dag": dag})
         checks.check_wiring()
 
-    wired(lambda planned: tasks.batches("weibo_user_profiles", planned))
+    def batches(planned):
+        return tasks.batches("weibo_user_profiles", planned)
+
+    wired(batches)
+    wired(batches, lambda folded: folded >> tasks.approval() >> tasks.report("weibo_user_profiles"))
+    with pytest.raises(BadPipeline, match="followed by approval, report, and"):
+        wired(
+            batches,
+            lambda folded: folded >> [tasks.approval(), tasks.report("weibo_user_profiles")],
+        )
+    with pytest.raises(BadPipeline, match="followed by no task, and"):
+        wired(batches, lambda _: tasks.approval())
     with pytest.raises(
         BadPipeline, match=r"does not wait for batch.fetch, plan\. Write `batches = "
     ):

@@ -42,6 +42,10 @@ def instances(*states):
             "fetch, process",
         ),
         ([("batch.fetch", "deferred")], "fetch waiting for its quota"),
+        (
+            [("approval", "awaiting_input")],
+            "approval waiting for an answer in Airflow's UI: Required Actions",
+        ),
         ([("publish", "up_for_retry")], "publish waiting for a retry"),
         ([("own_task", "queued")], "own_task"),
     ],

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from fanfold.airflow.graph import CONSOLIDATE, FETCH
+from fanfold.airflow.graph import APPROVAL, CONSOLIDATE, FETCH
 from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import shared_directory
 from fanfold.airflow.page.runs import broken_instances
@@ -52,7 +52,7 @@ def _decisive(failed: list[Instance], *, stopped: bool) -> Instance:
     """
     failed = sorted(failed, key=lambda each: (each.ended_at is None, each.ended_at, each.map_index))
     first = next((each for each in failed if each.map_index < 0), failed[0])
-    if stopped and first.task_id == CONSOLIDATE:
+    if stopped and first.task_id in {CONSOLIDATE, APPROVAL}:
         return next((each for each in failed if each.task_id == FETCH), first)
     return first
 

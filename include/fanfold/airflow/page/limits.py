@@ -15,7 +15,7 @@ from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import APIRouter, Depends
 
-from fanfold.airflow.graph import CONSOLIDATE
+from fanfold.airflow.graph import APPROVAL, CONSOLIDATE
 from fanfold.airflow.page import schemas
 from fanfold.airflow.page.access import Run, RunDep
 from fanfold.airflow.page.clearing import (
@@ -29,7 +29,7 @@ from fanfold.airflow.page.clearing import (
 )
 from fanfold.airflow.page.refusal import Refusal, refusals
 from fanfold.airflow.page.runs import is_active, tasks_of
-from fanfold.airflow.page.verdict import result_of
+from fanfold.airflow.page.verdict import ACTIVE, result_of
 from fanfold.workspace.limits import LIMITS, change_limits, changed_limits, with_changed_limits
 from fanfold.workspace.progress import RECENT_S
 
@@ -119,9 +119,13 @@ def limits_of(run: Run, session: Session) -> schemas.Limits:
 def _exceeded(
     result: RunResult, tasks: Mapping[str, Task], limits: schemas.Limits
 ) -> dict[str, float]:
-    """Return the percentages that exceed the tolerance, by Param, if `consolidate` failed for them."""
+    """Return the percentages that exceed the tolerance, by Param, if the run failed for them.
+
+    Without an approval, `consolidate` fails; with one, `approval` does not succeed.
+    """
     manifest = result.manifest
-    if manifest is None or tasks[CONSOLIDATE].state != "failed":
+    decisive = tasks.get(APPROVAL) or tasks[CONSOLIDATE]
+    if manifest is None or result.verdict in ACTIVE or decisive.state == "success":
         return {}
     return {
         name: found

@@ -229,7 +229,7 @@ class _Numbers:
         elapsed, left, expected = self._elapsed(), None, None
         if self._plan and (self._verdict in ACTIVE or self._verdict is Verdict.PLANNED):
             expected = self._plan.forecast.seconds
-        if self._plan and self._verdict in ACTIVE and not self._stopped:
+        if self._plan and not self._manifest and self._verdict in ACTIVE and not self._stopped:
             left = self._left(self._plan, elapsed or 0.0)
         return schemas.Timing(
             left=schemas.Seconds.of(left[0]) if left else None,
@@ -342,7 +342,7 @@ def _redrivable(  # noqa: PLR0913 - what decides about it
     broken = any(task.has(*BROKEN) for task in tasks.values())
     why_not = None
     if result.verdict in ACTIVE:
-        why_not = "active"
+        why_not = "approval" if result.verdict is Verdict.APPROVAL else "active"
     elif result.verdict is Verdict.PLANNED:
         why_not, items = "nothing", 0
     elif not items and not broken and not (plan and unprocessed(run.workspace, plan)):

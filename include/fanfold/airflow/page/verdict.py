@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fanfold.airflow.graph import CONSOLIDATE, FETCH, PLAN
+from fanfold.airflow.graph import APPROVAL, CONSOLIDATE, FETCH, PLAN
 from fanfold.airflow.page.runs import is_active
 from fanfold.airflow.page.schemas import Verdict
 from fanfold.model import Manifest, RunStatus
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fanfold.airflow.page.runs import Task
     from fanfold.workspace.paths import Workspace
 
-ACTIVE = frozenset({Verdict.QUEUED, Verdict.RUNNING, Verdict.WAITING})
+ACTIVE = frozenset({Verdict.QUEUED, Verdict.RUNNING, Verdict.WAITING, Verdict.APPROVAL})
 """Verdicts of a run that is not finished."""
 _BUSY = ("running", "queued", "scheduled", "up_for_retry", "restarting", "up_for_reschedule")
 
@@ -38,7 +38,10 @@ class RunResult:
 def result_of(dag_run: DagRun, tasks: Mapping[str, Task], workspace: Workspace) -> RunResult:
     """Return the verdict on a run, and its manifest if it is consolidated."""
     if is_active(dag_run):
-        return RunResult(active(str(dag_run.state), tasks), None)
+        verdict = active(str(dag_run.state), tasks)
+        # The answer needs the reasons and the rows.
+        asks = verdict is Verdict.APPROVAL
+        return RunResult(verdict, _manifest(tasks, workspace) if asks else None)
     manifest = _manifest(tasks, workspace)
     status = manifest.status if manifest else None
     return RunResult(ended(str(dag_run.state), status, planned_only=_planned_only(tasks)), manifest)
@@ -48,6 +51,8 @@ def active(state: str, tasks: Mapping[str, Task]) -> Verdict:
     """Return the verdict of a run that is not finished."""
     if state != "running":
         return Verdict.QUEUED
+    if APPROVAL in tasks and tasks[APPROVAL].has("awaiting_input"):
+        return Verdict.APPROVAL
     deferred = FETCH in tasks and tasks[FETCH].has("deferred")
     busy = any(task.has(*_BUSY) for task in tasks.values())
     return Verdict.WAITING if deferred and not busy else Verdict.RUNNING

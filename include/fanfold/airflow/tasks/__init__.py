@@ -6,9 +6,9 @@ and a DAG file that imported the pipeline would take as long to parse as pandas 
 
 from fanfold.airflow.tasks.batches import batch, batches, process
 from fanfold.airflow.tasks.preparation import plan, preflight, read_items
-from fanfold.airflow.tasks.results import consolidate, load, publish, report
+from fanfold.airflow.tasks.results import approval, consolidate, load, publish, report
 
 __all__ = [
-    "batch", "batches", "consolidate", "load", "plan", "preflight", "process", "publish", "read_items",
+    "approval", "batch", "batches", "consolidate", "load", "plan", "preflight", "process", "publish", "read_items",
     "report",
 ]  # fmt: skip

@@ -38,6 +38,13 @@ Waits for all batches, processes those that are not processed yet, and writes th
 **After a failure**: more items or rows failed than the run tolerates, and nothing is published. *Redrive* fetches the
 failed items. `upstream_failed` means that there is no plan: see the failed task before it.
 """
+APPROVAL = """
+Asks whether a run that exceeds its tolerance is published all the same: *Required Actions* of this task. Without an
+answer in time it is not. It asks nothing if the tolerance is not exceeded.
+
+**After a failure**: it was rejected, and nothing is published. *Redrive* fetches the failed items; *Publish anyway*
+publishes without them.
+"""
 PUBLISH = """
 Uploads dataset, folds and manifest to the bucket, then moves `latest.json`.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +11,7 @@ from airflow.sdk import TriggerRule, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from fanfold.airflow import assets, connections, consolidation, lineage, metrics, settings
+from fanfold.airflow.graph import APPROVAL
 from fanfold.airflow.items_from import items_of
 from fanfold.airflow.tasks import docs
 from fanfold.errors import SinkUnavailable, ToleranceExceeded
@@ -19,7 +20,7 @@ from fanfold.sources import Files
 from fanfold.workspace.files import read_json, write_json
 
 if TYPE_CHECKING:
-    from airflow.sdk import XComArg
+    from airflow.sdk import BaseOperator, XComArg
 
     from fanfold.workspace.paths import Workspace
 
@@ -47,7 +48,7 @@ def consolidate(pipeline: str) -> dict[str, int]:
     from fanfold.airflow.checks import check_wiring
     from fanfold.airflow.latest import warn_of_fewer_rows
     from fanfold.loader import load_pipeline
-    from fanfold.stages.consolidating import notes, tolerance
+    from fanfold.stages.consolidating import notes
     from fanfold.workspace.history import remember
     from fanfold.workspace.progress import all_progress
 
@@ -76,20 +77,30 @@ def consolidate(pipeline: str) -> dict[str, int]:
     size = Plan.from_json(read_json(workspace.plan)).bytes
     fetched_at = max((each.at for each in all_progress(workspace).values()), default=0.0)
     remember(workspace.history, manifest, passed=False, size=size, fetched_at=fetched_at)
-    options = settings.Options.of(context)
+    if context["dag"].has_task(APPROVAL):
+        return counts
     try:
-        tolerance.check_tolerance(
-            workspace,
-            manifest,
-            options.tolerated_failure_percentage,
-            options.tolerated_rejected_percentage,
-        )
+        consolidation.check_tolerance(context)
     except ToleranceExceeded:
         metrics.judged(manifest.dag_id, metrics.REFUSED)
         raise
-    remember(workspace.history, manifest, passed=True, size=size)
-    metrics.judged(manifest.dag_id, manifest.status)
+    consolidation.accept(context)
     return counts
+
+
+def approval(*, within: timedelta = timedelta(hours=6)) -> BaseOperator:
+    """Ask whether a run that exceeds its tolerance is published all the same; else do nothing.
+
+    Write ``batches >> folded >> tasks.approval() >> published`` in the DAG file. The next run of the
+    DAG waits for the answer.
+
+    Args:
+        within: Time for the answer; without one, nothing is published. With the time that the run takes
+            before, it must be shorter than ``dagrun_timeout`` (12 hours).
+    """
+    from fanfold.airflow.approval import Approval
+
+    return Approval(task_id=APPROVAL, within=within, doc_md=docs.APPROVAL)
 
 
 def publish() -> XComArg:

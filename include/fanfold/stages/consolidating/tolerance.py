@@ -12,6 +12,7 @@ from fanfold.model import Status
 from fanfold.workspace.failure_groups import read_groups
 
 if TYPE_CHECKING:
+    from fanfold.messages import Message
     from fanfold.model import Manifest
     from fanfold.workspace.failure_groups import Group
     from fanfold.workspace.paths import Workspace
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 _REASONS_SHOWN = 3
 
 
-def check_tolerance(
+def exceeded(
     workspace: Workspace, manifest: Manifest, tolerated_items: float, tolerated_rows: float
-) -> None:
-    """Check that the shares of lost items and of rejected rows are tolerated.
+) -> list[Message]:
+    """Return which of the shares of lost items and of rejected rows are not tolerated.
 
     Args:
         workspace: That of the run.
@@ -31,8 +32,8 @@ def check_tolerance(
         tolerated_rows: Maximum percentage of rejected rows, of all rows that the
             transform returned for the run's items.
 
-    Raises:
-        ToleranceExceeded: A share is larger; the message lists the most frequent reasons.
+    Returns:
+        A message with the most frequent reasons for each share that is larger.
     """
     counts = manifest.counts
     failures = counts.failed + counts.invalid
@@ -60,7 +61,18 @@ def check_tolerance(
             reasons=_reasons(read_groups(workspace.failures, of="rows")),
         )
         problems.append(told)
-    if problems:
+    return problems
+
+
+def check_tolerance(
+    workspace: Workspace, manifest: Manifest, tolerated_items: float, tolerated_rows: float
+) -> None:
+    """Check that :func:`exceeded` finds nothing; the arguments are the same.
+
+    Raises:
+        ToleranceExceeded: It does.
+    """
+    if problems := exceeded(workspace, manifest, tolerated_items, tolerated_rows):
         text = (
             f"{' '.join(map(str, problems))} Nothing was published. Fetched data is kept: clear "
             "`batch.fetch` with its downstream tasks to fetch only the failed items; after a change "

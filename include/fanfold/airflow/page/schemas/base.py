@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     WAITING = "waiting"
+    APPROVAL = "approval"
     PLANNED = "planned"
     COMPLETE = "complete"
     PARTIAL = "partial"

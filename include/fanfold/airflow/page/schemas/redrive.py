@@ -14,7 +14,7 @@ class Redrivable(Schema):
     allowed: bool = Field(description="Whether this user may edit runs of the DAG.")
     possible: bool
     why_not: str | None = Field(
-        description="`active` (the run is not finished), `no_plan`, or `nothing` (nothing failed)."
+        description="`active` (the run is not finished), `approval` (it waits for one), `no_plan`, or `nothing` (nothing failed)."
     )
     items: int = Field(description="Items that a redrive fetches again.")
 

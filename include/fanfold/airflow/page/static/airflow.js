@@ -22,6 +22,7 @@ export const itemsPath = (dag, run) => `${runPath(dag, run)}/plugin/fanfold-item
 export const taskPath = (dag, run, task) => `${runPath(dag, run)}/tasks/${joined(task)}`;
 export const mappedPath = (dag, run, task) => `${taskPath(dag, run, task)}/mapped`;
 export const logPath = (dag, run, task, index) => `${mappedPath(dag, run, task)}/${index}`;
+export const questionPath = (dag, run) => `${taskPath(dag, run, "approval")}/required_actions`;
 export const connectionPath = (id) => `connections?name_pattern=${encodeURIComponent(id)}`;
 
 /**

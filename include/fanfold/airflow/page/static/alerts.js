@@ -1,7 +1,7 @@
 // Errors and warnings about a run, above its numbers.
 
 import { html } from "./vendor/preact.js";
-import { AirflowLink, connectionPath, logPath, taskPath } from "./airflow.js";
+import { AirflowLink, connectionPath, logPath, questionPath, taskPath } from "./airflow.js";
 import { momentText } from "./format.js";
 import { useHere } from "./here.js";
 import { Banner, problemText } from "./notices.js";
@@ -11,7 +11,7 @@ import { say } from "./text.js";
 
 /** `problem`, `unreachable`: the result of the last request for the summary. */
 export function Alerts({ problem, unreachable }) {
-  const { summary, active } = useHere();
+  const { dag, run, summary, active } = useHere();
   const { wait, verdict } = summary;
   // Both live regions always exist: screen readers announce only additions to existing ones.
   return html`
@@ -24,6 +24,12 @@ export function Alerts({ problem, unreachable }) {
     </div>
     <div class="alerts" role="status">
       ${wait && html`<${Banner} kind="info"><${Waiting} wait=${wait} /><//>`}
+      ${verdict === "approval" &&
+      html`
+        <${Banner} kind="warn">
+          ${say("run.approval")} <${AirflowLink} path=${questionPath(dag, run)}>${say("run.answer")}<//>
+        <//>
+      `}
       ${active && !summary.tally && html`<${Banner} kind="info">${say("run.not_planned")}<//>`}
       ${verdict === "planned" && html`<${Banner} kind="info">${say("run.dry")}<//>`}
       ${verdict === "empty" &&

@@ -14,13 +14,14 @@ const OUTCOME_SIGNS = {
 
 const STATE_SIGNS = {
   success: "check", failed: "cross", running: "play", restarting: "again", queued: "clock",
-  scheduled: "clock", deferred: "pause", up_for_retry: "again", up_for_reschedule: "clock",
+  scheduled: "clock", deferred: "pause", awaiting_input: "bang", up_for_retry: "again", up_for_reschedule: "clock",
   upstream_failed: "up", skipped: "skip", removed: "dash", none: "dots",
 };
 
 // A verdict has the colours of the most similar Airflow state.
 const VERDICTS = {
   queued: ["queued", "clock"], running: ["running", "play"], waiting: ["deferred", "pause"],
+  approval: ["awaiting_input", "bang"],
   planned: ["scheduled", "dots"], complete: ["success", "check"], partial: ["up_for_retry", "half"],
   empty: ["none", "none"], failed: ["failed", "cross"],
 };

@@ -9,7 +9,7 @@ import { say } from "./text.js";
 
 // The state of a mapped task: the first of these that one of its instances has.
 const WEIGHTIEST = [
-  "failed", "upstream_failed", "running", "restarting", "deferred", "up_for_retry",
+  "failed", "upstream_failed", "running", "restarting", "awaiting_input", "deferred", "up_for_retry",
   "up_for_reschedule", "queued", "scheduled", "none", "success", "skipped", "removed",
 ];
 
