@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from fanfold.airflow import connections, metrics, settings
+from fanfold.airflow.notifications import callbacks
 from fanfold.airflow.task_errors import recorded
 from fanfold.errors import BadConfiguration, CredentialRefused, QuotaSpent, RateLimitUnavailable
 from fanfold.model import BatchRef, utc_text
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from fanfold.sources.endpoint import Endpoint
     from fanfold.stages.fetching.workers import WorkerPool
     from fanfold.workspace.batch import Batch
+
+
+_LONG_WAIT_S = 15 * 60
+"""Seconds of a wait for a quota from which people are told."""
 
 
 class Fetch(BaseOperator):
@@ -70,7 +75,7 @@ class Fetch(BaseOperator):
                 write_stop(workspace, error.message, digest)
             raise
         except QuotaSpent as spent:
-            self._wait(ref, spent, endpoint)
+            self._wait(ref, spent, endpoint, context)
         else:
             metrics.took(self.dag_id, "fetch", time.perf_counter() - began)
 
@@ -158,7 +163,9 @@ class Fetch(BaseOperator):
             changed=changed,
         )
 
-    def _wait(self, ref: BatchRef, spent: QuotaSpent, endpoint: Endpoint | None) -> None:
+    def _wait(
+        self, ref: BatchRef, spent: QuotaSpent, endpoint: Endpoint | None, context: Context
+    ) -> None:
         """Defer until the quota is renewed; show the time in the log and the map index label."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
@@ -172,4 +179,6 @@ class Fetch(BaseOperator):
                 self.log.warning("%s", text)
         seconds = (until - datetime.now(UTC)).total_seconds()
         metrics.deferred(self.dag_id, self.pipeline, seconds)
+        if seconds >= _LONG_WAIT_S:
+            callbacks.waiting(context, f"{spent}. The run continues at {utc_text(until)}.")
         self.defer(trigger=DateTimeTrigger(moment=until), method_name="resume")

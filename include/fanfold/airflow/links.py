@@ -31,5 +31,9 @@ class ItemsLink(BaseOperatorLink):
         place = _TABS.get(ti_key.task_id, "")
         if ti_key.task_id in {FETCH, PROCESS} and ti_key.map_index >= 0:
             place = f"#batches={ti_key.map_index}"
-        run = f"dags/{quote(ti_key.dag_id)}/runs/{quote(ti_key.run_id)}"
-        return f"{API_ROOT_PATH}{run}/plugin/{ROUTE}{place}"
+        return f"{API_ROOT_PATH}{run_path(ti_key.dag_id, ti_key.run_id)}{place}"
+
+
+def run_path(dag_id: str, run_id: str) -> str:
+    """Return the path of a run's page under the address of Airflow's UI."""
+    return f"dags/{quote(dag_id)}/runs/{quote(run_id)}/plugin/{ROUTE}"

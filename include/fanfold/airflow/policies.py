@@ -6,8 +6,16 @@ import random
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import CronTriggerTimetable, RetryDecision, RetryPolicy
+from airflow.sdk import (  # type: ignore[attr-defined] # its stub lacks deadlines
+    AsyncCallback,
+    CronTriggerTimetable,
+    DeadlineAlert,
+    DeadlineReference,
+    RetryDecision,
+    RetryPolicy,
+)
 
+from fanfold.airflow.notifications import callbacks
 from fanfold.errors import (
     BatchIncomplete,
     Fatal,
@@ -86,6 +94,24 @@ TASKS: dict[str, Any] = {
 }
 """Default arguments of all tasks."""
 
+
+def complete_by(hour: int, *, start: int) -> DeadlineAlert:
+    """Return the deadline "complete by 06:00" for :func:`daily`: ``deadline=policies.complete_by(6, start=19)``.
+
+    At the deadline, people are told of a run that is not complete. Runs without a logical date have none.
+    Deadlines are experimental in Airflow 3.3.
+
+    Args:
+        hour: When a run shall be complete, in the timezone of the schedule; on the next day, unless it is
+            after ``start``. On the days on which a clock changes, it is an hour off.
+        start: Hour of the schedule.
+    """
+    interval = timedelta(hours=(hour - start) % 24 or 24)
+    return DeadlineAlert(
+        DeadlineReference.DAGRUN_LOGICAL_DATE, interval, AsyncCallback(callbacks.late)
+    )
+
+
 PIPELINE: dict[str, Any] = {
     # No start_date: with one, Airflow would immediately start the run of the latest past date.
     "catchup": False,
@@ -93,6 +119,13 @@ PIPELINE: dict[str, Any] = {
     "max_active_runs": 1,
     "dagrun_timeout": timedelta(hours=12),
     "default_args": TASKS,
+    # Messages to people, if there is a connection notify_default.
+    "on_success_callback": callbacks.on_success,
+    "on_failure_callback": callbacks.on_failure,
+    # Half of dagrun_timeout. Experimental in Airflow 3.3.
+    "deadline": DeadlineAlert(
+        DeadlineReference.DAGRUN_QUEUED_AT, timedelta(hours=6), AsyncCallback(callbacks.late)
+    ),
 }
 """Arguments of all pipelines."""
 

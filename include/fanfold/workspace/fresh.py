@@ -56,8 +56,9 @@ def remove_previous_run(workspace: Workspace, token: str) -> bool:
     except Inconsistent:
         pass  # none, or another version's
     with disk_errors(root.parent):
-        # A failed `preflight` has written why, before the run owned its workspace.
-        there = root.exists() and any(path != workspace.errors for path in root.iterdir())
+        # A failed `preflight` has written why and was reported, before the run owned its workspace.
+        early = {workspace.errors, workspace.notices}
+        there = root.exists() and not early.issuperset(root.iterdir())
         discard(root)
     write_json(workspace.run, {"token": token})
     return there

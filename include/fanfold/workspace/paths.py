@@ -32,6 +32,7 @@ Layout::
         publish.json                     warnings of the last publication, and whether latest.json moved
         load.json                        warnings of the last load
         errors/batch.fetch-7.json        why the last failed try of a task, or of its instance 7, failed
+        notices/failed                   a message about the run that was sent, by state
         redrives.jsonl                   redrives from the run page: when, by whom, how many items
         stop.json                        why the fetch was stopped, if the token was rejected
         limits.json                      limits that were changed while the run is on
@@ -103,6 +104,7 @@ class Workspace:
         self.published = root / "publish.json"
         self.load = root / "load.json"
         self.errors = root / "errors"
+        self.notices = root / "notices"
         self.redrives = root / "redrives.jsonl"
         self.spill = root / "spill"
 

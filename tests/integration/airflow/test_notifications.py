@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +63,7 @@ def certificate(tmp_path_factory):
 
 
 @pytest.fixture
-def mailbox(certificate, monkeypatch):
+def mailbox(certificate, monkeypatch, free_tcp_port):
     """The mails that a server with STARTTLS and a login has received; its connection is the channel."""
     from aiosmtpd.controller import Controller
     from aiosmtpd.smtp import AuthResult
@@ -83,12 +82,10 @@ def mailbox(certificate, monkeypatch):
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
-    with socket.create_server(("127.0.0.1", 0)) as probe:  # the controller cannot choose a port
-        port = probe.getsockname()[1]
     controller = Controller(
         Handler(),
         hostname="127.0.0.1",
-        port=port,
+        port=free_tcp_port,
         tls_context=context,
         require_starttls=True,
         authenticator=logged_in,
@@ -100,7 +97,7 @@ def mailbox(certificate, monkeypatch):
         monkeypatch,
         conn_type="smtp",
         host="localhost",
-        port=port,
+        port=free_tcp_port,
         login="robot@example.com",
         password=SECRET,
         extra={"disable_ssl": True, "to": "team@example.com, lead@example.com"},

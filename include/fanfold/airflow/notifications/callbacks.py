@@ -1,0 +1,152 @@
+"""Callbacks of all pipelines; imported while DAG files are parsed, hence light.
+
+Airflow runs those of a run's end in the DAG processor, that of a deadline in the triggerer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from fanfold.airflow.graph import CONSOLIDATE, STEPS
+from fanfold.airflow.notifications import Notice, State, send_once
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from fanfold.workspace.paths import Workspace
+
+_BACKFILL = "backfill"
+
+
+def on_success(context: Any) -> None:
+    """Send the summary of a run that succeeded; nothing after a dry run."""
+    from fanfold.model import Manifest
+    from fanfold.workspace.files import read_as
+
+    workspace = _workspace(context["dag"].dag_id, context["run_id"])
+    if workspace.manifest.exists():
+        _send(workspace, State(read_as(workspace.manifest, Manifest.from_json).status), context)
+
+
+def on_failure(context: Any) -> None:
+    """Send the summary of a run that failed: why, and what it has."""
+    from fanfold.workspace.errors import read_error
+
+    workspace = _workspace(context["dag"].dag_id, context["run_id"])
+    instance = context.get("ti")
+    sentences = []
+    if context.get("reason") == "timed_out":
+        sentences.append("The run took longer than dagrun_timeout of its DAG.")
+    elif instance:
+        index = -1 if instance.map_index is None else instance.map_index
+        error = read_error(workspace, instance.task_id, index)
+        is_current = error and error.try_number == instance.try_number
+        sentences.append(
+            f"{instance.task_id} failed: {error.message if error and is_current else 'see its log'}"
+        )
+    links = ((f"Log of {instance.task_id}", instance.log_url),) if instance else ()
+    _send(
+        workspace,
+        State.FAILED,
+        context,
+        sentences=sentences,
+        consolidated=_is_consolidated(workspace, context),
+        links=links,
+    )
+
+
+def waiting(context: Any, sentence: str) -> None:
+    """Tell that a batch of the current run waits for a quota."""
+    from fanfold.airflow.notifications.summary import page_link
+
+    run = context["dag_run"]
+    state = State.WAITING_QUOTA
+    title = f"{run.dag_id}: {state}"
+    notice = Notice(state, title, (sentence,), links=(page_link(run.dag_id, run.run_id),))
+    send_once(notice, marker(_workspace(run.dag_id, run.run_id), state))
+
+
+async def late(context: dict[str, Any]) -> None:
+    """Tell that a run is not complete at its deadline; nothing for a backfill, whose dates are past."""
+    run = context["dag_run"]
+    if run["state"] != "success" and run["run_type"] != _BACKFILL:
+        await asyncio.to_thread(_send_late, run, context["deadline"]["deadline_time"])
+
+
+def _send_late(run: dict[str, Any], deadline: Any) -> None:
+    from fanfold.airflow.notifications.summary import run_notice
+
+    workspace = _workspace(run["dag_id"], run["dag_run_id"])
+    time = datetime.fromisoformat(str(deadline)).astimezone(UTC)
+    notice = run_notice(
+        workspace,
+        run["dag_id"],
+        run["dag_run_id"],
+        State.LATE,
+        date=_moment(run["logical_date"]),
+        sentences=[f"Not complete by {time:%Y-%m-%d %H:%M} UTC: the run is {run['state']}."],
+        consolidated=False,
+    )
+    send_once(notice, marker(workspace, State.LATE))
+
+
+def _send(workspace: Workspace, state: State, context: Any, **more: Any) -> None:
+    from fanfold.airflow.notifications.summary import run_notice
+
+    run = context.get("dag_run")
+    _know_secrets(workspace)
+    seconds = None
+    if run and run.start_date:
+        seconds = ((run.end_date or datetime.now(UTC)) - run.start_date).total_seconds()
+    date = (run.logical_date or run.run_after) if run else None
+    dag_id, run_id = context["dag"].dag_id, context["run_id"]
+    notice = run_notice(workspace, dag_id, run_id, state, date=date, seconds=seconds, **more)
+    send_once(notice, marker(workspace, state))
+
+
+def _workspace(dag_id: str, run_id: str) -> Workspace:
+    from fanfold.airflow.settings import shared_directory
+    from fanfold.workspace.paths import Workspace
+
+    return Workspace.of_run(shared_directory(), dag_id, run_id)
+
+
+def _is_consolidated(workspace: Workspace, context: Any) -> bool:
+    """Whether a failed run was consolidated since its last start, by the task that failed last."""
+    from fanfold.model import Manifest
+    from fanfold.workspace.files import read_as
+
+    run, instance = context.get("dag_run"), context.get("ti")
+    before = STEPS[: STEPS.index(CONSOLIDATE)]
+    if not instance or instance.task_id in before or not workspace.manifest.exists():
+        return False
+    if instance.task_id != CONSOLIDATE:
+        return True
+    manifest = read_as(workspace.manifest, Manifest.from_json)
+    return bool(run.start_date and manifest.moments[1] >= run.start_date)
+
+
+def _know_secrets(workspace: Workspace) -> None:
+    """Load the connection of the run's source: Airflow masks the secrets of those that a process has read."""
+    from airflow.sdk import Connection
+
+    from fanfold.airflow.connections import source_connection
+    from fanfold.loader import load_pipeline
+    from fanfold.workspace.files import read_json
+
+    with suppress(Exception):  # there is none, or the run has no plan
+        Connection.get(
+            source_connection(load_pipeline(read_json(workspace.plan)["pipeline"]).pipeline)
+        )
+
+
+def marker(workspace: Workspace, state: State) -> Path:
+    """Return the file that tells that the notice about a run was sent."""
+    return workspace.notices / state.value.replace(" ", "-")
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
