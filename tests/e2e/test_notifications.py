@@ -59,12 +59,12 @@ def passed_deadline(stack, run_id):
 
 
 def test_the_mail_about_a_failed_run_leads_to_the_complete_run(
-    stack, simulator, runs, mails, visitor, page
+    stack, simulator, runs, mails, visitor
 ):
     users = [*runs.users[100:120], *runs.broken]
     simulator.control(uids=dict.fromkeys(runs.broken, "invalid"))
     run_id = stack.trigger(
-        DAG, {"items_uri": runs.listed(users), "tolerated_failure_percentage": 10}
+        DAG, {"items_uri": runs.listed(users), "tolerated_failure_percentage": 10, "batch_size": 25}
     )
     failed = mails.get(timeout=120)
     assert "failed" in failed["Subject"]
@@ -86,7 +86,7 @@ def test_the_mail_about_a_failed_run_leads_to_the_complete_run(
     complete = mails.get(timeout=120)
     assert "complete" in complete["Subject"]
     assert "25 of 25 ok" in html_of(complete)
-    assert mails.empty()
+    assert mails.empty(), "more than one mail about a state of the run"
 
 
 def html_of(mail):

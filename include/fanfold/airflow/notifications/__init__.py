@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 CONNECTION = "notify_default"
 """The connection whose type and fields say where notices go."""
+STATES = "states"
+"""Key of its extra: a list of the states that are sent; without it, all are."""
 
 
 class State(StrEnum):
@@ -60,7 +62,8 @@ def send_once(notice: Notice, marker: Path) -> bool:
     If it cannot be sent, a warning is logged and the marker removed.
 
     Returns:
-        Whether it was sent. Without a connection ``notify_default``, it is not, and nothing is created.
+        Whether it was sent. Without a connection ``notify_default``, or if it does not want the state, it is
+        not, and nothing is created.
     """
     try:
         return _send_once(notice, marker)
@@ -86,6 +89,9 @@ def _send_once(notice: Notice, marker: Path) -> bool:
     try:
         connection: Connection = Connection.get(CONNECTION)
     except AirflowNotFoundException:
+        return False
+    wanted = connection.extra_dejson.get(STATES)
+    if wanted and notice.state not in wanted:
         return False
     marker.parent.mkdir(parents=True, exist_ok=True)
     try:

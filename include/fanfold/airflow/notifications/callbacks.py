@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.airflow.graph import CONSOLIDATE, STEPS
 from fanfold.airflow.notifications import Notice, State, send_once
+from fanfold.messages import ENGINE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,22 +38,23 @@ def on_failure(context: Any) -> None:
 
     workspace = _workspace(context["dag"].dag_id, context["run_id"])
     instance = context.get("ti")
-    sentences = []
+    why = "The run failed."
+    links: tuple[tuple[str, str], ...] = ()
     if context.get("reason") == "timed_out":
-        sentences.append("The run took longer than dagrun_timeout of its DAG.")
+        why = "The run took longer than the dagrun_timeout of its DAG."
     elif instance:
         index = -1 if instance.map_index is None else instance.map_index
         error = read_error(workspace, instance.task_id, index)
         is_current = error and error.try_number == instance.try_number
-        sentences.append(
-            f"{instance.task_id} failed: {error.message if error and is_current else 'see its log'}"
-        )
-    links = ((f"Log of {instance.task_id}", instance.log_url),) if instance else ()
+        # Of several sentences the first, as on the run page.
+        reason = ENGINE.translate(error.message, "en") if error and is_current else "see its log"
+        why = f"{instance.task_id} failed: {reason}"
+        links = ((f"Log of {instance.task_id}", instance.log_url),)
     _send(
         workspace,
         State.FAILED,
         context,
-        sentences=sentences,
+        sentences=[why],
         consolidated=_is_consolidated(workspace, context),
         links=links,
     )
@@ -86,7 +88,7 @@ def _send_late(run: dict[str, Any], deadline: Any) -> None:
         run["dag_id"],
         run["dag_run_id"],
         State.LATE,
-        date=_moment(run["logical_date"]),
+        date=datetime.fromisoformat(run["logical_date"] or run["run_after"]),
         sentences=[f"Not complete by {time:%Y-%m-%d %H:%M} UTC: the run is {run['state']}."],
         consolidated=False,
     )
@@ -146,7 +148,3 @@ def _know_secrets(workspace: Workspace) -> None:
 def marker(workspace: Workspace, state: State) -> Path:
     """Return the file that tells that the notice about a run was sent."""
     return workspace.notices / state.value.replace(" ", "-")
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -57,10 +57,8 @@ class Numbers:
         plan = read_as(workspace.plan, Plan.from_json)
         if consolidated and workspace.manifest.exists():
             manifest = read_as(workspace.manifest, Manifest.from_json)
-            groups = (
-                *read_groups(workspace.failures),
-                *read_groups(workspace.failures, of="rows"),
-            )
+            # Items whose rows were rejected are mostly among the invalid items.
+            groups = read_groups(workspace.failures) or read_groups(workspace.failures, of="rows")
             return cls(plan, manifest, manifest.counts, manifest.rows, manifest.rejected, groups)
         batches = counts_by_batch(workspace, plan)
         found = merge_groups(
@@ -92,7 +90,7 @@ def run_notice(  # noqa: PLR0913 - what is known of a run
         seconds: Its duration.
         sentences: What the notice says first: why the run failed, what it waits for.
         consolidated: Whether it was consolidated since its last start.
-        links: Further texts and URLs, before the links to the run page.
+        links: Further texts and URLs.
     """
     numbers = Numbers.of(workspace, consolidated=consolidated)
     facts, told = [("Run", run_id)], list(sentences)
@@ -109,7 +107,7 @@ def run_notice(  # noqa: PLR0913 - what is known of a run
         f"{dag_id}: {state}{day}",
         tuple(told),
         tuple(facts),
-        (*links, *_links(workspace, dag_id, run_id, numbers, state)),
+        (*_links(workspace, dag_id, run_id, numbers, state), *links),
         tuple(sorted(workspace.report.glob("chart-*.png"))[:_PICTURES])
         if state in {State.COMPLETE, State.PARTIAL}
         else (),
@@ -132,7 +130,7 @@ def _facts(numbers: Numbers, workspace: Workspace) -> Iterator[tuple[str, str]]:
     lost["waiting"] = getattr(counts, "waiting", 0)
     parts = [f"{counts.ok:,} of {counts.planned:,} ok"]
     yield (
-        numbers.plan.noun[0].capitalize(),
+        "Items",
         ", ".join(parts + [f"{number:,} {name}" for name, number in lost.items() if number]),
     )
     rejected = f", {numbers.rejected:,} rejected" if numbers.rejected else ""
@@ -152,7 +150,7 @@ def _facts(numbers: Numbers, workspace: Workspace) -> Iterator[tuple[str, str]]:
         rows, items = manifest.rows - before.rows, counts.planned - before.counts.planned
         yield (
             f"Since {before.logical_date[:10]}",
-            f"{rows:+,} rows, {items:+,} {numbers.plan.noun[0]}",
+            f"{rows:+,} rows, {items:+,} items",
         )
     if manifest.requests:
         yield "Requests", f"{manifest.requests:,}"
