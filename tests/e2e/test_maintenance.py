@@ -15,7 +15,7 @@ def test_a_queued_run_keeps_its_workspace_and_one_that_airflow_does_not_know_goe
     """Two are queued: one of them is not needed as the newest."""
     stack.wait_for_dag(DAG)
     stack.api("PATCH", f"/api/v2/dags/{DAG}", json={"is_paused": True})
-    names = "queued:1", "queued 2", "gone"
+    names = "queued:1", "queued~2", "gone"
     old = {name: Workspace.of_run(stack.home.shared, DAG, name) for name in names}
     for name, workspace in old.items():
         write_json(workspace.plan, {})
@@ -26,8 +26,8 @@ def test_a_queued_run_keeps_its_workspace_and_one_that_airflow_does_not_know_goe
     conf = {"dry_run": False, "keep_days": 90, "keep_runs": 1}
     run_id = stack.trigger("fanfold_maintenance", conf)
     assert stack.wait("fanfold_maintenance", run_id, timeout=120) == "success"
-    assert [name for name in names if old[name].root.exists()] == ["queued:1", "queued 2"]
-    for name in ("queued:1", "queued%202"):
+    assert [name for name in names if old[name].root.exists()] == ["queued:1", "queued~2"]
+    for name in ("queued:1", "queued~2"):
         assert stack.run_state(DAG, name) == "queued"
         stack.api("DELETE", f"/api/v2/dags/{DAG}/dagRuns/{name}")
     stack.api("PATCH", f"/api/v2/dags/{DAG}", json={"is_paused": False})
