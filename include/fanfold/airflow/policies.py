@@ -95,21 +95,23 @@ TASKS: dict[str, Any] = {
 """Default arguments of all tasks."""
 
 
-def complete_by(hour: int, *, start: int) -> DeadlineAlert:
-    """Return the deadline "complete by 06:00" for :func:`daily`: ``deadline=policies.complete_by(6, start=19)``.
+def complete_by(hour: int, *, start: int) -> dict[str, Any]:
+    """Return the deadline "complete by 06:00" for :func:`daily`: ``**policies.PIPELINE | policies.complete_by(6, start=19)``.
 
     At the deadline, people are told of a run that is not complete. Runs without a logical date have none.
     Deadlines are experimental in Airflow 3.3.
 
     Args:
-        hour: When a run shall be complete, in the timezone of the schedule; on the next day, unless it is
+        hour: When a run shall be complete, in the timezone of the schedule: on the next day, unless it is
             after ``start``. On the days on which a clock changes, it is an hour off.
         start: Hour of the schedule.
     """
-    interval = timedelta(hours=(hour - start) % 24 or 24)
-    return DeadlineAlert(
-        DeadlineReference.DAGRUN_LOGICAL_DATE, interval, AsyncCallback(callbacks.late)
-    )
+    return _deadline(DeadlineReference.DAGRUN_LOGICAL_DATE, (hour - start) % 24 or 24)
+
+
+def _deadline(reference: Any, hours: int) -> dict[str, Any]:
+    callback = AsyncCallback(callbacks.late)
+    return {"deadline": DeadlineAlert(reference, timedelta(hours=hours), callback)}
 
 
 PIPELINE: dict[str, Any] = {
@@ -123,9 +125,7 @@ PIPELINE: dict[str, Any] = {
     "on_success_callback": callbacks.on_success,
     "on_failure_callback": callbacks.on_failure,
     # Half of dagrun_timeout. Experimental in Airflow 3.3.
-    "deadline": DeadlineAlert(
-        DeadlineReference.DAGRUN_QUEUED_AT, timedelta(hours=6), AsyncCallback(callbacks.late)
-    ),
+    **_deadline(DeadlineReference.DAGRUN_QUEUED_AT, hours=6),
 }
 """Arguments of all pipelines."""
 

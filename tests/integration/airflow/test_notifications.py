@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from concurrent.futures import ThreadPoolExecutor
@@ -79,9 +80,9 @@ def certificate(tmp_path_factory):
     return path
 
 
-@pytest.fixture
-def mailbox(certificate, monkeypatch, free_tcp_port):
-    """The mails that a server with STARTTLS and a login has received; its connection is the channel."""
+@pytest.fixture(params=["starttls", "tls"])
+def mailbox(request, certificate, monkeypatch, free_tcp_port):
+    """The mails that a server with TLS and a login has received; its connection is the channel."""
     from aiosmtpd.controller import Controller
     from aiosmtpd.smtp import AuthResult
 
@@ -99,12 +100,16 @@ def mailbox(certificate, monkeypatch, free_tcp_port):
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
+    if request.param == "tls":
+        server, client = {"ssl_context": context, "auth_require_tls": False}, {"disable_tls": True}
+    else:
+        server = {"tls_context": context, "require_starttls": True}
+        client = {"disable_ssl": True}
     controller = Controller(
         Handler(),
         hostname="127.0.0.1",
         port=free_tcp_port,
-        tls_context=context,
-        require_starttls=True,
+        **server,
         authenticator=logged_in,
         auth_required=True,
     )
@@ -117,7 +122,7 @@ def mailbox(certificate, monkeypatch, free_tcp_port):
         port=free_tcp_port,
         login="robot@example.com",
         password=SECRET,
-        extra={"disable_ssl": True, "to": "team@example.com, lead@example.com"},
+        extra={**client, "to": "team@example.com, lead@example.com"},
     )
     yield received
     controller.stop()
@@ -259,6 +264,23 @@ def test_the_notice_about_a_run_has_numbers_reasons_changes_and_links(merged, mo
     assert [path.name for path in notice.pictures] == ["chart-1-sales.png"]
 
 
+def test_a_damaged_workspace_and_a_disk_without_space_are_told_all_the_same(
+    webhook, merged, tmp_path, monkeypatch
+):
+    from fanfold.airflow.notifications.summary import run_notice
+
+    merged.manifest.write_text("{")
+    url = f"http://127.0.0.1:{webhook.port}"
+    connect(monkeypatch, conn_type="slackwebhook", host=url, password="x")
+    why = ["consolidate failed: the disk is full"]
+    notice = run_notice(merged, "sales", "a", State.FAILED, sentences=why)
+    (tmp_path / "file").touch()
+    assert send_once(notice, tmp_path / "file" / "notices" / "failed")
+    (body,) = webhook.received
+    assert "the disk is full\nIts numbers are incomplete: " in body["text"]
+    assert "manifest.json is not JSON" in body["text"]
+
+
 def test_a_run_that_failed_before_its_plan_says_why(tmp_path):
     from fanfold.airflow.notifications.summary import run_notice
 
@@ -321,3 +343,31 @@ def test_a_failed_run_says_why_without_the_token_of_its_source(
     assert "load failed: HTTP 401 for token=***" in body["text"]
     assert f"<{log}|Log of load>" in body["text"]
     assert "4 of 10 ok" in body["text"]
+
+
+@pytest.mark.parametrize(
+    ("state", "run_type", "sent"),
+    [("running", "scheduled", 1), ("success", "scheduled", 0), ("running", "backfill", 0)],
+)
+def test_only_a_run_that_is_not_complete_is_late(
+    state, run_type, sent, webhook, tmp_path, monkeypatch
+):
+    from fanfold.airflow.notifications.callbacks import late
+
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(tmp_path))
+    connect(
+        monkeypatch, conn_type="slackwebhook", host=f"http://127.0.0.1:{webhook.port}", password="x"
+    )
+    run = {"dag_id": "sales", "dag_run_id": "a", "state": state, "run_type": run_type}
+    run |= {"logical_date": None, "run_after": "2026-11-27T11:00:00Z"}
+    deadline = {"deadline_time": "2026-11-27T22:00:00+00:00"}
+    asyncio.run(late({"dag_run": run, "deadline": deadline}))
+    assert len(webhook.received) == sent
+    assert all("Not complete by 2026-11-27 22:00 UTC" in each["text"] for each in webhook.received)
+
+
+@pytest.mark.parametrize(("hour", "start", "hours"), [(6, 19, 11), (23, 19, 4), (6, 6, 24)])
+def test_a_deadline_is_the_first_such_hour_after_the_start(hour, start, hours):
+    from fanfold.airflow.policies import complete_by
+
+    assert complete_by(hour, start=start)["deadline"].interval == timedelta(hours=hours)

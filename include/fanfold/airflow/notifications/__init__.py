@@ -1,11 +1,13 @@
 """Messages to people, through the Airflow connection ``notify_default``.
 
-A notice is sent at most once: a marker file is created before it is sent, and removed if that fails.
+A notice is sent at most once: a marker file is created before it is sent, and removed if that fails. Only
+where the disk does not permit the file, a notice may be sent again.
 """
 
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -93,16 +95,19 @@ def _send_once(notice: Notice, marker: Path) -> bool:
     wanted = connection.extra_dejson.get(STATES)
     if wanted and notice.state not in wanted:
         return False
-    marker.parent.mkdir(parents=True, exist_ok=True)
     try:
+        marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch(exist_ok=False)
     except FileExistsError:  # another process sends it
         return False
+    except OSError as error:  # perhaps what the notice is about; then twice is better than never
+        log.warning("%s cannot be created (%s): the notice may be sent again.", marker, error)
     try:
         texts = ("title", "paragraphs", "facts", "links")
         send(connection, replace(notice, **{name: masked(getattr(notice, name)) for name in texts}))
     except BaseException:
-        marker.unlink(missing_ok=True)
+        with suppress(OSError):
+            marker.unlink()
         raise
     return True
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fanfold.airflow.graph import CONSOLIDATE, STEPS
 from fanfold.airflow.notifications import Notice, State, send_once
+from fanfold.errors import Inconsistent
 from fanfold.messages import ENGINE
 
 if TYPE_CHECKING:
@@ -34,30 +35,45 @@ def on_success(context: Any) -> None:
 
 def on_failure(context: Any) -> None:
     """Send the summary of a run that failed: why, and what it has."""
-    from fanfold.workspace.errors import read_error
-
     workspace = _workspace(context["dag"].dag_id, context["run_id"])
     instance = context.get("ti")
-    why = "The run failed."
     links: tuple[tuple[str, str], ...] = ()
     if context.get("reason") == "timed_out":
         why = "The run took longer than the dagrun_timeout of its DAG."
     elif instance:
-        index = -1 if instance.map_index is None else instance.map_index
-        error = read_error(workspace, instance.task_id, index)
-        is_current = error and error.try_number == instance.try_number
-        # Of several sentences the first, as on the run page.
-        reason = ENGINE.translate(error.message, "en") if error and is_current else "see its log"
-        why = f"{instance.task_id} failed: {reason}"
+        why = f"{instance.task_id} failed: {_reason(workspace, instance)}"
         links = ((f"Log of {instance.task_id}", instance.log_url),)
-    _send(
-        workspace,
-        State.FAILED,
-        context,
-        sentences=[why],
-        consolidated=_is_consolidated(workspace, context),
-        links=links,
-    )
+    else:
+        why = "The run failed."
+    consolidated = _is_consolidated(workspace, instance, context.get("dag_run"))
+    _send(workspace, State.FAILED, context, sentences=[why], consolidated=consolidated, links=links)
+
+
+def _reason(workspace: Workspace, instance: Any) -> str:
+    from fanfold.workspace.errors import read_error
+
+    index = -1 if instance.map_index is None else instance.map_index
+    with suppress(Inconsistent):
+        error = read_error(workspace, instance.task_id, index)
+        if error and error.try_number == instance.try_number:
+            # Of several sentences the first, as on the run page.
+            return ENGINE.translate(error.message, "en")
+    return "see its log"
+
+
+def _is_consolidated(workspace: Workspace, instance: Any, run: Any) -> bool:
+    """Whether a failed run was consolidated since its last start; ``instance`` is the task that failed last."""
+    from fanfold.model import Manifest
+    from fanfold.workspace.files import read_as
+
+    if not instance or instance.task_id in STEPS[: STEPS.index(CONSOLIDATE)]:
+        return False
+    if instance.task_id != CONSOLIDATE:
+        return True
+    with suppress(Inconsistent):
+        _, finished = read_as(workspace.manifest, Manifest.from_json).moments
+        return bool(run and run.start_date and finished >= run.start_date)
+    return False
 
 
 def waiting(context: Any, sentence: str) -> None:
@@ -99,7 +115,6 @@ def _send(workspace: Workspace, state: State, context: Any, **more: Any) -> None
     from fanfold.airflow.notifications.summary import run_notice
 
     run = context.get("dag_run")
-    _know_secrets(workspace)
     seconds = None
     if run and run.start_date:
         seconds = ((run.end_date or datetime.now(UTC)) - run.start_date).total_seconds()
@@ -114,35 +129,6 @@ def _workspace(dag_id: str, run_id: str) -> Workspace:
     from fanfold.workspace.paths import Workspace
 
     return Workspace.of_run(shared_directory(), dag_id, run_id)
-
-
-def _is_consolidated(workspace: Workspace, context: Any) -> bool:
-    """Whether a failed run was consolidated since its last start, by the task that failed last."""
-    from fanfold.model import Manifest
-    from fanfold.workspace.files import read_as
-
-    run, instance = context.get("dag_run"), context.get("ti")
-    before = STEPS[: STEPS.index(CONSOLIDATE)]
-    if not instance or instance.task_id in before or not workspace.manifest.exists():
-        return False
-    if instance.task_id != CONSOLIDATE:
-        return True
-    manifest = read_as(workspace.manifest, Manifest.from_json)
-    return bool(run.start_date and manifest.moments[1] >= run.start_date)
-
-
-def _know_secrets(workspace: Workspace) -> None:
-    """Load the connection of the run's source: Airflow masks the secrets of those that a process has read."""
-    from airflow.sdk import Connection
-
-    from fanfold.airflow.connections import source_connection
-    from fanfold.loader import load_pipeline
-    from fanfold.workspace.files import read_json
-
-    with suppress(Exception):  # there is none, or the run has no plan
-        Connection.get(
-            source_connection(load_pipeline(read_json(workspace.plan)["pipeline"]).pipeline)
-        )
 
 
 def marker(workspace: Workspace, state: State) -> Path:

@@ -6,17 +6,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow.sdk import Connection
 from airflow.sdk.configuration import conf
 
 from fanfold import formats
+from fanfold.airflow.connections import source_connection
 from fanfold.airflow.links import run_path
 from fanfold.airflow.notifications import Notice, State
 from fanfold.errors import Inconsistent
+from fanfold.loader import load_pipeline
 from fanfold.messages import Message
 from fanfold.model import Manifest, Plan
 from fanfold.queries.item_counts import counts_by_batch, total, total_rows
 from fanfold.workspace.failure_groups import merge_groups, read_groups
-from fanfold.workspace.files import read_as
+from fanfold.workspace.files import read_as, read_json
 from fanfold.workspace.history import read_history, run_before
 
 if TYPE_CHECKING:
@@ -92,11 +95,15 @@ def run_notice(  # noqa: PLR0913 - what is known of a run
         consolidated: Whether it was consolidated since its last start.
         links: Further texts and URLs.
     """
-    numbers = Numbers.of(workspace, consolidated=consolidated)
-    facts, told = [("Run", run_id)], list(sentences)
-    if numbers:
-        told += _reasons(numbers.groups, " ".join(sentences))
-        facts += _facts(numbers, workspace)
+    _know_secrets(workspace)
+    facts, told, numbers = [("Run", run_id)], list(sentences), None
+    try:
+        numbers = Numbers.of(workspace, consolidated=consolidated)
+        if numbers:
+            told += _reasons(numbers.groups, " ".join(sentences))
+            facts += _facts(numbers, workspace)
+    except Inconsistent as error:  # perhaps why the run failed
+        told.append(f"Its numbers are incomplete: {error}")
     if state in {State.COMPLETE, State.PARTIAL, State.EMPTY}:
         told += _warnings(workspace)
     if seconds is not None:
@@ -176,6 +183,13 @@ def _links(
         yield "Report", f"{page}#report"
     if state is State.FAILED or (numbers and numbers.counts.failed + numbers.counts.invalid):
         yield "Failures and Redrive", f"{page}#failures"
+
+
+def _know_secrets(workspace: Workspace) -> None:
+    """Load the connection of the run's source: Airflow masks the secrets of those that a process has read."""
+    with suppress(Exception):  # there is none, or the run has no plan
+        pipeline = load_pipeline(read_json(workspace.plan)["pipeline"]).pipeline
+        Connection.get(source_connection(pipeline))
 
 
 def page_link(dag_id: str, run_id: str) -> tuple[str, str]:
