@@ -52,7 +52,7 @@ USERS = ["1404376560", "1642634100", "1618051664", "1266321801", "1197161814"]
         USERS, name="user_ids", title="Users", noun="uid", column="user_id", sample=True
     ),
     tags=[TAG, "users", "weibo"],
-    **policies.SNAPSHOT,
+    **policies.SNAPSHOT | policies.complete_by(6, start=2),
 )
 def weibo_user_profiles() -> None:
     """Wire the tasks: fan out over the batches, fold, publish, load, report."""

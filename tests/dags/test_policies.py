@@ -39,7 +39,7 @@ def test_it_has_a_name_documentation_an_owner_tags_and_a_schedule_without_catch_
     assert not dag.catchup, "pass **policies.PIPELINE"
     assert dag.max_active_runs == 1, "pass **policies.PIPELINE"
     assert dag.dagrun_timeout, "pass **policies.PIPELINE"
-    told = dag.on_success_callback, dag.on_failure_callback, dag.deadline
+    told = dag.on_success_callback, dag.on_failure_callback
     assert all(told), "pass **policies.PIPELINE"
     timetable = type(dag.timetable).__name__
     allowed = {"CronTriggerTimetable", "AssetTriggeredTimetable", "NullTimetable"}

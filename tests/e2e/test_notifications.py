@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from queue import Queue
 
@@ -63,9 +64,11 @@ def test_the_mail_about_a_failed_run_leads_to_the_complete_run(
 ):
     users = [*runs.users[100:120], *runs.broken]
     simulator.control(uids=dict.fromkeys(runs.broken, "invalid"))
-    run_id = stack.trigger(
-        DAG, {"items_uri": runs.listed(users), "tolerated_failure_percentage": 10, "batch_size": 25}
-    )
+    conf = {"items_uri": runs.listed(users), "tolerated_failure_percentage": 10, "batch_size": 25}
+    stack.wait_for_dag(DAG)
+    # A deadline counts from the logical date.
+    run = {"logical_date": datetime.now(UTC).isoformat(), "conf": conf}
+    run_id = stack.api("POST", f"/api/v2/dags/{DAG}/dagRuns", json=run)["dag_run_id"]
     failed = mails.get(timeout=120)
     assert "failed" in failed["Subject"]
     text = html_of(failed)

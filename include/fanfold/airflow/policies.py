@@ -99,19 +99,16 @@ def complete_by(hour: int, *, start: int) -> dict[str, Any]:
     """Return the deadline "complete by 06:00" for :func:`daily`: ``**policies.PIPELINE | policies.complete_by(6, start=19)``.
 
     At the deadline, people are told of a run that is not complete. Runs without a logical date have none.
-    Deadlines are experimental in Airflow 3.3.
+    Deadlines are experimental in Airflow 3.3; ``dag.test()`` of a DAG with one fails at the end of a successful run.
 
     Args:
         hour: When a run shall be complete, in the timezone of the schedule: on the next day, unless it is
             after ``start``. On the days on which a clock changes, it is an hour off.
         start: Hour of the schedule.
     """
-    return _deadline(DeadlineReference.DAGRUN_LOGICAL_DATE, (hour - start) % 24 or 24)
-
-
-def _deadline(reference: Any, hours: int) -> dict[str, Any]:
+    interval = timedelta(hours=(hour - start) % 24 or 24)
     callback = AsyncCallback(callbacks.late)
-    return {"deadline": DeadlineAlert(reference, timedelta(hours=hours), callback)}
+    return {"deadline": DeadlineAlert(DeadlineReference.DAGRUN_LOGICAL_DATE, interval, callback)}
 
 
 PIPELINE: dict[str, Any] = {
@@ -124,8 +121,6 @@ PIPELINE: dict[str, Any] = {
     # Messages to people, if there is a connection notify_default.
     "on_success_callback": callbacks.on_success,
     "on_failure_callback": callbacks.on_failure,
-    # Half of dagrun_timeout. Experimental in Airflow 3.3.
-    **_deadline(DeadlineReference.DAGRUN_QUEUED_AT, hours=6),
 }
 """Arguments of all pipelines."""
 
