@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -208,3 +210,27 @@ def pipeline(airflow_home, simulator, s3_server, s3_client, bucket_name, tmp_pat
     )
     made.connect("warehouse_default", conn_type="sqlite", host=str(made.warehouse))
     return made
+
+
+@pytest.fixture
+def webhook():
+    """A web server: ``.received``, the bodies; ``.status``, its answer; ``.port``."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.server.received.append(json.loads(body))
+            self.send_response(self.server.status)
+            self.end_headers()
+            self.wfile.write(b"ok")
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.received, server.status, server.port = [], 200, server.server_port
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

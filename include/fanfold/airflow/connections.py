@@ -152,7 +152,7 @@ def rate_limiter(
     from fanfold.rate_limit import open_rate_limiter
 
     return open_rate_limiter(
-        _rate_limits(),
+        rate_limits(),
         endpoint.scope,
         options.requests_per_second or endpoint.requests_per_second,
         endpoint.requests_per_hour,
@@ -161,7 +161,8 @@ def rate_limiter(
     )
 
 
-def _rate_limits() -> Path:
+def rate_limits() -> Path:
+    """Return the folder of the rate limits that are kept in files."""
     return shared_directory() / ".rate-limits"
 
 
@@ -172,7 +173,7 @@ def pause_of(endpoint: Endpoint) -> tuple[float, str]:
     """
     from fanfold.rate_limit import open_store
 
-    store = open_store(_rate_limits(), endpoint.scope, redis_url=rate_limit_url())
+    store = open_store(rate_limits(), endpoint.scope, redis_url=rate_limit_url())
     with contextlib.closing(store):
         seconds, reason = store.paused()
     if seconds <= 0:

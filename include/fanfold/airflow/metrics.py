@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import shutil
 import time
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from airflow.sdk import get_current_context
 from airflow.sdk.observability import stats
 
+from fanfold.airflow import settings
 from fanfold.airflow.task_errors import recorded
 from fanfold.model import Counts, RunStatus, Status
 
@@ -70,11 +72,12 @@ BYTES = Metric("fanfold.bytes", Kind.COUNTER, ("dag_id", "stage"))
 ROWS_LOADED = Metric("fanfold.rows_loaded", Kind.COUNTER, ("dag_id",))
 PENDING = Metric("fanfold.pending_items", Kind.GAUGE, ("dag_id",))
 LAST_SUCCESS = Metric("fanfold.last_success_timestamp", Kind.GAUGE, ("dag_id",))
+FREE = Metric("fanfold.shared_free_ratio", Kind.GAUGE, ())
 STAGE = Metric("fanfold.stage.duration", Kind.TIMER, ("dag_id", "stage"))
 
 ALL = (
     *(ITEMS, ROWS, REJECTED, RUNS, REQUESTS, RETRIES, WAITS, DEFERRALS),
-    *(BYTES, ROWS_LOADED, PENDING, LAST_SUCCESS, STAGE),
+    *(BYTES, ROWS_LOADED, PENDING, LAST_SUCCESS, FREE, STAGE),
 )
 
 REFUSED = "refused"
@@ -161,6 +164,13 @@ def succeeded(manifest: Manifest) -> None:
             stats.gauge(PENDING.name, manifest.pending, tags=tags)
 
 
+def free_space() -> None:
+    """Record the share (0 to 1) of the shared directory's disk that is free."""
+    with _harmless():
+        usage = shutil.disk_usage(settings.shared_directory())
+        stats.gauge(FREE.name, usage.free / usage.total)
+
+
 def loaded(dag_id: str, rows: int) -> None:
     """Count the rows written to the tables of a run."""
     _count(ROWS_LOADED, rows, dag_id=dag_id)
@@ -186,7 +196,8 @@ def timed(body: Callable[P, T]) -> Callable[P, T]:
 
 
 def took(dag_id: str, stage: str, seconds: float) -> None:
-    """Record the duration of a stage in seconds."""
+    """Record the duration of a stage in seconds, and the free space after it."""
+    free_space()
     with _harmless():
         tags = {"dag_id": dag_id, "stage": stage}
         stats.timing(STAGE.name, timedelta(seconds=seconds), tags=tags)

@@ -20,8 +20,9 @@ from fanfold.errors import Inconsistent
 from fanfold.storage.s3_errors import s3_errors, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from contextlib import AbstractContextManager
+    from datetime import datetime
     from pathlib import Path
 
 MIB = 1024 * 1024
@@ -172,6 +173,24 @@ def download(bucket: Bucket, key: str, path: Path) -> bool:
                 return False
             raise
     return True
+
+
+def list_objects(bucket: Bucket, prefix: str) -> Iterator[tuple[str, int, datetime]]:
+    """Yield key, size and time of the last write of each object below a prefix, sorted by key."""
+    with bucket.errors():
+        pages = bucket.client.get_paginator("list_objects_v2").paginate(
+            Bucket=bucket.name, Prefix=prefix
+        )
+        for page in pages:
+            for found in page.get("Contents", ()):
+                yield found["Key"], found["Size"], found["LastModified"]
+
+
+def remove_objects(bucket: Bucket, keys: Iterable[str]) -> None:
+    """Delete objects one after the other: not all services know the request that deletes several."""
+    with bucket.errors():
+        for key in keys:
+            bucket.client.delete_object(Bucket=bucket.name, Key=key)
 
 
 def download_address(bucket: Bucket, key: str, *, seconds: int) -> str | None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from fanfold.errors import Inconsistent, SinkUnavailable
 from fanfold.model import Manifest
-from fanfold.storage.objects import download, read_bytes
+from fanfold.storage.objects import download, list_objects, read_bytes, remove_objects
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from fanfold.storage.objects import Bucket
 
 LATEST = "latest.json"
+MANIFEST = "manifest.json"
+_RUN = re.compile(r"[^/]+/date=\d{4}-\d\d-\d\d/run=[^/]+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,51 @@ def read_published(bucket: Bucket, folder: str) -> Published | None:
             f"({error!r}): run the pipeline that publishes it again."
         ) from error
     return Published(bucket, manifest, latest.prefix, latest.sha256)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRun:
+    """The objects of a run.
+
+    Attributes:
+        name: Name of its folder: ``safe_name(run_id)``.
+        prefix: Their prefix, ending in a slash.
+        keys: Their keys.
+        bytes: Their size.
+        written_at: When the last of them was written.
+    """
+
+    name: str
+    prefix: str
+    keys: tuple[str, ...]
+    bytes: int
+    written_at: datetime
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has a manifest; else its removal, or its first publication, was cut off."""
+        return self.prefix + MANIFEST in self.keys
+
+    def remove(self, bucket: Bucket) -> None:
+        """Delete the objects, the manifest first: a reader finds a whole run or none.
+
+        If it is cut off, :func:`published_runs` still lists the rest.
+        """
+        remove_objects(bucket, sorted(self.keys, key=lambda key: key != self.prefix + MANIFEST))
+
+
+def published_runs(bucket: Bucket, folder: str) -> list[PublishedRun]:
+    """Return the runs in the folder of a DAG, sorted by date."""
+    found: dict[str, list[tuple[str, int, datetime]]] = {}
+    for listed in list_objects(bucket, f"{folder}/date="):
+        if match := _RUN.match(listed[0]):
+            found.setdefault(match[0], []).append(listed)
+    runs = []
+    for prefix, objects in found.items():
+        keys, sizes, times = zip(*objects, strict=True)
+        name = prefix.rpartition("/run=")[2].rstrip("/")
+        runs.append(PublishedRun(name, prefix, keys, sum(sizes), max(times)))
+    return runs
 
 
 def _replaced(bucket: Bucket, key: str) -> SinkUnavailable:

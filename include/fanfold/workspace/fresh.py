@@ -13,9 +13,12 @@ from fanfold.errors import Inconsistent
 from fanfold.workspace.files import disk_errors, read_as, write_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from fanfold.workspace.paths import Workspace
 
-_REMOVED = ".removed-"
+REMOVED = ".removed-"
+"""Prefix of a workspace that is being removed."""
 
 
 def token_of(workspace: Workspace) -> str:
@@ -56,10 +59,15 @@ def remove_previous_run(workspace: Workspace, token: str) -> bool:
         # A failed `preflight` has written why and was reported, before the run owned its workspace.
         early = {workspace.errors, workspace.notices}
         there = root.exists() and not early.issuperset(root.iterdir())
-        if root.exists():
-            root.rename(root.with_name(f"{_REMOVED}{secrets.token_hex(8)}"))
-        for removed in root.parent.glob(f"{_REMOVED}*"):
-            # Another run may remove the same folder.
-            shutil.rmtree(removed, ignore_errors=True)
+        discard(root)
     write_json(workspace.run, {"token": token})
     return there
+
+
+def discard(root: Path) -> None:
+    """Remove a workspace, if it exists, and what is left of removals in its DAG that were cut off."""
+    if root.exists():
+        root.rename(root.with_name(f"{REMOVED}{secrets.token_hex(8)}"))
+    for removed in root.parent.glob(f"{REMOVED}*"):
+        # Another run may remove the same folder.
+        shutil.rmtree(removed, ignore_errors=True)

@@ -38,6 +38,8 @@ Layout::
         limits.json                      limits that were changed while the run is on
 
     <shared>/inputs/                     items files that people put there, and that any run may read
+    <shared>/.notices/                   marks of notices that are not about a single run
+    <shared>/.rate-limits/               rate limits, unless they are in Redis
     <shared>/<dag_id>/.history.json      the latest runs of the DAG
     <shared>/<dag_id>/.publish.lock      held by the run that moves latest.json
 """

@@ -80,7 +80,10 @@ def emit_each(metrics):
     metrics.took("w", "plan", 1.5)
 
 
-def test_each_metric_is_sent_with_the_tags_and_the_kind_that_it_declares(metrics, receiver):
+def test_each_metric_is_sent_with_the_tags_and_the_kind_that_it_declares(
+    metrics, receiver, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(tmp_path))
     emit_each(metrics)
     kinds = {"c": "counter", "g": "gauge", "ms": "timer"}
     sent = {

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -128,30 +126,6 @@ def mailbox(request, certificate, monkeypatch, free_tcp_port):
     )
     yield received
     controller.stop()
-
-
-@pytest.fixture
-def webhook():
-    """A web server: ``.received``, the bodies; ``.status``, its answer; ``.port``."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.server.received.append(json.loads(body))
-            self.send_response(self.server.status)
-            self.end_headers()
-            self.wfile.write(b"ok")
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.received, server.status, server.port = [], 200, server.server_port
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 def connect(monkeypatch, **fields):

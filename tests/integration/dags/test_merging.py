@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import sys
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +18,7 @@ import pipelines
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 NAME = "stock"
+MAINTENANCE = Path(__file__).parents[3] / "dags" / "fanfold_maintenance.py"
 MODULE = """
 import pandera.pandas as pa
 from fanfold import Compute, Fold, Pipeline
@@ -143,3 +146,57 @@ def test_a_run_over_the_tolerance_or_without_items_changes_nothing(shop):
     pending = shop.run(NAME, items=["a:6:2", "broken"], tolerated_failure_percentage=50)
     assert pending.manifest["pending"] == 1
     assert loaded(shop) == {"a": 6}
+
+
+def test_maintenance_removes_what_no_later_run_needs(shop, monkeypatch):
+    """100 days later: runs a, b and c were published, d was not, e is deleted in Airflow."""
+    from airflow.utils.session import create_session
+
+    from fanfold.airflow import maintenance
+
+    shutil.copy(MAINTENANCE, shop.dags)
+    runs = {
+        name: shop.run(NAME, items=[f"{name}:1:{day}"], date=datetime(2026, 5, day, tzinfo=UTC))
+        for day, name in enumerate("abc", start=1)
+    }
+    for day, name in enumerate("de", start=4):
+        items = [f"{name}:1:{day}", "broken"]
+        date = datetime(2026, 5, day, tzinfo=UTC)
+        runs[name] = shop.run(NAME, items=items, date=date, tolerated_failure_percentage=10)
+    with create_session() as session:
+        session.delete(session.merge(runs["e"].run))
+    later = datetime.now(UTC) + timedelta(days=100)
+
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return later.astimezone(tz)
+
+    monkeypatch.setattr(maintenance, "datetime", Later)
+
+    def left():
+        """Runs with a workspace, and runs in the bucket."""
+        found = [name for name in runs if runs[name].workspace.exists()]
+        prefixes = [
+            name for name in runs if any(runs[name].run.run_id in k for k in shop.objects())
+        ]
+        return "".join(found), "".join(prefixes)
+
+    def clean(**conf):
+        assert shop.run("fanfold_maintenance", **conf).errors == {}
+        return left()
+
+    keep = {"keep_runs": 1, "published_keep_days": 50, "published_keep_runs": 2}
+    assert clean(**keep) == ("abcde", "abc")
+    assert clean(**keep, dry_run=False) == ("cd", "bc")
+    assert published(shop) == ({"a": 1, "b": 1, "c": 1}, 3)
+    # Two runs that were published after the one that latest.json points to, whose workspace is lost.
+    shutil.rmtree(runs["c"].workspace)
+    (found,) = (k for k in shop.objects() if runs["b"].run.run_id in k and "manifest" in k)
+    for key in (found, f"{NAME}/date=2026-05-09/run=other/manifest.json"):
+        shop.client.put_object(Bucket=shop.bucket, Key=key, Body=shop.read(found))
+    assert clean(**keep, dry_run=False) == ("d", "bc")
+
+    runs["f"] = shop.run(NAME, items=["a:7:6"], date=datetime(2026, 5, 6, tzinfo=UTC))
+    assert published(shop) == ({"a": 7, "b": 1, "c": 1}, 9)
+    assert clean(**keep, dry_run=False, unpublished_keep_days=99) == ("f", "f")

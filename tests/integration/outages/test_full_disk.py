@@ -6,6 +6,7 @@ import contextlib
 import errno
 import gc
 import itertools
+import json
 import os
 import subprocess
 import threading
@@ -260,3 +261,41 @@ def test_preflight_tells_a_full_disk_from_one_that_may_not_be_written(
     monkeypatch.setenv("FANFOLD_SHARED_DIR", "/proc/fanfold")
     with pytest.raises(BadConfiguration, match="is not writable"):
         _check_workspace()
+
+
+@pytest.mark.filterwarnings("ignore")  # Airflow and its providers warn about themselves
+def test_people_are_told_once_a_day_before_the_disk_is_full(
+    airflow_home, disk, webhook, monkeypatch
+):
+    """Below 10 %, or if two runs of the size of the last one do not fit."""
+    assert airflow_home.is_dir()
+    from fanfold.airflow.disk import check
+
+    config = {"path": f"json://127.0.0.1:{webhook.port}/"}
+    connection = {"conn_type": "apprise", "extra": {"config": config}}
+    monkeypatch.setenv("AIRFLOW_CONN_NOTIFY_DEFAULT", json.dumps(connection))
+    monkeypatch.setenv("FANFOLD_SHARED_DIR", str(disk.path))
+    first, second = (Workspace.of_run(disk.path, "dag", name) for name in ("first", "second"))
+    check(disk.path, first)
+    write_json(first.history, [{"run_id": "first", "requests": 1, "seconds": 1}])
+    (first.root / "raw").mkdir(parents=True)
+    (first.root / "raw" / "blob").write_bytes(bytes(5 * MIB))
+    disk.fill(but=12 * MIB)
+    check(disk.path, second)
+    assert webhook.received == []
+    disk.fill(but=9 * MIB)
+    check(disk.path)  # a run of a DAG without history
+    assert webhook.received == []
+    for _ in range(2):
+        check(disk.path, second)
+    (body,) = webhook.received
+    assert "5.2 MB" in body["message"]
+    assert "free of 25.2 MB" in body["title"]
+    assert "DAG fanfold_maintenance" in body["message"]
+
+    (marker,) = (disk.path / ".notices").iterdir()
+    marker.unlink()
+    (first.root / "raw" / "blob").unlink()
+    disk.fill(but=2 * MIB)
+    check(disk.path)
+    assert len(webhook.received) == 2

@@ -117,7 +117,9 @@ class Run:
         if plan is None and is_active(self.dag_run):
             raise Refusal(404, "no_plan", "This run has no plan yet, so it has no items.")
         if plan is None:
-            raise Refusal(404, "never_planned", "This run ended before its plan: it has no items.")
+            raise Refusal(
+                404, "never_planned", "It ended before its plan, or its workspace was removed."
+            )
         return plan
 
     def tables(self) -> list[str]:

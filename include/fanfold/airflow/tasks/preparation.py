@@ -29,10 +29,12 @@ log = logging.getLogger(__name__)
 @metrics.timed
 def preflight(pipeline: str) -> None:
     """Check all dependencies; the message of a failure lists everything that is wrong."""
+    from fanfold.airflow import disk
     from fanfold.airflow.checks import check_all, check_wiring
 
     check_wiring()
     check_all(pipeline)
+    disk.check(settings.shared_directory(), settings.workspace_of(get_current_context()))
     log.info("Pipeline, source, bucket, database and workspace are available.")
 
 

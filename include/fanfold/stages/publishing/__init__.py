@@ -37,10 +37,12 @@ from fanfold.storage.objects import (
     Bucket,
     Parts,
     PublishedObject,
+    list_objects,
     put_bytes,
     put_file,
+    remove_objects,
 )
-from fanfold.storage.published import LATEST, Latest, read_latest
+from fanfold.storage.published import LATEST, MANIFEST, Latest, read_latest
 from fanfold.workspace.paths import safe_name
 
 if TYPE_CHECKING:
@@ -63,7 +65,6 @@ __all__ = [
     "upload_extra",
 ]
 
-MANIFEST = "manifest.json"
 UpdateLatest = Literal["yes", "first", "no"]
 _ASIDE = ".aside-"
 _UPLOADS = 4
@@ -189,7 +190,8 @@ def publish(  # noqa: PLR0913 - each way ends at its result
         newest = read_latest(bucket, pointer)
         warning = ENGINE.message("publish.older", newest=newest.logical_date if newest else "")
         return PublishResult(target.prefix, objects, latest_moved=False, warning=warning)
-    _remove_asides(bucket, target.prefix)
+    asides = list_objects(bucket, target.prefix + _ASIDE)
+    remove_objects(bucket, [key for key, *_ in asides])
     return PublishResult(target.prefix, objects, latest_moved=True)
 
 
@@ -242,13 +244,3 @@ def _check_files(dataset: Path, manifest: Manifest) -> None:
                 f"{path} does not match the manifest; clear `consolidate` with its downstream "
                 "tasks."
             )
-
-
-def _remove_asides(bucket: Bucket, prefix: str) -> None:
-    with bucket.errors():
-        pages = bucket.client.get_paginator("list_objects_v2").paginate(
-            Bucket=bucket.name, Prefix=prefix + _ASIDE
-        )
-        for page in pages:
-            for found in page.get("Contents", ()):
-                bucket.client.delete_object(Bucket=bucket.name, Key=found["Key"])

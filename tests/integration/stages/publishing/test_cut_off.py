@@ -4,6 +4,7 @@ import pytest
 
 from fanfold.stages.publishing import publish
 from fanfold.storage.objects import Bucket, Parts
+from fanfold.storage.published import published_runs
 
 MIB = 1024 * 1024
 
@@ -86,6 +87,36 @@ def test_a_killed_upload_in_parts_keeps_the_former_run(
     assert read_as_a_reader() == old.manifest
     killer.kill_at(None)
     publish(Bucket(new_s3_client, bucket_name), new.dataset, new.manifest, parts=parts)
+    assert read_as_a_reader() == new.manifest
+
+
+def test_a_removal_that_is_cut_off_leaves_a_run_without_manifest_and_is_completed_later(
+    new_s3_client, s3_client, make_run, read_as_a_reader, bucket_name
+):
+    """Kill it at the k-th request for every k: a reader that finds a manifest finds its files."""
+    bucket, undisturbed = Bucket(new_s3_client, bucket_name), Bucket(s3_client, bucket_name)
+    old, new = make_run(1), make_run(2)
+    publish(undisturbed, old.dataset, old.manifest)
+    before = _objects(undisturbed)
+    publish(undisturbed, new.dataset, new.manifest)
+    killer = Killer(new_s3_client)
+    for number in range(1, len(before) + 2):
+        run, newer = published_runs(undisturbed, "weibo_user_profiles")
+        assert (run.is_whole, len(run.keys)) == (True, 5)
+        killer.kill_at(number)
+        try:
+            run.remove(bucket)
+        except Killed:
+            (rest, _) = published_runs(undisturbed, "weibo_user_profiles")
+            assert (rest.is_whole, len(rest.keys)) == (number == 1, 6 - number)
+            rest.remove(undisturbed)
+        else:
+            break
+        assert published_runs(undisturbed, "weibo_user_profiles") == [newer]
+        for key, content in before.items():
+            if not key.endswith("latest.json"):
+                s3_client.put_object(Bucket=bucket_name, Key=key, **content)
+    assert number == 6, "it is killed at each of its requests"
     assert read_as_a_reader() == new.manifest
 
 
