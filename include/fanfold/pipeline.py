@@ -25,7 +25,8 @@ Text = str | tuple[str, str]
 DATASET = "dataset"
 """Name of the dataset in the SQL of folds and charts."""
 AS_OF = "as_of"
-"""Last column of each dataset and fold: the logical date of its run (UTC)."""
+"""Last column of each dataset and fold: the logical date of the run that made the row (UTC); of a fold over
+rows of several runs, the latest one."""
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from urllib.parse import quote, unquote
 
+import pyarrow.parquet as pq
 import pytest
 
 from fanfold.local.state import StackFailed
+from fanfold.simulator import market
+from fanfold.workspace.files import read_json
+from fanfold.workspace.paths import Workspace
 
 DAG, HISTORY = "weibo_user_profiles", "trade_statistics"
 
@@ -49,6 +53,30 @@ def test_a_backfill_fetches_anew_and_a_cleared_task_keeps_what_it_fetched(stack,
     stack.api("DELETE", f"{dag}/dagRuns/{run_id}")
     with backfilled():
         assert requests() == first
+
+
+def test_a_backfill_of_days_is_right_although_its_runs_overlap_and_the_last_date_comes_first(stack):
+    """Mode merge: every bar is there once, and folds are as of the latest date, whatever run ended last."""
+    days = ["2026-03-03", "2026-03-04"]
+    body = {
+        "dag_id": HISTORY, "from_date": f"{days[0]}T00:00:00Z", "to_date": f"{days[1]}T12:00:00Z",
+        "max_active_runs": 2, "run_backwards": True, "dag_run_conf": {"symbols": ["000001.SZ"]},
+    }  # fmt: skip
+    stack.wait_for_dag(HISTORY)
+    stack.api("PATCH", f"/api/v2/dags/{HISTORY}", json={"is_paused": False})
+    made = stack.api("POST", "/api/v2/backfills", json=body)
+    spaces = []
+    for day in days:
+        run_id = f"backfill__{day}T11:00:00+00:00"
+        assert stack.wait(HISTORY, quote(run_id), timeout=180) == "success"
+        spaces.append(Workspace.of_run(stack.home.shared, HISTORY, run_id))
+    stack.api("PUT", f"/api/v2/backfills/{made['id']}/cancel")
+    last = max(spaces, key=lambda space: read_json(space.manifest)["generation"])
+    found = pq.read_table(last.table("daily_bars"), filters=[("symbol", "==", "000001.SZ")])
+    expected = market.bars("000001.SZ", market.FIRST_DAY, date.fromisoformat(days[1]))
+    assert found["trade_date"].to_pylist() == [bar.day for bar in expected]
+    dates = pq.read_table(last.table("symbol_statistics"))["as_of"].unique().to_pylist()
+    assert [f"{each:%Y-%m-%d}" for each in dates] == days[1:]
 
 
 def test_no_secret_is_in_a_log_a_file_or_the_address_of_a_request(stack):

@@ -114,7 +114,8 @@ def complete_by(hour: int, *, start: int) -> dict[str, Any]:
 PIPELINE: dict[str, Any] = {
     # No start_date: with one, Airflow would immediately start the run of the latest past date.
     "catchup": False,
-    # Runs of one pipeline are sequential: an older run never overtakes a newer one.
+    # Runs of one pipeline are sequential: an older run never overtakes a newer one. Those of a backfill do not
+    # count here, they have --max-active-runs.
     "max_active_runs": 1,
     "dagrun_timeout": timedelta(hours=12),
     "default_args": TASKS,

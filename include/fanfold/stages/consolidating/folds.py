@@ -46,7 +46,8 @@ def write_folds(workspace: Workspace, pipeline: Pipeline, as_of: pa.Scalar) -> d
     Args:
         workspace: That of the run; it has the dataset.
         pipeline: The pipeline.
-        as_of: The value of the last column of each fold.
+        as_of: The logical date of the run: the last column of each fold, unless the dataset has rows of
+            a later one.
 
     Returns:
         The number of rows by fold.
@@ -60,6 +61,11 @@ def write_folds(workspace: Workspace, pipeline: Pipeline, as_of: pa.Scalar) -> d
     dataset = workspace.table(pipeline.dataset)
     rows = {}
     with open_tables({DATASET: dataset, pipeline.dataset: dataset}, workspace.spill) as connection:
+        if as_of.is_valid:
+            # Into a merged dataset, a backfill brings rows of an earlier date than it has.
+            newest = f"SELECT coalesce(epoch_us(max({AS_OF})), 0) FROM {DATASET}"
+            ((microseconds,),) = connection.execute(newest).fetchall()
+            as_of = pa.scalar(max(as_of.value, microseconds), as_of.type)
         for fold in pipeline.folds:
             what = f"Fold {fold.name!r} of pipeline {pipeline.name!r}"
             made = _Made(fold, what, connection)

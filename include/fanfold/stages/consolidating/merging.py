@@ -199,12 +199,7 @@ class Merge:
         with pq.ParquetWriter(aligned, self._state_schema) as writer:
             for batch in _batches(path):
                 try:
-                    columns = [
-                        batch[field.name].cast(field.type)
-                        if field.name in batch.schema.names
-                        else pa.nulls(len(batch), field.type)
-                        for field in self._state_schema
-                    ]
+                    columns = [_cast(batch, field) for field in self._state_schema]
                     table = pa.Table.from_arrays(columns, schema=self._state_schema)
                     table.validate(full=True)
                     for field in self._state_schema:
@@ -507,6 +502,27 @@ def _batches(path: Path) -> Iterator[pa.RecordBatch]:
     # pre_buffer would keep all row groups in memory.
     with pq.ParquetFile(path, pre_buffer=False) as file:
         yield from batches_of(file, ROW_GROUP)
+
+
+def _cast(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
+    """Return a column in the type of a field, or nulls if there is none.
+
+    Raises:
+        pa.ArrowException: That would change a value. Arrow itself drops the time of a timestamp that becomes
+            a date, and rounds to float32 and decimals, without an error.
+    """
+    if field.name not in batch.schema.names:
+        return pa.nulls(len(batch), field.type)
+    before = batch[field.name]
+    if before.type == field.type:
+        return before
+    after = before.cast(field.type)
+    is_text = pa.types.is_string(before.type) or pa.types.is_dictionary(before.type)
+    if not is_text and not after.cast(before.type).equals(before):
+        raise pa.ArrowInvalid(
+            f"{before.type} to {field.type} would change values of column {field.name!r}"
+        )
+    return after
 
 
 def _positions(

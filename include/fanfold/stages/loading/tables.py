@@ -156,10 +156,13 @@ def changes_values(wanted: sa.types.TypeEngine[Any], present: Any, dialect: sa.D
         return short or not isinstance(present, sa.Float)
     if isinstance(kind, sa.DateTime):
         return not isinstance(present, sa.DateTime) or present.timezone != kind.timezone
+    if isinstance(kind, sa.Date):  # would be midnight in the time zone of the session
+        return isinstance(present, sa.DateTime) and present.timezone
     if isinstance(kind, sa.Numeric) and kind.scale:
         decimal = isinstance(present, sa.Numeric)
         return not decimal or (present.precision is not None and present.scale < kind.scale)
-    return isinstance(kind, (sa.Integer, sa.Numeric)) and isinstance(present, sa.Float)
+    numbers = (sa.Integer, sa.Numeric, sa.Boolean)
+    return isinstance(kind, numbers) and isinstance(present, (sa.Float, sa.String))
 
 
 def _check_name(name: str) -> None:

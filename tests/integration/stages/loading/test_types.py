@@ -150,6 +150,8 @@ def test_nan_is_kept_in_postgres_and_null_in_sqlite(warehouse, make_dataset):
         (pa.int64(), pa.float64()),
         (MONEY, pa.float64()),
         (pa.float64(), pa.int64()),
+        (pa.string(), pa.int64()),
+        (pa.string(), pa.bool_()),
     ],
     ids=str,
 )
@@ -158,6 +160,38 @@ def test_a_column_whose_type_would_change_values_is_named(warehouse, make_datase
     warehouse.load(make_dataset(first, target=ORDERS))
     with pytest.raises(BadConfiguration, match=r"'orders': column 'x' has the type .* alter"):
         warehouse.load(make_dataset(second, target=ORDERS, day=2))
+
+
+def test_a_date_does_not_become_midnight_in_the_time_zone_of_the_session(
+    postgres_warehouse, make_dataset
+):
+    day = pa.array([date(2026, 3, 1)])
+    moments = orders(x=day.cast(pa.timestamp("us", "UTC")))
+    postgres_warehouse.load(make_dataset(moments, target=ORDERS))
+    with pytest.raises(BadConfiguration, match=r"'x' has the type TIMESTAMP, .* type DATE"):
+        postgres_warehouse.load(make_dataset(orders(x=day), target=ORDERS, day=2))
+
+
+WIDER = {
+    "postgres": (["ALTER TABLE orders ALTER COLUMN x TYPE double precision"], []),
+    "sqlite": (
+        ["ALTER TABLE orders RENAME TO orders_old"],
+        ["INSERT INTO orders SELECT * FROM orders_old WHERE id NOT IN (SELECT id FROM orders)"],
+    ),
+}
+
+
+def test_a_column_is_widened_as_the_docs_say(warehouse, make_dataset):
+    """docs/questions/add-a-column.md: Postgres alters the column, SQLite gets a new table and the rows of the old one."""
+    before, after = WIDER[warehouse.kind]
+    warehouse.load(make_dataset(orders(x=pa.array([1, 2])), target=ORDERS))
+    wider = make_dataset(orders(x=pa.array([0.5])), target=ORDERS, day=2)
+    with pytest.raises(BadConfiguration, match="alter the column's type, or rename the table"):
+        warehouse.load(wider)
+    warehouse.run(*before)
+    warehouse.load(wider)
+    warehouse.run(*after)
+    assert warehouse.query("SELECT id, x FROM orders ORDER BY id") == [(0, 0.5), (1, 2.0)]
 
 
 def test_more_decimal_places_than_those_of_the_column_are_rejected(

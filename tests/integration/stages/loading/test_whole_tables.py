@@ -68,6 +68,18 @@ def test_rows_that_do_not_differ_are_not_written(warehouse, make_run):
     assert load(warehouse, make_run(rows, day=2, generation=2))[0].written == 0
 
 
+def test_a_column_that_the_rows_no_longer_have_keeps_its_values_and_a_new_one_is_null_until_written(
+    warehouse, make_run
+):
+    load(warehouse, make_run(tables({"1": (1.0, OLD), "2": (2.0, OLD)}), generation=1))
+    second = tables({"1": (1.0, OLD), "3": (3.0, NEW)})
+    rows = second[ORDERS]
+    second[ORDERS] = rows.drop_columns("price").append_column("net", rows["price"])
+    load(warehouse, make_run(second, day=2, generation=2))
+    found = warehouse.query("SELECT order_id, price, net FROM orders ORDER BY order_id")
+    assert found == [("1", 1.0, 1.0), ("3", None, 3.0)]
+
+
 def test_an_older_generation_is_not_loaded_and_says_so(warehouse, make_run):
     """The later run has the older generation: it was published first, and its load came later."""
     load(warehouse, make_run(tables({"1": (2.0, OLD)}), day=1, generation=3))

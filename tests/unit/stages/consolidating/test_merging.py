@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from fanfold.errors import Inconsistent, ToleranceExceeded
 from fanfold.loader import Loaded
 from fanfold.model import Basis, Counts, Forecast, Outcome, Plan, RunIdentity, RunStatus, Status
-from fanfold.pipeline import Pipeline
+from fanfold.pipeline import Fold, Pipeline
 from fanfold.sources import Compute, Files
 from fanfold.stages.consolidating import consolidate, merging, tables
 from fanfold.stages.consolidating.tolerance import check_tolerance
@@ -50,6 +50,18 @@ class Renamed(Line):
     """The contract with a column that rows of before cannot have."""
 
     currency: str
+
+
+class Wider(Line):
+    """The contract with a wider type."""
+
+    value: float
+
+
+class Narrower(Line):
+    """The contract with a type that Arrow rounds to without an error."""
+
+    at: pa.float32 = pa_schema.Field(nullable=True)  # type: ignore[valid-type]
 
 
 FILES = Pipeline(
@@ -373,6 +385,8 @@ def test_a_rebuild_drops_items_that_it_did_not_read_and_keeps_those_that_failed(
         ({"key": ("order", "value")}, {"keep": True}, [("a", 1), ("b", 2), ("c", 4), ("b", 3)]),
         ({"contract": WithNote}, {"keep": True}, [("a", 1), ("c", 4), ("b", 3)]),
         ({"contract": Renamed}, {"keep": True}, "'currency' is new and not nullable.*rebuild"),
+        ({"contract": Wider}, {"keep": True}, [("a", 1.0), ("c", 4.0), ("b", 3.0)]),
+        ({"contract": Narrower}, {"keep": True}, "double to float would change .*'at'.*rebuild"),
         ({"contract": Renamed}, {}, r"earlier_rows=rebuild .* or with earlier_rows=keep"),
         ({"contract": WithNote}, {"rebuild": True}, [("c", 4), ("b", 3)]),
         ({"contract": WithNote}, {"rebuild": True, "generation": 0}, "published rows of another"),
@@ -381,14 +395,16 @@ def test_a_rebuild_drops_items_that_it_did_not_read_and_keeps_those_that_failed(
         "keep, other key",
         "keep, new column",
         "keep, impossible",
+        "keep, wider",
+        "keep, narrower",
         "neither",
         "rebuild",
         "overtaken",
     ],
 )
 def test_rows_of_another_version_are_merged_only_if_told_so(shop, changed, ref, found):
-    shop.run([End("f1", (("a", 1.0, None, 1), ("b", 1.0, None, 2)))])
-    shop.run([End("f3", (("c", 1.0, None, 4),))])
+    shop.run([End("f1", (("a", 1.1, None, 1), ("b", 1.1, None, 2)))])
+    shop.run([End("f3", (("c", 1.1, None, 4),))])
     before = shop.base
     shop.pipeline = replace(shop.pipeline, **changed)
     shop.code = "0ther"
@@ -400,6 +416,20 @@ def test_rows_of_another_version_are_merged_only_if_told_so(shop, changed, ref, 
         return
     shop.run(ends, ref=reference)
     assert shop.rows("order", "value") == found
+
+
+def test_a_fold_over_rows_of_later_runs_has_the_latest_date_of_them(shop):
+    """A backfill, and a run that is cleared, do not make a table look older than its rows."""
+    fold = Fold("total", key=("n",), sql="SELECT 1 AS n, sum(value) AS value FROM dataset")
+    shop.pipeline = replace(COMPUTED, folds=[fold])
+    found = []
+    for day, value in ((5, 1), (2, 2), (7, 3)):
+        shop.run([End(f"item {day}", ((str(day), None, None, value),))], day=day)
+        found += pq.read_table(
+            shop.workspace.table("total"), columns=["value", "as_of"]
+        ).to_pylist()
+    dates = [START + timedelta(day) for day in (5, 5, 7)]
+    assert [(row["value"], row["as_of"]) for row in found] == [*zip((1, 3, 6), dates, strict=True)]
 
 
 def test_kept_rows_are_deleted_by_the_column_that_the_author_names_now(shop):
