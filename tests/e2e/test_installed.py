@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -99,6 +100,7 @@ def test_one_dag_file_runs_in_an_airflow_of_its_own(
             env=environment,
             stdout=output,
             stderr=output,
+            start_new_session=True,
         )
     try:
         api = f"http://127.0.0.1:{port}/api/v2"
@@ -122,7 +124,8 @@ def test_one_dag_file_runs_in_an_airflow_of_its_own(
             token = lambda: session.get(f"http://127.0.0.1:{port}/auth/token", timeout=10)  # noqa: E731
             wait("GET", "/version")
             session.headers["Authorization"] = f"Bearer {token().json()['access_token']}"
-            run_id = wait("POST", "/dags/steps/dagRuns", json={"logical_date": None})["dag_run_id"]
+            request = {"logical_date": None, "conf": {"items": ["27"]}}
+            run_id = wait("POST", "/dags/steps/dagRuns", json=request)["dag_run_id"]
             ended = wait(
                 "GET",
                 f"/dags/steps/dagRuns/{run_id}",
@@ -133,7 +136,7 @@ def test_one_dag_file_runs_in_an_airflow_of_its_own(
             page = session.get(f"http://127.0.0.1:{port}/fanfold/api/pipelines", timeout=10)
             assert [each["dag_id"] for each in page.json()["pipelines"]] == ["steps"]
     finally:
-        airflow.terminate()
+        os.killpg(airflow.pid, signal.SIGTERM)  # standalone does not end all its components
         airflow.wait(30)
     assert s3_client.get_object(Bucket=bucket, Key="steps/latest.json")
     assert "already registered" not in log.read_text()
