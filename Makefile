@@ -1,6 +1,6 @@
 # All targets create or update .venv as needed, from python3 (3.11-3.13) and the package registry.
 .DEFAULT_GOAL := help
-.PHONY: help run up down status airflow pipeline lint check test chaos bench screenshots audit cluster-up cluster-run cluster-down cluster-logs cluster-test deploy-check clean
+.PHONY: help run up down status airflow doctor pipeline lint check test chaos bench screenshots audit cluster-up cluster-run cluster-down cluster-logs cluster-test deploy-check clean
 SHELL := /bin/sh
 PIPELINE ?=
 ITEMS ?=
@@ -27,7 +27,7 @@ ON_PORT = $${PORT:+"--port=$$PORT"}
 # These commands say themselves what is wrong and exit with 0 or 1. In question mode make runs only lines with `+`,
 # ends with the same status and does not add `make: *** [Makefile:48: run] Error 1`.
 ifneq ($(MAKECMDGOALS),)
-ifeq ($(filter-out run up down status airflow pipeline,$(MAKECMDGOALS)),)
+ifeq ($(filter-out run up down status airflow doctor pipeline,$(MAKECMDGOALS)),)
 ifeq ($(findstring n,$(firstword -$(MAKEFLAGS))),)
 MAKEFLAGS += --question
 SAYS := +
@@ -60,6 +60,10 @@ status: ## Show what runs
 airflow: ## Run a command of Airflow on the stack, or on its database: make airflow ARGS="dags list"
 	$(SAYS)@scripts/bootstrap
 	$(SAYS)@exec $(LOCAL) airflow "--arguments=$$ARGS"
+
+doctor: ## Check the stack of `make up`: versions, connections, shared directory, bucket, database, clock, limits
+	$(SAYS)@scripts/bootstrap
+	$(SAYS)@exec $(LOCAL) doctor
 
 pipeline: ## Write a pipeline that runs as it is: make pipeline NAME=air_quality FROM=api (or files, function, compute)
 	$(SAYS)@scripts/bootstrap

@@ -381,6 +381,12 @@ def _airflow_database():
 
 
 @pytest.fixture(scope="session")
+def sqlite_database():
+    """An SQLite file with Airflow's migrated tables, to be copied."""
+    return cached("sqlite", _prepare_sqlite) / "airflow.db"
+
+
+@pytest.fixture(scope="session")
 def airflow_home(request, tmp_path_factory):
     """An Airflow home with a migrated database, for all tests in this process.
 
@@ -393,7 +399,7 @@ def airflow_home(request, tmp_path_factory):
     if _airflow_database() == "postgres":
         database = request.getfixturevalue("postgres_server").airflow_url
     else:
-        shutil.copy(cached("sqlite", _prepare_sqlite) / "airflow.db", home)
+        shutil.copy(request.getfixturevalue("sqlite_database"), home)
         database = f"sqlite:///{home}/airflow.db"
     settings = {
         "AIRFLOW_HOME": str(home),

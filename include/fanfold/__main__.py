@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import re
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from fanfold.testing import Result
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
+_INSTALLED = not (_REPOSITORY / "dags").is_dir()
+"""Whether this is an installed package, outside of its repository."""
 _TEMPLATES = Path(__file__).with_name("templates")
 _OF_ITEMS = {
     "list": "items",
@@ -73,8 +76,24 @@ _WIDE = 8
 """Columns above which a table is printed with a line a column."""
 
 
-def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
+def dags_folder() -> Path:
+    """Return the folder of the DAG files: that of the repository, or of the Airflow that is installed."""
+    if not _INSTALLED:
+        return _REPOSITORY / "dags"
+    from airflow.configuration import conf
+
+    return Path(conf.get_mandatory_value("core", "dags_folder"))
+
+
+def new(name: str, kind: str, root: Path | None = None, *, dags: Path | None = None) -> list[Path]:
     """Write a pipeline that runs as it is: module, DAG file, test, and a file or a function; return their paths.
+
+    Args:
+        name: Name of the pipeline and its files.
+        kind: The kind of source: ``api``, ``files``, ``function``, ``compute``.
+        root: A folder laid out as this repository; the default is the repository.
+        dags: Instead of ``root``, the DAG files' folder of an Airflow: the pipeline goes into ``pipelines`` in
+            it, tests and functions beside it.
 
     Raises:
         BadInput: The name cannot be that of a module or dataset, or one of the files exists, or there is
@@ -86,15 +105,18 @@ def new(name: str, kind: str, root: Path = _REPOSITORY) -> list[Path]:
         raise BadInput(
             f"NAME={name!r}: use up to 40 lower-case letters, digits and '_', such as air_quality."
         )
+    root = dags.parent if dags else root or _REPOSITORY
+    include, dags = (dags, dags) if dags else (root / "include", root / "dags")
+    functions = (root if include == dags else include) / "functions"
     files = {
-        root / "include" / "pipelines" / f"{name}.py": f"{kind}.py.tmpl",
-        root / "dags" / f"{name}.py": "dag.py.tmpl",
+        include / "pipelines" / f"{name}.py": f"{kind}.py.tmpl",
+        dags / f"{name}.py": "dag.py.tmpl",
         root / "tests" / "pipelines" / f"test_{name}.py": f"{kind}_test.py.tmpl",
     }
     if kind == "files":
         files[root / "tests" / "pipelines" / f"{name}.csv"] = "files.csv.tmpl"
     if kind == "function":
-        files[root / "include" / "functions" / f"{name}.py"] = "function_handler.py.tmpl"
+        files[functions / f"{name}.py"] = "function_handler.py.tmpl"
     for path in files:
         if path.exists():
             raise BadInput(f"{path} exists; choose another NAME or remove it.")
@@ -119,7 +141,6 @@ def try_item(pipeline: Pipeline, item: dict[str, Any]) -> Result:
 
 @contextlib.contextmanager
 def _simulated(pipeline: Pipeline) -> Iterator[None]:
-    from fanfold.simulator.process import running
     from fanfold.simulator.sample import connections
     from fanfold.testing import endpoint_of
 
@@ -133,6 +154,13 @@ def _simulated(pipeline: Pipeline) -> Iterator[None]:
             print(f"{connection}: {endpoint.url or 'AWS Lambda'}")
         yield
         return
+    if importlib.util.find_spec("httptools") is None:
+        raise BadInput(
+            f"{variable} is not set. Set it to the connection of the API, or install the simulator: "
+            "pip install 'fanfold[local]'."
+        )
+    from fanfold.simulator.process import running
+
     print(f"{variable} is not set: using the simulator.")
     folder = os.environ.get("FUNCTIONS") if isinstance(source, Function) else None
     with running(*(("--functions", str(Path(folder).absolute())) if folder else ())) as simulator:
@@ -214,15 +242,21 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
+    if _INSTALLED:
+        sys.path.append(str(dags_folder()))  # as Airflow does
     given: Any = _parse(arguments)
     try:
         if given.command == "new":
-            paths = [path.relative_to(_REPOSITORY) for path in new(given.name, given.kind)]
+            paths = new(given.name, given.kind, dags=dags_folder() if _INSTALLED else None)
+            if not _INSTALLED:
+                paths = [path.relative_to(_REPOSITORY) for path in paths]
             print(*paths, sep="\n")
             of_files = given.kind == "files"
             item = paths[-1] if of_files else json.loads(_KINDS[given.kind]["example"])[0]
-            print(f"Try it: .venv/bin/python -m fanfold try {given.name} --item {item}")
-            print(f"Run it: make run PIPELINE={given.name}")
+            python = "python" if _INSTALLED else ".venv/bin/python"
+            run = "airflow dags trigger " if _INSTALLED else "make run PIPELINE="
+            print(f"Try it: {python} -m fanfold try {given.name} --item {item}")
+            print(f"Run it: {run}{given.name}")
             return 0
         pipeline = load_pipeline(given.name).pipeline
         item = {**given.attributes, pipeline.item_column: given.item}

@@ -31,8 +31,11 @@ class Loaded:
 
 
 def pipeline_names() -> list[str]:
-    """Return the names of the installed pipelines, sorted."""
-    package = importlib.import_module(PACKAGE)
+    """Return the names of the pipelines that Python finds, sorted."""
+    try:
+        package = importlib.import_module(PACKAGE)
+    except ModuleNotFoundError:
+        return []
     return sorted(
         module.name
         for module in pkgutil.iter_modules(package.__path__)
@@ -41,14 +44,17 @@ def pipeline_names() -> list[str]:
 
 
 def load_pipeline(name: str) -> Loaded:
-    """Return the pipeline of a module in ``include/pipelines``.
+    """Return the pipeline of a module in a folder ``pipelines`` that Python finds.
+
+    That is ``include/pipelines`` in this repository; elsewhere the folder beside the DAG files, as Airflow
+    adds theirs to ``sys.path``, or any other one on it.
 
     Raises:
         BadPipeline: There is no such module, it cannot be imported, or it has no ``PIPELINE``.
     """
     if name not in pipeline_names():
         raise BadPipeline(
-            f"There is no pipeline {name!r} in include/{PACKAGE}; available: "
+            f"There is no {PACKAGE}/{name}.py beside the DAG files or elsewhere on Python's path; available: "
             f"{', '.join(pipeline_names()) or 'none'}."
         )
     module = f"{PACKAGE}.{name}"
@@ -57,15 +63,15 @@ def load_pipeline(name: str) -> Loaded:
     except Exception as error:
         line = last_line(error, PACKAGE)  # that of a SyntaxError is in its text
         raise BadPipeline(
-            f"include/{PACKAGE}/{name}.py cannot be imported: {described(error)}"
+            f"{PACKAGE}/{name}.py cannot be imported: {described(error)}"
             f"{f' ({line})' if line else ''}"
         ) from error
     pipeline = getattr(found, "PIPELINE", None)
     if not isinstance(pipeline, Pipeline):
-        raise BadPipeline(f"include/{PACKAGE}/{name}.py must define PIPELINE = Pipeline(…).")
+        raise BadPipeline(f"{PACKAGE}/{name}.py must define PIPELINE = Pipeline(…).")
     if pipeline.name != name:
         raise BadPipeline(
-            f"include/{PACKAGE}/{name}.py: PIPELINE has the name {pipeline.name!r}; it must be that "
+            f"{PACKAGE}/{name}.py: PIPELINE has the name {pipeline.name!r}; it must be that "
             "of its module."
         )
     return Loaded(pipeline, code_digest(module))

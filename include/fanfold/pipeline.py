@@ -1,6 +1,6 @@
 """What an author writes: a pipeline, as values and pure functions.
 
-A module in ``include/pipelines`` defines ``PIPELINE``. It is imported by the tasks that need it, never
+A module in a folder ``pipelines`` defines ``PIPELINE``. It is imported by the tasks that need it, never
 by a DAG file or the api-server: what these need is in the run's ``plan.json``.
 """
 
@@ -38,7 +38,7 @@ class Pipeline:
     below lists the names that it may use.
 
     Attributes:
-        name: Name of its module in ``include/pipelines``.
+        name: Name of its module in the folder ``pipelines``.
         noun: What an item is, in the singular: ``("station", "气象站")``.
         source: Where the records of an item come from.
         contract: pandera schema (``DataFrameModel`` or ``DataFrameSchema``) that rows obey. Columns

@@ -63,7 +63,7 @@ def test_a_wrong_module_is_named_with_the_line(package, text, message):
 
 def test_an_unknown_pipeline_is_answered_with_the_known_ones(package):
     package(mine=GOOD, _mine="")
-    with pytest.raises(BadPipeline, match=r"no pipeline '_mine' .*available: mine"):
+    with pytest.raises(BadPipeline, match=r"no pipelines/_mine\.py .*available: mine"):
         load_pipeline("_mine")
 
 

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import tempfile
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from airflow.sdk import get_current_context
 
@@ -53,24 +53,18 @@ def check_all(pipeline: str) -> None:
         BadConfiguration: At least one check needs manual action; the message lists all failures.
         SinkUnavailable: All failures are transient; the message lists them.
     """
-    checks: list[tuple[str, Callable[[], None]]] = [
+    checks: list[tuple[str, Callable[[], str | None]]] = [
         (f"pipeline {pipeline}", lambda: _check_pipeline(pipeline)),
-        ("object storage", _check_bucket),
+        ("object storage", check_bucket),
         ("database", lambda: _check_database(pipeline)),
-        ("workspace", _check_workspace),
+        ("workspace", check_workspace),
         ("run", lambda: _check_run(pipeline)),
     ]
     found: list[tuple[str, FanfoldError]] = []
     for name, check in checks:
-        try:
-            check()
-        except FanfoldError as error:
-            found.append((name, error))
-        except Exception as error:  # noqa: BLE001 - the other checks are reported, too
-            # Without its text, which may contain a header or a URL with a token.
-            at = last_line(error, "fanfold")
-            text = f"unexpected {type(error).__name__} at {at}; please report it"
-            found.append((name, FanfoldError(text)))
+        _, failure = result(check)
+        if failure:
+            found.append((name, failure))
     if not found:
         return
     failures = "\n".join(f"  {name}: {error}" for name, error in found)
@@ -83,6 +77,18 @@ def check_all(pipeline: str) -> None:
     raise failed
 
 
+def result(check: Callable[[], str | None]) -> tuple[str, FanfoldError | None]:
+    """Run a check; return what it found, or its failure."""
+    try:
+        return check() or "", None
+    except FanfoldError as error:
+        return "", error
+    except Exception as error:  # noqa: BLE001 - the other checks are reported, too
+        # Without its text, which may contain a header or a URL with a token.
+        at = last_line(error, "fanfold")
+        return "", FanfoldError(f"unexpected {type(error).__name__} at {at}; please report it")
+
+
 def _check_pipeline(name: str) -> None:
     """Import the pipeline, and check endpoint and token of its source, its functions, or buckets and folders."""
     from fanfold.stages.processing.contract import contract_of
@@ -90,8 +96,7 @@ def _check_pipeline(name: str) -> None:
     pipeline = load_pipeline(name).pipeline
     contract_of(pipeline)
     if isinstance(pipeline.source, (Api, Function)):
-        with connections.about(connections.source_connection(pipeline)):
-            _check_source(pipeline, pipeline.source)
+        check_source_of(pipeline)
     elif isinstance(pipeline.source, Files):
         with connections.locations(pipeline.source.connection) as locations:
             items = items_of(get_current_context()).items
@@ -100,15 +105,20 @@ def _check_pipeline(name: str) -> None:
                 next(locations.list(Pattern(text).prefix()), None)
 
 
-def _check_source(pipeline: Pipeline, source: Api | Function) -> None:
-    endpoint, now = connections.endpoint(pipeline), datetime.now(UTC)
-    try:
-        with connections.source_session(source, endpoint, as_of=now) as session:
-            check_source(session)
-    except FanfoldError as error:
-        may_pass = isinstance(error, Retriable) and error.message.id not in _WRONG_HOST
-        kind = SinkUnavailable if may_pass else BadConfiguration
-        raise kind(f"connection {endpoint.connection!r}, {endpoint.server}: {error}") from None
+def check_source_of(pipeline: Pipeline) -> str:
+    """Check the endpoint and the token of an API or of functions; return the endpoint."""
+    source = cast("Api | Function", pipeline.source)
+    with connections.about(connections.source_connection(pipeline)):
+        endpoint, now = connections.endpoint(pipeline), datetime.now(UTC)
+        try:
+            with connections.source_session(source, endpoint, as_of=now) as session:
+                check_source(session)
+        except FanfoldError as error:
+            may_pass = isinstance(error, Retriable) and error.message.id not in _WRONG_HOST
+            kind = SinkUnavailable if may_pass else BadConfiguration
+            text = f"connection {endpoint.connection!r}, {endpoint.server}: {error}"
+            raise kind(text) from None
+    return f"{endpoint.server}: reachable, and the token is accepted"
 
 
 def check_wiring() -> None:
@@ -159,7 +169,8 @@ def _started(context: Context) -> datetime:
     return datetime.now(UTC)
 
 
-def _check_bucket() -> None:
+def check_bucket() -> str:
+    """Check the bucket: permissions, conditional writes; return what it is like."""
     from fanfold.stages.publishing import IfMatch, check_bucket
 
     with connections.bucket(settings.bucket_name()) as bucket:
@@ -170,9 +181,15 @@ def _check_bucket() -> None:
                 bucket.name,
                 bucket.endpoint,
             )
+            condition = "NO conditional writes: publish from this installation only"
+        else:
+            condition = "conditional writes"
+        kept = "checksums" if bucket.checksums else "no checksums: each upload is read back"
+        return f"{bucket.name} at {bucket.endpoint}: {condition}, {kept}"
 
 
 def _check_database(name: str) -> None:
+    """Check the tables of a pipeline."""
     from fanfold.stages.consolidating.folds import table_schemas
     from fanfold.stages.loading import check_database, targets_of
     from fanfold.stages.processing import arrow_schema
@@ -196,7 +213,17 @@ def _check_database(name: str) -> None:
         )
 
 
-def _check_workspace() -> None:
+def check_database() -> str:
+    """Check the database without a pipeline: rights, and whether text is kept; return its kind."""
+    from fanfold.stages.loading import check_database
+
+    with connections.warehouse() as connection:
+        check_database(connection, (), connections.WAREHOUSE)
+        return type(connection).__module__
+
+
+def check_workspace() -> None:
+    """Check that the shared directory can be written."""
     shared = settings.shared_directory()
     try:
         with disk_errors(shared):

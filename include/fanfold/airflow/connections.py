@@ -87,7 +87,7 @@ def endpoint(pipeline: Pipeline) -> Endpoint:
     from fanfold.sources.endpoint import Endpoint, function_endpoint
 
     connection_id = source_connection(pipeline)
-    connection = _connection(connection_id)
+    connection = connection_of(connection_id)
     # Airflow masks the password as it is: a line break at its end would keep it from being found in a log.
     mask_secret((connection.password or "").strip())
     fields: dict[str, Any] = {
@@ -216,7 +216,7 @@ def _s3_client(connection_id: str, options: Mapping[str, Any] = MappingProxyType
     from botocore.config import Config
 
     # Without the connection boto would fall back to credentials and endpoints from elsewhere.
-    _extra(connection_id, _connection(connection_id))
+    _extra(connection_id, connection_of(connection_id))
     with _aws_errors(connection_id):
         hook = _stripped_hook(AwsBaseHook(aws_conn_id=connection_id, client_type="s3"))
         config = Config(**S3).merge(hook.config).merge(Config(**options))
@@ -276,7 +276,7 @@ def warehouse() -> Iterator[Any]:
         SinkUnavailable: The database cannot be reached.
     """
     with about(WAREHOUSE):
-        connection = _connection(WAREHOUSE)
+        connection = connection_of(WAREHOUSE)
         if connection.conn_type not in {"sqlite", *_POSTGRES_TYPES}:
             raise BadConfiguration(
                 f"Connection {WAREHOUSE!r} has the type {connection.conn_type!r}; "
@@ -294,7 +294,7 @@ def database(connection_id: str) -> Iterator[Any]:
         BadConfiguration: The connection is missing, or not that of an SQL database.
         SinkUnavailable: The database cannot be reached.
     """
-    with about(connection_id), _opened(connection_id, _connection(connection_id)) as opened:
+    with about(connection_id), _opened(connection_id, connection_of(connection_id)) as opened:
         yield opened
 
 
@@ -358,7 +358,12 @@ def _sqlite(connection: Connection) -> Any:
     return sqlite3.connect(path, timeout=SQLITE_TIMEOUT)
 
 
-def _connection(connection_id: str) -> Connection:
+def connection_of(connection_id: str) -> Connection:
+    """Return a connection of Airflow.
+
+    Raises:
+        BadConfiguration: It does not exist, or its environment variable is wrong.
+    """
     from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError
 
     variable = f"AIRFLOW_CONN_{connection_id.upper()}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fanfold.cluster import backups, environment, rolling, runs
-from fanfold.cluster.compose import Compose, require_compose
+from fanfold.cluster.compose import CommandFailed, Compose, docker, require_compose
 from fanfold.errors import BadConfiguration, BadInput, FanfoldError
 from fanfold.simulator.sample import SAMPLES, USERS
 
@@ -40,6 +41,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     for name, text in (("backup", "write a backup"), ("restore", "restore a backup")):
         commands.add_parser(name, help=text).add_argument("folder", type=Path)
     commands.add_parser("status", help="list the containers; exits with 1 if one is not healthy")
+    commands.add_parser("doctor", help="check the installation, and each worker")
     return parser.parse_args(arguments)
 
 
@@ -115,6 +117,29 @@ def status(compose: Compose) -> int:
     return int(not found or not all(map(rolling.is_healthy, found)))
 
 
+def doctor(compose: Compose) -> int:
+    """Check the installation in the scheduler's container, and each worker; return 1 if a check failed."""
+    mark = secrets.token_hex(8)
+    folder = "$FANFOLD_SHARED_DIR/.doctor-" + mark
+    command = ("python", "-m", "fanfold.airflow.doctor", "--mark", mark)
+    workers = [each["Name"] for each in compose.containers("airflow-worker")]
+    failed = 0
+    compose.execute("airflow-scheduler", "sh", "-c", f'touch "{folder}"')
+    try:
+        for name, ends in (("the installation", ()), *((name, ("--worker",)) for name in workers)):
+            print(f"\n{name}", flush=True)
+            try:
+                if ends:
+                    docker("exec", name, *command, *ends, stdout=None)
+                else:
+                    compose.run("exec", "--no-TTY", "airflow-scheduler", *command, stdout=None)
+            except CommandFailed:
+                failed = 1
+    finally:
+        compose.execute("airflow-scheduler", "sh", "-c", f'rm -f "{folder}"')
+    return failed
+
+
 def _call(given: argparse.Namespace, compose: Compose) -> int:
     match given.command:
         case "up":
@@ -125,6 +150,8 @@ def _call(given: argparse.Namespace, compose: Compose) -> int:
             return upgrade(compose, given.version)
         case "status":
             return status(compose)
+        case "doctor":
+            return doctor(compose)
         case "scale":
             rolling.scale(compose, "airflow-worker", given.workers)
         case "backup":

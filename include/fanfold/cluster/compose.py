@@ -105,13 +105,13 @@ class Compose:
         return sorted((json.loads(line) for line in lines), key=lambda each: each["Name"])
 
 
-def docker(*arguments: str) -> str:
-    """Run ``docker``; return its stdout.
+def docker(*arguments: str, stdout: int | None = subprocess.PIPE) -> str:
+    """Run ``docker``; return its stdout, or with None print it.
 
     Raises:
         CommandFailed: It exited with an error.
     """
-    return _call(["docker", *arguments])
+    return _call(["docker", *arguments], stdout=stdout)
 
 
 def _call(command: list[str], **options: Any) -> str:

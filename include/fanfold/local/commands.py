@@ -1,4 +1,4 @@
-"""The command line: ``python -m fanfold.local run|up|down|status|airflow``, for the Makefile."""
+"""The command line: ``python -m fanfold.local run|up|down|status|airflow|doctor``, for the Makefile."""
 
 from __future__ import annotations
 
@@ -59,6 +59,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     commands.add_parser("status", help="show what runs")
     airflow = commands.add_parser("airflow", help="run a command of Airflow on the stack")
     airflow.add_argument("--arguments", default="", help="its arguments, quoted as in a shell")
+    commands.add_parser("doctor", help="check the stack, and the machine that it runs on")
     given = parser.parse_args(arguments)
     if "port" in given:
         given.port = _number("PORT", given.port, FIRST_FREE, LAST_PORT)
@@ -107,6 +108,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         home.check()
         if given.command == "airflow":
             return launcher.airflow(home, _words(given.arguments))
+        if given.command == "doctor":
+            return launcher.airflow(home, (), module="fanfold.airflow.doctor")
         with Screen() as screen:
             return _run(given, home, screen)
     except FanfoldError as error:

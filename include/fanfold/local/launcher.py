@@ -269,8 +269,8 @@ def status(home: Home, screen: Screen) -> int:
     return 0 if state.phase is Phase.READY else 1
 
 
-def airflow(home: Home, arguments: Sequence[str]) -> int:
-    """Run a command of Airflow with the environment of the running stack, or of the next one; return 0 or 1.
+def airflow(home: Home, arguments: Sequence[str], *, module: str = "airflow") -> int:
+    """Run a command of Airflow, or another module, with the environment of the running stack, or of the next one; return 0 or 1.
 
     Raises:
         BadInput: There is no stack, and has been none.
@@ -284,7 +284,7 @@ def airflow(home: Home, arguments: Sequence[str]) -> int:
         raise BadInput(f"{home.root} has no database of Airflow yet: `make up` creates it.")
     environment.pop(STACK, None)  # or `make down` would stop this command
     environment["PYTHONWARNINGS"] = "ignore"  # Airflow writes them to stdout, before JSON
-    command = [sys.executable, "-m", "airflow", *arguments]
+    command = [sys.executable, "-m", module, *arguments]
     return min(1, abs(subprocess.call(command, env=environment)))
 
 

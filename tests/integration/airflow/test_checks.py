@@ -27,8 +27,12 @@ def said(airflow_home, monkeypatch):
         raise ValueError("Invalid header value b'Bearer s3cret\\n'")
 
     assert airflow_home.is_dir()
-    for name, check in (("bucket", refuse), ("database", fail), ("workspace", fail)):
-        monkeypatch.setattr(checks, f"_check_{name}", check)
+    for name, check in (
+        ("check_bucket", refuse),
+        ("_check_database", fail),
+        ("check_workspace", fail),
+    ):
+        monkeypatch.setattr(checks, name, check)
     monkeypatch.setattr(checks, "_check_run", lambda _: None)
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
@@ -89,7 +93,7 @@ def test_a_check_that_the_source_refuses_is_not_retried(airflow_home, monkeypatc
     monkeypatch.setenv("AIRFLOW_CONN_WEIBO_DEFAULT", json.dumps(connection))
     monkeypatch.setattr(checks, "check_source", refuse)
     for name in ("bucket", "workspace"):
-        monkeypatch.setattr(checks, f"_check_{name}", lambda: None)
+        monkeypatch.setattr(checks, f"check_{name}", lambda: None)
     for name in ("database", "run"):
         monkeypatch.setattr(checks, f"_check_{name}", lambda _: None)
     with pytest.raises(BadConfiguration, match="Weibo 10008"):
@@ -118,9 +122,9 @@ def test_an_unexpected_error_alone_is_retried(airflow_home, monkeypatch):
     def fail(*_):
         raise OSError("no route")
 
-    for name, check in (("pipeline", fail), ("bucket", fail), ("database", fail)):
-        monkeypatch.setattr(checks, f"_check_{name}", check)
-    monkeypatch.setattr(checks, "_check_workspace", lambda: None)
+    for name in ("_check_pipeline", "check_bucket", "_check_database"):
+        monkeypatch.setattr(checks, name, fail)
+    monkeypatch.setattr(checks, "check_workspace", lambda: None)
     monkeypatch.setattr(checks, "_check_run", lambda _: None)
     with pytest.raises(SinkUnavailable, match="3 of 5 preflight checks failed"):
         checks.check_all("weibo_user_profiles")
@@ -130,8 +134,8 @@ def test_a_server_that_does_not_speak_tls_is_a_wrong_connection(said, monkeypatc
     """No retry mends it."""
     from fanfold.airflow import checks
 
-    for name in ("bucket", "database", "workspace"):
-        monkeypatch.setattr(checks, f"_check_{name}", lambda *_: None)
+    for name in ("check_bucket", "_check_database", "check_workspace"):
+        monkeypatch.setattr(checks, name, lambda *_: None)
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def answer():

@@ -251,16 +251,16 @@ def test_preflight_tells_a_full_disk_from_one_that_may_not_be_written(
     disk, airflow_home, monkeypatch
 ):
     assert airflow_home.is_dir()
-    from fanfold.airflow.checks import _check_workspace
+    from fanfold.airflow.checks import check_workspace
 
     monkeypatch.setenv("FANFOLD_SHARED_DIR", str(disk.path))
-    _check_workspace()
+    check_workspace()
     disk.fill()
     with pytest.raises(WorkspaceUnavailable, match="0 bytes and"):
-        _check_workspace()
+        check_workspace()
     monkeypatch.setenv("FANFOLD_SHARED_DIR", "/proc/fanfold")
     with pytest.raises(BadConfiguration, match="is not writable"):
-        _check_workspace()
+        check_workspace()
 
 
 @pytest.mark.filterwarnings("ignore")  # Airflow and its providers warn about themselves
