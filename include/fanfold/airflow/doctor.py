@@ -25,6 +25,8 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
 
 from fanfold.airflow import checks, connections, settings
+from fanfold.airflow.notifications import CONNECTION as NOTIFY
+from fanfold.airflow.notifications.channels import CHANNELS
 from fanfold.errors import BadConfiguration, FanfoldError
 from fanfold.loader import load_pipeline, pipeline_names
 from fanfold.sources import Api, Function
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
 
     Checks = list[tuple[str, Callable[[], str | None]]]
 
-NOTIFY = "notify_default"
-_NOTIFIERS = {"smtp", "slackwebhook", "apprise"}
 _SKEW = 60.0
 """Seconds between the clocks of two machines: tokens of Airflow's tasks expire by them; S3 permits 15 minutes."""
 _FILES, _PROCESSES = 1024, 512
@@ -169,7 +169,7 @@ def check_pools() -> str:
     if missing:
         pool, dag_id = min(missing)
         raise BadConfiguration(
-            f"There is no pool {pool!r}: the tasks of {dag_id} wait for it forever. Create it: "
+            f"There is no pool {pool!r}: the tasks of {dag_id} use default_pool instead. Create it: "
             f"`airflow pools set {pool} 8 ''`."
         )
     return f"{len(pools)}, and all that {len(dags)} DAGs use"
@@ -183,9 +183,9 @@ def check_notify() -> str:
         if "neither" in str(error):
             raise
         return f"no connection {NOTIFY}: no notifications"
-    if kind not in _NOTIFIERS:
+    if kind not in CHANNELS:
         raise BadConfiguration(
-            f"Connection {NOTIFY!r} has the type {kind!r}; use {', '.join(sorted(_NOTIFIERS))}."
+            f"Connection {NOTIFY!r} has the type {kind!r}; use {', '.join(sorted(CHANNELS))}."
         )
     return str(kind)
 

@@ -29,10 +29,10 @@ def send(connection: Connection, notice: Notice) -> None:
         BadConfiguration: The connection has another type, no receivers, or its provider is not installed.
         Exception: The server did not accept it.
     """
-    channel = _CHANNELS.get(connection.conn_type or "")
+    channel = CHANNELS.get(connection.conn_type or "")
     if channel is None:
         raise BadConfiguration(
-            f"its type is {connection.conn_type!r}; use one of {', '.join(_CHANNELS)}"
+            f"its type is {connection.conn_type!r}; use one of {', '.join(CHANNELS)}"
         )
     try:
         channel(connection, notice)
@@ -94,7 +94,7 @@ def _apprise(connection: Connection, notice: Notice) -> None:
         raise SinkUnavailable("a service of Apprise refused it or did not answer")
 
 
-_CHANNELS: dict[str, Callable[[Any, Notice], None]] = {
+CHANNELS: dict[str, Callable[[Any, Notice], None]] = {
     "smtp": _mail,
     "slackwebhook": _slack,
     "apprise": _apprise,
