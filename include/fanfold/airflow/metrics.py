@@ -189,7 +189,7 @@ def timed(body: Callable[P, T]) -> Callable[P, T]:
             result = body(*args, **kwargs)
         seconds = time.perf_counter() - began
         with _harmless():
-            took(get_current_context()["dag"].dag_id, body.__name__, seconds)
+            took(get_current_context()["dag"].dag_id, body.__name__.removeprefix("_"), seconds)
         return result
 
     return with_duration

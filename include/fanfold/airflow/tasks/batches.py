@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TriggerRule, get_current_context, task, task_group
 
-from fanfold.airflow import consolidation, metrics, pools, settings
+from fanfold.airflow import consolidation, metrics, settings
 from fanfold.airflow.fetch import Fetch
 from fanfold.airflow.tasks import docs
 from fanfold.model import BatchRef
@@ -41,7 +41,7 @@ def process(pipeline: str, ref: dict[str, Any]) -> None:
 
 
 @task_group
-def batch(pipeline: str, ref: dict[str, Any], pool: str = pools.DEFAULT) -> None:
+def batch(pipeline: str, ref: dict[str, Any], pool: str = "default_pool") -> None:
     """Fetch and process the items of one batch."""
     fetched = Fetch(
         pool=pool,
@@ -56,7 +56,9 @@ def batch(pipeline: str, ref: dict[str, Any], pool: str = pools.DEFAULT) -> None
     fetched >> process(pipeline=pipeline, ref=ref)
 
 
-def batches(pipeline: str, planned: XComArg, *, pool: str = pools.DEFAULT) -> list[DependencyMixin]:
+def batches(
+    pipeline: str, planned: XComArg, *, pool: str = "default_pool"
+) -> list[DependencyMixin]:
     """Fan out over the batches of a plan; return what ``consolidate`` comes after.
 
     That is each task of a batch and the plan: whichever of them is cleared, alone or with others,
