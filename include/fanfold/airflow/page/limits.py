@@ -124,8 +124,9 @@ def _exceeded(
     Without an approval, `consolidate` fails; with one, `approval` does not succeed.
     """
     manifest = result.manifest
-    decisive = tasks.get(APPROVAL) or tasks[CONSOLIDATE]
-    if manifest is None or result.verdict in ACTIVE or decisive.state == "success":
+    if manifest is None or result.verdict in ACTIVE:  # it may have no tasks
+        return {}
+    if (tasks.get(APPROVAL) or tasks[CONSOLIDATE]).state == "success":
         return {}
     return {
         name: found
