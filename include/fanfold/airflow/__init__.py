@@ -12,9 +12,8 @@ from fanfold.version import __version__
 OLDEST, NEXT = (3, 3, 2), (3, 4)
 """The versions of Airflow that Fanfold works with: from the first, below the second."""
 
-_installed = metadata.version(
-    "apache-airflow-core"
-)  # without an import of Airflow, which reads its settings
+# Without an import of Airflow, which reads its settings.
+_installed = metadata.version("apache-airflow-core")
 if not OLDEST <= tuple(map(int, re.findall(r"\d+", _installed)[:3])) < NEXT:
     raise ImportError(
         f"Fanfold {__version__} needs Airflow {'.'.join(map(str, OLDEST))} or newer, and below "

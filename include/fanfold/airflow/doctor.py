@@ -151,7 +151,7 @@ def check_limits() -> str:
 
 
 def check_pools() -> str:
-    """Check that the pool of each task exists: without it, the task waits forever."""
+    """Check that the pool of each task exists."""
     from airflow.models.pool import Pool
     from airflow.models.serialized_dag import SerializedDagModel
     from airflow.utils.session import create_session
@@ -169,8 +169,8 @@ def check_pools() -> str:
     if missing:
         pool, dag_id = min(missing)
         raise BadConfiguration(
-            f"There is no pool {pool!r}: the tasks of {dag_id} use default_pool instead. Create it: "
-            f"`airflow pools set {pool} 8 ''`."
+            f"There is no pool {pool!r}, which {dag_id} names: its fetch tasks take default_pool, and any other "
+            f"task waits forever. Create it: `airflow pools set {pool} 8 ''`."
         )
     return f"{len(pools)}, and all that {len(dags)} DAGs use"
 

@@ -1,10 +1,12 @@
 """``python -m fanfold.airflow.installation``: set up the Airflow database of a cluster.
 
-Migrates the database and creates the admin account, the connections of the cluster's own
-services, and the pools of the pipelines. Run it before the other components, on installation and on each upgrade. Existing
-connections and accounts are kept; the admin's password is always set to ``AIRFLOW_ADMIN_PASSWORD``.
+Migrates the database and creates the admin account, the connections of the cluster's own services, and
+the pools of the pipelines. Run it before the other components, on installation and on each upgrade.
+Existing connections, pools and accounts are kept; the admin's password is always set to
+``AIRFLOW_ADMIN_PASSWORD``.
 
-The local mode writes the connections of its servers in the same way (:func:`ensure_connections`, :func:`ensure_pools`).
+The local mode writes its connections and pools in the same way (:func:`ensure_connections`,
+:func:`ensure_pools`).
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def _is_consolidated(workspace: Workspace, instance: Any, run: Any) -> bool:
 
 
 def waiting(context: Any, sentence: str) -> None:
-    """Tell that a batch of the current run waits for a quota."""
+    """Send a notice that a batch of the current run waits for a quota."""
     from fanfold.airflow.notifications.summary import page_link
 
     run = context["dag_run"]
@@ -88,7 +88,7 @@ def waiting(context: Any, sentence: str) -> None:
 
 
 async def late(context: dict[str, Any]) -> None:
-    """Tell that a run is not complete at its deadline; nothing for a backfill, whose dates are past."""
+    """Send a notice that a run missed its deadline; none for a backfill, whose dates are past."""
     run = context["dag_run"]
     if run["state"] != "success" and run["run_type"] != _BACKFILL:
         await asyncio.to_thread(_send_late, run, context["deadline"]["deadline_time"])
@@ -132,5 +132,5 @@ def _workspace(dag_id: str, run_id: str) -> Workspace:
 
 
 def marker(workspace: Workspace, state: State) -> Path:
-    """Return the file that tells that the notice about a run was sent."""
+    """Return the file whose existence means that the notice about a run was sent."""
     return workspace.notices / state.value.replace(" ", "-")
